@@ -1,0 +1,122 @@
+# One word per task; `make help` lists them.
+
+# The one place that names torch's version; tch in Cargo.toml speaks exactly to it.
+TORCH_VERSION := 2.11.0
+BUF_VERSION := 1.75.0
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What is fetched once and kept for all clones: libtorch, the tools of the checks, MNIST.
+DIGITS_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/digits
+VENV := $(DIGITS_CACHE)/torch-$(TORCH_VERSION)
+PYTHON := $(VENV)/bin/python
+BUF := $(DIGITS_CACHE)/buf-$(BUF_VERSION)/node_modules/.bin/buf
+
+# MNIST that lies beside the clone is used in place.
+ifndef DIGITS_MNIST_DIR
+ifneq ($(wildcard ../shared/mnist),)
+export DIGITS_MNIST_DIR := $(abspath ../shared/mnist)
+endif
+endif
+export DIGITS_PYTHON := $(PYTHON)
+
+# A LIBTORCH of the user's own comes before the private environment.
+ifdef LIBTORCH
+LIBTORCH_READY :=
+TORCH_ENV :=
+else
+LIBTORCH_READY := $(VENV)/.torch-$(TORCH_VERSION)
+TORCH_ENV := PATH="$(VENV)/bin:$$PATH" LIBTORCH_USE_PYTORCH=1
+endif
+
+CARGO := cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+say = @printf '\033[1m==>\033[0m %s\n'
+
+.PHONY: help
+help: ## Lists the tasks.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: build ## Runs the pair on MNIST, end to end, and prints what came out (KEEP=1 leaves it running).
+	@$(TARGET)/release/digits-demo
+
+.PHONY: test
+test: test-plain test-trainer test-pair ## Runs the tests that CI runs.
+	$(say) 'all tests passed'
+
+.PHONY: check
+check: fmt clippy doc proto-lint guards ## Runs the checks that CI runs beside the tests.
+	$(say) 'all checks passed'
+
+.PHONY: libtorch
+libtorch: $(LIBTORCH_READY) ## Fetches libtorch into a private Python environment.
+
+$(VENV)/.torch-$(TORCH_VERSION): trainer/libtorch.sh
+	@trainer/libtorch.sh "$(VENV)" "$(TORCH_VERSION)"
+	@touch $@
+
+# What the tests need of Python beside torch; they always use the private environment.
+PYTHON_READY := $(VENV)/.requirements
+$(PYTHON_READY): tests/python/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
+	$(say) 'installing the Python packages of the tests'
+	@$(PYTHON) -m pip install --quiet --requirement $<
+	@touch $@
+
+# One package at a time, so that features of one binary do not leak into another.
+.PHONY: build
+build: $(LIBTORCH_READY) ## Builds every binary in release.
+	$(say) 'building digits-inference'
+	@$(CARGO) build --release --locked -p digits-inference
+	$(say) 'building digits'
+	@$(CARGO) build --release --locked -p digits-cli
+	$(say) 'building digits-trainer'
+	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-trainer
+	$(say) 'building the demo'
+	@$(CARGO) build --release --locked -p digits-e2e --bins
+
+.PHONY: test-plain
+test-plain: ## Tests everything that needs no libtorch.
+	$(say) 'testing what needs no libtorch'
+	@$(CARGO) test --locked
+
+.PHONY: test-trainer
+test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
+	$(say) 'testing the trainer'
+	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
+
+.PHONY: test-pair
+test-pair: build $(PYTHON_READY) ## Tests the real binaries together.
+	$(say) 'testing the pair'
+	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
+
+.PHONY: fmt
+fmt:
+	@$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy: $(LIBTORCH_READY)
+	@$(TORCH_ENV) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: doc
+doc: $(LIBTORCH_READY)
+	@$(TORCH_ENV) RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+.PHONY: proto-lint
+proto-lint: $(BUF)
+	@cd proto && $(BUF) lint
+
+$(BUF):
+	@command -v npm >/dev/null || { echo 'npm is missing: it brings buf, which checks the protos (Debian: apt-get install npm)' >&2; exit 69; }
+	$(say) 'installing buf $(BUF_VERSION)'
+	@npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/buf-$(BUF_VERSION)" @bufbuild/buf@$(BUF_VERSION)
+
+.PHONY: guards
+guards: build ## Checks what links and depends on what.
+	@$(TORCH_ENV) tests/guards.sh "$(TARGET)/release"
+
+.PHONY: clean
+clean: ## Removes what was built (not what was fetched into DIGITS_CACHE).
+	@$(CARGO) clean

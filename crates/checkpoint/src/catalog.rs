@@ -1,0 +1,66 @@
+//! Which checkpoints there are: their manifests, not their weights.
+
+use crate::{
+    id::CheckpointId,
+    keys,
+    manifest::Manifest,
+    storage::{Storage, StorageError, TEXT_LIMIT},
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+/// Manifests that are read at once.
+const CONCURRENT_READS: usize = 16;
+
+/// The manifest of a committed checkpoint; `None` when there is none. Cancel-safe.
+///
+/// # Errors
+/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when what lies there is no valid manifest;
+/// else what the store said.
+pub async fn manifest(
+    storage: &Storage,
+    id: CheckpointId,
+) -> Result<Option<Manifest>, StorageError> {
+    let key = keys::file(id, keys::MANIFEST);
+    let Some(bytes) = storage.get(&key, TEXT_LIMIT).await? else {
+        return Ok(None);
+    };
+    match Manifest::parse(&bytes, id) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(refusal) => Err(StorageError::Unreadable {
+            key,
+            reason: refusal.message,
+        }),
+    }
+}
+
+/// The manifests of all committed checkpoints, newest `created_at` first; one that cannot be understood is
+/// left out with a warning. Cancel-safe.
+///
+/// # Errors
+/// What the store said.
+pub async fn list_checkpoints(storage: &Storage) -> Result<Vec<Manifest>, StorageError> {
+    let entries = storage.list(keys::CHECKPOINTS, None).await?;
+    let ids = entries
+        .iter()
+        .filter_map(|entry| keys::parse_file(&entry.key))
+        .filter_map(|(id, name)| (name == keys::MANIFEST).then_some(id))
+        .collect::<Vec<_>>();
+    let mut manifests: Vec<Manifest> = stream::iter(ids)
+        .map(|id| readable(storage, id))
+        .buffer_unordered(CONCURRENT_READS)
+        .try_filter_map(|found| async { Ok(found) })
+        .try_collect()
+        .await?;
+    manifests.sort_by_key(|manifest| (std::cmp::Reverse(manifest.created_at), manifest.id));
+    Ok(manifests)
+}
+
+async fn readable(storage: &Storage, id: CheckpointId) -> Result<Option<Manifest>, StorageError> {
+    match manifest(storage, id).await {
+        Err(error @ (StorageError::Unreadable { .. } | StorageError::TooLarge { .. })) => {
+            tracing::warn!(checkpoint = %id, %error, "checkpoint left out of the list");
+            Ok(None)
+        }
+        other => other,
+    }
+}

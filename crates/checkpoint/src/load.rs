@@ -1,0 +1,122 @@
+//! The reader's side: a checkpoint is taken whole and verified, or not at all.
+//!
+//! Does not run the exam: only the engine that will serve the weights can (see [`crate::check_exam`]).
+
+use crate::{
+    id::CheckpointId,
+    keys,
+    manifest::{FileDigest, Manifest},
+    refusal::{Refusal, RefusalReason},
+    sha256_hex,
+    storage::{Storage, StorageError, TEXT_LIMIT},
+    tensors::{Exam, Layer, decode_exam, decode_model},
+};
+use bytes::Bytes;
+
+/// A verified checkpoint.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// The weights, from the input on.
+    pub layers: Vec<Layer>,
+    /// The exam that an engine must pass before it serves the weights.
+    pub exam: Exam,
+}
+
+/// Why a checkpoint was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Something is missing or cannot be read; it may be there at another time.
+    #[error(transparent)]
+    Unavailable(#[from] StorageError),
+    /// It must not be served, and trying again does not help.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Loads a checkpoint and verifies all but the exam's answers: manifest, sizes, digests, header limits,
+/// shapes against the architecture, finite weights.
+///
+/// Cancel-safe: it only reads. Hashing and decoding run on a blocking thread.
+///
+/// # Errors
+/// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a checkpoint
+/// that is wrong.
+pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadError> {
+    let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
+        .await
+        .map_err(|error| too_large(error, RefusalReason::Manifest))?;
+    let manifest = Manifest::parse(&bytes, id)?;
+    let files = &manifest.files;
+    let (model, exam) = futures::try_join!(
+        sized(storage, id, keys::MODEL, &files.model),
+        sized(storage, id, keys::EXAM, &files.exam),
+    )?;
+    tokio::task::spawn_blocking(move || verify(manifest, &model, &exam))
+        .await
+        .map_err(StorageError::from)?
+        .map_err(LoadError::from)
+}
+
+/// Verifies the two files against their manifest, which is valid.
+pub(crate) fn verify(manifest: Manifest, model: &[u8], exam: &[u8]) -> Result<Loaded, Refusal> {
+    check_digest(keys::MODEL, &manifest.files.model, model)?;
+    check_digest(keys::EXAM, &manifest.files.exam, exam)?;
+    let layers = decode_model(model, &manifest.architecture)?;
+    let exam = decode_exam(exam, &manifest.architecture)?;
+    Ok(Loaded {
+        manifest,
+        layers,
+        exam,
+    })
+}
+
+fn check_digest(name: &str, said: &FileDigest, bytes: &[u8]) -> Result<(), Refusal> {
+    check_size(name, said, bytes.len() as u64)?;
+    if sha256_hex(bytes) != said.sha256 {
+        let message = format!("{name} has another SHA-256 than the manifest says");
+        return Err(Refusal::new(RefusalReason::Digest, message));
+    }
+    Ok(())
+}
+
+fn check_size(name: &str, said: &FileDigest, size: u64) -> Result<(), Refusal> {
+    if size == said.size_bytes {
+        return Ok(());
+    }
+    let message = format!(
+        "{name} has {size} bytes where the manifest says {}",
+        said.size_bytes
+    );
+    Err(Refusal::new(RefusalReason::Size, message))
+}
+
+/// A file of no more bytes than the manifest says, whose own size is within the limits.
+async fn sized(
+    storage: &Storage,
+    id: CheckpointId,
+    name: &str,
+    said: &FileDigest,
+) -> Result<Bytes, LoadError> {
+    let bytes = read(storage, keys::file(id, name), said.size_bytes)
+        .await
+        .map_err(|error| too_large(error, RefusalReason::Size))?;
+    check_size(name, said, bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+async fn read(storage: &Storage, key: String, limit: u64) -> Result<Bytes, StorageError> {
+    let found = storage.get(&key, limit).await?;
+    found.ok_or(StorageError::Missing { key })
+}
+
+fn too_large(error: StorageError, reason: RefusalReason) -> LoadError {
+    match error {
+        StorageError::TooLarge { size, limit, .. } => {
+            let message = format!("a file has {size} bytes where at most {limit} are expected");
+            Refusal::new(reason, message).into()
+        }
+        error => error.into(),
+    }
+}

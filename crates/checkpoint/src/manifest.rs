@@ -1,0 +1,191 @@
+//! What a committed checkpoint says about itself: `checkpoints/<id>/manifest.json`.
+//!
+//! This is half of the contract between the services. A reader accepts fields that it does not know
+//! (so that a newer writer can add some) and refuses a `format` that it does not know.
+
+use crate::id::{CheckpointId, ModelName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// `checkpoints/<id>/manifest.json`. Written last: its existence is the commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the layout, [`FORMAT`].
+    pub format: u32,
+    /// The checkpoint's id, as in its path.
+    pub id: CheckpointId,
+    /// The model it is for.
+    pub model: ModelName,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// The network.
+    pub architecture: Architecture,
+    /// What a raw image must be, and how it is scaled.
+    pub input: InputSpec,
+    /// Names of the classes, by index; as many as the architecture has classes.
+    pub labels: Vec<String>,
+    /// How a user's picture becomes an input.
+    pub picture_normalization: PictureNormalization,
+    /// Logits are divided by it before the softmax; more than 0, 1 leaves them.
+    pub temperature: f64,
+    /// The other two files.
+    pub files: Files,
+    /// What the weights did on images.
+    pub metrics: Metrics,
+    /// Where it comes from.
+    pub lineage: Lineage,
+}
+
+/// A multi-layer perceptron: flatten, then linear layers with an activation between them.
+///
+/// The tensors of `model.safetensors` are, for layer k from 0, `layers.<2k+1>.weight` of shape
+/// [out, in] and `layers.<2k+1>.bias` of shape `[out]`, float32: the names of a PyTorch `ModuleList`
+/// [Flatten, Linear, activation, Linear, …].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// Values of an input: height × width.
+    pub input_size: usize,
+    /// Units of each hidden layer, from the input on.
+    pub hidden: Vec<usize>,
+    /// Values that come out.
+    pub classes: usize,
+    /// What stands between the layers.
+    pub activation: Activation,
+}
+
+/// A function between two linear layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// 1.7159 tanh(2x/3) (LeCun 1998).
+    ScaledTanh,
+    /// x Φ(x), exact.
+    Gelu,
+}
+
+/// The raw input: u8 grey pixels; x becomes (x / scale − mean) / std, in float32 and in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    /// Divisor of the raw pixel; 255 for PyTorch's `ToTensor`.
+    pub scale: f32,
+    /// Subtracted after scaling.
+    pub mean: f32,
+    /// Divisor after that; more than 0.
+    pub std: f32,
+}
+
+/// How a picture becomes an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureNormalization {
+    /// Only scaled to the size.
+    None,
+    /// MNIST's recipe.
+    Mnist,
+}
+
+/// Digests of the other two files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// `model.safetensors`: a pure state dict.
+    pub model: FileDigest,
+    /// `exam.safetensors`: `inputs` (u8, [n, height × width]) and the `logits` (float32, [n, classes])
+    /// that libtorch gave for them on the CPU.
+    pub exam: FileDigest,
+}
+
+/// Size and digest of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// SHA-256, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub size_bytes: u64,
+}
+
+/// What the weights did on images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// On the validation set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Evaluation>,
+    /// On the test set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Evaluation>,
+    /// Mean cross-entropy of the last training batch before the checkpoint, in nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
+}
+
+/// What a network does on a set of images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Images.
+    pub images: u64,
+    /// Images whose most probable label was the right one.
+    pub correct: u64,
+    /// Mean cross-entropy over images, in nats.
+    pub loss: f64,
+    /// Mean over batches of each batch's mean cross-entropy, in nats.
+    pub loss_batch_mean: f64,
+    /// Images per batch of that mean.
+    pub batch_size: u32,
+}
+
+impl Evaluation {
+    /// correct / images, from 0 to 1.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        if self.images == 0 {
+            0.0
+        } else {
+            self.correct as f64 / self.images as f64
+        }
+    }
+}
+
+/// Where a checkpoint comes from: enough to make it again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The job that made it; `None` for an import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The resolved job spec, for people: the fields of `digits.v1.JobSpec` by name.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub spec: Value,
+    /// The same spec as protocol-buffer bytes in hexadecimal, which programs read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub spec_protobuf: String,
+    /// Seed of the job.
+    pub seed: u64,
+    /// Epoch after which the weights were taken.
+    pub epoch: u32,
+    /// Steps that had been made.
+    pub step: u64,
+    /// The checkpoint that training started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CheckpointId>,
+    /// Name of the data set.
+    pub dataset: String,
+    /// SHA-256 over the data set's files, in hexadecimal.
+    pub dataset_digest: String,
+    /// SHA-256 over the image numbers of the split, in hexadecimal: equal data set and equal split digest
+    /// make two validation figures comparable.
+    pub split_digest: String,
+    /// Version of the program.
+    pub program_version: String,
+    /// Version of libtorch.
+    pub libtorch_version: String,
+    /// Device that trained it: `cpu` or `cuda:N`.
+    pub device: String,
+}

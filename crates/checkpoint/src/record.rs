@@ -1,0 +1,86 @@
+//! The serving log: `serving/<model>/<sequence>.json`, append-only.
+
+use crate::id::CheckpointId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One record of the serving log of a model. Records are never changed; policy changes by appending.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServingRecord {
+    /// Version of the layout, [`crate::manifest::FORMAT`].
+    pub format: u32,
+    /// The model version that clients see, as in the record's path. The first one is 1; it only grows.
+    pub sequence: u64,
+    /// Random per attempt to write: a writer that meets AlreadyExists knows its own record by it.
+    pub nonce: String,
+    /// What is served.
+    pub routes: Vec<Route>,
+    /// Whether automatic promotion must leave it.
+    pub hold: bool,
+    /// Why it was written.
+    pub reason: Reason,
+    /// Who wrote it, in words.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ServingRecord {
+    /// The checkpoint that answers what no canary takes.
+    #[must_use]
+    pub fn primary(&self) -> Option<CheckpointId> {
+        self.routes
+            .iter()
+            .find(|route| route.role == Role::Primary)
+            .map(|route| route.checkpoint)
+    }
+}
+
+/// A checkpoint and its part in serving.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Its part.
+    pub role: Role,
+    /// Share of the requests that it answers, from 0 to 1; primary and canary make 1.
+    pub share: f64,
+}
+
+/// The part of a checkpoint in serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Answers what no canary takes.
+    Primary,
+    /// A candidate that answers a share.
+    Canary,
+    /// A candidate that computes but never answers.
+    Shadow,
+}
+
+impl Role {
+    /// As metrics and records name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Canary => "canary",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// Why a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// By the promotion policy of a job.
+    Published,
+    /// By an operator.
+    Promoted,
+    /// By an operator, to an earlier record.
+    RolledBack,
+    /// By an operator who lifted a hold.
+    Released,
+}

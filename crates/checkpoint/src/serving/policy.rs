@@ -1,0 +1,209 @@
+//! Automatic promotion: what a published checkpoint becomes by itself.
+
+use super::{
+    AppendError, Proposal, Refused, head, record,
+    routes::{append_servable, confirm, servable, whole},
+};
+use crate::{
+    catalog,
+    id::{CheckpointId, ModelName},
+    keys,
+    manifest::Manifest,
+    record::{Reason, ServingRecord},
+    storage::{Storage, StorageError},
+};
+use futures::{StreamExt as _, stream};
+use jiff::SignedDuration;
+
+/// Times that a promotion decides anew because another writer came first.
+const ATTEMPTS: u32 = 32;
+/// Records that are searched for an earlier promotion of the same checkpoint …
+const SEARCHED: u64 = 1000;
+/// … which cannot be older than the checkpoint, but for the difference between two clocks.
+const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
+/// Records that are read at once.
+const CONCURRENT_READS: usize = 16;
+
+/// What becomes of a checkpoint by itself when it is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The newest published checkpoint serves.
+    #[default]
+    Latest,
+    /// It serves when it did better on validation (more right; as many, then a lower loss) than what
+    /// serves, between equal data sets, splits and labels only.
+    IfBetter,
+    /// Nothing: an operator promotes.
+    Manual,
+}
+
+impl Policy {
+    /// Whether `new` is to serve instead of `current`.
+    #[must_use]
+    pub fn prefers(self, new: &Manifest, current: &Manifest) -> bool {
+        match self {
+            Self::Manual => false,
+            Self::Latest => new.created_at >= current.created_at,
+            Self::IfBetter => comparable(new, current) && better(new, current),
+        }
+    }
+}
+
+fn comparable(new: &Manifest, current: &Manifest) -> bool {
+    let (left, right) = (&new.lineage, &current.lineage);
+    !left.dataset_digest.is_empty()
+        && !left.split_digest.is_empty()
+        && left.dataset_digest == right.dataset_digest
+        && left.split_digest == right.split_digest
+        && new.labels == current.labels
+}
+
+fn better(new: &Manifest, current: &Manifest) -> bool {
+    let (Some(new), Some(current)) = (&new.metrics.validation, &current.metrics.validation) else {
+        return false;
+    };
+    new.images == current.images
+        && (new.correct > current.correct
+            || new.correct == current.correct && new.loss < current.loss)
+}
+
+/// Serves a published checkpoint, where `policy` and holds allow it. Returns the record that promoted it,
+/// `None` when it is not to serve.
+///
+/// Idempotent: after a crash, a failure or a dropped future the same call again never promotes a second
+/// time. An earlier promotion is looked for among the last 1,000 records; once found it is returned, even if
+/// something else serves by now.
+///
+/// # Errors
+/// [`StorageError::Tombstoned`] or [`StorageError::Missing`] when retention took the checkpoint away;
+/// [`StorageError::Unreadable`] when the newest record is of an unknown format (a newer program decides
+/// then); [`StorageError::Contended`]; else what the store said.
+pub async fn promote_published(
+    storage: &Storage,
+    manifest: &Manifest,
+    policy: Policy,
+    by: &str,
+) -> Result<Option<ServingRecord>, StorageError> {
+    if policy == Policy::Manual {
+        return Ok(None);
+    }
+    for _ in 0..ATTEMPTS {
+        match decide(storage, manifest, policy, by).await {
+            Ok(decided) => return Ok(decided),
+            Err(AppendError::Lost { .. }) => {}
+            Err(AppendError::Storage(error)) => return Err(error),
+            Err(AppendError::Refused(refused)) => return Err(explain(manifest.id, refused)),
+        }
+    }
+    Err(StorageError::Contended {
+        key: keys::log(&manifest.model),
+        attempts: ATTEMPTS,
+    })
+}
+
+async fn decide(
+    storage: &Storage,
+    manifest: &Manifest,
+    policy: Policy,
+    by: &str,
+) -> Result<Option<ServingRecord>, AppendError> {
+    let model = &manifest.model;
+    let head = head(storage, model).await?;
+    if let Some(head) = &head {
+        if let Some(earlier) = earlier_promotion(storage, manifest, head).await? {
+            if earlier == *head {
+                // It may be that the check after writing was not reached.
+                let before = before(storage, model, head.sequence).await?;
+                confirm(storage, model, head, before.as_ref()).await?;
+            }
+            return Ok(Some(earlier));
+        }
+        if head.hold || !replaces(storage, manifest, policy, head).await? {
+            return Ok(None);
+        }
+    }
+    servable(storage, model, manifest.id).await?;
+    let proposal = Proposal {
+        routes: whole(manifest.id),
+        hold: false,
+        reason: Reason::Published,
+        by: by.to_owned(),
+    };
+    let expected = head.as_ref().map_or(0, |head| head.sequence);
+    append_servable(storage, model, expected, head.as_ref(), proposal)
+        .await
+        .map(Some)
+}
+
+/// Whether the checkpoint is to serve instead of the head's primary.
+async fn replaces(
+    storage: &Storage,
+    new: &Manifest,
+    policy: Policy,
+    head: &ServingRecord,
+) -> Result<bool, StorageError> {
+    let Some(primary) = head.primary() else {
+        return Ok(true);
+    };
+    if primary == new.id {
+        return Ok(false);
+    }
+    match catalog::manifest(storage, primary).await {
+        Ok(Some(current)) => Ok(policy.prefers(new, &current)),
+        // What is gone, or what no reader takes, is no better than anything.
+        Ok(None) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+async fn earlier_promotion(
+    storage: &Storage,
+    manifest: &Manifest,
+    head: &ServingRecord,
+) -> Result<Option<ServingRecord>, StorageError> {
+    let oldest = head.sequence.saturating_sub(SEARCHED - 1).max(1);
+    let mut records = stream::iter((oldest..=head.sequence).rev())
+        .map(|sequence| record(storage, &manifest.model, sequence))
+        .buffered(CONCURRENT_READS);
+    while let Some(found) = records.next().await {
+        let record = match found {
+            Ok(Some(record)) => record,
+            // Below the head: not one that this program wrote.
+            Ok(None) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if record.reason == Reason::Published && record.primary() == Some(manifest.id) {
+            return Ok(Some(record));
+        }
+        if manifest.created_at.duration_since(record.at) > CLOCK_DIFFERENCE {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+async fn before(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<Option<ServingRecord>, StorageError> {
+    if sequence <= 1 {
+        return Ok(None);
+    }
+    record(storage, model, sequence - 1).await
+}
+
+fn explain(id: CheckpointId, refused: Refused) -> StorageError {
+    match refused {
+        Refused::Tombstoned(id) => StorageError::Tombstoned { id },
+        Refused::UnknownCheckpoint(id) => StorageError::Missing {
+            key: keys::file(id, keys::MANIFEST),
+        },
+        other => StorageError::Unreadable {
+            key: keys::file(id, keys::MANIFEST),
+            reason: other.to_string(),
+        },
+    }
+}

@@ -1,0 +1,131 @@
+//! What routes may be, and whether their checkpoints may serve.
+
+use super::{AppendError, Proposal, Refused, append};
+use crate::{
+    catalog,
+    id::{CheckpointId, ModelName},
+    keys,
+    manifest::Manifest,
+    record::{Reason, Role, Route, ServingRecord},
+    storage::{Storage, StorageError},
+};
+
+/// Routes of a record.
+const LIMIT: usize = 16;
+/// How far the shares may be from 1.
+const ROUNDING: f64 = 1e-9;
+
+/// Checks routes by themselves: one primary, no checkpoint twice, shares that make 1, none for a shadow.
+pub(super) fn check(routes: &[Route]) -> Result<(), String> {
+    if routes.len() > LIMIT {
+        return Err(format!("more than {LIMIT} routes"));
+    }
+    let primaries = routes.iter().filter(|route| route.role == Role::Primary);
+    if primaries.count() != 1 {
+        return Err("there must be one primary".into());
+    }
+    for (index, route) in routes.iter().enumerate() {
+        if routes[..index]
+            .iter()
+            .any(|other| other.checkpoint == route.checkpoint)
+        {
+            return Err(format!("checkpoint {} has two parts", route.checkpoint));
+        }
+        let possible = match route.role {
+            Role::Shadow => route.share == 0.0,
+            Role::Primary | Role::Canary => (0.0..=1.0).contains(&route.share),
+        };
+        if !possible {
+            return Err(format!(
+                "share {} is none for a {}",
+                route.share,
+                route.role.as_str()
+            ));
+        }
+    }
+    let sum: f64 = routes.iter().map(|route| route.share).sum();
+    if (sum - 1.0).abs() > ROUNDING {
+        return Err(format!("the shares make {sum} instead of 1"));
+    }
+    Ok(())
+}
+
+/// All requests to one checkpoint.
+pub(super) fn whole(checkpoint: CheckpointId) -> Vec<Route> {
+    vec![Route {
+        checkpoint,
+        role: Role::Primary,
+        share: 1.0,
+    }]
+}
+
+/// The manifest of a checkpoint that may serve `model`.
+pub(super) async fn servable(
+    storage: &Storage,
+    model: &ModelName,
+    id: CheckpointId,
+) -> Result<Manifest, AppendError> {
+    let manifest = catalog::manifest(storage, id)
+        .await?
+        .ok_or(Refused::UnknownCheckpoint(id))?;
+    if manifest.model != *model {
+        let model = manifest.model;
+        return Err(Refused::OtherModel { id, model }.into());
+    }
+    if storage.exists(&keys::file(id, keys::TOMBSTONE)).await? {
+        return Err(Refused::Tombstoned(id).into());
+    }
+    Ok(manifest)
+}
+
+/// Appends after `head`, and sees to it that retention did not take a checkpoint away meanwhile.
+///
+/// The caller has found all checkpoints [`servable`]. Retention writes its tombstone, waits, and reads the
+/// log again before it deletes; so either it sees this record and spares the checkpoint, or the tombstone is
+/// seen here, after the record was written, and the record is taken back.
+pub(super) async fn append_servable(
+    storage: &Storage,
+    model: &ModelName,
+    expected: u64,
+    head: Option<&ServingRecord>,
+    proposal: Proposal,
+) -> Result<ServingRecord, AppendError> {
+    let record = append(storage, model, expected, proposal).await?;
+    confirm(storage, model, &record, head).await?;
+    Ok(record)
+}
+
+/// Takes back `record`, the newest, when one of its checkpoints was taken away; `before` served before it.
+pub(super) async fn confirm(
+    storage: &Storage,
+    model: &ModelName,
+    record: &ServingRecord,
+    before: Option<&ServingRecord>,
+) -> Result<(), AppendError> {
+    for route in &record.routes {
+        let id = route.checkpoint;
+        if !taken_away(storage, id).await? {
+            continue;
+        }
+        if let Some(before) = before {
+            let proposal = Proposal {
+                routes: before.routes.clone(),
+                hold: before.hold,
+                reason: Reason::RolledBack,
+                by: record.by.clone(),
+            };
+            match append(storage, model, record.sequence, proposal).await {
+                // Lost: someone has decided anew already.
+                Ok(_) | Err(AppendError::Lost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        return Err(Refused::Tombstoned(id).into());
+    }
+    Ok(())
+}
+
+async fn taken_away(storage: &Storage, id: CheckpointId) -> Result<bool, StorageError> {
+    Ok(storage.exists(&keys::file(id, keys::TOMBSTONE)).await?
+        || !storage.exists(&keys::file(id, keys::MANIFEST)).await?)
+}

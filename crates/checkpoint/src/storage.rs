@@ -1,0 +1,252 @@
+//! The storage: a key-value store with create-if-absent, on a folder or a bucket.
+//!
+//! Every put of this crate is a create-if-absent, and its ambiguous answers are resolved here, in one
+//! place ([`Storage::create`]). Knows nothing of what the keys mean.
+
+mod error;
+mod open;
+
+pub use error::StorageError;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::{
+    Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path,
+};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// Times that a write is tried whose answer was ambiguous.
+const CREATE_ATTEMPTS: u32 = 5;
+/// Wait before the second of these; grows with each.
+const CREATE_BACKOFF: Duration = Duration::from_millis(20);
+/// Largest text (manifest, record, tombstone) that is read.
+pub(crate) const TEXT_LIMIT: u64 = 1 << 20;
+
+/// A storage; cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    url: Arc<str>,
+    /// The folder where the storage is one; what a kill leaves there is invisible to the store.
+    folder: Option<Arc<PathBuf>>,
+}
+
+/// What became of a create-if-absent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// The key holds our bytes.
+    Ours,
+    /// The key holds other bytes: someone else came first.
+    Theirs,
+}
+
+/// A key below the prefix, from a listing.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) modified: jiff::Timestamp,
+}
+
+impl Storage {
+    /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, or a folder's path.
+    ///
+    /// A folder is created where it is missing (this blocks for a moment), and every write to it is
+    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*` variables;
+    /// the role needs `s3:ListBucket` as well, because without it a missing key reads as "denied".
+    ///
+    /// # Errors
+    /// When the address is not of these forms, or the folder cannot be created.
+    pub fn open(url: &str) -> Result<Self, StorageError> {
+        open::open(url)
+    }
+
+    /// A storage on any store, below `prefix`.
+    #[must_use]
+    pub fn from_store(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        let url = format!("{store}/{prefix}").into();
+        Self {
+            store,
+            prefix,
+            url,
+            folder: None,
+        }
+    }
+
+    /// The address, without secrets.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The folder, where the storage is one.
+    pub(crate) fn folder(&self) -> Option<Arc<PathBuf>> {
+        self.folder.clone()
+    }
+
+    /// Checks that the storage can be written and that a key created twice fails the second time, without
+    /// which two writers could both believe that they wrote one record. A writer does this at start.
+    ///
+    /// Leaves nothing behind, unless it is cancelled: then one small key under `probe/` may stay.
+    ///
+    /// # Errors
+    /// [`StorageError::NotExclusive`] when the second creation is let through; else what the store said.
+    pub async fn probe(&self) -> Result<(), StorageError> {
+        let key = format!("probe/{}", Uuid::now_v7());
+        let verdict = self.probe_at(&key).await;
+        let deleted = self.delete(&key).await;
+        verdict.and(deleted)
+    }
+
+    async fn probe_at(&self, key: &str) -> Result<(), StorageError> {
+        self.create(key, Bytes::from_static(b"first")).await?;
+        match self.create(key, Bytes::from_static(b"second")).await? {
+            Created::Theirs => Ok(()),
+            Created::Ours => Err(StorageError::NotExclusive {
+                url: self.url.to_string(),
+            }),
+        }
+    }
+
+    /// Creates `key` with `bytes`, and says whose bytes it holds then.
+    ///
+    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first write; a
+    /// conflict may mean that nothing landed), and so is a lost connection. So after anything but a plain
+    /// yes the key is read back: our bytes, then it is done; nothing, then try again; others, then they won.
+    /// Bytes that must be told from another writer's carry a nonce.
+    ///
+    /// Not cancel-safe: when dropped or failed, the bytes may be there or may still appear.
+    pub(crate) async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
+        let path = self.path(key);
+        let mut attempt = 1;
+        loop {
+            let options = PutOptions::from(PutMode::Create);
+            let answer = self.store.put_opts(&path, bytes.clone().into(), options);
+            let error = match answer.await {
+                Ok(_) => return Ok(Created::Ours),
+                // These say for sure that nothing was written.
+                Err(
+                    error @ (StoreError::PermissionDenied { .. }
+                    | StoreError::Unauthenticated { .. }
+                    | StoreError::NotImplemented { .. }
+                    | StoreError::NotSupported { .. }
+                    | StoreError::InvalidPath { .. }),
+                ) => return Err(StorageError::from_store("written", key, error)),
+                Err(error) => error,
+            };
+            match self.compare(key, &bytes).await {
+                Ok(Some(true)) => return Ok(Created::Ours),
+                Ok(Some(false)) => return Ok(Created::Theirs),
+                Ok(None) | Err(_) if attempt == CREATE_ATTEMPTS => {
+                    return Err(StorageError::from_store("written", key, error));
+                }
+                Ok(None) | Err(_) => {}
+            }
+            tokio::time::sleep(CREATE_BACKOFF * attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Whether `key` holds exactly `bytes`; `None` when it does not exist.
+    async fn compare(&self, key: &str, bytes: &Bytes) -> Result<Option<bool>, StorageError> {
+        match self.get(key, bytes.len() as u64).await {
+            Ok(found) => Ok(found.map(|found| found == *bytes)),
+            Err(StorageError::TooLarge { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes of `key`; `None` when it does not exist. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, of which none are read then.
+    pub(crate) async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
+        let result = match self.store.get(&self.path(key)).await {
+            Ok(result) => result,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(StorageError::from_store("read", key, error)),
+        };
+        if result.meta.size > limit {
+            return Err(StorageError::TooLarge {
+                key: key.to_owned(),
+                size: result.meta.size,
+                limit,
+            });
+        }
+        match result.bytes().await {
+            Ok(bytes) => Ok(Some(bytes)),
+            // Deleted between open and read.
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(StorageError::from_store("read", key, error)),
+        }
+    }
+
+    /// Whether `key` exists. Cancel-safe.
+    pub(crate) async fn exists(&self, key: &str) -> Result<bool, StorageError> {
+        match self.store.head(&self.path(key)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(StorageError::from_store("read", key, error)),
+        }
+    }
+
+    /// The keys in `folder`, in no order; only those after `offset` where one is given. Cancel-safe.
+    pub(crate) async fn list(
+        &self,
+        folder: &str,
+        offset: Option<&str>,
+    ) -> Result<Vec<Entry>, StorageError> {
+        let prefix = self.path(folder);
+        let found = match offset {
+            Some(offset) => self
+                .store
+                .list_with_offset(Some(&prefix), &self.path(offset)),
+            None => self.store.list(Some(&prefix)),
+        };
+        let metas: Vec<_> = found
+            .map(|meta| match meta {
+                // Deleted while the folder was being read.
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                other => other.map(Some),
+            })
+            .try_collect()
+            .await
+            .map_err(|error| StorageError::from_store("listed", folder, error))?;
+        let entries = metas.into_iter().flatten().filter_map(|meta| {
+            let modified = meta.last_modified.timestamp_millis();
+            Some(Entry {
+                key: self.key(&meta.location)?,
+                modified: jiff::Timestamp::from_millisecond(modified).ok()?,
+            })
+        });
+        Ok(entries.collect())
+    }
+
+    /// Deletes `key`; fine when it does not exist. Not cancel-safe: it may be gone or not.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        match self.store.delete(&self.path(key)).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(StorageError::from_store("deleted", key, error)),
+        }
+    }
+
+    fn path(&self, key: &str) -> Path {
+        // Our keys need no encoding: hexadecimal digits, model names, fixed names.
+        self.prefix.parts().chain(Path::from(key).parts()).collect()
+    }
+
+    fn key(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path
+            .prefix_match(&self.prefix)?
+            .map(|part| part.as_ref().to_owned())
+            .collect();
+        Some(parts.join("/"))
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Storage").field(&self.url).finish()
+    }
+}

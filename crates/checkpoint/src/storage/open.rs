@@ -1,0 +1,84 @@
+//! From an address to a storage.
+
+use super::{Storage, StorageError};
+use object_store::{RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem, path::Path};
+use std::{path, sync::Arc, time::Duration};
+use url::Url;
+
+pub(super) fn open(address: &str) -> Result<Storage, StorageError> {
+    if !address.contains("://") {
+        if address.is_empty() {
+            return Err(refused(address, "give a folder or an s3:// address"));
+        }
+        return folder(path::Path::new(address));
+    }
+    let url = Url::parse(address).map_err(|error| refused("…", error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        // Not echoed: it may hold a secret.
+        let reason = "takes no user, password or query; give credentials in AWS_* variables";
+        return Err(refused(&format!("{}://…", url.scheme()), reason));
+    }
+    match url.scheme() {
+        "file" => match url.to_file_path() {
+            Ok(path) => folder(&path),
+            Err(()) => Err(refused(address, "write file:///absolute/path")),
+        },
+        "s3" => bucket(&url),
+        _ => Err(refused(
+            address,
+            "use file:///folder, s3://bucket/prefix or a folder's path",
+        )),
+    }
+}
+
+fn refused(url: &str, reason: impl Into<String>) -> StorageError {
+    StorageError::Url {
+        url: url.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+fn folder(path: &path::Path) -> Result<Storage, StorageError> {
+    let failed = |source| StorageError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let path = path.canonicalize().map_err(failed)?;
+    let store = LocalFileSystem::new_with_prefix(&path)
+        .map_err(|error| failed(error.into()))?
+        .with_fsync(true);
+    let url = Url::from_directory_path(&path)
+        .map_err(|()| refused(&path.display().to_string(), "not an absolute path"))?;
+    Ok(Storage {
+        store: Arc::new(store),
+        prefix: Path::default(),
+        url: url.as_str().trim_end_matches('/').into(),
+        folder: Some(Arc::new(path)),
+    })
+}
+
+fn bucket(url: &Url) -> Result<Storage, StorageError> {
+    let name = url
+        .host_str()
+        .ok_or_else(|| refused(url.as_str(), "names no bucket: write s3://bucket/prefix"))?;
+    let prefix = Path::from_url_path(url.path())
+        .map_err(|error| refused(url.as_str(), error.to_string()))?;
+    // Shorter than the defaults (3 minutes): a follower is better told than kept waiting.
+    let retry = RetryConfig {
+        max_retries: 4,
+        retry_timeout: Duration::from_secs(20),
+        ..RetryConfig::default()
+    };
+    let store = AmazonS3Builder::from_env()
+        .with_bucket_name(name)
+        .with_retry(retry)
+        .build()
+        .map_err(|error| refused(url.as_str(), error.to_string()))?;
+    Ok(Storage {
+        store: Arc::new(store),
+        prefix,
+        url: url.as_str().trim_end_matches('/').into(),
+        folder: None,
+    })
+}

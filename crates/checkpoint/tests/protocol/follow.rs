@@ -1,0 +1,93 @@
+//! The follower: tells of each newest record once, and of holes in what it may see never.
+
+use super::support::{memory, published};
+use digits_checkpoint::{
+    Follower, Storage, StorageError,
+    id::{CheckpointId, ModelName},
+    record::Role,
+    serving::{Candidate, list, promote},
+};
+use object_store::{ObjectStoreExt as _, path::Path};
+use std::time::Duration;
+
+async fn serve(storage: &Storage, expected: u64, checkpoint: CheckpointId) {
+    let candidate = Candidate {
+        checkpoint,
+        role: Role::Primary,
+        share: None,
+    };
+    promote(storage, &ModelName::default(), expected, candidate, "")
+        .await
+        .unwrap();
+}
+
+async fn told(follower: &mut Follower) -> Option<u64> {
+    follower.poll().await.unwrap().map(|record| record.sequence)
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_newest_record_is_told_once() {
+    let (storage, _) = memory();
+    let id = published(&storage, 0).await.id;
+    let mut follower = Follower::new(storage.clone(), ModelName::default());
+    assert_eq!((told(&mut follower).await, follower.head()), (None, 0));
+    serve(&storage, 0, id).await;
+    assert_eq!((told(&mut follower).await, follower.head()), (Some(1), 1));
+    assert_eq!(told(&mut follower).await, None);
+    for expected in 1..4 {
+        serve(&storage, expected, id).await;
+    }
+    assert_eq!(
+        (told(&mut follower).await, follower.head()),
+        (Some(4), 4),
+        "the newest alone"
+    );
+    assert_eq!(told(&mut follower).await, None);
+    // Who comes late starts with the newest.
+    let mut late = Follower::new(storage, ModelName::default());
+    assert_eq!(told(&mut late).await, Some(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_a_cache_hides_is_found_by_listing() {
+    let (storage, store) = memory();
+    let id = published(&storage, 0).await.id;
+    serve(&storage, 0, id).await;
+    let mut follower = Follower::new(storage.clone(), ModelName::default());
+    assert_eq!(told(&mut follower).await, Some(1));
+    serve(&storage, 1, id).await;
+    serve(&storage, 2, id).await;
+    let hidden = Path::from("a/prefix/serving/digits/00000000000000000002.json");
+    store.hide(Some(hidden));
+    assert_eq!(told(&mut follower).await, None);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(told(&mut follower).await, Some(3));
+
+    // Hidden even though it is listed: an error, and told as soon as it is seen.
+    serve(&storage, 3, id).await;
+    store.hide(Some(Path::from(
+        "a/prefix/serving/digits/00000000000000000004.json",
+    )));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let error = follower.poll().await.unwrap_err();
+    assert!(matches!(error, StorageError::Missing { .. }), "{error}");
+    store.hide(None);
+    assert_eq!(told(&mut follower).await, Some(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_not_understood_is_told_once_and_passed() {
+    let (storage, store) = memory();
+    let id = published(&storage, 0).await.id;
+    serve(&storage, 0, id).await;
+    let key = Path::from("a/prefix/serving/digits/00000000000000000002.json");
+    store.put(&key, "{".into()).await.unwrap();
+    let mut follower = Follower::new(storage.clone(), ModelName::default());
+    let error = follower.poll().await.unwrap_err();
+    assert!(matches!(error, StorageError::Unreadable { .. }), "{error}");
+    assert_eq!((told(&mut follower).await, follower.head()), (None, 2));
+    // What a reader needs to walk back.
+    assert_eq!(list(&storage, &ModelName::default()).await.unwrap(), [1, 2]);
+    serve(&storage, 2, id).await;
+    assert_eq!(told(&mut follower).await, Some(3));
+}

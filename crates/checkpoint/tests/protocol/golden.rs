@@ -1,0 +1,139 @@
+//! The files on the storage keep their form: what older programs wrote stays readable, and what this one
+//! writes is what they know. A change of these golden files is a change of the contract.
+
+use digits_checkpoint::{
+    Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
+    id::{CheckpointId, ModelName},
+    manifest::Manifest,
+    record::ServingRecord,
+    serving,
+};
+use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const MANIFEST: &str = include_str!("../golden/manifest.json");
+const RECORD: &str = include_str!("../golden/serving-record.json");
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Puts `text` under `key` of an empty storage.
+async fn storage_with(key: &str, text: impl Into<String>) -> Storage {
+    let store = Arc::new(InMemory::new());
+    let text: String = text.into();
+    store.put(&Path::from(key), text.into()).await.unwrap();
+    Storage::from_store(store, Path::default())
+}
+
+async fn read_manifest(text: String) -> Result<Option<Manifest>, StorageError> {
+    let storage = storage_with(&format!("checkpoints/{ID}/manifest.json"), text).await;
+    digits_checkpoint::manifest(&storage, ID.parse().unwrap()).await
+}
+
+async fn read_record(text: String) -> Result<Option<ServingRecord>, StorageError> {
+    let storage = storage_with("serving/digits/00000000000000000007.json", text).await;
+    serving::record(&storage, &ModelName::default(), 7).await
+}
+
+#[tokio::test]
+async fn manifest_comes_back_as_it_was() {
+    let manifest = read_manifest(MANIFEST.into()).await.unwrap().unwrap();
+    assert_eq!(manifest.id, ID.parse::<CheckpointId>().unwrap());
+    assert_eq!(manifest.metrics.validation.unwrap().accuracy(), 0.9);
+    assert_eq!(manifest.architecture.parameters(), Some(7960));
+    let written = serde_json::to_string_pretty(&manifest).unwrap();
+    assert_eq!(written, MANIFEST.trim_end());
+}
+
+#[tokio::test]
+async fn record_comes_back_as_it_was() {
+    let record = read_record(RECORD.into()).await.unwrap().unwrap();
+    assert_eq!(record.primary(), Some(ID.parse().unwrap()));
+    let written = serde_json::to_string_pretty(&record).unwrap();
+    assert_eq!(written, RECORD.trim_end());
+}
+
+#[tokio::test]
+async fn unknown_fields_are_accepted() {
+    let mut manifest: Value = serde_json::from_str(MANIFEST).unwrap();
+    manifest["later"] = json!({"a": [1]});
+    manifest["input"]["later"] = json!("b");
+    manifest["lineage"]["later"] = json!(3);
+    assert!(read_manifest(manifest.to_string()).await.unwrap().is_some());
+    let mut record: Value = serde_json::from_str(RECORD).unwrap();
+    record["later"] = json!(null);
+    record["routes"][0]["later"] = json!("c");
+    assert!(read_record(record.to_string()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn unknown_formats_are_refused_whatever_the_rest_is() {
+    for format in [0, 2, u64::MAX] {
+        let text = json!({"format": format, "anything": true}).to_string();
+        let error = read_manifest(text.clone()).await.unwrap_err();
+        assert!(error.to_string().contains(&format.to_string()), "{error}");
+        let error = read_record(text).await.unwrap_err();
+        assert!(error.to_string().contains(&format.to_string()), "{error}");
+    }
+    let mut manifest: Manifest = serde_json::from_str(MANIFEST).unwrap();
+    manifest.format = 2;
+    assert_eq!(
+        manifest.validate().unwrap_err().reason,
+        RefusalReason::Format
+    );
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_are_not_understood() {
+    let cases: [(&str, Value); 8] = [
+        ("/sequence", json!(8)),
+        ("/routes", json!([])),
+        ("/routes/0/share", json!(0.5)),
+        ("/routes/0/share", json!(-0.75)),
+        ("/routes/0/role", json!("spare")),
+        ("/routes/1/role", json!("primary")),
+        ("/routes/2/share", json!(0.25)),
+        ("/routes/1/checkpoint", json!(ID)),
+    ];
+    for (field, value) in cases {
+        let mut record: Value = serde_json::from_str(RECORD).unwrap();
+        *record.pointer_mut(field).unwrap() = value.clone();
+        let error = read_record(record.to_string()).await.unwrap_err();
+        let expected = matches!(error, StorageError::Unreadable { .. });
+        assert!(expected, "{field} = {value}: {error}");
+    }
+}
+
+/// The bytes of the tensor files, written out: eight bytes of length, the header, the values.
+#[test]
+fn tensor_files_are_these_bytes() {
+    let layers = [Layer {
+        outputs: 1,
+        inputs: 2,
+        weight: vec![1.0, -2.0],
+        bias: vec![0.5],
+    }];
+    let header = r#"{"layers.1.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"layers.1.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]}}"#;
+    let mut expected = file(header);
+    for value in [0.5_f32, 1.0, -2.0] {
+        expected.extend(value.to_le_bytes());
+    }
+    assert_eq!(encode_model(&layers), expected);
+
+    let exam = Exam {
+        inputs: vec![0, 255],
+        logits: vec![3.0],
+        images: 1,
+    };
+    let header = r#"{"logits":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"inputs":{"dtype":"U8","shape":[1,2],"data_offsets":[4,6]}}"#;
+    let mut expected = file(header);
+    expected.extend(3.0_f32.to_le_bytes());
+    expected.extend([0, 255]);
+    assert_eq!(encode_exam(&exam, 2, 1), expected);
+}
+
+fn file(header: &str) -> Vec<u8> {
+    let length = header.len().next_multiple_of(8);
+    let mut bytes = (length as u64).to_le_bytes().to_vec();
+    bytes.extend(format!("{header:length$}").bytes());
+    bytes
+}

@@ -1,0 +1,352 @@
+//! The serving log as operators write it.
+
+use super::support::{Fault, memory, published};
+use digits_checkpoint::{
+    Storage,
+    id::{CheckpointId, ModelName},
+    manifest::Manifest,
+    record::{Reason, Role, Route, ServingRecord},
+    serving::{
+        self, AppendError, Candidate, Policy, Proposal, Refused, append, head, list, promote,
+        promote_published, release, rollback,
+    },
+};
+use object_store::{ObjectStoreExt as _, path::Path};
+
+fn digits() -> ModelName {
+    ModelName::default()
+}
+
+fn candidate(checkpoint: CheckpointId, role: Role, share: Option<f64>) -> Candidate {
+    Candidate {
+        checkpoint,
+        role,
+        share,
+    }
+}
+
+async fn serve(storage: &Storage, expected: u64, id: CheckpointId) -> ServingRecord {
+    let primary = candidate(id, Role::Primary, None);
+    promote(storage, &digits(), expected, primary, "test")
+        .await
+        .unwrap()
+}
+
+fn shares(record: &ServingRecord) -> Vec<(CheckpointId, Role, f64)> {
+    record
+        .routes
+        .iter()
+        .map(|route| (route.checkpoint, route.role, route.share))
+        .collect()
+}
+
+fn refused(result: Result<ServingRecord, AppendError>) -> Refused {
+    match result {
+        Err(AppendError::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn lost_to(result: Result<ServingRecord, AppendError>) -> u64 {
+    match result {
+        Err(AppendError::Lost { head }) => head.sequence,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A storage with two checkpoints, the first of which serves.
+async fn two() -> (Storage, Manifest, Manifest) {
+    let (storage, _) = memory();
+    let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
+    serve(&storage, 0, old.id).await;
+    (storage, old, new)
+}
+
+#[tokio::test]
+async fn records_count_up_from_one() {
+    let (storage, _) = memory();
+    assert_eq!(head(&storage, &digits()).await.unwrap(), None);
+    assert!(list(&storage, &digits()).await.unwrap().is_empty());
+    let id = published(&storage, 0).await.id;
+    for expected in 0..12 {
+        let record = serve(&storage, expected, id).await;
+        assert_eq!(record.sequence, expected + 1);
+        assert!(record.hold);
+        assert_eq!(head(&storage, &digits()).await.unwrap(), Some(record));
+    }
+    assert_eq!(
+        list(&storage, &digits()).await.unwrap(),
+        (1..=12).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        serving::record(&storage, &digits(), 13).await.unwrap(),
+        None
+    );
+    let other: ModelName = "other".parse().unwrap();
+    assert_eq!(head(&storage, &other).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whoever_looked_too_early_has_lost() {
+    let (storage, old, new) = two().await;
+    serve(&storage, 1, new.id).await;
+    for expected in [0, 1] {
+        let primary = candidate(old.id, Role::Primary, None);
+        assert_eq!(
+            lost_to(promote(&storage, &digits(), expected, primary, "").await),
+            2
+        );
+        assert_eq!(
+            lost_to(rollback(&storage, &digits(), expected, 0, "").await),
+            2
+        );
+        assert_eq!(lost_to(release(&storage, &digits(), expected, "").await), 2);
+    }
+    // And a number that nobody wrote is none to follow: the log has no holes.
+    let primary = candidate(old.id, Role::Primary, None);
+    for expected in [3, 100, u64::MAX] {
+        let unknown = Refused::UnknownRecord(expected);
+        assert_eq!(
+            refused(promote(&storage, &digits(), expected, primary, "").await),
+            unknown
+        );
+        assert_eq!(
+            refused(release(&storage, &digits(), expected, "").await),
+            unknown
+        );
+    }
+    for expected in [3, u64::MAX] {
+        let proposal = Proposal {
+            routes: vec![Route {
+                checkpoint: old.id,
+                role: Role::Primary,
+                share: 1.0,
+            }],
+            hold: false,
+            reason: Reason::Promoted,
+            by: String::new(),
+        };
+        let unknown = Refused::UnknownRecord(expected);
+        assert_eq!(
+            refused(append(&storage, &digits(), expected, proposal).await),
+            unknown
+        );
+    }
+    assert_eq!(list(&storage, &digits()).await.unwrap(), [1, 2]);
+}
+
+#[tokio::test]
+async fn canaries_and_shadows_stand_beside_the_primary() {
+    let (storage, old, new) = two().await;
+    let third = published(&storage, 0).await;
+    let canary = candidate(new.id, Role::Canary, Some(0.25));
+    let record = promote(&storage, &digits(), 1, canary, "").await.unwrap();
+    let mut expected = vec![(old.id, Role::Primary, 0.75), (new.id, Role::Canary, 0.25)];
+    assert_eq!(shares(&record), expected);
+
+    let shadow = candidate(third.id, Role::Shadow, None);
+    let record = promote(&storage, &digits(), 2, shadow, "").await.unwrap();
+    expected.push((third.id, Role::Shadow, 0.0));
+    assert_eq!(shares(&record), expected);
+
+    // Another share for the canary; then the shadow takes its place.
+    let canary = candidate(new.id, Role::Canary, Some(0.5));
+    let record = promote(&storage, &digits(), 3, canary, "").await.unwrap();
+    let expected = [
+        (old.id, Role::Primary, 0.5),
+        (third.id, Role::Shadow, 0.0),
+        (new.id, Role::Canary, 0.5),
+    ];
+    assert_eq!(shares(&record), expected);
+    let canary = candidate(third.id, Role::Canary, Some(0.1));
+    let record = promote(&storage, &digits(), 4, canary, "").await.unwrap();
+    assert_eq!(
+        shares(&record),
+        [(old.id, Role::Primary, 0.9), (third.id, Role::Canary, 0.1)]
+    );
+
+    let record = serve(&storage, 5, third.id).await;
+    assert_eq!(shares(&record), [(third.id, Role::Primary, 1.0)]);
+}
+
+#[tokio::test]
+async fn candidates_that_cannot_be() {
+    let (storage, old, new) = two().await;
+    let cases = [
+        (candidate(new.id, Role::Canary, None), "share"),
+        (candidate(new.id, Role::Canary, Some(0.0)), "share"),
+        (candidate(new.id, Role::Canary, Some(1.0)), "share"),
+        (candidate(new.id, Role::Canary, Some(f64::NAN)), "share"),
+        (candidate(new.id, Role::Primary, Some(0.5)), "share"),
+        (candidate(new.id, Role::Shadow, Some(0.0)), "share"),
+        (candidate(old.id, Role::Canary, Some(0.5)), "checkpoint_id"),
+        (candidate(old.id, Role::Shadow, None), "checkpoint_id"),
+    ];
+    for (case, field) in cases {
+        match refused(promote(&storage, &digits(), 1, case, "").await) {
+            Refused::Routes(message) => assert!(message.starts_with(field), "{case:?}: {message}"),
+            other => panic!("{case:?}: {other}"),
+        }
+    }
+    let nobody = CheckpointId::generate();
+    let unknown = promote(
+        &storage,
+        &digits(),
+        1,
+        candidate(nobody, Role::Primary, None),
+        "",
+    )
+    .await;
+    assert_eq!(refused(unknown), Refused::UnknownCheckpoint(nobody));
+    let other: ModelName = "other".parse().unwrap();
+    let foreign = promote(
+        &storage,
+        &other,
+        0,
+        candidate(new.id, Role::Primary, None),
+        "",
+    )
+    .await;
+    assert!(matches!(refused(foreign), Refused::OtherModel { .. }));
+    let by = "x".repeat(201);
+    let long = promote(
+        &storage,
+        &digits(),
+        1,
+        candidate(new.id, Role::Primary, None),
+        &by,
+    )
+    .await;
+    assert_eq!(refused(long), Refused::By);
+    assert_eq!(list(&storage, &digits()).await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn rolling_back_and_releasing() {
+    let (storage, old, new) = two().await;
+    assert_eq!(
+        refused(rollback(&storage, &digits(), 1, 0, "").await),
+        Refused::NothingEarlier
+    );
+    serve(&storage, 1, new.id).await;
+    serve(&storage, 2, new.id).await;
+    let record = rollback(&storage, &digits(), 3, 0, "me").await.unwrap();
+    assert_eq!(
+        (record.primary(), record.reason),
+        (Some(old.id), Reason::RolledBack)
+    );
+    assert!(record.hold && record.by == "me");
+    // By number, and only to what there is.
+    assert_eq!(
+        refused(rollback(&storage, &digits(), 4, 5, "").await),
+        Refused::UnknownRecord(5)
+    );
+    let record = rollback(&storage, &digits(), 4, 2, "").await.unwrap();
+    assert_eq!(record.primary(), Some(new.id));
+
+    let record = release(&storage, &digits(), 5, "").await.unwrap();
+    assert_eq!((record.primary(), record.hold), (Some(new.id), false));
+    assert_eq!(record.reason, Reason::Released);
+    assert_eq!(
+        refused(release(&storage, &digits(), 6, "").await),
+        Refused::NotHeld
+    );
+}
+
+#[tokio::test]
+async fn operators_get_past_a_newest_record_that_is_not_understood() {
+    let (storage, store) = memory();
+    let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
+    serve(&storage, 0, old.id).await;
+    let key = Path::from("a/prefix/serving/digits/00000000000000000002.json");
+    store.put(&key, r#"{"format": 9}"#.into()).await.unwrap();
+    // A newer program decides, as far as policy knows …
+    assert!(head(&storage, &digits()).await.is_err());
+    assert!(
+        promote_published(&storage, &new, Policy::Latest, "")
+            .await
+            .is_err()
+    );
+    // … but a person may overrule it.
+    let record = rollback(&storage, &digits(), 2, 0, "").await.unwrap();
+    assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ambiguous_answers_are_resolved() {
+    use Fault::{ExistsThoughAbsent, ExistsThoughOurs, FailAfter, FailBefore};
+    let cases: [&[Fault]; 6] = [
+        &[ExistsThoughOurs],
+        &[ExistsThoughAbsent],
+        &[FailBefore],
+        &[FailAfter],
+        &[FailBefore, ExistsThoughAbsent, FailBefore, FailAfter],
+        &[ExistsThoughAbsent, ExistsThoughAbsent, ExistsThoughOurs],
+    ];
+    for faults in cases {
+        let (storage, store) = memory();
+        let id = published(&storage, 0).await.id;
+        store.set_faults(faults.iter().copied());
+        let record = serve(&storage, 0, id).await;
+        assert_eq!(
+            head(&storage, &digits()).await.unwrap(),
+            Some(record),
+            "{faults:?}"
+        );
+        assert_eq!(list(&storage, &digits()).await.unwrap(), [1], "{faults:?}");
+        // Another's record is not taken for one's own, however the answer comes.
+        store.set_faults(faults.iter().copied());
+        let proposal = Proposal {
+            routes: vec![Route {
+                checkpoint: id,
+                role: Role::Primary,
+                share: 1.0,
+            }],
+            hold: false,
+            reason: Reason::Promoted,
+            by: String::new(),
+        };
+        assert_eq!(
+            lost_to(append(&storage, &digits(), 0, proposal).await),
+            1,
+            "{faults:?}"
+        );
+    }
+    let (storage, store) = memory();
+    let id = published(&storage, 0).await.id;
+    store.set_faults([FailBefore; 5]);
+    let primary = candidate(id, Role::Primary, None);
+    let given_up = promote(&storage, &digits(), 0, primary, "").await;
+    assert!(
+        matches!(given_up, Err(AppendError::Storage(_))),
+        "{given_up:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_buried_checkpoint_is_not_promoted_and_taken_back_when_it_was() {
+    let (storage, store) = memory();
+    let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
+    serve(&storage, 0, old.id).await;
+    let key = Path::from(format!("a/prefix/checkpoints/{}/tombstone.json", new.id));
+    let primary = candidate(new.id, Role::Primary, None);
+
+    // The tombstone comes while the record is being written: between the check and the check afterwards.
+    store.on_put("00000000000000000002.json", &key);
+    let gone = refused(promote(&storage, &digits(), 1, primary, "").await);
+    assert_eq!(gone, Refused::Tombstoned(new.id));
+    let record = head(&storage, &digits()).await.unwrap().unwrap();
+    assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
+
+    // It is there beforehand.
+    let gone = refused(promote(&storage, &digits(), 3, primary, "").await);
+    assert_eq!(gone, Refused::Tombstoned(new.id));
+    let gone = refused(rollback(&storage, &digits(), 3, 2, "").await);
+    assert_eq!(gone, Refused::Tombstoned(new.id));
+    release(&storage, &digits(), 3, "").await.unwrap();
+    let gone = promote_published(&storage, &new, Policy::Latest, "")
+        .await
+        .unwrap_err();
+    assert!(gone.to_string().contains("deletion"), "{gone}");
+    assert_eq!(list(&storage, &digits()).await.unwrap(), [1, 2, 3, 4]);
+}

@@ -1,0 +1,16 @@
+//! The protocol on the storage, driven from outside: one binary, so that it is linked once.
+
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod follow;
+mod golden;
+mod interleaving;
+mod kill;
+mod log;
+mod policy;
+mod publishing;
+mod refusals;
+mod retention;
+mod storage;
+mod support;

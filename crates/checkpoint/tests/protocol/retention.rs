@@ -1,0 +1,320 @@
+//! Retention: the rules as a pure plan, and what carrying it out leaves on a storage.
+
+use super::support::{draft, memory, published};
+use digits_checkpoint::{
+    Storage, StorageError,
+    id::{CheckpointId, ModelName},
+    list_checkpoints, load, publish,
+    record::{Reason, Role, Route},
+    retention::{Held, Inventory, Rules, State, apply, plan, take_inventory},
+    serving::{Candidate, Proposal, append, promote},
+};
+use jiff::{SignedDuration, Timestamp};
+use object_store::{ObjectStoreExt as _, path::Path};
+use proptest::{collection::vec, option, prelude::*};
+use std::{collections::BTreeSet, fs};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+fn strict() -> Rules {
+    Rules {
+        keep_newest: 0,
+        keep_younger: SignedDuration::ZERO,
+        grace: HOUR,
+        abandoned_after: HOUR,
+    }
+}
+
+fn nothing() -> BTreeSet<CheckpointId> {
+    BTreeSet::new()
+}
+
+async fn serve(storage: &Storage, expected: u64, checkpoint: CheckpointId) {
+    let candidate = Candidate {
+        checkpoint,
+        role: Role::Primary,
+        share: None,
+    };
+    promote(storage, &ModelName::default(), expected, candidate, "")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn in_two_rounds_and_the_folder_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
+    let (served, spare) = (
+        published(&storage, 0).await.id,
+        published(&storage, 0).await.id,
+    );
+    serve(&storage, 0, served).await;
+    let folder = dir.path().join(format!("checkpoints/{spare}"));
+    fs::write(folder.join("manifest.json#1"), "left by a kill").unwrap();
+    let now = Timestamp::now();
+
+    let report = apply(&storage, &strict(), &nothing(), now).await.unwrap();
+    assert_eq!((report.buried, report.deleted), (vec![spare], vec![]));
+    let report = apply(&storage, &strict(), &nothing(), now + HOUR / 2)
+        .await
+        .unwrap();
+    assert_eq!(report, Default::default());
+    load(&storage, spare).await.unwrap();
+    let report = apply(&storage, &strict(), &nothing(), now + HOUR)
+        .await
+        .unwrap();
+    assert_eq!((report.buried, report.deleted), (vec![], vec![spare]));
+    assert!(!folder.exists());
+    assert_eq!(
+        apply(&storage, &strict(), &nothing(), now + HOUR)
+            .await
+            .unwrap(),
+        Default::default()
+    );
+    let left: Vec<_> = list_checkpoints(&storage)
+        .await
+        .unwrap()
+        .iter()
+        .map(|left| left.id)
+        .collect();
+    assert_eq!(left, [served]);
+}
+
+#[tokio::test]
+async fn a_promotion_during_the_grace_time_saves() {
+    let (storage, _) = memory();
+    let id = published(&storage, 0).await.id;
+    // Its record is written without looking, as by a promotion that looked before the tombstone came.
+    let now = Timestamp::now();
+    apply(&storage, &strict(), &nothing(), now).await.unwrap();
+    let proposal = Proposal {
+        routes: vec![Route {
+            checkpoint: id,
+            role: Role::Primary,
+            share: 1.0,
+        }],
+        hold: false,
+        reason: Reason::Published,
+        by: String::new(),
+    };
+    append(&storage, &ModelName::default(), 0, proposal)
+        .await
+        .unwrap();
+    let report = apply(&storage, &strict(), &nothing(), now + HOUR * 2)
+        .await
+        .unwrap();
+    assert_eq!((report.spared, report.deleted), (vec![id], vec![]));
+    serve(&storage, 1, id).await;
+}
+
+#[tokio::test]
+async fn what_was_left_behind_goes_and_what_is_under_way_stays() {
+    let (storage, store) = memory();
+    let id = CheckpointId::generate();
+    let key = |name| Path::from(format!("a/prefix/checkpoints/{id}/{name}"));
+    store
+        .put(&key("model.safetensors"), "x".into())
+        .await
+        .unwrap();
+    let now = Timestamp::now();
+    assert_eq!(
+        apply(&storage, &strict(), &nothing(), now).await.unwrap(),
+        Default::default()
+    );
+    let later = now + HOUR * 2;
+    let kept = BTreeSet::from([id]);
+    assert_eq!(
+        apply(&storage, &strict(), &kept, later).await.unwrap(),
+        Default::default()
+    );
+    assert_eq!(
+        apply(&storage, &strict(), &nothing(), later)
+            .await
+            .unwrap()
+            .buried,
+        [id]
+    );
+    // The publisher is told so, even if it comes back now.
+    let error = publish(&storage, draft(id, 1, 0)).await.unwrap_err();
+    assert!(matches!(
+        error,
+        StorageError::Conflict { .. } | StorageError::Tombstoned { .. }
+    ));
+    let report = apply(&storage, &strict(), &nothing(), later + HOUR)
+        .await
+        .unwrap();
+    assert_eq!(report.deleted, [id]);
+    assert!(
+        take_inventory(&storage, later)
+            .await
+            .unwrap()
+            .checkpoints
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_broken_off_is_finished() {
+    let (storage, store) = memory();
+    let id = published(&storage, 0).await.id;
+    let now = Timestamp::now();
+    apply(&storage, &strict(), &nothing(), now).await.unwrap();
+    let manifest = Path::from(format!("a/prefix/checkpoints/{id}/manifest.json"));
+    store.delete(&manifest).await.unwrap();
+    // With rules that would keep it, were it whole.
+    let report = apply(&storage, &Rules::default(), &nothing(), now + HOUR)
+        .await
+        .unwrap();
+    assert_eq!(report.deleted, [id]);
+    assert!(
+        take_inventory(&storage, now)
+            .await
+            .unwrap()
+            .checkpoints
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_a_record_or_manifest_is_not_understood() {
+    let (storage, store) = memory();
+    let id = published(&storage, 0).await.id;
+    let strange = CheckpointId::generate();
+    let key = Path::from(format!("a/prefix/checkpoints/{strange}/manifest.json"));
+    store.put(&key, r#"{"format": 9}"#.into()).await.unwrap();
+    let now = Timestamp::now();
+    assert_eq!(
+        apply(&storage, &strict(), &nothing(), now)
+            .await
+            .unwrap()
+            .buried,
+        [id]
+    );
+    let key = Path::from("a/prefix/serving/digits/00000000000000000001.json");
+    store.put(&key, r#"{"format": 9}"#.into()).await.unwrap();
+    let error = apply(&storage, &strict(), &nothing(), now + HOUR * 9)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StorageError::Unreadable { .. }), "{error}");
+    load(&storage, id).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_manifest_goes_first_and_the_tombstone_last() {
+    let (storage, store) = memory();
+    published(&storage, 0).await;
+    let now = Timestamp::now();
+    apply(&storage, &strict(), &nothing(), now).await.unwrap();
+    apply(&storage, &strict(), &nothing(), now + HOUR)
+        .await
+        .unwrap();
+    let deleted = store.deleted();
+    let names: Vec<_> = deleted.iter().filter_map(Path::filename).collect();
+    assert_eq!(names.first(), Some(&"manifest.json"));
+    assert_eq!(names.last(), Some(&"tombstone.json"));
+    assert_eq!(names.len(), 4);
+}
+
+/// A log longer than the last 1,000 records: those count however old, and so do the seven days.
+#[tokio::test]
+async fn the_last_thousand_records_or_seven_days_protect() {
+    let (storage, store) = memory();
+    let day = HOUR * 24;
+    let now = Timestamp::now();
+    // One record every `step`, the newest now; each names a checkpoint of its own.
+    for (step, records, protected) in [(day, 1100_u64, 1000), (HOUR / 10, 3000, 7 * 240 + 2)] {
+        let model = if step == day { "slow" } else { "quick" };
+        let mut ids = Vec::new();
+        for sequence in 1..=records {
+            let checkpoint = CheckpointId::generate();
+            ids.push(checkpoint);
+            let at = now - step * i32::try_from(records - sequence).unwrap();
+            let record = serde_json::json!({
+                "format": 1, "sequence": sequence, "nonce": "", "hold": false, "reason": "published",
+                "by": "", "at": at,
+                "routes": [{"checkpoint": checkpoint, "role": "primary", "share": 1.0}],
+            });
+            let key = Path::from(format!("a/prefix/serving/{model}/{sequence:020}.json"));
+            store.put(&key, record.to_string().into()).await.unwrap();
+        }
+        let named = take_inventory(&storage, now).await.unwrap().named;
+        let count = ids.iter().filter(|id| named.contains(id)).count();
+        assert_eq!(count, protected, "{model}");
+        assert!(
+            ids[ids.len() - protected..]
+                .iter()
+                .all(|id| named.contains(id))
+        );
+    }
+}
+
+fn held(now: Timestamp) -> impl Strategy<Value = Held> {
+    let ago = move |hours: i32| now - HOUR * hours;
+    let state = prop_oneof![
+        6 => (0..3_usize, -5..400_i32).prop_map(move |(model, hours)| State::Committed {
+            model: ["a", "b", "c"][model].parse().unwrap(),
+            created_at: ago(hours),
+        }),
+        2 => (-5..400_i32).prop_map(move |hours| State::Uncommitted { touched: ago(hours) }),
+        1 => Just(State::NotUnderstood),
+    ];
+    (state, option::of((-5..50_i32).prop_map(ago))).prop_map(|(state, tombstone)| Held {
+        id: CheckpointId::generate(),
+        state,
+        tombstone,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_protected_is_never_buried_or_deleted(
+        checkpoints in vec(held(Timestamp::UNIX_EPOCH + HOUR * 10_000), 0..40),
+        marks in vec(0_u8..8, 40),
+        keep_newest in 0_usize..5,
+        young_hours in 0_i32..100,
+    ) {
+        let now = Timestamp::UNIX_EPOCH + HOUR * 10_000;
+        let marked = |bit: u8| {
+            let marked = checkpoints.iter().zip(&marks).filter(move |(_, mark)| **mark == bit);
+            marked.map(|(held, _)| held.id).collect::<BTreeSet<_>>()
+        };
+        let (named, keep) = (marked(1), marked(2));
+        let rules = Rules { keep_newest, keep_younger: HOUR * young_hours, ..Rules::default() };
+        let inventory = Inventory { checkpoints, named };
+        let plan = plan(now, &rules, &inventory, &keep);
+        let going: BTreeSet<_> = plan.bury.iter().chain(&plan.delete).copied().collect();
+        for held in &inventory.checkpoints {
+            let id = held.id;
+            prop_assert!(!(keep.contains(&id) && going.contains(&id)));
+            match &held.state {
+                State::NotUnderstood => prop_assert!(!going.contains(&id)),
+                State::Committed { model, created_at } => {
+                    let newer = inventory.checkpoints.iter().filter(|other| {
+                        matches!(&other.state, State::Committed { model: m, created_at: at }
+                            if m == model && (*at, other.id) > (*created_at, id))
+                    });
+                    let needed = inventory.named.contains(&id)
+                        || keep.contains(&id)
+                        || newer.count() < keep_newest
+                        || *created_at > now - rules.keep_younger;
+                    prop_assert_eq!(going.contains(&id), !needed && !plan_waits(held, now, &rules));
+                    prop_assert_eq!(plan.spare.contains(&id), needed && held.tombstone.is_some());
+                }
+                State::Uncommitted { touched } => {
+                    let fresh = held.tombstone.is_none() && *touched > now - rules.abandoned_after;
+                    prop_assert!(!(fresh && going.contains(&id)));
+                }
+            }
+            if plan.delete.contains(&id) {
+                prop_assert!(held.tombstone.is_some_and(|at| at <= now - rules.grace));
+            }
+        }
+    }
+}
+
+/// Whether a tombstone stands whose grace time is not over.
+fn plan_waits(held: &Held, now: Timestamp, rules: &Rules) -> bool {
+    held.tombstone.is_some_and(|at| at > now - rules.grace)
+}

@@ -1,0 +1,449 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Trains small networks on handwritten digits and asks them what they see.
+#[derive(Debug, Parser)]
+#[command(name = "digits", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the answer is no (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
+refused request; 66 an input cannot be read; 69 a service is unreachable or not ready; 70 a service failed; 73 a file
+cannot be written; 75 a service is full, try again; 130 Ctrl-C (a watched job goes on).";
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// URL of the trainer.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_TRAINER",
+        default_value = "http://127.0.0.1:50051",
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub trainer: String,
+    /// URL of the inference service.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_INFERENCE",
+        default_value = "http://127.0.0.1:50052",
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub inference: String,
+    /// Longest wait for the answer to a call.
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 30.0,
+        value_name = "SECONDS",
+        help_heading = "Global options"
+    )]
+    pub timeout: f64,
+    /// Print no colours (as NO_COLOR does).
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_color: bool,
+    /// Print JSON on standard output: one document, or one per line where there are several.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Submit a training job and watch it.
+    Train(Box<Train>),
+    /// List jobs, or show one.
+    Jobs(Jobs),
+    /// Watch a job to its end.
+    Watch(Watch),
+    /// Ask a job to stop.
+    Cancel(JobId),
+    /// List the presets of the trainer.
+    Presets,
+    /// List the data sets that a job may name.
+    Datasets,
+    /// Say what is on pictures.
+    Predict(Predict),
+    /// Measure the served model on a labelled set.
+    Evaluate(Evaluate),
+    /// Show what is served.
+    Model(Model),
+    /// List checkpoints, or show one.
+    Checkpoints(Checkpoints),
+    /// List what served when, and why.
+    Serving(Serving),
+    /// Serve a checkpoint and hold it there.
+    Promote(Promote),
+    /// Serve again what an earlier record named, and hold it.
+    Rollback(Rollback),
+    /// Lift the hold of a promotion or rollback.
+    Release(Release),
+    /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
+    Plot(Plot),
+    /// Check what this machine needs to run digits, and say what is missing.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub struct JobId {
+    /// Id of the job.
+    pub job: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Preset that fills what is not given (see `digits presets`).
+    #[arg(long, default_value = "notebook")]
+    pub preset: String,
+    /// A word for people.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Label to filter by; may be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// Name of the model that the checkpoints are for.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Data set to train on (see `digits datasets`).
+    #[arg(long)]
+    pub dataset: Option<String>,
+    /// Passes over the training set.
+    #[arg(long)]
+    pub epochs: Option<u32>,
+    /// Images per step.
+    #[arg(long)]
+    pub batch_size: Option<u32>,
+    /// Optimiser; where it is not given, the preset's.
+    #[arg(long)]
+    pub optimizer: Option<Optimizer>,
+    #[arg(long, allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+    /// Momentum of SGD.
+    #[arg(long, allow_negative_numbers = true)]
+    pub momentum: Option<f64>,
+    #[arg(long, allow_negative_numbers = true)]
+    pub weight_decay: Option<f64>,
+    /// How the learning rate goes over the steps, with the server's defaults.
+    #[arg(long)]
+    pub schedule: Option<Schedule>,
+    /// Widths of the hidden layers, such as 128,64; "none" for a linear classifier.
+    #[arg(long, value_name = "WIDTHS", value_parser = widths)]
+    pub hidden: Option<Widths>,
+    /// What stands between the layers.
+    #[arg(long)]
+    pub activation: Option<Activation>,
+    /// Seed of split, initial weights and order.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Words of the generator to throw away after the split.
+    #[arg(long, value_name = "WORDS")]
+    pub generator_skip: Option<u64>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Images to train on.
+    #[arg(long, value_name = "IMAGES", requires = "validation_count")]
+    pub train_count: Option<u32>,
+    /// Images to validate on.
+    #[arg(long, value_name = "IMAGES", requires = "train_count")]
+    pub validation_count: Option<u32>,
+    /// Steps between two rows of the curves.
+    #[arg(long, value_name = "STEPS")]
+    pub validate_every: Option<u32>,
+    /// Which checkpoints are published.
+    #[arg(long)]
+    pub publish: Option<Publish>,
+    /// Which published checkpoints are served.
+    #[arg(long)]
+    pub promotion: Option<Promotion>,
+    /// Checkpoint to start from.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub init_from: Option<String>,
+    /// Training time after which the job fails.
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<f64>,
+    /// Training and validation images of the synthetic data set.
+    #[arg(long, value_name = "IMAGES")]
+    pub synthetic_train: Option<u32>,
+    /// Test images of the synthetic data set.
+    #[arg(long, value_name = "IMAGES")]
+    pub synthetic_test: Option<u32>,
+    /// Seed of the synthetic data set.
+    #[arg(long, value_name = "SEED")]
+    pub synthetic_seed: Option<u64>,
+    /// Do not watch: print the job and return.
+    #[arg(long)]
+    pub detach: bool,
+    /// Idempotency key; a random one where it is not given.
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+}
+
+/// Widths of hidden layers; none for a linear classifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widths(pub Vec<u32>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Optimizer {
+    Sgd,
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Schedule {
+    Constant,
+    Step,
+    Cosine,
+    OneCycle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Activation {
+    Relu,
+    ScaledTanh,
+    Gelu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Publish {
+    EveryEpoch,
+    Best,
+    Final,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Promotion {
+    Latest,
+    IfBetter,
+    Manual,
+}
+
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// Show this job in detail.
+    pub job: Option<String>,
+    /// Only jobs in this state; may be given several times.
+    #[arg(long, value_name = "STATE")]
+    pub state: Vec<State>,
+    /// Only jobs with this label; may be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// Only jobs of this name.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Jobs at the most, newest first.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Id of the job.
+    pub job: String,
+    /// Only events with a higher sequence number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after_sequence: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Picture files, `-` for standard input, or images of MNIST such as mnist:test/0.
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<String>,
+    /// Which model.
+    #[arg(long, default_value = "")]
+    pub model: String,
+    /// Show only the so many most probable labels.
+    #[arg(long, value_name = "COUNT")]
+    pub top: Option<usize>,
+    /// Give no label below this probability.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub min_probability: f32,
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// mnist:test, mnist:train, synthetic:test, or a folder of IDX files (its test part).
+    #[arg(default_value = "mnist:test")]
+    pub set: String,
+    /// Which model.
+    #[arg(long, default_value = "")]
+    pub model: String,
+    /// Images per batch of the mean over batches.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Images of a request.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub images_per_request: u32,
+    /// Requests under way at a time.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub in_flight: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Model {
+    /// Which model.
+    #[arg(default_value = "")]
+    pub model: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Checkpoints {
+    /// Show this checkpoint in detail.
+    pub checkpoint: Option<String>,
+    /// Only checkpoints of this model.
+    #[arg(long, default_value = "")]
+    pub model: String,
+    /// Only checkpoints of this job.
+    #[arg(long, default_value = "")]
+    pub job: String,
+    /// Checkpoints at the most, newest first.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Serving {
+    /// Which model.
+    #[arg(default_value = "digits")]
+    pub model: String,
+    /// Records at the most, newest first.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+/// What promote, rollback and release have in common.
+#[derive(Debug, Args)]
+pub struct Change {
+    /// Which model.
+    #[arg(long, default_value = "digits")]
+    pub model: String,
+    /// Sequence of the newest record that you saw; where it is not given, the newest there is.
+    #[arg(long, value_name = "SEQUENCE")]
+    pub expected_sequence: Option<u64>,
+    /// Who asks, for the record.
+    #[arg(long, env = "USER", default_value = "")]
+    pub by: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// Id of the checkpoint.
+    pub checkpoint: String,
+    /// Answer only this share of the requests, as a canary.
+    #[arg(long, value_name = "SHARE")]
+    pub canary: Option<f64>,
+    /// Compute along, but never answer.
+    #[arg(long, conflicts_with = "canary")]
+    pub shadow: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Sequence of the record to serve again; 0 for the newest one before that names another primary.
+    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
+    pub to: u64,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub struct Release {
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub struct Plot {
+    /// Id of the job.
+    pub job: String,
+    /// File to write, .svg or .png; without it the plot is drawn in the terminal.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Width of the picture in pixels.
+    #[arg(long, default_value_t = 1600, value_parser = clap::value_parser!(u32).range(200..=10000))]
+    pub width: u32,
+    /// Height of the picture in pixels.
+    #[arg(long, default_value_t = 1100, value_parser = clap::value_parser!(u32).range(200..=10000))]
+    pub height: u32,
+    /// Rows of the curves at the most.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(2..=10000))]
+    pub max_rows: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// What this machine is to run; both where neither is named.
+    #[arg(value_name = "ROLE")]
+    pub roles: Vec<Role>,
+    /// Storage to try a write on.
+    #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
+    pub storage: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    Trainer,
+    Inference,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    if key.is_empty() {
+        return Err("the key is empty: write it as KEY=VALUE".to_owned());
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn widths(text: &str) -> Result<Widths, String> {
+    if text.is_empty() || text == "none" {
+        return Ok(Widths(Vec::new()));
+    }
+    let widths = text.split(',').map(|width| width.trim().parse::<u32>());
+    let widths: Result<Vec<u32>, _> = widths.collect();
+    widths
+        .map(Widths)
+        .map_err(|_| "write whole numbers between commas, such as 128,64".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn small_parsers() {
+        assert_eq!(widths("128, 64"), Ok(Widths(vec![128, 64])));
+        assert_eq!(widths("none"), Ok(Widths(vec![])));
+        for bad in ["128,", "-1", "a"] {
+            assert!(widths(bad).is_err(), "{bad}");
+        }
+        assert_eq!(key_value("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(key_value("a").is_err() && key_value("=b").is_err());
+    }
+}

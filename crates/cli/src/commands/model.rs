@@ -1,0 +1,67 @@
+//! `digits model`: what is served.
+
+use super::{checkpoints, fields};
+use crate::{args::Model, context::Context};
+use digits_cli::{Error, json, text};
+use digits_proto::v1::{GetModelRequest, GetModelResponse};
+use jiff::Timestamp;
+
+/// Runs the command.
+pub async fn run(args: Model, context: &Context) -> Result<(), Error> {
+    let request = GetModelRequest { model: args.model };
+    let mut client = context.endpoints.inference()?;
+    let model = client
+        .get_model(request)
+        .await
+        .map_err(Error::inference)?
+        .into_inner();
+    match context.json {
+        true => context.document(&json::of(&model)),
+        false => context.print(lines(&model, Timestamp::now())),
+    }
+}
+
+fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
+    let mut refusals: Vec<String> = model
+        .refusals
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    refusals.sort();
+    let last = model.last_refusal.as_ref().map(|it| {
+        format!(
+            "record {}, {}: {} ({})",
+            it.sequence, it.checkpoint_id, it.message, it.reason
+        )
+    });
+    let behind = match model.behind_head {
+        0 => String::new(),
+        1 => ", 1 record behind it".to_owned(),
+        count => format!(", {count} records behind it"),
+    };
+    let mut lines = fields(&[
+        ("model", model.model.clone()),
+        ("head", format!("record {}{behind}", model.head_sequence)),
+        (
+            "storage",
+            format!(
+                "read {} ago",
+                text::age(model.storage_read_at.as_ref(), now)
+            ),
+        ),
+        ("refused", refusals.join(", ")),
+        ("last refusal", last.unwrap_or_default()),
+    ]);
+    for served in &model.served {
+        let role = text::word(served.role().as_str_name(), "SERVING_ROLE_");
+        lines.push(String::new());
+        lines.push(format!(
+            "{role}, {:.0} % of the requests, record {}, since {}",
+            served.share * 100.0,
+            served.sequence,
+            text::time(served.since.as_ref())
+        ));
+        lines.extend(served.checkpoint.iter().flat_map(checkpoints::details));
+    }
+    lines
+}

@@ -1,0 +1,294 @@
+//! `digits predict`: the picture in the terminal, beside it what the network makes of it.
+
+use crate::{
+    args::Predict,
+    context::Context,
+    source::{self, Labelled, Source},
+};
+use digits_cli::{
+    Error, Service, json,
+    render::{Bar, Ink, Picture, Style, bars, beside, digit},
+};
+use digits_proto::v1::{
+    EncodedPictures, PredictRequest, Prediction, Verdict, predict_request::Images,
+};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Widest picture in the terminal, in pixels; MNIST's 28 fit.
+const WIDEST: usize = 64;
+
+/// What is asked about one image.
+struct Question {
+    images: Images,
+    /// Index and name of the true label, where it is known.
+    truth: Option<(u16, String)>,
+    /// Pixels that are drawn when the answer does not bring what the network saw.
+    pixels: Vec<u8>,
+    /// Height and width of the pixels; of a file they are the model's, which the answer does not tell.
+    size: Option<(usize, usize)>,
+}
+
+/// Runs the command.
+pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
+    let sources: Vec<Source<'_>> = args
+        .pictures
+        .iter()
+        .map(|it| source::parse(it))
+        .collect::<Result<_, _>>()?;
+    let mut client = context.endpoints.inference()?;
+    let mut sets = HashMap::new();
+    for (name, source) in args.pictures.iter().zip(sources) {
+        let question = ask(source, &mut sets).await?;
+        let request = PredictRequest {
+            model: args.model.clone(),
+            images: Some(question.images.clone()),
+            want_input: true,
+            min_probability: args.min_probability,
+            ..Default::default()
+        };
+        let answer = client
+            .predict(request)
+            .await
+            .map_err(Error::inference)?
+            .into_inner();
+        let [prediction] = &answer.predictions[..] else {
+            let reason = format!("{} predictions for one image", answer.predictions.len());
+            return Err(Error::Answer {
+                service: Service::Inference,
+                reason,
+            });
+        };
+        if context.json {
+            let truth = question
+                .truth
+                .as_ref()
+                .map(|(index, name)| json!({"index": index, "name": name}));
+            context.document(&json!({
+                "source": name,
+                "truth": truth,
+                "prediction": json::of(prediction),
+                "served_by": answer.served_by.as_ref().map(json::of),
+            }))?;
+            continue;
+        }
+        let served = answer.served_by.unwrap_or_default();
+        let by = format!(
+            "{} {}  {}",
+            served.model, served.sequence, served.checkpoint_id
+        );
+        let mut lines = show(name, prediction, &question, args.top, &context.style);
+        lines.push(context.style.paint(Ink::Faint, &by));
+        context.print(lines)?;
+    }
+    Ok(())
+}
+
+async fn ask(source: Source<'_>, sets: &mut HashMap<String, Labelled>) -> Result<Question, Error> {
+    let (set, index) = match source {
+        Source::Encoded(path) => {
+            let owned = path.to_owned();
+            let read = tokio::task::spawn_blocking(move || source::read_picture(&owned)).await;
+            let bytes = read.unwrap_or_else(|error| {
+                Err(Error::Input {
+                    what: path.to_owned(),
+                    reason: error.to_string(),
+                })
+            })?;
+            let images = Images::Pictures(EncodedPictures {
+                encoded: vec![bytes.into()],
+            });
+            return Ok(Question {
+                images,
+                truth: None,
+                pixels: Vec::new(),
+                size: None,
+            });
+        }
+        Source::Labelled { set, index } => (set, index),
+    };
+    if !sets.contains_key(set) {
+        sets.insert(set.to_owned(), source::load(set).await?);
+    }
+    let labelled = &sets[set];
+    let images = &labelled.set.images;
+    let found = images.image(index).zip(labelled.set.labels.get(index));
+    let (pixels, &label) = found.ok_or_else(|| {
+        let last = images.count.saturating_sub(1);
+        Error::Usage(format!(
+            "{set}/{index} is not there: the last one is {set}/{last}"
+        ))
+    })?;
+    let name = labelled
+        .names
+        .get(usize::from(label))
+        .cloned()
+        .unwrap_or_else(|| label.to_string());
+    Ok(Question {
+        images: Images::Pixels(bytes::Bytes::copy_from_slice(pixels)),
+        truth: Some((label, name)),
+        pixels: pixels.to_vec(),
+        size: Some((images.height, images.width)),
+    })
+}
+
+fn show(
+    name: &str,
+    prediction: &Prediction,
+    question: &Question,
+    top: Option<usize>,
+    style: &Style,
+) -> Vec<String> {
+    let pixels = if prediction.input.is_empty() {
+        &question.pixels
+    } else {
+        &prediction.input
+    };
+    // What the network saw is a square where the question does not know better.
+    let side = pixels.len().isqrt();
+    let (height, width) = question.size.unwrap_or((side, side));
+    let narrow = Style {
+        width: WIDEST.min(style.width),
+        ..*style
+    };
+    let drawing = digit(
+        Picture {
+            pixels,
+            height,
+            width,
+        },
+        &narrow,
+    );
+    let room = style
+        .width
+        .saturating_sub(width.min(narrow.width) + 3)
+        .max(20);
+    let right = bars(&probabilities(prediction, top), room, style);
+    let title = format!(
+        "{name}  {}",
+        headline(prediction, question.truth.as_ref(), style)
+    );
+    std::iter::once(title)
+        .chain(beside(&drawing, &right, 3))
+        .collect()
+}
+
+/// As the notebook's last cell has it: prediction and truth.
+fn headline(prediction: &Prediction, truth: Option<&(u16, String)>, style: &Style) -> String {
+    let verdict = match prediction.verdict() {
+        Verdict::Blank => "blank: no ink in the picture".to_owned(),
+        Verdict::SeveralDigits => {
+            let place = |it: &digits_proto::v1::Box| {
+                format!("{}x{} at {},{}", it.width, it.height, it.left, it.top)
+            };
+            let places: Vec<String> = prediction.boxes.iter().map(place).collect();
+            format!("several digits: {}", places.join("; "))
+        }
+        Verdict::Unsure => "unsure: no label is probable enough".to_owned(),
+        _ => format!("prediction: {}", prediction.label),
+    };
+    let Some((index, name)) = truth else {
+        return style.paint(Ink::Strong, &verdict);
+    };
+    let right = prediction.label_index == Some(u32::from(*index));
+    style.paint(
+        if right { Ink::Good } else { Ink::Bad },
+        &format!("{verdict}, truth: {name}"),
+    )
+}
+
+fn probabilities(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
+    let chosen = prediction.label_index;
+    let mut bars: Vec<Bar> = prediction
+        .probabilities
+        .iter()
+        .enumerate()
+        .map(|(index, &share)| {
+            let here = chosen == Some(index as u32);
+            // The answer names only the predicted label; the others are known by index.
+            let label = if here {
+                prediction.label.clone()
+            } else {
+                index.to_string()
+            };
+            Bar {
+                label,
+                share: f64::from(share),
+                chosen: here,
+            }
+        })
+        .collect();
+    if let Some(top) = top.or((bars.len() > 20).then_some(10)) {
+        bars.sort_by(|a, b| b.share.total_cmp(&a.share));
+        bars.truncate(top);
+    }
+    bars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seven() -> (Prediction, Question) {
+        let mut probabilities = vec![0.0; 10];
+        (probabilities[7], probabilities[9]) = (0.75, 0.25);
+        let prediction = Prediction {
+            label_index: Some(7),
+            label: "7".to_owned(),
+            probabilities,
+            verdict: Verdict::Label.into(),
+            ..Default::default()
+        };
+        let question = Question {
+            images: Images::Pixels(bytes::Bytes::new()),
+            truth: Some((7, "7".to_owned())),
+            pixels: vec![255, 255, 255, 0, 255, 0, 0, 255, 0],
+            size: Some((3, 3)),
+        };
+        (prediction, question)
+    }
+
+    #[test]
+    fn golden_picture() {
+        let (prediction, question) = seven();
+        let lines = show(
+            "mnist:test/0",
+            &prediction,
+            &question,
+            Some(2),
+            &Style::plain(40),
+        );
+        assert_eq!(
+            lines,
+            [
+                "mnist:test/0  prediction: 7, truth: 7".to_owned(),
+                format!("+@+   7 {}{}  75.00 %", "#".repeat(17), " ".repeat(6)),
+                format!(" +    9 {}{}  25.00 %", "#".repeat(6), " ".repeat(17)),
+            ]
+        );
+    }
+
+    #[test]
+    fn verdicts_without_a_label() {
+        let (mut prediction, question) = seven();
+        let style = Style::plain(80);
+        for (verdict, text) in [
+            (Verdict::Blank, "blank"),
+            (Verdict::Unsure, "unsure"),
+            (Verdict::SeveralDigits, "several digits: 3x4 at 1,2"),
+        ] {
+            prediction.verdict = verdict.into();
+            prediction.boxes = vec![digits_proto::v1::Box {
+                left: 1,
+                top: 2,
+                width: 3,
+                height: 4,
+            }];
+            let line = headline(&prediction, question.truth.as_ref(), &style);
+            assert!(
+                line.starts_with(text) && line.ends_with("truth: 7"),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `digits watch`: rows of the curves as they come, under a progress bar.
+
+use super::filled;
+use crate::{args::Watch, context::Context};
+use digits_cli::{
+    Error, Service, json, text,
+    watch::{Notice, Options, watch},
+};
+use digits_proto::v1::{
+    CurveRow, GetJobRequest, Job, JobFinished, JobState, WatchJobResponse,
+    watch_job_response::Event,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+const TEMPLATE: &str = "{bar:24} {percent:>3} %  step {pos}/{len}  {elapsed_precise}  {wide_msg}";
+
+/// Runs the command.
+pub async fn run(args: Watch, context: &Context) -> Result<(), Error> {
+    let request = GetJobRequest { job_id: args.job };
+    let answer = context
+        .endpoints
+        .training()?
+        .get_job(request)
+        .await
+        .map_err(Error::trainer)?;
+    let job = filled(answer.into_inner().job, Service::Trainer, "job")?;
+    follow(&job, args.after_sequence, context).await
+}
+
+/// Watches a job to its end; Ctrl-C leaves it running.
+pub async fn follow(job: &Job, after_sequence: u64, context: &Context) -> Result<(), Error> {
+    let client = context.endpoints.training()?;
+    let mut screen = Screen::new(job, context);
+    let options = Options {
+        after_sequence,
+        ..Options::default()
+    };
+    let watching = watch(client, &job.job_id, options, |notice| screen.show(&notice));
+    let result = tokio::select! {
+        result = watching => result,
+        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+    };
+    screen.bar.finish_and_clear();
+    if matches!(result, Err(Error::Interrupted)) {
+        let id = &job.job_id;
+        context.hint(&format!(
+            "the job goes on: `digits watch {id}` shows it, `digits cancel {id}` stops it"
+        ));
+    }
+    finish(&job.job_id, &result?, context)
+}
+
+fn finish(job_id: &str, finished: &JobFinished, context: &Context) -> Result<(), Error> {
+    let state = text::state(finished.state);
+    if finished.state() != JobState::Succeeded {
+        let cause = if finished.error.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", finished.error)
+        };
+        return Err(Error::Negative(format!("job {job_id} {state}{cause}")));
+    }
+    if context.json {
+        return Ok(());
+    }
+    let test = finished.test.map_or_else(String::new, |test| {
+        format!(
+            ": test accuracy {}, loss {:.6} ({} images)",
+            text::percent(test.accuracy),
+            test.loss_batch_mean,
+            text::grouped(test.images)
+        )
+    });
+    context.print([format!("{state}{test}")])
+}
+
+/// What is seen of a watch.
+struct Screen<'a> {
+    context: &'a Context,
+    bar: ProgressBar,
+    epochs: u32,
+    headed: bool,
+}
+
+impl<'a> Screen<'a> {
+    fn new(job: &Job, context: &'a Context) -> Self {
+        let progress = job.progress.unwrap_or_default();
+        let bar = match context.json {
+            true => ProgressBar::hidden(),
+            // It draws itself on standard error, and only where that is a terminal.
+            false => ProgressBar::new(progress.steps),
+        };
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style.progress_chars(context.style.choose("━╸─", "=> ")));
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar.set_message(text::state(job.state));
+        Self {
+            context,
+            bar,
+            epochs: progress.epochs,
+            headed: false,
+        }
+    }
+
+    fn show(&mut self, notice: &Notice<'_>) -> Result<(), Error> {
+        match notice {
+            Notice::Event(event) if self.context.json => self.context.document(&json::of(*event)),
+            Notice::Event(event) => self.event(event),
+            Notice::Interrupted { reason, pause } => {
+                let text = format!(
+                    "lost the trainer ({reason}); again in {}",
+                    text::duration(*pause)
+                );
+                self.bar.suspend(|| self.context.hint(&text));
+                Ok(())
+            }
+        }
+    }
+
+    fn event(&mut self, event: &WatchJobResponse) -> Result<(), Error> {
+        match &event.event {
+            Some(Event::Row(row)) => self.row(row),
+            Some(Event::StateChanged(change)) => {
+                let device = match change.device.as_str() {
+                    "" => String::new(),
+                    device => format!(" on {device}"),
+                };
+                self.bar.set_message(text::state(change.state));
+                self.print(vec![format!("{}{device}", text::state(change.state))])
+            }
+            Some(Event::CheckpointPublished(published)) => {
+                let served = match published.sequence {
+                    0 => "not promoted".to_owned(),
+                    sequence => format!("serving record {sequence}"),
+                };
+                let id = &published.checkpoint_id;
+                self.print(vec![format!(
+                    "checkpoint {id} of epoch {}, {served}",
+                    published.epoch
+                )])
+            }
+            Some(Event::Finished(_)) | None => Ok(()),
+        }
+    }
+
+    fn row(&mut self, row: &CurveRow) -> Result<(), Error> {
+        let validation = row.validation.unwrap_or_default();
+        let accuracy = text::percent(validation.accuracy);
+        let rate = text::grouped(row.samples_per_second.max(0.0) as u64);
+        self.bar.set_position(row.step);
+        self.bar.set_message(format!(
+            "epoch {}/{}  loss {:.4}  val {:.4}  {accuracy}  {rate}/s",
+            row.epoch, self.epochs, row.train_loss, validation.loss_batch_mean,
+        ));
+        let mut lines = Vec::new();
+        if !self.headed {
+            self.headed = true;
+            lines.push(" epoch    step  train loss    val loss  accuracy   images/s".to_owned());
+        }
+        lines.push(format!(
+            "{:>6}{:>8}{:>12.6}{:>12.6}{accuracy:>10}{rate:>11}",
+            row.epoch, row.step, row.train_loss, validation.loss_batch_mean,
+        ));
+        self.print(lines)
+    }
+
+    fn print(&self, lines: Vec<String>) -> Result<(), Error> {
+        self.bar.suspend(|| self.context.print(lines))
+    }
+}

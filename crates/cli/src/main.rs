@@ -1,0 +1,69 @@
+//! `digits`: the command-line client of the trainer and the inference service.
+
+mod args;
+mod commands;
+mod context;
+mod source;
+
+use args::{Arguments, Command};
+use clap::Parser as _;
+use context::Context;
+use digits_cli::Error;
+use std::{io, process::ExitCode};
+
+/// Wrong usage, as sysexits.h has it; clap's own is 2.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help that nobody reads any more is no failure.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let context = Context::new(&arguments.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments.command, &context)),
+        Err(error) => Err(Error::Output(error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough: `digits jobs | head`.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            context.complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(command: Command, context: &Context) -> Result<(), Error> {
+    match command {
+        Command::Train(args) => commands::train::run(*args, context).await,
+        Command::Jobs(args) => commands::jobs::run(args, context).await,
+        Command::Watch(args) => commands::watch::run(args, context).await,
+        Command::Cancel(args) => commands::jobs::cancel(args, context).await,
+        Command::Presets => commands::catalog::presets(context).await,
+        Command::Datasets => commands::catalog::datasets(context).await,
+        Command::Predict(args) => commands::predict::run(args, context).await,
+        Command::Evaluate(args) => commands::evaluate::run(args, context).await,
+        Command::Model(args) => commands::model::run(args, context).await,
+        Command::Checkpoints(args) => commands::checkpoints::run(args, context).await,
+        Command::Serving(args) => commands::serving::list(args, context).await,
+        Command::Promote(args) => commands::serving::promote(args, context).await,
+        Command::Rollback(args) => commands::serving::rollback(args, context).await,
+        Command::Release(args) => commands::serving::release(args, context).await,
+        Command::Plot(args) => commands::plot::run(args, context).await,
+        Command::Doctor(args) => commands::doctor::run(args, context).await,
+    }
+}

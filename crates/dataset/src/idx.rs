@@ -1,0 +1,326 @@
+//! The IDX format of MNIST: two zero bytes, an element type, the number of dimensions, each dimension as a
+//! big-endian u32, then the elements, row-major.
+//!
+//! Images are `u8` with three dimensions (count, height, width); labels are `u8`, `i16` or `i32` (big-endian) with
+//! one. Compressed content is known by gzip's magic number, not by the file's name. The reader trusts no figure of
+//! the header: it is checked against the length of the file before memory is taken, and never more is taken
+//! than [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are not read.
+
+use flate2::bufread::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use crate::{DatasetError, Images, MAX_CLASSES};
+
+mod write;
+pub(crate) use write::image_header;
+pub use write::{encode_images, encode_labels, write_images, write_labels};
+
+/// Most bytes of content, header included, that a file may have uncompressed: 2 GiB.
+pub const MAX_CONTENT_BYTES: u64 = 2 << 30;
+
+const UNSIGNED_BYTE: u8 = 0x08;
+const SHORT: u8 = 0x0b;
+const INT: u8 = 0x0c;
+/// Deflate cannot blow a byte up to more than this many.
+const DEFLATE_EXPANSION: u64 = 1_032;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const FETCH_ANEW: &str = "fetch or make the file anew";
+const NOT_IDX: &str = "give an IDX file as MNIST has them, plain or gzipped";
+
+/// Reads a file of images, plain or gzipped.
+///
+/// # Errors
+///
+/// [`DatasetError::Io`] and [`DatasetError::Format`], which name the path.
+pub fn read_images(path: &Path) -> Result<Images, DatasetError> {
+    let (file, length) = open(path)?;
+    decode_images(file, length, &path.display().to_string())
+}
+
+/// Reads a file of labels, plain or gzipped.
+///
+/// # Errors
+///
+/// As [`read_images`]; [`DatasetError::Format`] also for a label outside 0 to [`MAX_CLASSES`] − 1.
+pub fn read_labels(path: &Path) -> Result<Vec<u16>, DatasetError> {
+    let (file, length) = open(path)?;
+    decode_labels(file, length, &path.display().to_string())
+}
+
+/// As [`read_images`], of bytes (plain or gzipped); `name` stands for the path in messages.
+///
+/// # Errors
+///
+/// [`DatasetError::Format`].
+pub fn parse_images(bytes: &[u8], name: &str) -> Result<Images, DatasetError> {
+    decode_images(bytes, bytes.len() as u64, name)
+}
+
+/// As [`read_labels`], of bytes (plain or gzipped); `name` stands for the path in messages.
+///
+/// # Errors
+///
+/// [`DatasetError::Format`].
+pub fn parse_labels(bytes: &[u8], name: &str) -> Result<Vec<u16>, DatasetError> {
+    decode_labels(bytes, bytes.len() as u64, name)
+}
+
+fn open(path: &Path) -> Result<(BufReader<File>, u64), DatasetError> {
+    let failed = |source| DatasetError::io("read", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        // A pipe or a device has no length to check the header against.
+        return Err(failed(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )));
+    }
+    Ok((BufReader::with_capacity(1 << 16, file), metadata.len()))
+}
+
+fn decode_images(input: impl BufRead, length: u64, name: &str) -> Result<Images, DatasetError> {
+    let Decoded {
+        element,
+        dimensions,
+        data,
+    } = decode(input, length, name)?;
+    let [count, height, width] = dimensions[..] else {
+        return Err(DatasetError::format(
+            name,
+            format!("it has {} dimensions where images have 3", dimensions.len()),
+            NOT_IDX,
+        ));
+    };
+    if element != UNSIGNED_BYTE {
+        return Err(DatasetError::format(
+            name,
+            format!(
+                "its elements are of type {element:#04x} where images have 0x08, unsigned bytes"
+            ),
+            "convert the pixels to bytes from 0 to 255",
+        ));
+    }
+    Ok(Images {
+        count,
+        height,
+        width,
+        pixels: data,
+    })
+}
+
+fn decode_labels(input: impl BufRead, length: u64, name: &str) -> Result<Vec<u16>, DatasetError> {
+    let Decoded {
+        element,
+        dimensions,
+        data,
+    } = decode(input, length, name)?;
+    if dimensions.len() != 1 {
+        return Err(DatasetError::format(
+            name,
+            format!("it has {} dimensions where labels have 1", dimensions.len()),
+            NOT_IDX,
+        ));
+    }
+    let values: Box<dyn Iterator<Item = i32>> = match element {
+        UNSIGNED_BYTE => Box::new(data.iter().map(|&byte| i32::from(byte))),
+        SHORT => Box::new(
+            data.as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i32::from(i16::from_be_bytes(bytes))),
+        ),
+        _ => Box::new(
+            data.as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i32::from_be_bytes(bytes)),
+        ),
+    };
+    values
+        .enumerate()
+        .map(|(index, value)| {
+            u16::try_from(value)
+                .ok()
+                .filter(|&label| usize::from(label) < MAX_CLASSES)
+                .ok_or_else(|| {
+                    DatasetError::format(
+                        name,
+                        format!("label {index} is {value}, outside 0 to {}", MAX_CLASSES - 1),
+                        "number the labels from 0",
+                    )
+                })
+        })
+        .collect()
+}
+
+/// An IDX file whose data is as long as its header says.
+struct Decoded {
+    element: u8,
+    dimensions: Vec<usize>,
+    data: Vec<u8>,
+}
+
+fn decode(mut input: impl BufRead, length: u64, name: &str) -> Result<Decoded, DatasetError> {
+    let start = input
+        .fill_buf()
+        .map_err(|source| DatasetError::io("read", name, source))?;
+    if start.starts_with(&GZIP_MAGIC) {
+        let most = length.saturating_mul(DEFLATE_EXPANSION);
+        decode_content(MultiGzDecoder::new(input), Length::AtMost(most), name)
+    } else {
+        decode_content(input, Length::Exactly(length), name)
+    }
+}
+
+/// What is known of the content's length before it is read.
+#[derive(Clone, Copy)]
+enum Length {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+fn decode_content(
+    mut input: impl Read,
+    length: Length,
+    name: &str,
+) -> Result<Decoded, DatasetError> {
+    let (element, dimensions) = read_header(&mut input, name)?;
+    let header_bytes = 4 + 4 * dimensions.len() as u64;
+    let data_bytes = data_bytes(element, &dimensions, name)?;
+    let promised = header_bytes + data_bytes;
+    check_length(promised, length, name)?;
+
+    // Not above what the file can hold: `promised` has passed check_length.
+    let mut data = Vec::with_capacity(data_bytes as usize);
+    input
+        .by_ref()
+        .take(data_bytes)
+        .read_to_end(&mut data)
+        .map_err(|source| unreadable(name, &source))?;
+    if (data.len() as u64) < data_bytes {
+        return Err(truncated(name, promised, header_bytes + data.len() as u64));
+    }
+    // Also makes the gzip decoder check its checksum.
+    let mut beyond = [0];
+    match input
+        .read(&mut beyond)
+        .map_err(|source| unreadable(name, &source))?
+    {
+        0 => Ok(Decoded {
+            element,
+            dimensions,
+            data,
+        }),
+        _ => Err(trailing(name, promised, None)),
+    }
+}
+
+/// Element type and dimensions (one or three).
+fn read_header(input: &mut impl Read, name: &str) -> Result<(u8, Vec<usize>), DatasetError> {
+    let mut magic = [0; 4];
+    fill(input, &mut magic, name)?;
+    let [0, 0, element, rank] = magic else {
+        return Err(DatasetError::format(
+            name,
+            format!(
+                "it starts with {:02x?} where IDX starts with two zero bytes",
+                magic
+            ),
+            NOT_IDX,
+        ));
+    };
+    if !matches!(element, UNSIGNED_BYTE | SHORT | INT) {
+        return Err(DatasetError::format(
+            name,
+            format!(
+                "elements of type {element:#04x} are not read, only 0x08 (u8), 0x0b (i16) and 0x0c (i32)"
+            ),
+            NOT_IDX,
+        ));
+    }
+    if rank != 1 && rank != 3 {
+        return Err(DatasetError::format(
+            name,
+            format!("it has {rank} dimensions where labels have 1 and images 3"),
+            NOT_IDX,
+        ));
+    }
+    let mut dimensions = Vec::with_capacity(usize::from(rank));
+    for _ in 0..rank {
+        let mut size = [0; 4];
+        fill(input, &mut size, name)?;
+        dimensions.push(u32::from_be_bytes(size) as usize);
+    }
+    Ok((element, dimensions))
+}
+
+fn data_bytes(element: u8, dimensions: &[usize], name: &str) -> Result<u64, DatasetError> {
+    let element_bytes = match element {
+        UNSIGNED_BYTE => 1,
+        SHORT => 2,
+        _ => 4,
+    };
+    dimensions
+        .iter()
+        .try_fold(element_bytes, |bytes: u64, &size| bytes.checked_mul(size as u64))
+        .filter(|&bytes| bytes <= MAX_CONTENT_BYTES)
+        .ok_or_else(|| {
+            DatasetError::format(
+                name,
+                format!("its header promises {dimensions:?} elements, above the limit of {MAX_CONTENT_BYTES} bytes"),
+                "split the file, or make it anew if it is damaged",
+            )
+        })
+}
+
+fn check_length(promised: u64, length: Length, name: &str) -> Result<(), DatasetError> {
+    match length {
+        Length::Exactly(bytes) if bytes < promised => Err(truncated(name, promised, bytes)),
+        Length::Exactly(bytes) if bytes > promised => Err(trailing(name, promised, Some(bytes))),
+        Length::AtMost(bytes) if bytes < promised => Err(DatasetError::format(
+            name,
+            format!(
+                "truncated: its header promises {promised} bytes, more than its compressed bytes can hold"
+            ),
+            FETCH_ANEW,
+        )),
+        Length::Exactly(_) | Length::AtMost(_) => Ok(()),
+    }
+}
+
+fn fill(input: &mut impl Read, buffer: &mut [u8], name: &str) -> Result<(), DatasetError> {
+    input.read_exact(buffer).map_err(|source| {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            DatasetError::format(name, "truncated: it ends within the header", FETCH_ANEW)
+        } else {
+            unreadable(name, &source)
+        }
+    })
+}
+
+fn truncated(name: &str, promised: u64, found: u64) -> DatasetError {
+    DatasetError::format(
+        name,
+        format!("truncated: its header promises {promised} bytes, there are {found}"),
+        FETCH_ANEW,
+    )
+}
+
+fn trailing(name: &str, promised: u64, found: Option<u64>) -> DatasetError {
+    let found = found.map_or_else(|| "more".to_owned(), |bytes| bytes.to_string());
+    DatasetError::format(
+        name,
+        format!("trailing bytes: its header promises {promised} bytes, there are {found}"),
+        FETCH_ANEW,
+    )
+}
+
+fn unreadable(name: &str, source: &io::Error) -> DatasetError {
+    DatasetError::format(name, format!("cannot be read: {source}"), FETCH_ANEW)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use super::*;
+use crate::test_server::{Reply, Server};
+use flate2::{Compression, write::GzEncoder};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+
+fn from(variables: &[(&str, &str)]) -> MnistSource {
+    let variables: HashMap<&str, &str> = variables.iter().copied().collect();
+    MnistSource::from_variables(|name| variables.get(name).map(OsString::from))
+}
+
+#[test]
+fn the_environment_names_the_source() {
+    let plain = from(&[("HOME", "/home/ada")]);
+    assert_eq!(plain.dir, None);
+    assert_eq!(plain.cache, Path::new("/home/ada/.cache/digits/mnist"));
+    assert!(plain.download);
+    assert_eq!(plain.mirrors, MIRRORS);
+
+    let full = from(&[
+        ("HOME", "/home/ada"),
+        ("XDG_CACHE_HOME", "/var/cache/ada"),
+        ("DIGITS_MNIST_DIR", "data/mnist"),
+        ("DIGITS_MNIST_MIRRORS", "http://a/mnist, ,https://b"),
+    ]);
+    assert_eq!(full.dir, Some(PathBuf::from("data/mnist")));
+    assert_eq!(full.cache, Path::new("/var/cache/ada/digits/mnist"));
+    assert_eq!(full.mirrors, ["http://a/mnist", "https://b"]);
+
+    let ignored = from(&[
+        ("HOME", "/home/ada"),
+        ("XDG_CACHE_HOME", "relative"),
+        ("DIGITS_MNIST_DIR", ""),
+        ("DIGITS_MNIST_MIRRORS", " , "),
+    ]);
+    assert_eq!(ignored, plain);
+}
+
+#[test]
+fn what_is_not_there_is_named_with_a_remedy() {
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    let source = MnistSource {
+        dir: Some(empty.path().to_owned()),
+        cache: empty.path().to_owned(),
+        download: true,
+        mirrors: Vec::new(),
+    };
+    let error = load(&source, &mut |_| {})
+        .expect_err("the folder is empty")
+        .to_string();
+    assert!(
+        error.starts_with("no train-images-idx3-ubyte (nor "),
+        "{error}"
+    );
+    assert!(error.contains("DIGITS_MNIST_DIR"), "{error}");
+
+    let source = MnistSource {
+        dir: None,
+        download: false,
+        ..source
+    };
+    let error = load(&source, &mut |_| {})
+        .expect_err("the cache is empty")
+        .to_string();
+    assert!(error.contains("allow the download"), "{error}");
+    assert_eq!(
+        fs::read_dir(empty.path()).expect("still there").count(),
+        0,
+        "no lock, no part"
+    );
+}
+
+#[test]
+fn another_data_set_under_mnists_names_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let images = Images {
+        count: 2,
+        height: 2,
+        width: 2,
+        pixels: vec![0; 8],
+    };
+    idx::write_images(&folder.path().join(TRAIN_IMAGES), &images).expect("written");
+    let source = MnistSource {
+        dir: Some(folder.path().to_owned()),
+        cache: folder.path().to_owned(),
+        download: false,
+        mirrors: Vec::new(),
+    };
+    let error = load(&source, &mut |_| {}).expect_err("two images of 2×2");
+    assert!(matches!(error, DatasetError::Digest { .. }), "{error}");
+    assert!(error.to_string().contains(FILES[0].sha256), "{error}");
+}
+
+/// MNIST's folder; `None`, said loudly, when no test is told of one.
+fn mnist_dir(test: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("DIGITS_MNIST_DIR").filter(|dir| !dir.is_empty());
+    if dir.is_none() {
+        assert!(
+            std::env::var_os("DIGITS_FORBID_SKIP").is_none_or(|value| value != "1"),
+            "{test} may not be skipped: DIGITS_MNIST_DIR is not set"
+        );
+        // Not `eprintln!`: the test harness would keep that to itself.
+        let notice =
+            format!("SKIPPED: {test}: set DIGITS_MNIST_DIR to a folder with MNIST's files");
+        writeln!(io::stderr(), "\n*** {notice} ***\n").expect("standard error takes it");
+    }
+    dir.map(PathBuf::from)
+}
+
+fn check_mnist(mnist: &Dataset) {
+    assert_eq!(
+        (mnist.train.images.count, mnist.test.images.count),
+        (60_000, 10_000)
+    );
+    assert_eq!(
+        (mnist.height(), mnist.width(), mnist.classes()),
+        (28, 28, 10)
+    );
+    assert_eq!(mnist.train.labels[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(mnist.test.labels[..5], [7, 2, 1, 0, 4]);
+    let ink: u64 = mnist
+        .train
+        .images
+        .pixels
+        .iter()
+        .map(|&pixel| u64::from(pixel))
+        .sum();
+    let mean = ink as f64 / (60_000.0 * 784.0 * 255.0);
+    assert!((mean - 0.1307).abs() < 1e-4, "mean grey {mean}");
+    assert_eq!(
+        mnist.digest,
+        "2375306534dacf0cd32aff8ba8fb3816cd482902b1d24ca52e16f443ac176543"
+    );
+    assert_eq!(mnist.validate().map_err(|error| error.to_string()), Ok(()));
+}
+
+#[test]
+fn mnist_is_mnist() {
+    let Some(dir) = mnist_dir("mnist_is_mnist") else {
+        return;
+    };
+    let source = MnistSource {
+        dir: Some(dir),
+        ..from(&[("HOME", "/nowhere")])
+    };
+    check_mnist(&load(&source, &mut |_| panic!("no download")).expect("MNIST"));
+}
+
+/// The plain file of that name without `.gz`, compressed as a mirror would hold it.
+fn gzipped(path: &Path) -> io::Result<Vec<u8>> {
+    let plain = fs::read(path.with_extension(""))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&plain)?;
+    encoder.finish()
+}
+
+#[test]
+fn mnist_downloaded_through_a_bad_line_is_mnist() {
+    let Some(dir) = mnist_dir("mnist_downloaded_through_a_bad_line_is_mnist") else {
+        return;
+    };
+    let server = Server::start(move |request| {
+        let name = request.path.trim_start_matches("/mnist/");
+        let Ok(content) = fs::read(dir.join(name)).or_else(|_| gzipped(&dir.join(name))) else {
+            return Reply::status("404 Not Found");
+        };
+        let reply = Reply::content(request, &content, name);
+        let sent = reply.body.len();
+        if sent > 1_000_000 {
+            reply.cut_after(sent / 3)
+        } else {
+            reply
+        }
+    });
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let mut source = from(&[("HOME", "/nowhere")]);
+    source.cache = cache.path().join("deep/er");
+    source.mirrors = vec![server.url()];
+    check_mnist(&load(&source, &mut |_| {}).expect("MNIST"));
+    assert!(server.requests().len() > 6, "it was cut and resumed");
+
+    source.download = false;
+    check_mnist(&load(&source, &mut |_| {}).expect("MNIST, from the cache"));
+}

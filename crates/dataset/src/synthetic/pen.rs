@@ -1,0 +1,213 @@
+//! Draws one digit: bends a glyph, lays it on the paper, measures each pixel's distance to the pen's path and inks it.
+
+use super::SIDE;
+use super::glyphs::{Point, STYLES, Stroke};
+use super::random::Random;
+
+/// Straight pieces that a curve between two points is drawn with.
+const PIECES: usize = 5;
+/// Width of a glyph's box relative to its height.
+const NARROWNESS: f32 = 0.74;
+const PIXELS: usize = SIDE * SIDE;
+const FAR: f32 = 1e9;
+
+type Vector = (f32, f32);
+
+/// A straight piece of the pen's path, in pixels; pixel (0, 0) has its centre at (0, 0).
+#[derive(Clone, Copy)]
+struct Segment {
+    from: Vector,
+    to: Vector,
+}
+
+pub(super) fn draw(digit: usize, random: &mut Random) -> [u8; PIXELS] {
+    let styles = STYLES[digit];
+    let glyph = styles[random.below(styles.len())];
+    let hand = Hand::new(random);
+    let mut path = Vec::with_capacity(64);
+    for &stroke in glyph {
+        trace(stroke, &hand, &mut path);
+    }
+    lay_on_paper(&mut path, random);
+    let distances = squared_distances(&path);
+    ink(&distances, random)
+}
+
+/// How the writer's hand bends every point of this image's glyph.
+struct Hand {
+    /// Key of the points' own trembling.
+    tremble_key: (u64, u64),
+    slant: f32,
+    width: f32,
+    bow_x: f32,
+    bow_y: f32,
+    cosine: f32,
+    sine: f32,
+}
+
+impl Hand {
+    fn new(random: &mut Random) -> Self {
+        // Half the angle's tangent gives cosine and sine without trigonometry: ±0.13 is ±15°.
+        let half_tangent = random.around_zero(0.13);
+        let square = half_tangent * half_tangent;
+        Self {
+            tremble_key: (random.next(), random.next()),
+            slant: random.between(-0.12, 0.34),
+            width: random.between(0.8, 1.2),
+            bow_x: random.around_zero(0.25),
+            bow_y: random.around_zero(0.25),
+            cosine: (1.0 - square) / (1.0 + square),
+            sine: 2.0 * half_tangent / (1.0 + square),
+        }
+    }
+
+    /// Where the point comes to lie, around (0, 0), in units of the glyph's height. Equal points of different strokes
+    /// stay equal, so that strokes that meet still meet.
+    fn bend(&self, (x, y): Point) -> Vector {
+        let (key_0, key_1) = self.tremble_key;
+        let mut own = Random::of(key_0, key_1, u64::from(x) << 8 | u64::from(y));
+        let x = (f32::from(x) - 50.0) / 100.0 + own.around_zero(0.06);
+        let y = (f32::from(y) - 50.0) / 100.0 + own.around_zero(0.06);
+        let bowed_x = (x + self.bow_x * y * y) * NARROWNESS * self.width - self.slant * y;
+        let bowed_y = y + self.bow_y * x * x;
+        (
+            bowed_x * self.cosine - bowed_y * self.sine,
+            bowed_x * self.sine + bowed_y * self.cosine,
+        )
+    }
+}
+
+/// The stroke as straight pieces of the Catmull-Rom curve through its points.
+fn trace(stroke: Stroke, hand: &Hand, path: &mut Vec<Segment>) {
+    let points: Vec<Vector> = stroke.iter().map(|&point| hand.bend(point)).collect();
+    let last = points.len() - 1;
+    let closed = stroke[0] == stroke[last] && last > 1;
+    for index in 0..last {
+        let before = match index {
+            0 if closed => points[last - 1],
+            0 => points[0],
+            _ => points[index - 1],
+        };
+        let after = match index + 2 {
+            next if next <= last => points[next],
+            _ if closed => points[1],
+            _ => points[last],
+        };
+        let corners = [before, points[index], points[index + 1], after];
+        let pieces = if last == 1 { 1 } else { PIECES };
+        let mut from = points[index];
+        for piece in 1..=pieces {
+            let to = curve(corners, piece as f32 / pieces as f32);
+            path.push(Segment { from, to });
+            from = to;
+        }
+    }
+}
+
+/// The uniform Catmull-Rom curve between the two middle points, at `t` from 0 to 1.
+fn curve([a, b, c, d]: [Vector; 4], t: f32) -> Vector {
+    let blend = |a: f32, b: f32, c: f32, d: f32| {
+        let linear = c - a;
+        let square = 2.0 * a - 5.0 * b + 4.0 * c - d;
+        let cube = 3.0 * b - a - 3.0 * c + d;
+        b + 0.5 * t * (linear + t * (square + t * cube))
+    };
+    (blend(a.0, b.0, c.0, d.0), blend(a.1, b.1, c.1, d.1))
+}
+
+/// Scales the path so that the digit, ink included, takes about 19 of the 28 pixels, as in MNIST, and puts it near the
+/// middle.
+fn lay_on_paper(path: &mut [Segment], random: &mut Random) {
+    let (mut low, mut high) = ((FAR, FAR), (-FAR, -FAR));
+    for (x, y) in path.iter().flat_map(|segment| [segment.from, segment.to]) {
+        low = (low.0.min(x), low.1.min(y));
+        high = (high.0.max(x), high.1.max(y));
+    }
+    let extent = (high.0 - low.0).max(high.1 - low.1);
+    let scale = random.between(14.5, 18.0) / extent;
+    let middle = (SIDE as f32 - 1.0) / 2.0;
+    let centre_x = middle + random.around_zero(2.0);
+    let centre_y = middle + random.around_zero(2.0);
+    let place = |(x, y): Vector| {
+        (
+            centre_x + (x - (low.0 + high.0) / 2.0) * scale,
+            centre_y + (y - (low.1 + high.1) / 2.0) * scale,
+        )
+    };
+    for segment in path {
+        *segment = Segment {
+            from: place(segment.from),
+            to: place(segment.to),
+        };
+    }
+}
+
+/// Squared distance of each pixel's centre to the path, where it is below [`REACH`].
+fn squared_distances(path: &[Segment]) -> [f32; PIXELS] {
+    let mut distances = [FAR; PIXELS];
+    for &Segment { from, to } in path {
+        let along = (to.0 - from.0, to.1 - from.1);
+        let length = along.0 * along.0 + along.1 * along.1;
+        for row in pixels_near(from.1, to.1) {
+            for column in pixels_near(from.0, to.0) {
+                let here = (column as f32 - from.0, row as f32 - from.1);
+                let share = if length > 0.0 {
+                    ((here.0 * along.0 + here.1 * along.1) / length).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
+                let apart = (here.0 - share * along.0, here.1 - share * along.1);
+                let distance = apart.0 * apart.0 + apart.1 * apart.1;
+                let nearest = &mut distances[row * SIDE + column];
+                *nearest = nearest.min(distance);
+            }
+        }
+    }
+    distances
+}
+
+/// Farther from the path than this, in pixels, no pen leaves ink.
+const REACH: f32 = 3.25;
+
+fn pixels_near(a: f32, b: f32) -> std::ops::Range<usize> {
+    // `as` cuts off the fraction and takes what is below 0 to 0.
+    let first = (a.min(b) - REACH).max(0.0) as usize;
+    let end = (a.max(b) + REACH + 1.0).max(0.0) as usize;
+    first.min(SIDE)..end.min(SIDE)
+}
+
+/// Turns distances into grey: full ink within the pen's radius, a soft edge, and the noise of paper and scanner.
+fn ink(distances: &[f32; PIXELS], random: &mut Random) -> [u8; PIXELS] {
+    let radius = random.between(0.75, 1.95);
+    let softness = random.between(0.9, 1.6);
+    let darkness = random.between(0.78, 1.0);
+    let pressure = random.around_zero(0.3);
+    let roughness = if random.once_in(2) {
+        random.between(0.0, 0.35)
+    } else {
+        0.0
+    };
+    let grain = if random.once_in(8) {
+        random.between(0.0, 0.12)
+    } else {
+        0.0
+    };
+    let mut pixels = [0; PIXELS];
+    for (index, (pixel, &distance)) in pixels.iter_mut().zip(distances).enumerate() {
+        let mut grey = 0.0;
+        if distance < REACH * REACH {
+            let height = (index / SIDE) as f32 / SIDE as f32 - 0.5;
+            let here = radius * (1.0 + pressure * height);
+            let cover = ((here - distance.sqrt()) / softness + 0.5).clamp(0.0, 1.0);
+            grey = darkness * cover;
+            if roughness > 0.0 {
+                grey *= 1.0 - random.between(0.0, roughness);
+            }
+        }
+        if grain > 0.0 {
+            grey += random.between(0.0, grain);
+        }
+        *pixel = (grey.min(1.0) * 255.0 + 0.5) as u8;
+    }
+    pixels
+}

@@ -1,0 +1,166 @@
+//! Accepts TCP connections, at most so many at a time, each of which can be cut from outside. What is
+//! spoken over them is not known here.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tokio_stream::Stream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Rest after an error such as "too many open files", which would come back at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The stream of accepted connections. Dropping it closes the port.
+pub(crate) struct Incoming {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    cut: CancellationToken,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Incoming {
+    /// At most `max_connections` at a time; cancelling `cut` ends them all.
+    pub(crate) fn new(
+        listener: TcpListener,
+        max_connections: usize,
+        cut: CancellationToken,
+    ) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            cut,
+            pause: None,
+        }
+    }
+
+    fn admit(&self, stream: TcpStream) -> Option<Connection> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            // Closed here, so that the client fails now instead of waiting.
+            tracing::debug!("a connection over the limit was closed");
+            return None;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        Some(Connection {
+            stream,
+            // A token of its own, so that connections do not share one lock.
+            cut: Box::pin(self.cut.child_token().cancelled_owned()),
+            _place: place,
+        })
+    }
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(cx));
+                this.pause = None;
+            }
+            match ready!(this.listener.poll_accept(cx)) {
+                Ok((stream, _)) => {
+                    if let Some(connection) = this.admit(stream) {
+                        return Poll::Ready(Some(Ok(connection)));
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "connections cannot be accepted for now");
+                    this.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the next connection may well succeed.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// An accepted connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Fails once the connection is cut, and wakes the reader or writer when that happens.
+    fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_alive(cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_alive(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_alive(cx)?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,268 @@
+//! Every gRPC request from its headers to the end of its answer: metered, and limited in number. Speaks
+//! only gRPC over HTTP/2's trailers; gRPC-Web is translated before it gets here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service;
+
+use crate::body::{FlightBody, Until, UntilBody};
+use crate::request_metrics::{Method, RequestMetrics};
+use crate::status::retry_status;
+
+/// Told to clients that come over the limit.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Probes must be answered under load, or the orchestrator kills a busy server.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Streams that clients hold open for good.
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// What all requests of a server share.
+pub(crate) struct Traffic {
+    pub(crate) metrics: RequestMetrics,
+    pub(crate) max_in_flight: usize,
+    pub(crate) in_flight: AtomicUsize,
+    /// Ends the streams that would hold up a shutdown for ever.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// One request. Dropping it records CANCELLED, so that no way out is missed.
+pub(crate) struct Flight {
+    traffic: Arc<Traffic>,
+    method: Method,
+    started: Instant,
+    timeout: Option<Duration>,
+    /// Whether it holds one of the places under the limit.
+    limited: bool,
+    ended: bool,
+}
+
+impl Flight {
+    fn begin(traffic: &Arc<Traffic>, request: &Request<Body>, limited: bool) -> Self {
+        traffic.metrics.begin();
+        Self {
+            traffic: Arc::clone(traffic),
+            method: traffic.metrics.method(request.uri().path()),
+            started: Instant::now(),
+            timeout: request
+                .headers()
+                .get("grpc-timeout")
+                .and_then(|value| parse_timeout(value.as_bytes())),
+            limited,
+            ended: false,
+        }
+    }
+
+    /// Records the end. The first one counts.
+    pub(crate) fn end(mut self, code: Code) {
+        self.record(code);
+    }
+
+    fn record(&mut self, code: Code) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if self.limited {
+            self.traffic.in_flight.fetch_sub(1, Ordering::Release);
+        }
+        let elapsed = self.started.elapsed();
+        self.traffic.metrics.end(self.method, code, elapsed);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // The transport drops a request that ran out of time just as one whose client left. Client and server
+        // time it apart, and the client's reset may come a little before the time is over here.
+        let late = self
+            .timeout
+            .is_some_and(|timeout| self.started.elapsed() + timeout / 20 >= timeout);
+        self.record(if late {
+            Code::DeadlineExceeded
+        } else {
+            Code::Cancelled
+        });
+    }
+}
+
+/// `grpc-timeout` as its specification writes it: at most 8 digits and a unit.
+fn parse_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count = digits
+        .iter()
+        .fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0'));
+    match unit {
+        b'H' => Some(Duration::from_secs(count * 3600)),
+        b'M' => Some(Duration::from_secs(count * 60)),
+        b'S' => Some(Duration::from_secs(count)),
+        b'm' => Some(Duration::from_millis(count)),
+        b'u' => Some(Duration::from_micros(count)),
+        b'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// The services behind the meter and the limit.
+#[derive(Clone)]
+pub(crate) struct FlightService {
+    routes: Routes,
+    traffic: Arc<Traffic>,
+}
+
+impl FlightService {
+    pub(crate) fn new(routes: Routes, traffic: Arc<Traffic>) -> Self {
+        Self {
+            routes: routes.prepare(),
+            traffic,
+        }
+    }
+
+    /// Takes a place under the limit, if there is one.
+    fn admit(&self) -> bool {
+        let traffic = &*self.traffic;
+        if traffic.in_flight.fetch_add(1, Ordering::Acquire) < traffic.max_in_flight {
+            return true;
+        }
+        traffic.in_flight.fetch_sub(1, Ordering::Release);
+        false
+    }
+}
+
+impl Service<Request<Body>> for FlightService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = FlightFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Body>>::poll_ready(&mut self.routes, cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> FlightFuture {
+        let path = request.uri().path();
+        let health = path.starts_with(HEALTH);
+        let reflection = path.starts_with(REFLECTION);
+        let until = || Until::new(self.traffic.shutdown.clone());
+        if !health && !self.admit() {
+            Flight::begin(&self.traffic, &request, false).end(Code::ResourceExhausted);
+            let status = retry_status("too many requests in flight; try again", RETRY_AFTER);
+            return FlightFuture {
+                answer: Answer::Refused(Some(status.into_http())),
+                flight: None,
+                until: None,
+            };
+        }
+        let flight = Flight::begin(&self.traffic, &request, !health);
+        let cut = (health || reflection).then(until);
+        let request = if reflection {
+            let until = until();
+            request.map(|body| Body::new(UntilBody::new(body, until)))
+        } else {
+            request
+        };
+        FlightFuture {
+            answer: Answer::Served(self.routes.call(request)),
+            flight: Some(flight),
+            until: cut,
+        }
+    }
+}
+
+enum Answer {
+    Served(<Routes as Service<Request<Body>>>::Future),
+    Refused(Option<Response<Body>>),
+}
+
+/// The answer's headers.
+pub(crate) struct FlightFuture {
+    answer: Answer,
+    flight: Option<Flight>,
+    until: Option<Until>,
+}
+
+impl Future for FlightFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let response = match &mut this.answer {
+            Answer::Served(future) => ready!(Pin::new(future).poll(cx))?,
+            Answer::Refused(response) => {
+                return Poll::Ready(Ok(response.take().expect("polled once after it was ready")));
+            }
+        };
+        let Some(flight) = this.flight.take() else {
+            return Poll::Ready(Ok(response));
+        };
+        if let Some(code) = code_of(response.headers()) {
+            flight.end(code);
+            return Poll::Ready(Ok(response));
+        }
+        let without_status = code_of_http(response.status());
+        if response.body().is_end_stream() {
+            flight.end(without_status);
+            return Poll::Ready(Ok(response));
+        }
+        let until = this.until.take();
+        Poll::Ready(Ok(response.map(|body| {
+            Body::new(FlightBody::new(body, flight, without_status, until))
+        })))
+    }
+}
+
+/// The gRPC code of headers or trailers, if they carry one.
+pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
+    headers
+        .get("grpc-status")
+        .map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// The code that clients make of an answer without `grpc-status`, as the gRPC specification maps it.
+fn code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_parse_as_specified() {
+        let cases: [(&str, Option<Duration>); 10] = [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("100000000n", None),
+            ("S", None),
+            ("", None),
+            ("-1S", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_timeout(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Health over gRPC (`grpc.health.v1`), and the way out of traffic. `/readyz` is told by
+//! [`Readiness`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use digits_telemetry::readiness::Readiness;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+/// Sets what `grpc.health.v1.Health` answers; clones share it.
+#[derive(Debug, Clone)]
+pub struct Health {
+    reporter: HealthReporter,
+    services: Arc<[&'static str]>,
+}
+
+impl Health {
+    /// A reporter and the service to add to the routes. Everything is NOT_SERVING at the start: the whole
+    /// server (`""`), which tonic-health would begin as SERVING, and each of `services` (full names, such
+    /// as `digits.v1.InferenceService`).
+    pub async fn new(services: &[&'static str]) -> (Self, HealthServer<HealthService>) {
+        let health = Self {
+            reporter: HealthReporter::new(),
+            services: services.into(),
+        };
+        health.set_not_serving().await;
+        let service = HealthService::from_health_reporter(health.reporter.clone());
+        (health, HealthServer::new(service))
+    }
+
+    /// Everything is SERVING.
+    pub async fn set_serving(&self) {
+        self.set_all(ServingStatus::Serving).await;
+    }
+
+    /// Everything is NOT_SERVING.
+    pub async fn set_not_serving(&self) {
+        self.set_all(ServingStatus::NotServing).await;
+    }
+
+    async fn set_all(&self, status: ServingStatus) {
+        for service in std::iter::once(&"").chain(&*self.services) {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// Takes this process out of traffic before it drains: NOT_SERVING, `/readyz` 503, then `delay` for the load
+/// balancers to see it while requests are still answered.
+pub async fn withdraw(health: &Health, readiness: &Readiness, delay: Duration) {
+    readiness.set_not_ready("shutting down");
+    health.set_not_serving().await;
+    tokio::time::sleep(delay).await;
+}

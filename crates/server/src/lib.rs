@@ -1,0 +1,29 @@
+//! The gRPC port that both services share: listening, gRPC-Web, limits, request metrics, health,
+//! reflection, a graceful end, and how errors are told to clients. Knows no service of `digits`.
+//!
+//! The order at the end of a process: [`shutdown::signal`] → [`health::withdraw`] (no longer ready; the
+//! endpoints learn it) → cancel the token of [`GrpcServer::serve`] (no new connection, requests in flight
+//! finish) → exit. Long streams of a service should watch the same token and end themselves.
+
+mod body;
+mod config;
+mod connection;
+mod error;
+pub mod exit;
+mod flight;
+mod front;
+pub mod health;
+mod reflection;
+mod request_metrics;
+mod server;
+pub mod shutdown;
+pub mod startup;
+pub mod status;
+pub mod violations;
+
+pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
+pub use error::ServerError;
+pub use reflection::reflection;
+pub use request_metrics::RequestMetrics;
+pub use server::{Drained, GrpcServer};
+pub use status::{not_found, retry_status};

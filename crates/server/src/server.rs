@@ -1,0 +1,135 @@
+//! Binds the port, serves, and ends gracefully. The services come as routes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use digits_telemetry::listen::listen;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+use crate::config::ServerConfig;
+use crate::connection::Incoming;
+use crate::error::ServerError;
+use crate::flight::{FlightService, Traffic};
+use crate::front::Front;
+use crate::request_metrics::RequestMetrics;
+
+/// How long connections may take to notice that they were cut.
+const CUT: Duration = Duration::from_secs(1);
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request in flight was answered.
+    Complete,
+    /// The time was over; so many requests were cut.
+    Cut {
+        /// Requests that got no answer, health checks aside.
+        requests: usize,
+    },
+}
+
+/// The gRPC port, open but not yet answering: clients that connect wait.
+pub struct GrpcServer {
+    config: ServerConfig,
+    listener: TcpListener,
+    address: SocketAddr,
+    pages: Option<axum::Router>,
+}
+
+impl GrpcServer {
+    /// Opens the port and returns it with the address that it got.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`] when the port is taken, not permitted, or not this machine's.
+    pub async fn bind(config: ServerConfig) -> Result<(Self, SocketAddr), ServerError> {
+        let (listener, address) = listen(config.listen, "--listen").await?;
+        let server = Self {
+            config,
+            listener,
+            address,
+            pages: None,
+        };
+        Ok((server, address))
+    }
+
+    /// Answers plain HTTP (what is neither gRPC nor gRPC-Web) with `pages`; without, it is 404.
+    #[must_use]
+    pub fn with_pages(mut self, pages: axum::Router) -> Self {
+        self.pages = Some(pages);
+        self
+    }
+
+    /// Serves until `shutdown`; then closes the port, lets requests in flight finish for at most
+    /// [`ServerConfig::drain`], and cuts the rest. Health and reflection streams end UNAVAILABLE at once;
+    /// long streams of a service should watch the same token and end too, or the drain takes its full
+    /// time. Dropping the future cuts everything.
+    ///
+    /// # Errors
+    /// [`ServerError::Transport`] when the transport stops on its own.
+    pub async fn serve(
+        self,
+        routes: Routes,
+        metrics: RequestMetrics,
+        shutdown: CancellationToken,
+    ) -> Result<Drained, ServerError> {
+        let config = self.config;
+        let traffic = Arc::new(Traffic {
+            metrics,
+            max_in_flight: config.max_in_flight,
+            in_flight: AtomicUsize::new(0),
+            shutdown: shutdown.clone(),
+        });
+        let service = FlightService::new(routes, Arc::clone(&traffic));
+        let front = Front::new(service, self.pages, self.address.ip().is_loopback());
+
+        let cut = CancellationToken::new();
+        let _cut_when_dropped = cut.clone().drop_guard();
+        let incoming = Incoming::new(self.listener, config.max_connections, cut.clone());
+        let serving = transport(&config).serve_with_incoming_shutdown(
+            front,
+            incoming,
+            shutdown.clone().cancelled_owned(),
+        );
+        tokio::pin!(serving);
+
+        let overdue = async {
+            shutdown.cancelled().await;
+            sleep(config.drain).await;
+        };
+        tokio::select! {
+            result = &mut serving => {
+                result?;
+                return Ok(Drained::Complete);
+            }
+            () = overdue => {}
+        }
+        let requests = traffic.in_flight.load(Ordering::Acquire);
+        tracing::warn!(
+            requests,
+            "the time to drain is over; the requests in flight are cut"
+        );
+        cut.cancel();
+        if timeout(CUT, serving).await.is_err() {
+            tracing::warn!("connections were still open after they were cut");
+        }
+        Ok(Drained::Cut { requests })
+    }
+}
+
+fn transport(config: &ServerConfig) -> Server {
+    let server = Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(config.max_streams_per_connection)
+        .http2_keepalive_interval(Some(config.keepalive_interval))
+        .http2_keepalive_timeout(Some(config.keepalive_timeout));
+    match config.max_connection_age {
+        Some(age) => server.max_connection_age(age),
+        None => server,
+    }
+}

@@ -1,0 +1,272 @@
+//! How a server begins and ends: ports, connections, health, drain.
+
+mod support;
+
+use std::time::Duration;
+
+use digits_server::health::withdraw;
+use digits_server::{Drained, GrpcServer, ServerConfig};
+use digits_telemetry::readiness::Readiness;
+use support::{DEADLINE, Running, count, say, within};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::{v1, v1alpha};
+
+fn asked(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+/// Polls until the port refuses.
+async fn refuses(address: std::net::SocketAddr) {
+    let waiting = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(waiting).await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_says_what_to_do() {
+    let (_held, address) = GrpcServer::bind(ServerConfig::default())
+        .await
+        .expect("bound");
+    let config = ServerConfig {
+        listen: address,
+        ..ServerConfig::default()
+    };
+    let error = GrpcServer::bind(config)
+        .await
+        .err()
+        .expect("taken")
+        .to_string();
+    assert!(error.contains(&address.to_string()), "{error}");
+    assert!(error.contains("the port is taken"), "{error}");
+    assert!(error.contains("--listen"), "{error}");
+}
+
+#[tokio::test]
+async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
+    let server = Running::start("t_drain", ServerConfig::default()).await;
+    let channel = server.channel().await;
+    let held = tokio::spawn(say(channel.clone(), "hold"));
+    server.entered(1).await;
+    // Two that would hold up the end for ever: a health watch, and a connection that says nothing.
+    let mut watch = HealthClient::new(channel.clone())
+        .watch(asked(""))
+        .await
+        .expect("watched")
+        .into_inner();
+    within(watch.message()).await.expect("the first status");
+    let _silent = server.tcp().await;
+
+    server.shutdown.cancel();
+    refuses(server.address).await;
+    let ended = within(watch.message()).await.expect_err("ended");
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert!(!server.task.is_finished(), "a request is in flight");
+
+    server.echo.gate.send_replace(true);
+    assert_eq!(
+        within(held).await.expect("no panic").expect("answered"),
+        "hold"
+    );
+    drop(channel);
+    assert_eq!(server.ended().await, Drained::Complete);
+}
+
+#[tokio::test]
+async fn draining_ends_in_its_time() {
+    let config = ServerConfig {
+        drain: Duration::from_millis(100),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_cut", config).await;
+    let channel = server.channel().await;
+    let held = tokio::spawn(say(channel.clone(), "hold"));
+    server.entered(1).await;
+    let mut numbers = count(channel, "forever").await.expect("counts");
+    within(numbers.message()).await.expect("the first number");
+
+    server.shutdown.cancel();
+    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
+    assert!(within(numbers.message()).await.is_err(), "it was cut");
+    assert_eq!(server.ended().await, Drained::Cut { requests: 2 });
+}
+
+#[tokio::test]
+async fn dropping_the_server_cuts_its_connections() {
+    let server = Running::start("t_drop", ServerConfig::default()).await;
+    let held = tokio::spawn(say(server.channel().await, "hold"));
+    server.entered(1).await;
+    server.task.abort();
+    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
+    refuses(server.address).await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_its_place_comes_free_again() {
+    let config = ServerConfig {
+        max_connections: 1,
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_many", config).await;
+    let channel = server.channel().await;
+    assert!(say(channel.clone(), "first").await.is_ok());
+    let mut second = server.tcp().await;
+    let mut byte = [0];
+    let closed = within(second.read(&mut byte)).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    assert!(say(channel.clone(), "still").await.is_ok());
+
+    drop(channel);
+    let again = async {
+        loop {
+            let endpoint =
+                tonic::transport::Endpoint::from_shared(format!("http://{}", server.address));
+            if let Ok(channel) = endpoint.expect("an address").connect().await
+                && say(channel, "again").await.is_ok()
+            {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(again).await;
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_end() {
+    let config = ServerConfig {
+        max_connection_age: Some(Duration::from_millis(50)),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_age", config).await;
+    let mut idle = server.tcp().await;
+    let mut byte = [0];
+    assert!(matches!(within(idle.read(&mut byte)).await, Ok(0) | Err(_)));
+    // A request that is older than its connection may become is still answered.
+    let held = tokio::spawn(say(server.channel().await, "hold"));
+    server.entered(1).await;
+    let mut witness = server.tcp().await;
+    assert!(matches!(
+        within(witness.read(&mut byte)).await,
+        Ok(0) | Err(_)
+    ));
+    server.echo.gate.send_replace(true);
+    assert_eq!(
+        within(held).await.expect("no panic").expect("answered"),
+        "hold"
+    );
+}
+
+#[tokio::test]
+async fn health_is_off_until_told_and_off_again_before_the_end() {
+    let server = Running::start("t_health", ServerConfig::default()).await;
+    let readiness = Readiness::new();
+    let mut client = HealthClient::new(server.channel().await);
+    let (on, off) = (
+        ServingStatus::Serving as i32,
+        ServingStatus::NotServing as i32,
+    );
+    for service in ["", "test.v1.Echo"] {
+        let answer = client.check(asked(service)).await.expect("answered");
+        assert_eq!(answer.into_inner().status, off, "{service:?} at the start");
+    }
+    let unknown = client
+        .check(asked("no.Service"))
+        .await
+        .expect_err("unknown");
+    assert_eq!(unknown.code(), Code::NotFound);
+
+    server.health.set_serving().await;
+    readiness.set_ready();
+    for service in ["", "test.v1.Echo"] {
+        let answer = client.check(asked(service)).await.expect("answered");
+        assert_eq!(answer.into_inner().status, on, "{service:?} when serving");
+    }
+
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    withdraw(&server.health, &readiness, Duration::from_secs(5)).await;
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    tokio::time::resume();
+    assert_eq!(readiness.check(), Err("shutting down".to_owned()));
+    let answer = client
+        .check(asked("test.v1.Echo"))
+        .await
+        .expect("still answered");
+    assert_eq!(answer.into_inner().status, off);
+}
+
+#[tokio::test]
+async fn both_versions_of_reflection_list_the_services() {
+    let (v1_service, v1alpha_service) =
+        digits_server::reflection(digits_proto::FILE_DESCRIPTOR_SET).expect("descriptors");
+    let server = Running::start_with(
+        "t_reflection",
+        ServerConfig {
+            drain: DEADLINE * 2,
+            ..ServerConfig::default()
+        },
+        |server| server,
+        |routes| routes.add_service(v1_service).add_service(v1alpha_service),
+    )
+    .await;
+    let channel = server.channel().await;
+
+    let request = v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(
+            String::new(),
+        )),
+    };
+    let mut v1_client = v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    // The client's side stays open: the shutdown below must end it.
+    let (_open, requests) = tokio::sync::mpsc::channel(1);
+    _open.send(request).await.expect("queued");
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut answers = v1_client
+        .server_reflection_info(requests)
+        .await
+        .expect("asked")
+        .into_inner();
+    let answer = within(answers.message())
+        .await
+        .expect("answered")
+        .expect("an answer");
+    let text = format!("{answer:?}");
+    for service in ["digits.v1.InferenceService", "grpc.health.v1.Health"] {
+        assert!(text.contains(service), "{service}: {text}");
+    }
+
+    let request = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
+        ),
+    };
+    let mut client =
+        v1alpha::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    let answer = client
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .expect("asked")
+        .into_inner()
+        .message()
+        .await
+        .expect("answered");
+    assert!(format!("{answer:?}").contains("digits.v1.InferenceService"));
+
+    server.shutdown.cancel();
+    let ended = within(answers.message()).await.expect_err("ended");
+    assert_eq!(ended.code(), Code::Unavailable);
+    drop((channel, client, v1_client));
+    assert_eq!(server.ended().await, Drained::Complete);
+}

@@ -1,0 +1,134 @@
+//! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for an orchestrator. It is
+//! private by nature: no authentication, nothing that changes the service.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::listen::{BindError, listen, names_loopback};
+use crate::metrics::Recorder;
+use crate::readiness::Readiness;
+
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A scrape that is under way at shutdown gets this long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The admin port, open but not yet answering.
+pub struct AdminServer {
+    listener: TcpListener,
+    router: Router,
+    recorder: Recorder,
+}
+
+#[derive(Clone)]
+struct Shown {
+    recorder: Recorder,
+    readiness: Readiness,
+}
+
+/// Opens the admin port and returns it with the address that it got.
+///
+/// # Errors
+/// When the port cannot be opened; the error names address and remedy.
+pub async fn bind(
+    address: SocketAddr,
+    recorder: Recorder,
+    readiness: Readiness,
+) -> Result<(AdminServer, SocketAddr), BindError> {
+    let (listener, bound) = listen(address, "--admin-listen").await?;
+    let shown = Shown {
+        recorder: recorder.clone(),
+        readiness,
+    };
+    let mut router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .with_state(shown);
+    if bound.ip().is_loopback() {
+        router = router.layer(middleware::from_fn(loopback_only));
+    }
+    let server = AdminServer {
+        listener,
+        router,
+        recorder,
+    };
+    Ok((server, bound))
+}
+
+impl AdminServer {
+    /// Answers until `shutdown`, and keeps the recorder's upkeep going meanwhile.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        // Ends with this function too, not only with the caller's token.
+        let shutdown = shutdown.child_token();
+        let _ended = shutdown.clone().drop_guard();
+        let upkeep = tokio::spawn(self.recorder.upkeep(shutdown.clone()));
+        let listener = self.listener.tap_io(|io| {
+            if let Err(error) = io.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was not set");
+            }
+        });
+        let serving = async {
+            axum::serve(listener, self.router)
+                .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+                .await
+        };
+        let overdue = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = serving => if let Err(error) = result {
+                tracing::error!(%error, "the admin port stopped");
+            },
+            () = overdue => tracing::debug!("admin connections were still open at shutdown"),
+        }
+        shutdown.cancel();
+        if upkeep.await.is_err() {
+            tracing::warn!("the upkeep of the metrics panicked");
+        }
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    match tokio::task::spawn_blocking(move || shown.recorder.render()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "rendering failed\n").into_response(),
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    match shown.readiness.check() {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        )
+            .into_response(),
+    }
+}
+
+/// Refuses a browser that was led here under a foreign name.
+async fn loopback_only(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST);
+    // A request without a host (HTTP/1.0) cannot come from a browser.
+    if host.is_none_or(|host| host.to_str().is_ok_and(names_loopback)) {
+        return next.run(request).await;
+    }
+    (
+        StatusCode::MISDIRECTED_REQUEST,
+        "this port answers to localhost only; bind it to another address to reach it by name\n",
+    )
+        .into_response()
+}

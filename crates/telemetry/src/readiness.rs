@@ -1,0 +1,67 @@
+//! Whether this process wants traffic, as `/readyz` tells it. Health over gRPC is told apart.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A switch with a reason; clones share it. Starts as not ready: `starting`.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// Why not; `None` when ready.
+    reason: Arc<RwLock<Option<String>>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Readiness {
+    /// Not ready, because starting.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            reason: Arc::new(RwLock::new(Some("starting".to_owned()))),
+        }
+    }
+
+    /// Wants traffic from now on.
+    pub fn set_ready(&self) {
+        self.set(None);
+    }
+
+    /// Wants no traffic from now on, because of `reason`; whoever reads `/readyz` sees it.
+    pub fn set_not_ready(&self, reason: impl Into<String>) {
+        self.set(Some(reason.into()));
+    }
+
+    /// `Ok` when ready.
+    ///
+    /// # Errors
+    /// The reason when not.
+    pub fn check(&self) -> Result<(), String> {
+        match &*self.reason.read().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(reason) => Err(reason.clone()),
+        }
+    }
+
+    fn set(&self, reason: Option<String>) {
+        *self.reason.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_one_switch() {
+        let readiness = Readiness::new();
+        let other = readiness.clone();
+        assert_eq!(other.check(), Err("starting".to_owned()));
+        readiness.set_ready();
+        assert_eq!(other.check(), Ok(()));
+        other.set_not_ready("draining");
+        assert_eq!(readiness.check(), Err("draining".to_owned()));
+    }
+}

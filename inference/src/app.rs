@@ -1,0 +1,286 @@
+//! The whole service: bind both ports, then run until told to stop.
+
+use crate::{
+    config::Config,
+    grpc::{Inference, RequestLimits},
+    loader::Loader,
+    metrics,
+    model::Registry,
+    model_info, picture,
+};
+use digits_checkpoint::{Storage, StorageError};
+use digits_proto::{FILE_DESCRIPTOR_SET, v1::inference_service_server::InferenceServiceServer};
+use digits_server::{
+    Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError, exit,
+    health::{Health, withdraw},
+    reflection, startup,
+};
+use digits_telemetry::{
+    admin::{self, AdminServer},
+    listen::BindError,
+    logs::{self, LogsError},
+    metrics::{InstallError, Recorder, install},
+    readiness::Readiness,
+};
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// Services whose health is told by name.
+const SERVICES: &[&str] = &["digits.v1.InferenceService"];
+/// Time that `health` gives the admin port.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the service could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(String),
+    /// Logs.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// The metrics' recorder.
+    #[error(transparent)]
+    Metrics(#[from] InstallError),
+    /// The storage's address is wrong, or it cannot be opened.
+    #[error("--storage cannot be opened")]
+    Storage(#[source] StorageError),
+    /// The gRPC port.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    /// The file with the addresses.
+    #[error("--ready-file cannot be written")]
+    ReadyFile(#[source] std::io::Error),
+}
+
+impl AppError {
+    /// The error and its causes in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.fold(self.to_string(), |line, cause| format!("{line}: {cause}"))
+    }
+
+    /// What the process exits with: a person must correct the configuration, or something is not there.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Logs(_) | Self::Storage(_) => exit::USAGE,
+            Self::Metrics(_) => exit::SOFTWARE,
+            Self::Server(_) | Self::Admin(_) | Self::ReadyFile(_) => exit::UNAVAILABLE,
+        }
+    }
+}
+
+impl Config {
+    /// Sets up logs and metrics for this process, once.
+    ///
+    /// # Errors
+    ///
+    /// When a filter does not parse, or they were set up before.
+    pub fn init_telemetry(&self) -> Result<Recorder, AppError> {
+        logs::init(self.log_format, "info")?;
+        Ok(install(metrics::BUCKETS)?)
+    }
+}
+
+/// Where the service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// Metrics and probes.
+    pub admin: SocketAddr,
+}
+
+/// The service with both ports open, not yet answering.
+pub struct App {
+    config: Config,
+    storage: Storage,
+    registry: Arc<Registry>,
+    server: GrpcServer,
+    admin: AdminServer,
+    readiness: Readiness,
+}
+
+impl App {
+    /// Opens the storage and both ports. The recorder must be installed already.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be opened.
+    pub async fn bind(config: Config, recorder: Recorder) -> Result<(Self, Addresses), AppError> {
+        metrics::describe();
+        let storage = Storage::open(config.storage_url()).map_err(AppError::Storage)?;
+        let readiness = Readiness::new();
+        readiness.set_not_ready("no checkpoint is loaded yet");
+        let registry = Arc::new(Registry::new(&config.models));
+        let recorder = recorder.with_section(model_info::section(Arc::clone(&registry)));
+        let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
+        let (admin, admin_address) =
+            admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
+        let app = Self {
+            config,
+            storage,
+            registry,
+            server,
+            admin,
+            readiness,
+        };
+        Ok((
+            app,
+            Addresses {
+                grpc,
+                admin: admin_address,
+            },
+        ))
+    }
+
+    /// Serves until `shutdown` is cancelled, then drains.
+    ///
+    /// # Errors
+    ///
+    /// When the server stops by itself.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<Drained, AppError> {
+        let Self {
+            config,
+            storage,
+            registry,
+            server,
+            admin,
+            readiness,
+        } = self;
+        let stop = CancellationToken::new();
+        let (health, health_service) = Health::new(SERVICES).await;
+        let admin = tokio::spawn(admin.serve(stop.clone()));
+        let loaders: Vec<_> = registry
+            .models()
+            .map(|model| {
+                let loader = Loader::new(storage.clone(), Arc::clone(model), config.interval());
+                let (health, readiness, leaving) =
+                    (health.clone(), readiness.clone(), shutdown.clone());
+                tokio::spawn(loader.run(shutdown.clone(), async move || {
+                    // A load that ends while the process leaves must not call traffic back.
+                    if !leaving.is_cancelled() {
+                        readiness.set_ready();
+                        health.set_serving().await;
+                    }
+                }))
+            })
+            .collect();
+        let service = Inference::new(registry, limits(&config), stop.clone());
+        let service = InferenceServiceServer::new(service)
+            .max_decoding_message_size(config.max_message_bytes);
+        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
+        let routes = Routes::new(service)
+            .add_service(health_service)
+            .add_service(v1)
+            .add_service(v1alpha);
+        let metrics = RequestMetrics::new(metrics::PREFIX, metrics::METHODS);
+        let leave = async {
+            shutdown.cancelled().await;
+            for loader in loaders {
+                // Stops at its next wait; a panic in it was logged when it happened.
+                let _ = loader.await;
+            }
+            withdraw(&health, &readiness, config.shutdown_delay).await;
+            stop.cancel();
+        };
+        let (drained, ()) = tokio::join!(server.serve(routes, metrics, stop.clone()), leave);
+        let _ = admin.await;
+        Ok(drained?)
+    }
+
+    /// Tells where it listens: in the log and, where one is wanted, in the ready file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn announce(&self, addresses: Addresses) -> Result<(), AppError> {
+        let Addresses { grpc, admin } = addresses;
+        // The address as it was given may hold a secret; the storage's own way to say it does not.
+        let config = Config {
+            storage: None,
+            ..self.config.clone()
+        };
+        tracing::info!(%grpc, %admin, storage = self.storage.url(), ?config, "listening");
+        match &self.config.ready_file {
+            Some(path) => startup::write_ready_file(path, grpc, admin).map_err(AppError::ReadyFile),
+            None => Ok(()),
+        }
+    }
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    ServerConfig {
+        listen: config.listen,
+        max_message_bytes: config.max_message_bytes,
+        max_in_flight: config.max_in_flight,
+        max_connection_age: Some(config.max_connection_age).filter(|age| !age.is_zero()),
+        drain: config.shutdown_grace,
+        ..ServerConfig::default()
+    }
+}
+
+fn limits(config: &Config) -> RequestLimits {
+    RequestLimits {
+        max_images: config.max_images,
+        max_pictures: config.max_pictures,
+        picture: picture::Limits {
+            max_pixels: config.max_picture_pixels,
+        },
+        max_answer_bytes: config.max_message_bytes,
+    }
+}
+
+/// Asks a running service's `/readyz`, for containers that have no shell.
+///
+/// # Errors
+///
+/// What it said, or why it could not be asked.
+pub fn ask_ready(admin: SocketAddr) -> Result<(), String> {
+    let address = reachable(admin);
+    let unreachable = |error: std::io::Error| format!("{address} cannot be asked: {error}");
+    let mut stream = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT).map_err(unreachable)?;
+    stream
+        .set_read_timeout(Some(HEALTH_TIMEOUT))
+        .map_err(unreachable)?;
+    stream
+        .set_write_timeout(Some(HEALTH_TIMEOUT))
+        .map_err(unreachable)?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(unreachable)?;
+    let mut answer = String::new();
+    stream
+        .take(16 << 10)
+        .read_to_string(&mut answer)
+        .map_err(unreachable)?;
+    if answer.starts_with("HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    Err(answer
+        .split("\r\n\r\n")
+        .nth(1)
+        .unwrap_or("no answer")
+        .trim()
+        .to_owned())
+}
+
+/// A service that listens everywhere is asked on the loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

@@ -1,0 +1,234 @@
+//! What the service is told: flags and environment, checked before any port opens.
+
+use clap::{Args, Parser, Subcommand};
+use digits_checkpoint::id::ModelName;
+use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
+use digits_telemetry::logs::Format;
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Models of one process at most: each has its own series of metrics and its own follower.
+const MAX_MODELS: usize = 16;
+/// Time between two looks at a folder, and at a bucket.
+const POLL_FILE: Duration = Duration::from_millis(250);
+const POLL_BUCKET: Duration = Duration::from_secs(2);
+
+/// Classifies digits with the newest checkpoint on the storage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "digits-inference",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct CommandLine {
+    /// Another task than serving.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+    /// How to serve.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What the program can do besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Asks a running service whether it is ready; exits with 0 when it is.
+    Health {
+        /// Its admin port.
+        #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
+        admin_listen: SocketAddr,
+    },
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Address of the gRPC port; port 0 takes a free one.
+    #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50052")]
+    pub listen: SocketAddr,
+    /// Address of the admin port: /metrics, /livez, /readyz.
+    #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
+    pub admin_listen: SocketAddr,
+    /// Shared storage: a folder, file:///folder or s3://bucket/prefix.
+    #[arg(long, env = "DIGITS_STORAGE", required = true)]
+    pub storage: Option<String>,
+    /// Models to serve, separated by commas.
+    #[arg(long, env = "DIGITS_MODELS", default_value = ModelName::DEFAULT, value_delimiter = ',')]
+    pub models: Vec<ModelName>,
+    /// Time between two looks at the storage, such as 250ms or 2s [default: 250ms, 2s for s3].
+    #[arg(long, env = "DIGITS_POLL_INTERVAL", value_parser = parse_duration)]
+    pub poll_interval: Option<Duration>,
+    /// Images of one request as pixels, at most.
+    #[arg(long, env = "DIGITS_MAX_IMAGES", default_value_t = 4096, value_parser = parse_count)]
+    pub max_images: usize,
+    /// Encoded pictures of one request, at most.
+    #[arg(long, env = "DIGITS_MAX_PICTURES", default_value_t = 256, value_parser = parse_count)]
+    pub max_pictures: usize,
+    /// Pixels of an encoded picture, at most.
+    #[arg(long, env = "DIGITS_MAX_PICTURE_PIXELS", default_value_t = 20_000_000, value_parser = parse_pixels)]
+    pub max_picture_pixels: u64,
+    /// Bytes of a message, at most.
+    #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = DEFAULT_MAX_MESSAGE_BYTES, value_parser = parse_count)]
+    pub max_message_bytes: usize,
+    /// Requests at a time, at most; one more is refused at once.
+    #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_count)]
+    pub max_in_flight: usize,
+    /// Time after which a connection is asked to end, so that clients find new replicas; 0 for never.
+    #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
+    pub max_connection_age: Duration,
+    /// Time between "not ready" and closing the port, in which load balancers learn it.
+    #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
+    pub shutdown_delay: Duration,
+    /// Time that requests in flight have to finish at the end.
+    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
+    pub shutdown_grace: Duration,
+    /// Logs for people or for machines: text or json.
+    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// File that gets the bound addresses as JSON once both ports are open.
+    #[arg(long, env = "DIGITS_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Checks what one flag alone cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        let names: BTreeSet<&ModelName> = self.models.iter().collect();
+        if names.len() != self.models.len() {
+            return Err("--models names a model twice".to_owned());
+        }
+        if names.is_empty() || names.len() > MAX_MODELS {
+            return Err(format!(
+                "--models must name 1 to {MAX_MODELS} models, not {}",
+                names.len()
+            ));
+        }
+        if self
+            .poll_interval
+            .is_some_and(|interval| interval < Duration::from_millis(10))
+        {
+            return Err("--poll-interval must be at least 10ms".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The storage's address; clap demands it.
+    #[must_use]
+    pub fn storage_url(&self) -> &str {
+        self.storage.as_deref().unwrap_or_default()
+    }
+
+    /// Time between two looks at the storage.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        let bucket = self.storage_url().starts_with("s3://");
+        self.poll_interval
+            .unwrap_or(if bucket { POLL_BUCKET } else { POLL_FILE })
+    }
+}
+
+/// A number with a unit: 250ms, 2s, 30m; a bare number is seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("must be a number with ms, s, m or h, such as 250ms".to_owned()),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "must be a number with ms, s, m or h, such as 250ms".to_owned())?;
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(duration) if duration <= Duration::from_secs(24 * 3600) => Ok(duration),
+        _ => Err("must be at most 24h".to_owned()),
+    }
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1 << 30).contains(count))
+        .ok_or_else(|| "must be 1 to 2^30".to_owned())
+}
+
+fn parse_pixels(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1 << 30).contains(count))
+        .ok_or_else(|| "must be 1 to 2^30".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let cases = [
+            ("250ms", Some(250)),
+            ("2s", Some(2_000)),
+            ("1.5s", Some(1_500)),
+            ("3", Some(3_000)),
+            ("30m", Some(1_800_000)),
+            ("24h", Some(86_400_000)),
+            ("25h", None),
+            ("", None),
+            ("-1s", None),
+            ("5 s", None),
+            ("s", None),
+            ("1e9s", None),
+        ];
+        for (text, milliseconds) in cases {
+            assert_eq!(
+                parse_duration(text).ok(),
+                milliseconds.map(Duration::from_millis),
+                "{text:?}"
+            );
+        }
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Config, String> {
+        let all = [&["digits-inference"], arguments].concat();
+        let line = CommandLine::try_parse_from(all).map_err(|error| error.to_string())?;
+        line.config.check().map(|()| line.config)
+    }
+
+    #[test]
+    fn configurations() {
+        let config = parse(&["--storage", "/tmp/x"]).expect("the least there is");
+        assert_eq!(config.interval(), Duration::from_millis(250));
+        assert_eq!(config.models, [ModelName::default()]);
+        let config = parse(&["--storage", "s3://a/b", "--models", "a,b"]).expect("two models");
+        assert_eq!(config.interval(), Duration::from_secs(2));
+        let bad: [(&[&str], &str); 6] = [
+            (&[], "--storage"),
+            (&["--storage", "x", "--models", "a,a"], "--models"),
+            (&["--storage", "x", "--models", "A"], "--models"),
+            (
+                &["--storage", "x", "--poll-interval", "1ms"],
+                "--poll-interval",
+            ),
+            (&["--storage", "x", "--max-images", "0"], "--max-images"),
+            (&["--storage", "x", "--log-format", "xml"], "--log-format"),
+        ];
+        for (arguments, flag) in bad {
+            let error = parse(arguments).err().unwrap_or_default();
+            assert!(error.contains(flag), "{arguments:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn health_needs_no_storage() {
+        let line = CommandLine::try_parse_from(["digits-inference", "health"]).expect("parses");
+        assert!(matches!(line.task, Some(Task::Health { .. })));
+    }
+}

@@ -1,0 +1,55 @@
+//! What stands between two linear layers.
+
+/// A function between two linear layers, applied to each value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// 1.7159 tanh(2x/3) (LeCun 1998).
+    ScaledTanh,
+    /// x Φ(x) with the exact Φ, not its tanh approximation.
+    Gelu,
+}
+
+impl Activation {
+    /// Replaces each value by its image. All three map 0 to 0, so padding stays 0.
+    pub(super) fn apply(self, values: &mut [f32]) {
+        match self {
+            Self::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
+            Self::ScaledTanh => values
+                .iter_mut()
+                .for_each(|x| *x = 1.7159 * libm::tanhf(*x * (2.0 / 3.0))),
+            Self::Gelu => values.iter_mut().for_each(|x| {
+                *x *= 0.5 * (1.0 + libm::erff(*x * std::f32::consts::FRAC_1_SQRT_2));
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_values() {
+        let check = |activation: Activation, x: f32, expected: f32| {
+            let mut values = [x];
+            activation.apply(&mut values);
+            assert!(
+                (values[0] - expected).abs() < 1e-6,
+                "{activation:?}({x}) = {}, expected {expected}",
+                values[0]
+            );
+        };
+        check(Activation::Relu, -2.0, 0.0);
+        check(Activation::Relu, 2.5, 2.5);
+        check(Activation::ScaledTanh, 1.0, 0.999_997_26);
+        check(Activation::ScaledTanh, -1.0, -0.999_997_26);
+        check(Activation::Gelu, 1.0, 0.841_344_8);
+        check(Activation::Gelu, -1.0, -0.158_655_25);
+        check(Activation::Gelu, -6.0, -5.919e-9);
+        for activation in [Activation::Relu, Activation::ScaledTanh, Activation::Gelu] {
+            check(activation, 0.0, 0.0);
+        }
+    }
+}

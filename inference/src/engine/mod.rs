@@ -1,0 +1,18 @@
+//! The network, in plain Rust: from grey bytes to logits.
+//!
+//! Two ways lead through a network. The *single* way walks, for one image, only the pixels that have ink (and
+//! in later layers only the units that are not 0); the *batch* way multiplies whole matrices. Both read one copy of
+//! the weights, prepared when the network is built, and stand behind [`Network::logits`]. Nothing here knows gRPC,
+//! tokio, storage or pictures; softmax and labels are in [`probability`].
+//!
+//! No memory is taken per image: intermediate values lie in a scratch space of the calling thread.
+
+mod activation;
+mod aligned;
+mod matrix;
+mod network;
+pub mod probability;
+mod sparse;
+
+pub use activation::Activation;
+pub use network::{InputScale, Linear, Network, NetworkError, Way};

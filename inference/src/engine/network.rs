@@ -1,0 +1,368 @@
+//! A multi-layer perceptron, prepared for the two ways of [`super`].
+
+use super::{
+    Activation,
+    aligned::{AlignedFloats, padded},
+    matrix::Product,
+    sparse::{self, Entry},
+};
+use std::cell::RefCell;
+
+/// From so many images on, the batch way is taken.
+const BATCH_FROM: usize = 8;
+/// What a multiplication costs in a matrix product, where one in the single way costs 1; measured with
+/// `examples/engine_speed.rs`.
+const MATRIX_COST: f64 = 0.38;
+/// Units beyond the first layer that are not 0, roughly: between ReLU and the others.
+const ACTIVE_SHARE: f64 = 0.75;
+/// Images that go through the batch way at once, at most.
+const CHUNK_IMAGES: usize = 256;
+/// Floats of scratch per buffer that a chunk of wide layers may take.
+const CHUNK_FLOATS: usize = 1 << 20;
+
+/// A linear layer as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    /// Values that go in.
+    pub inputs: usize,
+    /// Values that come out.
+    pub outputs: usize,
+    /// [outputs, inputs], row by row.
+    pub weight: &'a [f32],
+    /// One per output.
+    pub bias: &'a [f32],
+}
+
+/// How a raw pixel becomes an input value: (x / scale − mean) / std, in float32 and in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InputScale {
+    /// First divisor.
+    pub scale: f32,
+    /// Subtracted after it.
+    pub mean: f32,
+    /// Second divisor.
+    pub std: f32,
+}
+
+impl InputScale {
+    /// The value of each raw pixel.
+    fn table(self) -> [f32; 256] {
+        std::array::from_fn(|pixel| (pixel as f32 / self.scale - self.mean) / self.std)
+    }
+}
+
+/// Which way through the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Image by image, walking only what has ink.
+    Single,
+    /// Whole matrices.
+    Batch,
+}
+
+impl Way {
+    /// All there are: a checkpoint must pass its exam on each.
+    pub const ALL: [Self; 2] = [Self::Single, Self::Batch];
+}
+
+/// Layers that do not make a network.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// There is none.
+    #[error("a network needs at least one layer")]
+    Empty,
+    /// A layer's numbers do not fit its shape, or its shape not the layer before.
+    #[error("layer {0} does not fit")]
+    Shape(usize),
+    /// Too large to be addressed.
+    #[error("layer {0} is too large")]
+    TooLarge(usize),
+}
+
+struct Layer {
+    inputs: usize,
+    outputs: usize,
+    /// Floats of a row: `outputs` padded to whole vectors.
+    stride: usize,
+    /// [inputs, stride]: transposed, so that what one input contributes lies in one piece.
+    weights: AlignedFloats,
+    /// [stride].
+    bias: AlignedFloats,
+}
+
+impl Layer {
+    fn new(index: usize, linear: &Linear<'_>) -> Result<Self, NetworkError> {
+        let Linear {
+            inputs,
+            outputs,
+            weight,
+            bias,
+        } = *linear;
+        if inputs == 0
+            || outputs == 0
+            || bias.len() != outputs
+            || inputs.checked_mul(outputs) != Some(weight.len())
+        {
+            return Err(NetworkError::Shape(index));
+        }
+        let stride = padded(outputs);
+        let floats = inputs
+            .checked_mul(stride)
+            .filter(|&floats| u32::try_from(floats).is_ok());
+        let floats = floats.ok_or(NetworkError::TooLarge(index))?;
+        let mut layer = Self {
+            inputs,
+            outputs,
+            stride,
+            weights: AlignedFloats::zeros(floats),
+            bias: AlignedFloats::zeros(stride),
+        };
+        layer.bias.as_mut_slice()[..outputs].copy_from_slice(bias);
+        let transposed = layer.weights.as_mut_slice();
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            for (input, &value) in row.iter().enumerate() {
+                transposed[input * stride + output] = value;
+            }
+        }
+        Ok(layer)
+    }
+
+    /// sums = values × weights + bias; `sums` is [images, stride].
+    fn multiply(&self, values: &[f32], values_stride: usize, images: usize, sums: &mut [f32]) {
+        let sums = &mut sums[..images * self.stride];
+        for row in sums.chunks_exact_mut(self.stride) {
+            row.copy_from_slice(self.bias.as_slice());
+        }
+        let weights = self.weights.as_slice();
+        Product {
+            weights,
+            values,
+            values_stride,
+            images,
+            inputs: self.inputs,
+            outputs: self.stride,
+        }
+        .add_to(sums);
+    }
+}
+
+/// A network that is ready to answer. Immutable; shared between threads.
+pub struct Network {
+    layers: Vec<Layer>,
+    activation: Activation,
+    table: [f32; 256],
+    /// `table[pixel] − table[0]`: what ink adds to the background.
+    ink: [f32; 256],
+    /// [stride of the first layer]: its sums for an image of background alone.
+    background: AlignedFloats,
+    /// Floats of the widest row that a scratch buffer must hold.
+    widest: usize,
+}
+
+impl Network {
+    /// Prepares the layers, from the input on.
+    ///
+    /// # Errors
+    ///
+    /// When there are none or their shapes do not fit each other.
+    pub fn new(
+        layers: &[Linear<'_>],
+        activation: Activation,
+        scale: InputScale,
+    ) -> Result<Self, NetworkError> {
+        let mut prepared: Vec<Layer> = Vec::with_capacity(layers.len());
+        for (index, linear) in layers.iter().enumerate() {
+            if prepared
+                .last()
+                .is_some_and(|before| before.outputs != linear.inputs)
+            {
+                return Err(NetworkError::Shape(index));
+            }
+            prepared.push(Layer::new(index, linear)?);
+        }
+        let first = prepared.first().ok_or(NetworkError::Empty)?;
+        let table = scale.table();
+        let background = background(first, table[0]);
+        let widest = prepared
+            .iter()
+            .map(|layer| layer.stride)
+            .fold(padded(first.inputs), usize::max);
+        Ok(Self {
+            activation,
+            ink: table.map(|value| value - table[0]),
+            table,
+            background,
+            widest,
+            layers: prepared,
+        })
+    }
+
+    /// Bytes of an image.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs
+    }
+
+    /// Logits of an image.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs
+    }
+
+    /// Logits of the images, by the way that is quicker for so many.
+    ///
+    /// `images` is [n, inputs], `logits` is [n, classes].
+    ///
+    /// # Panics
+    ///
+    /// When the two are not of these shapes.
+    pub fn logits(&self, images: &[u8], logits: &mut [f32]) {
+        self.logits_by(self.way(images), images, logits);
+    }
+
+    /// The way that is quicker: it depends on how many images there are, on how much ink the first of them has, and on
+    /// how much of the work is beyond the first layer. A pure function of the request, so that every replica goes
+    /// the same way.
+    fn way(&self, images: &[u8]) -> Way {
+        if images.len() / self.inputs() < BATCH_FROM {
+            return Way::Single;
+        }
+        let first = &images[..self.inputs()];
+        let inked = first.iter().filter(|&&pixel| pixel != 0).count();
+        let work = |layer: &Layer| (layer.inputs * layer.stride) as f64;
+        let beyond: f64 = self.layers[1..].iter().map(work).sum();
+        let sparse = (inked * self.layers[0].stride) as f64 + beyond * ACTIVE_SHARE;
+        let dense = work(&self.layers[0]) + beyond;
+        if sparse > dense * MATRIX_COST {
+            Way::Batch
+        } else {
+            Way::Single
+        }
+    }
+
+    /// Logits of the images, by one way.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::logits`].
+    pub fn logits_by(&self, way: Way, images: &[u8], logits: &mut [f32]) {
+        let count = images.len() / self.inputs();
+        assert_eq!(images.len(), count * self.inputs(), "images of [n, inputs]");
+        assert_eq!(
+            logits.len(),
+            count * self.classes(),
+            "logits of [n, classes]"
+        );
+        SCRATCH.with_borrow_mut(|scratch| match way {
+            Way::Single => {
+                scratch.make_room(self.widest, self.widest);
+                let outputs = logits.chunks_exact_mut(self.classes());
+                for (image, logits) in images.chunks_exact(self.inputs()).zip(outputs) {
+                    self.single(image, logits, scratch);
+                }
+            }
+            Way::Batch => {
+                let chunk = (CHUNK_FLOATS / self.widest)
+                    .clamp(16, CHUNK_IMAGES)
+                    .min(count.max(1));
+                scratch.make_room(chunk * self.widest, 0);
+                let outputs = logits.chunks_mut(chunk * self.classes());
+                for (images, logits) in images.chunks(chunk * self.inputs()).zip(outputs) {
+                    self.batch(images, logits, scratch);
+                }
+            }
+        });
+    }
+
+    fn single(&self, image: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
+        let Scratch { one, entries, .. } = scratch;
+        let first = &self.layers[0];
+        let mut count = sparse::inked(image, &self.ink, first.stride, entries);
+        let mut base = &self.background;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let sums = &mut one.as_mut_slice()[..layer.stride];
+            sparse::accumulate(
+                layer.weights.as_slice(),
+                base.as_slice(),
+                &entries[..count],
+                sums,
+            );
+            if let Some(next) = self.layers.get(index + 1) {
+                self.activation.apply(&mut sums[..layer.outputs]);
+                count = sparse::active(&sums[..layer.outputs], next.stride, entries);
+                base = &next.bias;
+            }
+        }
+        logits.copy_from_slice(&one.as_slice()[..logits.len()]);
+    }
+
+    fn batch(&self, images: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
+        let Scratch { one, two, .. } = scratch;
+        let (mut values, mut sums) = (one, two);
+        let count = images.len() / self.inputs();
+        for (value, &pixel) in values.as_mut_slice().iter_mut().zip(images) {
+            *value = self.table[usize::from(pixel)];
+        }
+        let mut stride = self.inputs();
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.multiply(values.as_slice(), stride, count, sums.as_mut_slice());
+            stride = layer.stride;
+            if index + 1 < self.layers.len() {
+                self.activation
+                    .apply(&mut sums.as_mut_slice()[..count * stride]);
+            }
+            std::mem::swap(&mut values, &mut sums);
+        }
+        let rows = values.as_slice().chunks_exact(stride);
+        for (logits, row) in logits.chunks_exact_mut(self.classes()).zip(rows) {
+            logits.copy_from_slice(&row[..logits.len()]);
+        }
+    }
+}
+
+/// Sums of the first layer for an image that is `value` everywhere: added once, whatever the ink is.
+fn background(first: &Layer, value: f32) -> AlignedFloats {
+    let mut sums: Vec<f64> = first
+        .bias
+        .as_slice()
+        .iter()
+        .map(|&bias| f64::from(bias))
+        .collect();
+    if value != 0.0 {
+        for row in first.weights.as_slice().chunks_exact(first.stride) {
+            for (sum, &weight) in sums.iter_mut().zip(row) {
+                *sum += f64::from(value) * f64::from(weight);
+            }
+        }
+    }
+    let mut floats = AlignedFloats::zeros(first.stride);
+    for (float, sum) in floats.as_mut_slice().iter_mut().zip(sums) {
+        *float = sum as f32;
+    }
+    floats
+}
+
+/// What a thread needs between input and logits; kept from request to request.
+struct Scratch {
+    one: AlignedFloats,
+    two: AlignedFloats,
+    entries: Vec<Entry>,
+}
+
+impl Scratch {
+    fn make_room(&mut self, floats: usize, entries: usize) {
+        self.one.grow(floats);
+        self.two.grow(floats);
+        if self.entries.len() < entries {
+            self.entries.resize(entries, Entry::default());
+        }
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        one: AlignedFloats::zeros(0),
+        two: AlignedFloats::zeros(0),
+        entries: Vec::new(),
+    });
+}

@@ -1,0 +1,64 @@
+//! From logits to probabilities.
+
+/// Softmax of `logits / temperature`, computed in float64; `probabilities` has as many places.
+///
+/// A NaN logit gives NaN everywhere; the loader never lets such weights in.
+pub fn softmax(logits: &[f32], temperature: f64, probabilities: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponent = |logit: f32| ((f64::from(logit) - f64::from(largest)) / temperature).exp();
+    let sum: f64 = logits.iter().map(|&logit| exponent(logit)).sum();
+    for (probability, &logit) in probabilities.iter_mut().zip(logits) {
+        *probability = (exponent(logit) / sum) as f32;
+    }
+}
+
+/// Index of the largest value; the first of equal ones, as PyTorch's argmax does.
+#[must_use]
+pub fn most_probable(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+/// Indices of the `count` largest values, largest first; equal ones by index.
+#[must_use]
+pub fn top(values: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+    order.truncate(count);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_by_hand() {
+        let mut probabilities = [0.0; 3];
+        softmax(
+            &[0.0, (2.0_f32).ln(), (5.0_f32).ln()],
+            1.0,
+            &mut probabilities,
+        );
+        for (got, expected) in probabilities.iter().zip([0.125, 0.25, 0.625]) {
+            assert!((got - expected).abs() < 1e-6, "{probabilities:?}");
+        }
+        // Large logits must not overflow, and a high temperature flattens.
+        softmax(&[1e4, 0.0, -1e4], 1.0, &mut probabilities);
+        assert_eq!(probabilities, [1.0, 0.0, 0.0]);
+        softmax(&[3.0, 1.0, 2.0], 1e9, &mut probabilities);
+        assert!(probabilities.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn order_of_equal_values() {
+        assert_eq!(most_probable(&[0.1, 0.4, 0.4]), 1);
+        assert_eq!(top(&[0.1, 0.4, 0.4, 0.05], 3), [1, 2, 0]);
+        assert_eq!(top(&[0.5, 0.5], 9), [0, 1]);
+    }
+}

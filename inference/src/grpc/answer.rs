@@ -1,0 +1,164 @@
+//! From logits to the answer: probabilities, labels, verdicts, and what is counted of them.
+
+use super::input::{Outcome, Prepared};
+use crate::{
+    engine::probability::{most_probable, softmax, top},
+    metrics::AnswerMetrics,
+    model::{Served, Serving},
+    picture::components,
+};
+use digits_checkpoint::{id::ModelName, record::Role};
+use digits_proto::v1::{
+    Box as BoxMessage, LabelProbability, PredictRequest, PredictResponse, Prediction, ServedBy,
+    ServingRole, Verdict,
+};
+
+/// What a request wants to be told.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    top_k: usize,
+    logits: bool,
+    input: bool,
+    min_probability: f32,
+}
+
+impl From<&PredictRequest> for Wanted {
+    fn from(request: &PredictRequest) -> Self {
+        Self {
+            top_k: request.top_k as usize,
+            logits: request.want_logits,
+            input: request.want_input,
+            min_probability: request.min_probability,
+        }
+    }
+}
+
+/// The answer to a request; counts it. `logits` are those of the images that are an input, in order.
+pub(super) fn answer(
+    model: &ModelName,
+    serving: &Serving,
+    images: &Prepared,
+    logits: &[f32],
+    wanted: Wanted,
+    metrics: &AnswerMetrics,
+) -> PredictResponse {
+    let served = &serving.primary;
+    let network = &served.checkpoint.network;
+    let teller = Teller {
+        served,
+        wanted,
+        metrics,
+    };
+    let mut digits = logits
+        .chunks_exact(network.classes())
+        .zip(images.pixels().chunks_exact(network.inputs()))
+        .map(|(logits, input)| teller.digit(logits, input));
+    let predictions = match images.outcomes() {
+        None => digits.collect(),
+        Some(outcomes) => outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Input => digits.next(),
+                Outcome::Blank => Some(teller.blank()),
+                Outcome::Several(boxes) => Some(teller.several(boxes)),
+            })
+            .collect(),
+    };
+    let served_by = ServedBy {
+        model: model.to_string(),
+        checkpoint_id: served.checkpoint.manifest.id.to_string(),
+        sequence: serving.sequence,
+        role: role_message(served.role).into(),
+    };
+    PredictResponse {
+        predictions,
+        served_by: Some(served_by),
+    }
+}
+
+/// A role on the wire.
+pub(super) fn role_message(role: Role) -> ServingRole {
+    match role {
+        Role::Primary => ServingRole::Primary,
+        Role::Canary => ServingRole::Canary,
+        Role::Shadow => ServingRole::Shadow,
+    }
+}
+
+struct Teller<'a> {
+    served: &'a Served,
+    wanted: Wanted,
+    metrics: &'a AnswerMetrics,
+}
+
+impl Teller<'_> {
+    fn digit(&self, logits: &[f32], input: &[u8]) -> Prediction {
+        let manifest = &self.served.checkpoint.manifest;
+        let mut probabilities = vec![0.0; logits.len()];
+        softmax(logits, manifest.temperature, &mut probabilities);
+        let best = most_probable(&probabilities);
+        let confidence = probabilities[best];
+        self.served.metrics.images.increment(1);
+        self.served.metrics.confidence.record(f64::from(confidence));
+        let sure = confidence >= self.wanted.min_probability;
+        let mut prediction = Prediction {
+            logits: if self.wanted.logits {
+                logits.to_vec()
+            } else {
+                Vec::new()
+            },
+            input: if self.wanted.input {
+                input.to_vec()
+            } else {
+                Vec::new()
+            },
+            ..Prediction::default()
+        };
+        if sure {
+            self.served.metrics.predicted(best);
+            prediction.label_index = Some(best as u32);
+            prediction.label.clone_from(&manifest.labels[best]);
+            prediction.set_verdict(Verdict::Label);
+        } else {
+            self.metrics.unsure.increment(1);
+            prediction.set_verdict(Verdict::Unsure);
+        }
+        if self.wanted.top_k == 0 {
+            prediction.probabilities = probabilities;
+        } else {
+            let named = |index: usize| LabelProbability {
+                label_index: index as u32,
+                label: manifest.labels[index].clone(),
+                probability: probabilities[index],
+            };
+            prediction.top = top(&probabilities, self.wanted.top_k)
+                .into_iter()
+                .map(named)
+                .collect();
+        }
+        prediction
+    }
+
+    fn blank(&self) -> Prediction {
+        self.metrics.blank.increment(1);
+        Prediction {
+            verdict: Verdict::Blank.into(),
+            ..Prediction::default()
+        }
+    }
+
+    fn several(&self, boxes: &[components::Box]) -> Prediction {
+        self.metrics.several_digits.increment(1);
+        let message = |found: &components::Box| BoxMessage {
+            left: found.left as u32,
+            top: found.top as u32,
+            width: found.width as u32,
+            height: found.height as u32,
+        };
+        Prediction {
+            verdict: Verdict::SeveralDigits.into(),
+            boxes: boxes.iter().map(message).collect(),
+            ..Prediction::default()
+        }
+    }
+}

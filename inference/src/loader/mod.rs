@@ -1,0 +1,385 @@
+//! Follows the serving log of one model and swaps in what it names, off the request path.
+//!
+//! What serves stays until something better is ready: a refused checkpoint, a missing file or an unreachable storage never
+//! unloads anything, and never stops later records from being looked at. A refusal is final for its record; everything
+//! else is tried again.
+
+mod prepare;
+mod report;
+
+use crate::model::{Model, Prepared, Refused, Served, Serving};
+use digits_checkpoint::{
+    Follower, LoadError, Refusal, RefusalReason, Storage, StorageError,
+    id::CheckpointId,
+    record::{Role, Route, ServingRecord},
+    serving,
+};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait between two attempts where the storage fails.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How many records a fresh replica walks back at most.
+const WALK_BACK: usize = 100;
+/// Refused checkpoints that are remembered while walking back.
+const REMEMBERED: usize = 1_000;
+/// Old weights that wait for the last request that uses them.
+const RETIRED: usize = 8;
+
+/// What loading a record came to when it did not serve.
+enum Failure {
+    /// The record stays out for good.
+    Refused(Refused),
+    /// Missing files or a storage that does not answer: tried again.
+    Unavailable(StorageError),
+}
+
+/// A record that is to be served, and has not been yet.
+struct Pending {
+    record: ServingRecord,
+    seen: Instant,
+    /// Attempts that failed.
+    failures: u32,
+    retry_at: Instant,
+}
+
+/// Follows the storage for one model.
+pub struct Loader {
+    storage: Storage,
+    model: Arc<Model>,
+    interval: Duration,
+    follower: Follower,
+    pending: Option<Pending>,
+    /// Checkpoints that were refused: not verified again when another record names them too.
+    refused: HashMap<CheckpointId, Refusal>,
+    /// Records that were refused: counted once.
+    refused_records: BTreeSet<u64>,
+    /// When to walk back next, while nothing serves, and how often that came to nothing.
+    walk_at: Instant,
+    walks: u32,
+    retired: Vec<Arc<Serving>>,
+}
+
+impl Loader {
+    /// A loader that looks at the storage once per `interval`.
+    #[must_use]
+    pub fn new(storage: Storage, model: Arc<Model>, interval: Duration) -> Self {
+        Self {
+            follower: Follower::new(storage.clone(), model.name.clone()),
+            storage,
+            model,
+            interval,
+            pending: None,
+            refused: HashMap::new(),
+            refused_records: BTreeSet::new(),
+            walk_at: Instant::now(),
+            walks: 0,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Follows until the token is cancelled; `served` is called whenever something was swapped in.
+    pub async fn run(mut self, shutdown: CancellationToken, served: impl AsyncFn()) {
+        let mut errors = 0_u32;
+        loop {
+            let before = self
+                .model
+                .serving()
+                .as_ref()
+                .map(|serving| serving.sequence);
+            match self.step().await {
+                Ok(()) => errors = 0,
+                Err(error) => {
+                    errors = errors.saturating_add(1);
+                    self.storage_failed(&error, errors);
+                }
+            }
+            if self
+                .model
+                .serving()
+                .as_ref()
+                .map(|serving| serving.sequence)
+                != before
+            {
+                served().await;
+            }
+            self.tell_age();
+            self.tell_behind();
+            self.free_retired();
+            let wait = backoff(self.interval, errors);
+            if shutdown
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// One look at the storage, and what follows from it.
+    async fn step(&mut self) -> Result<(), StorageError> {
+        let polled = self.follower.poll().await;
+        let head = self.follower.head();
+        self.model.metrics.head_sequence.set(head as f64);
+        self.model.status().head_sequence = head;
+        match polled {
+            Ok(None) => {}
+            Ok(Some(record)) => {
+                let now = Instant::now();
+                self.pending = Some(Pending {
+                    record,
+                    seen: now,
+                    failures: 0,
+                    retry_at: now,
+                });
+            }
+            Err(error) => self.unreadable(head, error)?,
+        }
+        self.storage_read();
+        if let Some(pending) = self
+            .pending
+            .take_if(|pending| pending.retry_at <= Instant::now())
+        {
+            self.try_pending(pending).await;
+        }
+        if head > 0 && self.model.serving().is_none() && self.walk_at <= Instant::now() {
+            self.walks = self.walks.saturating_add(1);
+            self.walk_at = Instant::now() + backoff(self.interval, self.walks);
+            self.walk_back(head).await?;
+        }
+        Ok(())
+    }
+
+    /// A record that is there and cannot be understood is refused; any other error is the storage's.
+    fn unreadable(&mut self, sequence: u64, error: StorageError) -> Result<(), StorageError> {
+        match error {
+            StorageError::Unreadable { reason, .. } => {
+                let refusal = Refusal::new(
+                    RefusalReason::Format,
+                    format!("the serving record: {reason}"),
+                );
+                self.note_refusal(refused(sequence, None, refusal));
+                Ok(())
+            }
+            StorageError::TooLarge { size, .. } => {
+                let message =
+                    format!("the serving record has {size} bytes, more than a record can have");
+                self.note_refusal(refused(
+                    sequence,
+                    None,
+                    Refusal::new(RefusalReason::Size, message),
+                ));
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Tries to serve the head; keeps it pending where trying again can help.
+    async fn try_pending(&mut self, mut pending: Pending) {
+        let sequence = pending.record.sequence;
+        match self.serve(&pending.record, pending.seen).await {
+            Ok(()) => {}
+            Err(Failure::Refused(refused)) => self.note_refusal(refused),
+            Err(Failure::Unavailable(error)) => {
+                self.model.metrics.failed.increment(1);
+                pending.failures += 1;
+                pending.retry_at = Instant::now() + backoff(self.interval, pending.failures);
+                // Once per record: a replica whose file system is behind would fill the log.
+                if pending.failures == 1 {
+                    tracing::warn!(model = %self.model.name, sequence, %error, "a checkpoint cannot be read yet; trying again");
+                }
+                self.pending = Some(pending);
+            }
+        }
+    }
+
+    /// With nothing serving yet: the newest record before the head that verifies.
+    async fn walk_back(&mut self, head: u64) -> Result<(), StorageError> {
+        let mut sequences = serving::list(&self.storage, &self.model.name).await?;
+        sequences.retain(|sequence| *sequence < head && !self.refused_records.contains(sequence));
+        for sequence in sequences.into_iter().rev().take(WALK_BACK) {
+            let record = match serving::record(&self.storage, &self.model.name, sequence).await {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.unreadable(sequence, error)?;
+                    continue;
+                }
+            };
+            match self.serve(&record, Instant::now()).await {
+                Ok(()) => {
+                    tracing::warn!(model = %self.model.name, sequence, head, "serving an older record, as the newest cannot be");
+                    return Ok(());
+                }
+                Err(Failure::Refused(refused)) => self.note_refusal(refused),
+                Err(Failure::Unavailable(error)) => {
+                    self.model.metrics.failed.increment(1);
+                    tracing::debug!(model = %self.model.name, sequence, %error, "an older checkpoint cannot be read");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads every route of a record and swaps them in as one value.
+    async fn serve(&mut self, record: &ServingRecord, seen: Instant) -> Result<(), Failure> {
+        let before = self.model.serving().clone();
+        let before = before.as_deref();
+        let Some(route) = record
+            .routes
+            .iter()
+            .find(|route| route.role == Role::Primary)
+        else {
+            let refusal = Refusal::new(
+                RefusalReason::Manifest,
+                "the serving record names no primary",
+            );
+            return Err(Failure::Refused(refused(record.sequence, None, refusal)));
+        };
+        let primary = self.load(record, route, before).await?;
+        let mut others: Vec<Served> = Vec::new();
+        for route in record
+            .routes
+            .iter()
+            .filter(|route| route.role != Role::Primary)
+        {
+            match self.load(record, route, before).await {
+                Ok(served) => others.push(served),
+                // A candidate must not keep the primary out.
+                Err(Failure::Refused(refused)) => self.note_refusal(refused),
+                Err(Failure::Unavailable(error)) => {
+                    self.model.metrics.failed.increment(1);
+                    tracing::warn!(model = %self.model.name, sequence = record.sequence, %error, "a candidate cannot be read");
+                }
+            }
+        }
+        self.swap(
+            record,
+            Serving {
+                sequence: record.sequence,
+                primary,
+                others,
+            },
+            seen,
+        );
+        Ok(())
+    }
+
+    /// Verifies and prepares the checkpoint of a route, or takes the one that serves already.
+    async fn load(
+        &mut self,
+        record: &ServingRecord,
+        route: &Route,
+        before: Option<&Serving>,
+    ) -> Result<Served, Failure> {
+        let id = route.checkpoint;
+        let prepared: Arc<Prepared> = match before.and_then(|serving| serving.prepared(id)) {
+            Some(prepared) => Arc::clone(prepared),
+            None => {
+                if let Some(refusal) = self.refused.get(&id) {
+                    return Err(Failure::Refused(refused(
+                        record.sequence,
+                        Some(id),
+                        refusal.clone(),
+                    )));
+                }
+                match prepare::prepare(&self.storage, id, &self.model.name).await {
+                    Ok(prepared) => Arc::new(prepared),
+                    Err(LoadError::Unavailable(error)) => return Err(Failure::Unavailable(error)),
+                    Err(LoadError::Refused(refusal)) => {
+                        return Err(Failure::Refused(refused(
+                            record.sequence,
+                            Some(id),
+                            refusal,
+                        )));
+                    }
+                }
+            }
+        };
+        Ok(self.model.serve(prepared, route, before))
+    }
+
+    fn swap(&mut self, record: &ServingRecord, serving: Serving, seen: Instant) {
+        let serving = Arc::new(serving);
+        let old = self.model.swap(Arc::clone(&serving));
+        for served in old.iter().flat_map(|old| old.all()) {
+            if serving.all().all(|now| now.role != served.role) {
+                served.gauges.clear();
+            }
+        }
+        for served in serving.all() {
+            served
+                .gauges
+                .set(serving.sequence, &served.checkpoint.manifest);
+        }
+        let metrics = &self.model.metrics;
+        metrics.loaded.increment(1);
+        metrics.reload_duration.record(seen.elapsed().as_secs_f64());
+        metrics.publish_to_serve.record(seconds_since(record.at));
+        let checkpoint = &serving.primary.checkpoint;
+        tracing::info!(
+            model = %self.model.name,
+            sequence = record.sequence,
+            checkpoint = %checkpoint.manifest.id,
+            microseconds_per_image = checkpoint.nanoseconds_per_image / 1e3,
+            "serving"
+        );
+        self.retired.extend(old);
+    }
+}
+
+fn refused(sequence: u64, checkpoint: Option<CheckpointId>, refusal: Refusal) -> Refused {
+    Refused {
+        sequence,
+        checkpoint,
+        refusal,
+        at: Timestamp::now(),
+    }
+}
+
+fn seconds_since(time: Timestamp) -> f64 {
+    ((Timestamp::now().as_millisecond() - time.as_millisecond()) as f64 / 1e3).max(0.0)
+}
+
+/// The interval, doubled with each failure after the first.
+fn backoff(interval: Duration, failures: u32) -> Duration {
+    let doubled = interval.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    if failures == 0 {
+        interval
+    } else {
+        doubled.min(LONGEST_WAIT.max(interval))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_a_bound() {
+        let interval = Duration::from_millis(250);
+        let cases = [
+            (0, 250),
+            (1, 250),
+            (2, 500),
+            (4, 2_000),
+            (6, 5_000),
+            (1_000_000, 5_000),
+        ];
+        for (failures, expected) in cases {
+            assert_eq!(
+                backoff(interval, failures),
+                Duration::from_millis(expected),
+                "{failures} failures"
+            );
+        }
+        assert_eq!(backoff(Duration::from_secs(60), 9), Duration::from_secs(60));
+    }
+}

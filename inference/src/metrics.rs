@@ -1,0 +1,358 @@
+//! The metrics of the inference service, declared once; `deploy/METRICS.md` says what each means.
+//!
+//! Handles are looked up when a model or a checkpoint is loaded and kept, never per request. The requests' own metrics
+//! (`…_grpc_…`) belong to the server crate.
+//!
+//! A registered series cannot be taken back. So the series of a role that nothing has any more go to 0, and those that name
+//! a checkpoint are not registered at all (see [`crate::model_info`]).
+
+use digits_checkpoint::{RefusalReason, manifest::Manifest, record::Role};
+use digits_telemetry::metrics::{DURATION_BUCKETS, RATIO_BUCKETS};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Labels from this index on are counted as `other`.
+const LABELS: usize = 64;
+/// Times of the network alone begin below a microsecond.
+const COMPUTE_BUCKETS: &[f64] = &[
+    0.000_000_5,
+    0.000_001,
+    0.000_002_5,
+    0.000_005,
+    0.000_01,
+    0.000_025,
+    0.000_05,
+    0.000_1,
+    0.000_25,
+    0.000_5,
+    0.001,
+    0.002_5,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+];
+
+/// Buckets of each histogram, for [`digits_telemetry::metrics::install`].
+pub const BUCKETS: &[(&str, &[f64])] = &[
+    (
+        "digits_inference_grpc_request_duration_seconds",
+        DURATION_BUCKETS,
+    ),
+    ("digits_inference_compute_duration_seconds", COMPUTE_BUCKETS),
+    ("digits_inference_confidence_ratio", RATIO_BUCKETS),
+    ("digits_inference_reload_duration_seconds", DURATION_BUCKETS),
+    (
+        "digits_inference_publish_to_serve_seconds",
+        DURATION_BUCKETS,
+    ),
+];
+
+/// gRPC methods that are counted by name.
+pub const METHODS: &[&str] = &[
+    "/digits.v1.InferenceService/Predict",
+    "/digits.v1.InferenceService/PredictStream",
+    "/digits.v1.InferenceService/GetModel",
+    "/digits.v1.InferenceService/ReportOutcome",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+];
+
+/// Prefix of the requests' metrics.
+pub const PREFIX: &str = "digits_inference";
+
+/// Describes every metric and sets what never changes. Call it once, after the recorder was installed.
+pub fn describe() {
+    let counters = [
+        ("digits_inference_images_total", "images classified"),
+        (
+            "digits_inference_predictions_total",
+            "images by the label that was given",
+        ),
+        ("digits_inference_no_label_total", "images without a label"),
+        ("digits_inference_reloads_total", "loads by result"),
+        (
+            "digits_inference_refusals_total",
+            "checkpoints that stayed out, by reason",
+        ),
+        ("digits_inference_outcomes_total", "reported outcomes"),
+    ];
+    for (name, text) in counters {
+        describe_counter!(name, Unit::Count, text);
+    }
+    let gauges = [
+        ("digits_inference_build_info", Unit::Count, "always 1"),
+        (
+            "digits_inference_model_sequence",
+            Unit::Count,
+            "sequence that is served: the version of the model",
+        ),
+        (
+            "digits_inference_head_sequence",
+            Unit::Count,
+            "newest sequence seen on the storage",
+        ),
+        (
+            "digits_inference_behind_head",
+            Unit::Count,
+            "records between the two",
+        ),
+        (
+            "digits_inference_checkpoint_created_timestamp_seconds",
+            Unit::Seconds,
+            "when the served checkpoint was made",
+        ),
+        (
+            "digits_inference_checkpoint_age_seconds",
+            Unit::Seconds,
+            "seconds since then",
+        ),
+        (
+            "digits_inference_checkpoint_step",
+            Unit::Count,
+            "training steps of the served checkpoint",
+        ),
+        (
+            "digits_inference_checkpoint_validation_loss",
+            Unit::Count,
+            "its mean cross-entropy over validation images, in nats",
+        ),
+        (
+            "digits_inference_checkpoint_validation_accuracy_ratio",
+            Unit::Count,
+            "its share of validation images that were right",
+        ),
+        (
+            "digits_inference_storage_read_timestamp_seconds",
+            Unit::Seconds,
+            "when the storage was last read without an error",
+        ),
+    ];
+    for (name, unit, text) in gauges {
+        describe_gauge!(name, unit, text);
+    }
+    let histograms = [
+        (
+            "digits_inference_compute_duration_seconds",
+            Unit::Seconds,
+            "time of the network alone, per request",
+        ),
+        (
+            "digits_inference_confidence_ratio",
+            Unit::Count,
+            "probability of the most probable label",
+        ),
+        (
+            "digits_inference_reload_duration_seconds",
+            Unit::Seconds,
+            "from seeing a record to serving it",
+        ),
+        (
+            "digits_inference_publish_to_serve_seconds",
+            Unit::Seconds,
+            "from the record's time to serving it",
+        ),
+    ];
+    for (name, unit, text) in histograms {
+        describe_histogram!(name, unit, text);
+    }
+    gauge!("digits_inference_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// What predictions in one role count.
+pub struct RoleMetrics {
+    /// Seconds of the network alone, per request.
+    pub compute: Histogram,
+    /// Images.
+    pub images: Counter,
+    /// Probability of the most probable label.
+    pub confidence: Histogram,
+    /// By label; the last one is `other` where there are too many.
+    predictions: Vec<Counter>,
+}
+
+impl RoleMetrics {
+    /// Handles for a role and a number of classes.
+    #[must_use]
+    pub fn new(role: Role, classes: usize) -> Self {
+        let role = role.as_str();
+        let prediction = |index: usize| {
+            let label = if index < LABELS {
+                index.to_string()
+            } else {
+                "other".to_owned()
+            };
+            counter!("digits_inference_predictions_total", "role" => role, "label" => label)
+        };
+        Self {
+            compute: histogram!("digits_inference_compute_duration_seconds", "role" => role),
+            images: counter!("digits_inference_images_total", "role" => role),
+            confidence: histogram!("digits_inference_confidence_ratio", "role" => role),
+            predictions: (0..classes.min(LABELS + 1)).map(prediction).collect(),
+        }
+    }
+
+    /// Counts an image that was given a label.
+    pub fn predicted(&self, label_index: usize) {
+        if let Some(counter) = self.predictions.get(label_index.min(LABELS)) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// Images that got no label, and what callers report.
+pub struct AnswerMetrics {
+    /// No ink.
+    pub blank: Counter,
+    /// Several digits.
+    pub several_digits: Counter,
+    /// Too improbable.
+    pub unsure: Counter,
+    outcomes: BTreeMap<Role, [Counter; 2]>,
+}
+
+impl AnswerMetrics {
+    /// Looks the handles up.
+    #[must_use]
+    pub fn new() -> Self {
+        let no_label = |verdict: &'static str| counter!("digits_inference_no_label_total", "verdict" => verdict);
+        let outcome = |role: Role, result: &'static str| counter!("digits_inference_outcomes_total", "role" => role.as_str(), "result" => result);
+        let outcomes = [Role::Primary, Role::Canary]
+            .map(|role| (role, [outcome(role, "wrong"), outcome(role, "right")]));
+        Self {
+            blank: no_label("blank"),
+            several_digits: no_label("several_digits"),
+            unsure: no_label("unsure"),
+            outcomes: outcomes.into(),
+        }
+    }
+
+    /// Counts a reported outcome.
+    pub fn outcome(&self, role: Role, right: bool) {
+        if let Some(counters) = self.outcomes.get(&role) {
+            counters[usize::from(right)].increment(1);
+        }
+    }
+}
+
+impl Default for AnswerMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What following the storage counts, for one model.
+pub struct ModelMetrics {
+    model: Arc<str>,
+    /// Checkpoints that serve now.
+    pub loaded: Counter,
+    /// Checkpoints that stayed out.
+    pub refused: Counter,
+    /// Reads of the storage that failed and are tried again.
+    pub failed: Counter,
+    refusals: Vec<Counter>,
+    /// From seeing a record to serving it.
+    pub reload_duration: Histogram,
+    /// From a record's time to serving it.
+    pub publish_to_serve: Histogram,
+    /// Newest sequence on the storage.
+    pub head_sequence: Gauge,
+    /// Records behind it.
+    pub behind_head: Gauge,
+    /// Unix time of the last good read.
+    pub storage_read: Gauge,
+}
+
+impl ModelMetrics {
+    /// Looks the handles up.
+    #[must_use]
+    pub fn new(model: &str) -> Self {
+        let model: Arc<str> = model.into();
+        let gauge = |name: &'static str| gauge!(name, "model" => model.clone());
+        let reloads = |result: &'static str| counter!("digits_inference_reloads_total", "model" => model.clone(), "result" => result);
+        let refusal = |reason: RefusalReason| counter!("digits_inference_refusals_total", "model" => model.clone(), "reason" => reason.as_str());
+        Self {
+            loaded: reloads("loaded"),
+            refused: reloads("refused"),
+            failed: reloads("failed"),
+            refusals: RefusalReason::ALL.into_iter().map(refusal).collect(),
+            reload_duration: histogram!("digits_inference_reload_duration_seconds", "model" => model.clone()),
+            publish_to_serve: histogram!("digits_inference_publish_to_serve_seconds", "model" => model.clone()),
+            head_sequence: gauge("digits_inference_head_sequence"),
+            behind_head: gauge("digits_inference_behind_head"),
+            storage_read: gauge("digits_inference_storage_read_timestamp_seconds"),
+            model,
+        }
+    }
+
+    /// Counts a refusal.
+    pub fn refusal(&self, reason: RefusalReason) {
+        self.refused.increment(1);
+        let index = RefusalReason::ALL.iter().position(|&one| one == reason);
+        if let Some(counter) = index.and_then(|index| self.refusals.get(index)) {
+            counter.increment(1);
+        }
+    }
+
+    /// Gauges of a checkpoint that is about to be served.
+    #[must_use]
+    pub fn served(&self, role: Role) -> ServedGauges {
+        let gauge = |name: &'static str| gauge!(name, "model" => self.model.clone(), "role" => role.as_str());
+        ServedGauges {
+            sequence: gauge("digits_inference_model_sequence"),
+            created: gauge("digits_inference_checkpoint_created_timestamp_seconds"),
+            age: gauge("digits_inference_checkpoint_age_seconds"),
+            step: gauge("digits_inference_checkpoint_step"),
+            validation_loss: gauge("digits_inference_checkpoint_validation_loss"),
+            validation_accuracy: gauge("digits_inference_checkpoint_validation_accuracy_ratio"),
+        }
+    }
+}
+
+/// What is told of one checkpoint while it is served.
+pub struct ServedGauges {
+    sequence: Gauge,
+    created: Gauge,
+    age: Gauge,
+    step: Gauge,
+    validation_loss: Gauge,
+    validation_accuracy: Gauge,
+}
+
+impl ServedGauges {
+    /// The checkpoint serves from now on, as this sequence.
+    pub fn set(&self, sequence: u64, manifest: &Manifest) {
+        self.sequence.set(sequence as f64);
+        self.created
+            .set(manifest.created_at.as_millisecond() as f64 / 1e3);
+        self.step.set(manifest.lineage.step as f64);
+        // NaN is Prometheus' "no value": a checkpoint need not have been validated.
+        let validation = manifest.metrics.validation;
+        self.validation_loss
+            .set(validation.map_or(f64::NAN, |it| it.loss));
+        self.validation_accuracy
+            .set(validation.map_or(f64::NAN, |it| it.accuracy()));
+    }
+
+    /// How old the checkpoint is.
+    pub fn set_age(&self, seconds: f64) {
+        self.age.set(seconds);
+    }
+
+    /// Nothing is served in this role any more.
+    pub fn clear(&self) {
+        let all = [&self.sequence, &self.created, &self.age, &self.step];
+        all.into_iter()
+            .chain([&self.validation_loss, &self.validation_accuracy])
+            .for_each(|gauge| gauge.set(0.0));
+    }
+}

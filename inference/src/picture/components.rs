@@ -1,0 +1,243 @@
+//! Which ink belongs to the digit: connected components, dust, several digits.
+
+use super::plane::Plane;
+
+/// Ink from which on a pixel belongs to a component.
+const INKED: f32 = 0.25;
+/// Components with less than this share of the largest one's ink are dust; more on a picture that is small already.
+const DUST: f32 = 0.05;
+const DUST_SMALL: f32 = 0.12;
+/// Longest side of a picture that is small already.
+const SMALL_SIDE: usize = 28;
+/// Components further apart than this share of their height are digits of their own.
+const APART: f32 = 0.3;
+/// What is lower than this share of the highest is no digit of its own.
+const DIGIT_HEIGHT: f32 = 0.4;
+
+/// A rectangle, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Box {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl Box {
+    fn right(&self) -> usize {
+        self.left + self.width
+    }
+
+    fn bottom(&self) -> usize {
+        self.top + self.height
+    }
+
+    fn joined(&self, other: &Self) -> Self {
+        let (left, top) = (self.left.min(other.left), self.top.min(other.top));
+        let width = self.right().max(other.right()) - left;
+        let height = self.bottom().max(other.bottom()) - top;
+        Self {
+            left,
+            top,
+            width,
+            height,
+        }
+    }
+
+    /// Pixels between the two, along the axis on which they are further apart.
+    fn gap(&self, other: &Self) -> usize {
+        let across = self
+            .left
+            .max(other.left)
+            .saturating_sub(self.right().min(other.right()));
+        let down = self
+            .top
+            .max(other.top)
+            .saturating_sub(self.bottom().min(other.bottom()));
+        across.max(down)
+    }
+
+    /// The same rectangle of the picture at another size; sizes are (width, height).
+    #[must_use]
+    pub fn rescaled(&self, from: (usize, usize), to: (usize, usize)) -> Self {
+        let left = self.left * to.0 / from.0;
+        let top = self.top * to.1 / from.1;
+        let right = (self.right() * to.0).div_ceil(from.0).min(to.0);
+        let bottom = (self.bottom() * to.1).div_ceil(from.1).min(to.1);
+        Self {
+            left,
+            top,
+            width: right - left,
+            height: bottom - top,
+        }
+    }
+}
+
+/// What the ink of a picture is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Digits {
+    /// Nothing.
+    None,
+    /// One digit, cut out; dust removed.
+    One(Plane),
+    /// Several, from left to right.
+    Several(Vec<Box>),
+}
+
+struct Component {
+    bounds: Box,
+    ink: f32,
+    pixels: Vec<usize>,
+}
+
+/// A digit in pieces: components that are close to each other.
+struct Group {
+    bounds: Box,
+    members: Vec<Component>,
+}
+
+/// Finds the digit or the digits.
+#[must_use]
+pub fn digits(ink: &Plane) -> Digits {
+    let mut components = components(ink);
+    let Some(largest) = components
+        .iter()
+        .map(|component| component.ink)
+        .reduce(f32::max)
+    else {
+        return Digits::None;
+    };
+    let dust = if ink.width.max(ink.height) <= SMALL_SIDE {
+        DUST_SMALL
+    } else {
+        DUST
+    };
+    components.retain(|component| component.ink >= dust * largest);
+    let mut groups = groups(components);
+    let highest = groups
+        .iter()
+        .map(|group| group.bounds.height)
+        .max()
+        .unwrap_or(0);
+    groups.retain(|group| group.bounds.height as f32 >= DIGIT_HEIGHT * highest as f32);
+    if groups.len() > 1 {
+        let mut boxes: Vec<Box> = groups.iter().map(|group| group.bounds).collect();
+        boxes.sort_by_key(|bounds| (bounds.left, bounds.top));
+        return Digits::Several(boxes);
+    }
+    groups
+        .pop()
+        .map_or(Digits::None, |group| Digits::One(cut_out(ink, &group)))
+}
+
+/// Joins components until no two groups are close.
+fn groups(components: Vec<Component>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for component in components {
+        let mut group = Group {
+            bounds: component.bounds,
+            members: vec![component],
+        };
+        // Joining makes the box larger, so what was far may be close now: begin again until nothing joins.
+        while let Some(index) = groups
+            .iter()
+            .position(|other| close(&group.bounds, &other.bounds))
+        {
+            let other = groups.swap_remove(index);
+            group.bounds = group.bounds.joined(&other.bounds);
+            group.members.extend(other.members);
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+fn close(one: &Box, other: &Box) -> bool {
+    one.gap(other) as f32 <= APART * one.height.max(other.height) as f32
+}
+
+/// The box of a group with the ink of its members, soft edges included.
+fn cut_out(ink: &Plane, group: &Group) -> Plane {
+    let mut kept = vec![false; ink.values.len()];
+    for &pixel in group.members.iter().flat_map(|member| &member.pixels) {
+        kept[pixel] = true;
+    }
+    let Box {
+        left,
+        top,
+        width,
+        height,
+    } = group.bounds;
+    let mut digit = Plane::filled(width, height, 0.0);
+    for y in 0..height {
+        for x in 0..width {
+            let (column, row) = (left + x, top + y);
+            if kept[row * ink.width + column] || touches(&kept, ink, column, row) {
+                digit.values[y * width + x] = ink.at(column, row);
+            }
+        }
+    }
+    digit
+}
+
+fn touches(kept: &[bool], ink: &Plane, column: usize, row: usize) -> bool {
+    neighbours(ink, column, row).any(|pixel| kept[pixel])
+}
+
+/// The up to eight pixels around one.
+fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = usize> {
+    let columns = column.saturating_sub(1)..(column + 2).min(plane.width);
+    let rows = row.saturating_sub(1)..(row + 2).min(plane.height);
+    let width = plane.width;
+    rows.flat_map(move |y| columns.clone().map(move |x| y * width + x))
+}
+
+/// Connected pixels (by edge or corner) with ink.
+fn components(ink: &Plane) -> Vec<Component> {
+    let mut seen = vec![false; ink.values.len()];
+    let mut found = Vec::new();
+    for start in 0..ink.values.len() {
+        if seen[start] || ink.values[start] < INKED {
+            continue;
+        }
+        seen[start] = true;
+        let mut pixels = vec![start];
+        let mut next = 0;
+        while next < pixels.len() {
+            let pixel = pixels[next];
+            next += 1;
+            for neighbour in neighbours(ink, pixel % ink.width, pixel / ink.width) {
+                if !seen[neighbour] && ink.values[neighbour] >= INKED {
+                    seen[neighbour] = true;
+                    pixels.push(neighbour);
+                }
+            }
+        }
+        found.push(component(ink, pixels));
+    }
+    found
+}
+
+fn component(ink: &Plane, pixels: Vec<usize>) -> Component {
+    let single = |pixel: &usize| Box {
+        left: pixel % ink.width,
+        top: pixel / ink.width,
+        width: 1,
+        height: 1,
+    };
+    let bounds = pixels.iter().map(single).reduce(|a, b| a.joined(&b));
+    Component {
+        bounds: bounds.unwrap_or(Box {
+            left: 0,
+            top: 0,
+            width: 0,
+            height: 0,
+        }),
+        ink: pixels.iter().map(|&pixel| ink.values[pixel]).sum(),
+        pixels,
+    }
+}

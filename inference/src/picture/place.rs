@@ -1,0 +1,80 @@
+//! Size and position of the digit, as MNIST has them: the longest side of its box 20 of 28, its centre of mass at index 14
+//! (not 13.5), reached by a shift of whole pixels.
+
+use super::plane::Plane;
+
+/// Of 28 pixels, the longest side of a digit.
+const BOX: usize = 20;
+/// The side of MNIST.
+const SIDE: usize = 28;
+
+/// Bytes of width × height with the digit in its place.
+#[must_use]
+pub fn place(digit: &Plane, width: usize, height: usize) -> Vec<u8> {
+    let side = ((width.min(height) * BOX + SIDE / 2) / SIDE).max(1);
+    let longest = digit.width.max(digit.height).max(1);
+    let scaled = |length: usize| ((length * side + longest / 2) / longest).clamp(1, side);
+    let small = digit
+        .resized(scaled(digit.width), scaled(digit.height))
+        .map(|value| value.max(0.0));
+    let peak = small.values.iter().copied().fold(0.0, f32::max).max(1e-6);
+    let small = small.map(|value| value / peak);
+    let (x, y) = centre_of_mass(&small);
+    let left = offset(width, small.width, x);
+    let top = offset(height, small.height, y);
+    let mut placed = Plane::filled(width, height, 0.0);
+    for (row, values) in small.rows().enumerate() {
+        let start = (top + row) * width + left;
+        placed.values[start..start + small.width].copy_from_slice(values);
+    }
+    placed.to_bytes()
+}
+
+/// First pixel such that the centre of mass comes nearest to the middle index, the whole digit staying inside.
+fn offset(length: usize, digit: usize, centre: f32) -> usize {
+    let wanted = ((length / 2) as f32 - centre).round().max(0.0) as usize;
+    wanted.min(length - digit)
+}
+
+/// (column, row) of the centre of mass, in pixel indices.
+#[must_use]
+pub fn centre_of_mass(plane: &Plane) -> (f32, f32) {
+    let (mut mass, mut x_sum, mut y_sum) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for (y, row) in plane.rows().enumerate() {
+        for (x, &value) in row.iter().enumerate() {
+            mass += f64::from(value);
+            x_sum += x as f64 * f64::from(value);
+            y_sum += y as f64 * f64::from(value);
+        }
+    }
+    if mass <= 0.0 {
+        return ((plane.width / 2) as f32, (plane.height / 2) as f32);
+    }
+    ((x_sum / mass) as f32, (y_sum / mass) as f32)
+}
+
+/// Whether a picture of the input's size is in the form of the training set already: black border, full peak, the box
+/// and the centre of mass where they belong. Such a picture is taken as it is.
+#[must_use]
+pub fn is_in_form(plane: &Plane) -> bool {
+    let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);
+    let mut peak = 0.0_f32;
+    for (y, row) in plane.rows().enumerate() {
+        for (x, _) in row.iter().enumerate().filter(|(_, value)| **value > 0.0) {
+            (left, top) = (left.min(x), top.min(y));
+            (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
+            peak = peak.max(row[x]);
+        }
+    }
+    if peak < 0.99 {
+        return false;
+    }
+    let side = (plane.width.min(plane.height) * BOX + SIDE / 2) / SIDE;
+    let inside = left > 0 && top > 0 && right < plane.width && bottom < plane.height;
+    let (x, y) = centre_of_mass(plane);
+    let centred = |at: f32, length: usize| (at - (length / 2) as f32).abs() <= 1.0;
+    inside
+        && (right - left).max(bottom - top) == side
+        && centred(x, plane.width)
+        && centred(y, plane.height)
+}

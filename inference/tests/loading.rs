@@ -1,0 +1,377 @@
+//! What is served, and when: hot loads, refusals, a fresh replica, a storage that fails.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use digits_checkpoint::record::Role;
+use digits_inference::app::ask_ready;
+use digits_proto::v1::ServingRole;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use support::{Damage, Net, Service, Store, admin, image, pixels, recorder, series};
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_until_the_first_checkpoint() {
+    let store = Store::new();
+    let service = Service::start(&store, "early", &[]).await;
+    let mut client = service.client().await;
+    let status = client.predict(pixels("early", image(1))).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(admin(&service, "/readyz").await.0.contains("503"));
+    let mut health = HealthClient::new(service.channel().await);
+    let ask = HealthCheckRequest {
+        service: String::new(),
+    };
+    assert_eq!(
+        health.check(ask.clone()).await.unwrap().into_inner().status,
+        2
+    );
+    let asked = service.addresses.admin;
+    assert!(
+        tokio::task::spawn_blocking(move || ask_ready(asked))
+            .await
+            .unwrap()
+            .is_err()
+    );
+
+    store.serve("early", 1, &Net::favouring(3, 1)).await;
+    service.serves("early", 1).await;
+    assert_eq!(
+        client
+            .predict(pixels("early", image(1)))
+            .await
+            .unwrap()
+            .into_inner()
+            .predictions
+            .len(),
+        1
+    );
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while health.check(ask.clone()).await.unwrap().into_inner().status != 1 {
+        assert!(Instant::now() < give_up, "never SERVING");
+        tokio::task::yield_now().await;
+    }
+    assert!(admin(&service, "/readyz").await.0.contains("200"));
+    assert_eq!(
+        tokio::task::spawn_blocking(move || ask_ready(asked))
+            .await
+            .unwrap(),
+        Ok(())
+    );
+    service.end().await;
+}
+
+/// Net of sequence n says n mod 10: an answer whose label and sequence do not match was torn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hot_loads_under_load_fail_nothing() {
+    let store = Store::new();
+    let net = |sequence: u64| Net::favouring((sequence % 10) as usize, sequence);
+    store.serve("swap", 1, &net(1)).await;
+    let service = Service::start(&store, "swap", &[]).await;
+    service.serves("swap", 1).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let newest = Arc::new(AtomicU64::new(0));
+    let mut callers = Vec::new();
+    for images in [1_usize, 12] {
+        let (mut client, stop, newest) = (
+            service.client().await,
+            Arc::clone(&stop),
+            Arc::clone(&newest),
+        );
+        callers.push(tokio::spawn(async move {
+            let mut answered = 0_u64;
+            let mut last = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let answer = client
+                    .predict(pixels("swap", image(2).repeat(images)))
+                    .await
+                    .unwrap()
+                    .into_inner();
+                let sequence = answer.served_by.unwrap().sequence;
+                assert!(
+                    sequence >= last,
+                    "the version went back from {last} to {sequence}"
+                );
+                last = sequence;
+                newest.fetch_max(sequence, Ordering::Relaxed);
+                assert_eq!(answer.predictions.len(), images);
+                for prediction in answer.predictions {
+                    assert_eq!(u64::from(prediction.label_index.unwrap()), sequence % 10);
+                }
+                answered += 1;
+            }
+            answered
+        }));
+    }
+    let mut slowest = Duration::ZERO;
+    for sequence in 2..=8 {
+        let id = store.publish(net(sequence).draft("swap")).await;
+        let start = Instant::now();
+        store.record("swap", sequence, &[(id, Role::Primary, 1.0)]);
+        while newest.load(Ordering::Relaxed) < sequence {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "sequence {sequence} never answered"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        slowest = slowest.max(start.elapsed());
+    }
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        assert!(caller.await.unwrap() > 0);
+    }
+    println!("slowest of seven hot loads: {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(1),
+        "a hot load took {slowest:?}"
+    );
+    let (_, text) = admin(&service, "/metrics").await;
+    let served = service.serves("swap", 8).await.served[0]
+        .checkpoint
+        .clone()
+        .unwrap();
+    let named: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("digits_inference_model_info{model=\"swap\""))
+        .collect();
+    assert_eq!(named.len(), 1, "only what is served is named: {named:?}");
+    assert!(
+        named[0].contains(&served.checkpoint_id) && named[0].ends_with(" 1"),
+        "{named:?}"
+    );
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_checkpoints_stay_out() {
+    let store = Store::new();
+    let net = Net::favouring(4, 9);
+    store.serve("bad", 1, &net).await;
+    let service = Service::start(&store, "bad", &["--poll-interval", "10ms"]).await;
+    service.serves("bad", 1).await;
+    let mut client = service.client().await;
+    let cases = [
+        (Damage::Truncated, "size"),
+        (Damage::HalfWritten, "size"),
+        (Damage::BitFlip, "digest"),
+        (Damage::NotANumber, "not_finite"),
+        (Damage::WrongShape, "shape"),
+        (Damage::WrongExam, "exam"),
+        (Damage::BrokenManifest, "manifest"),
+        (Damage::NewerFormat, "format"),
+        (Damage::BrokenHeader, "header"),
+        (Damage::OtherArchitecture, "architecture"),
+    ];
+    for (index, (damage, reason)) in cases.into_iter().enumerate() {
+        let sequence = index as u64 + 2;
+        let id = store.serve_damaged("bad", sequence, &net, damage).await;
+        let refused = |sequence: u64| move |it: &_| last_refused(it) == Some(sequence);
+        let model = service.until("bad", refused(sequence)).await;
+        let refusal = model.last_refusal.unwrap();
+        assert_eq!(refusal.reason, reason, "{damage:?}: {}", refusal.message);
+        assert_eq!(refusal.checkpoint_id, id.to_string());
+        assert!(
+            !refusal.message.is_empty() && !refusal.message.contains("storage/"),
+            "{}",
+            refusal.message
+        );
+        assert_eq!(
+            (model.head_sequence, model.behind_head),
+            (sequence, sequence - 1)
+        );
+        assert_eq!(model.served[0].sequence, 1, "{damage:?}");
+        assert!(model.refusals[reason] >= 1);
+        let answer = client
+            .predict(pixels("bad", image(1)))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(answer.served_by.unwrap().sequence, 1);
+    }
+    // A record that is no record, and then a good one: nothing before stops it.
+    store.raw_record("bad", 12, b"{}");
+    let model = service
+        .until("bad", |it| last_refused(it) == Some(12))
+        .await;
+    assert_eq!(model.last_refusal.unwrap().reason, "format");
+    store.serve("bad", 13, &Net::favouring(5, 10)).await;
+    let model = service.serves("bad", 13).await;
+    assert_eq!(model.behind_head, 0);
+    assert_eq!(
+        model.refusals.values().sum::<u64>(),
+        11,
+        "each was counted once: {:?}",
+        model.refusals
+    );
+    let text = recorder().render();
+    for (reason, count) in [
+        ("size", 2.0),
+        ("digest", 1.0),
+        ("not_finite", 1.0),
+        ("exam", 1.0),
+        ("format", 2.0),
+    ] {
+        let name = format!("digits_inference_refusals_total{{model=\"bad\",reason=\"{reason}\"}}");
+        assert_eq!(series(&text, &name), Some(count), "{name}\n{text}");
+    }
+    assert_eq!(
+        series(
+            &text,
+            "digits_inference_reloads_total{model=\"bad\",result=\"refused\"}"
+        ),
+        Some(11.0)
+    );
+    assert_eq!(
+        series(
+            &text,
+            "digits_inference_reloads_total{model=\"bad\",result=\"loaded\"}"
+        ),
+        Some(2.0)
+    );
+    service.end().await;
+}
+
+fn last_refused(model: &digits_proto::v1::GetModelResponse) -> Option<u64> {
+    model.last_refusal.as_ref().map(|refusal| refusal.sequence)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_replica_walks_back() {
+    let store = Store::new();
+    store.serve("fresh", 1, &Net::favouring(1, 1)).await;
+    store.serve("fresh", 2, &Net::favouring(2, 2)).await;
+    store
+        .serve_damaged("fresh", 3, &Net::favouring(3, 3), Damage::BitFlip)
+        .await;
+    store.raw_record("fresh", 4, b"not JSON");
+    store
+        .serve_damaged("fresh", 5, &Net::favouring(5, 5), Damage::WrongExam)
+        .await;
+    let service = Service::start(&store, "fresh", &["--poll-interval", "10ms"]).await;
+    let model = service.serves("fresh", 2).await;
+    assert_eq!((model.head_sequence, model.behind_head), (5, 3));
+    assert_eq!(
+        model.refusals.values().sum::<u64>(),
+        3,
+        "{:?}",
+        model.refusals
+    );
+    assert_eq!(model.last_refusal.unwrap().sequence, 5);
+    store.serve("fresh", 6, &Net::favouring(6, 6)).await;
+    assert_eq!(service.serves("fresh", 6).await.behind_head, 0);
+    service.end().await;
+
+    // An unreadable head beside nothing else that is good; then the good one comes.
+    let store = Store::new();
+    store.raw_record("fresh", 1, b"{\"format\":99}");
+    let service = Service::start(&store, "fresh", &["--poll-interval", "10ms"]).await;
+    service
+        .until("fresh", |it| last_refused(it) == Some(1))
+        .await;
+    store.serve("fresh", 2, &Net::favouring(6, 6)).await;
+    service.serves("fresh", 2).await;
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_files_are_tried_again() {
+    let store = Store::new();
+    store.serve("late", 1, &Net::favouring(1, 1)).await;
+    let service = Service::start(&store, "late", &["--poll-interval", "10ms"]).await;
+    service.serves("late", 1).await;
+    // A record is seen before the checkpoint's commit, as a lagging file system shows it.
+    let id = store.publish(Net::favouring(2, 2).draft("late")).await;
+    let manifest = store.path().join(format!("checkpoints/{id}/manifest.json"));
+    let hidden = store.folder.path().join("hidden");
+    std::fs::rename(&manifest, &hidden).unwrap();
+    store.record("late", 2, &[(id, Role::Primary, 1.0)]);
+    let model = service
+        .until("late", |model| model.head_sequence == 2)
+        .await;
+    assert_eq!(
+        (
+            model.served[0].sequence,
+            model.behind_head,
+            model.last_refusal
+        ),
+        (1, 1, None)
+    );
+    let failed = "digits_inference_reloads_total{model=\"late\",result=\"failed\"}";
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while series(&recorder().render(), failed).unwrap_or(0.0) < 2.0 {
+        assert!(Instant::now() < give_up, "failures are not counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    std::fs::rename(hidden, manifest).unwrap();
+    assert_eq!(service.serves("late", 2).await.behind_head, 0);
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_storage_unloads_nothing() {
+    let store = Store::new();
+    store.serve("outage", 1, &Net::favouring(1, 1)).await;
+    let service = Service::start(&store, "outage", &["--poll-interval", "10ms"]).await;
+    let before = service.serves("outage", 1).await.storage_read_at.unwrap();
+    // A file where the log's folder was: neither readable nor missing.
+    let (log, away) = (
+        store.path().join("serving"),
+        store.folder.path().join("away"),
+    );
+    std::fs::rename(&log, &away).unwrap();
+    std::fs::write(&log, b"").unwrap();
+    let failed = "digits_inference_reloads_total{model=\"outage\",result=\"failed\"}";
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while series(&recorder().render(), failed).unwrap_or(0.0) < 1.0 {
+        assert!(Instant::now() < give_up, "the outage is not counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut client = service.client().await;
+    client.predict(pixels("outage", image(1))).await.unwrap();
+    std::fs::remove_file(&log).unwrap();
+    std::fs::rename(&away, &log).unwrap();
+    store.serve("outage", 2, &Net::favouring(2, 2)).await;
+    let after = service.serves("outage", 2).await.storage_read_at.unwrap();
+    assert!((after.seconds, after.nanos) > (before.seconds, before.nanos));
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candidates_are_loaded_and_the_primary_answers() {
+    let store = Store::new();
+    let primary = store.publish(Net::favouring(1, 1).draft("pair")).await;
+    let canary = store.publish(Net::favouring(2, 2).draft("pair")).await;
+    store.record(
+        "pair",
+        1,
+        &[(canary, Role::Canary, 0.5), (primary, Role::Primary, 0.5)],
+    );
+    let service = Service::start(&store, "pair", &["--poll-interval", "10ms"]).await;
+    let model = service.serves("pair", 1).await;
+    let roles: Vec<ServingRole> = model.served.iter().map(|served| served.role()).collect();
+    assert_eq!(roles, [ServingRole::Primary, ServingRole::Canary]);
+    let since = model.served[0].since;
+    let mut client = service.client().await;
+    for _ in 0..20 {
+        let answer = client
+            .predict(pixels("pair", image(1)))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(answer.served_by.unwrap().checkpoint_id, primary.to_string());
+    }
+    // The same primary under a new record goes on as it is.
+    store.record("pair", 2, &[(primary, Role::Primary, 1.0)]);
+    let model = service.serves("pair", 2).await;
+    assert_eq!(model.served.len(), 1);
+    assert_eq!(model.served[0].since, since);
+    service.end().await;
+}

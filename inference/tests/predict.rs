@@ -1,0 +1,282 @@
+//! What Predict and PredictStream answer.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use digits_proto::v1::{
+    EncodedPictures, PredictRequest, PredictStreamRequest, Verdict, predict_request::Images,
+};
+use futures::StreamExt as _;
+use image::{GrayImage, ImageFormat, Luma};
+use std::{io::Cursor, time::Duration};
+use support::{
+    DRAWN, PIXELS, Service, Setup, Store, comparing, guises, image, pictures, pixels, png, setup,
+};
+use tonic::{Code, Request};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_those_of_the_network() {
+    let Setup {
+        net,
+        service,
+        mut client,
+        ..
+    } = setup("answers", &[]).await;
+    // Few and many images: both ways through the engine.
+    for count in [1, 3, 8, 70] {
+        let images: Vec<Vec<u8>> = (0..count).map(image).collect();
+        let request = PredictRequest {
+            want_logits: true,
+            want_input: true,
+            ..pixels("answers", images.concat())
+        };
+        let answer = client.predict(request).await.unwrap().into_inner();
+        assert_eq!(answer.predictions.len(), images.len());
+        for (prediction, image) in answer.predictions.iter().zip(&images) {
+            let logits = net.logits(image);
+            for (got, expected) in prediction.logits.iter().zip(&logits) {
+                assert!((got - expected).abs() < 1e-4, "{got} for {expected}");
+            }
+            let sum: f64 = logits.iter().map(|&z| f64::from(z).exp()).sum();
+            for (got, logit) in prediction.probabilities.iter().zip(&logits) {
+                let expected = f64::from(*logit).exp() / sum;
+                assert!((f64::from(*got) - expected).abs() < 1e-5);
+            }
+            assert_eq!(
+                (prediction.label_index, prediction.label.as_str()),
+                (Some(3), "label 3")
+            );
+            assert_eq!(prediction.verdict(), Verdict::Label);
+            assert_eq!(&prediction.input, image);
+            assert!(prediction.top.is_empty());
+        }
+        let served = answer.served_by.unwrap();
+        assert_eq!(
+            (served.model.as_str(), served.sequence, served.role),
+            ("answers", 1, 1)
+        );
+    }
+    let request = PredictRequest {
+        top_k: 3,
+        ..pixels("answers", image(1))
+    };
+    let answer = client
+        .predict(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .predictions
+        .remove(0);
+    assert!(answer.probabilities.is_empty() && answer.logits.is_empty() && answer.input.is_empty());
+    assert_eq!(answer.top.len(), 3);
+    assert_eq!(answer.top[0].label_index, 3);
+    assert!(
+        answer
+            .top
+            .is_sorted_by(|a, b| a.probability >= b.probability)
+    );
+    let request = PredictRequest {
+        top_k: 1000,
+        min_probability: 1.0,
+        ..pixels("answers", image(1))
+    };
+    let answer = client
+        .predict(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .predictions
+        .remove(0);
+    assert_eq!(answer.top.len(), 10);
+    assert_eq!(
+        (answer.verdict(), answer.label_index, answer.label.as_str()),
+        (Verdict::Unsure, None, "")
+    );
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_requests_are_not_computed() {
+    let Setup {
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    for timeout in ["0n", "1n"] {
+        let mut request = Request::new(pixels("", image(1)));
+        request
+            .metadata_mut()
+            .insert("grpc-timeout", timeout.parse().unwrap());
+        let status = client.predict(request).await.unwrap_err();
+        assert!(
+            matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
+            "{status:?}"
+        );
+    }
+    let mut request = Request::new(pixels("", image(1)));
+    request.set_timeout(Duration::from_secs(30));
+    client.predict(request).await.unwrap();
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_answer_in_order() {
+    let Setup {
+        net,
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    let request = |number: u64| PredictStreamRequest {
+        request: Some(PredictRequest {
+            want_logits: true,
+            ..pixels("", image(number))
+        }),
+    };
+    let requests = futures::stream::iter((0..200).map(request));
+    let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+    for number in 0..200 {
+        let answer = answers.message().await.unwrap().unwrap().response.unwrap();
+        let expected = net.logits(&image(number));
+        assert!(
+            (answer.predictions[0].logits[5] - expected[5]).abs() < 1e-4,
+            "answer {number}"
+        );
+    }
+    assert!(answers.message().await.unwrap().is_none());
+
+    // A bad request ends the stream with its error, after the answers before it.
+    let bad = PredictStreamRequest {
+        request: Some(pixels("", vec![1; 5])),
+    };
+    let requests = futures::stream::iter([request(1), bad, request(2)]);
+    let answers: Vec<_> = client
+        .predict_stream(requests)
+        .await
+        .unwrap()
+        .into_inner()
+        .collect()
+        .await;
+    assert_eq!(answers.len(), 2);
+    assert!(answers[0].is_ok());
+    let status = answers[1].as_ref().unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().starts_with("pixels"),
+        "{}",
+        status.message()
+    );
+    let empty = futures::stream::iter([PredictStreamRequest::default()]);
+    let mut answers = client.predict_stream(empty).await.unwrap().into_inner();
+    assert_eq!(
+        answers.message().await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_does_not_hold_up_the_end() {
+    let Setup {
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    let request = PredictStreamRequest {
+        request: Some(pixels("", image(1))),
+    };
+    let requests = futures::stream::iter([request]).chain(futures::stream::pending());
+    let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap();
+    let ending = tokio::time::timeout(Duration::from_secs(5), service.end());
+    let (status, ended) = tokio::join!(answers.message(), ending);
+    assert_eq!(status.unwrap_err().code(), Code::Unavailable);
+    ended.expect("the stream held up the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blank_and_several() {
+    let Setup {
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    let blank = PredictRequest {
+        normalize_pixels: true,
+        ..pixels("", vec![0; PIXELS])
+    };
+    let answer = client
+        .predict(blank)
+        .await
+        .unwrap()
+        .into_inner()
+        .predictions
+        .remove(0);
+    assert_eq!(
+        (answer.verdict(), answer.label_index),
+        (Verdict::Blank, None)
+    );
+    // As sent, an empty image is answered: the caller did not ask for more.
+    let answer = client
+        .predict(pixels("", vec![0; PIXELS]))
+        .await
+        .unwrap()
+        .into_inner()
+        .predictions
+        .remove(0);
+    assert_eq!(answer.verdict(), Verdict::Label);
+    let mut two = GrayImage::from_pixel(200, 100, Luma([255]));
+    for y in 20..80 {
+        for x in (40..48).chain(150..158) {
+            two.put_pixel(x, y, Luma([0]));
+        }
+    }
+    let mut encoded = Cursor::new(Vec::new());
+    two.write_to(&mut encoded, ImageFormat::Png).unwrap();
+    let images = Images::Pictures(EncodedPictures {
+        encoded: vec![encoded.into_inner().into(), png(0x40, 0x40).into()],
+    });
+    let request = PredictRequest {
+        images: Some(images),
+        ..PredictRequest::default()
+    };
+    let answer = client.predict(request).await.unwrap().into_inner();
+    assert_eq!(answer.predictions[0].verdict(), Verdict::SeveralDigits);
+    let boxes: Vec<_> = answer.predictions[0]
+        .boxes
+        .iter()
+        .map(|b| (b.left, b.top, b.width, b.height))
+        .collect();
+    assert_eq!(boxes, [(40, 20, 8, 60), (150, 20, 8, 60)]);
+    assert_eq!(answer.predictions.len(), 2);
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_every_guise_are_read() {
+    let store = Store::new();
+    store.serve("digits", 1, &comparing()).await;
+    let service = Service::start(&store, "digits", &[]).await;
+    service.serves("digits", 1).await;
+    let mut client = service.client().await;
+    for (label, digit) in DRAWN.into_iter().enumerate() {
+        let (names, encoded): (Vec<_>, Vec<_>) = guises(digit).into_iter().unzip();
+        let request = PredictRequest {
+            want_input: true,
+            ..pictures("", encoded)
+        };
+        let answer = client.predict(request).await.unwrap().into_inner();
+        assert_eq!(answer.predictions.len(), names.len());
+        for (name, prediction) in names.into_iter().zip(answer.predictions) {
+            assert_eq!(prediction.verdict(), Verdict::Label, "{digit}, {name}");
+            assert_eq!(
+                prediction.label_index,
+                Some(label as u32),
+                "{digit}, {name}: {prediction:?}"
+            );
+            assert_eq!(prediction.input.len(), PIXELS);
+            assert_eq!(prediction.input.iter().max(), Some(&255), "{digit}, {name}");
+        }
+    }
+    service.end().await;
+}

@@ -1,0 +1,174 @@
+//! A network of the tests' own, and what it must answer by plain loops.
+
+use super::image;
+use digits_checkpoint::{
+    Draft, Exam, Layer, encode_exam, encode_model,
+    id::CheckpointId,
+    manifest::{
+        Activation, Architecture, Evaluation, FORMAT, FileDigest, Files, InputSpec, Lineage,
+        Manifest, Metrics, PictureNormalization,
+    },
+};
+use jiff::Timestamp;
+
+/// A network: its layers and how it reads pixels.
+#[derive(Clone)]
+pub struct Net {
+    pub layers: Vec<Layer>,
+    pub input: InputSpec,
+    pub normalization: PictureNormalization,
+}
+
+pub const SIDE: usize = 28;
+pub const PIXELS: usize = SIDE * SIDE;
+
+impl Net {
+    /// 784-16-10 with weights of its own per seed; whatever the image, it says `favourite`.
+    pub fn favouring(favourite: usize, seed: u64) -> Self {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let mut layer = |inputs: usize, outputs: usize| Layer {
+            outputs,
+            inputs,
+            weight: (0..inputs * outputs).map(|_| next() * 0.05).collect(),
+            bias: vec![0.0; outputs],
+        };
+        let mut layers = vec![layer(PIXELS, 16), layer(16, 10)];
+        layers[1].bias[favourite] = 8.0;
+        Self {
+            layers,
+            input: InputSpec {
+                height: SIDE,
+                width: SIDE,
+                scale: 255.0,
+                mean: 0.1307,
+                std: 0.3081,
+            },
+            normalization: PictureNormalization::Mnist,
+        }
+    }
+
+    /// Logits by plain loops, in float64 between the float32 weights.
+    pub fn logits(&self, image: &[u8]) -> Vec<f32> {
+        let InputSpec {
+            scale, mean, std, ..
+        } = self.input;
+        let mut values: Vec<f64> = image
+            .iter()
+            .map(|&p| f64::from((f32::from(p) / scale - mean) / std))
+            .collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let rows = layer.weight.chunks_exact(layer.inputs).zip(&layer.bias);
+            values = rows
+                .map(|(row, &bias)| {
+                    let sum: f64 = row
+                        .iter()
+                        .zip(&values)
+                        .map(|(&w, &x)| f64::from(w) * x)
+                        .sum();
+                    let sum = sum + f64::from(bias);
+                    if index + 1 < self.layers.len() {
+                        sum.max(0.0)
+                    } else {
+                        sum
+                    }
+                })
+                .collect();
+        }
+        values.into_iter().map(|value| value as f32).collect()
+    }
+
+    pub fn classes(&self) -> usize {
+        self.layers.last().unwrap().outputs
+    }
+
+    fn exam(&self) -> Exam {
+        let inputs: Vec<u8> = [
+            vec![0; PIXELS],
+            vec![255; PIXELS],
+            image(1),
+            image(2),
+            image(3),
+            image(4),
+        ]
+        .concat();
+        let logits: Vec<f32> = inputs
+            .chunks_exact(PIXELS)
+            .flat_map(|image| self.logits(image))
+            .collect();
+        Exam {
+            images: inputs.len() / PIXELS,
+            inputs,
+            logits,
+        }
+    }
+
+    /// Ready to be published.
+    pub fn draft(&self, model: &str) -> Draft {
+        self.draft_with(model, &self.exam())
+    }
+
+    pub fn draft_with_wrong_exam(&self, model: &str) -> Draft {
+        let mut exam = self.exam();
+        exam.logits[13] += 0.01;
+        self.draft_with(model, &exam)
+    }
+
+    fn draft_with(&self, model: &str, exam: &Exam) -> Draft {
+        let classes = self.classes();
+        let no_digest = FileDigest {
+            sha256: String::new(),
+            size_bytes: 0,
+        };
+        let validation = Evaluation {
+            images: 100,
+            correct: 90,
+            loss: 0.35,
+            loss_batch_mean: 0.36,
+            batch_size: 64,
+        };
+        let manifest = Manifest {
+            format: FORMAT,
+            id: CheckpointId::generate(),
+            model: model.parse().unwrap(),
+            created_at: Timestamp::now(),
+            architecture: Architecture {
+                input_size: PIXELS,
+                hidden: self.layers[..self.layers.len() - 1]
+                    .iter()
+                    .map(|layer| layer.outputs)
+                    .collect(),
+                classes,
+                activation: Activation::Relu,
+            },
+            input: self.input,
+            labels: (0..classes).map(|label| format!("label {label}")).collect(),
+            picture_normalization: self.normalization,
+            temperature: 1.0,
+            files: Files {
+                model: no_digest.clone(),
+                exam: no_digest,
+            },
+            metrics: Metrics {
+                validation: Some(validation),
+                ..Metrics::default()
+            },
+            lineage: Lineage {
+                job: Some("job-1".into()),
+                step: 4220,
+                epoch: 5,
+                ..Lineage::default()
+            },
+        };
+        Draft {
+            manifest,
+            model: encode_model(&self.layers),
+            exam: encode_exam(exam, PIXELS, classes),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Compiles the protos with protox, so that no protoc is needed.
+
+use prost::Message as _;
+use std::{error::Error, path::PathBuf};
+
+const FILES: [&str; 4] = [
+    "digits/v1/training.proto",
+    "digits/v1/checkpoint.proto",
+    "digits/v1/inference.proto",
+    "inference/grpc_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // tonic-prost-build does not print these when it is given descriptors.
+    for file in FILES {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".digits.v1.PredictRequest")
+        .bytes(".digits.v1.EncodedPictures")
+        .bytes(".inference.ModelInferRequest")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The rules of what links and depends on what. Usage: guards.sh RELEASE_DIR
+set -euo pipefail
+release=$1
+failed=0
+fail() { printf 'guard failed: %s\n' "$*" >&2; failed=1; }
+passed() { printf 'guard passed: %s\n' "$*"; }
+
+# Names of the workspace's and other packages that a package links, without those of tests and builds.
+dependencies() { cargo tree --locked --quiet --edges normal --prefix none --package "$1" | awk '{print $1}' | sort -u; }
+needed() { readelf --dynamic --wide "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
+
+check_absent() { # package, forbidden…
+    local package=$1 list
+    shift
+    list=$(dependencies "$package")
+    for name in "$@"; do
+        if grep -qx "$name" <<<"$list"; then fail "$package depends on $name"; return; fi
+    done
+    passed "$package depends on none of: $*"
+}
+
+check_absent digits-inference digits-trainer tch torch-sys digits-dataset
+check_absent digits-trainer digits-inference
+for package in digits-proto digits-checkpoint digits-dataset digits-server digits-telemetry; do
+    check_absent "$package" digits-trainer digits-inference digits-cli tch torch-sys
+done
+check_absent digits-cli digits-trainer digits-inference tch torch-sys
+
+# Only the trainer's engine links libtorch, and with it CUDA where the libtorch has CUDA.
+for binary in digits-inference digits digits-trainer; do
+    if needed "$release/$binary" | grep -q torch; then fail "$binary links libtorch"; else passed "$binary links no libtorch"; fi
+done
+engine=$release/digits-trainer-engine
+libtorch=$(readelf --dynamic --wide "$engine" | sed -n 's/.*(R\(UN\)\?PATH).*\[\(.*\)\]/\2/p' | tr ':' '\n' | while read -r dir; do
+    if [ -e "$dir/libtorch_cpu.so" ]; then echo "$dir"; break; fi
+done)
+if [ -z "$libtorch" ]; then
+    fail "digits-trainer-engine has no rpath to libtorch"
+else
+    passed "digits-trainer-engine finds libtorch by its rpath"
+    needed "$engine" | grep -qx libtorch_cpu.so && passed "digits-trainer-engine needs libtorch_cpu.so" ||
+        fail "digits-trainer-engine does not need libtorch_cpu.so"
+    if [ -e "$libtorch/libtorch_cuda.so" ]; then
+        needed "$engine" | grep -qx libtorch_cuda.so && passed "digits-trainer-engine needs libtorch_cuda.so" ||
+            fail "digits-trainer-engine does not need libtorch_cuda.so: CUDA would never be available"
+    else
+        passed "this libtorch has no CUDA, so there is none to link"
+    fi
+fi
+
+# Only the trainer names tch.
+if git grep -nE '\b(tch|torch_sys)::' -- '*.rs' ':!trainer' ; then fail "tch is named outside the trainer"; else passed "only the trainer names tch"; fi
+if git grep -nE '\b(tonic|tokio|digits_proto)::' -- trainer/src/train; then fail "the training loop names gRPC or tokio"; else passed "the training loop knows neither gRPC nor tokio"; fi
+if git grep -nE '\b(tonic|tokio|digits_proto)::' -- inference/src/engine inference/src/engine.rs; then fail "the engine names gRPC or tokio"; else passed "the engine knows neither gRPC nor tokio"; fi
+
+exit "$failed"

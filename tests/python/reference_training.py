@@ -1,0 +1,154 @@
+"""The training that ours must equal, as one writes it in PyTorch: autograd, torch.optim.SGD, random_split, DataLoader.
+
+Usage: reference_training.py FOLDER…
+
+Each FOLDER holds a data set under MNIST's file names, raw or gzipped, and spec.json: {"seed", "generator_skip", "split": [counts or
+fractions], "split_seed" or null, "hidden": [widths], "activation": "relu" | "scaled_tanh" | "gelu", "mean", "std",
+"batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "momentum", "nesterov",
+"weight_decay"}.
+
+Writes into the folder, in the machine's byte order: train.u32 and validation.u32 (the split), initial.f32 and final.f32 (all
+parameters in the module's order), orders.u32 (the places in the training part, epoch after epoch), rows.json (one
+entry per validation) and summary.json.
+"""
+
+import gzip
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+
+def read_idx(folder, name):
+    """An IDX file of bytes as an array."""
+    raw = folder / name
+    content = raw.read_bytes() if raw.exists() else gzip.decompress((folder / (name + ".gz")).read_bytes())
+    dimensions = content[3]
+    shape = struct.unpack(">" + "I" * dimensions, content[4 : 4 + 4 * dimensions])
+    return numpy.frombuffer(content, numpy.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+
+
+class ScaledTanh(nn.Module):
+    """1.7159 tanh(2x/3)."""
+
+    def forward(self, values):
+        return 1.7159 * torch.tanh(values * (2 / 3))
+
+
+ACTIVATIONS = {"relu": nn.ReLU, "scaled_tanh": ScaledTanh, "gelu": nn.GELU}
+
+
+class MLPNetwork(nn.Module):
+    """Flatten, then linear layers with an activation between them."""
+
+    def __init__(self, widths, activation):
+        super().__init__()
+        layers = [nn.Flatten()]
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+        self.layers = nn.ModuleList(layers[:-1])
+
+    def forward(self, values):
+        for layer in self.layers:
+            values = layer(values)
+        return values
+
+
+def data_set(folder, part, spec):
+    """Scaled images, labels, and each image's number in the file."""
+    pixels = torch.from_numpy(read_idx(folder, f"{part}-images-idx3-ubyte"))
+    labels = torch.from_numpy(read_idx(folder, f"{part}-labels-idx1-ubyte"))
+    # As ToTensor and Normalize do.
+    values = pixels.float().div(255).sub_(torch.tensor(spec["mean"])).div_(torch.tensor(spec["std"]))
+    return TensorDataset(values, labels.long(), torch.arange(len(labels)))
+
+
+@torch.no_grad()
+def evaluate(model, loader):
+    """Mean of the batch losses, and how many answers are right."""
+    losses, right = [], 0
+    for values, labels, _ in loader:
+        outputs = model(values)
+        losses.append(nn.functional.cross_entropy(outputs, labels).item())
+        right += (outputs.argmax(1) == labels).sum().item()
+    return sum(losses) / len(losses), right
+
+
+def parameters(model):
+    return numpy.concatenate([p.detach().numpy().reshape(-1) for p in model.parameters()])
+
+
+def skip_words(count):
+    """Throws away words of the generator: uniform_ takes one for each float32."""
+    if count:
+        torch.empty(count).uniform_()
+
+
+def train_as_told(folder):
+    """Carries out a folder's spec.json."""
+    spec = json.loads((folder / "spec.json").read_text())
+    images = data_set(folder, "train", spec)
+    classes = int(images.tensors[1].max()) + 1
+    test = data_set(folder, "t10k", spec)
+
+    torch.manual_seed(spec["seed"])
+    own = spec["split_seed"]
+    train, validation, *_ = (
+        random_split(images, spec["split"])
+        if own is None
+        else random_split(images, spec["split"], torch.Generator().manual_seed(own))
+    )
+    skip_words(spec["generator_skip"])
+    model = MLPNetwork([images.tensors[0][0].numel(), *spec["hidden"], classes], spec["activation"])
+    initial = parameters(model)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=spec["learning_rate"],
+        momentum=spec["momentum"],
+        nesterov=spec["nesterov"],
+        weight_decay=spec["weight_decay"],
+    )
+    train_loader = DataLoader(train, batch_size=spec["batch_size"], shuffle=True)
+    validation_loader = DataLoader(validation, batch_size=spec["evaluation_batch_size"])
+    rows, order = [], []
+    for epoch in range(spec["epochs"]):
+        for step, (values, labels, numbers) in enumerate(train_loader):
+            order.append(numbers)
+            loss = nn.functional.cross_entropy(model(values), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % spec["every_steps"] == 0:
+                mean, right = evaluate(model, validation_loader)
+                rows.append(
+                    {
+                        "epoch": epoch + 1,
+                        "step_in_epoch": step + 1,
+                        "train_loss": loss.item(),
+                        "loss_batch_mean": mean,
+                        "correct": right,
+                    }
+                )
+    mean, right = evaluate(model, DataLoader(test, batch_size=spec["evaluation_batch_size"]))
+
+    numpy.asarray(train.indices, numpy.uint32).tofile(folder / "train.u32")
+    numpy.asarray(validation.indices, numpy.uint32).tofile(folder / "validation.u32")
+    torch.cat(order).numpy().astype(numpy.uint32).tofile(folder / "orders.u32")
+    initial.tofile(folder / "initial.f32")
+    parameters(model).tofile(folder / "final.f32")
+    (folder / "rows.json").write_text(json.dumps(rows))
+    summary = {"torch": torch.__version__, "test": {"loss_batch_mean": mean, "correct": right}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    torch.set_num_threads(1)
+    for argument in sys.argv[1:]:
+        train_as_told(Path(argument))

@@ -1,0 +1,11 @@
+//! Both real services as separate processes, for the demo and the end-to-end tests.
+
+pub mod damage;
+pub mod demo;
+pub mod jobs;
+pub mod mnist;
+pub mod notebook;
+pub mod process;
+pub mod sandbox;
+pub mod specs;
+pub mod wait;

@@ -1,0 +1,182 @@
+//! The command line and a program in Python against the running pair.
+
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs, wait};
+use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
+
+/// `digits` with both services' addresses.
+fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
+    let mut command = Command::new(sandbox.binary("digits"));
+    command
+        .args(arguments)
+        .env("DIGITS_TRAINER", sandbox.trainer()?.grpc())
+        .env("DIGITS_INFERENCE", sandbox.inference()?.grpc());
+    Ok(command.output()?)
+}
+
+/// Runs a command that must succeed.
+fn good(sandbox: &Sandbox, arguments: &[&str]) -> Result<String> {
+    let output = digits(sandbox, arguments)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(
+        output.status.success(),
+        "digits {arguments:?}: {}\n{errors}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The documents that a command prints with `--json`, one a line or a whole one.
+fn json(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<Value>> {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let text = good(sandbox, &arguments)?;
+    let documents = serde_json::Deserializer::from_str(&text).into_iter();
+    let documents: Vec<Value> = documents
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{arguments:?}: {text}"))?;
+    anyhow::ensure!(!documents.is_empty(), "{arguments:?} printed nothing");
+    Ok(documents)
+}
+
+async fn served_pair() -> Result<(Sandbox, String)> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    let job = jobs::run(&mut training, specs::synthetic(2)).await?;
+    let mut client = sandbox.predict().await?;
+    wait::until("a served checkpoint", Duration::from_secs(5), async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        Ok(model
+            .ok()
+            .filter(|model| !model.get_ref().served.is_empty()))
+    })
+    .await?;
+    Ok((sandbox, job.job_id))
+}
+
+#[tokio::test]
+async fn every_command_works_and_speaks_json() -> Result<()> {
+    let (sandbox, job) = served_pair().await?;
+    let picture = sandbox.dir().join("one.png");
+    image::GrayImage::from_fn(120, 160, |x, y| {
+        image::Luma([if (55..68).contains(&x) && (20..140).contains(&y) {
+            20
+        } else {
+            250
+        }])
+    })
+    .save(&picture)?;
+    let picture = picture.display().to_string();
+    let curves = sandbox.dir().join("curves.svg").display().to_string();
+    let commands: [&[&str]; 10] = [
+        &[
+            "train",
+            "--dataset",
+            "synthetic",
+            "--synthetic-train",
+            "600",
+            "--train-count",
+            "500",
+            "--validation-count",
+            "100",
+            "--epochs",
+            "1",
+        ],
+        &["jobs"],
+        &["jobs", &job],
+        &["watch", &job],
+        &["cancel", &job],
+        &["predict", &picture],
+        &["model"],
+        &["checkpoints"],
+        &["presets"],
+        &["plot", &job, "-o", &curves],
+    ];
+    for command in commands {
+        assert!(!good(&sandbox, command)?.is_empty(), "{command:?}");
+        json(&sandbox, command)?;
+    }
+    assert!(std::fs::read_to_string(&curves)?.starts_with("<"), "an SVG");
+    let png = sandbox.dir().join("curves.png");
+    good(&sandbox, &["plot", &job, "-o", &png.display().to_string()])?;
+    assert!(image::open(&png)?.width() > 300);
+
+    let failed = digits(&sandbox, &["train", "--epochs", "0"])?;
+    assert!(!failed.status.success());
+    assert!(
+        String::from_utf8_lossy(&failed.stderr).contains("epochs"),
+        "{failed:?}"
+    );
+    sandbox.stop()
+}
+
+#[tokio::test]
+async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Result<()> {
+    let name = "first_test_image_is_a_seven_on_the_command_line_and_in_python";
+    let Some(dataset) = mnist::for_test(name) else {
+        return Ok(());
+    };
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    good(&sandbox, &["train", "--preset", "notebook"])?;
+    let mut client = sandbox.predict().await?;
+    wait::until("a seven", Duration::from_secs(5), async || {
+        let images = Some(Images::Pixels(
+            dataset.test.images.pixels[..784].to_vec().into(),
+        ));
+        let answer = client
+            .predict(PredictRequest {
+                images,
+                ..Default::default()
+            })
+            .await;
+        Ok(answer
+            .ok()
+            .filter(|answer| answer.get_ref().predictions[0].label == "7"))
+    })
+    .await?;
+    let drawn = good(&sandbox, &["predict", "mnist:test/0"])?;
+    assert!(drawn.contains('7') && drawn.lines().count() > 14, "{drawn}");
+    let measured = &json(&sandbox, &["evaluate", "mnist:test"])?[0];
+    assert_eq!(measured["correct"], 8_997, "{measured}");
+
+    let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
+    let has_grpc = Command::new(&python)
+        .args(["-c", "import grpc_tools, grpc"])
+        .output();
+    if !has_grpc.is_ok_and(|output| output.status.success()) {
+        mnist::skip(name, "Python has no grpcio-tools; set DIGITS_PYTHON");
+        return sandbox.stop();
+    }
+    let images = sandbox.dir().join("images");
+    let mut file = vec![0, 0, 8, 3];
+    for size in [2_u32, 28, 28] {
+        file.extend(size.to_be_bytes());
+    }
+    file.extend(&dataset.test.images.pixels[..2 * 784]);
+    std::fs::write(&images, file)?;
+    let address = sandbox.inference()?.grpc().replace("http://", "");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/client.py");
+    let output = Command::new(&python)
+        .arg(script)
+        .arg(address)
+        .arg(&images)
+        .arg("2")
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
+    sandbox.stop()
+}

@@ -1,0 +1,130 @@
+//! `deploy/METRICS.md` names what the running services export, and nothing else.
+
+use anyhow::{Context as _, Result};
+use digits_e2e::{
+    jobs,
+    sandbox::{Sandbox, http_get},
+    specs, wait,
+};
+use digits_proto::v1::{
+    EncodedPictures, GetModelRequest, PredictRequest, ReportOutcomeRequest, predict_request::Images,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Metric → type, as the page's tables say, of the names that start with `prefix`.
+fn documented(prefix: &str) -> Result<BTreeMap<String, String>> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/METRICS.md");
+    let page = std::fs::read_to_string(page)?;
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        name.starts_with(prefix)
+            .then(|| Some((name.to_owned(), cells.next()?.to_owned())))?
+    });
+    Ok(rows.collect())
+}
+
+/// Metric → type, as an exposition says.
+fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
+    let types = exposition
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let pairs = types.filter_map(|line| line.split_once(' '));
+    let ours = pairs.filter(|(name, _)| name.starts_with(prefix));
+    ours.map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn page_and_services_agree() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, specs::synthetic(2)).await?;
+
+    let mut client = sandbox.predict().await?;
+    let request = |images| PredictRequest {
+        images: Some(images),
+        ..PredictRequest::default()
+    };
+    wait::until("an answer", Duration::from_secs(5), async || {
+        Ok(client
+            .predict(request(Images::Pixels(vec![0; 784].into())))
+            .await
+            .ok())
+    })
+    .await?;
+    let blank = image_of_nothing();
+    let pictures = EncodedPictures {
+        encoded: vec![blank.into()],
+    };
+    client.predict(request(Images::Pictures(pictures))).await?;
+    client
+        .predict(request(Images::Pixels(vec![0; 3].into())))
+        .await
+        .expect_err("refused");
+    let model = client
+        .get_model(GetModelRequest::default())
+        .await?
+        .into_inner();
+    let outcome = ReportOutcomeRequest {
+        sequence: model.served.first().context("served")?.sequence,
+        predicted_label_index: 1,
+        true_label_index: 7,
+        ..ReportOutcomeRequest::default()
+    };
+    client.report_outcome(outcome).await?;
+    damage_the_head(&sandbox, &mut client).await?;
+
+    for (address, prefix) in [
+        (sandbox.trainer()?.admin(), "digits_trainer_"),
+        (sandbox.inference()?.admin(), "digits_inference_"),
+    ] {
+        let exposition = http_get(address, "/metrics")?;
+        assert_eq!(
+            exported(&exposition, prefix),
+            documented(prefix)?,
+            "{prefix}"
+        );
+        for name in documented(prefix)?.keys() {
+            let help = format!("# HELP {name} ");
+            assert!(exposition.contains(&help), "{name} has no description");
+        }
+    }
+    sandbox.stop()
+}
+
+fn image_of_nothing() -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    image::GrayImage::from_pixel(64, 64, image::Luma([255]))
+        .write_to(&mut out, image::ImageFormat::Png)
+        .expect("encoding into memory");
+    out.into_inner()
+}
+
+/// Publishes a record that names a checkpoint whose weights are not what its manifest says, and waits until it
+/// is refused.
+async fn damage_the_head(
+    sandbox: &Sandbox,
+    client: &mut digits_proto::v1::inference_service_client::InferenceServiceClient<
+        tonic::transport::Channel,
+    >,
+) -> Result<()> {
+    let damaged = digits_e2e::damage::republish(sandbox, |files| {
+        if let Some(byte) = files.model.last_mut() {
+            *byte ^= 1;
+        }
+    })?;
+    wait::until("the refusal", Duration::from_secs(5), async || {
+        let model = client
+            .get_model(GetModelRequest::default())
+            .await?
+            .into_inner();
+        Ok(model
+            .last_refusal
+            .filter(|refusal| refusal.checkpoint_id == damaged))
+    })
+    .await?;
+    Ok(())
+}

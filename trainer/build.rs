@@ -1,0 +1,57 @@
+//! Links the engine and the tests so that they find the libtorch they were built with, and the engine so
+//! that CUDA is not lost: a plain link drops `libtorch_cuda`, whose symbols nobody names, and without it
+//! libtorch knows of no GPU. The launcher gets neither: it must start where there is no libtorch.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const ENGINE: &str = "digits-trainer-engine";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    // Told by torch-sys, whose `links` key is "tch"; not set where it is built for documentation only.
+    let library = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from);
+    if let Some(folder) = &library {
+        println!(
+            "cargo:rerun-if-changed={}",
+            folder.join("libtorch.so").display()
+        );
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+        if folder.join("libtorch_cuda.so").exists() {
+            for argument in [
+                &format!("-L{}", folder.display()),
+                "-Wl,--no-as-needed",
+                "-ltorch_cuda",
+                "-Wl,--as-needed",
+            ] {
+                println!("cargo:rustc-link-arg-bin={ENGINE}={argument}");
+            }
+        }
+    }
+    let version = library
+        .as_deref()
+        .and_then(libtorch_version)
+        .unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=DIGITS_LIBTORCH_VERSION={version}");
+}
+
+/// The version that the headers beside the library folder give.
+fn libtorch_version(folder: &Path) -> Option<String> {
+    let include = folder.parent()?.join("include/torch");
+    let text = ["headeronly/version.h", "csrc/api/include/torch/version.h"]
+        .iter()
+        .filter_map(|file| fs::read_to_string(include.join(file)).ok())
+        .find(|text| text.contains("TORCH_VERSION_MAJOR "))?;
+    let part = |name: &str| {
+        let prefix = format!("#define TORCH_VERSION_{name} ");
+        text.lines()
+            .find_map(|line| line.strip_prefix(&prefix))
+            .map(str::trim)
+    };
+    Some(format!(
+        "{}.{}.{}",
+        part("MAJOR")?,
+        part("MINOR")?,
+        part("PATCH")?
+    ))
+}

@@ -1,0 +1,260 @@
+//! The whole service: open state and storage, bind both ports, then run until told to stop.
+
+use crate::{
+    config::Config,
+    datasets::Catalog,
+    grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
+    metrics::Metrics,
+    store::Store,
+    worker::{Registry, Tools, Worker, finish_intentions},
+};
+use anyhow::Context as _;
+use digits_checkpoint::{Storage, StorageError};
+use digits_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{
+        checkpoint_service_server::CheckpointServiceServer,
+        training_service_server::TrainingServiceServer,
+    },
+};
+use digits_server::{
+    GrpcServer, RequestMetrics, ServerConfig, exit,
+    health::{Health, withdraw},
+    reflection, startup,
+};
+use digits_telemetry::{
+    admin::{self, AdminServer},
+    metrics::Recorder,
+    readiness::Readiness,
+};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// Time between two counts of the jobs by state.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Something that a person must correct in the configuration; one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadConfig(pub String);
+
+/// What a process exits with for an error.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let address = matches!(error.downcast_ref(), Some(StorageError::Url { .. }));
+    if address || error.is::<BadConfig>() || error.is::<digits_telemetry::logs::LogsError>() {
+        exit::USAGE
+    } else {
+        exit::UNAVAILABLE
+    }
+}
+
+/// Where the service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// Metrics and probes.
+    pub admin: SocketAddr,
+}
+
+/// The service with both ports open, not yet answering.
+pub struct App {
+    config: Config,
+    tools: Tools,
+    server: GrpcServer,
+    admin: AdminServer,
+    readiness: Readiness,
+}
+
+impl App {
+    /// Opens everything. The recorder must be installed already.
+    ///
+    /// # Errors
+    /// When something cannot be opened, or the storage does not hold what a writer relies on.
+    pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
+        let folders = config.folders().map_err(BadConfig)?;
+        let (mnist, state) = (config.mnist(), config.state.clone());
+        // Both read files.
+        let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
+            .await?
+            .map_err(|error| BadConfig(format!("--config: {error}")))?;
+        let store = tokio::task::spawn_blocking(move || Store::open(&state)).await?;
+        let store = store.context("--state cannot be used")?;
+        let storage = Storage::open(&config.storage)?;
+        storage.probe().await.context("the storage is refused")?;
+        let metrics = Metrics::new(config.queue_capacity.into());
+        let recorder = recorder.with_section(metrics.section());
+        let readiness = Readiness::new();
+        let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
+        let (admin, admin_address) =
+            admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
+        let tools = Tools {
+            store,
+            storage,
+            catalog: Arc::new(catalog),
+            registry: Arc::new(Registry::default()),
+            metrics,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let app = Self {
+            config,
+            tools,
+            server,
+            admin,
+            readiness,
+        };
+        let addresses = Addresses {
+            grpc,
+            admin: admin_address,
+        };
+        Ok((app, addresses))
+    }
+
+    /// Logs where the service listens and how it is configured, and writes the ready file.
+    ///
+    /// # Errors
+    /// When the ready file cannot be written.
+    pub fn announce(&self, addresses: Addresses) -> anyhow::Result<()> {
+        let config = &self.config;
+        tracing::info!(
+            grpc = %addresses.grpc,
+            admin = %addresses.admin,
+            storage = self.tools.storage.url(),
+            state = %config.state.display(),
+            mnist_dir = ?config.mnist_dir,
+            datasets = self.tools.catalog.names().join(","),
+            queue_capacity = config.queue_capacity,
+            shutdown_grace = ?config.shutdown_grace,
+            libtorch = crate::train::libtorch_version(),
+            version = env!("CARGO_PKG_VERSION"),
+            "digits-trainer listens"
+        );
+        match &config.ready_file {
+            Some(path) => write_ready_file(path, addresses),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes up what the last process left, then serves until `shutdown` is cancelled; the running job stops at
+    /// its next step and goes back to the queue.
+    ///
+    /// # Errors
+    /// When storage or database fail at the start, or the server stops by itself.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            config,
+            tools,
+            server,
+            admin,
+            readiness,
+        } = self;
+        let stop = CancellationToken::new();
+        let _stopped_when_dropped = stop.clone().drop_guard();
+        let admin = tokio::spawn(admin.serve(stop.clone()));
+        take_up(&tools).await?;
+        let worker = Worker::start(tools.clone()).context("no thread for the worker")?;
+        let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
+        let (health, health_service) = Health::new(SERVICES).await;
+        let context = TrainingContext {
+            store: tools.store.clone(),
+            catalog: Arc::clone(&tools.catalog),
+            registry: Arc::clone(&tools.registry),
+            wake: worker.wake(),
+            metrics: tools.metrics.clone(),
+            queue_capacity: config.queue_capacity.into(),
+            shutdown: stop.clone(),
+        };
+        let limit = config.max_message_bytes as usize;
+        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
+        let routes = Routes::new(health_service)
+            .add_service(v1)
+            .add_service(v1alpha)
+            .add_service(
+                TrainingServiceServer::new(Training(context)).max_decoding_message_size(limit),
+            )
+            .add_service(
+                CheckpointServiceServer::new(Checkpoints::new(tools.storage.clone()))
+                    .max_decoding_message_size(limit),
+            );
+        let requests = RequestMetrics::new("digits_trainer", METHODS);
+        let mut serving = std::pin::pin!(server.serve(routes, requests, stop.clone()));
+        readiness.set_ready();
+        health.set_serving().await;
+        tokio::select! {
+            ended = &mut serving => {
+                ended?;
+                anyhow::bail!("the gRPC server ended by itself");
+            }
+            () = shutdown.cancelled() => {}
+        }
+        let leaving = async {
+            withdraw(&health, &readiness, config.shutdown_delay).await;
+            stop.cancel();
+        };
+        let ending = end_of(worker, config.shutdown_grace);
+        let (served, (), ()) = tokio::join!(serving, leaving, ending);
+        served?;
+        // Both watch the same token.
+        let _ = tokio::join!(admin, counting);
+        tools.store.close().await;
+        Ok(())
+    }
+}
+
+fn write_ready_file(path: &Path, addresses: Addresses) -> anyhow::Result<()> {
+    startup::write_ready_file(path, addresses.grpc, addresses.admin)
+        .context("--ready-file cannot be written")
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    ServerConfig {
+        listen: config.listen,
+        max_message_bytes: config.max_message_bytes as usize,
+        max_in_flight: config.max_in_flight as usize,
+        // A watch lasts as long as its job, and there is no replica to move to.
+        max_connection_age: None,
+        drain: config.shutdown_grace,
+        ..ServerConfig::default()
+    }
+}
+
+/// What the last process left: checkpoints under way first, then jobs that ran.
+async fn take_up(tools: &Tools) -> anyhow::Result<()> {
+    finish_intentions(&tools.store, &tools.storage)
+        .await
+        .context("the checkpoints of the last process")?;
+    let recovery = tools.store.recover().await?;
+    for job in &recovery.again {
+        tracing::warn!(%job, "the last process died while this job ran: it begins again");
+    }
+    for job in &recovery.given_up {
+        tracing::error!(%job, "a job is given up: process after process died while it ran");
+    }
+    Ok(())
+}
+
+/// Stops the worker and waits for it, but not beyond the grace time.
+async fn end_of(worker: Worker, grace: Duration) {
+    let thread = worker.stop();
+    let waiting = async {
+        while !thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(grace, waiting).await.is_err() {
+        tracing::warn!("the running job did not stop in time; the next start begins it again");
+    }
+}
+
+async fn count_jobs(tools: Tools, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(COUNT_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match tools.store.count_by_state().await {
+            Ok(counts) => tools.metrics.jobs_by_state(&counts),
+            Err(error) => tracing::warn!(%error, "jobs cannot be counted"),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What the service is told: flags, environment and one file, checked before any port opens.
+
+use crate::datasets::{BUILT_IN, Folder};
+use clap::Parser;
+use digits_dataset::mnist::MnistSource;
+use digits_telemetry::logs::Format;
+use serde::Deserialize;
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Data sets that the configuration may name.
+const FOLDERS_AT_MOST: usize = 100;
+
+/// Takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "digits-trainer", version)]
+pub struct Config {
+    /// Address of the gRPC port; port 0 takes a free one.
+    #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Address of the admin port: /metrics, /livez, /readyz.
+    #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
+    pub admin_listen: SocketAddr,
+    /// Shared storage for checkpoints: a folder, file:///folder or s3://bucket/prefix (AWS_* for the credentials).
+    #[arg(long, env = "DIGITS_STORAGE")]
+    pub storage: String,
+    /// Folder of the job database, on a local disk; one trainer at a time.
+    #[arg(long, env = "DIGITS_STATE")]
+    pub state: PathBuf,
+    /// Folder with MNIST's four files; without it a cache folder and then a download serve.
+    #[arg(long, env = "DIGITS_MNIST_DIR")]
+    pub mnist_dir: Option<PathBuf>,
+    /// TOML file with further data sets: tables `dataset` with name, path and description.
+    #[arg(long, env = "DIGITS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Jobs that may wait; one more is refused.
+    #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub queue_capacity: u32,
+    /// Bytes of a request, at most.
+    #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1_024..=1 << 30))]
+    pub max_message_bytes: u32,
+    /// Requests and watches at a time, at most; one more is refused at once.
+    #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_in_flight: u32,
+    /// Time between "not ready" and closing the port, in which load balancers learn it.
+    #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
+    pub shutdown_delay: Duration,
+    /// Time that the running job and the requests in flight have to stop at the end.
+    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
+    pub shutdown_grace: Duration,
+    /// Logs for people or for machines: text or json.
+    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// File that gets the bound addresses as JSON once both ports are open.
+    #[arg(long, env = "DIGITS_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Where MNIST comes from.
+    #[must_use]
+    pub fn mnist(&self) -> MnistSource {
+        let from_environment = MnistSource::default();
+        MnistSource {
+            dir: self.mnist_dir.clone().or(from_environment.dir.clone()),
+            ..from_environment
+        }
+    }
+
+    /// The data sets of the file.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn folders(&self) -> Result<Vec<Folder>, String> {
+        let Some(path) = &self.config else {
+            return Ok(Vec::new());
+        };
+        let refuse = |reason: String| format!("--config {}: {reason}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+        folders(&text, path.parent().unwrap_or(Path::new("."))).map_err(refuse)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    dataset: Vec<FileDataset>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileDataset {
+    name: String,
+    path: PathBuf,
+    #[serde(default)]
+    description: String,
+}
+
+/// The data sets of a file's text; paths are relative to the file.
+fn folders(text: &str, beside: &Path) -> Result<Vec<Folder>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    if file.dataset.len() > FOLDERS_AT_MOST {
+        return Err(format!(
+            "names {} data sets, {FOLDERS_AT_MOST} are the limit",
+            file.dataset.len()
+        ));
+    }
+    let mut names: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
+    file.dataset
+        .into_iter()
+        .map(|dataset| {
+            let good = |byte: u8| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)
+            };
+            let name = dataset.name;
+            if !(1..=63).contains(&name.len()) || !name.bytes().all(good) {
+                return Err(format!(
+                    "dataset name {name:?} must be 1 to 63 of a-z, 0-9, `-`, `_`, `.`"
+                ));
+            }
+            if !names.insert(name.clone()) {
+                return Err(format!("dataset name {name:?} is taken: choose another"));
+            }
+            Ok(Folder {
+                name,
+                path: beside.join(dataset.path),
+                description: dataset.description,
+            })
+        })
+        .collect()
+}
+
+/// A number with a unit: 250ms, 2s, 30m, 1h; a bare number is seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a number with ms, s, m or h, such as 250ms".to_owned();
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * seconds)
+        .ok()
+        .filter(|duration| *duration <= Duration::from_secs(24 * 3600))
+        .ok_or_else(|| "must be at most 24h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags() {
+        let parse = |arguments: &[&str]| {
+            let all = ["digits-trainer", "--storage", "/s", "--state", "/t"];
+            Config::try_parse_from(all.iter().chain(arguments)).map_err(|error| error.to_string())
+        };
+        let config = parse(&[]).expect("the least there is");
+        assert_eq!(config.listen.port(), 50_051);
+        assert_eq!(config.queue_capacity, 100);
+        for (arguments, flag) in [
+            (["--queue-capacity", "0"], "--queue-capacity"),
+            (["--shutdown-grace", "soon"], "--shutdown-grace"),
+            (["--listen", "here"], "--listen"),
+            (["--log-format", "xml"], "--log-format"),
+            (["--nope", "1"], "--nope"),
+        ] {
+            let error = parse(&arguments).expect_err(flag);
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn files() {
+        let good = folders(
+            "[[dataset]]\nname = \"letters\"\npath = \"data/letters\"\ndescription = \"a to z\"\n",
+            Path::new("/etc/digits"),
+        )
+        .expect("good");
+        assert_eq!(good[0].path, Path::new("/etc/digits/data/letters"));
+        assert_eq!(good[0].description, "a to z");
+        let one = "[[dataset]]\nname = \"a\"\npath = \"a\"\n";
+        for (text, part) in [
+            ("[[dataset]]\nname = \"mnist\"\npath = \"x\"\n", "taken"),
+            ("[[dataset]]\nname = \"A b\"\npath = \"x\"\n", "a-z"),
+            ("[[dataset]]\nname = \"a\"\n", "path"),
+            (
+                "[[dataset]]\nname = \"a\"\npath = \"x\"\nsize = 3\n",
+                "size",
+            ),
+            ("datasets = 3\n", "datasets"),
+            (&format!("{one}{one}"), "taken"),
+        ] {
+            let error = folders(text, Path::new(".")).expect_err(text);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! CheckpointService: shows what lies on the storage and changes what is served from it, by appending records.
+
+use super::{
+    checkpoint_messages::{checkpoint, serving_record},
+    errors::{append, invalid_field, storage},
+    page,
+};
+use digits_checkpoint::{
+    Storage,
+    id::{CheckpointId, ModelName},
+    record::Role,
+    serving::{self, Candidate},
+};
+use digits_proto::v1::{
+    GetCheckpointRequest, GetCheckpointResponse, ListCheckpointsRequest, ListCheckpointsResponse,
+    ListServingRequest, ListServingResponse, PromoteRequest, PromoteResponse, ReleaseRequest,
+    ReleaseResponse, RollbackRequest, RollbackResponse, ServingRole,
+    checkpoint_service_server::CheckpointService,
+};
+use digits_server::not_found;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tonic::{Request, Response, Status};
+
+/// Records that are read at one time.
+const READS_AT_ONCE: usize = 16;
+
+/// The service.
+pub struct Checkpoints {
+    storage: Storage,
+}
+
+impl Checkpoints {
+    /// Of what lies on `storage`.
+    #[must_use]
+    pub fn new(storage: Storage) -> Self {
+        Self { storage }
+    }
+}
+
+fn model(text: &str) -> Result<ModelName, Status> {
+    text.parse()
+        .map_err(|error| invalid_field("model", format!("{error}")))
+}
+
+fn checkpoint_id(text: &str) -> Result<CheckpointId, Status> {
+    text.parse()
+        .map_err(|error| invalid_field("checkpoint_id", format!("{error}")))
+}
+
+fn by(text: String) -> Result<String, Status> {
+    if text.chars().count() > 100 || text.chars().any(char::is_control) {
+        return Err(invalid_field(
+            "by",
+            "must be at most 100 printable characters",
+        ));
+    }
+    Ok(if text.is_empty() {
+        "an operator".to_owned()
+    } else {
+        text
+    })
+}
+
+fn candidate(request: &PromoteRequest) -> Result<Candidate, Status> {
+    let role = match ServingRole::try_from(request.role) {
+        Ok(ServingRole::Unspecified | ServingRole::Primary) => Role::Primary,
+        Ok(ServingRole::Canary) => Role::Canary,
+        Ok(ServingRole::Shadow) => Role::Shadow,
+        Err(_) => {
+            return Err(invalid_field(
+                "role",
+                "is not known: use PRIMARY, CANARY or SHADOW",
+            ));
+        }
+    };
+    let fine = match (role, request.share) {
+        (Role::Canary, Some(share)) => share > 0.0 && share < 1.0,
+        (Role::Canary, None) => false,
+        (Role::Primary | Role::Shadow, share) => share.is_none(),
+    };
+    if !fine {
+        return Err(invalid_field(
+            "share",
+            "must be between 0 and 1 for a canary, and not set for the others",
+        ));
+    }
+    Ok(Candidate {
+        checkpoint: checkpoint_id(&request.checkpoint_id)?,
+        role,
+        share: request.share,
+    })
+}
+
+#[tonic::async_trait]
+impl CheckpointService for Checkpoints {
+    async fn list_checkpoints(
+        &self,
+        request: Request<ListCheckpointsRequest>,
+    ) -> Result<Response<ListCheckpointsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = page::size(request.page_size)? as usize;
+        // The time comes before the id, so that a page goes on where the last one ended.
+        let after: Option<Key> = page::key("checkpoints", &request.page_token)?;
+        let mut all = digits_checkpoint::list_checkpoints(&self.storage)
+            .await
+            .map_err(|error| storage(&error))?;
+        all.retain(|manifest| {
+            (request.model.is_empty() || manifest.model.as_str() == request.model)
+                && (request.job_id.is_empty()
+                    || manifest.lineage.job.as_deref() == Some(&request.job_id))
+        });
+        let key = |manifest: &digits_checkpoint::manifest::Manifest| {
+            Key(manifest.created_at.as_microsecond(), manifest.id)
+        };
+        all.sort_by_key(|manifest| std::cmp::Reverse(key(manifest)));
+        if let Some(after) = after {
+            all.retain(|manifest| key(manifest) < after);
+        }
+        let more = all.len() > limit;
+        all.truncate(limit);
+        let next_page_token = match all.last() {
+            Some(last) if more => page::token("checkpoints", &key(last).to_string()),
+            _ => String::new(),
+        };
+        Ok(Response::new(ListCheckpointsResponse {
+            checkpoints: all.iter().map(checkpoint).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<GetCheckpointRequest>,
+    ) -> Result<Response<GetCheckpointResponse>, Status> {
+        let id = checkpoint_id(&request.into_inner().checkpoint_id)?;
+        let manifest = digits_checkpoint::manifest(&self.storage, id)
+            .await
+            .map_err(|error| storage(&error))?
+            .ok_or_else(|| {
+                not_found(
+                    "checkpoint",
+                    id.to_string(),
+                    format!("there is no committed checkpoint {id}: ListCheckpoints lists them"),
+                )
+            })?;
+        Ok(Response::new(GetCheckpointResponse {
+            checkpoint: Some(checkpoint(&manifest)),
+        }))
+    }
+
+    async fn promote(
+        &self,
+        request: Request<PromoteRequest>,
+    ) -> Result<Response<PromoteResponse>, Status> {
+        let request = request.into_inner();
+        let model = model(&request.model)?;
+        let candidate = candidate(&request)?;
+        let by = by(request.by)?;
+        let expected = request.expected_sequence;
+        let record = serving::promote(&self.storage, &model, expected, candidate, &by)
+            .await
+            .map_err(|error| append(&error))?;
+        Ok(Response::new(PromoteResponse {
+            record: Some(serving_record(&record)),
+        }))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Result<Response<RollbackResponse>, Status> {
+        let request = request.into_inner();
+        let model = model(&request.model)?;
+        let by = by(request.by)?;
+        let (expected, to) = (request.expected_sequence, request.to_sequence);
+        let record = serving::rollback(&self.storage, &model, expected, to, &by)
+            .await
+            .map_err(|error| append(&error))?;
+        Ok(Response::new(RollbackResponse {
+            record: Some(serving_record(&record)),
+        }))
+    }
+
+    async fn release(
+        &self,
+        request: Request<ReleaseRequest>,
+    ) -> Result<Response<ReleaseResponse>, Status> {
+        let request = request.into_inner();
+        let model = model(&request.model)?;
+        let by = by(request.by)?;
+        let record = serving::release(&self.storage, &model, request.expected_sequence, &by)
+            .await
+            .map_err(|error| append(&error))?;
+        Ok(Response::new(ReleaseResponse {
+            record: Some(serving_record(&record)),
+        }))
+    }
+
+    async fn list_serving(
+        &self,
+        request: Request<ListServingRequest>,
+    ) -> Result<Response<ListServingResponse>, Status> {
+        let request = request.into_inner();
+        let model = model(&request.model)?;
+        let limit = page::size(request.page_size)? as usize;
+        let before: Option<u64> = page::key("serving", &request.page_token)?;
+        let mut sequences = serving::list(&self.storage, &model)
+            .await
+            .map_err(|error| storage(&error))?;
+        sequences.retain(|sequence| before.is_none_or(|before| *sequence < before));
+        let more = sequences.len() > limit;
+        let page: Vec<u64> = sequences.into_iter().rev().take(limit).collect();
+        let next_page_token = match page.last() {
+            Some(last) if more => page::token("serving", &last.to_string()),
+            _ => String::new(),
+        };
+        let records: Vec<_> = futures::stream::iter(page)
+            .map(|sequence| serving::record(&self.storage, &model, sequence))
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await
+            .map_err(|error| storage(&error))?;
+        Ok(Response::new(ListServingResponse {
+            records: records.iter().flatten().map(serving_record).collect(),
+            next_page_token,
+        }))
+    }
+}
+
+/// Where a checkpoint stands in the list: its time, then its id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(i64, CheckpointId);
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl std::str::FromStr for Key {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (time, id) = text.split_once('.').ok_or(())?;
+        Ok(Self(
+            time.parse().map_err(|_| ())?,
+            id.parse().map_err(|_| ())?,
+        ))
+    }
+}

@@ -1,0 +1,103 @@
+//! The one place that maps errors to codes. Causes and paths go to the log, never to the client.
+
+use crate::{spec::Violation, store::StoreError};
+use digits_checkpoint::{
+    StorageError,
+    serving::{AppendError, Refused},
+};
+use digits_server::{not_found, retry_status, violations::Violations};
+use std::time::Duration;
+use tonic::Status;
+
+/// A place in the queue becomes free when a job ends.
+const QUEUE_RETRY: Duration = Duration::from_secs(5);
+
+/// INVALID_ARGUMENT that names every field.
+pub(super) fn invalid(found: Vec<Violation>) -> Status {
+    let mut violations = Violations::new();
+    for violation in found {
+        violations.push(violation.field, violation.message);
+    }
+    violations.into_status()
+}
+
+/// INVALID_ARGUMENT for one field.
+pub(super) fn invalid_field(field: &str, message: impl Into<String>) -> Status {
+    let mut violations = Violations::new();
+    violations.push(field, message);
+    violations.into_status()
+}
+
+/// Answers for what the database says; `job` is the id that was asked for, or empty.
+pub(super) fn store(error: StoreError, job: &str) -> Status {
+    match error {
+        StoreError::NoSuchJob => not_found(
+            "job",
+            job,
+            format!("there is no job {job}: ListJobs lists them"),
+        ),
+        StoreError::QueueFull { waiting } => retry_status(
+            format!("the queue is full, {waiting} jobs wait: try again later or cancel one"),
+            QUEUE_RETRY,
+        ),
+        StoreError::RequestIdTaken => Status::already_exists(
+            "request_id was used before with another spec: use a new one for a new job",
+        ),
+        StoreError::Closed => Status::unavailable("the trainer is shutting down"),
+        error @ (StoreError::Sqlite(_) | StoreError::Folder { .. } | StoreError::Corrupt(_)) => {
+            tracing::error!(%error, "the job database failed");
+            Status::internal("the job database failed; the trainer's log says why")
+        }
+    }
+}
+
+/// Answers for what the storage says.
+pub(super) fn storage(error: &StorageError) -> Status {
+    match error {
+        StorageError::Contended { .. } => {
+            Status::aborted("other writers came first again and again: look again and retry")
+        }
+        StorageError::Tombstoned { id } => {
+            Status::failed_precondition(format!("checkpoint {id} is marked for deletion"))
+        }
+        error => {
+            tracing::warn!(%error, "the storage failed");
+            Status::unavailable(
+                "the checkpoint storage cannot be read or written; the trainer's log says why",
+            )
+        }
+    }
+}
+
+/// Answers for a change of what is served that was not made.
+pub(super) fn append(error: &AppendError) -> Status {
+    match error {
+        AppendError::Lost { head } => Status::aborted(format!(
+            "expected_sequence is not the newest record, which is {}: look at ListServing and decide again",
+            head.sequence
+        )),
+        AppendError::Refused(refused) => refused_status(refused),
+        AppendError::Storage(error) => storage(error),
+    }
+}
+
+fn refused_status(refused: &Refused) -> Status {
+    match refused {
+        Refused::UnknownCheckpoint(id) => not_found(
+            "checkpoint",
+            id.to_string(),
+            format!("there is no committed checkpoint {id}: ListCheckpoints lists them"),
+        ),
+        Refused::UnknownRecord(sequence) => not_found(
+            "serving record",
+            sequence.to_string(),
+            format!("there is no serving record {sequence}: ListServing lists them"),
+        ),
+        Refused::By => invalid_field("by", refused.to_string()),
+        Refused::Routes(reason) => invalid_field("share", reason.clone()),
+        Refused::OtherModel { .. }
+        | Refused::Tombstoned(_)
+        | Refused::NothingEarlier
+        | Refused::NotHeld => Status::failed_precondition(refused.to_string()),
+    }
+}

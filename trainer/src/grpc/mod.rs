@@ -1,0 +1,33 @@
+//! The gRPC services of the trainer. Requests are checked here, answers are made here, and nowhere else are errors
+//! mapped to codes.
+
+mod checkpoint;
+mod checkpoint_messages;
+mod errors;
+mod page;
+mod training;
+mod watch;
+
+pub use checkpoint::Checkpoints;
+pub use training::{Training, TrainingContext};
+
+/// Full names of the services, for health.
+pub const SERVICES: &[&str] = &["digits.v1.TrainingService", "digits.v1.CheckpointService"];
+
+/// Methods that request metrics name.
+pub const METHODS: &[&str] = &[
+    "SubmitJob",
+    "GetJob",
+    "ListJobs",
+    "CancelJob",
+    "WatchJob",
+    "GetHistory",
+    "ListPresets",
+    "ListDatasets",
+    "ListCheckpoints",
+    "GetCheckpoint",
+    "Promote",
+    "Rollback",
+    "Release",
+    "ListServing",
+];

@@ -1,0 +1,216 @@
+//! A job's identity, states and events, as the whole service names them.
+//!
+//! Pure values: nothing here reads a database or a request.
+
+use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// Id of a job: a UUIDv7. Never used for order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// Draws a new id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidJobId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidJobId> {
+        match Uuid::try_parse(text) {
+            Ok(id) if id.hyphenated().to_string() == text => Ok(Self(id)),
+            _ => Err(InvalidJobId),
+        }
+    }
+}
+
+/// A text that is not a job's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a job id: give a UUID in its hyphenated form, as SubmitJob and ListJobs return it")]
+pub struct InvalidJobId;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Waits for a worker.
+    Queued,
+    /// Is being trained.
+    Running,
+    /// Ended as it should.
+    Succeeded,
+    /// Ended by an error.
+    Failed,
+    /// Ended by a cancellation.
+    Cancelled,
+}
+
+impl JobState {
+    /// All of them, in the order of their numbers on the wire and in the database.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// As metrics and logs name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Its number on the wire and in the database, from 1.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Queued => 1,
+            Self::Running => 2,
+            Self::Succeeded => 3,
+            Self::Failed => 4,
+            Self::Cancelled => 5,
+        }
+    }
+
+    /// The state of a number, or `None`.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+
+    /// Whether nothing follows it.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Something that happened to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The state changed, but for the end.
+    StateChanged {
+        /// The state it is in now.
+        state: JobState,
+        /// The device, when it began to run; else empty.
+        device: String,
+    },
+    /// The curves have a new row.
+    Row(CurveRow),
+    /// A checkpoint was published.
+    CheckpointPublished {
+        /// Its id.
+        id: CheckpointId,
+        /// Epoch after which it was taken.
+        epoch: u32,
+        /// The serving record that names it; 0 when it was not promoted.
+        sequence: u64,
+    },
+    /// The job has ended.
+    Finished {
+        /// How.
+        state: JobState,
+        /// What went wrong; empty unless it failed.
+        error: String,
+        /// The finished network on the test set; only when it succeeded.
+        test: Option<Evaluation>,
+    },
+}
+
+/// One row of a job's curves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurveRow {
+    /// When it was taken, in microseconds since 1970.
+    pub at_us: i64,
+    /// Steps done over all epochs.
+    pub step: u64,
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step in the epoch, from 1.
+    pub step_in_epoch: u32,
+    /// Mean cross-entropy of that step's batch before the step, in nats.
+    pub train_loss: f64,
+    /// The whole validation set after the step.
+    pub validation: Evaluation,
+    /// Learning rate of that step.
+    pub learning_rate: f64,
+    /// Training images per second since the row before, validation left out.
+    pub samples_per_second: f64,
+}
+
+impl CurveRow {
+    /// Whether the two say the same of the training; time and speed are left out.
+    #[must_use]
+    pub fn same_training(&self, other: &Self) -> bool {
+        self.step == other.step
+            && self.train_loss.to_bits() == other.train_loss.to_bits()
+            && self.validation == other.validation
+            && self.learning_rate.to_bits() == other.learning_rate.to_bits()
+    }
+}
+
+/// Numbers of a network, as torchinfo computes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSize {
+    /// Weights and biases.
+    pub parameters: u64,
+    /// Bytes of the parameters in float32.
+    pub parameter_bytes: u64,
+    /// Multiply-adds of one image's forward pass, biases counted as one each.
+    pub multiply_adds: u64,
+    /// What the layers give out for one image, in bytes.
+    pub activation_bytes: u64,
+}
+
+/// Now, in microseconds since 1970.
+#[must_use]
+pub fn now_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_keep_their_numbers() {
+        for (index, state) in JobState::ALL.into_iter().enumerate() {
+            assert_eq!(state.number(), i32::try_from(index + 1).expect("small"));
+            assert_eq!(JobState::from_number(state.number()), Some(state));
+        }
+        assert_eq!(JobState::from_number(0), None);
+        assert_eq!(JobState::from_number(6), None);
+    }
+
+    #[test]
+    fn job_ids() {
+        let id = JobId::generate();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "x", &id.to_string().to_uppercase()] {
+            assert_eq!(bad.parse::<JobId>(), Err(InvalidJobId), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The trainer: takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
+//!
+//! [`train`] is the training itself and knows nothing of the rest. [`store`] is the memory, [`worker`] carries
+//! jobs out, [`grpc`] answers clients, [`app`] puts them together.
+
+pub mod app;
+pub mod config;
+pub mod datasets;
+pub mod grpc;
+pub mod job;
+pub mod metrics;
+pub mod spec;
+pub mod store;
+pub mod train;
+mod wire;
+pub mod worker;

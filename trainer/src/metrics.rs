@@ -1,0 +1,198 @@
+//! Every metric of the trainer but for those of requests, which `digits_server` records. All are
+//! described in `deploy/METRICS.md`.
+//!
+//! Series of a job come and go, and the recorder of the `metrics` crate never forgets a series. So these few are
+//! kept here, for the jobs that run and the last ones to end, and rendered as a section of their own.
+
+mod job_series;
+
+pub use job_series::{Gauge, JobInfo, JobSeries};
+
+use crate::job::JobState;
+use digits_checkpoint::manifest::Evaluation;
+use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
+use job_series::AllJobs;
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Jobs take from a tenth of a second to a day.
+const JOB_BUCKETS: &[f64] = &[
+    0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,
+];
+
+/// Installs the process's recorder; call it before [`Metrics::new`].
+///
+/// # Errors
+/// [`InstallError`] when there is one already.
+pub fn install() -> Result<Recorder, InstallError> {
+    digits_telemetry::metrics::install(&[
+        ("digits_trainer_job_duration_seconds", JOB_BUCKETS),
+        ("digits_trainer_publish_duration_seconds", DURATION_BUCKETS),
+        (
+            "digits_trainer_grpc_request_duration_seconds",
+            DURATION_BUCKETS,
+        ),
+    ])
+}
+
+/// Handles of the trainer's metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    jobs: Arc<AllJobs>,
+    submitted: Counter,
+    samples: Counter,
+    published: Counter,
+    publish_failures: Counter,
+    publish_duration: Histogram,
+    states: Arc<[(JobState, metrics::Gauge)]>,
+    finished: Arc<[(JobState, Counter, Histogram)]>,
+    queue_length: metrics::Gauge,
+    last_publish: metrics::Gauge,
+}
+
+impl Metrics {
+    /// Declares everything, so that each metric is there before it first counts.
+    #[must_use]
+    pub fn new(queue_capacity: u64) -> Self {
+        describe();
+        gauge!("digits_trainer_build_info",
+            "version" => env!("CARGO_PKG_VERSION"), "libtorch" => crate::train::libtorch_version())
+        .set(1.0);
+        gauge!("digits_trainer_queue_capacity").set(queue_capacity as f64);
+        let ends = JobState::ALL.into_iter().filter(|state| state.is_end());
+        Self {
+            jobs: Arc::default(),
+            submitted: counter!("digits_trainer_jobs_submitted_total"),
+            samples: counter!("digits_trainer_samples_total"),
+            published: counter!("digits_trainer_checkpoints_published_total"),
+            publish_failures: counter!("digits_trainer_publish_failures_total"),
+            publish_duration: histogram!("digits_trainer_publish_duration_seconds"),
+            states: JobState::ALL
+                .into_iter()
+                .map(|state| {
+                    (
+                        state,
+                        gauge!("digits_trainer_jobs", "state" => state.as_str()),
+                    )
+                })
+                .collect(),
+            finished: ends
+                .map(|state| {
+                    let name = state.as_str();
+                    (
+                        state,
+                        counter!("digits_trainer_jobs_finished_total", "state" => name),
+                        histogram!("digits_trainer_job_duration_seconds", "state" => name),
+                    )
+                })
+                .collect(),
+            queue_length: gauge!("digits_trainer_queue_length"),
+            last_publish: gauge!("digits_trainer_last_publish_timestamp_seconds"),
+        }
+    }
+
+    /// The series of single jobs, to be appended to what the recorder renders.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        let jobs = Arc::clone(&self.jobs);
+        Arc::new(move || jobs.render())
+    }
+
+    /// A job begins: its series appear, those of the job that ended first may go.
+    #[must_use]
+    pub fn job_begins(&self, info: JobInfo) -> Arc<JobSeries> {
+        self.jobs.add(info)
+    }
+
+    /// A job was accepted.
+    pub fn job_submitted(&self) {
+        self.submitted.increment(1);
+    }
+
+    /// A job ended, `elapsed` after it began.
+    pub fn job_finished(&self, end: JobState, elapsed: Duration) {
+        for (state, count, duration) in self.finished.iter() {
+            if *state == end {
+                count.increment(1);
+                duration.record(elapsed.as_secs_f64());
+            }
+        }
+    }
+
+    /// How many jobs the database has in each state.
+    pub fn jobs_by_state(&self, counts: &[(JobState, u64)]) {
+        for (state, gauge) in self.states.iter() {
+            let count = counts.iter().find(|(counted, _)| counted == state);
+            let count = count.map_or(0, |(_, count)| *count) as f64;
+            gauge.set(count);
+            if *state == JobState::Queued {
+                self.queue_length.set(count);
+            }
+        }
+    }
+
+    /// Images were trained on.
+    pub fn samples(&self, images: u64) {
+        self.samples.increment(images);
+    }
+
+    /// A checkpoint was committed, `elapsed` after its weights were taken.
+    pub fn published(&self, elapsed: Duration, at_us: i64) {
+        self.published.increment(1);
+        self.publish_duration.record(elapsed.as_secs_f64());
+        self.last_publish.set(at_us as f64 / 1e6);
+    }
+
+    /// An attempt to publish failed.
+    pub fn publish_failed(&self) {
+        self.publish_failures.increment(1);
+    }
+}
+
+/// Puts an evaluation into a job's series.
+pub fn show_test(series: &JobSeries, test: &Evaluation) {
+    series.set(Gauge::TestLoss, test.loss);
+    series.set(Gauge::TestAccuracy, test.accuracy());
+}
+
+fn describe() {
+    describe_gauge!("digits_trainer_build_info", "always 1");
+    describe_gauge!("digits_trainer_jobs", "jobs in the database by state");
+    describe_gauge!("digits_trainer_queue_length", "jobs that wait for a worker");
+    describe_gauge!("digits_trainer_queue_capacity", "jobs that may wait");
+    describe_counter!(
+        "digits_trainer_jobs_submitted_total",
+        "jobs accepted since the start"
+    );
+    describe_counter!(
+        "digits_trainer_jobs_finished_total",
+        "jobs ended since the start"
+    );
+    describe_histogram!(
+        "digits_trainer_job_duration_seconds",
+        "from the begin of a job to its end"
+    );
+    describe_counter!(
+        "digits_trainer_samples_total",
+        "images trained on since the start"
+    );
+    describe_counter!(
+        "digits_trainer_checkpoints_published_total",
+        "checkpoints committed since the start"
+    );
+    describe_counter!(
+        "digits_trainer_publish_failures_total",
+        "attempts to publish that failed"
+    );
+    describe_histogram!(
+        "digits_trainer_publish_duration_seconds",
+        "from the weights to the commit"
+    );
+    describe_gauge!(
+        "digits_trainer_last_publish_timestamp_seconds",
+        "when a checkpoint was last committed"
+    );
+}

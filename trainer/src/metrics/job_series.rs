@@ -1,0 +1,247 @@
+//! Series of single jobs: of those that run and of the last ones to end, twenty in all.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+const JOBS_AT_MOST: usize = 20;
+const INFO: &str = "digits_trainer_job_info";
+
+/// A gauge that every job has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// Loss of the newest logged training batch.
+    TrainLoss,
+    /// Loss over the validation images.
+    ValidationLoss,
+    /// The same as a mean over batches.
+    ValidationLossBatchMean,
+    /// Share of validation images that were right.
+    ValidationAccuracy,
+    /// Loss over the test images.
+    TestLoss,
+    /// Share of test images that were right.
+    TestAccuracy,
+    /// Epoch, from 1.
+    Epoch,
+    /// Steps done.
+    Step,
+    /// Steps of the whole job.
+    Steps,
+    /// Learning rate.
+    LearningRate,
+    /// Training images per second.
+    SamplesPerSecond,
+}
+
+/// Name and meaning of each, in the order of [`Gauge`].
+const GAUGES: [(&str, &str); 11] = [
+    (
+        "digits_trainer_job_train_loss",
+        "mean cross-entropy of the newest logged training batch, in nats",
+    ),
+    (
+        "digits_trainer_job_validation_loss",
+        "mean cross-entropy over the validation images, in nats",
+    ),
+    (
+        "digits_trainer_job_validation_loss_batch_mean",
+        "mean over validation batches of each batch's mean, in nats",
+    ),
+    (
+        "digits_trainer_job_validation_accuracy_ratio",
+        "share of validation images that were right",
+    ),
+    (
+        "digits_trainer_job_test_loss",
+        "mean cross-entropy over the test images, in nats, after training",
+    ),
+    (
+        "digits_trainer_job_test_accuracy_ratio",
+        "share of test images that were right, after training",
+    ),
+    ("digits_trainer_job_epoch", "epoch, from 1"),
+    ("digits_trainer_job_step", "steps done over all epochs"),
+    ("digits_trainer_job_steps", "steps of the whole job"),
+    (
+        "digits_trainer_job_learning_rate",
+        "learning rate of the newest logged step",
+    ),
+    (
+        "digits_trainer_job_samples_per_second",
+        "training images per second, validation left out",
+    ),
+];
+
+/// What a job's info series says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobInfo {
+    /// The job.
+    pub job_id: String,
+    /// The model that its checkpoints are for.
+    pub model: String,
+    /// Its data set.
+    pub dataset: String,
+    /// Its device.
+    pub device: String,
+    /// The preset that filled its spec.
+    pub preset: String,
+}
+
+/// The gauges of one job. A gauge that was never set has no series.
+pub struct JobSeries {
+    info: JobInfo,
+    ended: AtomicBool,
+    /// Bits of f64; NaN where not set.
+    values: [AtomicU64; GAUGES.len()],
+}
+
+impl JobSeries {
+    /// Sets a gauge; costs one store.
+    pub fn set(&self, gauge: Gauge, value: f64) {
+        self.values[gauge as usize].store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The job has ended: its series may go when others need their place.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn value(&self, index: usize) -> Option<f64> {
+        let value = f64::from_bits(self.values[index].load(Ordering::Relaxed));
+        (!value.is_nan()).then_some(value)
+    }
+}
+
+/// The series of all jobs that are shown.
+#[derive(Default)]
+pub(super) struct AllJobs {
+    /// Oldest first.
+    jobs: Mutex<VecDeque<Arc<JobSeries>>>,
+}
+
+impl AllJobs {
+    pub(super) fn add(&self, info: JobInfo) -> Arc<JobSeries> {
+        let series = Arc::new(JobSeries {
+            ended: AtomicBool::new(false),
+            values: std::array::from_fn(|_| AtomicU64::new(f64::NAN.to_bits())),
+            info,
+        });
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // A second attempt replaces the first.
+        jobs.retain(|job| job.info.job_id != series.info.job_id);
+        while jobs.len() >= JOBS_AT_MOST {
+            let ended = jobs
+                .iter()
+                .position(|job| job.ended.load(Ordering::Relaxed));
+            jobs.remove(ended.unwrap_or(0));
+        }
+        jobs.push_back(Arc::clone(&series));
+        series
+    }
+
+    pub(super) fn render(&self) -> String {
+        let jobs: Vec<Arc<JobSeries>> = self
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect();
+        let mut text = String::new();
+        for (index, (name, meaning)) in GAUGES.iter().enumerate() {
+            // The header is there without a job too, so that the metric is seen to exist.
+            let _ = write!(text, "# HELP {name} {meaning}\n# TYPE {name} gauge\n");
+            for job in &jobs {
+                if let Some(value) = job.value(index) {
+                    let _ = writeln!(
+                        text,
+                        "{name}{{job_id=\"{}\"}} {value}",
+                        escape(&job.info.job_id)
+                    );
+                }
+            }
+        }
+        let _ = write!(text, "# HELP {INFO} always 1\n# TYPE {INFO} gauge\n");
+        for job in &jobs {
+            let JobInfo {
+                job_id,
+                model,
+                dataset,
+                device,
+                preset,
+            } = &job.info;
+            let labels = [
+                ("job_id", job_id),
+                ("model", model),
+                ("dataset", dataset),
+                ("device", device),
+                ("preset", preset),
+            ]
+            .map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
+            let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
+        }
+        text
+    }
+}
+
+fn escape(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(job_id: usize) -> JobInfo {
+        JobInfo {
+            job_id: job_id.to_string(),
+            model: "digits".to_owned(),
+            dataset: "a\"b".to_owned(),
+            device: "cpu".to_owned(),
+            preset: "notebook".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_what_was_set_is_shown() {
+        let all = AllJobs::default();
+        let job = all.add(info(7));
+        job.set(Gauge::Step, 12.0);
+        let text = all.render();
+        assert!(
+            text.contains("digits_trainer_job_step{job_id=\"7\"} 12\n"),
+            "{text}"
+        );
+        assert!(!text.contains("digits_trainer_job_test_loss{"), "{text}");
+        assert!(text.contains("dataset=\"a\\\"b\""), "{text}");
+    }
+
+    #[test]
+    fn the_series_are_bounded_and_running_jobs_stay() {
+        let all = AllJobs::default();
+        let running = all.add(info(0));
+        running.set(Gauge::Step, 1.0);
+        for id in 1..100 {
+            all.add(info(id)).end();
+        }
+        let text = all.render();
+        assert_eq!(
+            text.matches("digits_trainer_job_info{").count(),
+            JOBS_AT_MOST
+        );
+        assert!(
+            text.contains("digits_trainer_job_step{job_id=\"0\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("job_id=\"99\""), "{text}");
+    }
+}

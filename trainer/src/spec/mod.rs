@@ -1,0 +1,77 @@
+//! From the spec that a client sends to a plan that can be trained: presets fill what is not set, everything
+//! that is wrong is found at once, and nothing that is asked for is ignored in silence.
+//!
+//! Apart from `grpc` and `wire` the only part that names messages of the contract.
+
+mod check;
+mod fill;
+mod network;
+mod plan;
+mod presets;
+mod unavailable;
+
+pub use fill::request_key;
+pub use network::network_size;
+pub use plan::{JobPlan, plan};
+pub use presets::{Preset, presets};
+
+use crate::datasets::Catalog;
+use digits_proto::v1;
+
+/// Something that is wrong with a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field in the request, such as `spec.sgd.learning_rate`.
+    pub field: String,
+    /// What is wrong and what would be right; lower case, no full stop.
+    pub message: String,
+}
+
+/// What is wrong with a spec so far.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Adds one; `field` is the path below `spec.`.
+    fn push(&mut self, field: impl AsRef<str>, message: impl Into<String>) {
+        self.0.push(Violation {
+            field: format!("spec.{}", field.as_ref()),
+            message: message.into(),
+        });
+    }
+
+    fn into_result(self) -> Result<(), Vec<Violation>> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(self.0)
+        }
+    }
+}
+
+/// A spec with every field filled, and what it means.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The spec.
+    pub spec: v1::JobSpec,
+    /// What it means.
+    pub job: JobPlan,
+}
+
+/// Fills, checks and plans a spec. Asks libtorch for devices, which can take a moment: not for a runtime
+/// thread.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn resolve(requested: &v1::JobSpec, catalog: &Catalog) -> Result<Resolved, Vec<Violation>> {
+    let mut found = Violations::default();
+    let mut spec = fill::fill(requested, &mut found);
+    check::check(&spec, catalog, &mut found);
+    check::resolve_device(&mut spec, &mut found);
+    found.into_result()?;
+    let job = plan(&spec, catalog)?;
+    Ok(Resolved { spec, job })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! A filled and checked spec as a plan for the training.
+
+use super::{Violation, network::network_size};
+use crate::{
+    datasets::{Catalog, DEFAULT_SYNTHETIC, Shape, Wanted},
+    job::NetworkSize,
+    train,
+};
+use digits_checkpoint::{
+    id::ModelName,
+    manifest::{Activation, Architecture, InputSpec},
+};
+use digits_dataset::synthetic;
+use digits_proto::v1::{
+    self, DataSpec, JobSpec, data_spec,
+    job_spec::{Optimizer, Schedule},
+};
+use std::time::Duration;
+
+/// What a job is to do.
+#[derive(Clone, Debug)]
+pub struct JobPlan {
+    /// The training.
+    pub train: train::Plan,
+    /// On what.
+    pub dataset: Wanted,
+    /// The data set's name, as the client said it.
+    pub dataset_name: String,
+    /// Sizes of the data set.
+    pub shape: Shape,
+    /// The model that the checkpoints are for.
+    pub model: ModelName,
+    /// The preset that filled the spec.
+    pub preset: String,
+    /// Promotion policy, as the contract numbers it.
+    pub promotion: i32,
+    /// After this time of training the job fails.
+    pub deadline: Option<Duration>,
+    /// Numbers of the network.
+    pub network: NetworkSize,
+    /// Steps of all epochs.
+    pub steps: u64,
+}
+
+/// Makes a plan of a filled spec.
+///
+/// # Errors
+/// What this version or this machine cannot do.
+pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>> {
+    let refuse = |field: &str, message: String| {
+        vec![Violation {
+            field: format!("spec.{field}"),
+            message,
+        }]
+    };
+    let data = spec.data.clone().unwrap_or_default();
+    let dataset = wanted(&data);
+    let shape = catalog
+        .shape(&dataset)
+        .ok_or_else(|| refuse("data.dataset", "there is no such data set here".to_owned()))?;
+    let device = train::resolve_device(spec.device.as_deref().unwrap_or("auto"))
+        .map_err(|error| refuse("device", error.to_string()))?;
+    let split = split(&data).ok_or_else(|| refuse("data", "the split must be set".to_owned()))?;
+    let train_plan = train_plan(spec, &data, &shape, device, split);
+    train::availability(&train_plan).map_err(|missing| {
+        missing
+            .into_iter()
+            .flat_map(|part| {
+                refuse(
+                    part.field,
+                    format!(
+                        "{} is not available in this version: {}",
+                        part.what, part.remedy
+                    ),
+                )
+            })
+            .collect::<Vec<_>>()
+    })?;
+    let (train_images, _) = train::split_sizes(split, shape.train)
+        .map_err(|error| refuse("data.split", error.to_string()))?;
+    let steps = train::steps_per_epoch(train_images, train_plan.batch_size)
+        .saturating_mul(train_plan.epochs.into());
+    Ok(JobPlan {
+        network: network_size(&train_plan.architecture),
+        train: train_plan,
+        dataset,
+        dataset_name: data.dataset.unwrap_or_default(),
+        shape,
+        model: spec
+            .model
+            .as_deref()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| refuse("model", format!("{error}")))?,
+        preset: spec.preset.clone(),
+        promotion: spec.promotion,
+        deadline: deadline(spec),
+        steps,
+    })
+}
+
+fn train_plan(
+    spec: &JobSpec,
+    data: &DataSpec,
+    shape: &Shape,
+    device: train::Device,
+    split: train::Split,
+) -> train::Plan {
+    let evaluation = spec.evaluation.unwrap_or_default();
+    train::Plan {
+        architecture: architecture(spec, shape),
+        input: InputSpec {
+            height: shape.height,
+            width: shape.width,
+            scale: 255.0,
+            mean: data.mean.unwrap_or(0.0),
+            std: data.std.unwrap_or(1.0),
+        },
+        split,
+        split_seed: data.split_seed,
+        seed: spec.seed.unwrap_or_default(),
+        generator_skip: spec.generator_skip.unwrap_or_default(),
+        batch_size: spec.batch_size.unwrap_or(1) as usize,
+        epochs: spec.epochs.unwrap_or(1),
+        optimizer: optimizer(spec),
+        schedule: schedule(spec),
+        validate_every: evaluation.every_steps.unwrap_or(1) as usize,
+        evaluation_batch_size: evaluation.batch_size.unwrap_or(1) as usize,
+        device,
+        publish: match spec.publish.unwrap_or_default().policy() {
+            v1::PublishPolicy::Best => train::PublishPolicy::Best,
+            v1::PublishPolicy::Final => train::PublishPolicy::Final,
+            v1::PublishPolicy::EveryEpoch | v1::PublishPolicy::Unspecified => {
+                train::PublishPolicy::EveryEpoch
+            }
+        },
+    }
+}
+
+/// The data set of a filled spec.
+pub(super) fn wanted(data: &DataSpec) -> Wanted {
+    match data.dataset.as_deref().unwrap_or_default() {
+        "mnist" => Wanted::Mnist,
+        "synthetic" => {
+            let sizes = data.synthetic.unwrap_or_default();
+            let count = |asked: Option<u32>, default| asked.map_or(default, |asked| asked as usize);
+            Wanted::Synthetic(synthetic::Options {
+                train: count(sizes.train_images, DEFAULT_SYNTHETIC.train),
+                test: count(sizes.test_images, DEFAULT_SYNTHETIC.test),
+                seed: sizes.seed.unwrap_or(DEFAULT_SYNTHETIC.seed),
+            })
+        }
+        name => Wanted::Folder(name.to_owned()),
+    }
+}
+
+pub(super) fn split(data: &DataSpec) -> Option<train::Split> {
+    Some(match data.split.as_ref()? {
+        data_spec::Split::Counts(counts) => train::Split::Counts {
+            train: counts.train as usize,
+            validation: counts.validation as usize,
+        },
+        data_spec::Split::Fractions(shares) => train::Split::Fractions {
+            train: shares.train,
+            validation: shares.validation,
+        },
+    })
+}
+
+pub(super) fn architecture(spec: &JobSpec, shape: &Shape) -> Architecture {
+    let asked = spec.architecture.clone().unwrap_or_default();
+    Architecture {
+        input_size: shape.height * shape.width,
+        hidden: asked
+            .hidden
+            .clone()
+            .unwrap_or_default()
+            .widths
+            .iter()
+            .map(|&width| width as usize)
+            .collect(),
+        classes: shape.label_names.len(),
+        activation: match asked.activation() {
+            v1::Activation::ScaledTanh => Activation::ScaledTanh,
+            v1::Activation::Gelu => Activation::Gelu,
+            v1::Activation::Relu | v1::Activation::Unspecified => Activation::Relu,
+        },
+    }
+}
+
+fn optimizer(spec: &JobSpec) -> train::Optimizer {
+    match &spec.optimizer {
+        Some(Optimizer::Adamw(_)) => train::Optimizer::AdamW,
+        Some(Optimizer::Sgd(sgd)) => train::Optimizer::Sgd {
+            learning_rate: sgd.learning_rate.unwrap_or_default(),
+            momentum: sgd.momentum.unwrap_or_default(),
+            nesterov: sgd.nesterov.unwrap_or_default(),
+            weight_decay: sgd.weight_decay.unwrap_or_default(),
+        },
+        None => train::Optimizer::Sgd {
+            learning_rate: 0.0,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        },
+    }
+}
+
+fn schedule(spec: &JobSpec) -> train::Schedule {
+    match &spec.schedule {
+        Some(Schedule::Step(step)) => train::Schedule::Step {
+            every_epochs: step.every_epochs.unwrap_or(1),
+            factor: step.factor.unwrap_or(1.0),
+        },
+        Some(Schedule::Cosine(cosine)) => train::Schedule::Cosine {
+            warmup: cosine.warmup.unwrap_or_default(),
+            final_factor: cosine.final_factor.unwrap_or_default(),
+        },
+        Some(Schedule::OneCycle(cycle)) => train::Schedule::OneCycle {
+            up: cycle.up.unwrap_or_default(),
+            initial_factor: cycle.initial_factor.unwrap_or_default(),
+            final_factor: cycle.final_factor.unwrap_or_default(),
+        },
+        Some(Schedule::Constant(_)) | None => train::Schedule::Constant,
+    }
+}
+
+fn deadline(spec: &JobSpec) -> Option<Duration> {
+    let deadline = spec.limits?.deadline?;
+    let seconds = u64::try_from(deadline.seconds).ok()?;
+    Some(Duration::new(seconds, u32::try_from(deadline.nanos).ok()?))
+}

@@ -1,0 +1,213 @@
+//! Events and curves: appended in batches, numbered without gaps, read in bounded pieces.
+
+use super::{Store, StoreError};
+use crate::{
+    job::{CurveRow, Event, JobId, now_us},
+    wire,
+};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+/// Events that are read at once.
+const EVENTS_AT_MOST: i64 = 256;
+
+/// An event as it lies in the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// Its number in the job, from 1.
+    pub sequence: u64,
+    /// The message of WatchJob, encoded.
+    pub message: Vec<u8>,
+}
+
+/// Rows of a curve, thinned out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// Some of the rows, oldest first; first and last among them.
+    pub rows: Vec<CurveRow>,
+    /// How many there are.
+    pub total: u64,
+}
+
+impl Store {
+    /// Appends rows to a job's curves, each with its event. A row that an earlier attempt of the job
+    /// recorded alike is not recorded twice; one that differs replaces it and all that came after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn append_rows(&self, job: JobId, rows: Vec<CurveRow>) -> Result<(), StoreError> {
+        let last = self.call_blocking(move |transaction| {
+            let number = number_of(transaction, job)?;
+            let mut last = 0;
+            for row in &rows {
+                if record_row(transaction, number, row)? {
+                    last = append(transaction, number, &Event::Row(row.clone()))?;
+                }
+            }
+            if let Some(row) = rows.last() {
+                transaction
+                    .prepare_cached("UPDATE jobs SET epoch = ?2, step = ?3 WHERE number = ?1")?
+                    .execute(params![number, row.epoch, row.step])?;
+            }
+            Ok(last)
+        })?;
+        self.signals().announce(job, last);
+        Ok(())
+    }
+
+    /// Up to 256 events of `job` after `sequence`, oldest first, and whether the job has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].
+    pub async fn events_after(
+        &self,
+        job: JobId,
+        sequence: u64,
+    ) -> Result<(Vec<StoredEvent>, bool), StoreError> {
+        self.call(move |transaction| {
+            let (number, state): (i64, i32) = transaction
+                .prepare_cached("SELECT number, state FROM jobs WHERE id = ?1")?
+                .query_row(params![job.to_string()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?
+                .ok_or(StoreError::NoSuchJob)?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT sequence, event FROM events WHERE job = ?1 AND sequence > ?2
+                 ORDER BY sequence LIMIT ?3",
+            )?;
+            let after = i64::try_from(sequence).unwrap_or(i64::MAX);
+            let events = statement
+                .query_map(params![number, after, EVENTS_AT_MOST], |row| {
+                    Ok(StoredEvent {
+                        sequence: row.get(0)?,
+                        message: row.get(1)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            let ended =
+                crate::job::JobState::from_number(state).is_some_and(|state| state.is_end());
+            Ok((events, ended))
+        })
+        .await
+    }
+
+    /// The curves of `job` in at most `max_rows` rows (at least 2), evenly chosen.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].
+    pub async fn history(&self, job: JobId, max_rows: u64) -> Result<Sampled, StoreError> {
+        self.call(move |transaction| {
+            let number = number_of(transaction, job)?;
+            let total: u64 = transaction
+                .prepare_cached("SELECT count(*) FROM rows WHERE job = ?1")?
+                .query_row(params![number], |row| row.get(0))?;
+            let mut statement =
+                transaction.prepare_cached("SELECT row FROM rows WHERE job = ?1 ORDER BY step")?;
+            let mut found = statement.query(params![number])?;
+            let mut rows = Vec::new();
+            let mut index = 0;
+            while let Some(row) = found.next()? {
+                if is_sampled(index, total, max_rows.max(2)) {
+                    rows.push(read_row(row.get_ref(0)?.as_blob().unwrap_or_default())?);
+                }
+                index += 1;
+            }
+            Ok(Sampled { rows, total })
+        })
+        .await
+    }
+}
+
+/// Whether row `index` of `total` is one of at most `bound` evenly spread ones; the first and the
+/// last always are.
+fn is_sampled(index: u64, total: u64, bound: u64) -> bool {
+    if total <= bound {
+        return true;
+    }
+    // Sample k is row ⌊k·(total−1)/(bound−1)⌋, so `index` is one when some k falls on it.
+    let (index, last, gaps) = (
+        u128::from(index),
+        u128::from(total - 1),
+        u128::from(bound - 1),
+    );
+    let k = (index * gaps).div_ceil(last);
+    k * last / gaps == index
+}
+
+fn read_row(bytes: &[u8]) -> Result<CurveRow, StoreError> {
+    wire::row_from(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// Writes the row unless an equal one is there; whether it wrote.
+fn record_row(
+    transaction: &Transaction<'_>,
+    number: i64,
+    row: &CurveRow,
+) -> Result<bool, StoreError> {
+    let step = i64::try_from(row.step).unwrap_or(i64::MAX);
+    let there: Option<Vec<u8>> = transaction
+        .prepare_cached("SELECT row FROM rows WHERE job = ?1 AND step = ?2")?
+        .query_row(params![number, step], |found| found.get(0))
+        .optional()?;
+    if let Some(bytes) = there {
+        if read_row(&bytes)?.same_training(row) {
+            return Ok(false);
+        }
+        transaction
+            .prepare_cached("DELETE FROM rows WHERE job = ?1 AND step >= ?2")?
+            .execute(params![number, step])?;
+    }
+    transaction
+        .prepare_cached("INSERT INTO rows (job, step, row) VALUES (?1, ?2, ?3)")?
+        .execute(params![number, step, wire::row_bytes(row)])?;
+    Ok(true)
+}
+
+/// The number of a job by its id.
+pub(super) fn number_of(transaction: &Transaction<'_>, job: JobId) -> Result<i64, StoreError> {
+    transaction
+        .prepare_cached("SELECT number FROM jobs WHERE id = ?1")?
+        .query_row(params![job.to_string()], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::NoSuchJob)
+}
+
+/// Appends an event; its sequence number.
+pub(super) fn append(
+    transaction: &Transaction<'_>,
+    number: i64,
+    event: &Event,
+) -> Result<u64, StoreError> {
+    let sequence: u64 = transaction
+        .prepare_cached(
+            "UPDATE jobs SET last_event = last_event + 1 WHERE number = ?1 RETURNING last_event",
+        )?
+        .query_row(params![number], |row| row.get(0))?;
+    let at_us = now_us();
+    let message = prost::Message::encode_to_vec(&wire::event(sequence, at_us, event));
+    transaction
+        .prepare_cached("INSERT INTO events (job, sequence, at_us, event) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![number, sequence, at_us, message])?;
+    Ok(sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_keep_first_and_last_and_the_bound() {
+        for total in [0_u64, 1, 2, 3, 10, 45, 99, 100, 101, 12_345] {
+            for bound in [2_u64, 3, 7, 100, 10_000] {
+                let chosen: Vec<u64> = (0..total)
+                    .filter(|&index| is_sampled(index, total, bound))
+                    .collect();
+                assert_eq!(chosen.len() as u64, total.min(bound), "{total} in {bound}");
+                if total > 0 {
+                    assert_eq!(chosen.first(), Some(&0), "{total} in {bound}");
+                    assert_eq!(chosen.last(), Some(&(total - 1)), "{total} in {bound}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Tables, and how a database of an older version becomes one of this.
+
+use super::StoreError;
+use rusqlite::Connection;
+
+/// What `PRAGMA user_version` must be; migrations lead there one by one.
+const MIGRATIONS: [&str; 1] = [FIRST];
+
+/// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
+/// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
+const FIRST: &str = "
+CREATE TABLE jobs (
+    number             INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                 TEXT NOT NULL UNIQUE,
+    request_id         TEXT NOT NULL UNIQUE,
+    request_key        BLOB NOT NULL,
+    name               TEXT NOT NULL,
+    requested          BLOB NOT NULL,
+    resolved           BLOB NOT NULL,
+    state              INTEGER NOT NULL,
+    created_us         INTEGER NOT NULL,
+    started_us         INTEGER,
+    finished_us        INTEGER,
+    error              TEXT NOT NULL DEFAULT '',
+    device             TEXT NOT NULL DEFAULT '',
+    dataset_digest     TEXT NOT NULL DEFAULT '',
+    attempts           INTEGER NOT NULL DEFAULT 0,
+    crashes            INTEGER NOT NULL DEFAULT 0,
+    cancel_requested   INTEGER NOT NULL DEFAULT 0,
+    last_event         INTEGER NOT NULL DEFAULT 0,
+    epochs             INTEGER NOT NULL,
+    epoch              INTEGER NOT NULL DEFAULT 0,
+    step               INTEGER NOT NULL DEFAULT 0,
+    steps              INTEGER NOT NULL,
+    train_seconds      REAL NOT NULL DEFAULT 0,
+    validation_seconds REAL NOT NULL DEFAULT 0,
+    network            BLOB NOT NULL,
+    test               BLOB
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state, number);
+CREATE TABLE labels (
+    job   INTEGER NOT NULL REFERENCES jobs (number),
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (job, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+    job      INTEGER NOT NULL REFERENCES jobs (number),
+    sequence INTEGER NOT NULL,
+    at_us    INTEGER NOT NULL,
+    event    BLOB NOT NULL,
+    PRIMARY KEY (job, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rows (
+    job  INTEGER NOT NULL REFERENCES jobs (number),
+    step INTEGER NOT NULL,
+    row  BLOB NOT NULL,
+    PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    job              INTEGER NOT NULL REFERENCES jobs (number),
+    epoch            INTEGER NOT NULL,
+    step             INTEGER NOT NULL,
+    promotion        INTEGER NOT NULL,
+    weights_sha256   TEXT NOT NULL,
+    state            INTEGER NOT NULL,
+    serving_sequence INTEGER NOT NULL DEFAULT 0,
+    planned_us       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX checkpoints_by_job ON checkpoints (job, number);
+CREATE INDEX checkpoints_by_state ON checkpoints (state);
+";
+
+/// Sets the connection up and brings the tables to this version.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > MIGRATIONS.len() {
+        return Err(StoreError::Corrupt(format!(
+            "its version {version} is newer than this program: use the newer program, or another folder with --state"
+        )));
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

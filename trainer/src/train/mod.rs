@@ -1,0 +1,40 @@
+//! Training of a multi-layer perceptron with libtorch.
+//!
+//! What a job is to do comes in as a [`Plan`] and a data set, what happens goes out through an
+//! [`Observer`]. This part knows no gRPC, no async runtime, no database and no storage: it can be
+//! read, tested and measured alone.
+//!
+//! Everything random comes from [`rng`], which draws in the order in which a PyTorch script would,
+//! so that a job equals that script: the same split, the same first weights, the same order of
+//! images, and on one CPU thread the same bytes at the end. libtorch's own generators are not used.
+//!
+//! Tensors never leave the thread that calls [`run`].
+
+mod device;
+mod draws;
+mod error;
+mod exam;
+mod losses;
+mod network;
+mod observe;
+mod parameters;
+mod plan;
+mod resident;
+pub mod rng;
+mod run;
+mod schedule;
+mod sgd;
+mod split;
+mod state;
+mod threads;
+mod validation;
+
+pub use device::{Device, DeviceError, libtorch_version, resolve_device};
+pub use draws::{Beginning, Draws};
+pub use error::{PublishFailed, TrainError};
+pub use observe::{Finished, Observer, Outcome, Row, Snapshot, Started};
+pub use plan::{
+    NotAvailable, Optimizer, Plan, PublishPolicy, Schedule, Split, availability, steps_per_epoch,
+};
+pub use run::run;
+pub use split::{Division, split_sizes};

@@ -1,0 +1,111 @@
+//! What a training tells while it goes on, and what it leaves behind.
+
+use super::PublishFailed;
+use digits_checkpoint::manifest::Evaluation;
+use digits_checkpoint::{Exam, Layer};
+
+/// What is known when a training starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Steps of all epochs.
+    pub steps: u64,
+    /// Steps of one epoch.
+    pub steps_per_epoch: u64,
+    /// Images to train on.
+    pub train_images: usize,
+    /// Images to validate on.
+    pub validation_images: usize,
+    /// Images to test on at the end.
+    pub test_images: usize,
+    /// SHA-256 over the numbers of the training images, then of the validation images, each a
+    /// little-endian u32 in the order of the division, after the two counts as u64; in hexadecimal.
+    pub split_digest: String,
+    /// Threads that libtorch computes with.
+    pub threads: usize,
+}
+
+/// One row of the curves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Steps done over all epochs.
+    pub step: u64,
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step in the epoch, from 1.
+    pub step_in_epoch: u64,
+    /// Mean cross-entropy of that step's batch before the step, in nats.
+    pub train_loss: f64,
+    /// The whole validation set after the step.
+    pub validation: Evaluation,
+    /// Learning rate of that step.
+    pub learning_rate: f64,
+    /// Training images per second since the row before, validation left out.
+    pub samples_per_second: f64,
+}
+
+/// The weights as they are, and the exam that goes with them.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Epoch after which they were taken, from 1.
+    pub epoch: u32,
+    /// Steps done over all epochs.
+    pub step: u64,
+    /// Weights and biases, from the input on.
+    pub layers: Vec<Layer>,
+    /// Raw inputs and what libtorch answers to them on the CPU.
+    pub exam: Exam,
+    /// These very weights on the validation set.
+    pub validation: Option<Evaluation>,
+    /// These very weights on the test set: only with the last snapshot of a training that was not
+    /// stopped.
+    pub test: Option<Evaluation>,
+    /// Mean cross-entropy of the last training batch, in nats.
+    pub train_loss: f64,
+}
+
+/// Who wants to know. Called on the training's thread: whatever takes long here holds the training back.
+pub trait Observer {
+    /// The data is divided and the network stands; called once, before the first step.
+    fn started(&mut self, started: &Started);
+    /// The curves have a new row.
+    fn row(&mut self, row: &Row);
+    /// That many steps are done; called after every step, must be cheap.
+    fn progress(&mut self, step: u64);
+    /// A checkpoint is due.
+    ///
+    /// # Errors
+    /// [`PublishFailed`] ends the training.
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed>;
+    /// Whether to stop; asked before every step and between batches of a long evaluation.
+    fn should_stop(&self) -> bool;
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// All epochs were made.
+    Completed,
+    /// The observer wanted it to stop.
+    Stopped,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The last weights on the test set; `None` when stopped.
+    pub test: Option<Evaluation>,
+    /// Seconds of steps, without validation and publishing.
+    pub train_seconds: f64,
+    /// Seconds of validation.
+    pub validation_seconds: f64,
+    /// Seconds of the final test.
+    pub test_seconds: f64,
+    /// How it ended.
+    pub finished: Finished,
+    /// Steps done.
+    pub steps: u64,
+    /// As in [`Started`].
+    pub split_digest: String,
+    /// Threads that libtorch computed with.
+    pub threads: usize,
+}

@@ -1,0 +1,232 @@
+//! What is to be trained, fully resolved: every field has its value.
+//!
+//! Checks what only the training can know; the ranges of the fields are the caller's to check.
+
+use super::{Device, TrainError};
+use digits_checkpoint::manifest::{Architecture, InputSpec};
+use digits_dataset::{Dataset, LabelledImages};
+
+/// A training, fully resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The network.
+    pub architecture: Architecture,
+    /// How a raw image becomes an input.
+    pub input: InputSpec,
+    /// How the training images are divided.
+    pub split: Split,
+    /// Seed of the division alone; `None`: `seed`, in one stream with the initial weights.
+    pub split_seed: Option<u64>,
+    /// Seed of everything random; only the low 32 bits count.
+    pub seed: u64,
+    /// Words of the generator thrown away between division and initial weights.
+    pub generator_skip: u64,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// How a gradient changes the weights.
+    pub optimizer: Optimizer,
+    /// How the learning rate goes over the steps.
+    pub schedule: Schedule,
+    /// A row after the first step of an epoch and every so many steps from there.
+    pub validate_every: usize,
+    /// Images per batch of validation and test.
+    pub evaluation_batch_size: usize,
+    /// Where the tensors lie.
+    pub device: Device,
+    /// When a snapshot is handed out.
+    pub publish: PublishPolicy,
+}
+
+/// How the training images of a data set are divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Split {
+    /// By number of images. Where they are fewer than the data set has, the rest is left out.
+    Counts {
+        /// Images to train on.
+        train: usize,
+        /// Images to validate on.
+        validation: usize,
+    },
+    /// By share, rounded as torch's `random_split` does.
+    Fractions {
+        /// Share to train on.
+        train: f64,
+        /// Share to validate on.
+        validation: f64,
+    },
+}
+
+/// How a gradient changes the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// As `torch.optim.SGD`.
+    Sgd {
+        /// Step size.
+        learning_rate: f64,
+        /// Share of the last step's direction that is kept.
+        momentum: f64,
+        /// Whether to look ahead along that direction.
+        nesterov: bool,
+        /// L2 penalty.
+        weight_decay: f64,
+    },
+    /// Adam with decoupled decay; not in this version.
+    AdamW,
+}
+
+/// How the learning rate goes over the steps; all as factors of the optimiser's rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// The same at every step.
+    Constant,
+    /// Multiplied by `factor` after every `every_epochs` epochs, as `torch.optim.lr_scheduler.StepLR`.
+    Step {
+        /// Epochs between two changes.
+        every_epochs: u32,
+        /// What the rate is multiplied with.
+        factor: f64,
+    },
+    /// Linear warm-up, then half a cosine.
+    Cosine {
+        /// Share of all steps spent on warming up.
+        warmup: f64,
+        /// Rate at the end as a share.
+        final_factor: f64,
+    },
+    /// Half a cosine up, half a cosine down.
+    OneCycle {
+        /// Share of all steps on the way up.
+        up: f64,
+        /// Rate at the start as a share.
+        initial_factor: f64,
+        /// Rate at the end as a share.
+        final_factor: f64,
+    },
+}
+
+/// When a snapshot is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishPolicy {
+    /// After every epoch.
+    EveryEpoch,
+    /// After an epoch whose validation loss is the lowest so far.
+    Best,
+    /// After the last epoch.
+    Final,
+}
+
+/// A plan asks for what this version does not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {what} is not available in this version: {remedy}")]
+pub struct NotAvailable {
+    /// Field of the job spec.
+    pub field: &'static str,
+    /// What was asked for.
+    pub what: &'static str,
+    /// What to do instead.
+    pub remedy: &'static str,
+}
+
+/// The answer to [`Optimizer::AdamW`].
+pub(super) const ADAMW_MISSING: NotAvailable = NotAvailable {
+    field: "adamw",
+    what: "AdamW",
+    remedy: "use sgd",
+};
+
+/// Whether this version can carry out `plan`; to be asked when a job is submitted.
+///
+/// # Errors
+/// Every part that it cannot.
+pub fn availability(plan: &Plan) -> Result<(), Vec<NotAvailable>> {
+    let mut missing = Vec::new();
+    if plan.optimizer == Optimizer::AdamW {
+        missing.push(ADAMW_MISSING);
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(missing)
+    }
+}
+
+/// Steps of an epoch over `train_images` images; the last batch may be short.
+#[must_use]
+pub fn steps_per_epoch(train_images: usize, batch_size: usize) -> u64 {
+    train_images.div_ceil(batch_size.max(1)) as u64
+}
+
+impl Plan {
+    /// Checks the plan against the data that it is to be carried out on.
+    pub(super) fn check(&self, data: &Dataset) -> Result<(), TrainError> {
+        let refuse = |field, message: String| Err(TrainError::Plan { field, message });
+        for (field, value) in [
+            ("batch_size", self.batch_size),
+            ("epochs", self.epochs as usize),
+            ("evaluation.every_steps", self.validate_every),
+            ("evaluation.batch_size", self.evaluation_batch_size),
+        ] {
+            if value == 0 {
+                return refuse(field, "must be at least 1".to_owned());
+            }
+        }
+        let widths = &self.architecture.hidden;
+        if widths.contains(&0) || self.architecture.classes == 0 {
+            return refuse(
+                "architecture",
+                "every layer needs at least one unit".to_owned(),
+            );
+        }
+        let InputSpec { height, width, .. } = self.input;
+        if self.architecture.input_size != height * width || height * width == 0 {
+            return refuse(
+                "architecture",
+                format!(
+                    "{} inputs do not fit images of {height}×{width}",
+                    self.architecture.input_size
+                ),
+            );
+        }
+        self.check_images("train", &data.train)?;
+        self.check_images("test", &data.test)
+    }
+
+    fn check_images(&self, part: &str, set: &LabelledImages) -> Result<(), TrainError> {
+        let refuse = |message: String| {
+            Err(TrainError::Plan {
+                field: "data.dataset",
+                message,
+            })
+        };
+        let InputSpec { height, width, .. } = self.input;
+        let images = &set.images;
+        if (images.height, images.width) != (height, width) {
+            return refuse(format!(
+                "the {part} images are {}×{} pixels, the network takes {height}×{width}",
+                images.height, images.width
+            ));
+        }
+        let whole = images.count.checked_mul(height * width) == Some(images.pixels.len());
+        if images.count == 0 || !whole || set.labels.len() != images.count {
+            return refuse(format!(
+                "the {part} part does not hold the images and labels that it claims to"
+            ));
+        }
+        if u32::try_from(images.count).is_err() {
+            return refuse(format!("the {part} part has more than 2³² images"));
+        }
+        let classes = self.architecture.classes;
+        match set
+            .labels
+            .iter()
+            .find(|&&label| usize::from(label) >= classes)
+        {
+            Some(label) => refuse(format!(
+                "the {part} part has the label {label}, the network has {classes} classes"
+            )),
+            None => Ok(()),
+        }
+    }
+}

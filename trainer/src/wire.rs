@@ -1,0 +1,194 @@
+//! Values of this service as messages of the contract, and back.
+//!
+//! The same bytes lie in the database: protocol buffers have rules for growing. No request is
+//! answered and nothing is decided here.
+
+use crate::job::{CurveRow, Event, JobState, NetworkSize};
+use digits_checkpoint::manifest::Evaluation;
+use digits_proto::v1;
+use prost::Message as _;
+use prost_types::Timestamp;
+
+/// A message that is not what this program writes.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Not a message.
+    #[error("not a message of the contract: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// A message with something missing.
+    #[error("a message of the contract without its {0}")]
+    Missing(&'static str),
+}
+
+/// Microseconds since 1970 as a timestamp.
+#[must_use]
+pub fn timestamp(us: i64) -> Timestamp {
+    Timestamp {
+        seconds: us.div_euclid(1_000_000),
+        nanos: i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}
+
+fn micros(at: Option<&Timestamp>) -> i64 {
+    at.map_or(0, |at| {
+        at.seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(at.nanos) / 1_000)
+    })
+}
+
+/// A state as the contract numbers it.
+#[must_use]
+pub fn state(state: JobState) -> v1::JobState {
+    v1::JobState::try_from(state.number()).unwrap_or_default()
+}
+
+/// An evaluation as a message.
+#[must_use]
+pub fn evaluation(from: &Evaluation) -> v1::Evaluation {
+    v1::Evaluation {
+        images: from.images,
+        correct: from.correct,
+        accuracy: from.accuracy(),
+        loss: from.loss,
+        loss_batch_mean: from.loss_batch_mean,
+        batch_size: from.batch_size,
+    }
+}
+
+fn evaluation_back(from: &v1::Evaluation) -> Evaluation {
+    Evaluation {
+        images: from.images,
+        correct: from.correct,
+        loss: from.loss,
+        loss_batch_mean: from.loss_batch_mean,
+        batch_size: from.batch_size,
+    }
+}
+
+/// A row of the curves as a message.
+#[must_use]
+pub fn row(from: &CurveRow) -> v1::CurveRow {
+    v1::CurveRow {
+        step: from.step,
+        epoch: from.epoch,
+        step_in_epoch: from.step_in_epoch,
+        at: Some(timestamp(from.at_us)),
+        train_loss: from.train_loss,
+        validation: Some(evaluation(&from.validation)),
+        learning_rate: from.learning_rate,
+        samples_per_second: from.samples_per_second,
+    }
+}
+
+fn row_back(from: &v1::CurveRow) -> Result<CurveRow, WireError> {
+    Ok(CurveRow {
+        at_us: micros(from.at.as_ref()),
+        step: from.step,
+        epoch: from.epoch,
+        step_in_epoch: from.step_in_epoch,
+        train_loss: from.train_loss,
+        validation: evaluation_back(
+            from.validation
+                .as_ref()
+                .ok_or(WireError::Missing("validation"))?,
+        ),
+        learning_rate: from.learning_rate,
+        samples_per_second: from.samples_per_second,
+    })
+}
+
+/// The numbers of a network as a message.
+#[must_use]
+pub fn network(from: &NetworkSize) -> v1::NetworkSize {
+    v1::NetworkSize {
+        parameters: from.parameters,
+        parameter_bytes: from.parameter_bytes,
+        multiply_adds: from.multiply_adds,
+        activation_bytes: from.activation_bytes,
+    }
+}
+
+/// An event as the message of WatchJob.
+#[must_use]
+pub fn event(sequence: u64, at_us: i64, from: &Event) -> v1::WatchJobResponse {
+    use v1::watch_job_response::Event as Wire;
+    let event = match from {
+        Event::StateChanged { state: now, device } => Wire::StateChanged(v1::JobStateChanged {
+            state: state(*now).into(),
+            device: device.clone(),
+        }),
+        Event::Row(new) => Wire::Row(row(new)),
+        Event::CheckpointPublished {
+            id,
+            epoch,
+            sequence,
+        } => Wire::CheckpointPublished(v1::CheckpointPublished {
+            checkpoint_id: id.to_string(),
+            epoch: *epoch,
+            sequence: *sequence,
+        }),
+        Event::Finished {
+            state: end,
+            error,
+            test,
+        } => Wire::Finished(v1::JobFinished {
+            state: state(*end).into(),
+            error: error.clone(),
+            test: test.as_ref().map(evaluation),
+        }),
+    };
+    v1::WatchJobResponse {
+        sequence,
+        at: Some(timestamp(at_us)),
+        event: Some(event),
+    }
+}
+
+/// Bytes of an evaluation for the database.
+#[must_use]
+pub fn evaluation_bytes(from: &Evaluation) -> Vec<u8> {
+    evaluation(from).encode_to_vec()
+}
+
+/// The evaluation of [`evaluation_bytes`].
+///
+/// # Errors
+/// [`WireError`] where they are not such bytes.
+pub fn evaluation_from(bytes: &[u8]) -> Result<Evaluation, WireError> {
+    Ok(evaluation_back(&v1::Evaluation::decode(bytes)?))
+}
+
+/// Bytes of a row for the database.
+#[must_use]
+pub fn row_bytes(from: &CurveRow) -> Vec<u8> {
+    row(from).encode_to_vec()
+}
+
+/// The row of [`row_bytes`].
+///
+/// # Errors
+/// [`WireError`] where they are not such bytes.
+pub fn row_from(bytes: &[u8]) -> Result<CurveRow, WireError> {
+    row_back(&v1::CurveRow::decode(bytes)?)
+}
+
+/// Bytes of a network's numbers for the database.
+#[must_use]
+pub fn network_bytes(from: &NetworkSize) -> Vec<u8> {
+    network(from).encode_to_vec()
+}
+
+/// The numbers of [`network_bytes`].
+///
+/// # Errors
+/// [`WireError`] where they are not such bytes.
+pub fn network_from(bytes: &[u8]) -> Result<NetworkSize, WireError> {
+    let from = v1::NetworkSize::decode(bytes)?;
+    Ok(NetworkSize {
+        parameters: from.parameters,
+        parameter_bytes: from.parameter_bytes,
+        multiply_adds: from.multiply_adds,
+        activation_bytes: from.activation_bytes,
+    })
+}

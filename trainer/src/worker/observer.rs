@@ -1,0 +1,187 @@
+//! What the training tells, on its thread: into metrics at once, into the database and the storage through
+//! bounded channels to other threads.
+
+use super::{publisher::Publisher, running::RunningJob};
+use crate::{
+    job::{CurveRow, JobId, now_us},
+    metrics::{Gauge, JobSeries, Metrics},
+    spec::JobPlan,
+    store::{Store, StoreError},
+    train::{Observer, PublishFailed, Row, Snapshot, Started},
+};
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+/// Rows that may wait for the database before the training waits for them.
+const ROWS_AT_MOST: usize = 4_096;
+/// Rows that share a transaction.
+const BATCH_AT_MOST: usize = 256;
+
+/// Writes a job's rows on a thread of its own.
+pub(super) struct Recorder {
+    rows: SyncSender<CurveRow>,
+    thread: thread::JoinHandle<Result<(), StoreError>>,
+}
+
+impl Recorder {
+    pub(super) fn start(store: Store, job: JobId) -> io::Result<Self> {
+        let (rows, receiver) = sync_channel(ROWS_AT_MOST);
+        let thread = thread::Builder::new()
+            .name("rows".to_owned())
+            .spawn(move || record(&store, job, &receiver))?;
+        Ok(Self { rows, thread })
+    }
+}
+
+/// One commit carries all rows that came while the one before was under way.
+fn record(store: &Store, job: JobId, rows: &Receiver<CurveRow>) -> Result<(), StoreError> {
+    while let Ok(first) = rows.recv() {
+        let mut batch = vec![first];
+        batch.extend(rows.try_iter().take(BATCH_AT_MOST - 1));
+        store.append_rows(job, batch)?;
+    }
+    Ok(())
+}
+
+/// The observer of one job.
+pub(super) struct JobObserver<'a> {
+    running: &'a RunningJob,
+    series: &'a JobSeries,
+    metrics: &'a Metrics,
+    recorder: Option<Recorder>,
+    publisher: Publisher,
+    /// Images per step and per epoch, to count samples.
+    batch_size: u64,
+    train_images: u64,
+    steps_per_epoch: u64,
+    /// Steps whose samples were counted.
+    counted: u64,
+    /// The database refused rows: nothing is recorded any longer.
+    recording_failed: bool,
+}
+
+impl<'a> JobObserver<'a> {
+    pub(super) fn new(
+        running: &'a RunningJob,
+        series: &'a JobSeries,
+        metrics: &'a Metrics,
+        recorder: Recorder,
+        publisher: Publisher,
+        plan: &JobPlan,
+    ) -> Self {
+        Self {
+            running,
+            series,
+            metrics,
+            recorder: Some(recorder),
+            publisher,
+            batch_size: plan.train.batch_size as u64,
+            train_images: 0,
+            steps_per_epoch: 1,
+            counted: 0,
+            recording_failed: false,
+        }
+    }
+
+    /// Waits until every row is in the database and every checkpoint is committed.
+    ///
+    /// Fails with a reason for the client.
+    pub(super) fn close(mut self) -> Result<(), String> {
+        let published = self.publisher.close();
+        let recorded = match self.recorder.take() {
+            Some(Recorder { rows, thread }) => {
+                drop(rows);
+                thread.join()
+            }
+            None => Ok(Ok(())),
+        };
+        published?;
+        match recorded {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "rows could not be recorded");
+                Err("the trainer's job database failed; the trainer's log says why".to_owned())
+            }
+            Err(_) => Err("an internal error; the trainer's log has more".to_owned()),
+        }
+    }
+
+    /// Images of all steps up to `step`; the last batch of an epoch may be short.
+    fn images(&self, step: u64) -> u64 {
+        let (epochs, rest) = (step / self.steps_per_epoch, step % self.steps_per_epoch);
+        epochs * self.train_images + rest * self.batch_size
+    }
+
+    fn count_samples(&mut self, step: u64) {
+        let images = self.images(step).saturating_sub(self.images(self.counted));
+        self.metrics.samples(images);
+        self.counted = step;
+    }
+}
+
+impl Observer for JobObserver<'_> {
+    fn started(&mut self, started: &Started) {
+        self.train_images = started.train_images as u64;
+        self.steps_per_epoch = started.steps_per_epoch.max(1);
+        self.series.set(Gauge::Steps, started.steps as f64);
+        self.publisher.divided(&started.split_digest);
+        tracing::info!(
+            steps = started.steps,
+            train_images = started.train_images,
+            validation_images = started.validation_images,
+            threads = started.threads,
+            "training begins"
+        );
+    }
+
+    fn row(&mut self, row: &Row) {
+        self.count_samples(row.step);
+        for (gauge, value) in [
+            (Gauge::TrainLoss, row.train_loss),
+            (Gauge::ValidationLoss, row.validation.loss),
+            (
+                Gauge::ValidationLossBatchMean,
+                row.validation.loss_batch_mean,
+            ),
+            (Gauge::ValidationAccuracy, row.validation.accuracy()),
+            (Gauge::Epoch, f64::from(row.epoch)),
+            (Gauge::LearningRate, row.learning_rate),
+            (Gauge::SamplesPerSecond, row.samples_per_second),
+        ] {
+            self.series.set(gauge, value);
+        }
+        let row = CurveRow {
+            at_us: now_us(),
+            step: row.step,
+            epoch: row.epoch,
+            step_in_epoch: u32::try_from(row.step_in_epoch).unwrap_or(u32::MAX),
+            train_loss: row.train_loss,
+            validation: row.validation,
+            learning_rate: row.learning_rate,
+            samples_per_second: row.samples_per_second,
+        };
+        if let Some(recorder) = &self.recorder {
+            // The thread is gone when the database failed; `close` tells why.
+            self.recording_failed |= recorder.rows.send(row).is_err();
+        }
+    }
+
+    fn progress(&mut self, step: u64) {
+        self.running.set_step(step);
+        self.series.set(Gauge::Step, step as f64);
+        if step.is_multiple_of(self.steps_per_epoch) {
+            self.count_samples(step);
+        }
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed> {
+        self.publisher.take(snapshot)
+    }
+
+    fn should_stop(&self) -> bool {
+        self.recording_failed || self.running.should_stop()
+    }
+}

@@ -1,0 +1,328 @@
+//! Publishes a job's checkpoints in order, on a thread beside the training, and promotes them by the job's policy.
+//!
+//! The id and what is to happen with it are in the database before the first byte. A storage that fails is
+//! tried again a few times; then the job fails, and the intention stays for the next start to deal with.
+
+use super::{Tools, running::RunningJob};
+use crate::{
+    job::{JobId, now_us},
+    spec::JobPlan,
+    store::{Intention, IntentionState, StoreError},
+    train::{self, PublishFailed, Snapshot},
+};
+use digits_checkpoint::{
+    Draft, Storage, StorageError, encode_exam, encode_model,
+    id::CheckpointId,
+    manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, PictureNormalization},
+    serving::{Policy, promote_published},
+    sha256_hex,
+};
+use digits_proto::v1::{self, PromotionPolicy};
+use prost::Message as _;
+use std::{
+    io,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Snapshots that may wait for the storage before the training waits for them.
+const SNAPSHOTS_AT_MOST: usize = 1;
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a publisher needs.
+pub(super) struct PublisherContext {
+    pub(super) tools: Tools,
+    pub(super) job: JobId,
+    pub(super) plan: JobPlan,
+    pub(super) spec: v1::JobSpec,
+    pub(super) dataset_digest: String,
+    pub(super) running: Arc<RunningJob>,
+}
+
+/// The training's end of the channel.
+pub(super) struct Publisher {
+    snapshots: Option<SyncSender<(Snapshot, Instant)>>,
+    split_digest: Arc<OnceLock<String>>,
+    thread: Option<thread::JoinHandle<Result<(), String>>>,
+}
+
+impl Publisher {
+    pub(super) fn start(context: PublisherContext) -> io::Result<Self> {
+        let (snapshots, receiver) = sync_channel(SNAPSHOTS_AT_MOST);
+        let split_digest = Arc::<OnceLock<String>>::default();
+        let known = Arc::clone(&split_digest);
+        let thread = thread::Builder::new()
+            .name("publisher".to_owned())
+            .spawn(move || publish_all(&context, &receiver, &known))?;
+        Ok(Self {
+            snapshots: Some(snapshots),
+            split_digest,
+            thread: Some(thread),
+        })
+    }
+
+    /// The training images are divided.
+    pub(super) fn divided(&self, digest: &str) {
+        // Told once per training.
+        let _ = self.split_digest.set(digest.to_owned());
+    }
+
+    /// Takes a snapshot, waiting while another one waits already.
+    pub(super) fn take(&self, snapshot: Snapshot) -> Result<(), PublishFailed> {
+        let gone = || PublishFailed {
+            message: "the storage failed".to_owned(),
+        };
+        let sender = self.snapshots.as_ref().ok_or_else(gone)?;
+        sender.send((snapshot, Instant::now())).map_err(|_| gone())
+    }
+
+    /// Waits until everything is published; fails with a reason for the client.
+    pub(super) fn close(&mut self) -> Result<(), String> {
+        self.snapshots = None;
+        match self.thread.take().map(thread::JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err("an internal error; the trainer's log has more".to_owned()),
+        }
+    }
+}
+
+fn publish_all(
+    context: &PublisherContext,
+    snapshots: &Receiver<(Snapshot, Instant)>,
+    split_digest: &OnceLock<String>,
+) -> Result<(), String> {
+    for (snapshot, taken) in snapshots {
+        let epoch = snapshot.epoch;
+        let split_digest = split_digest.get().cloned().unwrap_or_default();
+        publish(context, snapshot, split_digest, taken).map_err(|error| {
+            tracing::error!(job = %context.job, epoch, %error, "a checkpoint was not published");
+            error.told(epoch)
+        })?;
+    }
+    Ok(())
+}
+
+/// Why a checkpoint was not published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure {
+    fn told(&self, epoch: u32) -> String {
+        let reason = match self {
+            Self::Storage(error) if is_final(error) => "the storage refuses it",
+            Self::Storage(_) => "the storage failed again and again",
+            Self::Store(_) => "the trainer's job database failed",
+        };
+        format!(
+            "the checkpoint of epoch {epoch} could not be published: {reason}; the trainer's log says why"
+        )
+    }
+}
+
+fn publish(
+    context: &PublisherContext,
+    snapshot: Snapshot,
+    split_digest: String,
+    taken: Instant,
+) -> Result<(), Failure> {
+    let Tools {
+        store,
+        storage,
+        metrics,
+        ..
+    } = &context.tools;
+    let architecture = &context.plan.train.architecture;
+    let model = encode_model(&snapshot.layers);
+    let weights_sha256 = sha256_hex(&model);
+    let before = store.committed_before(context.job, snapshot.epoch, weights_sha256.clone())?;
+    if let Some(before) = before {
+        // An earlier attempt of this job came to the same weights and published them.
+        tracing::info!(job = %context.job, checkpoint = %before.id, "published before");
+        return Ok(());
+    }
+    let id = CheckpointId::generate();
+    store.plan_checkpoint(Intention {
+        id,
+        job: context.job,
+        epoch: snapshot.epoch,
+        step: snapshot.step,
+        promotion: context.plan.promotion,
+        weights_sha256,
+        state: IntentionState::Planned,
+        serving_sequence: 0,
+    })?;
+    let draft = Draft {
+        exam: encode_exam(
+            &snapshot.exam,
+            architecture.input_size,
+            architecture.classes,
+        ),
+        manifest: manifest(context, id, &snapshot, split_digest),
+        model,
+    };
+    let published = again_and_again(context, || async {
+        digits_checkpoint::publish(storage, draft.clone()).await
+    });
+    let manifest = match published {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            if is_final(&error) {
+                store.checkpoint_abandoned(id)?;
+            }
+            return Err(error.into());
+        }
+    };
+    store.checkpoint_committed(id)?;
+    metrics.published(taken.elapsed(), now_us());
+    let sequence = again_and_again(context, || async {
+        promote(storage, &manifest, context.job, context.plan.promotion).await
+    })?;
+    store.checkpoint_done(id, sequence)?;
+    tracing::info!(
+        job = %context.job, checkpoint = %id, epoch = snapshot.epoch, sequence,
+        milliseconds = taken.elapsed().as_secs_f64() * 1e3, "checkpoint published"
+    );
+    Ok(())
+}
+
+/// Carries out a promotion policy; the sequence of the record that names the checkpoint, 0 for none.
+pub(super) async fn promote(
+    storage: &Storage,
+    manifest: &Manifest,
+    job: JobId,
+    policy: i32,
+) -> Result<u64, StorageError> {
+    let policy = match PromotionPolicy::try_from(policy) {
+        Ok(PromotionPolicy::IfBetter) => Policy::IfBetter,
+        Ok(PromotionPolicy::Manual) => Policy::Manual,
+        Ok(PromotionPolicy::Latest | PromotionPolicy::Unspecified) | Err(_) => Policy::Latest,
+    };
+    let record = promote_published(storage, manifest, policy, &format!("job {job}")).await?;
+    Ok(record.map_or(0, |record| record.sequence))
+}
+
+/// Tries something on the storage until it works, a few times and with growing pauses.
+fn again_and_again<T, F>(
+    context: &PublisherContext,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for number in 1.. {
+        match context.tools.runtime.block_on(attempt()) {
+            Ok(value) => return Ok(value),
+            Err(error) => {
+                context.tools.metrics.publish_failed();
+                let stop = context.running.stopped().is_some();
+                if is_final(&error) || number >= ATTEMPTS || stop {
+                    return Err(error);
+                }
+                tracing::warn!(job = %context.job, %error, number, "the storage failed; trying again");
+            }
+        }
+        thread::sleep(pause);
+        pause *= 2;
+    }
+    unreachable!("the loop has no end of its own")
+}
+
+/// Whether trying again is in vain.
+fn is_final(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Url { .. }
+            | StorageError::Conflict { .. }
+            | StorageError::NotExclusive { .. }
+            | StorageError::TooLarge { .. }
+            | StorageError::Tombstoned { .. }
+            | StorageError::Draft { .. }
+    )
+}
+
+fn manifest(
+    context: &PublisherContext,
+    id: CheckpointId,
+    snapshot: &Snapshot,
+    split_digest: String,
+) -> Manifest {
+    let plan = &context.plan;
+    // The digests are filled in by `publish`.
+    let unknown = FileDigest {
+        sha256: String::new(),
+        size_bytes: 0,
+    };
+    let spec = context.spec.encode_to_vec();
+    Manifest {
+        format: FORMAT,
+        id,
+        model: plan.model.clone(),
+        created_at: jiff::Timestamp::now(),
+        architecture: plan.train.architecture.clone(),
+        input: plan.train.input,
+        labels: plan.shape.label_names.clone(),
+        picture_normalization: picture_normalization(plan),
+        temperature: 1.0,
+        files: Files {
+            model: unknown.clone(),
+            exam: unknown,
+        },
+        metrics: Metrics {
+            validation: snapshot.validation,
+            test: snapshot.test,
+            train_loss: Some(snapshot.train_loss),
+        },
+        lineage: Lineage {
+            job: Some(context.job.to_string()),
+            spec: spec_for_people(&spec),
+            spec_protobuf: spec.iter().map(|byte| format!("{byte:02x}")).collect(),
+            seed: plan.train.seed,
+            epoch: snapshot.epoch,
+            step: snapshot.step,
+            parent: None,
+            dataset: plan.dataset_name.clone(),
+            dataset_digest: context.dataset_digest.clone(),
+            split_digest,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch_version: train::libtorch_version(),
+            device: plan.train.device.to_string(),
+        },
+    }
+}
+
+/// The built-in data sets are drawn as MNIST is; of others nothing is known.
+fn picture_normalization(plan: &JobPlan) -> PictureNormalization {
+    use crate::datasets::Wanted;
+    match plan.dataset {
+        Wanted::Mnist | Wanted::Synthetic(_) => PictureNormalization::Mnist,
+        Wanted::Folder(_) => PictureNormalization::None,
+    }
+}
+
+/// The spec with the names of its fields, or nothing when that does not work out.
+fn spec_for_people(spec: &[u8]) -> serde_json::Value {
+    use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+    let pool = DescriptorPool::decode(digits_proto::FILE_DESCRIPTOR_SET).ok();
+    let descriptor = pool.and_then(|pool| pool.get_message_by_name("digits.v1.JobSpec"));
+    let message = descriptor.and_then(|descriptor| DynamicMessage::decode(descriptor, spec).ok());
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    message
+        .and_then(|message| {
+            message
+                .serialize_with_options(serde_json::value::Serializer, &options)
+                .ok()
+        })
+        .unwrap_or_default()
+}

@@ -1,0 +1,103 @@
+//! What the admin port exports is what `deploy/METRICS.md` describes. Alone in its process: the recorder is
+//! the process's own.
+
+mod service_support;
+
+use service_support::{PATIENCE, Server, small_job, submit, watch_to_end};
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+fn scrape(admin: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(admin).expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+async fn metrics(admin: SocketAddr) -> String {
+    tokio::task::spawn_blocking(move || scrape(admin, "/metrics"))
+        .await
+        .expect("scraped")
+}
+
+/// Metrics of the page with their types.
+fn documented() -> BTreeSet<(String, String)> {
+    let page = include_str!("../../deploy/METRICS.md");
+    page.lines()
+        .filter(|line| line.starts_with("| `digits_trainer_"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
+        })
+        .collect()
+}
+
+fn exported(text: &str) -> BTreeSet<(String, String)> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE digits_trainer_"))
+        .filter_map(|rest| rest.split_once(' '))
+        .map(|(name, kind)| (format!("digits_trainer_{name}"), kind.trim().to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_and_the_port_agree() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recorder = digits_trainer::metrics::install().expect("installed");
+    let server = Server::start_with(folder.path(), &[], recorder).await;
+    let mut client = server.training().await;
+    let job = submit(&mut client, "a", small_job(2))
+        .await
+        .expect("accepted");
+    watch_to_end(&mut client, &job.job_id, 0).await;
+
+    let admin = server.addresses.admin;
+    let polling = async {
+        loop {
+            let text = metrics(admin).await;
+            if text.contains("digits_trainer_jobs{state=\"succeeded\"} 1") {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let text = tokio::time::timeout(PATIENCE, polling)
+        .await
+        .expect("in time");
+    assert_eq!(exported(&text), documented());
+    let id = &job.job_id;
+    for line in [
+        format!("digits_trainer_job_step{{job_id=\"{id}\"}} 54"),
+        format!("digits_trainer_job_steps{{job_id=\"{id}\"}} 54"),
+        format!("digits_trainer_job_epoch{{job_id=\"{id}\"}} 2"),
+        "digits_trainer_samples_total 1080".to_owned(),
+        "digits_trainer_checkpoints_published_total 2".to_owned(),
+        "digits_trainer_jobs_finished_total{state=\"succeeded\"} 1".to_owned(),
+        "digits_trainer_grpc_requests_total{method=\"SubmitJob\",code=\"OK\"} 1".to_owned(),
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no {line} in\n{text}"
+        );
+    }
+    for name in [
+        "train_loss",
+        "validation_accuracy_ratio",
+        "test_loss",
+        "learning_rate",
+    ] {
+        let series = format!("digits_trainer_job_{name}{{job_id=\"{id}\"}} ");
+        assert!(text.contains(&series), "no {series} in\n{text}");
+    }
+    let ready = tokio::task::spawn_blocking(move || scrape(admin, "/readyz"))
+        .await
+        .expect("asked");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    server.stop().await;
+}
