@@ -10,6 +10,11 @@
 //!
 //! Tensors never leave the thread that calls [`run`].
 
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "what draws from it comes with the next steps")
+)]
+mod counter;
 mod device;
 mod draws;
 mod error;
