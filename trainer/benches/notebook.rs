@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         let mut seconds = Vec::new();
         let mut steps = 0;
         for _ in 0..runs {
-            let outcome = run(&plan, &data, &mut Record::default())?;
+            let outcome = run(&plan, &data, None, &mut Record::default())?;
             steps = outcome.steps;
             seconds.push((
                 outcome.train_seconds,

@@ -59,7 +59,7 @@ fn the_printed_run_comes_out_again() {
     let mut plan = notebook_plan(&data);
     plan.publish = PublishPolicy::EveryEpoch;
     let mut record = Record::default();
-    let outcome = run(&plan, &data, &mut record).expect("a training");
+    let outcome = run(&plan, &data, None, &mut record).expect("a training");
 
     let printed = printed();
     assert_eq!(printed.len(), 46);

@@ -142,7 +142,7 @@ fn compare(case: &Case<'_>, folder: &Path) {
     equal("orders", case, &orders, &words(folder, "orders.u32"));
 
     let mut record = Record::default();
-    let outcome = run(plan, data, &mut record).unwrap();
+    let outcome = run(plan, data, None, &mut record).unwrap();
     assert_eq!(record.rows.len(), rows.len(), "{case}");
     let mut largest = 0.0_f64;
     for (ours, theirs) in record.rows.iter().zip(rows) {

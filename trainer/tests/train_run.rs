@@ -43,7 +43,7 @@ fn sgd(learning_rate: f64) -> Optimizer {
 fn it_learns_and_tells_every_step() {
     let (data, plan) = small();
     let mut record = Record::default();
-    let outcome = run(&plan, &data, &mut record).unwrap();
+    let outcome = run(&plan, &data, None, &mut record).unwrap();
     let started = record.started.unwrap();
     assert_eq!((started.steps, started.steps_per_epoch), (60, 15));
     assert_eq!((started.train_images, started.validation_images), (240, 60));
@@ -73,6 +73,7 @@ fn the_same_plan_gives_the_same_bytes_again() {
                 ..plan.clone()
             },
             &data,
+            None,
             &mut record,
         )
         .unwrap();
@@ -94,7 +95,7 @@ fn policies_choose_the_snapshots() {
             ..plan.clone()
         };
         let mut record = Record::default();
-        run(&plan, &data, &mut record).unwrap();
+        run(&plan, &data, None, &mut record).unwrap();
         record.snapshots
     };
     let numbers = |publish, rate| {
@@ -122,7 +123,7 @@ fn policies_choose_the_snapshots() {
 fn the_exam_holds_real_and_odd_images() {
     let (data, plan) = small();
     let mut record = Record::default();
-    run(&plan, &data, &mut record).unwrap();
+    run(&plan, &data, None, &mut record).unwrap();
     let exam = record.snapshots.pop().unwrap().exam;
     assert_eq!(exam.images, 32);
     assert_eq!(exam.inputs.len(), 32 * 64);
@@ -149,7 +150,7 @@ fn it_stops_when_asked() {
             stop_after: Some(after),
             ..Record::default()
         };
-        let outcome = run(&plan, &data, &mut record).unwrap();
+        let outcome = run(&plan, &data, None, &mut record).unwrap();
         assert_eq!(outcome.finished, Finished::Stopped, "{after}");
         assert_eq!(outcome.steps, after as u64);
         assert_eq!(outcome.test, None);
@@ -163,7 +164,7 @@ fn a_loss_that_is_no_number_names_its_step() {
     plan.validate_every = 1_000;
     plan.publish = PublishPolicy::EveryEpoch;
     let mut record = Record::default();
-    match run(&plan, &data, &mut record) {
+    match run(&plan, &data, None, &mut record) {
         Err(TrainError::NotFinite { step, epoch, loss }) => {
             assert!((1..=5).contains(&step), "step {step}");
             assert_eq!(epoch, 1);
@@ -181,7 +182,7 @@ fn a_broken_storage_ends_the_training() {
         broken_storage: true,
         ..Record::default()
     };
-    let error = run(&plan, &data, &mut record).unwrap_err();
+    let error = run(&plan, &data, None, &mut record).unwrap_err();
     assert!(matches!(error, TrainError::Publish(_)), "{error}");
 }
 
@@ -241,7 +242,7 @@ fn plans_that_do_not_fit_are_refused_by_field() {
     other.input.height = 9;
     change.push(("architecture", other));
     for (expected, plan) in change {
-        match run(&plan, &data, &mut Record::default()) {
+        match run(&plan, &data, None, &mut Record::default()) {
             Err(TrainError::Plan { field, message }) => assert_eq!(field, expected, "{message}"),
             other => panic!("{expected}: {other:?}"),
         }
@@ -255,7 +256,7 @@ fn what_is_not_there_yet_is_said() {
     plan.optimizer = Optimizer::AdamW;
     let missing = availability(&plan).unwrap_err();
     assert_eq!(missing[0].field, "adamw");
-    let error = run(&plan, &data, &mut Record::default()).unwrap_err();
+    let error = run(&plan, &data, None, &mut Record::default()).unwrap_err();
     assert!(matches!(error, TrainError::NotAvailable(_)), "{error}");
 }
 
@@ -287,7 +288,7 @@ fn every_network_and_schedule_trains() {
             plan.architecture.activation = activation;
             plan.architecture.hidden = hidden.clone();
             let mut record = Record::default();
-            let outcome = run(&plan, &data, &mut record).unwrap();
+            let outcome = run(&plan, &data, None, &mut record).unwrap();
             assert_eq!(outcome.steps, 60, "{hidden:?} {activation:?}");
             let rates: Vec<f64> = record.rows.iter().map(|row| row.learning_rate).collect();
             assert!(

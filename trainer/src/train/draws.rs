@@ -5,6 +5,7 @@
 //! The script that is meant calls `manual_seed(seed)`, `random_split`, builds the network, and goes through
 //! a `DataLoader` with `shuffle=True` in every epoch and one without for every validation.
 
+use super::bundle::{Bundle, Kept, refuse};
 use super::parameters::Shape;
 use super::rng::Mt19937;
 use super::split::Division;
@@ -52,13 +53,33 @@ impl Draws {
     /// only its workers need, then the seed of a generator of its own, which makes the permutation.
     #[must_use = "drawing moves the stream on"]
     pub fn order(&mut self, images: usize) -> Vec<u32> {
+        order(self.order_seed(), images)
+    }
+
+    /// The seed of that generator: all that must be kept of an epoch's order.
+    #[must_use = "drawing moves the stream on"]
+    pub(super) fn order_seed(&mut self) -> u64 {
         self.generator.int64();
-        let seed = self.generator.int64() as u64;
-        Mt19937::new(seed).permutation(images)
+        self.generator.int64() as u64
     }
 
     /// What the `DataLoader` of an evaluation draws, and has no use for.
     pub fn evaluation(&mut self) {
         self.generator.int64();
     }
+
+    pub(super) fn save(&self, bundle: &mut Bundle) {
+        bundle.bytes("generator", self.generator.to_bytes());
+    }
+
+    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
+        self.generator = Mt19937::from_bytes(kept.bytes("generator")?)
+            .ok_or_else(|| refuse("its generator is none"))?;
+        Ok(())
+    }
+}
+
+/// The order of an epoch by its seed: numbers from 0 to `images` − 1.
+pub(super) fn order(seed: u64, images: usize) -> Vec<u32> {
+    Mt19937::new(seed).permutation(images)
 }

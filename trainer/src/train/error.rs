@@ -29,6 +29,9 @@ pub enum TrainError {
         /// NaN or an infinity.
         loss: f64,
     },
+    /// The bundle that was to be gone on from does not fit: go on from an older one, or begin anew.
+    #[error("the resume bundle cannot be used: {0}")]
+    Bundle(String),
     /// The observer could not publish a snapshot.
     #[error(transparent)]
     Publish(#[from] PublishFailed),

@@ -10,6 +10,7 @@
 //!
 //! Tensors never leave the thread that calls [`run`].
 
+mod bundle;
 #[cfg_attr(
     not(test),
     allow(dead_code, reason = "what draws from it comes with the next steps")
@@ -28,16 +29,18 @@ mod resident;
 pub mod rng;
 mod run;
 mod schedule;
+mod setup;
 mod sgd;
 mod split;
 mod state;
 mod threads;
 mod validation;
 
+pub use bundle::Bundle;
 pub use device::{Device, DeviceError, libtorch_version, resolve_device};
 pub use draws::{Beginning, Draws};
 pub use error::{PublishFailed, TrainError};
-pub use observe::{Finished, Observer, Outcome, Row, Snapshot, Started};
+pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
     NotAvailable, Optimizer, Plan, PublishPolicy, Schedule, Split, availability, steps_per_epoch,
 };

@@ -1,6 +1,6 @@
 //! What a training tells while it goes on, and what it leaves behind.
 
-use super::PublishFailed;
+use super::{Bundle, PublishFailed};
 use digits_checkpoint::manifest::Evaluation;
 use digits_checkpoint::{Exam, Layer};
 
@@ -22,6 +22,19 @@ pub struct Started {
     pub split_digest: String,
     /// Threads that libtorch computes with.
     pub threads: usize,
+    /// Steps that were done before; 0 unless the training goes on from a bundle.
+    pub steps_done: u64,
+}
+
+/// When a bundle can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Between two steps.
+    Step,
+    /// After an epoch, with its snapshot handed out.
+    Epoch,
+    /// The training stops here.
+    Stop,
 }
 
 /// One row of the curves.
@@ -78,6 +91,13 @@ pub trait Observer {
     fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed>;
     /// Whether to stop; asked before every step and between batches of a long evaluation.
     fn should_stop(&self) -> bool;
+    /// Whether a bundle is wanted now; asked before every step, so it must be cheap.
+    fn wants_bundle(&self, _moment: Moment) -> bool {
+        false
+    }
+    /// The bundle that was wanted. Rows and snapshots told before it are not told again by a training that
+    /// goes on from it; all that come after it are.
+    fn bundle(&mut self, _bundle: Bundle) {}
 }
 
 /// How a training ended.

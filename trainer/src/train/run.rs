@@ -1,34 +1,40 @@
 //! The loop: epochs of steps, rows of the curves, snapshots, and the test at the end.
 
-use super::losses::LossLog;
-use super::network::{Backward, Forward, Weights, transposed};
-use super::parameters::{Flat, Shape};
-use super::resident::{Batch, Resident};
-use super::schedule::Course;
-use super::state::{Clock, State};
+use super::network::Weights;
+use super::resident::Resident;
+use super::setup::Training;
+use super::state::fingerprint;
 use super::validation::EvaluationSet;
 use super::{
-    Beginning, Division, Draws, Finished, Observer, Optimizer, Outcome, Plan, PublishPolicy, Row,
-    Snapshot, Started, TrainError, availability, error, exam, steps_per_epoch, threads,
+    Finished, Moment, Observer, Outcome, Plan, PublishPolicy, Row, Snapshot, Started, TrainError,
+    draws, error, exam, steps_per_epoch,
 };
 use digits_checkpoint::manifest::Evaluation;
 use digits_dataset::Dataset;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-/// Trains as `plan` says on `data`, and tells `observer` what happens.
+/// Trains as `plan` says on `data`, and tells `observer` what happens. With `resume`, the bytes of a
+/// [`Bundle`](super::Bundle) of the same training, it goes on from there, and ends, on the same number of CPU
+/// threads, in the same bytes as if it had never stopped.
 ///
 /// # Errors
-/// [`TrainError`]; a panic inside is caught and becomes one too.
+/// [`TrainError`], of which [`TrainError::Bundle`] comes before anything was told; a panic inside is caught
+/// and becomes one too.
 pub fn run(
     plan: &Plan,
     data: &Dataset,
+    resume: Option<&[u8]>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     catch_unwind(AssertUnwindSafe(|| {
         let _no_gradients = tch::no_grad_guard();
-        Training::set_up(plan, data)?.run(observer)
+        let mut training = Training::set_up(plan, data)?;
+        if let Some(bytes) = resume {
+            training.go_on(bytes)?;
+        }
+        training.run(observer)
     }))
     .unwrap_or_else(|panic| {
         let text = panic
@@ -38,34 +44,6 @@ pub fn run(
             .unwrap_or_default();
         Err(TrainError::Panic(error::first_line(text)))
     })
-}
-
-/// Everything that a training needs beside its [`State`]: can be made again from plan and data.
-struct Training<'a> {
-    plan: &'a Plan,
-    data: &'a Dataset,
-    shape: Shape,
-    division: Division,
-    split_digest: String,
-    threads: usize,
-    course: Course,
-    images: Resident,
-    validation: EvaluationSet,
-    questions: Vec<u8>,
-    gradient: Flat,
-    transposed: Vec<Tensor>,
-    /// For full batches, and for the last of an epoch where it is shorter.
-    memories: Vec<Memory>,
-    losses: LossLog,
-    state: State,
-    clock: Clock,
-}
-
-/// What a step works in, for one size of batch.
-struct Memory {
-    batch: Batch,
-    forward: Forward,
-    backward: Backward,
 }
 
 /// Order of the images and their labels for one epoch, on the device.
@@ -80,77 +58,7 @@ struct Step {
     images: usize,
 }
 
-impl<'a> Training<'a> {
-    fn set_up(plan: &'a Plan, data: &'a Dataset) -> Result<Self, TrainError> {
-        plan.check(data)?;
-        if let Some(missing) = availability(plan).err().and_then(|mut all| all.pop()) {
-            return Err(missing.into());
-        }
-        let shape = Shape::of(&plan.architecture);
-        let threads = threads::count(plan, shape.parameters());
-        threads::set(threads);
-
-        let Beginning {
-            division,
-            layers,
-            draws,
-        } = Draws::begin(plan, data.train.images.count)?;
-        if plan.batch_size > division.train.len() {
-            return Err(TrainError::Plan {
-                field: "batch_size",
-                message: format!(
-                    "{} is more than the {} images to train on",
-                    plan.batch_size,
-                    division.train.len()
-                ),
-            });
-        }
-
-        let device = plan.device.torch();
-        let options = (Kind::Float, device);
-        let state = State::new(draws, &layers, &shape, plan.optimizer, options)?;
-        let images = Resident::upload(&data.train, device)?;
-        let validation = EvaluationSet::new(
-            images.select(&division.validation)?,
-            &shape,
-            plan.architecture.activation,
-            plan.input,
-            plan.evaluation_batch_size,
-        )?;
-        let steps = steps_per_epoch(division.train.len(), plan.batch_size);
-        let mut memories = vec![Memory::new(plan, &shape, plan.batch_size, options)?];
-        match division.train.len() % plan.batch_size {
-            0 => {}
-            short => memories.push(Memory::new(plan, &shape, short, options)?),
-        }
-        let rate = match plan.optimizer {
-            Optimizer::Sgd { learning_rate, .. } => learning_rate,
-            Optimizer::AdamW => 0.0,
-        };
-        Ok(Self {
-            plan,
-            data,
-            split_digest: division.digest(),
-            threads,
-            course: Course {
-                schedule: plan.schedule,
-                rate,
-                steps: steps * u64::from(plan.epochs),
-            },
-            questions: exam::questions(&data.train.images, &division.validation),
-            gradient: Flat::zeros(&shape, options.0, options.1)?,
-            transposed: transposed(&state.parameters)?,
-            losses: LossLog::new(plan.validate_every.min(steps as usize), device)?,
-            images,
-            validation,
-            memories,
-            shape,
-            division,
-            state,
-            clock: Clock::default(),
-        })
-    }
-
+impl Training<'_> {
     fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         observer.started(&Started {
             steps: self.course.steps,
@@ -160,68 +68,83 @@ impl<'a> Training<'a> {
             test_images: self.data.test.images.count,
             split_digest: self.split_digest.clone(),
             threads: self.threads,
+            steps_done: self.state.step,
         });
         let mut test = None;
         while self.state.epoch < self.plan.epochs {
-            if self.epoch(observer)? == Finished::Stopped {
+            let ended = self.epoch(observer)? == Finished::Completed
+                && self.end_of_epoch(&mut test, observer)? == Finished::Completed;
+            if !ended {
+                self.offer(Moment::Stop, observer)?;
                 return Ok(self.outcome(None, Finished::Stopped));
             }
             self.state.epoch += 1;
-            let last = self.state.epoch == self.plan.epochs;
-            if last {
-                test = self.test(observer)?;
-                if test.is_none() {
-                    return Ok(self.outcome(None, Finished::Stopped));
-                }
-            }
-            if self.publish(test, observer)? == Finished::Stopped {
-                return Ok(self.outcome(None, Finished::Stopped));
+            self.state.step_in_epoch = 0;
+            self.state.order = None;
+            if self.state.epoch < self.plan.epochs {
+                self.offer(Moment::Epoch, observer)?;
             }
         }
         Ok(self.outcome(test, Finished::Completed))
     }
 
-    /// All steps of one epoch, with their rows.
+    /// The steps of an epoch that are still to be made, with their rows.
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
-        let began = Instant::now();
-        let order = self.order()?;
-        self.state.step_in_epoch = 0;
-        self.clock.train += began.elapsed();
-        let images = self.division.train.len();
         let mut began = Instant::now();
-        for first in (0..images).step_by(self.plan.batch_size) {
-            if observer.should_stop() {
-                self.clock.train += began.elapsed();
-                return Ok(Finished::Stopped);
+        let order = self.order()?;
+        let images = self.division.train.len();
+        let every = self.plan.validate_every as u64;
+        loop {
+            if self.state.row_due {
+                self.state.clock.train += began.elapsed();
+                if self.row(observer)? == Finished::Stopped {
+                    return Ok(Finished::Stopped);
+                }
+                began = Instant::now();
             }
+            let first = self.state.step_in_epoch as usize * self.plan.batch_size;
+            if first >= images || observer.should_stop() {
+                self.state.clock.train += began.elapsed();
+                return Ok(match first >= images {
+                    true => Finished::Completed,
+                    false => Finished::Stopped,
+                });
+            }
+            self.offer(Moment::Step, observer)?;
             let batch = Step {
                 first,
                 images: self.plan.batch_size.min(images - first),
             };
-            let rate = self.course.rate(self.state.step, self.state.epoch);
-            self.step(&order, &batch, rate)?;
+            self.step(&order, &batch, self.rate(self.state.step))?;
             observer.progress(self.state.step);
-            let every = self.plan.validate_every as u64;
             let validate = (self.state.step_in_epoch - 1).is_multiple_of(every);
             let end = first + batch.images == images;
             if validate || end || self.losses.is_full() {
                 self.look_at_losses()?;
             }
             if validate {
-                self.clock.train += began.elapsed();
-                if self.row(rate, observer)? == Finished::Stopped {
-                    return Ok(Finished::Stopped);
-                }
-                began = Instant::now();
+                self.state.draws.evaluation();
+                self.state.row_due = true;
             }
         }
-        self.clock.train += began.elapsed();
-        Ok(Finished::Completed)
     }
 
-    /// Draws the epoch's order and brings it to the device.
+    /// Hands out a bundle where one is wanted.
+    fn offer(&mut self, moment: Moment, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if observer.wants_bundle(moment) {
+            // Nothing of the losses need be kept then.
+            self.look_at_losses()?;
+            let of = fingerprint(self.plan, &self.data.digest);
+            observer.bundle(self.state.save(&of)?);
+        }
+        Ok(())
+    }
+
+    /// Brings the epoch's order to the device, drawn unless it was drawn before.
     fn order(&mut self) -> Result<Order, TrainError> {
-        let order = self.state.draws.order(self.division.train.len());
+        let draws = &mut self.state.draws;
+        let seed = *self.state.order.get_or_insert_with(|| draws.order_seed());
+        let order = draws::order(seed, self.division.train.len());
         let numbers: Vec<u32> = order
             .into_iter()
             .map(|at| self.division.train[at as usize])
@@ -229,6 +152,11 @@ impl<'a> Training<'a> {
         let index = self.images.index(&numbers)?;
         let labels = self.images.labels.f_index_select(0, &index)?;
         Ok(Order { index, labels })
+    }
+
+    /// Learning rate of the step that comes after so many.
+    fn rate(&self, steps: u64) -> f64 {
+        self.course.rate(steps, self.state.epoch)
     }
 
     fn step(&mut self, order: &Order, step: &Step, rate: f64) -> Result<(), TrainError> {
@@ -251,7 +179,7 @@ impl<'a> Training<'a> {
             .step(&mut self.state.parameters, &mut self.gradient, rate)?;
         self.state.step += 1;
         self.state.step_in_epoch += 1;
-        self.clock.images += step.images as u64;
+        self.state.clock.images += step.images as u64;
         Ok(())
     }
 
@@ -274,9 +202,8 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Validates and hands out a row.
-    fn row(&mut self, rate: f64, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
-        self.state.draws.evaluation();
+    /// Validates and hands out the row that is due.
+    fn row(&mut self, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
         let Some(validation) = self.validate(observer)? else {
             return Ok(Finished::Stopped);
         };
@@ -286,9 +213,10 @@ impl<'a> Training<'a> {
             step_in_epoch: self.state.step_in_epoch,
             train_loss: self.state.train_loss,
             validation,
-            learning_rate: rate,
-            samples_per_second: self.clock.samples_per_second(),
+            learning_rate: self.rate(self.state.step - 1),
+            samples_per_second: self.state.clock.samples_per_second(),
         });
+        self.state.row_due = false;
         Ok(Finished::Completed)
     }
 
@@ -304,7 +232,7 @@ impl<'a> Training<'a> {
         let evaluation = self
             .validation
             .evaluate(&weights, &|| observer.should_stop())?;
-        self.clock.validation += began.elapsed();
+        self.state.clock.validation += began.elapsed();
         if let Some(evaluation) = evaluation {
             if !evaluation.loss.is_finite() {
                 return Err(self.not_finite(evaluation.loss, self.state.step));
@@ -326,8 +254,23 @@ impl<'a> Training<'a> {
         )?;
         let weights = Weights::new(&self.state.parameters, &self.transposed);
         let evaluation = set.evaluate(&weights, &|| observer.should_stop())?;
-        self.clock.test += began.elapsed();
+        self.state.clock.test += began.elapsed();
         Ok(evaluation)
+    }
+
+    /// What comes after the steps of an epoch: the test where it is the last one, and a snapshot.
+    fn end_of_epoch(
+        &mut self,
+        test: &mut Option<Evaluation>,
+        observer: &mut dyn Observer,
+    ) -> Result<Finished, TrainError> {
+        if self.state.epoch + 1 == self.plan.epochs {
+            *test = self.test(observer)?;
+            if test.is_none() {
+                return Ok(Finished::Stopped);
+            }
+        }
+        self.publish(*test, observer)
     }
 
     /// Hands out a snapshot after an epoch, where the policy wants one.
@@ -336,7 +279,7 @@ impl<'a> Training<'a> {
         test: Option<Evaluation>,
         observer: &mut dyn Observer,
     ) -> Result<Finished, TrainError> {
-        let last = self.state.epoch == self.plan.epochs;
+        let last = self.state.epoch + 1 == self.plan.epochs;
         if self.plan.publish == PublishPolicy::Final && !last {
             return Ok(Finished::Completed);
         }
@@ -359,7 +302,7 @@ impl<'a> Training<'a> {
         let questions = self.questions.clone();
         let exam = exam::answer(questions, &layers, architecture, &self.plan.input)?;
         observer.snapshot(Snapshot {
-            epoch: self.state.epoch,
+            epoch: self.state.epoch + 1,
             step: self.state.step,
             layers,
             exam,
@@ -377,29 +320,13 @@ impl<'a> Training<'a> {
     fn outcome(self, test: Option<Evaluation>, finished: Finished) -> Outcome {
         Outcome {
             test,
-            train_seconds: self.clock.train.as_secs_f64(),
-            validation_seconds: self.clock.validation.as_secs_f64(),
-            test_seconds: self.clock.test.as_secs_f64(),
+            train_seconds: self.state.clock.train.as_secs_f64(),
+            validation_seconds: self.state.clock.validation.as_secs_f64(),
+            test_seconds: self.state.clock.test.as_secs_f64(),
             finished,
             steps: self.state.step,
             split_digest: self.split_digest,
             threads: self.threads,
         }
-    }
-}
-
-impl Memory {
-    fn new(
-        plan: &Plan,
-        shape: &Shape,
-        images: usize,
-        options: (Kind, tch::Device),
-    ) -> Result<Self, TrainError> {
-        let activation = plan.architecture.activation;
-        Ok(Self {
-            batch: Batch::new(images, &plan.input, options)?,
-            forward: Forward::new(shape, activation, images, options)?,
-            backward: Backward::new(shape, images, options)?,
-        })
     }
 }

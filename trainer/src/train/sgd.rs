@@ -6,6 +6,7 @@
 //! `addcmul` with a tensor of no dimension: it rounds once, as PyTorch's `add` with `alpha` does, which the
 //! bindings lack.
 
+use super::bundle::{Bundle, Kept};
 use super::parameters::{Flat, Shape};
 use super::{Optimizer, TrainError};
 use tch::{Kind, Tensor};
@@ -86,6 +87,22 @@ impl Sgd {
             }
         }
         let _ = parameters.all.f_addcmul_(direction, &self.minus_rate)?;
+        Ok(())
+    }
+
+    pub(super) fn save(&self, bundle: &mut Bundle) -> Result<(), TrainError> {
+        bundle.figures("sgd.begun", &self.begun);
+        if self.begun {
+            bundle.tensor("sgd.buffer", &self.buffer.all)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
+        self.begun = kept.figures("sgd.begun")?;
+        if self.begun {
+            kept.tensor("sgd.buffer", &mut self.buffer.all)?;
+        }
         Ok(())
     }
 }

@@ -1,12 +1,20 @@
-//! What a training would have to save to go on later: everything else can be made again from plan and data.
+//! What a training saves to go on later: everything else can be made again from plan and data.
+//!
+//! Each part that has a state writes it into a [`Bundle`] under names of its own (`save`) and takes it back
+//! (`restore`). A part that is new adds its two lines to [`State::save`] and [`State::restore`].
 
+use super::bundle::{Bundle, Exact, ExactEvaluation, Kept, refuse};
 use super::parameters::{Flat, Shape};
 use super::sgd::Sgd;
-use super::{Draws, Optimizer, TrainError};
-use digits_checkpoint::Layer;
+use super::{Device, Draws, Optimizer, Plan, TrainError};
 use digits_checkpoint::manifest::Evaluation;
+use digits_checkpoint::{Layer, sha256_hex};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tch::Kind;
+
+/// Of what is written here; a bundle of another one is refused.
+const FORMAT: u32 = 1;
 
 /// The loop's whole state.
 pub(super) struct State {
@@ -20,6 +28,10 @@ pub(super) struct State {
     pub(super) epoch: u32,
     /// Steps done in the epoch.
     pub(super) step_in_epoch: u64,
+    /// Seed of the epoch's order; `None` before it was drawn.
+    pub(super) order: Option<u64>,
+    /// Whether the row of the newest step was not told yet.
+    pub(super) row_due: bool,
     /// Steps done over all epochs.
     pub(super) step: u64,
     /// Loss of the newest batch that was looked at.
@@ -28,6 +40,8 @@ pub(super) struct State {
     pub(super) validation: Option<(u64, Evaluation)>,
     /// Lowest validation loss after an epoch.
     pub(super) best: Option<f64>,
+    /// Where the time went.
+    pub(super) clock: Clock,
 }
 
 impl State {
@@ -46,16 +60,98 @@ impl State {
             optimizer: Sgd::new(optimizer, shape, options)?,
             epoch: 0,
             step_in_epoch: 0,
+            order: None,
+            row_due: false,
             step: 0,
             train_loss: f64::NAN,
             validation: None,
             best: None,
+            clock: Clock::default(),
         })
+    }
+
+    /// Copies it out of the tensors; `of` is what the training is of ([`fingerprint`]).
+    pub(super) fn save(&self, of: &str) -> Result<Bundle, TrainError> {
+        let mut bundle = Bundle::new(self.step, self.epoch);
+        bundle.figures("format", &FORMAT);
+        bundle.figures("of", &of);
+        bundle.figures("progress", &self.progress());
+        bundle.figures("clock", &self.clock);
+        bundle.tensor("parameters", &self.parameters.all)?;
+        self.optimizer.save(&mut bundle)?;
+        self.draws.save(&mut bundle);
+        Ok(bundle)
+    }
+
+    /// Goes on from what was kept.
+    pub(super) fn restore(&mut self, kept: &Kept<'_>, of: &str) -> Result<(), TrainError> {
+        let format: u32 = kept.figures("format")?;
+        if format != FORMAT {
+            return Err(refuse(&format!(
+                "its form is {format}, this version reads {FORMAT}"
+            )));
+        }
+        if kept.figures::<String>("of")? != of {
+            return Err(refuse("it is of another training or another data set"));
+        }
+        self.take(kept.figures("progress")?);
+        self.clock = kept.figures("clock")?;
+        kept.tensor("parameters", &mut self.parameters.all)?;
+        self.optimizer.restore(kept)?;
+        self.draws.restore(kept)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            epoch: self.epoch,
+            step_in_epoch: self.step_in_epoch,
+            order: self.order,
+            row_due: self.row_due,
+            step: self.step,
+            train_loss: self.train_loss.into(),
+            validation: self.validation.map(|(step, found)| (step, found.into())),
+            best: self.best.map(Exact::from),
+        }
+    }
+
+    fn take(&mut self, progress: Progress) {
+        self.epoch = progress.epoch;
+        self.step_in_epoch = progress.step_in_epoch;
+        self.order = progress.order;
+        self.row_due = progress.row_due;
+        self.step = progress.step;
+        self.train_loss = progress.train_loss.into();
+        self.validation = progress
+            .validation
+            .map(|(step, found)| (step, found.into()));
+        self.best = progress.best.map(f64::from);
     }
 }
 
-/// Where the time goes.
-#[derive(Debug, Default)]
+/// The small fields of [`State`], with every bit.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    epoch: u32,
+    step_in_epoch: u64,
+    order: Option<u64>,
+    row_due: bool,
+    step: u64,
+    train_loss: Exact,
+    validation: Option<(u64, ExactEvaluation)>,
+    best: Option<Exact>,
+}
+
+/// Tells trainings apart: where one is carried out does not count, everything else of plan and data does.
+pub(super) fn fingerprint(plan: &Plan, dataset_digest: &str) -> String {
+    let anywhere = Plan {
+        device: Device::Cpu,
+        ..plan.clone()
+    };
+    sha256_hex(format!("{anywhere:?} on {dataset_digest}").as_bytes())
+}
+
+/// Where the time goes, over all attempts.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Clock {
     /// Steps, with the order of the images.
     pub(super) train: Duration,
@@ -74,7 +170,7 @@ impl Clock {
     pub(super) fn samples_per_second(&mut self) -> f64 {
         let (images, train) = self.last_row;
         self.last_row = (self.images, self.train);
-        let seconds = (self.train - train).as_secs_f64();
-        (self.images - images) as f64 / seconds.max(1e-9)
+        let seconds = self.train.saturating_sub(train).as_secs_f64();
+        self.images.saturating_sub(images) as f64 / seconds.max(1e-9)
     }
 }

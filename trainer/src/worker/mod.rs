@@ -246,7 +246,7 @@ fn prepare_and_train(tools: &Tools, job: &Job, running: &Arc<RunningJob>) -> Res
     .map_err(|_| no_thread())?;
     let mut observer =
         JobObserver::new(running, &series, &tools.metrics, recorder, publisher, &plan);
-    let trained = train::run(&plan.train, &data, &mut observer);
+    let trained = train::run(&plan.train, &data, None, &mut observer);
     let written = observer.close();
     series.end();
     if let Ok(Outcome {
