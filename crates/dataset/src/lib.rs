@@ -1,14 +1,17 @@
 //! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, and folders of IDX files.
 //!
 //! Everything here is synchronous: reading, drawing and downloading block the calling thread, for seconds or
-//! (a download) minutes. The crate does not split, shuffle, scale or augment; pixels stay the bytes of the file.
+//! (a download) minutes. The crate does not split, shuffle, scale or augment; pixels stay the bytes of the file, and
+//! [`corruptions`] make changed copies to test with, not to train on.
 
+pub mod corruptions;
 mod digest;
 mod error;
 mod files;
 pub mod folder;
 pub mod idx;
 pub mod mnist;
+mod random;
 pub mod synthetic;
 
 pub use error::DatasetError;

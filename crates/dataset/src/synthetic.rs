@@ -12,10 +12,9 @@
 
 mod glyphs;
 mod pen;
-mod random;
 
+use crate::random::Random;
 use crate::{Dataset, Images, LabelledImages, numbered_names};
-use random::Random;
 
 /// Height and width of the images, in pixels.
 pub const SIDE: usize = 28;

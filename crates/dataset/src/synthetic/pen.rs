@@ -2,7 +2,7 @@
 
 use super::SIDE;
 use super::glyphs::{Point, STYLES, Stroke};
-use super::random::Random;
+use crate::random::Random;
 
 /// Straight pieces that a curve between two points is drawn with.
 const PIECES: usize = 5;
