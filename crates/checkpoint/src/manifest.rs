@@ -8,6 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod report;
+
+pub use report::{Calibration, CorruptionError, CoverageError, HardImage, Report, report_limits};
+
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
 
@@ -36,6 +40,9 @@ pub struct Manifest {
     pub files: Files,
     /// What the weights did on images.
     pub metrics: Metrics,
+    /// The report card, where the job asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Box<Report>>,
     /// Where it comes from.
     pub lineage: Lineage,
 }

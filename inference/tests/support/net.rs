@@ -154,6 +154,7 @@ impl Net {
                 model: no_digest.clone(),
                 exam: no_digest,
             },
+            report: None,
             metrics: Metrics {
                 validation: Some(validation),
                 ..Metrics::default()

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 const MANIFEST: &str = include_str!("../golden/manifest.json");
+const REPORT: &str = include_str!("../golden/report.json");
 const RECORD: &str = include_str!("../golden/serving-record.json");
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -42,6 +43,21 @@ async fn manifest_comes_back_as_it_was() {
     assert_eq!(manifest.architecture.parameters(), Some(7960));
     let written = serde_json::to_string_pretty(&manifest).unwrap();
     assert_eq!(written, MANIFEST.trim_end());
+}
+
+#[tokio::test]
+async fn a_report_in_a_manifest_comes_back_as_it_was() {
+    let mut text: Value = serde_json::from_str(MANIFEST).unwrap();
+    text["report"] = serde_json::from_str(REPORT).unwrap();
+    let manifest = read_manifest(text.to_string()).await.unwrap().unwrap();
+    let report = manifest.report.unwrap();
+    assert_eq!(report.error(), 0.1);
+    assert_eq!(report.hardest[0].pixels, [0, 255, 16, 1]);
+    let written = serde_json::to_string_pretty(&report).unwrap();
+    assert_eq!(written, REPORT.trim_end());
+
+    text["report"]["hardest"][0]["pixels"] = json!("0g");
+    assert!(read_manifest(text.to_string()).await.is_err());
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ pub fn draft(id: CheckpointId, salt: u8, age_seconds: i64) -> Draft {
             model: unknown.clone(),
             exam: unknown,
         },
+        report: None,
         metrics: Metrics {
             validation: Some(Evaluation {
                 images: 100,
