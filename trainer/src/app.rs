@@ -5,6 +5,7 @@ use crate::{
     datasets::Catalog,
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
     metrics::Metrics,
+    reporter::Reporter,
     store::Store,
     worker::{Registry, Tools, Worker, finish_intentions},
 };
@@ -166,6 +167,7 @@ impl App {
             queue_capacity: config.queue_capacity.into(),
             shutdown: stop.clone(),
         };
+        let reporter = Reporter::new(&tools, stop.clone());
         let limit = config.max_message_bytes as usize;
         let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
         let routes = Routes::new(health_service)
@@ -175,7 +177,7 @@ impl App {
                 TrainingServiceServer::new(Training(context)).max_decoding_message_size(limit),
             )
             .add_service(
-                CheckpointServiceServer::new(Checkpoints::new(tools.storage.clone()))
+                CheckpointServiceServer::new(Checkpoints::new(tools.storage.clone(), reporter))
                     .max_decoding_message_size(limit),
             );
         let requests = RequestMetrics::new("digits_trainer", METHODS);

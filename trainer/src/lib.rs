@@ -9,6 +9,7 @@ pub mod datasets;
 pub mod grpc;
 pub mod job;
 pub mod metrics;
+pub mod reporter;
 pub mod spec;
 pub mod store;
 pub mod train;

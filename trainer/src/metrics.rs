@@ -8,8 +8,8 @@ mod job_series;
 
 pub use job_series::{Gauge, JobInfo, JobSeries};
 
-use crate::job::JobState;
-use digits_checkpoint::manifest::Evaluation;
+use crate::{job::JobState, train::TrainError};
+use digits_checkpoint::manifest::{Evaluation, Report};
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
 use job_series::AllJobs;
 use metrics::{
@@ -31,6 +31,7 @@ pub fn install() -> Result<Recorder, InstallError> {
     digits_telemetry::metrics::install(&[
         ("digits_trainer_job_duration_seconds", JOB_BUCKETS),
         ("digits_trainer_publish_duration_seconds", DURATION_BUCKETS),
+        ("digits_trainer_report_duration_seconds", JOB_BUCKETS),
         (
             "digits_trainer_grpc_request_duration_seconds",
             DURATION_BUCKETS,
@@ -47,6 +48,9 @@ pub struct Metrics {
     published: Counter,
     publish_failures: Counter,
     publish_duration: Histogram,
+    reports_made: Counter,
+    reports_failed: Counter,
+    report_duration: Histogram,
     states: Arc<[(JobState, metrics::Gauge)]>,
     finished: Arc<[(JobState, Counter, Histogram)]>,
     queue_length: metrics::Gauge,
@@ -70,6 +74,9 @@ impl Metrics {
             published: counter!("digits_trainer_checkpoints_published_total"),
             publish_failures: counter!("digits_trainer_publish_failures_total"),
             publish_duration: histogram!("digits_trainer_publish_duration_seconds"),
+            reports_made: counter!("digits_trainer_reports_total", "result" => "made"),
+            reports_failed: counter!("digits_trainer_reports_total", "result" => "failed"),
+            report_duration: histogram!("digits_trainer_report_duration_seconds"),
             states: JobState::ALL
                 .into_iter()
                 .map(|state| {
@@ -146,6 +153,17 @@ impl Metrics {
         self.last_publish.set(at_us as f64 / 1e6);
     }
 
+    /// A report card was measured, or could not be; one that was given up counts as failed.
+    pub fn report_made(&self, made: &Result<Option<Report>, TrainError>) {
+        match made {
+            Ok(Some(report)) => {
+                self.reports_made.increment(1);
+                self.report_duration.record(report.seconds);
+            }
+            Ok(None) | Err(_) => self.reports_failed.increment(1),
+        }
+    }
+
     /// An attempt to publish failed.
     pub fn publish_failed(&self) {
         self.publish_failures.increment(1);
@@ -190,6 +208,14 @@ fn describe() {
     describe_histogram!(
         "digits_trainer_publish_duration_seconds",
         "from the weights to the commit"
+    );
+    describe_counter!(
+        "digits_trainer_reports_total",
+        "report cards measured since the start"
+    );
+    describe_histogram!(
+        "digits_trainer_report_duration_seconds",
+        "time of measuring a report card"
     );
     describe_gauge!(
         "digits_trainer_last_publish_timestamp_seconds",

@@ -79,6 +79,8 @@ pub enum Command {
     Model(Model),
     /// List checkpoints, or show one.
     Checkpoints(Checkpoints),
+    /// Show what a checkpoint does on test images, as they are and corrupted.
+    Report(Report),
     /// List what served when, and why.
     Serving(Serving),
     /// Serve a checkpoint and hold it there.
@@ -165,6 +167,9 @@ pub struct Train {
     /// Which published checkpoints are served.
     #[arg(long)]
     pub promotion: Option<Promotion>,
+    /// Make a report card of the last checkpoint, see `digits report`.
+    #[arg(long)]
+    pub report: bool,
     /// Checkpoint to start from.
     #[arg(long, value_name = "CHECKPOINT")]
     pub init_from: Option<String>,
@@ -318,6 +323,18 @@ pub struct Checkpoints {
     /// Checkpoints at the most, newest first.
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Id of the checkpoint.
+    pub checkpoint: String,
+    /// PNG file to draw the hardest test images into.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Measure it now even where its manifest has a report.
+    #[arg(long)]
+    pub again: bool,
 }
 
 #[derive(Debug, Args)]

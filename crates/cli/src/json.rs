@@ -37,6 +37,7 @@ named!(
     PredictResponse,
     Prediction,
     Preset,
+    ReportCheckpointResponse,
     ServedBy,
     ServingRecord,
     WatchJobResponse,
@@ -116,6 +117,7 @@ mod tests {
         let _ = of(&v1::JobFinished::default());
         let _ = of(&v1::PredictResponse::default());
         let _ = of(&v1::Preset::default());
+        let _ = of(&v1::ReportCheckpointResponse::default());
         let _ = of(&v1::ServedBy::default());
         let _ = of(&v1::ServingRecord::default());
         let _ = of(&v1::WatchJobResponse::default());

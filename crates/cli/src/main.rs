@@ -59,6 +59,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Evaluate(args) => commands::evaluate::run(args, context).await,
         Command::Model(args) => commands::model::run(args, context).await,
         Command::Checkpoints(args) => commands::checkpoints::run(args, context).await,
+        Command::Report(args) => commands::report::run(args, context).await,
         Command::Serving(args) => commands::serving::list(args, context).await,
         Command::Promote(args) => commands::serving::promote(args, context).await,
         Command::Rollback(args) => commands::serving::rollback(args, context).await,

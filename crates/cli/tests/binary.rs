@@ -376,3 +376,50 @@ async fn a_closed_pipe_is_no_failure() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(!err(&output).contains("panicked"));
 }
+
+#[tokio::test]
+async fn a_report_in_lines_in_json_and_as_a_picture() {
+    let fixture = Fixture::new().await;
+    let output = fixture.run(&["report", CHECKPOINT, "-o", "hard.png"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let text = out(&output);
+    let expected = [
+        &format!("checkpoint   {CHECKPOINT}"),
+        "data set     mnist, 10,000 test images",
+        "error        10.00 %  (1,000 wrong)",
+        "corrupted    25.00 %  (mean over 1 corruptions)",
+        "calibration  loss 0.351287, calibration error 1.25 % in 15 bins, temperature 1",
+        "surest       95 % of the images: error 7.25 %  (probability from 0.500 on)",
+        "measured     by version 0.1.0 with libtorch 2.11.0 in 4.5 s, read from the manifest",
+        "",
+        "error on corrupted images",
+        "shot noise ##########                                25.00 %",
+        "",
+        "       | predicted",
+        "  true | nought    one    right",
+        "nought |    970     10   99.0 %",
+        "   one |    990   8030   89.0 %",
+        "",
+        "hardest test images",
+        " @",
+        " @",
+        "247: one",
+        "said nought (93.8 %)",
+    ];
+    assert_eq!(
+        text.lines().take(expected.len()).collect::<Vec<_>>(),
+        expected
+    );
+    let picture = std::fs::read(fixture.dir.path().join("hard.png")).expect("written");
+    assert!(picture.starts_with(b"\x89PNG"));
+
+    let documents = fixture
+        .documents(&["--json", "report", "--again", CHECKPOINT])
+        .await;
+    assert_eq!(documents.len(), 1);
+    assert_eq!(documents[0]["from_manifest"], false);
+    assert_eq!(documents[0]["report"]["coverages"][0]["error"], 0.0725);
+
+    let busy = fixture.run(&["report", "other"]).await;
+    assert_eq!(busy.status.code(), Some(75), "{}", err(&busy));
+}

@@ -2,9 +2,11 @@
 
 use super::{
     checkpoint_messages::{checkpoint, serving_record},
-    errors::{append, invalid_field, storage},
+    errors::{append, invalid_field, report_failed, storage},
     page,
+    report_messages::report_card,
 };
+use crate::reporter::Reporter;
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
@@ -14,8 +16,8 @@ use digits_checkpoint::{
 use digits_proto::v1::{
     GetCheckpointRequest, GetCheckpointResponse, ListCheckpointsRequest, ListCheckpointsResponse,
     ListServingRequest, ListServingResponse, PromoteRequest, PromoteResponse, ReleaseRequest,
-    ReleaseResponse, RollbackRequest, RollbackResponse, ServingRole,
-    checkpoint_service_server::CheckpointService,
+    ReleaseResponse, ReportCheckpointRequest, ReportCheckpointResponse, RollbackRequest,
+    RollbackResponse, ServingRole, checkpoint_service_server::CheckpointService,
 };
 use digits_server::not_found;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -27,13 +29,14 @@ const READS_AT_ONCE: usize = 16;
 /// The service.
 pub struct Checkpoints {
     storage: Storage,
+    reporter: Reporter,
 }
 
 impl Checkpoints {
-    /// Of what lies on `storage`.
+    /// Of what lies on `storage`; `reporter` measures.
     #[must_use]
-    pub fn new(storage: Storage) -> Self {
-        Self { storage }
+    pub fn new(storage: Storage, reporter: Reporter) -> Self {
+        Self { storage, reporter }
     }
 }
 
@@ -223,6 +226,24 @@ impl CheckpointService for Checkpoints {
         Ok(Response::new(ListServingResponse {
             records: records.iter().flatten().map(serving_record).collect(),
             next_page_token,
+        }))
+    }
+
+    async fn report_checkpoint(
+        &self,
+        request: Request<ReportCheckpointRequest>,
+    ) -> Result<Response<ReportCheckpointResponse>, Status> {
+        let request = request.into_inner();
+        let id = checkpoint_id(&request.checkpoint_id)?;
+        let answer = self
+            .reporter
+            .report(id, request.measure_again)
+            .await
+            .map_err(|error| report_failed(&error))?;
+        Ok(Response::new(ReportCheckpointResponse {
+            report: Some(report_card(&answer)),
+            from_manifest: answer.from_manifest,
+            checkpoint: Some(checkpoint(&answer.manifest)),
         }))
     }
 }

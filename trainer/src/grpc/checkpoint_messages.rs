@@ -6,7 +6,6 @@ use digits_checkpoint::{
     record::{self, ServingRecord},
 };
 use digits_proto::v1;
-use prost::Message as _;
 
 /// A manifest as a message.
 pub(super) fn checkpoint(from: &Manifest) -> v1::Checkpoint {
@@ -55,9 +54,7 @@ fn architecture(from: &manifest::Architecture) -> v1::Architecture {
 fn lineage(from: &manifest::Lineage) -> v1::Lineage {
     v1::Lineage {
         job_id: from.job.clone().unwrap_or_default(),
-        // Another version may have written what this one cannot read.
-        spec: bytes_of_hex(&from.spec_protobuf)
-            .and_then(|bytes| v1::JobSpec::decode(bytes.as_slice()).ok()),
+        spec: wire::trained_spec(from),
         epoch: from.epoch,
         step: from.step,
         parent_checkpoint_id: from.parent.map(|id| id.to_string()).unwrap_or_default(),
@@ -101,27 +98,4 @@ pub(super) fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
 
 fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|start| u8::from_str_radix(&text[start..start + 2], 16).ok())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal() {
-        assert_eq!(bytes_of_hex("00ff10"), Some(vec![0, 255, 16]));
-        for bad in ["", "0", "zz", "é"] {
-            assert_eq!(bytes_of_hex(bad), None, "{bad}");
-        }
-    }
 }

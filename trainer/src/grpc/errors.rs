@@ -1,6 +1,6 @@
 //! The one place that maps errors to codes. Causes and paths go to the log, never to the client.
 
-use crate::{spec::Violation, store::StoreError};
+use crate::{reporter::ReportError, spec::Violation, store::StoreError};
 use digits_checkpoint::{
     StorageError,
     serving::{AppendError, Refused},
@@ -11,6 +11,8 @@ use tonic::Status;
 
 /// A place in the queue becomes free when a job ends.
 const QUEUE_RETRY: Duration = Duration::from_secs(5);
+/// A report of a small network takes a few seconds.
+const REPORT_RETRY: Duration = Duration::from_secs(5);
 
 /// INVALID_ARGUMENT that names every field.
 pub(super) fn invalid(found: Vec<Violation>) -> Status {
@@ -65,6 +67,32 @@ pub(super) fn storage(error: &StorageError) -> Status {
             Status::unavailable(
                 "the checkpoint storage cannot be read or written; the trainer's log says why",
             )
+        }
+    }
+}
+
+/// Answers for a report card that was not made.
+pub(super) fn report_failed(error: &ReportError) -> Status {
+    match error {
+        ReportError::Storage(error) => storage(error),
+        ReportError::UnknownCheckpoint(id) => not_found(
+            "checkpoint",
+            id.to_string(),
+            format!("there is no committed checkpoint {id}: ListCheckpoints lists them"),
+        ),
+        ReportError::Busy => retry_status(
+            "another report is being measured: try again later".to_owned(),
+            REPORT_RETRY,
+        ),
+        ReportError::Refused(reason) => Status::failed_precondition(reason.clone()),
+        ReportError::TooLong(deadline) => Status::deadline_exceeded(format!(
+            "the report was not done after {} seconds and was given up",
+            deadline.as_secs()
+        )),
+        ReportError::ShuttingDown => Status::unavailable("the trainer is shutting down"),
+        error @ (ReportError::Data(_) | ReportError::Measuring(_) | ReportError::Thread(_)) => {
+            tracing::error!(%error, "a report card could not be made");
+            Status::internal("the report card could not be made; the trainer's log says why")
         }
     }
 }

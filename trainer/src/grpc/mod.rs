@@ -5,6 +5,7 @@ mod checkpoint;
 mod checkpoint_messages;
 mod errors;
 mod page;
+mod report_messages;
 mod training;
 mod watch;
 
@@ -30,4 +31,5 @@ pub const METHODS: &[&str] = &[
     "Rollback",
     "Release",
     "ListServing",
+    "ReportCheckpoint",
 ];

@@ -217,6 +217,13 @@ fn check_policies(spec: &JobSpec, found: &mut Violations) {
     if PromotionPolicy::try_from(spec.promotion).is_err() {
         found.push("promotion", "is not known: use LATEST, IF_BETTER or MANUAL");
     }
+    if spec.report == Some(true) && publish.policy() == PublishPolicy::Best {
+        found.push(
+            "report",
+            "which checkpoint is the last is known too late with publish.policy BEST: use EVERY_EPOCH or FINAL, or ask \
+             ReportCheckpoint after the job",
+        );
+    }
 }
 
 fn check_scaling(data: &DataSpec, found: &mut Violations) {

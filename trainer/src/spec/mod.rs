@@ -12,6 +12,7 @@ mod unavailable;
 
 pub use fill::request_key;
 pub use network::network_size;
+pub(crate) use plan::wanted;
 pub use plan::{JobPlan, plan};
 pub use presets::{Preset, presets};
 

@@ -34,6 +34,8 @@ pub struct JobPlan {
     pub preset: String,
     /// Promotion policy, as the contract numbers it.
     pub promotion: i32,
+    /// Whether the last checkpoint gets a report card.
+    pub report: bool,
     /// After this time of training the job fails.
     pub deadline: Option<Duration>,
     /// Numbers of the network.
@@ -94,6 +96,7 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
             .map_err(|error| refuse("model", format!("{error}")))?,
         preset: spec.preset.clone(),
         promotion: spec.promotion,
+        report: spec.report == Some(true),
         deadline: deadline(spec),
         steps,
     })
@@ -138,7 +141,7 @@ fn train_plan(
 }
 
 /// The data set of a filled spec.
-pub(super) fn wanted(data: &DataSpec) -> Wanted {
+pub(crate) fn wanted(data: &DataSpec) -> Wanted {
     match data.dataset.as_deref().unwrap_or_default() {
         "mnist" => Wanted::Mnist,
         "synthetic" => {

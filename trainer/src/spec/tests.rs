@@ -2,8 +2,8 @@ use super::*;
 use digits_dataset::mnist::MnistSource;
 use digits_proto::v1::{
     AdamW, ArchitectureSpec, AugmentationSpec, DataSpec, EarlyStoppingSpec, EvaluationSpec,
-    HiddenLayers, JobSpec, LimitsSpec, RegularizationSpec, Sgd, SplitCounts, SplitFractions,
-    StepSchedule, SyntheticSpec,
+    HiddenLayers, JobSpec, LimitsSpec, PublishPolicy, PublishSpec, RegularizationSpec, Sgd,
+    SplitCounts, SplitFractions, StepSchedule, SyntheticSpec,
     data_spec::Split,
     job_spec::{Optimizer, Schedule},
 };
@@ -256,6 +256,23 @@ fn violations_name_their_fields() {
     check_all(cases);
 }
 
+#[test]
+fn a_report_needs_a_last_checkpoint() {
+    let with = |policy: PublishPolicy| {
+        spec(|s| {
+            s.report = Some(true);
+            s.publish = Some(PublishSpec {
+                policy: policy.into(),
+            });
+        })
+    };
+    check_all(vec![
+        (with(PublishPolicy::Best), &["report"]),
+        (with(PublishPolicy::EveryEpoch), &[]),
+        (with(PublishPolicy::Final), &[]),
+    ]);
+}
+
 /// What the contract has and this version does not is never ignored.
 #[test]
 fn what_is_not_available_is_refused_by_field() {
@@ -297,7 +314,6 @@ fn what_is_not_available_is_refused_by_field() {
         (spec(|s| s.precision = 2), &["precision"]),
         (spec(|s| s.precision = 3), &["precision"]),
         (spec(|s| s.calibrate = Some(true)), &["calibrate"]),
-        (spec(|s| s.report = Some(true)), &["report"]),
     ];
     check_all(cases);
 }

@@ -57,9 +57,4 @@ pub(super) fn refuse(spec: &JobSpec, found: &mut Violations) {
         "calibrate",
         "leave it unset or false",
     );
-    unless(
-        spec.report == Some(true),
-        "report",
-        "leave it unset or false",
-    );
 }

@@ -25,6 +25,7 @@ mod network;
 mod observe;
 mod parameters;
 mod plan;
+pub mod report;
 mod resident;
 pub mod rng;
 mod run;
@@ -44,5 +45,7 @@ pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
     NotAvailable, Optimizer, Plan, PublishPolicy, Schedule, Split, availability, steps_per_epoch,
 };
+use run::caught;
+
 pub use run::run;
 pub use split::{Division, split_sizes};

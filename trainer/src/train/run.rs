@@ -28,13 +28,20 @@ pub fn run(
     resume: Option<&[u8]>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let _no_gradients = tch::no_grad_guard();
+    caught(|| {
         let mut training = Training::set_up(plan, data)?;
         if let Some(bytes) = resume {
             training.go_on(bytes)?;
         }
         training.run(observer)
+    })
+}
+
+/// Computes without gradients; a panic becomes an error.
+pub(super) fn caught<T>(compute: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let _no_gradients = tch::no_grad_guard();
+        compute()
     }))
     .unwrap_or_else(|panic| {
         let text = panic

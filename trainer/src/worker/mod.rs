@@ -241,6 +241,7 @@ fn prepare_and_train(tools: &Tools, job: &Job, running: &Arc<RunningJob>) -> Res
         plan: plan.clone(),
         spec,
         dataset_digest: data.digest.clone(),
+        report_on: plan.report.then(|| Arc::clone(&data)),
         running: Arc::clone(running),
     })
     .map_err(|_| no_thread())?;

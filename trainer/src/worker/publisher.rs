@@ -8,15 +8,18 @@ use crate::{
     job::{JobId, now_us},
     spec::JobPlan,
     store::{Intention, IntentionState, StoreError},
-    train::{self, PublishFailed, Snapshot},
+    train::{self, PublishFailed, Snapshot, report::Subject},
 };
 use digits_checkpoint::{
     Draft, Storage, StorageError, encode_exam, encode_model,
     id::CheckpointId,
-    manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, PictureNormalization},
+    manifest::{
+        FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, PictureNormalization, Report,
+    },
     serving::{Policy, promote_published},
     sha256_hex,
 };
+use digits_dataset::Dataset;
 use digits_proto::v1::{self, PromotionPolicy};
 use prost::Message as _;
 use std::{
@@ -32,6 +35,8 @@ use std::{
 /// Snapshots that may wait for the storage before the training waits for them.
 const SNAPSHOTS_AT_MOST: usize = 1;
 const ATTEMPTS: u32 = 6;
+/// Of every checkpoint: none is fitted yet.
+const TEMPERATURE: f64 = 1.0;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a publisher needs.
@@ -41,6 +46,8 @@ pub(super) struct PublisherContext {
     pub(super) plan: JobPlan,
     pub(super) spec: v1::JobSpec,
     pub(super) dataset_digest: String,
+    /// What the last checkpoint's report card is made on, where the job asks for one.
+    pub(super) report_on: Option<Arc<Dataset>>,
     pub(super) running: Arc<RunningJob>,
 }
 
@@ -101,7 +108,12 @@ fn publish_all(
         let epoch = snapshot.epoch;
         let split_digest = split_digest.get().cloned().unwrap_or_default();
         publish(context, snapshot, split_digest, taken).map_err(|error| {
-            tracing::error!(job = %context.job, epoch, %error, "a checkpoint was not published");
+            match &error {
+                Failure::Stopped => tracing::info!(job = %context.job, epoch, "{error}"),
+                error => {
+                    tracing::error!(job = %context.job, epoch, %error, "a checkpoint was not published");
+                }
+            }
             error.told(epoch)
         })?;
     }
@@ -115,6 +127,9 @@ pub(super) enum Failure {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The job was stopped before its last checkpoint was whole.
+    #[error("the job was stopped while its report card was made")]
+    Stopped,
 }
 
 impl Failure {
@@ -123,6 +138,9 @@ impl Failure {
             Self::Storage(error) if is_final(error) => "the storage refuses it",
             Self::Storage(_) => "the storage failed again and again",
             Self::Store(_) => "the trainer's job database failed",
+            Self::Stopped => {
+                return "the job was stopped while its report card was made: no checkpoint of the last epoch".to_owned();
+            }
         };
         format!(
             "the checkpoint of epoch {epoch} could not be published: {reason}; the trainer's log says why"
@@ -151,6 +169,7 @@ fn publish(
         tracing::info!(job = %context.job, checkpoint = %before.id, "published before");
         return Ok(());
     }
+    let report = report(context, &snapshot)?;
     let id = CheckpointId::generate();
     store.plan_checkpoint(Intention {
         id,
@@ -168,7 +187,10 @@ fn publish(
             architecture.input_size,
             architecture.classes,
         ),
-        manifest: manifest(context, id, &snapshot, split_digest),
+        manifest: Manifest {
+            report,
+            ..manifest(context, id, &snapshot, split_digest)
+        },
         model,
     };
     let published = again_and_again(context, || async {
@@ -194,6 +216,33 @@ fn publish(
         milliseconds = taken.elapsed().as_secs_f64() * 1e3, "checkpoint published"
     );
     Ok(())
+}
+
+/// The report card of the last checkpoint of a job that asks for one. A report that fails is no reason to lose the
+/// checkpoint: `ReportCheckpoint` can make it another time.
+fn report(context: &PublisherContext, snapshot: &Snapshot) -> Result<Option<Box<Report>>, Failure> {
+    // Only the last one was tested.
+    let (Some(data), Some(_)) = (&context.report_on, snapshot.test) else {
+        return Ok(None);
+    };
+    let plan = &context.plan.train;
+    let subject = Subject {
+        layers: &snapshot.layers,
+        architecture: &plan.architecture,
+        input: &plan.input,
+        temperature: TEMPERATURE,
+    };
+    let stop = || context.running.should_stop();
+    let made = train::report::report(&subject, &data.test, &stop);
+    context.tools.metrics.report_made(&made);
+    match made {
+        Ok(Some(report)) => Ok(Some(Box::new(report))),
+        Ok(None) => Err(Failure::Stopped),
+        Err(error) => {
+            tracing::error!(job = %context.job, %error, "a report card could not be made");
+            Ok(None)
+        }
+    }
 }
 
 /// Carries out a promotion policy; the sequence of the record that names the checkpoint, 0 for none.
@@ -274,11 +323,12 @@ fn manifest(
         input: plan.train.input,
         labels: plan.shape.label_names.clone(),
         picture_normalization: picture_normalization(plan),
-        temperature: 1.0,
+        temperature: TEMPERATURE,
         files: Files {
             model: unknown.clone(),
             exam: unknown,
         },
+        report: None,
         metrics: Metrics {
             validation: snapshot.validation,
             test: snapshot.test,

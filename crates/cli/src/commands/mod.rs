@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod model;
 pub mod plot;
 pub mod predict;
+pub mod report;
 pub mod serving;
 mod spec;
 pub mod train;

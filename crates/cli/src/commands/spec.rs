@@ -23,6 +23,7 @@ pub fn spec(args: &Train, preset: PresetOptimizer) -> Result<v1::JobSpec, Error>
         data: data(args),
         architecture: architecture(args),
         init_from: args.init_from.clone(),
+        report: args.report.then_some(true),
         optimizer: optimizer(args, preset)?,
         schedule: args.schedule.map(schedule),
         batch_size: args.batch_size,

@@ -7,11 +7,13 @@
 mod axis;
 mod figure;
 mod raster;
+mod sheet;
 mod svg;
 mod terminal;
 
 use digits_proto::v1::{CurveRow, Evaluation};
 
+pub use sheet::{Captioned, sheet};
 pub use terminal::terminal;
 
 /// One row of a job's curves.

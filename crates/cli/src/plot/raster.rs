@@ -1,5 +1,6 @@
 //! A figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, which is part of the program.
 
+use super::Size;
 use super::figure::{Anchor, Figure, Shape};
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 use tiny_skia::{
@@ -9,6 +10,11 @@ use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
 /// Draws the figure.
 pub fn draw(figure: &Figure) -> Vec<u8> {
+    encode(&opaque(figure), figure.size)
+}
+
+/// The figure's pixels, three bytes each.
+pub fn opaque(figure: &Figure) -> Vec<u8> {
     let size = figure.size;
     let mut pixmap =
         Pixmap::new(size.width, size.height).expect("the size is clamped to a sane range");
@@ -18,14 +24,18 @@ pub fn draw(figure: &Figure) -> Vec<u8> {
         paint(shape, &face, transform, &mut pixmap);
     }
     // The background is opaque, so nothing is lost with the alpha channel.
-    let opaque: Vec<u8> = pixmap
+    pixmap
         .data()
         .chunks_exact(4)
         .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
-        .collect();
+        .collect()
+}
+
+/// Pixels of three bytes each as a PNG file.
+pub fn encode(pixels: &[u8], size: Size) -> Vec<u8> {
     let mut out = Vec::new();
     PngEncoder::new(&mut out)
-        .write_image(&opaque, size.width, size.height, ExtendedColorType::Rgb8)
+        .write_image(pixels, size.width, size.height, ExtendedColorType::Rgb8)
         .expect("writing to memory does not fail");
     out
 }

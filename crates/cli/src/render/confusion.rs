@@ -24,8 +24,13 @@ impl Confusion {
 
     /// Counts one image. What lies outside of the matrix is left out.
     pub fn add(&mut self, truth: usize, predicted: usize) {
+        self.add_many(truth, predicted, 1);
+    }
+
+    /// Counts so many images. What lies outside of the matrix is left out.
+    pub fn add_many(&mut self, truth: usize, predicted: usize, images: u64) {
         if truth < self.classes && predicted < self.classes {
-            self.counts[truth * self.classes + predicted] += 1;
+            self.counts[truth * self.classes + predicted] += images;
         }
     }
 

@@ -274,6 +274,47 @@ fn checkpoint() -> v1::Checkpoint {
     }
 }
 
+fn report() -> v1::ReportCard {
+    let row = |predicted: &[u64]| v1::ConfusionRow {
+        predicted: predicted.to_vec(),
+    };
+    v1::ReportCard {
+        dataset: "mnist".to_owned(),
+        images: 10_000,
+        errors: 1_000,
+        error: 0.1,
+        calibration: Some(v1::Calibration {
+            temperature: 1.0,
+            negative_log_likelihood: 0.351_287,
+            expected_calibration_error: 0.0125,
+            bins: 15,
+        }),
+        coverages: vec![v1::CoverageError {
+            coverage: 0.95,
+            error: 0.0725,
+            threshold: 0.5,
+        }],
+        corruptions: vec![v1::CorruptionError {
+            corruption: "shot_noise".to_owned(),
+            error: 0.25,
+        }],
+        mean_corruption_error: 0.25,
+        confusion: vec![row(&[970, 10]), row(&[990, 8_030])],
+        hardest: vec![v1::HardImage {
+            index: 247,
+            label_index: 1,
+            predicted_index: 0,
+            probability: 0.9375,
+            loss: 8.5,
+            pixels: vec![0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0],
+        }],
+        program_version: "0.1.0".to_owned(),
+        libtorch_version: "2.11.0".to_owned(),
+        seconds: 4.5,
+        ..Default::default()
+    }
+}
+
 #[tonic::async_trait]
 impl CheckpointService for Trainer {
     async fn list_checkpoints(
@@ -341,6 +382,31 @@ impl CheckpointService for Trainer {
         Ok(Response::new(v1::ListServingResponse {
             records,
             ..Default::default()
+        }))
+    }
+
+    async fn report_checkpoint(
+        &self,
+        request: Request<v1::ReportCheckpointRequest>,
+    ) -> Result<Response<v1::ReportCheckpointResponse>, Status> {
+        let request = request.into_inner();
+        if request.checkpoint_id != CHECKPOINT {
+            return Err(Status::resource_exhausted(
+                "another report is being measured",
+            ));
+        }
+        Ok(Response::new(v1::ReportCheckpointResponse {
+            report: Some(report()),
+            from_manifest: !request.measure_again,
+            checkpoint: Some(v1::Checkpoint {
+                label_names: vec!["nought".to_owned(), "one".to_owned()],
+                input: Some(v1::InputSpec {
+                    height: 4,
+                    width: 3,
+                    ..Default::default()
+                }),
+                ..checkpoint()
+            }),
         }))
     }
 }

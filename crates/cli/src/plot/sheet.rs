@@ -1,0 +1,143 @@
+//! A sheet of small grey pictures with a caption each, as a PNG file.
+
+use super::Size;
+use super::figure::{Anchor, Figure, Shape};
+use super::raster;
+use crate::render::Picture;
+
+const COLUMNS: usize = 4;
+/// Pixels that a picture's longer side has at least.
+const SIDE: usize = 168;
+const MARGIN: usize = 16;
+/// Pixels below a picture for its caption.
+const CAPTION: usize = 42;
+const TEXT: f64 = 13.0;
+const LINE: f64 = 17.0;
+
+/// A picture and two lines below it.
+#[derive(Clone, Debug)]
+pub struct Captioned<'a> {
+    /// The picture; drawn as an empty field where the number of its pixels is not height × width.
+    pub picture: Picture<'a>,
+    /// What stands below.
+    pub caption: [String; 2],
+}
+
+/// Where the cells lie.
+struct Grid {
+    /// Pixels of the sheet for one of a picture.
+    factor: usize,
+    /// Of a cell.
+    width: usize,
+    height: usize,
+}
+
+/// Draws the pictures, all of the first one's size, in rows of four.
+#[must_use]
+pub fn sheet(pictures: &[Captioned<'_>]) -> Vec<u8> {
+    let first = pictures.first().map(|one| one.picture);
+    let (height, width) = first.map_or((1, 1), |it| (it.height.max(1), it.width.max(1)));
+    let factor = (SIDE / height.max(width)).max(1);
+    let grid = Grid {
+        factor,
+        width: (width * factor).max(SIDE) + MARGIN,
+        height: height * factor + CAPTION + MARGIN,
+    };
+    let columns = pictures.len().clamp(1, COLUMNS);
+    let rows = pictures.len().div_ceil(columns).max(1);
+    let size = Size {
+        width: (columns * grid.width + MARGIN) as u32,
+        height: (rows * grid.height + MARGIN) as u32,
+    };
+    let mut shapes = vec![Shape::Area {
+        x: 0.0,
+        y: 0.0,
+        width: f64::from(size.width),
+        height: f64::from(size.height),
+        fill: "#ffffff",
+    }];
+    for (number, one) in pictures.iter().enumerate() {
+        let (x, y) = grid.place(number, columns);
+        for (line, text) in (1..).zip(&one.caption) {
+            shapes.push(Shape::Text {
+                x: x as f64,
+                y: (y + height * factor) as f64 + f64::from(line) * LINE,
+                size: TEXT,
+                anchor: Anchor::Start,
+                color: "#222222",
+                turned: false,
+                text: text.clone(),
+            });
+        }
+    }
+    let figure = Figure {
+        size,
+        scale: 1.0,
+        shapes,
+    };
+    let mut canvas = raster::opaque(&figure);
+    for (number, one) in pictures.iter().enumerate() {
+        grid.paint(one.picture, grid.place(number, columns), &mut canvas, size);
+    }
+    raster::encode(&canvas, size)
+}
+
+impl Grid {
+    /// Left and top of a picture.
+    fn place(&self, number: usize, columns: usize) -> (usize, usize) {
+        (
+            MARGIN + number % columns * self.width,
+            MARGIN + number / columns * self.height,
+        )
+    }
+
+    fn paint(&self, picture: Picture<'_>, at: (usize, usize), canvas: &mut [u8], size: Size) {
+        if picture.pixels.len() != picture.height * picture.width {
+            return;
+        }
+        for row in 0..picture.height * self.factor {
+            for column in 0..picture.width * self.factor {
+                let from = row / self.factor * picture.width + column / self.factor;
+                let to = (at.1 + row) * size.width as usize + at.0 + column;
+                if let Some(pixel) = canvas.get_mut(3 * to..3 * to + 3) {
+                    pixel.fill(picture.pixels[from]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_and_captions_are_where_they_should_be() {
+        let pixels: Vec<u8> = (0..784).map(|at| if at == 0 { 200 } else { 0 }).collect();
+        let picture = Picture {
+            pixels: &pixels,
+            height: 28,
+            width: 28,
+        };
+        let one = Captioned {
+            picture,
+            caption: ["247: 4, said 6".to_owned(), "93 %".to_owned()],
+        };
+        let drawn = sheet(&vec![one; 5]);
+        let image = image::load_from_memory(&drawn).expect("a PNG").into_rgb8();
+        assert_eq!(image.dimensions(), (4 * 184 + 16, 2 * 226 + 16));
+        // The first pixel of the picture is six by six of the sheet's.
+        for (x, y, grey) in [(15, 15, 255), (16, 16, 200), (21, 21, 200), (22, 22, 0)] {
+            assert_eq!(image.get_pixel(x, y).0, [grey; 3], "{x}, {y}");
+        }
+        assert_eq!(image.get_pixel(16, 242).0, [200; 3], "the second row");
+        let ink = |top: u32| {
+            let caption = (16..180).flat_map(|x| (top..top + 42).map(move |y| (x, y)));
+            caption
+                .filter(|&(x, y)| image.get_pixel(x, y).0[0] < 128)
+                .count()
+        };
+        assert!(ink(184) > 50, "{} dark pixels of text", ink(184));
+        let _ = sheet(&[]);
+    }
+}

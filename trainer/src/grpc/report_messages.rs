@@ -1,0 +1,64 @@
+//! A report card as a message of the contract.
+
+use crate::reporter::Answer;
+use digits_checkpoint::manifest;
+use digits_proto::v1;
+
+/// A report with what its manifest says of the data set.
+pub(super) fn report_card(answer: &Answer) -> v1::ReportCard {
+    let (from, lineage) = (&answer.report, &answer.manifest.lineage);
+    v1::ReportCard {
+        dataset: lineage.dataset.clone(),
+        dataset_digest: lineage.dataset_digest.clone(),
+        images: from.images,
+        errors: from.errors,
+        error: from.error(),
+        calibration: Some(v1::Calibration {
+            temperature: from.calibration.temperature,
+            negative_log_likelihood: from.calibration.negative_log_likelihood,
+            expected_calibration_error: from.calibration.expected_calibration_error,
+            bins: from.calibration.bins,
+        }),
+        coverages: from
+            .coverages
+            .iter()
+            .map(|one| v1::CoverageError {
+                coverage: one.coverage,
+                error: one.error,
+                threshold: one.threshold,
+            })
+            .collect(),
+        corruptions: from
+            .corruptions
+            .iter()
+            .map(|one| v1::CorruptionError {
+                corruption: one.corruption.clone(),
+                error: one.error,
+            })
+            .collect(),
+        mean_corruption_error: from.mean_corruption_error,
+        corruption_seed: from.corruption_seed,
+        confusion: from
+            .confusion
+            .iter()
+            .map(|row| v1::ConfusionRow {
+                predicted: row.clone(),
+            })
+            .collect(),
+        hardest: from.hardest.iter().map(hard_image).collect(),
+        program_version: from.program_version.clone(),
+        libtorch_version: from.libtorch_version.clone(),
+        seconds: from.seconds,
+    }
+}
+
+fn hard_image(from: &manifest::HardImage) -> v1::HardImage {
+    v1::HardImage {
+        index: from.index,
+        label_index: from.label.into(),
+        predicted_index: from.predicted.into(),
+        probability: from.probability,
+        loss: from.loss,
+        pixels: from.pixels.clone(),
+    }
+}
