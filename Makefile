@@ -65,6 +65,19 @@ $(PYTHON_READY): tests/python/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
 
+# Beside torch, whose version must not move: so without dependencies.
+BENCH_READY := $(VENV)/.bench-requirements
+$(BENCH_READY): trainer/benches/training/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
+	$(say) 'installing the Python packages of the benchmark'
+	@$(PYTHON) -m pip install --quiet --no-deps --requirement $<
+	@touch $@
+
+BENCH_TRAIN := $(CARGO) bench --locked --quiet -p digits-trainer --bench training
+.PHONY: bench-train
+bench-train: $(LIBTORCH_READY) $(BENCH_READY) ## Times our training beside PyTorch's (QUICK=1: in about two minutes).
+	@$(TORCH_ENV) $(BENCH_TRAIN) --no-run
+	@$(TORCH_ENV) $(PYTHON) trainer/benches/training/compare.py $(if $(QUICK),--quick) "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" $(BENCH_TRAIN)
+
 # One package at a time, so that features of one binary do not leak into another.
 .PHONY: build
 build: $(LIBTORCH_READY) ## Builds every binary in release.
