@@ -7,7 +7,8 @@ use crate::{
     metrics::Metrics,
     reporter::Reporter,
     store::Store,
-    worker::{Registry, Tools, Worker, finish_intentions},
+    train,
+    worker::{Bundles, Registry, Tools, Workers, finish_intentions, note_bundles, sweep_bundles},
 };
 use anyhow::Context as _;
 use digits_checkpoint::{Storage, StorageError};
@@ -64,6 +65,7 @@ pub struct Addresses {
 pub struct App {
     config: Config,
     tools: Tools,
+    workers: usize,
     server: GrpcServer,
     admin: AdminServer,
     readiness: Readiness,
@@ -83,9 +85,13 @@ impl App {
             .map_err(|error| BadConfig(format!("--config: {error}")))?;
         let store = tokio::task::spawn_blocking(move || Store::open(&state)).await?;
         let store = store.context("--state cannot be used")?;
+        let bundles = Bundles::open(&config.state).context("--state cannot be used")?;
+        // Asks libtorch, which can take a moment.
+        let gpus = tokio::task::spawn_blocking(train::gpus).await?;
+        let workers = config.workers.map_or(gpus.max(1), usize::from);
         let storage = Storage::open(&config.storage)?;
         storage.probe().await.context("the storage is refused")?;
-        let metrics = Metrics::new(config.queue_capacity.into());
+        let metrics = Metrics::new(config.queue_capacity.into(), workers);
         let recorder = recorder.with_section(metrics.section());
         let readiness = Readiness::new();
         let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
@@ -96,12 +102,15 @@ impl App {
             storage,
             catalog: Arc::new(catalog),
             registry: Arc::new(Registry::default()),
+            bundles: Arc::new(bundles),
+            bundle_interval: config.bundle_interval,
             metrics,
             runtime: tokio::runtime::Handle::current(),
         };
         let app = Self {
             config,
             tools,
+            workers,
             server,
             admin,
             readiness,
@@ -127,8 +136,10 @@ impl App {
             mnist_dir = ?config.mnist_dir,
             datasets = self.tools.catalog.names().join(","),
             queue_capacity = config.queue_capacity,
+            workers = self.workers,
+            bundle_interval = ?config.bundle_interval,
             shutdown_grace = ?config.shutdown_grace,
-            libtorch = crate::train::libtorch_version(),
+            libtorch = train::libtorch_version(),
             version = env!("CARGO_PKG_VERSION"),
             "digits-trainer listens"
         );
@@ -138,8 +149,8 @@ impl App {
         }
     }
 
-    /// Takes up what the last process left, then serves until `shutdown` is cancelled; the running job stops at
-    /// its next step and goes back to the queue.
+    /// Takes up what the last process left, then serves until `shutdown` is cancelled; running jobs stop at their
+    /// next step and go back to the queue, each with a bundle to go on from.
     ///
     /// # Errors
     /// When storage or database fail at the start, or the server stops by itself.
@@ -147,6 +158,7 @@ impl App {
         let Self {
             config,
             tools,
+            workers,
             server,
             admin,
             readiness,
@@ -155,14 +167,15 @@ impl App {
         let _stopped_when_dropped = stop.clone().drop_guard();
         let admin = tokio::spawn(admin.serve(stop.clone()));
         take_up(&tools).await?;
-        let worker = Worker::start(tools.clone()).context("no thread for the worker")?;
+        let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
         let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
         let (health, health_service) = Health::new(SERVICES).await;
         let context = TrainingContext {
             store: tools.store.clone(),
             catalog: Arc::clone(&tools.catalog),
             registry: Arc::clone(&tools.registry),
-            wake: worker.wake(),
+            bundles: Arc::clone(&tools.bundles),
+            wake: workers.wake(),
             metrics: tools.metrics.clone(),
             queue_capacity: config.queue_capacity.into(),
             shutdown: stop.clone(),
@@ -195,7 +208,7 @@ impl App {
             withdraw(&health, &readiness, config.shutdown_delay).await;
             stop.cancel();
         };
-        let ending = end_of(worker, config.shutdown_grace);
+        let ending = end_of(workers, &tools.store, config.shutdown_grace);
         let (served, (), ()) = tokio::join!(serving, leaving, ending);
         served?;
         // Both watch the same token.
@@ -227,26 +240,35 @@ async fn take_up(tools: &Tools) -> anyhow::Result<()> {
     finish_intentions(&tools.store, &tools.storage)
         .await
         .context("the checkpoints of the last process")?;
+    note_bundles(&tools.store, &tools.bundles)
+        .await
+        .context("the bundles of the last process")?;
     let recovery = tools.store.recover().await?;
     for job in &recovery.again {
-        tracing::warn!(%job, "the last process died while this job ran: it begins again");
+        tracing::warn!(%job, "the last process died while this job ran: it goes on");
     }
     for job in &recovery.given_up {
         tracing::error!(%job, "a job is given up: process after process died while it ran");
     }
-    Ok(())
+    sweep_bundles(&tools.store, &tools.bundles)
+        .await
+        .context("the bundles of the last process")
 }
 
-/// Stops the worker and waits for it, but not beyond the grace time.
-async fn end_of(worker: Worker, grace: Duration) {
-    let thread = worker.stop();
+/// Stops the workers and waits for them, but not beyond the grace time.
+async fn end_of(workers: Workers, store: &Store, grace: Duration) {
+    let threads = workers.stop();
     let waiting = async {
-        while !thread.is_finished() {
+        while threads.iter().any(|thread| !thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     if tokio::time::timeout(grace, waiting).await.is_err() {
-        tracing::warn!("the running job did not stop in time; the next start begins it again");
+        tracing::warn!("a running job did not stop in time; the next start goes on with it");
+        if let Err(error) = store.requeue_all().await {
+            // Then it counts as a crash.
+            tracing::error!(%error, "running jobs could not be put back");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Config {
     /// Shared storage for checkpoints: a folder, file:///folder or s3://bucket/prefix (AWS_* for the credentials).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
-    /// Folder of the job database, on a local disk; one trainer at a time.
+    /// Folder of the job database and the resume bundles, on a local disk; one trainer at a time.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: PathBuf,
     /// Folder with MNIST's four files; without it a cache folder and then a download serve.
@@ -38,6 +38,12 @@ pub struct Config {
     /// TOML file with further data sets: tables `dataset` with name, path and description.
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Jobs that run at a time; without it one per GPU, or one where there is none. On the CPU they share the cores.
+    #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
+    /// Time between two resume bundles of a running job: what a crash costs at most.
+    #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
+    pub bundle_interval: Duration,
     /// Jobs that may wait; one more is refused.
     #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub queue_capacity: u32,
@@ -173,6 +179,8 @@ mod tests {
         for (arguments, flag) in [
             (["--queue-capacity", "0"], "--queue-capacity"),
             (["--shutdown-grace", "soon"], "--shutdown-grace"),
+            (["--workers", "0"], "--workers"),
+            (["--bundle-interval", "often"], "--bundle-interval"),
             (["--listen", "here"], "--listen"),
             (["--log-format", "xml"], "--log-format"),
             (["--nope", "1"], "--nope"),

@@ -161,17 +161,6 @@ pub struct CurveRow {
     pub samples_per_second: f64,
 }
 
-impl CurveRow {
-    /// Whether the two say the same of the training; time and speed are left out.
-    #[must_use]
-    pub fn same_training(&self, other: &Self) -> bool {
-        self.step == other.step
-            && self.train_loss.to_bits() == other.train_loss.to_bits()
-            && self.validation == other.validation
-            && self.learning_rate.to_bits() == other.learning_rate.to_bits()
-    }
-}
-
 /// Numbers of a network, as torchinfo computes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkSize {

@@ -33,10 +33,23 @@ pub fn install() -> Result<Recorder, InstallError> {
         ("digits_trainer_publish_duration_seconds", DURATION_BUCKETS),
         ("digits_trainer_report_duration_seconds", JOB_BUCKETS),
         (
+            "digits_trainer_bundle_write_duration_seconds",
+            DURATION_BUCKETS,
+        ),
+        (
             "digits_trainer_grpc_request_duration_seconds",
             DURATION_BUCKETS,
         ),
     ])
+}
+
+/// Where an attempt to train a job begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// At the first step.
+    Start,
+    /// At a resume bundle.
+    Bundle,
 }
 
 /// Handles of the trainer's metrics; cheap to clone.
@@ -53,6 +66,11 @@ pub struct Metrics {
     report_duration: Histogram,
     states: Arc<[(JobState, metrics::Gauge)]>,
     finished: Arc<[(JobState, Counter, Histogram)]>,
+    from_start: Counter,
+    from_bundle: Counter,
+    bundles_unwritten: Counter,
+    bundles_unread: Counter,
+    bundle_duration: Histogram,
     queue_length: metrics::Gauge,
     last_publish: metrics::Gauge,
 }
@@ -60,12 +78,16 @@ pub struct Metrics {
 impl Metrics {
     /// Declares everything, so that each metric is there before it first counts.
     #[must_use]
-    pub fn new(queue_capacity: u64) -> Self {
+    pub fn new(queue_capacity: u64, workers: usize) -> Self {
         describe();
         gauge!("digits_trainer_build_info",
             "version" => env!("CARGO_PKG_VERSION"), "libtorch" => crate::train::libtorch_version())
         .set(1.0);
         gauge!("digits_trainer_queue_capacity").set(queue_capacity as f64);
+        gauge!("digits_trainer_workers").set(workers as f64);
+        let attempts =
+            |from: &'static str| counter!("digits_trainer_job_attempts_total", "from" => from);
+        let failures = |operation: &'static str| counter!("digits_trainer_bundle_failures_total", "operation" => operation);
         let ends = JobState::ALL.into_iter().filter(|state| state.is_end());
         Self {
             jobs: Arc::default(),
@@ -96,6 +118,11 @@ impl Metrics {
                     )
                 })
                 .collect(),
+            from_start: attempts("start"),
+            from_bundle: attempts("bundle"),
+            bundles_unwritten: failures("write"),
+            bundles_unread: failures("read"),
+            bundle_duration: histogram!("digits_trainer_bundle_write_duration_seconds"),
             queue_length: gauge!("digits_trainer_queue_length"),
             last_publish: gauge!("digits_trainer_last_publish_timestamp_seconds"),
         }
@@ -117,6 +144,29 @@ impl Metrics {
     /// A job was accepted.
     pub fn job_submitted(&self) {
         self.submitted.increment(1);
+    }
+
+    /// The training of a job begins or goes on.
+    pub fn attempt(&self, from: Beginning) {
+        match from {
+            Beginning::Start => self.from_start.increment(1),
+            Beginning::Bundle => self.from_bundle.increment(1),
+        }
+    }
+
+    /// A resume bundle is durable, `elapsed` after its turn came.
+    pub fn bundle_written(&self, elapsed: Duration) {
+        self.bundle_duration.record(elapsed.as_secs_f64());
+    }
+
+    /// A resume bundle could not be written.
+    pub fn bundle_failed(&self) {
+        self.bundles_unwritten.increment(1);
+    }
+
+    /// A resume bundle was damaged or of no use.
+    pub fn bundle_refused(&self) {
+        self.bundles_unread.increment(1);
     }
 
     /// A job ended, `elapsed` after it began.
@@ -192,6 +242,19 @@ fn describe() {
     describe_histogram!(
         "digits_trainer_job_duration_seconds",
         "from the begin of a job to its end"
+    );
+    describe_gauge!("digits_trainer_workers", "jobs that can run at a time");
+    describe_counter!(
+        "digits_trainer_job_attempts_total",
+        "trainings begun, from the first step or from a resume bundle"
+    );
+    describe_histogram!(
+        "digits_trainer_bundle_write_duration_seconds",
+        "encoding a resume bundle and making it durable"
+    );
+    describe_counter!(
+        "digits_trainer_bundle_failures_total",
+        "resume bundles that could not be written, or were damaged when read"
     );
     describe_counter!(
         "digits_trainer_samples_total",

@@ -282,7 +282,7 @@ async fn jobs_go_on_after_a_restart() {
     .await;
     assert_gapless(&more, seen.len() as u64 + 1);
     let job = get(&mut client, &running.job_id).await;
-    assert_eq!((job.state(), job.attempts), (JobState::Running, 2));
+    assert_eq!((job.state(), job.attempts), (JobState::Running, 1));
     client
         .cancel_job(CancelJobRequest {
             job_id: running.job_id.clone(),

@@ -5,12 +5,14 @@ use digits_proto::v1::{WatchJobResponse, watch_job_response::Event};
 use digits_trainer::{
     job::{CurveRow, JobId, JobState, NetworkSize},
     store::{
-        Ending, Intention, IntentionState, Job, JobFilter, NewJob, STARTS_AT_MOST, Store,
+        Ending, Intention, IntentionState, Job, JobFilter, NewJob, Recovery, STARTS_AT_MOST, Store,
         StoreError, Submitted,
     },
 };
 use prost::Message as _;
 use std::{path::Path, time::Duration, time::Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 struct Database {
     store: Store,
@@ -124,7 +126,7 @@ fn everything_is_there_after_reopening() {
             .expect("begun");
         database
             .store
-            .append_rows(job.id, vec![row(1, 2.5), row(11, f64::NAN)])
+            .append_rows(job.id, vec![row(1, 2.5), row(11, f64::NAN)], SECOND)
             .expect("rows");
         let ending = Ending {
             state: JobState::Succeeded,
@@ -139,6 +141,7 @@ fn everything_is_there_after_reopening() {
     assert_eq!(job.state, JobState::Succeeded);
     assert_eq!(job.train_seconds.to_bits(), (0.1_f64 + 0.2).to_bits());
     assert_eq!(job.last_event, 5);
+    assert_eq!(job.spent, SECOND);
     let sequences: Vec<u64> = database
         .events(id)
         .iter()
@@ -201,11 +204,29 @@ fn the_queue_is_first_in_first_out() {
         .map(|id| database.submit(id).id)
         .collect();
     let first = database.store.claim().expect("claims").expect("a job");
-    database.store.requeue(first.id).expect("put back");
+    database.store.requeue(first.id, SECOND).expect("put back");
     let order: Vec<JobId> = std::iter::from_fn(|| database.store.claim().expect("claims"))
         .map(|job| job.id)
         .collect();
     assert_eq!(order, ids, "one that was put back is the first again");
+}
+
+/// Claims a job and lets the process die under it, after so many steps in a bundle.
+fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
+    let database = Database::open(folder);
+    let claimed = database.store.claim().expect("claims").expect("a job");
+    if let Some(step) = bundle_step {
+        database
+            .store
+            .bundle_kept(claimed.id, step, SECOND)
+            .expect("kept");
+    }
+    drop(database);
+    let database = Database::open(folder);
+    database
+        .runtime
+        .block_on(database.store.recover())
+        .expect("recovers")
 }
 
 #[test]
@@ -213,26 +234,19 @@ fn a_job_that_kills_its_process_is_given_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = Database::open(folder.path()).submit("a").id;
     for crash in 1..=STARTS_AT_MOST {
-        let database = Database::open(folder.path());
-        let claimed = database.store.claim().expect("claims").expect("a job");
-        assert_eq!((claimed.id, claimed.attempts), (id, crash));
-        drop(database);
-        let database = Database::open(folder.path());
-        let recovery = database
-            .runtime
-            .block_on(database.store.recover())
-            .expect("recovers");
-        let expected = if crash < STARTS_AT_MOST {
-            (1, 0)
-        } else {
-            (0, 1)
-        };
-        assert_eq!((recovery.again.len(), recovery.given_up.len()), expected);
+        // Always the same place: a bundle that gets no further is no progress.
+        let recovery = die(folder.path(), Some(7));
+        let given_up = crash == STARTS_AT_MOST;
+        assert_eq!(recovery.given_up.len(), usize::from(given_up), "{crash}");
     }
     let database = Database::open(folder.path());
     let job = database.job(id);
-    assert_eq!(job.state, JobState::Failed);
-    assert!(job.error.contains("3 times"), "{}", job.error);
+    assert_eq!(
+        (job.state, job.attempts),
+        (JobState::Failed, STARTS_AT_MOST)
+    );
+    assert!(job.error.contains("3 times in a row"), "{}", job.error);
+    assert!(job.error.contains("step 7"), "{}", job.error);
     let events = database.events(id);
     assert!(
         events
@@ -245,31 +259,94 @@ fn a_job_that_kills_its_process_is_given_up() {
 }
 
 #[test]
+fn a_job_that_gets_further_between_deaths_is_not_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let id = Database::open(folder.path()).submit("a").id;
+    for step in 1..=5 {
+        for _ in 0..STARTS_AT_MOST - 2 {
+            assert_eq!(die(folder.path(), None).again, [id]);
+        }
+        assert_eq!(die(folder.path(), Some(step)).again, [id]);
+    }
+}
+
+#[test]
+fn a_job_on_its_last_attempt_runs_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (suspect, other) = {
+        let database = Database::open(folder.path());
+        (database.submit("a").id, database.submit("b").id)
+    };
+    for _ in 1..STARTS_AT_MOST {
+        die(folder.path(), None);
+    }
+    let database = Database::open(folder.path());
+    let claim = || database.store.claim().expect("claims").map(|job| job.id);
+    assert_eq!(claim(), Some(suspect));
+    assert_eq!(claim(), None, "nothing beside it");
+    database
+        .store
+        .bundle_kept(suspect, 1, SECOND)
+        .expect("kept");
+    assert_eq!(claim(), Some(other), "it got further");
+}
+
+#[test]
+fn an_orderly_end_is_no_attempt_and_no_crash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let id = Database::open(folder.path()).submit("a").id;
+    for round in 1..=5 {
+        let database = Database::open(folder.path());
+        let claimed = database.store.claim().expect("claims").expect("a job");
+        assert_eq!((claimed.id, claimed.attempts), (id, 1));
+        assert_eq!(claimed.spent, SECOND * (round - 1));
+        if round % 2 == 0 {
+            database
+                .store
+                .requeue(id, SECOND * round)
+                .expect("put back");
+        } else {
+            database
+                .store
+                .append_rows(id, Vec::new(), SECOND * round)
+                .expect("noted");
+            let all = database.store.requeue_all();
+            database.runtime.block_on(all).expect("put back");
+        }
+    }
+    // One whose cancellation was asked for meanwhile does not come back.
+    let database = Database::open(folder.path());
+    database.store.claim().expect("claims").expect("a job");
+    let cancelled = database.runtime.block_on(database.store.cancel(id));
+    assert!(cancelled.expect("marked").cancel_requested);
+    database.store.requeue(id, SECOND).expect("put back");
+    assert_eq!(database.job(id).state, JobState::Cancelled);
+    assert!(database.store.claim().expect("claims").is_none());
+}
+
+#[test]
 fn a_second_attempt_leaves_no_double_row() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Database::open(folder.path());
     let id = database.submit("a").id;
-    database
-        .store
-        .append_rows(id, vec![row(1, 2.0), row(11, 1.0), row(21, 0.5)])
-        .expect("rows");
+    let append = |rows| database.store.append_rows(id, rows, SECOND).expect("rows");
+    append(vec![row(1, 2.0), row(11, 1.0), row(21, 0.5)]);
     let before = database.job(id).last_event;
-    // The same again, at another time and speed: nothing new.
+    // The same again, at another time and speed, or with other last bits: what was told stays.
     let again = CurveRow {
         at_us: 9,
         samples_per_second: 1.0,
         ..row(1, 2.0)
     };
-    database.store.append_rows(id, vec![again]).expect("rows");
+    append(vec![again]);
+    append(vec![row(11, 1.0 + f64::EPSILON), row(21, 0.5)]);
     assert_eq!(database.job(id).last_event, before);
-    // One that differs replaces it and what came after.
-    database
-        .store
-        .append_rows(id, vec![row(11, 0.9)])
-        .expect("rows");
+    assert_eq!(database.job(id).step, 21);
+    append(vec![row(21, 0.5), row(31, 0.25)]);
     assert_eq!(database.job(id).last_event, before + 1);
-    assert_eq!(database.steps(id), [1, 11]);
-    assert_eq!(database.job(id).latest.map(|row| row.train_loss), Some(0.9));
+    assert_eq!(database.steps(id), [1, 11, 21, 31]);
+    let latest = database.job(id).latest.map(|row| row.train_loss);
+    assert_eq!(latest, Some(0.25));
 }
 
 #[test]

@@ -14,6 +14,9 @@ const QUEUE_RETRY: Duration = Duration::from_secs(5);
 /// A report of a small network takes a few seconds.
 const REPORT_RETRY: Duration = Duration::from_secs(5);
 
+/// Room on a disk is made by people.
+const DISK_RETRY: Duration = Duration::from_secs(60);
+
 /// INVALID_ARGUMENT that names every field.
 pub(super) fn invalid(found: Vec<Violation>) -> Status {
     let mut violations = Violations::new();
@@ -46,7 +49,17 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             "request_id was used before with another spec: use a new one for a new job",
         ),
         StoreError::Closed => Status::unavailable("the trainer is shutting down"),
-        error @ (StoreError::Sqlite(_) | StoreError::Folder { .. } | StoreError::Corrupt(_)) => {
+        error if error.is_full() => {
+            tracing::error!(%error, "the job database failed");
+            retry_status(
+                "the disk with the trainer's job database is full: nothing can be accepted until there is room".to_owned(),
+                DISK_RETRY,
+            )
+        }
+        error @ (StoreError::Sqlite(_)
+        | StoreError::NotCommitted(_)
+        | StoreError::Folder { .. }
+        | StoreError::Corrupt(_)) => {
             tracing::error!(%error, "the job database failed");
             Status::internal("the job database failed; the trainer's log says why")
         }

@@ -12,7 +12,7 @@ use crate::{
     spec::{self, Resolved, Violation},
     store::{Job, JobFilter, NewJob, Store, Submitted},
     wire,
-    worker::{Registry, Stop, Wake},
+    worker::{Bundles, Registry, Stop, Wake},
 };
 use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
@@ -37,7 +37,9 @@ pub struct TrainingContext {
     pub catalog: Arc<Catalog>,
     /// Jobs that run.
     pub registry: Arc<Registry>,
-    /// Wakes the worker.
+    /// Resume bundles.
+    pub bundles: Arc<Bundles>,
+    /// Wakes the workers.
     pub wake: Wake,
     /// Metrics.
     pub metrics: Metrics,
@@ -106,6 +108,13 @@ impl Training {
                     Status::internal("an internal error; the trainer's log has more")
                 })?;
         resolved.map_err(invalid)
+    }
+
+    /// A job that waited to go on and has ended leaves its bundle behind.
+    async fn remove_bundle(&self, job: JobId) {
+        let bundles = Arc::clone(&self.0.bundles);
+        // What stays is swept at the next start.
+        let _ = tokio::task::spawn_blocking(move || bundles.remove(job)).await;
     }
 
     fn message(&self, job: &Job) -> v1::Job {
@@ -237,8 +246,10 @@ impl TrainingService for Training {
         let job = self.0.store.cancel(parsed).await;
         let job = job.map_err(|error| store_status(error, &id))?;
         // Marked in the database first: a job that begins just now sees the mark, one that runs sees the flag.
-        if let Some(running) = self.0.registry.get(parsed) {
-            running.stop(Stop::Cancel);
+        match self.0.registry.get(parsed) {
+            Some(running) => running.stop(Stop::Cancel),
+            None if job.state.is_end() => self.remove_bundle(parsed).await,
+            None => {}
         }
         Ok(Response::new(CancelJobResponse {
             job: Some(self.message(&job)),

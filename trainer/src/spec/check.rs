@@ -39,8 +39,8 @@ pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
 
 /// Replaces the device that was asked for by the one that it means here.
 pub(super) fn resolve_device(spec: &mut JobSpec, found: &mut Violations) {
-    match train::resolve_device(spec.device.as_deref().unwrap_or("auto")) {
-        Ok(device) => spec.device = Some(device.to_string()),
+    match train::settle_device(spec.device.as_deref().unwrap_or("auto")) {
+        Ok(device) => spec.device = Some(device),
         Err(error) => found.push("device", error.to_string()),
     }
 }

@@ -130,6 +130,7 @@ fn train_plan(
         validate_every: evaluation.every_steps.unwrap_or(1) as usize,
         evaluation_batch_size: evaluation.batch_size.unwrap_or(1) as usize,
         device,
+        threads_at_most: train::cores(),
         publish: match spec.publish.unwrap_or_default().policy() {
             v1::PublishPolicy::Best => train::PublishPolicy::Best,
             v1::PublishPolicy::Final => train::PublishPolicy::Final,

@@ -11,8 +11,9 @@ use crate::{
 };
 use digits_checkpoint::manifest::Evaluation;
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::time::Duration;
 
-/// Processes that may die under a job before it is given up.
+/// Processes that may die under a job, with its resume bundle getting no further, before it is given up.
 pub const STARTS_AT_MOST: u32 = 3;
 
 /// How a job ends.
@@ -60,14 +61,15 @@ impl Ending {
 /// What a start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Jobs that ran when the last process died and are begun again.
+    /// Jobs that ran when the last process died and go on.
     pub again: Vec<JobId>,
     /// Jobs that are given up.
     pub given_up: Vec<JobId>,
 }
 
 impl Store {
-    /// Takes the oldest job that waits and marks it as running.
+    /// Takes the oldest job that waits and marks it as running. A job that will be given up if one more process dies
+    /// runs alone, so that no other is blamed for it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -79,10 +81,13 @@ impl Store {
             let Some(number) = number else {
                 return Ok(None);
             };
+            if must_wait(transaction, number)? {
+                return Ok(None);
+            }
             transaction
                 .prepare_cached(
-                    "UPDATE jobs SET state = ?2, attempts = attempts + 1,
-                            started_us = coalesce(started_us, ?3), epoch = 0, step = 0
+                    "UPDATE jobs SET state = ?2, attempts = attempts + 1 - put_back, put_back = 0,
+                            started_us = coalesce(started_us, ?3)
                      WHERE number = ?1",
                 )?
                 .execute(params![number, JobState::Running.number(), now_us()])?;
@@ -143,19 +148,74 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a running job back into the queue, where it is the first: the process is about to end.
+    /// Puts a running job back into the queue, where it is the first, after so much training over all attempts: the
+    /// process is about to end. What follows is no further attempt. One whose cancellation was asked for ends here.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn requeue(&self, job: JobId) -> Result<(), StoreError> {
+    pub fn requeue(&self, job: JobId, spent: Duration) -> Result<(), StoreError> {
         self.call_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
-            queue_again(transaction, number)
+            note_spent(transaction, number, spent)?;
+            put_back(transaction, number)
         })
     }
 
-    /// Deals with the jobs that ran when the last process died: each is begun again, from the start and
-    /// with the same seed, until [`STARTS_AT_MOST`] processes have died under it.
+    /// Puts every running job back into the queue: the process ends without waiting for them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn requeue_all(&self) -> Result<(), StoreError> {
+        self.call(|transaction| {
+            while let Some(number) = first_running(transaction)? {
+                put_back(transaction, number)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// A resume bundle of a running job is durable, taken after `step` steps and so much training over all attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn bundle_kept(&self, job: JobId, step: u64, spent: Duration) -> Result<(), StoreError> {
+        self.call_blocking(move |transaction| {
+            let number = number_of(transaction, job)?;
+            note_spent(transaction, number, spent)?;
+            transaction
+                .prepare_cached(
+                    "UPDATE jobs SET bundle_step = ?2, crashes = 0 WHERE number = ?1 AND bundle_step < ?2",
+                )?
+                .execute(params![number, i64::try_from(step).unwrap_or(i64::MAX)])?;
+            Ok(())
+        })
+    }
+
+    /// Jobs that have not ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unfinished_jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        self.call(|transaction| {
+            let mut statement =
+                transaction.prepare_cached("SELECT id FROM jobs WHERE state < ?1")?;
+            let mut rows = statement.query(params![JobState::Succeeded.number()])?;
+            let mut jobs = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                jobs.push(
+                    id.parse()
+                        .map_err(|_| StoreError::Corrupt(format!("job id {id}")))?,
+                );
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    /// Deals with the jobs that ran when the last process died: each goes on from its resume bundle, or from the
+    /// start, until [`STARTS_AT_MOST`] processes have died under it and the bundle got no further.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -173,7 +233,8 @@ impl Store {
                     end(transaction, number, &Ending::cancelled())?;
                 } else if crashes >= STARTS_AT_MOST {
                     let error = format!(
-                        "the trainer's process died {crashes} times while this job ran; it may need more memory than the machine has"
+                        "the trainer's process died {crashes} times in a row while this job ran, and it got no further than step {}: it may need more memory than the machine has",
+                        bundle_step(transaction, number)?
                     );
                     end(transaction, number, &Ending::failed(error))?;
                     recovery.given_up.push(job.id);
@@ -193,6 +254,48 @@ fn first_running(transaction: &Transaction<'_>) -> Result<Option<i64>, StoreErro
         .prepare_cached("SELECT number FROM jobs WHERE state = ?1 ORDER BY number LIMIT 1")?
         .query_row(params![JobState::Running.number()], |row| row.get(0))
         .optional()?)
+}
+
+/// Whether a job cannot begin beside those that run: one of them all is on its last attempt.
+fn must_wait(transaction: &Transaction<'_>, number: i64) -> Result<bool, StoreError> {
+    let (running, most): (u32, u32) = transaction
+        .prepare_cached(
+            "SELECT count(*) FILTER (WHERE state = ?2), max(crashes) FROM jobs
+             WHERE state = ?2 OR number = ?1",
+        )?
+        .query_row(params![number, JobState::Running.number()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    Ok(running > 0 && most + 1 >= STARTS_AT_MOST)
+}
+
+fn bundle_step(transaction: &Transaction<'_>, number: i64) -> Result<u64, StoreError> {
+    Ok(transaction
+        .prepare_cached("SELECT bundle_step FROM jobs WHERE number = ?1")?
+        .query_row(params![number], |row| row.get(0))?)
+}
+
+/// Notes the time of training over all attempts, which never shrinks.
+pub(super) fn note_spent(
+    transaction: &Transaction<'_>,
+    number: i64,
+    spent: Duration,
+) -> Result<(), StoreError> {
+    let spent = i64::try_from(spent.as_micros()).unwrap_or(i64::MAX);
+    transaction
+        .prepare_cached("UPDATE jobs SET spent_us = max(spent_us, ?2) WHERE number = ?1")?
+        .execute(params![number, spent])?;
+    Ok(())
+}
+
+fn put_back(transaction: &Transaction<'_>, number: i64) -> Result<(), StoreError> {
+    if read(transaction, number)?.cancel_requested {
+        return end(transaction, number, &Ending::cancelled());
+    }
+    transaction
+        .prepare_cached("UPDATE jobs SET put_back = 1 WHERE number = ?1")?
+        .execute(params![number])?;
+    queue_again(transaction, number)
 }
 
 fn queue_again(transaction: &Transaction<'_>, number: i64) -> Result<(), StoreError> {

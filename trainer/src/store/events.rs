@@ -1,11 +1,12 @@
 //! Events and curves: appended in batches, numbered without gaps, read in bounded pieces.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, claim::note_spent};
 use crate::{
     job::{CurveRow, Event, JobId, now_us},
     wire,
 };
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::time::Duration;
 
 /// Events that are read at once.
 const EVENTS_AT_MOST: i64 = 256;
@@ -29,25 +30,27 @@ pub struct Sampled {
 }
 
 impl Store {
-    /// Appends rows to a job's curves, each with its event. A row that an earlier attempt of the job
-    /// recorded alike is not recorded twice; one that differs replaces it and all that came after it.
+    /// Appends rows to a job's curves, each with its event, after so much training over all attempts. A row that an
+    /// earlier attempt recorded stays as it was told: a training that goes on from a bundle makes the same again, but
+    /// for the last bits on a GPU.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn append_rows(&self, job: JobId, rows: Vec<CurveRow>) -> Result<(), StoreError> {
+    pub fn append_rows(
+        &self,
+        job: JobId,
+        rows: Vec<CurveRow>,
+        spent: Duration,
+    ) -> Result<(), StoreError> {
         let last = self.call_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
+            let told = newest_step(transaction, number)?;
             let mut last = 0;
-            for row in &rows {
-                if record_row(transaction, number, row)? {
-                    last = append(transaction, number, &Event::Row(row.clone()))?;
-                }
+            for row in rows.iter().filter(|row| Some(row.step) > told) {
+                record_row(transaction, number, row)?;
+                last = append(transaction, number, &Event::Row(row.clone()))?;
             }
-            if let Some(row) = rows.last() {
-                transaction
-                    .prepare_cached("UPDATE jobs SET epoch = ?2, step = ?3 WHERE number = ?1")?
-                    .execute(params![number, row.epoch, row.step])?;
-            }
+            note_spent(transaction, number, spent)?;
             Ok(last)
         })?;
         self.signals().announce(job, last);
@@ -138,29 +141,26 @@ fn read_row(bytes: &[u8]) -> Result<CurveRow, StoreError> {
     wire::row_from(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-/// Writes the row unless an equal one is there; whether it wrote.
+/// Step of the newest row; `None` before the first.
+fn newest_step(transaction: &Transaction<'_>, number: i64) -> Result<Option<u64>, StoreError> {
+    Ok(transaction
+        .prepare_cached("SELECT max(step) FROM rows WHERE job = ?1")?
+        .query_row(params![number], |row| row.get(0))?)
+}
+
 fn record_row(
     transaction: &Transaction<'_>,
     number: i64,
     row: &CurveRow,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let step = i64::try_from(row.step).unwrap_or(i64::MAX);
-    let there: Option<Vec<u8>> = transaction
-        .prepare_cached("SELECT row FROM rows WHERE job = ?1 AND step = ?2")?
-        .query_row(params![number, step], |found| found.get(0))
-        .optional()?;
-    if let Some(bytes) = there {
-        if read_row(&bytes)?.same_training(row) {
-            return Ok(false);
-        }
-        transaction
-            .prepare_cached("DELETE FROM rows WHERE job = ?1 AND step >= ?2")?
-            .execute(params![number, step])?;
-    }
     transaction
         .prepare_cached("INSERT INTO rows (job, step, row) VALUES (?1, ?2, ?3)")?
         .execute(params![number, step, wire::row_bytes(row)])?;
-    Ok(true)
+    transaction
+        .prepare_cached("UPDATE jobs SET epoch = ?2, step = ?3 WHERE number = ?1")?
+        .execute(params![number, row.epoch, step])?;
+    Ok(())
 }
 
 /// The number of a job by its id.

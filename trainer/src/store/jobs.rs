@@ -10,7 +10,7 @@ use crate::{
 };
 use digits_checkpoint::manifest::Evaluation;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A job that is to be accepted.
 #[derive(Clone, Debug)]
@@ -71,8 +71,10 @@ pub struct Job {
     pub device: String,
     /// Digest of its data set; empty before it started.
     pub dataset_digest: String,
-    /// How often its training was begun.
+    /// How often its training was begun or gone on with; an orderly end of the process in between does not count.
     pub attempts: u32,
+    /// Time of training over all attempts.
+    pub spent: Duration,
     /// Whether a cancellation waits to be carried out.
     pub cancel_requested: bool,
     /// Its newest event.
@@ -116,7 +118,7 @@ pub struct JobFilter {
 
 const COLUMNS: &str = "number, id, request_id, requested, resolved, state, created_us, started_us,
     finished_us, error, device, dataset_digest, attempts, cancel_requested, last_event, epochs, epoch,
-    step, steps, train_seconds, validation_seconds, network, test";
+    step, steps, train_seconds, validation_seconds, network, test, spent_us";
 
 impl Store {
     /// The job of an earlier submission with `request_id`, if its spec was the same.
@@ -357,6 +359,7 @@ fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
         device: row.get("device")?,
         dataset_digest: row.get("dataset_digest")?,
         attempts: row.get("attempts")?,
+        spent: Duration::from_micros(row.get("spent_us")?),
         cancel_requested: row.get("cancel_requested")?,
         last_event: row.get("last_event")?,
         epochs: row.get("epochs")?,

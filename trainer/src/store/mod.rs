@@ -11,6 +11,7 @@ mod claim;
 mod events;
 mod jobs;
 mod lock;
+mod reserve;
 mod schema;
 mod signals;
 
@@ -20,6 +21,7 @@ pub use events::{Sampled, StoredEvent};
 pub use jobs::{Job, JobFilter, NewJob, Submitted};
 pub use signals::Signals;
 
+use reserve::Reserve;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{path::Path, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
@@ -58,9 +60,39 @@ pub enum StoreError {
     /// No such job.
     #[error("there is no such job")]
     NoSuchJob,
+    /// SQLite could not make a transaction durable: nothing of it counts.
+    #[error("the job database does not commit: {0}")]
+    NotCommitted(Arc<rusqlite::Error>),
     /// The owning thread is gone.
     #[error("the job database is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_full(error),
+            Self::NotCommitted(error) => is_full(error),
+            _ => false,
+        }
+    }
+
+    /// What a client is told of it, without paths and causes.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.is_full() {
+            "the disk with the trainer's job database is full: make room there and submit the job again"
+                .to_owned()
+        } else {
+            "the trainer's job database failed; the trainer's log says why".to_owned()
+        }
+    }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
@@ -88,11 +120,12 @@ impl Store {
         let lock = lock::take(folder)?;
         let mut connection = Connection::open(folder.join("jobs.sqlite3"))?;
         schema::prepare(&mut connection)?;
+        let reserve = Reserve::take(folder);
         let (tasks, receiver) = mpsc::channel(PENDING_AT_MOST);
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                let told = own(connection, receiver);
+                let told = own(connection, receiver, reserve);
                 drop(lock);
                 for closed in told {
                     // Whoever wanted to know may be gone.
@@ -161,7 +194,7 @@ fn task<T: Send + 'static>(
         Box::new(move |committed| {
             let result = match committed {
                 Ok(()) => result,
-                Err(error) => Err(StoreError::Corrupt(format!("not committed: {error}"))),
+                Err(error) => Err(StoreError::NotCommitted(error)),
             };
             // Nobody waits any longer when the caller went away.
             drop(reply.send(result));
@@ -191,6 +224,7 @@ fn in_savepoint<T>(
 fn own(
     mut connection: Connection,
     mut messages: mpsc::Receiver<Message>,
+    mut reserve: Reserve,
 ) -> Vec<oneshot::Sender<()>> {
     let mut told = Vec::new();
     while told.is_empty()
@@ -207,7 +241,9 @@ fn own(
                 .then(|| messages.try_recv().ok())
                 .flatten();
         }
-        carry_out(&mut connection, group);
+        if carry_out(&mut connection, group) == Disk::Full {
+            reserve.give_up();
+        }
     }
     // Leaves one file behind, not three.
     if let Err(error) = connection.close() {
@@ -216,14 +252,21 @@ fn own(
     told
 }
 
-fn carry_out(connection: &mut Connection, group: Vec<Task>) {
+/// What a transaction found.
+#[derive(PartialEq, Eq)]
+enum Disk {
+    HasRoom,
+    Full,
+}
+
+fn carry_out(connection: &mut Connection, group: Vec<Task>) -> Disk {
     let begun = connection.transaction_with_behavior(TransactionBehavior::Deferred);
     let mut transaction = match begun {
         Ok(transaction) => transaction,
         Err(error) => {
             // The tasks are dropped, and with them the reply channels: callers see `Closed`.
             tracing::error!(%error, "the job database does not begin a transaction");
-            return;
+            return Disk::HasRoom;
         }
     };
     let answers: Vec<Answer> = group
@@ -234,7 +277,12 @@ fn carry_out(connection: &mut Connection, group: Vec<Task>) {
     if let Err(error) = &committed {
         tracing::error!(%error, "the job database does not commit");
     }
+    let disk = match &committed {
+        Err(error) if is_full(error) => Disk::Full,
+        _ => Disk::HasRoom,
+    };
     for answer in answers {
         answer(committed.clone());
     }
+    disk
 }

@@ -4,7 +4,7 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// What `PRAGMA user_version` must be; migrations lead there one by one.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, DURABLE_JOBS];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -71,6 +71,15 @@ CREATE TABLE checkpoints (
 ) STRICT;
 CREATE INDEX checkpoints_by_job ON checkpoints (job, number);
 CREATE INDEX checkpoints_by_state ON checkpoints (state);
+";
+
+/// `spent_us` is the time of training over all attempts, `bundle_step` the step of the newest resume bundle,
+/// `crashes` counts the processes that died since that step last grew, and `put_back` is 1 while a job waits that
+/// an orderly end of the process sent back to the queue.
+const DURABLE_JOBS: &str = "
+ALTER TABLE jobs ADD COLUMN spent_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN bundle_step INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN put_back INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Sets the connection up and brings the tables to this version.

@@ -120,6 +120,45 @@ pub fn resolve_device(requested: &str) -> Result<Device, DeviceError> {
     resolve(requested, &Present::look())
 }
 
+/// Whether `requested` leaves the device to the machine.
+#[must_use]
+pub fn is_auto(requested: &str) -> bool {
+    requested.parse() == Ok(Requested::Auto)
+}
+
+/// What a job that asks for `requested` is to write down: the device, or still `auto` where the machine has several
+/// GPUs and the worker that will take the job decides.
+///
+/// # Errors
+/// [`DeviceError`] where it is not a device or not there.
+pub fn settle_device(requested: &str) -> Result<String, DeviceError> {
+    settle(requested.parse()?, &Present::look())
+}
+
+fn settle(requested: Requested, present: &Present) -> Result<String, DeviceError> {
+    if requested == Requested::Auto && present.gpus > 1 {
+        return Ok("auto".to_owned());
+    }
+    resolve(requested, present).map(|device| device.to_string())
+}
+
+/// GPUs that CUDA can use here.
+#[must_use]
+pub fn gpus() -> usize {
+    Present::look().gpus
+}
+
+/// The device of the worker of that number, from 0: a GPU of its own while there are enough, the CPU where there is
+/// none.
+#[must_use]
+pub fn device_of(worker: usize) -> Device {
+    share(worker, gpus())
+}
+
+fn share(worker: usize, gpus: usize) -> Device {
+    worker.checked_rem(gpus).map_or(Device::Cpu, Device::Cuda)
+}
+
 fn resolve(requested: Requested, present: &Present) -> Result<Device, DeviceError> {
     match requested {
         Requested::Cpu => Ok(Device::Cpu),
@@ -148,6 +187,29 @@ pub fn libtorch_version() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_share_the_gpus_and_only_then_auto_waits() {
+        let devices: Vec<Device> = (0..3).map(|worker| share(worker, 2)).collect();
+        assert_eq!(devices, [Device::Cuda(0), Device::Cuda(1), Device::Cuda(0)]);
+        assert_eq!(share(5, 0), Device::Cpu);
+        for (requested, gpus, expected) in [
+            (Requested::Auto, 0, "cpu"),
+            (Requested::Auto, 1, "cuda:0"),
+            (Requested::Auto, 2, "auto"),
+            (Requested::Cuda(1), 2, "cuda:1"),
+            (Requested::Cpu, 2, "cpu"),
+        ] {
+            let present = Present {
+                built_with_cuda: true,
+                gpus,
+                version: "1.2.3".to_owned(),
+            };
+            assert_eq!(settle(requested, &present).as_deref(), Ok(expected));
+        }
+        assert!(is_auto("auto"));
+        assert!(!is_auto("cuda:0"));
+    }
 
     #[test]
     fn what_is_asked_for_or_an_error_that_says_why() {

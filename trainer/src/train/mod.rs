@@ -38,7 +38,9 @@ mod threads;
 mod validation;
 
 pub use bundle::Bundle;
-pub use device::{Device, DeviceError, libtorch_version, resolve_device};
+pub use device::{
+    Device, DeviceError, device_of, gpus, is_auto, libtorch_version, resolve_device, settle_device,
+};
 pub use draws::{Beginning, Draws};
 pub use error::{PublishFailed, TrainError};
 pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
@@ -49,3 +51,4 @@ use run::caught;
 
 pub use run::run;
 pub use split::{Division, split_sizes};
+pub use threads::cores;

@@ -35,6 +35,8 @@ pub struct Plan {
     pub evaluation_batch_size: usize,
     /// Where the tensors lie.
     pub device: Device,
+    /// CPU threads that it may compute with; a small network takes one.
+    pub threads_at_most: usize,
     /// When a snapshot is handed out.
     pub publish: PublishPolicy,
 }

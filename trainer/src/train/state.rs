@@ -141,10 +141,12 @@ struct Progress {
     best: Option<Exact>,
 }
 
-/// Tells trainings apart: where one is carried out does not count, everything else of plan and data does.
+/// Tells trainings apart: where and on how many threads one is carried out does not count, everything else of plan
+/// and data does.
 pub(super) fn fingerprint(plan: &Plan, dataset_digest: &str) -> String {
     let anywhere = Plan {
         device: Device::Cpu,
+        threads_at_most: 1,
         ..plan.clone()
     };
     sha256_hex(format!("{anywhere:?} on {dataset_digest}").as_bytes())

@@ -9,12 +9,17 @@ use super::{Device, Plan};
 /// Multiply-adds of a step's forward pass from which several threads are worth their waiting.
 const LARGE_STEP: usize = 32_000_000;
 
+/// Cores that this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Threads for a step of `plan` on a network with that many parameters.
 pub(super) fn count(plan: &Plan, parameters: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let large = parameters.saturating_mul(plan.batch_size) >= LARGE_STEP;
     if plan.device == Device::Cpu && large && waits_passively(&|name| std::env::var(name).ok()) {
-        cores
+        cores().min(plan.threads_at_most).max(1)
     } else {
         1
     }

@@ -1,17 +1,25 @@
 //! What the training tells, on its thread: into metrics at once, into the database and the storage through
 //! bounded channels to other threads.
 
-use super::{publisher::Publisher, running::RunningJob};
+use super::{
+    durable::Durable,
+    keeper::{Keeper, Parcel},
+    publisher::Publisher,
+    running::{RunningJob, Stop},
+};
 use crate::{
     job::{CurveRow, JobId, now_us},
-    metrics::{Gauge, JobSeries, Metrics},
+    metrics::{Beginning, Gauge, JobSeries, Metrics},
     spec::JobPlan,
     store::{Store, StoreError},
-    train::{Observer, PublishFailed, Row, Snapshot, Started},
+    train::{Bundle, Moment, Observer, PublishFailed, Row, Snapshot, Started},
 };
 use std::{
     io,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
@@ -27,23 +35,46 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn start(store: Store, job: JobId) -> io::Result<Self> {
+    pub(super) fn start(
+        store: Store,
+        job: JobId,
+        running: &Arc<RunningJob>,
+        durable: &Arc<Durable>,
+    ) -> io::Result<Self> {
         let (rows, receiver) = sync_channel(ROWS_AT_MOST);
+        let (running, durable) = (Arc::clone(running), Arc::clone(durable));
         let thread = thread::Builder::new()
             .name("rows".to_owned())
-            .spawn(move || record(&store, job, &receiver))?;
+            .spawn(move || record(&store, job, &running, &durable, &receiver))?;
         Ok(Self { rows, thread })
     }
 }
 
 /// One commit carries all rows that came while the one before was under way.
-fn record(store: &Store, job: JobId, rows: &Receiver<CurveRow>) -> Result<(), StoreError> {
+fn record(
+    store: &Store,
+    job: JobId,
+    running: &RunningJob,
+    durable: &Durable,
+    rows: &Receiver<CurveRow>,
+) -> Result<(), StoreError> {
     while let Ok(first) = rows.recv() {
         let mut batch = vec![first];
         batch.extend(rows.try_iter().take(BATCH_AT_MOST - 1));
-        store.append_rows(job, batch)?;
+        let count = batch.len();
+        store.append_rows(job, batch, running.spent())?;
+        durable.rows(count);
     }
     Ok(())
+}
+
+/// Where what the training tells leaves its thread.
+pub(super) struct Outlets {
+    pub(super) recorder: Recorder,
+    pub(super) publisher: Publisher,
+    pub(super) keeper: Keeper,
+    /// What the three know of each other.
+    pub(super) durable: Arc<Durable>,
 }
 
 /// The observer of one job.
@@ -51,8 +82,10 @@ pub(super) struct JobObserver<'a> {
     running: &'a RunningJob,
     series: &'a JobSeries,
     metrics: &'a Metrics,
-    recorder: Option<Recorder>,
-    publisher: Publisher,
+    outlets: Outlets,
+    /// Rows and snapshots told.
+    rows: u64,
+    snapshots: u64,
     /// Images per step and per epoch, to count samples.
     batch_size: u64,
     train_images: u64,
@@ -68,16 +101,16 @@ impl<'a> JobObserver<'a> {
         running: &'a RunningJob,
         series: &'a JobSeries,
         metrics: &'a Metrics,
-        recorder: Recorder,
-        publisher: Publisher,
+        outlets: Outlets,
         plan: &JobPlan,
     ) -> Self {
         Self {
             running,
             series,
             metrics,
-            recorder: Some(recorder),
-            publisher,
+            outlets,
+            rows: 0,
+            snapshots: 0,
             batch_size: plan.train.batch_size as u64,
             train_images: 0,
             steps_per_epoch: 1,
@@ -86,24 +119,27 @@ impl<'a> JobObserver<'a> {
         }
     }
 
-    /// Waits until every row is in the database and every checkpoint is committed.
+    /// Waits until every row is in the database, every checkpoint is committed and the last bundle is written.
     ///
     /// Fails with a reason for the client.
-    pub(super) fn close(mut self) -> Result<(), String> {
-        let published = self.publisher.close();
-        let recorded = match self.recorder.take() {
-            Some(Recorder { rows, thread }) => {
-                drop(rows);
-                thread.join()
-            }
-            None => Ok(Ok(())),
-        };
+    pub(super) fn close(self) -> Result<(), String> {
+        let Outlets {
+            recorder: Recorder { rows, thread },
+            mut publisher,
+            keeper,
+            durable,
+        } = self.outlets;
+        let published = publisher.close();
+        drop(rows);
+        let recorded = thread.join();
+        durable.over();
+        keeper.close();
         published?;
         match recorded {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "rows could not be recorded");
-                Err("the trainer's job database failed; the trainer's log says why".to_owned())
+                Err(error.told())
             }
             Err(_) => Err("an internal error; the trainer's log has more".to_owned()),
         }
@@ -126,13 +162,22 @@ impl Observer for JobObserver<'_> {
     fn started(&mut self, started: &Started) {
         self.train_images = started.train_images as u64;
         self.steps_per_epoch = started.steps_per_epoch.max(1);
+        self.counted = started.steps_done;
+        self.running.set_step(started.steps_done);
         self.series.set(Gauge::Steps, started.steps as f64);
-        self.publisher.divided(&started.split_digest);
+        self.outlets.publisher.divided(&started.split_digest);
+        let from = if started.steps_done == 0 {
+            Beginning::Start
+        } else {
+            Beginning::Bundle
+        };
+        self.metrics.attempt(from);
         tracing::info!(
             steps = started.steps,
             train_images = started.train_images,
             validation_images = started.validation_images,
             threads = started.threads,
+            from_step = started.steps_done,
             "training begins"
         );
     }
@@ -163,10 +208,9 @@ impl Observer for JobObserver<'_> {
             learning_rate: row.learning_rate,
             samples_per_second: row.samples_per_second,
         };
-        if let Some(recorder) = &self.recorder {
-            // The thread is gone when the database failed; `close` tells why.
-            self.recording_failed |= recorder.rows.send(row).is_err();
-        }
+        self.rows += 1;
+        // The thread is gone when the database failed; `close` tells why.
+        self.recording_failed |= self.outlets.recorder.rows.send(row).is_err();
     }
 
     fn progress(&mut self, step: u64) {
@@ -178,10 +222,28 @@ impl Observer for JobObserver<'_> {
     }
 
     fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed> {
-        self.publisher.take(snapshot)
+        self.snapshots += 1;
+        self.outlets.publisher.take(snapshot)
     }
 
     fn should_stop(&self) -> bool {
         self.recording_failed || self.running.should_stop()
+    }
+
+    fn wants_bundle(&self, moment: Moment) -> bool {
+        match moment {
+            Moment::Step => self.outlets.keeper.is_due(),
+            Moment::Epoch => self.outlets.keeper.is_due_after_epoch(),
+            // A job that ends has no use for it.
+            Moment::Stop => self.running.stopped() == Some(Stop::Shutdown),
+        }
+    }
+
+    fn bundle(&mut self, bundle: Bundle) {
+        self.outlets.keeper.take(Parcel {
+            bundle,
+            rows: self.rows,
+            snapshots: self.snapshots,
+        });
     }
 }

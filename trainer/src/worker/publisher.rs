@@ -3,7 +3,7 @@
 //! The id and what is to happen with it are in the database before the first byte. A storage that fails is
 //! tried again a few times; then the job fails, and the intention stays for the next start to deal with.
 
-use super::{Tools, running::RunningJob};
+use super::{Tools, durable::Durable, running::RunningJob};
 use crate::{
     job::{JobId, now_us},
     spec::JobPlan,
@@ -49,6 +49,7 @@ pub(super) struct PublisherContext {
     /// What the last checkpoint's report card is made on, where the job asks for one.
     pub(super) report_on: Option<Arc<Dataset>>,
     pub(super) running: Arc<RunningJob>,
+    pub(super) durable: Arc<Durable>,
 }
 
 /// The training's end of the channel.
@@ -116,6 +117,7 @@ fn publish_all(
             }
             error.told(epoch)
         })?;
+        context.durable.snapshot();
     }
     Ok(())
 }
@@ -136,7 +138,10 @@ impl Failure {
     fn told(&self, epoch: u32) -> String {
         let reason = match self {
             Self::Storage(error) if is_final(error) => "the storage refuses it",
-            Self::Storage(_) => "the storage failed again and again",
+            Self::Storage(error) => why(error.io_kind()),
+            Self::Store(error) if error.is_full() => {
+                "the disk with the trainer's job database is full"
+            }
             Self::Store(_) => "the trainer's job database failed",
             Self::Stopped => {
                 return "the job was stopped while its report card was made: no checkpoint of the last epoch".to_owned();
@@ -145,6 +150,18 @@ impl Failure {
         format!(
             "the checkpoint of epoch {epoch} could not be published: {reason}; the trainer's log says why"
         )
+    }
+}
+
+/// What an operator can do something about.
+fn why(kind: Option<io::ErrorKind>) -> &'static str {
+    match kind {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "the storage is full",
+        Some(io::ErrorKind::FileTooLarge) => "the storage takes no file of that size",
+        Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
+            "the storage cannot be written"
+        }
+        _ => "the storage failed again and again",
     }
 }
 

@@ -27,7 +27,16 @@ pub struct RunningJob {
     /// 0, or the number of the first [`Stop`] that was asked for.
     stop: AtomicU8,
     step: AtomicU64,
-    deadline: OnceLock<Instant>,
+    begun: OnceLock<Begun>,
+}
+
+/// When a job's training began, in this process and before.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    at: Instant,
+    /// Time of training in earlier attempts.
+    spent_before: Duration,
+    deadline: Option<Instant>,
 }
 
 impl RunningJob {
@@ -62,21 +71,34 @@ impl RunningJob {
             return true;
         }
         let late = self
-            .deadline
+            .begun
             .get()
-            .is_some_and(|deadline| Instant::now() >= *deadline);
+            .and_then(|begun| begun.deadline)
+            .is_some_and(|deadline| Instant::now() >= deadline);
         if late {
             self.stop(Stop::Deadline);
         }
         late
     }
 
-    /// From now on, this long.
-    pub(super) fn set_deadline(&self, after: Option<Duration>) {
-        if let Some(deadline) = after.and_then(|after| Instant::now().checked_add(after)) {
-            // Set once, by the worker.
-            let _ = self.deadline.set(deadline);
-        }
+    /// Its training begins, after so much in earlier attempts, and may last `at_most` in all.
+    pub(super) fn begin(&self, spent_before: Duration, at_most: Option<Duration>) {
+        let at = Instant::now();
+        let left = at_most.map(|at_most| at_most.saturating_sub(spent_before));
+        // Set once, by the worker.
+        let _ = self.begun.set(Begun {
+            at,
+            spent_before,
+            deadline: left.and_then(|left| at.checked_add(left)),
+        });
+    }
+
+    /// Time of training over all attempts.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        self.begun.get().map_or(Duration::ZERO, |begun| {
+            begun.spent_before + begun.at.elapsed()
+        })
     }
 
     /// Steps done.
@@ -139,13 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_stop() {
-        let job = RunningJob::default();
-        job.set_deadline(Some(Duration::from_secs(3_600)));
-        assert!(!job.should_stop());
-        let job = RunningJob::default();
-        job.set_deadline(Some(Duration::ZERO));
-        assert!(job.should_stop());
-        assert_eq!(job.stopped(), Some(Stop::Deadline));
+    fn deadlines_count_earlier_attempts() {
+        let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(1));
+        for (spent_before, at_most, late) in [
+            (Duration::ZERO, None, false),
+            (hour, None, false),
+            (Duration::ZERO, Some(hour), false),
+            (Duration::ZERO, Some(Duration::ZERO), true),
+            (hour - second, Some(hour), false),
+            (hour, Some(hour), true),
+            (hour + second, Some(hour), true),
+        ] {
+            let job = RunningJob::default();
+            assert_eq!(job.spent(), Duration::ZERO);
+            job.begin(spent_before, at_most);
+            assert_eq!(job.should_stop(), late, "{spent_before:?} {at_most:?}");
+            assert_eq!(job.stopped(), late.then_some(Stop::Deadline));
+            assert!(job.spent() >= spent_before);
+        }
     }
 }

@@ -132,6 +132,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         validate_every: 100,
         evaluation_batch_size: 64,
         device: Device::Cpu,
+        threads_at_most: usize::MAX,
         publish: PublishPolicy::Final,
     }
 }

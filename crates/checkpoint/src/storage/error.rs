@@ -109,6 +109,19 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// What the operating system said, where it said something: whether the disk is full, for one.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(inner) = error {
+            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+                return Some(io.kind());
+            }
+            error = inner.source();
+        }
+        None
+    }
+
     pub(crate) fn from_store(operation: &'static str, key: &str, source: StoreError) -> Self {
         let key = key.to_owned();
         match source {

@@ -1,0 +1,275 @@
+//! One attempt to carry a job out, from the queue to its end or back.
+
+use super::{
+    keeper::Keeper,
+    observer::{JobObserver, Outlets, Recorder},
+    pool::{Place, Tools},
+    publisher::{Publisher, PublisherContext},
+    running::{RunningJob, Stop},
+};
+use crate::{
+    job::{JobId, JobState},
+    metrics::{JobInfo, show_test},
+    spec::{self, JobPlan},
+    store::{Ending, Job},
+    train::{self, Finished, Outcome, TrainError},
+};
+use digits_dataset::Dataset;
+use digits_proto::v1::JobSpec;
+use prost::Message as _;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How a job's run ended.
+enum Run {
+    /// It is over.
+    Ended(Ending),
+    /// The process is about to end; the job waits for the next one.
+    PutBack,
+}
+
+/// Between two attempts to write a job's end.
+const END_PAUSE: Duration = Duration::from_millis(500);
+
+/// Carries a claimed job out.
+pub(super) fn run_job(place: &Place, job: &Job) {
+    let tools = &place.tools;
+    let begun = Instant::now();
+    tracing::info!(job = %job.id, name = job.number, attempt = job.attempts, "job begins");
+    let running = tools.registry.add(job.id);
+    if place.shutdown.load(Ordering::Acquire) {
+        running.stop(Stop::Shutdown);
+    }
+    let run = catch_unwind(AssertUnwindSafe(|| attempt(place, job, &running)));
+    tools.registry.remove(job.id);
+    let run = run.unwrap_or_else(|panic| {
+        tracing::error!(job = %job.id, panic = panic_text(&*panic), "a job panicked");
+        Run::Ended(Ending::failed(
+            "an internal error; the trainer's log has more".to_owned(),
+        ))
+    });
+    match run {
+        Run::Ended(ending) => {
+            tracing::info!(
+                job = %job.id,
+                state = ending.state.as_str(),
+                error = ending.error,
+                seconds = begun.elapsed().as_secs_f64(),
+                "job ends"
+            );
+            write_end(place, job.id, ending, begun.elapsed());
+        }
+        Run::PutBack => {
+            tracing::info!(job = %job.id, step = running.step(), "job goes back to the queue");
+            if let Err(error) = tools.store.requeue(job.id, running.spent()) {
+                // It stays marked as running, and the next start goes on with it.
+                tracing::error!(job = %job.id, %error, "a job could not be put back");
+            }
+        }
+    }
+}
+
+/// Writes a job's end, and tries again while the database fails, as on a full disk: what has ended must not be
+/// trained again. When the process is to end the job stays marked as running, and the next start goes on with it.
+fn write_end(place: &Place, job: JobId, ending: Ending, elapsed: Duration) {
+    let tools = &place.tools;
+    for attempt in 1_u32.. {
+        match tools.store.finish(job, ending.clone()) {
+            Ok(()) => break,
+            Err(error) if place.shutdown.load(Ordering::Acquire) => {
+                tracing::error!(%job, %error, "the end of a job could not be written");
+                return;
+            }
+            Err(error) if attempt == 1 => {
+                tracing::error!(%job, %error, "the end of a job could not be written; trying again");
+            }
+            Err(_) => {}
+        }
+        thread::sleep(END_PAUSE);
+    }
+    tools.bundles.remove(job);
+    tools.metrics.job_finished(ending.state, elapsed);
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
+fn attempt(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Run {
+    match prepare_and_train(place, job, running) {
+        Ok(run) => run,
+        Err(reason) => Run::Ended(Ending::failed(reason)),
+    }
+}
+
+/// Errors are for the client: causes and paths go to the log.
+fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Result<Run, String> {
+    let tools = &place.tools;
+    let (spec, plan) = plan(place, job)?;
+    let data = tools.catalog.load(&plan.dataset).map_err(|error| {
+        tracing::error!(job = %job.id, %error, "a data set cannot be loaded");
+        format!(
+            "the data set {} cannot be loaded; the trainer's log says why",
+            plan.dataset_name
+        )
+    })?;
+    let device = plan.train.device.to_string();
+    let series = tools.metrics.job_begins(JobInfo {
+        job_id: job.id.to_string(),
+        model: plan.model.to_string(),
+        dataset: plan.dataset_name.clone(),
+        device: device.clone(),
+        preset: plan.preset.clone(),
+    });
+    let cancelled = tools
+        .store
+        .begun(job.id, device, data.digest.clone())
+        .map_err(|error| {
+            tracing::error!(job = %job.id, %error, "the job database failed");
+            error.told()
+        })?;
+    if cancelled {
+        running.stop(Stop::Cancel);
+    }
+    running.begin(job.spent, plan.deadline);
+    let outlets = outlets(PublisherContext {
+        tools: tools.clone(),
+        job: job.id,
+        plan: plan.clone(),
+        spec,
+        dataset_digest: data.digest.clone(),
+        report_on: plan.report.then(|| Arc::clone(&data)),
+        running: Arc::clone(running),
+        durable: Arc::default(),
+    })
+    .map_err(|_| "the machine gives no more threads".to_owned())?;
+    let mut observer = JobObserver::new(running, &series, &tools.metrics, outlets, &plan);
+    let trained = train_on(tools, job.id, &plan, &data, &mut observer);
+    let written = observer.close();
+    series.end();
+    if let Ok(Outcome {
+        test: Some(test), ..
+    }) = &trained
+    {
+        show_test(&series, test);
+    }
+    Ok(conclude(job.id, &plan, running, trained, written))
+}
+
+/// What the job is to do, here.
+fn plan(place: &Place, job: &Job) -> Result<(JobSpec, JobPlan), String> {
+    let spec = JobSpec::decode(job.resolved.as_slice())
+        .map_err(|_| "its spec cannot be read by this version".to_owned())?;
+    let mut plan = spec::plan(&spec, &place.tools.catalog).map_err(|found| {
+        let found: Vec<String> = found
+            .into_iter()
+            .map(|violation| format!("{}: {}", violation.field, violation.message))
+            .collect();
+        found.join("; ")
+    })?;
+    if train::is_auto(spec.device.as_deref().unwrap_or_default()) {
+        plan.train.device = place.device;
+    }
+    plan.train.threads_at_most = place.threads;
+    Ok((spec, plan))
+}
+
+/// The threads beside the training's own.
+fn outlets(context: PublisherContext) -> std::io::Result<Outlets> {
+    let (tools, running) = (context.tools.clone(), Arc::clone(&context.running));
+    let (job, durable) = (context.job, Arc::clone(&context.durable));
+    Ok(Outlets {
+        recorder: Recorder::start(tools.store.clone(), job, &running, &durable)?,
+        publisher: Publisher::start(context)?,
+        keeper: Keeper::start(&tools, job, &running, &durable)?,
+        durable,
+    })
+}
+
+/// Trains from the newest bundle that can be used, else from the start.
+fn train_on(
+    tools: &Tools,
+    job: JobId,
+    plan: &JobPlan,
+    data: &Dataset,
+    observer: &mut JobObserver<'_>,
+) -> Result<Outcome, TrainError> {
+    loop {
+        let found = tools.bundles.read(job, |reason| {
+            tools.metrics.bundle_refused();
+            tracing::warn!(%job, reason, "a resume bundle is damaged; an older one or the start serves");
+        });
+        let resume = found.as_ref().map(|found| found.bytes.as_slice());
+        let trained = train::run(&plan.train, data, resume, observer);
+        let (Err(TrainError::Bundle(reason)), Some(found)) = (&trained, &found) else {
+            return trained;
+        };
+        tools.metrics.bundle_refused();
+        tracing::warn!(%job, reason, "a resume bundle is of no use; an older one or the start serves");
+        tools.bundles.discard(found);
+    }
+}
+
+fn conclude(
+    job: JobId,
+    plan: &JobPlan,
+    running: &RunningJob,
+    trained: Result<Outcome, TrainError>,
+    written: Result<(), String>,
+) -> Run {
+    let stop = running.stopped();
+    let complete = written.is_ok()
+        && matches!(&trained, Ok(outcome) if outcome.finished == Finished::Completed);
+    match stop {
+        // A stop also ends the publisher's patience with the storage, so its failure is no reason then.
+        Some(Stop::Shutdown) if !complete => return Run::PutBack,
+        Some(Stop::Cancel) if written.is_err() => return Run::Ended(Ending::cancelled()),
+        _ => {}
+    }
+    let outcome = match (trained, written) {
+        // The publisher's reason is the cause of the other.
+        (_, Err(reason)) => return Run::Ended(Ending::failed(reason)),
+        (Err(error), Ok(())) => {
+            tracing::warn!(%job, %error, "a training failed");
+            return Run::Ended(Ending::failed(told(&error)));
+        }
+        (Ok(outcome), Ok(())) => outcome,
+    };
+    let ending = match (outcome.finished, stop) {
+        (Finished::Completed, _) => Ending {
+            state: JobState::Succeeded,
+            test: outcome.test,
+            ..Ending::cancelled()
+        },
+        (Finished::Stopped, Some(Stop::Deadline)) => Ending::failed(format!(
+            "the deadline of {} seconds passed at step {} of {}",
+            plan.deadline.unwrap_or_default().as_secs_f64(),
+            outcome.steps,
+            plan.steps
+        )),
+        (Finished::Stopped, _) => Ending::cancelled(),
+    };
+    Run::Ended(Ending {
+        step: Some(outcome.steps),
+        train_seconds: outcome.train_seconds,
+        validation_seconds: outcome.validation_seconds,
+        ..ending
+    })
+}
+
+/// What the client is told of a failed training.
+fn told(error: &TrainError) -> String {
+    match error {
+        TrainError::Panic(_) => "an internal error; the trainer's log has more".to_owned(),
+        error => error.to_string(),
+    }
+}

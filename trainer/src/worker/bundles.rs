@@ -1,0 +1,244 @@
+//! Resume bundles as files below the state folder: written whole or not at all, durable, checked by a digest when
+//! they are read, and the one before is kept until the next is durable.
+//!
+//! What a bundle says is the training's own; here it is bytes.
+
+use crate::job::JobId;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// What every file begins with; then come the digest of the rest, the step (u64, little-endian) and the bundle.
+const MAGIC: &[u8; 16] = b"digits bundle 1\n";
+const DIGEST: usize = 32;
+const STEP: usize = 8;
+
+const NEWEST: &str = "bundle";
+const BEFORE: &str = "before";
+const UNFINISHED: &str = "part";
+
+/// The folder of all bundles.
+pub struct Bundles {
+    folder: PathBuf,
+}
+
+/// An intact bundle.
+pub struct Found {
+    /// What was written.
+    pub bytes: Vec<u8>,
+    /// Steps done when it was taken.
+    pub step: u64,
+    path: PathBuf,
+}
+
+impl Bundles {
+    /// Makes the folder below `state` where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(state: &Path) -> io::Result<Self> {
+        let folder = state.join("bundles");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Replaces the bundle of a job, taken after `step` steps; durable when it returns, and after a failure the one before is still there.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn write(&self, job: JobId, step: u64, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.path(job, UNFINISHED);
+        let written = write_durably(&unfinished, step, bytes);
+        if written.is_err() {
+            // On a full disk what was written of it is in the way.
+            let _ = fs::remove_file(&unfinished);
+        }
+        written?;
+        let newest = self.path(job, NEWEST);
+        match fs::rename(&newest, self.path(job, BEFORE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::rename(&unfinished, &newest)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// The newest intact bundle of a job. One that is damaged goes, and `damaged` is told why.
+    pub fn read(&self, job: JobId, mut damaged: impl FnMut(&str)) -> Option<Found> {
+        for kind in [NEWEST, BEFORE] {
+            let path = self.path(job, kind);
+            let reason = match fs::read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => error.to_string(),
+                Ok(file) => match content(&file) {
+                    Some((step, bytes)) => {
+                        let bytes = bytes.to_vec();
+                        return Some(Found { bytes, step, path });
+                    }
+                    None => "its digest does not fit".to_owned(),
+                },
+            };
+            damaged(&reason);
+            // Else the next one to be written would push out the intact one in its place.
+            let _ = fs::remove_file(&path);
+        }
+        None
+    }
+
+    /// The step of the newest bundle of a job, where that is intact.
+    #[must_use]
+    pub fn newest_step(&self, job: JobId) -> Option<u64> {
+        let file = fs::read(self.path(job, NEWEST)).ok()?;
+        content(&file).map(|(step, _)| step)
+    }
+
+    /// Takes away one that turned out to be of no use.
+    pub fn discard(&self, found: &Found) {
+        // One that stays is found and refused again.
+        let _ = fs::remove_file(&found.path);
+    }
+
+    /// Takes away what there is of a job that has ended.
+    pub fn remove(&self, job: JobId) {
+        for kind in [NEWEST, BEFORE, UNFINISHED] {
+            // What stays is swept at the next start.
+            let _ = fs::remove_file(self.path(job, kind));
+        }
+    }
+
+    /// Takes away everything that belongs to none of `jobs`; how many files that were.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn sweep(&self, jobs: &HashSet<JobId>) -> io::Result<usize> {
+        let mut swept = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let job = path.file_stem().and_then(|stem| stem.to_str());
+            let job = job.and_then(|stem| stem.parse().ok());
+            if job.is_none_or(|job| !jobs.contains(&job)) && fs::remove_file(&path).is_ok() {
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    fn path(&self, job: JobId, kind: &str) -> PathBuf {
+        self.folder.join(format!("{job}.{kind}"))
+    }
+}
+
+fn write_durably(path: &Path, step: u64, bytes: &[u8]) -> io::Result<()> {
+    let step = step.to_le_bytes();
+    let mut file = File::create(path)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&digest(&step, bytes))?;
+    file.write_all(&step)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn digest(step: &[u8], bytes: &[u8]) -> [u8; DIGEST] {
+    Sha256::new()
+        .chain_update(step)
+        .chain_update(bytes)
+        .finalize()
+        .into()
+}
+
+/// Step and bundle of a file, if it is what was written.
+fn content(file: &[u8]) -> Option<(u64, &[u8])> {
+    let (said, rest) = file.strip_prefix(MAGIC)?.split_first_chunk::<DIGEST>()?;
+    let (step, bytes) = rest.split_first_chunk::<STEP>()?;
+    (digest(step, bytes) == *said).then_some((u64::from_le_bytes(*step), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Bundles, JobId) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bundles = Bundles::open(folder.path()).expect("made");
+        (folder, bundles, JobId::generate())
+    }
+
+    /// What is read, and how many were damaged.
+    fn read(bundles: &Bundles, job: JobId) -> (Option<Vec<u8>>, usize) {
+        let mut damaged = 0;
+        let found = bundles.read(job, |_| damaged += 1);
+        assert!(found.as_ref().is_none_or(|found| found.step == 7));
+        (found.map(|found| found.bytes), damaged)
+    }
+
+    #[test]
+    fn the_newest_counts_and_the_one_before_stands_in() {
+        let (_folder, bundles, job) = folder();
+        assert_eq!(read(&bundles, job), (None, 0));
+        for bytes in [b"first", b"secnd", b"third"] {
+            bundles.write(job, 7, bytes).expect("written");
+            assert_eq!(read(&bundles, job), (Some(bytes.to_vec()), 0));
+        }
+        let newest = bundles.path(job, NEWEST);
+        let whole = fs::read(&newest).expect("there");
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            fs::write(&newest, flipped).expect("written");
+            assert_eq!(
+                read(&bundles, job),
+                (Some(b"secnd".to_vec()), 1),
+                "byte {at}"
+            );
+        }
+        fs::write(&newest, &whole[..whole.len() - 1]).expect("written");
+        assert_eq!(read(&bundles, job), (Some(b"secnd".to_vec()), 1), "cut");
+        // The next one does not push out the intact one in favour of the damaged one.
+        bundles.write(job, 7, b"fourth").expect("written");
+        fs::write(&newest, b"nonsense").expect("written");
+        assert_eq!(read(&bundles, job), (Some(b"secnd".to_vec()), 1));
+    }
+
+    #[test]
+    fn one_of_no_use_goes_and_the_one_before_is_next() {
+        let (_folder, bundles, job) = folder();
+        bundles.write(job, 7, b"first").expect("written");
+        bundles.write(job, 7, b"second").expect("written");
+        let found = bundles.read(job, |_| {}).expect("there");
+        bundles.discard(&found);
+        assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
+    }
+
+    #[test]
+    fn a_write_that_was_broken_off_changes_nothing() {
+        let (_folder, bundles, job) = folder();
+        bundles.write(job, 7, b"first").expect("written");
+        fs::write(bundles.path(job, UNFINISHED), b"digits bun").expect("written");
+        assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
+        // Between the two renames.
+        fs::rename(bundles.path(job, NEWEST), bundles.path(job, BEFORE)).expect("renamed");
+        assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
+        bundles.write(job, 7, b"second").expect("written");
+        assert_eq!(read(&bundles, job), (Some(b"second".to_vec()), 0));
+    }
+
+    #[test]
+    fn only_what_is_wanted_stays() {
+        let (folder, bundles, job) = folder();
+        let other = JobId::generate();
+        for each in [job, other] {
+            bundles.write(each, 7, b"first").expect("written");
+            bundles.write(each, 7, b"second").expect("written");
+        }
+        fs::write(folder.path().join("bundles/other"), b"").expect("written");
+        assert_eq!(bundles.sweep(&HashSet::from([job])).expect("swept"), 3);
+        assert_eq!(read(&bundles, other), (None, 0));
+        assert!(read(&bundles, job).0.is_some());
+        bundles.remove(job);
+        assert_eq!(read(&bundles, job), (None, 0));
+    }
+}
