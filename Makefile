@@ -105,6 +105,11 @@ test-pair: build $(PYTHON_READY) ## Tests the real binaries together.
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
 
+.PHONY: torture
+torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).
+	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
+		$(CARGO) test --locked -p digits-e2e --test torture -- --nocapture
+
 .PHONY: fmt
 fmt:
 	@$(CARGO) fmt --all --check

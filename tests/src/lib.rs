@@ -8,4 +8,5 @@ pub mod notebook;
 pub mod process;
 pub mod sandbox;
 pub mod specs;
+pub mod torture;
 pub mod wait;

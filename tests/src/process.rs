@@ -39,27 +39,18 @@ impl Service {
         dir: &Path,
         arguments: &[String],
     ) -> Result<Self> {
-        let ready = dir.join(format!("{name}.json"));
-        let log = dir.join(format!("{name}.log"));
-        if ready.exists() {
-            fs::remove_file(&ready)?;
-        }
-        let output = File::options().create(true).append(true).open(&log)?;
-        let mut child = Command::new(binary)
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--ready-file",
-            ])
-            .arg(&ready)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        Self::start_command(name, command, dir)
+    }
+
+    /// The same with a command that ends in the arguments of a service.
+    pub fn start_command(name: &'static str, command: Command, dir: &Path) -> Result<Self> {
+        let Started {
+            mut child,
+            ready,
+            log,
+        } = spawn(name, command, dir)?;
         let deadline = Instant::now() + PATIENCE;
         let addresses = loop {
             if let Ok(text) = fs::read(&ready) {
@@ -138,6 +129,55 @@ impl Service {
         std::mem::forget(self);
         pid
     }
+}
+
+/// Starts `binary` as [`Service::start`] does and kills it `after` a while, however far it is then.
+pub fn start_and_crash(
+    name: &'static str,
+    binary: &Path,
+    dir: &Path,
+    arguments: &[String],
+    after: Duration,
+) -> Result<()> {
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    let Started { mut child, .. } = spawn(name, command, dir)?;
+    std::thread::sleep(after);
+    child.kill()?;
+    child.wait()?;
+    Ok(())
+}
+
+/// A process that may not have bound its ports yet.
+struct Started {
+    child: Child,
+    ready: PathBuf,
+    log: PathBuf,
+}
+
+fn spawn(name: &'static str, mut command: Command, dir: &Path) -> Result<Started> {
+    let ready = dir.join(format!("{name}.json"));
+    let log = dir.join(format!("{name}.log"));
+    if ready.exists() {
+        fs::remove_file(&ready)?;
+    }
+    let output = File::options().create(true).append(true).open(&log)?;
+    command
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--ready-file",
+        ])
+        .arg(&ready)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
+    let child = command
+        .spawn()
+        .with_context(|| format!("start {}", command.get_program().display()))?;
+    Ok(Started { child, ready, log })
 }
 
 impl Drop for Service {

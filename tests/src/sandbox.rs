@@ -1,6 +1,6 @@
 //! A scratch folder with the pair in it.
 
-use crate::process::Service;
+use crate::process::{Service, start_and_crash};
 use anyhow::{Context as _, Result, ensure};
 use digits_proto::v1::{
     checkpoint_service_client::CheckpointServiceClient,
@@ -11,6 +11,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -56,12 +57,35 @@ impl Sandbox {
 
     /// Starts the trainer, with further arguments.
     pub fn start_trainer(&mut self, arguments: &[&str]) -> Result<&Service> {
-        let mut all = vec!["--storage".to_owned(), self.storage(), "--state".to_owned()];
-        all.push(self.dir.path().join("state").display().to_string());
-        all.extend(arguments.iter().map(ToString::to_string));
+        let all = self.trainer_arguments(arguments);
         let binary = self.binary("digits-trainer");
         let service = Service::start("trainer", &binary, self.dir.path(), &all)?;
         Ok(self.trainer.insert(service))
+    }
+
+    /// Starts the trainer and kills it `after` a while, however far it is then.
+    pub fn start_and_crash_trainer(&self, after: Duration) -> Result<()> {
+        let all = self.trainer_arguments(&[]);
+        let binary = self.binary("digits-trainer");
+        start_and_crash("trainer", &binary, self.dir.path(), &all, after)
+    }
+
+    /// Starts the trainer through a shell that first carries out `setup`, such as the setting of a limit.
+    pub fn start_trainer_after(&mut self, setup: &str, arguments: &[&str]) -> Result<&Service> {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")])
+            .arg(self.binary("digits-trainer"))
+            .args(self.trainer_arguments(arguments));
+        let service = Service::start_command("trainer", command, self.dir.path())?;
+        Ok(self.trainer.insert(service))
+    }
+
+    fn trainer_arguments(&self, further: &[&str]) -> Vec<String> {
+        let mut all = vec!["--storage".to_owned(), self.storage(), "--state".to_owned()];
+        all.push(self.dir.path().join("state").display().to_string());
+        all.extend(further.iter().map(ToString::to_string));
+        all
     }
 
     /// Starts the inference service, with further arguments.

@@ -1,0 +1,372 @@
+//! Jobs that outlive their process: told to end, killed, with damaged bundles, a deadline, watchers that do not
+//! read, a limit on the size of files.
+
+use anyhow::{Context as _, Result};
+use digits_e2e::{
+    jobs,
+    sandbox::{Sandbox, http_get},
+    specs,
+    torture::{Evidence, listen, undisturbed},
+    wait,
+};
+use digits_proto::v1::{
+    ArchitectureSpec, CancelJobRequest, EvaluationSpec, HiddenLayers, Job, JobSpec, JobState,
+    LimitsSpec, PublishPolicy, PublishSpec, WatchJobRequest, WatchJobResponse,
+    training_service_client::TrainingServiceClient, watch_job_response::Event,
+};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tonic::transport::Channel;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Bundles as often as the disk takes them.
+const OFTEN: [&str; 2] = ["--bundle-interval", "10ms"];
+/// None but the last.
+const NEVER: [&str; 2] = ["--bundle-interval", "24h"];
+
+type Training = TrainingServiceClient<Channel>;
+
+/// A job of a few seconds that publishes once, at its end.
+fn long() -> JobSpec {
+    JobSpec {
+        publish: publish_last(),
+        ..specs::synthetic(400)
+    }
+}
+
+/// A job that does not end by itself while a test runs.
+fn endless() -> JobSpec {
+    JobSpec {
+        publish: publish_last(),
+        ..specs::synthetic(10_000)
+    }
+}
+
+fn publish_last() -> Option<PublishSpec> {
+    Some(PublishSpec {
+        policy: PublishPolicy::Final.into(),
+    })
+}
+
+/// Waits until a running job has made so many steps.
+async fn steps(training: &mut Training, job_id: &str, at_least: u64) -> Result<Job> {
+    wait::until("steps of a job", PATIENCE, async || {
+        let job = jobs::get(training, job_id).await?;
+        let step = job.progress.as_ref().map_or(0, |progress| progress.step);
+        Ok((step >= at_least).then_some(job))
+    })
+    .await
+}
+
+fn bundle(sandbox: &Sandbox, job_id: &str, kind: &str) -> PathBuf {
+    let bundles = sandbox.dir().join("state/bundles");
+    bundles.join(format!("{job_id}.{kind}"))
+}
+
+/// How many attempts of this process began at a bundle.
+fn resumed(sandbox: &Sandbox) -> Result<bool> {
+    let text = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    let line = "digits_trainer_job_attempts_total{from=\"bundle\"} 1";
+    Ok(text.lines().any(|found| found == line))
+}
+
+/// Waits for the end of a job, which must be that of one that was not disturbed.
+async fn ends_undisturbed(sandbox: &Sandbox, job_id: &str, spec: JobSpec) -> Result<Job> {
+    let mut training = sandbox.training().await?;
+    let job = jobs::watch(&mut training, job_id, |_| {}).await?;
+    assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+    let found = Evidence::of(sandbox, &mut training, &job).await?;
+    let expected = undisturbed(&[spec]).await?;
+    assert_eq!([found], expected[..]);
+    Ok(job)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    // Not one bundle but the last.
+    sandbox.start_trainer(&NEVER)?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, long()).await?.job_id;
+    let mut reached = 0;
+    for _ in 0..3 {
+        let job = steps(&mut training, &id, reached + 500).await?;
+        reached = job.progress.context("progress")?.step;
+        let begun = Instant::now();
+        let status = sandbox.take_trainer()?.stop()?;
+        assert!(status.success(), "{status}");
+        let took = begun.elapsed();
+        sandbox.start_trainer(&NEVER)?;
+        let log = sandbox.trainer()?.log()?;
+        assert!(took < Duration::from_secs(10), "the grace time: {log}");
+        training = sandbox.training().await?;
+        wait::until("the job goes on", PATIENCE, async || {
+            Ok(resumed(&sandbox)?.then_some(()))
+        })
+        .await?;
+        let job = jobs::get(&mut training, &id).await?;
+        assert!(job.progress.context("progress")?.step >= reached, "{job:?}");
+    }
+    let job = ends_undisturbed(&sandbox, &id, long()).await?;
+    assert_eq!(job.attempts, 1, "an orderly end is no retry");
+    sandbox.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bundles_are_passed() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&OFTEN)?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, long()).await?.job_id;
+    let mut told = 0;
+    // The newest, then both.
+    for damaged in [&["bundle"][..], &["bundle", "before"]] {
+        let before = bundle(&sandbox, &id, "before");
+        wait::until("two bundles", PATIENCE, async || {
+            Ok(before.exists().then_some(()))
+        })
+        .await?;
+        sandbox.take_trainer()?.crash()?;
+        for kind in damaged {
+            let path = bundle(&sandbox, &id, kind);
+            // Killed between two renames there is only the older one.
+            if let Ok(mut bytes) = fs::read(&path) {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&path, bytes)?;
+            }
+        }
+        sandbox.start_trainer(&OFTEN)?;
+        wait::until("the damage is told", PATIENCE, async || {
+            let log = sandbox.trainer()?.log()?;
+            let now = log.matches("a resume bundle is damaged").count();
+            Ok((now > told).then(|| told = now))
+        })
+        .await?;
+    }
+    ends_undisturbed(&sandbox, &id, long()).await?;
+    sandbox.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_gets_no_further_is_given_up() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&NEVER)?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, endless()).await?.job_id;
+    let mut heard = 0;
+    for _ in 0..3 {
+        let listening = listen(training.clone(), id.clone(), heard);
+        let listening = tokio::spawn(listening);
+        wait::until("the job runs", PATIENCE, async || {
+            let job = jobs::get(&mut training, &id).await?;
+            Ok((job.state() == JobState::Running).then_some(()))
+        })
+        .await?;
+        sandbox.take_trainer()?.crash()?;
+        heard += listening.await??.len() as u64;
+        sandbox.start_trainer(&NEVER)?;
+        training = sandbox.training().await?;
+    }
+    let rest = listen(training.clone(), id.clone(), heard).await?;
+    assert_eq!(rest.first().context("an event")?.sequence, heard + 1);
+    let job = jobs::get(&mut training, &id).await?;
+    assert_eq!((job.state(), job.attempts), (JobState::Failed, 3));
+    assert!(job.error.contains("3 times in a row"), "{}", job.error);
+    assert!(job.error.contains("step 0"), "{}", job.error);
+    // The next job is none the worse for it.
+    jobs::run(&mut training, specs::synthetic(1)).await?;
+    sandbox.stop()
+}
+
+/// Seconds since 1970 of the first event that `which` picks.
+fn time_of(events: &[WatchJobResponse], which: impl Fn(&Event) -> bool) -> Result<f64> {
+    let found = events
+        .iter()
+        .find(|event| event.event.as_ref().is_some_and(&which));
+    let at = found.context("the event")?.at.context("its time")?;
+    Ok(at.seconds as f64 + f64::from(at.nanos) * 1e-9)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_counts_the_time_before_a_crash() -> Result<()> {
+    const DEADLINE: i64 = 6;
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&OFTEN)?;
+    let mut training = sandbox.training().await?;
+    let deadline = prost_types::Duration {
+        seconds: DEADLINE,
+        nanos: 0,
+    };
+    let spec = JobSpec {
+        limits: Some(LimitsSpec {
+            deadline: Some(deadline),
+        }),
+        ..endless()
+    };
+    let id = jobs::submit(&mut training, spec).await?.job_id;
+    // By the clock of its events more than half of the time is spent.
+    let is_running = |event: &Event| matches!(event, Event::StateChanged(changed) if changed.state() == JobState::Running);
+    let mut heard = Vec::new();
+    let request = WatchJobRequest {
+        job_id: id.clone(),
+        after_sequence: 0,
+    };
+    let mut stream = training.watch_job(request).await?.into_inner();
+    loop {
+        let event = stream.message().await?.context("it runs")?;
+        let row = matches!(event.event, Some(Event::Row(_)));
+        heard.push(event);
+        if row {
+            let newest = &heard[heard.len() - 1..];
+            let spent = time_of(newest, |_| true)? - time_of(&heard, is_running)?;
+            if spent > DEADLINE as f64 * 0.6 {
+                break;
+            }
+        }
+    }
+    sandbox.take_trainer()?.crash()?;
+    sandbox.start_trainer(&OFTEN)?;
+    let training = sandbox.training().await?;
+    let rest = listen(training, id, heard.len() as u64).await?;
+    let spent =
+        time_of(&rest, |event| matches!(event, Event::Finished(_)))? - time_of(&rest, is_running)?;
+    assert!(spent < DEADLINE as f64 * 0.6, "{spent} s after the crash");
+    let Some(Event::Finished(end)) = rest.last().and_then(|event| event.event.clone()) else {
+        anyhow::bail!("no end");
+    };
+    assert_eq!(end.state(), JobState::Failed);
+    assert!(end.error.contains("deadline of 6 seconds"), "{}", end.error);
+    sandbox.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_after_a_crash_keeps_what_was_published() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&OFTEN)?;
+    let mut training = sandbox.training().await?;
+    let spec = specs::synthetic(10_000);
+    let id = jobs::submit(&mut training, spec).await?.job_id;
+    wait::until("a checkpoint", PATIENCE, async || {
+        let job = jobs::get(&mut training, &id).await?;
+        Ok((!job.checkpoint_ids.is_empty()).then_some(()))
+    })
+    .await?;
+    sandbox.take_trainer()?.crash()?;
+    sandbox.start_trainer(&OFTEN)?;
+    training = sandbox.training().await?;
+    // Whenever it comes, before the job runs again or after; twice is once.
+    let cancel = CancelJobRequest { job_id: id.clone() };
+    training.cancel_job(cancel.clone()).await?;
+    training.cancel_job(cancel.clone()).await?;
+    let job = jobs::watch(&mut training, &id, |_| {}).await?;
+    training.cancel_job(cancel).await?;
+    assert_eq!(job.state(), JobState::Cancelled);
+    for checkpoint in &job.checkpoint_ids {
+        let manifest = sandbox
+            .dir()
+            .join("storage/checkpoints")
+            .join(checkpoint)
+            .join("manifest.json");
+        assert!(manifest.exists(), "{}", manifest.display());
+    }
+    assert!(!job.checkpoint_ids.is_empty());
+    wait::until("no bundle is left", PATIENCE, async || {
+        let left = fs::read_dir(sandbox.dir().join("state/bundles"))?.count();
+        Ok((left == 0).then_some(()))
+    })
+    .await?;
+    sandbox.stop()
+}
+
+/// Resident bytes of a process.
+fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kilobytes.context("VmRSS")?.parse::<u64>()? << 10)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
+    const WATCHERS: usize = 40;
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    let mut training = sandbox.training().await?;
+    // A row at every step: 5,120 events, of which a connection holds only the first few hundred.
+    let spec = JobSpec {
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(1),
+            batch_size: None,
+        }),
+        publish: publish_last(),
+        ..specs::synthetic(160)
+    };
+    let job = jobs::submit(&mut training, spec).await?;
+    steps(&mut training, &job.job_id, 100).await?;
+    let pid = sandbox.trainer()?.pid();
+    let before = resident(pid)?;
+    let mut watching = Vec::new();
+    for _ in 0..WATCHERS {
+        let request = WatchJobRequest {
+            job_id: job.job_id.clone(),
+            after_sequence: 0,
+        };
+        // Each on a connection of its own: what one does not read would hold back the others there.
+        let mut training = sandbox.training().await?;
+        watching.push(training.watch_job(request).await?.into_inner());
+    }
+    let end = wait::until("the end of the job", PATIENCE, async || {
+        let job = jobs::get(&mut training, &job.job_id).await?;
+        Ok((job.state() != JobState::Running).then_some(job))
+    })
+    .await?;
+    assert_eq!(end.state(), JobState::Succeeded, "{}", end.error);
+    let grown = resident(pid)?.saturating_sub(before);
+    assert!(grown < 64 << 20, "{} MiB more", grown >> 20);
+    // One that begins to read now misses nothing.
+    let mut late = watching.pop().context("a watcher")?;
+    let mut expected = 1;
+    while let Some(event) = late.message().await? {
+        assert_eq!(event.sequence, expected);
+        expected += 1;
+    }
+    assert_eq!(expected - 1, end.last_event_sequence);
+    assert!(expected > 5_000, "{expected} events");
+    drop(watching);
+    sandbox.stop()
+}
+
+/// As on a full disk every file ends at a size, but nobody needs a privilege for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_files_fails_the_job_with_a_reason() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    // 4 MiB, in blocks of 512 bytes; ignored, so that writing fails instead of the process.
+    sandbox.start_trainer_after("trap '' XFSZ; ulimit -f 8192", &OFTEN)?;
+    let mut training = sandbox.training().await?;
+    let large = JobSpec {
+        architecture: Some(ArchitectureSpec {
+            hidden: Some(HiddenLayers {
+                widths: vec![2_048],
+            }),
+            ..ArchitectureSpec::default()
+        }),
+        ..specs::synthetic(2)
+    };
+    let id = jobs::submit(&mut training, large).await?.job_id;
+    let job = jobs::watch(&mut training, &id, |_| {}).await?;
+    assert_eq!(job.state(), JobState::Failed);
+    assert!(job.error.contains("checkpoint of epoch 1"), "{}", job.error);
+    assert!(job.error.contains("no file of that size"), "{}", job.error);
+    let metrics = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    let failures = metrics.lines().find_map(|line| {
+        line.strip_prefix("digits_trainer_bundle_failures_total{operation=\"write\"} ")
+    });
+    assert_ne!(failures.context("the metric")?, "0");
+    // A job with smaller files is none the worse for it.
+    jobs::run(&mut training, specs::synthetic(2)).await?;
+    sandbox.stop()
+}
