@@ -27,7 +27,7 @@ pub use follow::Follower;
 pub use load::{LoadError, Loaded, load};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
-pub use storage::{Storage, StorageError};
+pub use storage::{Created, Entry, Storage, StorageError};
 pub use tensors::{Exam, Layer, check_exam, encode_exam, encode_model};
 pub use validate::limits;
 

@@ -1,7 +1,8 @@
 //! The storage: a key-value store with create-if-absent, on a folder or a bucket.
 //!
-//! Every put of this crate is a create-if-absent, and its ambiguous answers are resolved here, in one
-//! place ([`Storage::create`]). Knows nothing of what the keys mean.
+//! Every put is a create-if-absent, and its ambiguous answers are resolved here, in one place
+//! ([`Storage::create`]). Knows nothing of what the keys mean: this crate keeps checkpoints and the serving log
+//! here, `digits-dataset` the data sets that users push.
 
 mod error;
 mod open;
@@ -13,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{
     Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path,
 };
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Times that a write is tried whose answer was ambiguous.
@@ -22,11 +23,15 @@ const CREATE_ATTEMPTS: u32 = 5;
 const CREATE_BACKOFF: Duration = Duration::from_millis(20);
 /// Largest text (manifest, record, tombstone) that is read.
 pub(crate) const TEXT_LIMIT: u64 = 1 << 20;
+/// Larger writes go through the store that waits longer, and are compared piece by piece.
+const BULK_BYTES: usize = 16 << 20;
 
 /// A storage; cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// The same store with more patience: a bucket's client gives a request a time, however large it is.
+    bulk: Arc<dyn ObjectStore>,
     prefix: Path,
     url: Arc<str>,
     /// The folder where the storage is one; what a kill leaves there is invisible to the store.
@@ -34,8 +39,8 @@ pub struct Storage {
 }
 
 /// What became of a create-if-absent.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Created {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
     /// The key holds our bytes.
     Ours,
     /// The key holds other bytes: someone else came first.
@@ -44,9 +49,11 @@ pub(crate) enum Created {
 
 /// A key below the prefix, from a listing.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) modified: jiff::Timestamp,
+pub struct Entry {
+    /// The key, with `/` between its parts.
+    pub key: String,
+    /// When it was written, by the store's clock.
+    pub modified: jiff::Timestamp,
 }
 
 impl Storage {
@@ -67,6 +74,7 @@ impl Storage {
     pub fn from_store(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         let url = format!("{store}/{prefix}").into();
         Self {
+            bulk: Arc::clone(&store),
             store,
             prefix,
             url,
@@ -114,15 +122,24 @@ impl Storage {
     /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first write; a
     /// conflict may mean that nothing landed), and so is a lost connection. So after anything but a plain
     /// yes the key is read back: our bytes, then it is done; nothing, then try again; others, then they won.
-    /// Bytes that must be told from another writer's carry a nonce.
+    /// Bytes that must be told from another writer's carry a nonce. `key` is made of letters, digits, `-`, `_`,
+    /// inner `.` and `/`.
     ///
     /// Not cancel-safe: when dropped or failed, the bytes may be there or may still appear.
-    pub(crate) async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
+    ///
+    /// # Errors
+    /// What the store said, after five attempts where trying again could help.
+    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
         let path = self.path(key);
+        let store = if bytes.len() > BULK_BYTES {
+            &self.bulk
+        } else {
+            &self.store
+        };
         let mut attempt = 1;
         loop {
             let options = PutOptions::from(PutMode::Create);
-            let answer = self.store.put_opts(&path, bytes.clone().into(), options);
+            let answer = store.put_opts(&path, bytes.clone().into(), options);
             let error = match answer.await {
                 Ok(_) => return Ok(Created::Ours),
                 // These say for sure that nothing was written.
@@ -150,6 +167,9 @@ impl Storage {
 
     /// Whether `key` holds exactly `bytes`; `None` when it does not exist.
     async fn compare(&self, key: &str, bytes: &Bytes) -> Result<Option<bool>, StorageError> {
+        if bytes.len() > BULK_BYTES {
+            return self.compare_pieces(key, bytes).await;
+        }
         match self.get(key, bytes.len() as u64).await {
             Ok(found) => Ok(found.map(|found| found == *bytes)),
             Err(StorageError::TooLarge { .. }) => Ok(Some(false)),
@@ -157,11 +177,30 @@ impl Storage {
         }
     }
 
+    /// The same without a second copy of all of them.
+    async fn compare_pieces(&self, key: &str, bytes: &[u8]) -> Result<Option<bool>, StorageError> {
+        match self.size(key).await? {
+            None => return Ok(None),
+            Some(size) if size != bytes.len() as u64 => return Ok(Some(false)),
+            Some(_) => {}
+        }
+        let mut start = 0;
+        for piece in bytes.chunks(BULK_BYTES) {
+            let end = start + piece.len() as u64;
+            if self.range(key, start..end).await? != *piece {
+                return Ok(Some(false));
+            }
+            start = end;
+        }
+        Ok(Some(true))
+    }
+
     /// The bytes of `key`; `None` when it does not exist. Cancel-safe.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, of which none are read then.
-    pub(crate) async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
+    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, of which none are read then; else what
+    /// the store said.
+    pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
         let result = match self.store.get(&self.path(key)).await {
             Ok(result) => result,
             Err(StoreError::NotFound { .. }) => return Ok(None),
@@ -182,17 +221,48 @@ impl Storage {
         }
     }
 
+    /// Bytes `range` of `key`, for what is too large to be held as a whole: as many as it asks for. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] when there is no such key; [`StorageError::Unreadable`] when it ends before the
+    /// range does; else what the store said.
+    pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+        let wanted = range.end.saturating_sub(range.start);
+        match self.store.get_range(&self.path(key), range).await {
+            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
+            Ok(bytes) => Err(StorageError::Unreadable {
+                key: key.to_owned(),
+                reason: format!("it ends after {} of {wanted} bytes", bytes.len()),
+            }),
+            Err(StoreError::NotFound { .. }) => Err(StorageError::Missing {
+                key: key.to_owned(),
+            }),
+            Err(error) => Err(StorageError::from_store("read", key, error)),
+        }
+    }
+
     /// Whether `key` exists. Cancel-safe.
     pub(crate) async fn exists(&self, key: &str) -> Result<bool, StorageError> {
+        Ok(self.size(key).await?.is_some())
+    }
+
+    /// Bytes of `key`; `None` when it does not exist. Cancel-safe.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, StorageError> {
         match self.store.head(&self.path(key)).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::NotFound { .. }) => Ok(false),
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(StorageError::from_store("read", key, error)),
         }
     }
 
     /// The keys in `folder`, in no order; only those after `offset` where one is given. Cancel-safe.
-    pub(crate) async fn list(
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn list(
         &self,
         folder: &str,
         offset: Option<&str>,

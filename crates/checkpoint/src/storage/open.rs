@@ -1,9 +1,17 @@
 //! From an address to a storage.
 
 use super::{Storage, StorageError};
-use object_store::{RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem, path::Path};
+use object_store::{
+    ClientConfigKey, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    local::LocalFileSystem,
+    path::Path,
+};
 use std::{path, sync::Arc, time::Duration};
 use url::Url;
+
+/// Longest time for a large write to a bucket.
+const BULK_TIMEOUT: &str = "1h";
 
 pub(super) fn open(address: &str) -> Result<Storage, StorageError> {
     if !address.contains("://") {
@@ -50,8 +58,10 @@ fn folder(path: &path::Path) -> Result<Storage, StorageError> {
         .with_fsync(true);
     let url = Url::from_directory_path(&path)
         .map_err(|()| refused(&path.display().to_string(), "not an absolute path"))?;
+    let store: Arc<dyn ObjectStore> = Arc::new(store);
     Ok(Storage {
-        store: Arc::new(store),
+        bulk: Arc::clone(&store),
+        store,
         prefix: Path::default(),
         url: url.as_str().trim_end_matches('/').into(),
         folder: Some(Arc::new(path)),
@@ -70,13 +80,20 @@ fn bucket(url: &Url) -> Result<Storage, StorageError> {
         retry_timeout: Duration::from_secs(20),
         ..RetryConfig::default()
     };
-    let store = AmazonS3Builder::from_env()
+    let builder = AmazonS3Builder::from_env()
         .with_bucket_name(name)
-        .with_retry(retry)
-        .build()
-        .map_err(|error| refused(url.as_str(), error.to_string()))?;
+        .with_retry(retry);
+    // The default is half a minute for a request, whatever it carries; 2 GiB take longer on many lines.
+    let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+    let patient = builder.clone().with_config(timeout, BULK_TIMEOUT);
+    let [store, bulk] = [builder, patient].map(|builder| {
+        builder
+            .build()
+            .map_err(|error| refused(url.as_str(), error.to_string()))
+    });
     Ok(Storage {
-        store: Arc::new(store),
+        store: Arc::new(store?),
+        bulk: Arc::new(bulk?),
         prefix,
         url: url.as_str().trim_end_matches('/').into(),
         folder: None,
