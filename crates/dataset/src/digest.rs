@@ -8,23 +8,32 @@ use crate::idx;
 use crate::{Dataset, LabelledImages};
 
 pub(crate) fn of_dataset(dataset: &Dataset) -> String {
+    of_files(&of_each_file(dataset), &dataset.label_names)
+}
+
+/// The digests of the four files, in the order of the text.
+pub(crate) fn of_each_file(dataset: &Dataset) -> [String; 4] {
+    let images = |part: &LabelledImages| {
+        let images = &part.images;
+        of_parts(&[&idx::image_header(images), &images.pixels])
+    };
+    let labels = |part: &LabelledImages| of_parts(&[&idx::encode_labels(&part.labels)]);
+    [
+        images(&dataset.train),
+        labels(&dataset.train),
+        images(&dataset.test),
+        labels(&dataset.test),
+    ]
+}
+
+/// The digest of a data set of which these are the digests of the files.
+pub(crate) fn of_files<T: AsRef<str>>(files: &[T; 4], label_names: &[String]) -> String {
     let mut text = String::from("digits dataset 1\n");
-    for (role, part) in [("train", &dataset.train), ("test", &dataset.test)] {
-        let LabelledImages { images, labels } = part;
-        let header = idx::image_header(images);
-        line(
-            &mut text,
-            &of_parts(&[&header, &images.pixels]),
-            &format!("{role}-images"),
-        );
-        line(
-            &mut text,
-            &of_parts(&[&idx::encode_labels(labels)]),
-            &format!("{role}-labels"),
-        );
+    let roles = ["train-images", "train-labels", "test-images", "test-labels"];
+    for (digest, role) in files.iter().zip(roles) {
+        line(&mut text, digest.as_ref(), role);
     }
-    let names: String = dataset
-        .label_names
+    let names: String = label_names
         .iter()
         .flat_map(|name| [name.as_str(), "\n"])
         .collect();

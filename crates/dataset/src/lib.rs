@@ -1,6 +1,7 @@
-//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, and folders of IDX files.
+//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, folders of IDX files, and those
+//! that users push to the shared storage.
 //!
-//! Everything here is synchronous: reading, drawing and downloading block the calling thread, for seconds or
+//! All but [`pushed`] is synchronous: reading, drawing and downloading block the calling thread, for seconds or
 //! (a download) minutes. The crate does not split, shuffle, scale or augment; pixels stay the bytes of the file, and
 //! [`corruptions`] make changed copies to test with, not to train on.
 
@@ -11,6 +12,7 @@ mod files;
 pub mod folder;
 pub mod idx;
 pub mod mnist;
+pub mod pushed;
 mod random;
 pub mod synthetic;
 
@@ -57,6 +59,20 @@ pub struct LabelledImages {
     pub images: Images,
     /// `[images.count]`: indices into [`Dataset::label_names`].
     pub labels: Vec<u16>,
+}
+
+impl LabelledImages {
+    /// How many images have each label: as many numbers as there are `classes`.
+    #[must_use]
+    pub fn class_counts(&self, classes: usize) -> Vec<u64> {
+        let mut counts = vec![0; classes];
+        for &label in &self.labels {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
 }
 
 /// A data set with its customary division. A value made by this crate has passed [`Dataset::validate`].

@@ -127,6 +127,12 @@ const FILES: [Published; 4] = [
     },
 ];
 
+/// The digest of MNIST's content ([`Dataset::content_digest`]), without loading it.
+#[must_use]
+pub fn content_digest() -> String {
+    digest::of_files(&FILES.map(|file| file.sha256), &numbered_names(10))
+}
+
 /// Loads MNIST: 60,000 images for training and validation and 10,000 for the test, 28×28, labels "0" to "9".
 ///
 /// Blocks the calling thread: about a second from gzipped files, longer while a download lasts, of which `progress` is

@@ -38,6 +38,14 @@ fn the_environment_names_the_source() {
 }
 
 #[test]
+fn the_digest_is_known_without_the_files() {
+    assert_eq!(
+        content_digest(),
+        "2375306534dacf0cd32aff8ba8fb3816cd482902b1d24ca52e16f443ac176543"
+    );
+}
+
+#[test]
 fn what_is_not_there_is_named_with_a_remedy() {
     let empty = tempfile::tempdir().expect("a temporary folder");
     let source = MnistSource {

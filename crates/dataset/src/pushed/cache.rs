@@ -1,0 +1,298 @@
+//! Pushed data sets on the local disk, so that one is not fetched for each job: bounded, the longest unused go first.
+//!
+//! What lies there is trusted no more than the storage: every load holds sizes and digests against the manifest. The
+//! folder may be removed at any time.
+
+use super::{FILES, Manifest, PushedError, is_digest, key};
+use crate::{Dataset, DatasetError, LabelledImages, digest, idx};
+use digits_checkpoint::{Storage, manifest::FileDigest};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use tokio::{io::AsyncWriteExt as _, sync::Mutex};
+
+/// Bytes that are fetched at a time.
+const PIECE: u64 = 8 << 20;
+/// What a fetch that was broken off leaves; removed when it is this old.
+const PARTIAL: &str = "partial-";
+const PARTIAL_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// A folder with pushed data sets.
+pub struct Cache {
+    dir: PathBuf,
+    limit_bytes: u64,
+    /// One load at a time, so that none removes what another reads.
+    turn: Mutex<()>,
+}
+
+impl Cache {
+    /// A cache in `dir`, which is made when it is needed, of at most `limit_bytes` of files.
+    #[must_use]
+    pub fn new(dir: PathBuf, limit_bytes: u64) -> Self {
+        Self {
+            dir,
+            limit_bytes,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// The data set of a manifest, under the name `name`: from the folder where it is there and whole, else fetched.
+    ///
+    /// # Errors
+    /// [`PushedError::TooLarge`] when it is larger than the whole cache may be; [`PushedError::Damaged`] when the
+    /// storage holds other bytes than the manifest says; else what the storage or the disk said.
+    pub async fn load(
+        &self,
+        storage: &Storage,
+        name: &str,
+        manifest: &Manifest,
+    ) -> Result<Dataset, PushedError> {
+        let _turn = self.turn.lock().await;
+        let dir = self.dir.join(&manifest.digest);
+        if let Some(dataset) = self.cached(&dir, name, manifest).await? {
+            return Ok(dataset);
+        }
+        self.make_room(manifest).await?;
+        let partial = self.dir.join(format!(
+            "{PARTIAL}{}-{}",
+            manifest.digest,
+            std::process::id()
+        ));
+        let fetched = fetch(storage, manifest, &partial).await;
+        let (from, to) = (partial.clone(), dir.clone());
+        let placed = match fetched {
+            Ok(()) => blocking(move || place(&from, &to)).await,
+            Err(error) => Err(error),
+        };
+        if placed.is_err() {
+            // Nothing of it is of use; it may not even be there.
+            let _ = tokio::fs::remove_dir_all(&partial).await;
+        }
+        placed?;
+        let (name, manifest) = (name.to_owned(), manifest.clone());
+        blocking(move || read(&dir, &name, &manifest)).await
+    }
+
+    async fn cached(
+        &self,
+        dir: &Path,
+        name: &str,
+        manifest: &Manifest,
+    ) -> Result<Option<Dataset>, PushedError> {
+        let (dir, name, manifest) = (dir.to_owned(), name.to_owned(), manifest.clone());
+        blocking(move || {
+            if !dir.exists() {
+                return Ok(None);
+            }
+            match read(&dir, &name, &manifest) {
+                Ok(dataset) => {
+                    touch(&dir);
+                    Ok(Some(dataset))
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a cached data set is not whole: it is fetched again");
+                    fs::remove_dir_all(&dir)
+                        .map_err(|source| DatasetError::io("remove", &dir, source))?;
+                    Ok(None)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Removes the longest unused until the new one fits.
+    async fn make_room(&self, manifest: &Manifest) -> Result<(), PushedError> {
+        let (size_bytes, limit_bytes) = (manifest.size_bytes(), self.limit_bytes);
+        if size_bytes > limit_bytes {
+            return Err(PushedError::TooLarge {
+                size_bytes,
+                limit_bytes,
+            });
+        }
+        let dir = self.dir.clone();
+        blocking(move || {
+            fs::create_dir_all(&dir).map_err(|source| DatasetError::io("create", &dir, source))?;
+            let mut held = held(&dir).map_err(|source| DatasetError::io("read", &dir, source))?;
+            held.sort_by_key(|held| std::cmp::Reverse(held.used));
+            let mut total: u64 = held.iter().map(|held| held.bytes).sum();
+            while total > limit_bytes - size_bytes
+                && let Some(oldest) = held.pop()
+            {
+                fs::remove_dir_all(&oldest.dir)
+                    .map_err(|source| DatasetError::io("remove", &oldest.dir, source))?;
+                total -= oldest.bytes;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A data set in the folder.
+struct Held {
+    dir: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// What the folder holds. Removes leftovers on the way; what is not the cache's own is not looked at.
+fn held(dir: &Path) -> io::Result<Vec<Held>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let used = entry.metadata()?.modified()?;
+        if name.starts_with(PARTIAL) {
+            let age = SystemTime::now().duration_since(used).unwrap_or_default();
+            if age > PARTIAL_AGE {
+                fs::remove_dir_all(entry.path())?;
+            }
+        } else if is_digest(&name) {
+            let mut bytes = 0;
+            for file in fs::read_dir(entry.path())? {
+                bytes += file?.metadata()?.len();
+            }
+            all.push(Held {
+                dir: entry.path(),
+                bytes,
+                used,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Marks a data set as just used. Where that fails it is only removed sooner.
+fn touch(dir: &Path) {
+    let marked = fs::File::open(dir).and_then(|dir| dir.set_modified(SystemTime::now()));
+    if let Err(error) = marked {
+        tracing::debug!(%error, "a cached data set could not be marked as used");
+    }
+}
+
+fn place(partial: &Path, dir: &Path) -> Result<(), PushedError> {
+    match fs::rename(partial, dir) {
+        Ok(()) => Ok(()),
+        // Another process fetched the same: theirs will be read and verified.
+        Err(_) if dir.exists() => {
+            fs::remove_dir_all(partial)
+                .map_err(|source| DatasetError::io("remove", partial, source))?;
+            Ok(())
+        }
+        Err(source) => Err(DatasetError::io("create", dir, source).into()),
+    }
+}
+
+async fn fetch(storage: &Storage, manifest: &Manifest, dir: &Path) -> Result<(), PushedError> {
+    let io = |source| DatasetError::io("write", dir, source);
+    // What an earlier process of the same id left.
+    let _ = tokio::fs::remove_dir_all(dir).await;
+    tokio::fs::create_dir_all(dir).await.map_err(io)?;
+    for (name, said) in manifest.files() {
+        let key = key(&manifest.digest, name);
+        let damaged = |reason: String| PushedError::Damaged {
+            digest: manifest.digest.clone(),
+            reason,
+        };
+        match storage.size(&key).await? {
+            Some(size) if size == said.size_bytes => {}
+            Some(size) => {
+                let expected = said.size_bytes;
+                return Err(damaged(format!("{name} has {size} bytes, not {expected}")));
+            }
+            None => return Err(damaged(format!("{name} is missing"))),
+        }
+        let mut file = tokio::fs::File::create(dir.join(name)).await.map_err(io)?;
+        let sha256 = copy(storage, &key, said, &mut file).await?;
+        if sha256 != said.sha256 {
+            let expected = &said.sha256;
+            return Err(damaged(format!(
+                "{name} has SHA-256 {sha256}, not {expected}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file piece by piece and returns its SHA-256.
+async fn copy(
+    storage: &Storage,
+    key: &str,
+    said: &FileDigest,
+    file: &mut tokio::fs::File,
+) -> Result<String, PushedError> {
+    let io = |source| DatasetError::io("write", key, source);
+    let mut hasher = Sha256::new();
+    let mut start = 0;
+    while start < said.size_bytes {
+        let end = (start + PIECE).min(said.size_bytes);
+        let piece = storage.range(key, start..end).await?;
+        hasher.update(&piece);
+        file.write_all(&piece).await.map_err(io)?;
+        start = end;
+    }
+    file.flush().await.map_err(io)?;
+    Ok(digest::hexadecimal(&hasher.finalize()))
+}
+
+/// Reads the four files of a folder and holds them against the manifest.
+fn read(dir: &Path, name: &str, manifest: &Manifest) -> Result<Dataset, PushedError> {
+    let damaged = |reason: String| PushedError::Damaged {
+        digest: manifest.digest.clone(),
+        reason,
+    };
+    for (file, said) in manifest.files() {
+        let path = dir.join(file);
+        let size = fs::metadata(&path)
+            .map_err(|source| DatasetError::io("read", &path, source))?
+            .len();
+        if size != said.size_bytes {
+            return Err(damaged(format!(
+                "{file} has {size} bytes, not {}",
+                said.size_bytes
+            )));
+        }
+    }
+    let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| dir.join(file));
+    let train = LabelledImages {
+        images: idx::read_images(&train_images)?,
+        labels: idx::read_labels(&train_labels)?,
+    };
+    let test = LabelledImages {
+        images: idx::read_images(&test_images)?,
+        labels: idx::read_labels(&test_labels)?,
+    };
+    let dataset = Dataset::new(name, train, test, manifest.labels.clone())?;
+    // The digest is made of those of the four files, so it says that each has the SHA-256 of the manifest.
+    if dataset.digest != manifest.digest {
+        let actual = digest::of_each_file(&dataset);
+        let differing = manifest.files().into_iter().zip(actual);
+        let file = differing
+            .into_iter()
+            .find(|((_, said), actual)| said.sha256 != *actual);
+        let file = file.map_or("its labels", |((file, _), _)| file);
+        return Err(damaged(format!(
+            "{file} has another SHA-256 than the manifest says"
+        )));
+    }
+    let sizes = (dataset.height(), dataset.width());
+    let counts = [&dataset.train, &dataset.test].map(|part| part.class_counts(dataset.classes()));
+    let told = [&manifest.train, &manifest.test].map(|part| part.class_counts.clone());
+    if sizes != (manifest.height, manifest.width) || counts != told {
+        return Err(damaged(
+            "its manifest tells other sizes or counts than its files".to_owned(),
+        ));
+    }
+    Ok(dataset)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PushedError> + Send + 'static,
+) -> Result<T, PushedError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(digits_checkpoint::StorageError::from)?
+}

@@ -1,0 +1,209 @@
+//! What a pushed data set says about itself: `datasets/<digest>/manifest.json`.
+//!
+//! It is known before a byte of the files is fetched, so it is checked by itself first; the files are held against it
+//! when they are read. A reader accepts fields that it does not know and refuses a `format` that it does not know.
+
+use super::{FILES, MANIFEST, PushedError, is_digest, key};
+use crate::{Dataset, LabelledImages, MAX_CLASSES, MAX_SIDE, digest, idx};
+use digits_checkpoint::{
+    Storage, StorageError,
+    manifest::{FileDigest, PictureNormalization},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The format that this program writes.
+pub const FORMAT: u32 = 1;
+/// Largest manifest that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// `datasets/<digest>/manifest.json`. Written last: its existence is the commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the layout, [`FORMAT`].
+    pub format: u32,
+    /// Digest of the content, as in its path: [`Dataset::content_digest`].
+    pub digest: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    /// Names of the labels, by index.
+    pub labels: Vec<String>,
+    /// How a user's picture becomes an input of a network that was trained on it.
+    pub picture_normalization: PictureNormalization,
+    /// For training and validation.
+    pub train: Part,
+    /// For the test.
+    pub test: Part,
+    /// Version of the program that pushed it.
+    pub program_version: String,
+}
+
+/// One part of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Images.
+    pub count: u64,
+    /// Images of each label, by index; `count` together.
+    pub class_counts: Vec<u64>,
+    /// The two files.
+    pub files: Files,
+}
+
+/// The two files of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// IDX, u8, [count, height, width].
+    pub images: FileDigest,
+    /// IDX, u8 or i16, \[count\].
+    pub labels: FileDigest,
+}
+
+impl Manifest {
+    /// The manifest of a data set, made now.
+    #[must_use]
+    pub fn of(dataset: &Dataset, picture_normalization: PictureNormalization) -> Self {
+        let [train_images, train_labels, test_images, test_labels] = digest::of_each_file(dataset);
+        let part = |data: &LabelledImages, images: String, labels: String| Part {
+            count: data.images.count as u64,
+            class_counts: data.class_counts(dataset.classes()),
+            files: Files {
+                images: FileDigest {
+                    sha256: images,
+                    size_bytes: idx::image_header(&data.images).len() as u64
+                        + data.images.pixels.len() as u64,
+                },
+                labels: FileDigest {
+                    sha256: labels,
+                    size_bytes: idx::encode_labels(&data.labels).len() as u64,
+                },
+            },
+        };
+        Self {
+            format: FORMAT,
+            digest: dataset.digest.clone(),
+            created_at: Timestamp::now(),
+            height: dataset.height(),
+            width: dataset.width(),
+            labels: dataset.label_names.clone(),
+            picture_normalization,
+            train: part(&dataset.train, train_images, train_labels),
+            test: part(&dataset.test, test_images, test_labels),
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Bytes of the four files.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.files().iter().map(|(_, file)| file.size_bytes).sum()
+    }
+
+    /// The four files with their names.
+    pub(super) fn files(&self) -> [(&'static str, &FileDigest); 4] {
+        let files = [
+            &self.train.files.images,
+            &self.train.files.labels,
+            &self.test.files.images,
+            &self.test.files.labels,
+        ];
+        std::array::from_fn(|index| (FILES[index], files[index]))
+    }
+
+    fn parse(bytes: &[u8], digest: &str) -> Result<Self, PushedError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        let damaged = |reason: String| PushedError::Damaged {
+            digest: digest.to_owned(),
+            reason,
+        };
+        let unreadable =
+            |error: serde_json::Error| damaged(format!("its manifest cannot be read: {error}"));
+        let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format != u64::from(FORMAT) {
+            return Err(PushedError::Format {
+                digest: digest.to_owned(),
+                reason: format!("format {format} is not known, only {FORMAT}"),
+            });
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if manifest.digest != digest {
+            return Err(damaged(format!(
+                "its manifest is that of {}",
+                manifest.digest
+            )));
+        }
+        match manifest.fault() {
+            Some(fault) => Err(damaged(format!(
+                "its manifest says what cannot be: {fault}"
+            ))),
+            None => Ok(manifest),
+        }
+    }
+
+    /// What cannot be. No number of a manifest may decide how much memory a reader takes.
+    fn fault(&self) -> Option<String> {
+        let sides = 1..=MAX_SIDE;
+        if !sides.contains(&self.height) || !sides.contains(&self.width) {
+            return Some(format!("images of {}×{}", self.height, self.width));
+        }
+        if !(2..=MAX_CLASSES).contains(&self.labels.len()) {
+            return Some(format!("{} labels", self.labels.len()));
+        }
+        for part in [&self.train, &self.test] {
+            let pixels = (self.height * self.width) as u64;
+            let counted = part
+                .class_counts
+                .iter()
+                .try_fold(0_u64, |sum, &count| sum.checked_add(count));
+            if part.class_counts.len() != self.labels.len() || counted != Some(part.count) {
+                return Some("images of the labels that are not all images".to_owned());
+            }
+            let images = part
+                .count
+                .checked_mul(pixels)
+                .and_then(|bytes| bytes.checked_add(16));
+            if images != Some(part.files.images.size_bytes) || part.count == 0 {
+                return Some(format!(
+                    "{} images in {} bytes",
+                    part.count, part.files.images.size_bytes
+                ));
+            }
+        }
+        let files = self.files();
+        if let Some((name, file)) = files
+            .iter()
+            .find(|(_, file)| file.size_bytes > idx::MAX_CONTENT_BYTES || !is_digest(&file.sha256))
+        {
+            return Some(format!(
+                "{name} of {} bytes and digest {:?}",
+                file.size_bytes, file.sha256
+            ));
+        }
+        let digests = files.map(|(_, file)| file.sha256.as_str());
+        (digest::of_files(&digests, &self.labels) != self.digest)
+            .then(|| "files and labels that make another digest".to_owned())
+    }
+}
+
+/// The manifest of a pushed data set; `None` when there is none. Cancel-safe.
+///
+/// # Errors
+/// [`PushedError::Damaged`] and [`PushedError::Format`] when what lies there is not understood; else what the storage
+/// said.
+pub async fn manifest(storage: &Storage, digest: &str) -> Result<Option<Manifest>, PushedError> {
+    match storage.get(&key(digest, MANIFEST), LIMIT).await {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => Manifest::parse(&bytes, digest).map(Some),
+        Err(StorageError::TooLarge { size, .. }) => Err(PushedError::Damaged {
+            digest: digest.to_owned(),
+            reason: format!("its manifest has {size} bytes"),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}

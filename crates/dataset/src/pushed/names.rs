@@ -1,0 +1,292 @@
+//! What a name means: `datasets/names/<name>/<sequence>.json`, append-only and numbered from 1, like the serving log.
+//! The newest record counts; no clock decides.
+
+use super::{
+    DatasetName, FOLDER, MANIFEST, Manifest, NAMES, Pinned, PushedError, Reference, is_digest,
+    manifest,
+};
+use digits_checkpoint::{Created, Storage, StorageError};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Largest record that is read, in bytes.
+const LIMIT: u64 = 64 << 10;
+/// Records of a name that are looked at, from the newest on.
+const RECORDS: usize = 1_000;
+/// Data sets of a list.
+const LISTED: usize = 1_000;
+/// Files that are read at once.
+const CONCURRENT_READS: usize = 16;
+/// Times that another writer may come first.
+const ATTEMPTS: u32 = 10;
+
+/// A record of a name. Records are never changed: pushing other data under the name appends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NameRecord {
+    /// Version of the layout, [`FORMAT`](super::FORMAT).
+    pub format: u32,
+    /// The name, as in the path.
+    pub name: DatasetName,
+    /// The number of the record, as in the path.
+    pub sequence: u64,
+    /// The content that the name means from now on.
+    pub digest: String,
+    /// A sentence about it.
+    pub description: String,
+    /// Who pushed it, in words.
+    pub by: String,
+    /// When.
+    pub pushed_at: Timestamp,
+}
+
+/// A pushed data set, as a list tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The newest record of this name and content.
+    pub record: NameRecord,
+    /// What the content says about itself.
+    pub manifest: Manifest,
+    /// Whether the name means another content by now.
+    pub superseded: bool,
+}
+
+/// Finds what a reference means now. Cancel-safe.
+///
+/// # Errors
+/// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the record that counts cannot be
+/// understood; else what the storage said.
+pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned, PushedError> {
+    let name = &reference.name;
+    let unknown = || PushedError::Unknown {
+        reference: reference.to_string(),
+    };
+    let sequences = sequences(storage, name).await?;
+    let Some(prefix) = &reference.prefix else {
+        let newest = sequences.first().ok_or_else(unknown)?;
+        let digest = record(storage, name, *newest).await?.digest;
+        return Ok(Pinned {
+            name: name.clone(),
+            digest,
+        });
+    };
+    let records = records(storage, name, &sequences).await?;
+    let fitting: BTreeSet<String> = records
+        .into_iter()
+        .map(|record| record.digest)
+        .filter(|digest| digest.starts_with(prefix))
+        .collect();
+    let mut fitting = fitting.into_iter();
+    match (fitting.next(), fitting.next()) {
+        (None, _) => Err(unknown()),
+        (Some(digest), None) => Ok(Pinned {
+            name: name.clone(),
+            digest,
+        }),
+        (Some(first), Some(second)) => Err(PushedError::Ambiguous {
+            reference: reference.to_string(),
+            digests: [first, second].into_iter().chain(fitting).collect(),
+        }),
+    }
+}
+
+/// All pushed data sets, by name and the newest of each first, at most 1,000; those that are not understood are left
+/// out with a warning. Cancel-safe.
+///
+/// # Errors
+/// What the storage said.
+pub async fn list(storage: &Storage) -> Result<Vec<Listed>, PushedError> {
+    let mut names: BTreeMap<DatasetName, Vec<u64>> = BTreeMap::new();
+    let mut digests = BTreeSet::new();
+    for entry in storage.list(FOLDER, None).await? {
+        if let Some((name, sequence)) = parse_key(&entry.key) {
+            names.entry(name).or_default().push(sequence);
+        } else if let Some(digest) = parse_manifest_key(&entry.key) {
+            digests.insert(digest.to_owned());
+        }
+    }
+    let mut found: Vec<(NameRecord, bool)> = Vec::new();
+    for (name, mut sequences) in names {
+        sequences.sort_unstable_by(|left, right| right.cmp(left));
+        let newest = sequences.first().copied();
+        let mut seen = BTreeSet::new();
+        for record in records(storage, &name, &sequences).await? {
+            let superseded = Some(record.sequence) != newest;
+            if digests.contains(&record.digest) && seen.insert(record.digest.clone()) {
+                found.push((record, superseded));
+            }
+        }
+    }
+    found.truncate(LISTED);
+    let manifests = manifests(storage, &found).await?;
+    let listed = found.into_iter().filter_map(|(record, superseded)| {
+        let manifest = manifests.get(&record.digest)?.clone();
+        Some(Listed {
+            record,
+            manifest,
+            superseded,
+        })
+    });
+    Ok(listed.collect())
+}
+
+async fn manifests(
+    storage: &Storage,
+    records: &[(NameRecord, bool)],
+) -> Result<HashMap<String, Manifest>, PushedError> {
+    let digests: BTreeSet<String> = records
+        .iter()
+        .map(|(record, _)| record.digest.clone())
+        .collect();
+    stream::iter(digests)
+        .map(|digest| async move {
+            match manifest(storage, &digest).await {
+                Ok(found) => Ok(found.map(|manifest| (digest, manifest))),
+                Err(error @ (PushedError::Damaged { .. } | PushedError::Format { .. })) => {
+                    tracing::warn!(%error, "a pushed data set is left out of the list");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .buffer_unordered(CONCURRENT_READS)
+        .try_filter_map(|found| async { Ok(found) })
+        .try_collect()
+        .await
+}
+
+/// Lets `name` mean `digest` from now on; the record that says so, which may be there already.
+pub(super) async fn append(
+    storage: &Storage,
+    draft: NameRecord,
+) -> Result<(NameRecord, Created), PushedError> {
+    for _ in 0..ATTEMPTS {
+        let newest = sequences(storage, &draft.name).await?.first().copied();
+        if let Some(newest) = newest {
+            // One that is not understood is a newer program's: what it says is superseded by what is pushed now.
+            match record(storage, &draft.name, newest).await {
+                Ok(record) if record.digest == draft.digest => {
+                    return Ok((record, Created::Theirs));
+                }
+                Ok(_) | Err(PushedError::Record { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let record = NameRecord {
+            sequence: newest.unwrap_or(0) + 1,
+            ..draft.clone()
+        };
+        let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
+        let key = key(&record.name, record.sequence);
+        // Equal bytes of another writer say the same: it does not matter whose they are.
+        if storage.create(&key, text.into()).await? == Created::Ours {
+            return Ok((record, Created::Ours));
+        }
+    }
+    Err(StorageError::Contended {
+        key: format!("{NAMES}/{}", draft.name),
+        attempts: ATTEMPTS,
+    }
+    .into())
+}
+
+/// The sequences of a name's records, the newest first.
+async fn sequences(storage: &Storage, name: &DatasetName) -> Result<Vec<u64>, PushedError> {
+    let entries = storage.list(&format!("{NAMES}/{name}"), None).await?;
+    let mut sequences: Vec<u64> = entries
+        .iter()
+        .filter_map(|entry| parse_key(&entry.key))
+        .map(|(_, sequence)| sequence)
+        .collect();
+    sequences.sort_unstable_by(|left, right| right.cmp(left));
+    Ok(sequences)
+}
+
+/// Those records that can be understood, in the order of `sequences`.
+async fn records(
+    storage: &Storage,
+    name: &DatasetName,
+    sequences: &[u64],
+) -> Result<Vec<NameRecord>, PushedError> {
+    stream::iter(sequences.iter().take(RECORDS).copied())
+        .map(|sequence| async move {
+            match record(storage, name, sequence).await {
+                Ok(record) => Ok(Some(record)),
+                Err(error @ PushedError::Record { .. }) => {
+                    tracing::warn!(%error, "a record of a name is passed over");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .buffered(CONCURRENT_READS)
+        .try_filter_map(|found| async { Ok(found) })
+        .try_collect()
+        .await
+}
+
+async fn record(
+    storage: &Storage,
+    name: &DatasetName,
+    sequence: u64,
+) -> Result<NameRecord, PushedError> {
+    let key = key(name, sequence);
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let strange = |reason: String| PushedError::Record {
+        name: name.to_string(),
+        sequence,
+        reason,
+    };
+    let unreadable = |error: serde_json::Error| strange(error.to_string());
+    let bytes = match storage.get(&key, LIMIT).await {
+        Ok(Some(bytes)) => bytes,
+        // Listed, but not found: a cache on the way.
+        Ok(None) => return Err(StorageError::Missing { key }.into()),
+        Err(StorageError::TooLarge { size, .. }) => {
+            return Err(strange(format!("it has {size} bytes")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    if format != u64::from(super::FORMAT) {
+        return Err(strange(format!("format {format} is not known")));
+    }
+    let record: NameRecord = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    if (&record.name, record.sequence) != (name, sequence) {
+        let (name, sequence) = (&record.name, record.sequence);
+        return Err(strange(format!(
+            "it says that it is record {sequence} of {name}"
+        )));
+    }
+    if !is_digest(&record.digest) {
+        return Err(strange(format!("{:?} is no digest", record.digest)));
+    }
+    Ok(record)
+}
+
+fn key(name: &DatasetName, sequence: u64) -> String {
+    format!("{NAMES}/{name}/{sequence:020}.json")
+}
+
+fn parse_key(key: &str) -> Option<(DatasetName, u64)> {
+    let (name, file) = key
+        .strip_prefix(NAMES)?
+        .strip_prefix('/')?
+        .split_once('/')?;
+    let digits = file.strip_suffix(".json")?;
+    let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let sequence = plain.then(|| digits.parse().ok()).flatten()?;
+    (sequence > 0).then_some((name.parse().ok()?, sequence))
+}
+
+fn parse_manifest_key(key: &str) -> Option<&str> {
+    let (digest, file) = key
+        .strip_prefix(FOLDER)?
+        .strip_prefix('/')?
+        .split_once('/')?;
+    (file == MANIFEST && is_digest(digest)).then_some(digest)
+}

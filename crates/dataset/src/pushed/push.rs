@@ -1,0 +1,173 @@
+//! The writer's side: a data set appears whole, or not at all.
+
+use super::{
+    DatasetName, FILES, MANIFEST, Manifest, NameRecord, PushedError, key, manifest, names,
+};
+use crate::{Dataset, idx, mnist, synthetic};
+use bytes::Bytes;
+use digits_checkpoint::{Created, Storage, StorageError, limits, manifest::PictureNormalization};
+use jiff::Timestamp;
+
+/// Characters of what people say about a data set.
+const WORDS_AT_MOST: usize = 200;
+
+/// How a data set is to be pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// What it will be called.
+    pub name: DatasetName,
+    /// How a user's picture becomes an input of a network that is trained on it.
+    pub picture_normalization: PictureNormalization,
+    /// A sentence about it; at most 200 characters.
+    pub description: String,
+    /// Who pushes it, in words; at most 200 characters.
+    pub by: String,
+}
+
+/// What lies on the storage after a push.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// What the content says about itself.
+    pub manifest: Manifest,
+    /// What the name means now.
+    pub record: NameRecord,
+    /// Whether the content was there before.
+    pub content_was_there: bool,
+    /// Whether the name meant it before.
+    pub name_was_there: bool,
+}
+
+/// Checks that a data set can be pushed, and trained on and served afterwards. [`push`] does so itself.
+///
+/// # Errors
+/// [`PushedError::Reserved`] for the name of a built-in data set with other content, [`PushedError::Unfit`], and
+/// [`PushedError::Dataset`] when its parts do not fit together.
+pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
+    dataset.validate()?;
+    let name = push.name.as_str();
+    let is_mnist = dataset.digest == mnist::content_digest();
+    if name == synthetic::NAME || (name == mnist::NAME && !is_mnist) {
+        return Err(PushedError::Reserved {
+            name: name.to_owned(),
+        });
+    }
+    let unfit = |reason: String| Err(PushedError::Unfit { reason });
+    let (height, width) = (dataset.height(), dataset.width());
+    if height * width > limits::INPUT {
+        return unfit(format!(
+            "its images have {height}×{width} pixels, and a network takes {} at most: make them smaller",
+            limits::INPUT
+        ));
+    }
+    let long = dataset
+        .label_names
+        .iter()
+        .position(|label| label.len() > limits::LABEL_BYTES);
+    if let Some(index) = long {
+        return unfit(format!(
+            "the name of label {index} is longer than {} bytes: shorten it",
+            limits::LABEL_BYTES
+        ));
+    }
+    for (field, text) in [("description", &push.description), ("by", &push.by)] {
+        if text.chars().count() > WORDS_AT_MOST || text.chars().any(char::is_control) {
+            return unfit(format!(
+                "its {field} must be at most {WORDS_AT_MOST} printable characters"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Pushes a data set: the four files, then the manifest, then the record of the name.
+///
+/// Idempotent: the same again, after a crash or a failure or when all was done, finishes what is missing and changes
+/// nothing else. Where the name has come to mean other content in between, it means this one again.
+///
+/// # Errors
+/// As [`check`] (nothing is written then); [`PushedError::Otherwise`] when this content is there with another picture
+/// normalization; [`PushedError::Damaged`] when other bytes lie under its digest; else what the storage said: try again.
+pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Receipt, PushedError> {
+    // Hashing takes a while.
+    let prepared = tokio::task::spawn_blocking(move || {
+        check(&dataset, &push)?;
+        let manifest = Manifest::of(&dataset, push.picture_normalization);
+        Ok::<_, PushedError>((dataset, push, manifest))
+    });
+    let (dataset, push, draft) = prepared.await.map_err(StorageError::from)??;
+    let (manifest, content_was_there) = match manifest(storage, &draft.digest).await? {
+        Some(there) => (same(there, &draft)?, true),
+        None => {
+            write(storage, &dataset, &draft).await?;
+            commit(storage, draft).await?
+        }
+    };
+    let record = NameRecord {
+        format: super::FORMAT,
+        name: push.name,
+        sequence: 0,
+        digest: manifest.digest.clone(),
+        description: push.description,
+        by: push.by,
+        pushed_at: Timestamp::now(),
+    };
+    let (record, created) = names::append(storage, record).await?;
+    Ok(Receipt {
+        manifest,
+        record,
+        content_was_there,
+        name_was_there: created == Created::Theirs,
+    })
+}
+
+async fn write(storage: &Storage, dataset: &Dataset, draft: &Manifest) -> Result<(), PushedError> {
+    let parts = [&dataset.train, &dataset.test];
+    for (index, name) in FILES.into_iter().enumerate() {
+        let part = parts[index / 2];
+        // One at a time: a file of images may have 2 GiB.
+        let bytes = match index % 2 {
+            0 => idx::encode_images(&part.images),
+            _ => idx::encode_labels(&part.labels),
+        };
+        let key = key(&draft.digest, name);
+        if storage.create(&key, Bytes::from(bytes)).await? == Created::Theirs {
+            return Err(PushedError::Damaged {
+                digest: draft.digest.clone(),
+                reason: format!("{name} is there with other content"),
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn commit(storage: &Storage, draft: Manifest) -> Result<(Manifest, bool), PushedError> {
+    let text = serde_json::to_vec_pretty(&draft).expect("a manifest is plain data");
+    match storage
+        .create(&key(&draft.digest, MANIFEST), text.into())
+        .await?
+    {
+        Created::Ours => Ok((draft, false)),
+        Created::Theirs => match manifest(storage, &draft.digest).await? {
+            Some(there) => Ok((same(there, &draft)?, true)),
+            None => Err(PushedError::Damaged {
+                digest: draft.digest,
+                reason: "its manifest was removed this instant".to_owned(),
+            }),
+        },
+    }
+}
+
+/// The manifest that is there, where it says the same. The digest has said so of all but this one field.
+fn same(there: Manifest, draft: &Manifest) -> Result<Manifest, PushedError> {
+    if there.picture_normalization == draft.picture_normalization {
+        return Ok(there);
+    }
+    let words = |normalization| match normalization {
+        PictureNormalization::None => "plain",
+        PictureNormalization::Mnist => "handwriting",
+    };
+    Err(PushedError::Otherwise {
+        there: words(there.picture_normalization),
+        here: words(draft.picture_normalization),
+    })
+}

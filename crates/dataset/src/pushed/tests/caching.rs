@@ -1,0 +1,187 @@
+//! Fetching: everything is verified, the folder is bounded, and what is damaged there is fetched again.
+
+use super::*;
+use std::{fs, path::PathBuf};
+use tempfile::TempDir;
+
+/// A storage with a pushed data set, and an empty cache.
+async fn pushed() -> (Storage, Arc<InMemory>, Manifest, TempDir) {
+    let (storage, store) = memory();
+    let manifest = push(&storage, dataset(0), as_name("shapes"))
+        .await
+        .unwrap()
+        .manifest;
+    (storage, store, manifest, tempfile::tempdir().unwrap())
+}
+
+fn cache(dir: &TempDir, limit_bytes: u64) -> Cache {
+    Cache::new(dir.path().join("datasets"), limit_bytes)
+}
+
+fn folders(dir: &TempDir) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.path().join("datasets")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[tokio::test]
+async fn what_is_fetched_is_what_was_pushed_and_is_kept() {
+    let (storage, store, manifest, dir) = pushed().await;
+    let cache = cache(&dir, 1_000);
+    let loaded = cache.load(&storage, "mine", &manifest).await.unwrap();
+    assert_eq!(loaded, dataset(0));
+    assert_eq!(folders(&dir).len(), 1);
+    // Now the storage is not needed.
+    for key in keys(&store).await {
+        store.delete(&Path::from(key)).await.unwrap();
+    }
+    assert_eq!(
+        cache.load(&storage, "mine", &manifest).await.unwrap(),
+        dataset(0)
+    );
+}
+
+#[tokio::test]
+async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
+    for (file, bytes, part) in [
+        (
+            "train-images-idx3-ubyte",
+            &b"short"[..],
+            "has 5 bytes, not 34",
+        ),
+        (
+            "t10k-labels-idx1-ubyte",
+            b"\0\0\x08\x01\0\0\0\x01\x02",
+            "has SHA-256",
+        ),
+        (
+            "train-labels-idx1-ubyte",
+            b"\0\0\x08\x01\0\0\0\x03\x00\x02\x01",
+            "has SHA-256",
+        ),
+    ] {
+        let (storage, store, manifest, dir) = pushed().await;
+        put(
+            &store,
+            &format!("datasets/{}/{file}", manifest.digest),
+            bytes,
+        )
+        .await;
+        let error = cache(&dir, 1_000)
+            .load(&storage, "mine", &manifest)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, PushedError::Damaged { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&format!("{file} {part}")),
+            "{error}"
+        );
+        assert_eq!(folders(&dir), [PathBuf::new(); 0]);
+    }
+    let (storage, store, manifest, dir) = pushed().await;
+    let key = format!("datasets/{}/t10k-images-idx3-ubyte", manifest.digest);
+    store.delete(&Path::from(key)).await.unwrap();
+    let error = cache(&dir, 1_000)
+        .load(&storage, "mine", &manifest)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("t10k-images-idx3-ubyte is missing"),
+        "{error}"
+    );
+}
+
+/// Every byte of every cached file: with a flipped bit it is found, fetched again and whole.
+#[tokio::test]
+async fn damage_in_the_cache_is_fetched_again() {
+    let (storage, _, manifest, dir) = pushed().await;
+    let cache = cache(&dir, 1_000);
+    cache.load(&storage, "mine", &manifest).await.unwrap();
+    for (file, _) in manifest.files() {
+        let path = folders(&dir)[0].join(file);
+        let good = fs::read(&path).unwrap();
+        for index in 0..good.len() {
+            let mut bad = good.clone();
+            bad[index] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            let loaded = cache.load(&storage, "mine", &manifest).await.unwrap();
+            assert_eq!(loaded, dataset(0), "{file}, byte {index}");
+            assert_eq!(fs::read(&path).unwrap(), good, "{file}, byte {index}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            cache.load(&storage, "mine", &manifest).await.unwrap(),
+            dataset(0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_longest_unused_goes_first() {
+    let (storage, _) = memory();
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifests = Vec::new();
+    for salt in 0..3 {
+        manifests.push(
+            push(&storage, dataset(salt), as_name("shapes"))
+                .await
+                .unwrap()
+                .manifest,
+        );
+    }
+    let size = manifests[0].size_bytes();
+    let cache = cache(&dir, 2 * size);
+    let is_there = |index: usize| {
+        let folder = dir.path().join("datasets").join(&manifests[index].digest);
+        folder.exists()
+    };
+    let older = |index: usize, seconds: u64| {
+        let folder = dir.path().join("datasets").join(&manifests[index].digest);
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        fs::File::open(folder).unwrap().set_modified(time).unwrap();
+    };
+    for (index, seconds) in [(0, 200), (1, 100)] {
+        cache
+            .load(&storage, "mine", &manifests[index])
+            .await
+            .unwrap();
+        older(index, seconds);
+    }
+    // Used again: now the other one is the longest unused.
+    cache.load(&storage, "mine", &manifests[0]).await.unwrap();
+    cache.load(&storage, "mine", &manifests[2]).await.unwrap();
+    assert_eq!([0, 1, 2].map(is_there), [true, false, true]);
+
+    let small = Cache::new(dir.path().join("small"), size - 1);
+    let error = small
+        .load(&storage, "mine", &manifests[0])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PushedError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_an_ended_process_left_is_no_hindrance() {
+    let (storage, _, manifest, dir) = pushed().await;
+    let cache = cache(&dir, 1_000);
+    let own = format!("partial-{}-{}", manifest.digest, std::process::id());
+    for name in [own.as_str(), "partial-old", "a stranger's"] {
+        let folder = dir.path().join("datasets").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("train-images-idx3-ubyte"), "half").unwrap();
+    }
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(48 * 3600);
+    let folder = fs::File::open(dir.path().join("datasets/partial-old")).unwrap();
+    folder.set_modified(old).unwrap();
+    assert_eq!(
+        cache.load(&storage, "mine", &manifest).await.unwrap(),
+        dataset(0)
+    );
+    let mut names: Vec<String> = folders(&dir)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, [manifest.digest.as_str(), "a stranger's"]);
+}
