@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    datasets::Catalog,
+    datasets::{Catalog, Pushed},
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
     metrics::Metrics,
     reporter::Reporter,
@@ -78,6 +78,7 @@ impl App {
     /// When something cannot be opened, or the storage does not hold what a writer relies on.
     pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
         let folders = config.folders().map_err(BadConfig)?;
+        let cache = config.dataset_cache().map_err(BadConfig)?;
         let (mnist, state) = (config.mnist(), config.state.clone());
         // Both read files.
         let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
@@ -93,6 +94,13 @@ impl App {
         storage.probe().await.context("the storage is refused")?;
         let metrics = Metrics::new(config.queue_capacity.into(), workers);
         let recorder = recorder.with_section(metrics.section());
+        let runtime = tokio::runtime::Handle::current();
+        let pushed = Pushed::new(
+            storage.clone(),
+            runtime.clone(),
+            cache,
+            config.max_dataset_bytes,
+        );
         let readiness = Readiness::new();
         let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
         let (admin, admin_address) =
@@ -100,12 +108,12 @@ impl App {
         let tools = Tools {
             store,
             storage,
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(catalog.with_pushed(pushed)),
             registry: Arc::new(Registry::default()),
             bundles: Arc::new(bundles),
             bundle_interval: config.bundle_interval,
             metrics,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
         };
         let app = Self {
             config,

@@ -2,7 +2,7 @@
 
 use crate::datasets::{BUILT_IN, Folder};
 use clap::Parser;
-use digits_dataset::mnist::MnistSource;
+use digits_dataset::{mnist::MnistSource, pushed::Cache};
 use digits_telemetry::logs::Format;
 use serde::Deserialize;
 use std::{
@@ -44,6 +44,13 @@ pub struct Config {
     /// Time between two resume bundles of a running job: what a crash costs at most.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
+    /// Bytes of a pushed data set, at most: it is held in memory while a job trains on it.
+    #[arg(long, env = "DIGITS_MAX_DATASET_BYTES", default_value_t = 2 << 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_dataset_bytes: u64,
+    /// Bytes of pushed data sets that are kept in the state folder, so that they are not fetched for each job; at
+    /// least as many as --max-dataset-bytes.
+    #[arg(long, env = "DIGITS_DATASET_CACHE_BYTES", default_value_t = 4 << 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub dataset_cache_bytes: u64,
     /// Jobs that may wait; one more is refused.
     #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub queue_capacity: u32,
@@ -76,6 +83,20 @@ impl Config {
             dir: self.mnist_dir.clone().or(from_environment.dir.clone()),
             ..from_environment
         }
+    }
+
+    /// The cache of pushed data sets.
+    ///
+    /// # Errors
+    /// One line, when the largest data set would not fit into it.
+    pub fn dataset_cache(&self) -> Result<Cache, String> {
+        let (cache, largest) = (self.dataset_cache_bytes, self.max_dataset_bytes);
+        if cache < largest {
+            return Err(format!(
+                "--dataset-cache-bytes {cache} is less than --max-dataset-bytes {largest}: raise it, or lower the other"
+            ));
+        }
+        Ok(Cache::new(self.state.join("datasets"), cache))
     }
 
     /// The data sets of the file.
@@ -184,10 +205,15 @@ mod tests {
             (["--listen", "here"], "--listen"),
             (["--log-format", "xml"], "--log-format"),
             (["--nope", "1"], "--nope"),
+            (["--max-dataset-bytes", "0"], "--max-dataset-bytes"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");
         }
+        assert!(config.dataset_cache().is_ok());
+        let small = parse(&["--dataset-cache-bytes", "5"]).expect("a number");
+        let error = small.dataset_cache().err().expect("too small");
+        assert!(error.contains("--max-dataset-bytes"), "{error}");
     }
 
     #[test]

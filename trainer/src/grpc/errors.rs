@@ -66,6 +66,13 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
     }
 }
 
+/// The data sets on the storage cannot be looked at.
+pub(super) fn storage_unavailable() -> Status {
+    Status::unavailable(
+        "the storage of the pushed data sets cannot be read; the trainer's log says why",
+    )
+}
+
 /// Answers for what the storage says.
 pub(super) fn storage(error: &StorageError) -> Status {
     match error {

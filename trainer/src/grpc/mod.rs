@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod checkpoint_messages;
+mod dataset_messages;
 mod errors;
 mod page;
 mod report_messages;

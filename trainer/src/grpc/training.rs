@@ -1,15 +1,16 @@
 //! TrainingService: takes jobs, tells of them, cancels them.
 
 use super::{
-    errors::{invalid, invalid_field, store as store_status},
+    dataset_messages::dataset,
+    errors::{invalid, invalid_field, storage_unavailable, store as store_status},
     page,
     watch::{self, WatchStream},
 };
 use crate::{
-    datasets::Catalog,
+    datasets::{Catalog, NotFound},
     job::{JobId, JobState},
     metrics::Metrics,
-    spec::{self, Resolved, Violation},
+    spec::{self, Resolved},
     store::{Job, JobFilter, NewJob, Store, Submitted},
     wire,
     worker::{Bundles, Registry, Stop, Wake},
@@ -97,17 +98,23 @@ impl Training {
         }
     }
 
-    /// Looking for GPUs can take a moment.
-    async fn resolve(&self, spec: v1::JobSpec) -> Result<Resolved, Status> {
+    /// Looking for GPUs and for pushed data sets can take a moment.
+    async fn resolve(&self, mut spec: v1::JobSpec) -> Result<Resolved, Status> {
         let catalog = Arc::clone(&self.0.catalog);
-        let resolved: Result<Resolved, Vec<Violation>> =
-            tokio::task::spawn_blocking(move || spec::resolve(&spec, &catalog))
-                .await
-                .map_err(|error| {
-                    tracing::error!(%error, "resolving a spec panicked");
-                    Status::internal("an internal error; the trainer's log has more")
-                })?;
-        resolved.map_err(invalid)
+        blocking(move || {
+            // First, because a storage that fails is no fault of the spec. What cannot be meant is told with
+            // everything else that is wrong.
+            let name = spec.data.as_mut().and_then(|data| data.dataset.as_mut());
+            if let Some(name) = name {
+                match catalog.pin(name) {
+                    Ok(Some(pinned)) => *name = pinned.to_string(),
+                    Err(NotFound::Unavailable) => return Err(storage_unavailable()),
+                    Ok(None) | Err(NotFound::Refused(_)) => {}
+                }
+            }
+            spec::resolve(&spec, &catalog).map_err(invalid)
+        })
+        .await
     }
 
     /// A job that waited to go on and has ended leaves its bundle behind.
@@ -150,6 +157,20 @@ impl Training {
             dataset_digest: job.dataset_digest.clone(),
         }
     }
+}
+
+/// Runs what blocks beside the runtime.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "answering a request panicked");
+            Err(Status::internal(
+                "an internal error; the trainer's log has more",
+            ))
+        })
 }
 
 /// The epoch that `step` lies in.
@@ -327,20 +348,15 @@ impl TrainingService for Training {
         &self,
         _: Request<ListDatasetsRequest>,
     ) -> Result<Response<ListDatasetsResponse>, Status> {
-        let size = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let datasets = self
-            .0
-            .catalog
-            .list()
-            .into_iter()
-            .map(|listed| v1::Dataset {
-                name: listed.name,
-                description: listed.description,
-                height: size(listed.shape.height),
-                width: size(listed.shape.width),
-                label_names: listed.shape.label_names,
+        let catalog = Arc::clone(&self.0.catalog);
+        let listed = blocking(move || {
+            catalog.list().map_err(|error| {
+                tracing::warn!(%error, "pushed data sets cannot be listed");
+                storage_unavailable()
             })
-            .collect();
+        })
+        .await?;
+        let datasets = listed.into_iter().map(dataset).collect();
         Ok(Response::new(ListDatasetsResponse { datasets }))
     }
 }

@@ -302,17 +302,16 @@ fn check_dataset(
             return None;
         }
     }
-    let shape = catalog.shape(&plan::wanted(data));
-    if shape.is_none() {
-        found.push(
-            "data.dataset",
-            format!(
-                "there is no such data set here: use {}",
-                catalog.names().join(", ")
-            ),
-        );
+    if found.names("data.dataset") {
+        return None;
     }
-    shape
+    match catalog.shape(&plan::wanted(data)) {
+        Ok(shape) => Some(shape),
+        Err(reason) => {
+            found.push("data.dataset", reason.to_string());
+            None
+        }
+    }
 }
 
 fn check_split(spec: &JobSpec, data: &DataSpec, images: usize, found: &mut Violations) {

@@ -41,6 +41,13 @@ impl Violations {
         });
     }
 
+    /// Whether something is wrong with this field already.
+    fn names(&self, field: &str) -> bool {
+        self.0
+            .iter()
+            .any(|violation| violation.field.strip_prefix("spec.") == Some(field))
+    }
+
     fn into_result(self) -> Result<(), Vec<Violation>> {
         if self.0.is_empty() {
             Ok(())
@@ -59,19 +66,32 @@ pub struct Resolved {
     pub job: JobPlan,
 }
 
-/// Fills, checks and plans a spec. Asks libtorch for devices, which can take a moment: not for a runtime
-/// thread.
+/// Fills, checks and plans a spec. Asks libtorch for devices and the storage for pushed data sets, which can take a
+/// moment: not for a runtime thread.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn resolve(requested: &v1::JobSpec, catalog: &Catalog) -> Result<Resolved, Vec<Violation>> {
     let mut found = Violations::default();
     let mut spec = fill::fill(requested, &mut found);
+    pin_dataset(&mut spec, catalog, &mut found);
     check::check(&spec, catalog, &mut found);
     check::resolve_device(&mut spec, &mut found);
     found.into_result()?;
     let job = plan(&spec, catalog)?;
     Ok(Resolved { spec, job })
+}
+
+/// Replaces the name of a pushed data set by name and digest, so that the spec means the same content for ever.
+fn pin_dataset(spec: &mut v1::JobSpec, catalog: &Catalog, found: &mut Violations) {
+    let Some(name) = spec.data.as_mut().and_then(|data| data.dataset.as_mut()) else {
+        return;
+    };
+    match catalog.pin(name) {
+        Ok(None) => {}
+        Ok(Some(pinned)) => *name = pinned.to_string(),
+        Err(reason) => found.push("data.dataset", reason.to_string()),
+    }
 }
 
 #[cfg(test)]

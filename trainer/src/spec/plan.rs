@@ -24,7 +24,7 @@ pub struct JobPlan {
     pub train: train::Plan,
     /// On what.
     pub dataset: Wanted,
-    /// The data set's name, as the client said it.
+    /// The data set's name, without a digest.
     pub dataset_name: String,
     /// Sizes of the data set.
     pub shape: Shape,
@@ -59,7 +59,7 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
     let dataset = wanted(&data);
     let shape = catalog
         .shape(&dataset)
-        .ok_or_else(|| refuse("data.dataset", "there is no such data set here".to_owned()))?;
+        .map_err(|reason| refuse("data.dataset", reason.to_string()))?;
     let device = train::resolve_device(spec.device.as_deref().unwrap_or("auto"))
         .map_err(|error| refuse("device", error.to_string()))?;
     let split = split(&data).ok_or_else(|| refuse("data", "the split must be set".to_owned()))?;
@@ -85,8 +85,8 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
     Ok(JobPlan {
         network: network_size(&train_plan.architecture),
         train: train_plan,
+        dataset_name: dataset.name().to_owned(),
         dataset,
-        dataset_name: data.dataset.unwrap_or_default(),
         shape,
         model: spec
             .model
@@ -154,7 +154,10 @@ pub(crate) fn wanted(data: &DataSpec) -> Wanted {
                 seed: sizes.seed.unwrap_or(DEFAULT_SYNTHETIC.seed),
             })
         }
-        name => Wanted::Folder(name.to_owned()),
+        name => match name.parse() {
+            Ok(pinned) => Wanted::Pushed(pinned),
+            Err(_) => Wanted::Folder(name.to_owned()),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     running::{RunningJob, Stop},
 };
 use crate::{
+    datasets::{self, NotFound},
     job::{JobId, JobState},
     metrics::{JobInfo, show_test},
     spec::{self, JobPlan},
@@ -117,10 +118,13 @@ fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Res
     let (spec, plan) = plan(place, job)?;
     let data = tools.catalog.load(&plan.dataset).map_err(|error| {
         tracing::error!(job = %job.id, %error, "a data set cannot be loaded");
-        format!(
-            "the data set {} cannot be loaded; the trainer's log says why",
-            plan.dataset_name
-        )
+        let name = &plan.dataset_name;
+        match datasets::told(&error) {
+            NotFound::Refused(reason) => format!("the data set {name} {reason}"),
+            NotFound::Unavailable => {
+                format!("the data set {name} cannot be loaded; the trainer's log says why")
+            }
+        }
     })?;
     let device = plan.train.device.to_string();
     let series = tools.metrics.job_begins(JobInfo {

@@ -13,9 +13,7 @@ use crate::{
 use digits_checkpoint::{
     Draft, Storage, StorageError, encode_exam, encode_model,
     id::CheckpointId,
-    manifest::{
-        FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, PictureNormalization, Report,
-    },
+    manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report},
     serving::{Policy, promote_published},
     sha256_hex,
 };
@@ -339,7 +337,7 @@ fn manifest(
         architecture: plan.train.architecture.clone(),
         input: plan.train.input,
         labels: plan.shape.label_names.clone(),
-        picture_normalization: picture_normalization(plan),
+        picture_normalization: plan.shape.picture_normalization,
         temperature: TEMPERATURE,
         files: Files {
             model: unknown.clone(),
@@ -366,15 +364,6 @@ fn manifest(
             libtorch_version: train::libtorch_version(),
             device: plan.train.device.to_string(),
         },
-    }
-}
-
-/// The built-in data sets are drawn as MNIST is; of others nothing is known.
-fn picture_normalization(plan: &JobPlan) -> PictureNormalization {
-    use crate::datasets::Wanted;
-    match plan.dataset {
-        Wanted::Mnist | Wanted::Synthetic(_) => PictureNormalization::Mnist,
-        Wanted::Folder(_) => PictureNormalization::None,
     }
 }
 
