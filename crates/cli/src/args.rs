@@ -1,5 +1,9 @@
 //! The command line.
 
+mod dataset;
+
+pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -15,8 +19,8 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the answer is no (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
-refused request; 66 an input cannot be read; 69 a service is unreachable or not ready; 70 a service failed; 73 a file
-cannot be written; 75 a service is full, try again; 130 Ctrl-C (a watched job goes on).";
+refused request; 66 an input cannot be read; 69 a service or the storage is unreachable or not ready; 70 a service
+failed; 73 a file cannot be written; 75 a service is full, try again; 130 Ctrl-C (a watched job goes on).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -69,8 +73,11 @@ pub enum Command {
     Cancel(JobId),
     /// List the presets of the trainer.
     Presets,
-    /// List the data sets that a job may name.
-    Datasets,
+    /// Push data sets to the storage, list them, and show what is in them.
+    #[command(subcommand)]
+    Dataset(Dataset),
+    /// List the data sets that a job may name, as `digits dataset list` does.
+    Datasets(ListDatasets),
     /// Say what is on pictures.
     Predict(Predict),
     /// Measure the served model on a labelled set.
@@ -115,7 +122,7 @@ pub struct Train {
     /// Name of the model that the checkpoints are for.
     #[arg(long)]
     pub model: Option<String>,
-    /// Data set to train on (see `digits datasets`).
+    /// Data set to train on (see `digits dataset list`); NAME@DIGEST for one content of a pushed one.
     #[arg(long)]
     pub dataset: Option<String>,
     /// Passes over the training set.
@@ -270,9 +277,12 @@ pub struct Watch {
 
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// Picture files, `-` for standard input, or images of MNIST such as mnist:test/0.
+    /// Picture files, `-` for standard input, or images of a data set such as mnist:test/0.
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<String>,
+    /// The shared storage, for images of a pushed data set.
+    #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
+    pub storage: Option<String>,
     /// Which model.
     #[arg(long, default_value = "")]
     pub model: String,
@@ -286,9 +296,13 @@ pub struct Predict {
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// mnist:test, mnist:train, synthetic:test, or a folder of IDX files (its test part).
+    /// mnist:test, mnist:train, synthetic:test, a folder of IDX files (its test part), or a pushed data set such as
+    /// letters:test or letters@3f9a21c0:train.
     #[arg(default_value = "mnist:test")]
     pub set: String,
+    /// The shared storage, for images of a pushed data set.
+    #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
+    pub storage: Option<String>,
     /// Which model.
     #[arg(long, default_value = "")]
     pub model: String,

@@ -1,6 +1,8 @@
 //! What can go wrong in the client, in words for people and as an exit code for scripts.
 
 use crate::client::Endpoints;
+use digits_checkpoint::StorageError;
+use digits_dataset::pushed::PushedError;
 use std::{error::Error as _, fmt, io, path::PathBuf};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -61,6 +63,12 @@ pub enum Error {
         /// A path or the name of a data set.
         what: String,
         /// What is wrong, and the remedy.
+        reason: String,
+    },
+    /// The storage is not to be reached, or refuses.
+    #[error("the storage: {reason}; `digits doctor --storage URL` tries it")]
+    Storage {
+        /// What it said.
         reason: String,
     },
     /// The command worked, and its answer is no: a job failed, a check did not pass.
@@ -134,8 +142,8 @@ impl Error {
         }
     }
 
-    /// The process's exit code: 1 the answer is no, 64 wrong usage, 66 unreadable input, 69 service unreachable or
-    /// not ready, 70 a bug in a service, 73 unwritable output file, 74 standard output failed, 75 service full
+    /// The process's exit code: 1 the answer is no, 64 wrong usage, 66 unreadable input, 69 service or storage
+    /// unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74 standard output failed, 75 service full
     /// (try again), 130 Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -147,7 +155,7 @@ impl Error {
                 Code::Internal | Code::Unknown | Code::DataLoss => 70,
                 _ => 1,
             },
-            Self::WatchLost { .. } => 69,
+            Self::WatchLost { .. } | Self::Storage { .. } => 69,
             Self::Url { .. } | Self::Usage(_) => 64,
             Self::Input { .. } => 66,
             Self::Negative(_) => 1,
@@ -182,6 +190,27 @@ impl Error {
 #[must_use]
 pub fn is_transport(status: &Status) -> bool {
     status.source().is_some()
+}
+
+impl From<PushedError> for Error {
+    fn from(error: PushedError) -> Self {
+        let input = |reason: String| Self::Input {
+            what: "data set".to_owned(),
+            reason,
+        };
+        match error {
+            PushedError::Storage(StorageError::Url { .. }) => Self::Usage(error.to_string()),
+            PushedError::Storage(error) => Self::Storage {
+                reason: error.to_string(),
+            },
+            PushedError::Unknown { .. } => Self::Negative(error.to_string()),
+            PushedError::Name { .. }
+            | PushedError::Reserved { .. }
+            | PushedError::Ambiguous { .. }
+            | PushedError::Otherwise { .. } => Self::Usage(error.to_string()),
+            error => input(error.to_string()),
+        }
+    }
 }
 
 fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Vec<String> {

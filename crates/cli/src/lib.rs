@@ -1,5 +1,5 @@
-//! What the command-line client `digits` is made of: drawing in the terminal, curves as pictures, watching a job
-//! over dropped connections, and measuring a served model on a labelled set.
+//! What the command-line client `digits` is made of: drawing in the terminal, curves and samples as pictures, watching
+//! a job over dropped connections, and measuring a served model on a labelled set.
 //!
 //! It starts no service and holds no state; what is printed where is the binary's business.
 
@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod json;
 pub mod plot;
 pub mod render;
+pub mod sheet;
 pub mod text;
 pub mod watch;
 

@@ -1,15 +1,20 @@
-//! Where images come from: files, standard input, MNIST, the synthetic digits, folders of IDX files.
+//! Where images come from: files, standard input, MNIST, the synthetic digits, folders of IDX files, data sets that
+//! were pushed to the storage.
 
+use digits_checkpoint::Storage;
 use digits_cli::Error;
 use digits_dataset::{
     Dataset, LabelledImages, folder,
     mnist::{self, MnistSource},
+    pushed::{self, Cache, Listed, PushedError, Reference},
     synthetic,
 };
 use std::{io::Read as _, path::Path};
 
 /// Largest picture that is read, in bytes: above what the service takes.
 const MAX_PICTURE: u64 = 64 << 20;
+/// Bytes of pushed data sets that are kept in the cache folder, so that they are not fetched each time.
+const CACHE_BYTES: u64 = 4 << 30;
 /// The synthetic set as a job has it that names no sizes.
 const SYNTHETIC: synthetic::Options = synthetic::Options {
     train: 60_000,
@@ -28,15 +33,20 @@ pub enum Source<'a> {
 
 /// Which image a word on the command line means.
 pub fn parse(text: &str) -> Result<Source<'_>, Error> {
-    if !["mnist:", "synthetic:"]
+    let built_in = ["mnist:", "synthetic:"]
         .iter()
-        .any(|prefix| text.starts_with(prefix))
-    {
-        return Ok(Source::Encoded(text));
-    }
+        .any(|prefix| text.starts_with(prefix));
     let parts = text
-        .split_once('/')
+        .rsplit_once('/')
         .and_then(|(set, index)| Some((set, index.parse().ok()?)));
+    let of_a_part = |set: &str| set.ends_with(":train") || set.ends_with(":test");
+    match parts {
+        Some((set, index)) if !built_in && of_a_part(set) && !Path::new(text).exists() => {
+            return Ok(Source::Labelled { set, index });
+        }
+        _ if !built_in => return Ok(Source::Encoded(text)),
+        _ => {}
+    }
     let (set, index) = parts.ok_or_else(|| {
         Error::Usage(format!(
             "{text:?} names no image: write it like mnist:test/0"
@@ -82,38 +92,26 @@ pub struct Labelled {
     pub names: Vec<String>,
 }
 
-/// Loads a labelled set off the runtime's threads.
-pub async fn load(name: &str) -> Result<Labelled, Error> {
-    let owned = name.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || load_blocking(&owned)).await;
-    loaded.unwrap_or_else(|error| {
-        Err(Error::Input {
-            what: name.to_owned(),
-            reason: error.to_string(),
-        })
-    })
-}
-
-fn load_blocking(name: &str) -> Result<Labelled, Error> {
-    let fail = |reason: String| Error::Input {
-        what: name.to_owned(),
-        reason,
-    };
+/// Loads a labelled set off the runtime's threads; `storage` is where pushed ones are looked for.
+pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> {
     let (base, part) = match name.rsplit_once(':') {
         Some((base, part @ ("train" | "test"))) => (base, part),
         _ => (name, "test"),
     };
-    let dataset: Dataset = match base {
-        mnist::NAME => load_mnist().map_err(|error| fail(error.to_string()))?,
-        synthetic::NAME => synthetic::generate(&SYNTHETIC),
-        dir if Path::new(dir).is_dir() => {
-            folder::load("folder", Path::new(dir)).map_err(|error| fail(error.to_string()))?
-        }
-        _ => {
-            let forms =
-                "mnist:test, mnist:train, synthetic:test, or an existing folder of IDX files";
+    let here = [mnist::NAME, synthetic::NAME].contains(&base) || Path::new(base).is_dir();
+    let dataset = match (here, base.parse::<Reference>(), storage) {
+        (true, ..) => load_here(base).await?,
+        (false, Ok(reference), Some(url)) => load_pushed(url, &reference).await?.0,
+        (false, Ok(_), None) => {
             return Err(Error::Usage(format!(
-                "there is no set {name:?}: name {forms}"
+                "{base:?} is neither mnist nor synthetic nor a folder here: say where it was pushed with --storage URL or \
+                 DIGITS_STORAGE"
+            )));
+        }
+        (false, Err(_), _) => {
+            return Err(Error::Usage(format!(
+                "there is no set {name:?}: name mnist:test, mnist:train, synthetic:test, an existing folder of IDX files, \
+                 or a pushed data set"
             )));
         }
     };
@@ -125,6 +123,43 @@ fn load_blocking(name: &str) -> Result<Labelled, Error> {
     Ok(Labelled {
         set,
         names: dataset.label_names,
+    })
+}
+
+/// A pushed data set from a storage, and what is told of it.
+pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, Listed), Error> {
+    let storage = Storage::open(url).map_err(PushedError::from)?;
+    let pinned = pushed::resolve(&storage, reference).await?;
+    let listed = pushed::list(&storage).await?.into_iter();
+    let listed = listed
+        .filter(|it| it.record.name == pinned.name)
+        .find(|it| it.record.digest == pinned.digest)
+        .ok_or_else(|| PushedError::Unknown {
+            reference: reference.to_string(),
+        })?;
+    // Beside the cache of MNIST.
+    let folder = MnistSource::default().cache.with_file_name("datasets");
+    let cache = Cache::new(folder, CACHE_BYTES);
+    let dataset = cache.load(&storage, pinned.name.as_str(), &listed.manifest);
+    Ok((dataset.await?, listed))
+}
+
+/// A data set of this machine: MNIST, the synthetic digits, or a folder.
+pub async fn load_here(name: &str) -> Result<Dataset, Error> {
+    let owned = name.to_owned();
+    let loading = tokio::task::spawn_blocking(move || match owned.as_str() {
+        mnist::NAME => load_mnist(),
+        synthetic::NAME => Ok(synthetic::generate(&SYNTHETIC)),
+        dir => folder::load(dir, Path::new(dir)),
+    });
+    let reason = match loading.await {
+        Ok(Ok(dataset)) => return Ok(dataset),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::Input {
+        what: name.to_owned(),
+        reason,
     })
 }
 
@@ -148,6 +183,14 @@ mod tests {
         for (text, expected) in [
             ("a.png", Source::Encoded("a.png")),
             ("-", Source::Encoded("-")),
+            ("pictures/7", Source::Encoded("pictures/7")),
+            (
+                "letters@01234567:train/3",
+                Source::Labelled {
+                    set: "letters@01234567:train",
+                    index: 3,
+                },
+            ),
             (
                 "mnist:test/0",
                 Source::Labelled {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Runs the command.
 pub async fn run(args: Evaluate, context: &Context) -> Result<(), Error> {
     let mut client = context.endpoints.inference()?;
-    let labelled = source::load(&args.set).await?;
+    let labelled = source::load(&args.set, args.storage.as_deref()).await?;
     let bar = match context.json {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(labelled.set.labels.len() as u64),

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod checkpoints;
+pub mod dataset;
 pub mod doctor;
 pub mod evaluate;
 pub mod jobs;

@@ -39,7 +39,7 @@ pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
     let mut client = context.endpoints.inference()?;
     let mut sets = HashMap::new();
     for (name, source) in args.pictures.iter().zip(sources) {
-        let question = ask(source, &mut sets).await?;
+        let question = ask(source, &mut sets, args.storage.as_deref()).await?;
         let request = PredictRequest {
             model: args.model.clone(),
             images: Some(question.images.clone()),
@@ -84,7 +84,11 @@ pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-async fn ask(source: Source<'_>, sets: &mut HashMap<String, Labelled>) -> Result<Question, Error> {
+async fn ask(
+    source: Source<'_>,
+    sets: &mut HashMap<String, Labelled>,
+    storage: Option<&str>,
+) -> Result<Question, Error> {
     let (set, index) = match source {
         Source::Encoded(path) => {
             let owned = path.to_owned();
@@ -108,7 +112,7 @@ async fn ask(source: Source<'_>, sets: &mut HashMap<String, Labelled>) -> Result
         Source::Labelled { set, index } => (set, index),
     };
     if !sets.contains_key(set) {
-        sets.insert(set.to_owned(), source::load(set).await?);
+        sets.insert(set.to_owned(), source::load(set, storage).await?);
     }
     let labelled = &sets[set];
     let images = &labelled.set.images;

@@ -5,8 +5,8 @@
 //! dependencies; two panels of lines need neither.
 
 mod axis;
-mod figure;
-mod raster;
+pub(crate) mod figure;
+pub(crate) mod raster;
 mod sheet;
 mod svg;
 mod terminal;

@@ -1,20 +1,22 @@
 //! A figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, which is part of the program.
 
-use super::Size;
-use super::figure::{Anchor, Figure, Shape};
+use super::{
+    Size,
+    figure::{Anchor, Figure, Shape},
+};
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 use tiny_skia::{
     Color, FillRule, LineJoin, Paint, PathBuilder, Pixmap, Rect, Stroke, StrokeDash, Transform,
 };
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-/// Draws the figure.
+/// Draws the figure as a PNG file.
 pub fn draw(figure: &Figure) -> Vec<u8> {
-    encode(&opaque(figure), figure.size)
+    encode(figure.size, &rgb(figure))
 }
 
-/// The figure's pixels, three bytes each.
-pub fn opaque(figure: &Figure) -> Vec<u8> {
+/// Draws the figure: three bytes a pixel, row by row.
+pub fn rgb(figure: &Figure) -> Vec<u8> {
     let size = figure.size;
     let mut pixmap =
         Pixmap::new(size.width, size.height).expect("the size is clamped to a sane range");
@@ -31,11 +33,11 @@ pub fn opaque(figure: &Figure) -> Vec<u8> {
         .collect()
 }
 
-/// Pixels of three bytes each as a PNG file.
-pub fn encode(pixels: &[u8], size: Size) -> Vec<u8> {
+/// A picture of three bytes a pixel as a PNG file.
+pub fn encode(size: Size, rgb: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     PngEncoder::new(&mut out)
-        .write_image(pixels, size.width, size.height, ExtendedColorType::Rgb8)
+        .write_image(rgb, size.width, size.height, ExtendedColorType::Rgb8)
         .expect("writing to memory does not fail");
     out
 }

@@ -75,11 +75,11 @@ pub fn sheet(pictures: &[Captioned<'_>]) -> Vec<u8> {
         scale: 1.0,
         shapes,
     };
-    let mut canvas = raster::opaque(&figure);
+    let mut canvas = raster::rgb(&figure);
     for (number, one) in pictures.iter().enumerate() {
         grid.paint(one.picture, grid.place(number, columns), &mut canvas, size);
     }
-    raster::encode(&canvas, size)
+    raster::encode(size, &canvas)
 }
 
 impl Grid {

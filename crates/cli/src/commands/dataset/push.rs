@@ -1,0 +1,82 @@
+//! `digits dataset push`.
+
+use super::{open, storage_error};
+use crate::{args::PushDataset, context::Context, source};
+use digits_checkpoint::manifest::PictureNormalization;
+use digits_cli::{Error, text};
+use digits_dataset::{
+    mnist,
+    pushed::{self, DatasetName, Push, Receipt},
+};
+use serde_json::json;
+
+/// Runs the command.
+pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
+    let name = name(&args)?;
+    let storage = open(&args.storage)?;
+    let dataset = source::load_here(&args.source).await?;
+    let handwriting = args.handwriting || dataset.digest == mnist::content_digest();
+    let push = Push {
+        name,
+        picture_normalization: match handwriting {
+            true => PictureNormalization::Mnist,
+            false => PictureNormalization::None,
+        },
+        description: args.description,
+        by: args.by,
+    };
+    pushed::check(&dataset, &push)?;
+    // A storage on which two writers could both believe that they wrote one key is no shared storage.
+    storage.probe().await.map_err(storage_error)?;
+    let receipt = pushed::push(&storage, dataset, push).await?;
+    match context.json {
+        true => context.document(&json!({
+            "name": receipt.record.name,
+            "digest": receipt.record.digest,
+            "content_was_there": receipt.content_was_there,
+            "name_was_there": receipt.name_was_there,
+            "record": receipt.record,
+            "manifest": receipt.manifest,
+        })),
+        false => context.print(lines(&receipt)),
+    }
+}
+
+fn name(args: &PushDataset) -> Result<DatasetName, Error> {
+    let name = match (&args.name, args.source.as_str()) {
+        (Some(name), _) => name,
+        (None, mnist::NAME) => mnist::NAME,
+        (None, _) => {
+            let remedy = "give --name NAME: what jobs will call it";
+            return Err(Error::Usage(remedy.to_owned()));
+        }
+    };
+    Ok(name.parse()?)
+}
+
+fn lines(receipt: &Receipt) -> Vec<String> {
+    let Receipt {
+        manifest,
+        record,
+        content_was_there,
+        name_was_there,
+    } = receipt;
+    let did = match (content_was_there, name_was_there) {
+        (true, true) => "was there already",
+        (true, false) => "named; the data was there already",
+        (false, _) => "pushed",
+    };
+    vec![
+        format!("{}@{} {did}", record.name, record.digest),
+        format!(
+            "{}x{} pixels, {} labels, {} images to train on and {} to test, {} bytes",
+            manifest.height,
+            manifest.width,
+            manifest.labels.len(),
+            text::grouped(manifest.train.count),
+            text::grouped(manifest.test.count),
+            text::grouped(manifest.size_bytes()),
+        ),
+        format!("train on it with: digits train --dataset {}", record.name),
+    ]
+}
