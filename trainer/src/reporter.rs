@@ -4,7 +4,7 @@
 //! The figures are [`crate::train::report`]'s; jobs that ask for a report get theirs from the publisher.
 
 use crate::{
-    datasets::Catalog,
+    datasets::{Catalog, NotFound},
     metrics::Metrics,
     spec,
     train::{
@@ -19,7 +19,7 @@ use digits_checkpoint::{
     id::CheckpointId,
     manifest::{Lineage, Manifest, Report},
 };
-use digits_dataset::{Dataset, DatasetError};
+use digits_dataset::{Dataset, pushed::PushedError};
 use std::{
     sync::{
         Arc,
@@ -74,9 +74,12 @@ pub enum ReportError {
     /// The process is about to end.
     #[error("the trainer is shutting down")]
     ShuttingDown,
+    /// The storage cannot be asked for the data set just now.
+    #[error("the storage cannot be asked for the data set")]
+    Unavailable,
     /// The data set cannot be loaded.
     #[error(transparent)]
-    Data(#[from] DatasetError),
+    Data(#[from] PushedError),
     /// The measuring failed.
     #[error(transparent)]
     Measuring(#[from] TrainError),
@@ -196,11 +199,12 @@ fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, Report
         )
     })?;
     let wanted = spec::wanted(&spec.data.unwrap_or_default());
-    if catalog.shape(&wanted).is_none() {
-        return Err(refused(
-            "the data set that the checkpoint was trained on is not known here: name it in the configuration",
-        ));
-    }
+    catalog.shape(&wanted).map_err(|not_found| match not_found {
+        NotFound::Refused(_) => refused(
+            "the data set that the checkpoint was trained on is not known here: name it in the configuration, or push it",
+        ),
+        NotFound::Unavailable => ReportError::Unavailable,
+    })?;
     let data = catalog.load(&wanted)?;
     if data.digest != lineage.dataset_digest {
         return Err(refused(

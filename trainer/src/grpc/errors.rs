@@ -110,6 +110,7 @@ pub(super) fn report_failed(error: &ReportError) -> Status {
             deadline.as_secs()
         )),
         ReportError::ShuttingDown => Status::unavailable("the trainer is shutting down"),
+        ReportError::Unavailable => storage_unavailable(),
         error @ (ReportError::Data(_) | ReportError::Measuring(_) | ReportError::Thread(_)) => {
             tracing::error!(%error, "a report card could not be made");
             Status::internal("the report card could not be made; the trainer's log says why")
