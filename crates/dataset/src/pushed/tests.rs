@@ -141,7 +141,8 @@ async fn a_push_that_broke_off_is_finished_by_the_next() {
     push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     let whole = keys(&store).await;
     let names_last = |key: &&String| key.contains("/names/");
-    let (names, files): (Vec<&String>, Vec<&String>) = whole.iter().partition(names_last);
+    let (names, mut files): (Vec<&String>, Vec<&String>) = whole.iter().partition(names_last);
+    files.sort_by_key(|key| key.ends_with("manifest.json"));
     // The order of writing: files, manifest, name. Without what came later nobody sees it.
     let order = [&files[..], &names[..]].concat();
     for begun in 0..order.len() {

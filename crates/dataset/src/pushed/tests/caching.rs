@@ -42,7 +42,7 @@ async fn what_is_fetched_is_what_was_pushed_and_is_kept() {
 
 #[tokio::test]
 async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
-    for (file, bytes, part) in [
+    let cases: [(&str, &'static [u8], &str); 3] = [
         (
             "train-images-idx3-ubyte",
             &b"short"[..],
@@ -58,7 +58,8 @@ async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
             b"\0\0\x08\x01\0\0\0\x03\x00\x02\x01",
             "has SHA-256",
         ),
-    ] {
+    ];
+    for (file, bytes, part) in cases {
         let (storage, store, manifest, dir) = pushed().await;
         put(
             &store,
