@@ -216,6 +216,7 @@ async fn outcomes_are_checked() {
         sequence,
         predicted_label_index: predicted,
         true_label_index: actual,
+        role: 0,
     };
     client.report_outcome(report(1, 3, 3)).await.unwrap();
     client.report_outcome(report(1, 3, 4)).await.unwrap();

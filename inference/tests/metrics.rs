@@ -94,6 +94,7 @@ async fn metrics_are_those_of_the_page() {
             sequence: 1,
             predicted_label_index: 7,
             true_label_index: actual,
+            role: 0,
         };
         client.report_outcome(outcome).await.unwrap();
     }

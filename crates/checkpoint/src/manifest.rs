@@ -43,6 +43,9 @@ pub struct Manifest {
     /// The report card, where the job asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<Report>>,
+    /// What they were trained on, in figures; `None` for an import, and before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingSet>,
     /// Where it comes from.
     pub lineage: Lineage,
 }
@@ -159,6 +162,15 @@ impl Evaluation {
             self.correct as f64 / self.images as f64
         }
     }
+}
+
+/// The images of the training part of the split, in figures that what is served can be compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSet {
+    /// Images of each label, by index; as many as the architecture has classes.
+    pub label_counts: Vec<u64>,
+    /// Mean of all raw pixels, as a share of 255: 0.1307 for MNIST.
+    pub mean_ink: f64,
 }
 
 /// Where a checkpoint comes from: enough to make it again.

@@ -2,7 +2,7 @@
 
 use crate::{
     id::CheckpointId,
-    manifest::{Architecture, FORMAT, FileDigest, InputSpec, Manifest},
+    manifest::{Architecture, FORMAT, FileDigest, InputSpec, Manifest, TrainingSet},
     refusal::{Refusal, RefusalReason},
 };
 
@@ -115,6 +115,25 @@ impl InputSpec {
     }
 }
 
+impl TrainingSet {
+    fn validate(&self, classes: usize) -> Result<(), Refusal> {
+        let refuse = |message| Err(Refusal::new(RefusalReason::Manifest, message));
+        let counts = self.label_counts.len();
+        if counts != classes {
+            return refuse(format!(
+                "training.label_counts has {counts} numbers for {classes} classes"
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.mean_ink) {
+            return refuse(format!(
+                "training.mean_ink {} is not between 0 and 1",
+                self.mean_ink
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Manifest {
     /// Checks everything that a manifest says by itself; the files are checked against it by
     /// [`load`](crate::load).
@@ -150,6 +169,9 @@ impl Manifest {
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
             let message = format!("temperature {} is not a positive number", self.temperature);
             return refuse(RefusalReason::Manifest, message);
+        }
+        if let Some(training) = &self.training {
+            training.validate(classes)?;
         }
         let model = 4 * self.architecture.parameters().unwrap_or(usize::MAX / 4) as u64;
         check_file("model", &self.files.model, model + 8 + limits::HEADER_BYTES)?;

@@ -159,6 +159,7 @@ impl Net {
                 validation: Some(validation),
                 ..Metrics::default()
             },
+            training: None,
             lineage: Lineage {
                 job: Some("job-1".into()),
                 step: 4220,

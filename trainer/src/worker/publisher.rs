@@ -349,6 +349,7 @@ fn manifest(
             test: snapshot.test,
             train_loss: Some(snapshot.train_loss),
         },
+        training: None,
         lineage: Lineage {
             job: Some(context.job.to_string()),
             spec: spec_for_people(&spec),

@@ -106,6 +106,16 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
         }),
         field(Reason::Format, "/format", json!(2)),
         field(Reason::Manifest, "/format", json!("1")),
+        field(
+            Reason::Manifest,
+            "/training",
+            json!({"label_counts": [1], "mean_ink": 0.1}),
+        ),
+        field(
+            Reason::Manifest,
+            "/training",
+            json!({"label_counts": [1, 2, 3], "mean_ink": 1.5}),
+        ),
         field(Reason::Manifest, "/temperature", json!(0.0)),
         field(Reason::Manifest, "/temperature", json!(-1.0)),
         field(Reason::Manifest, "/temperature", json!(null)),

@@ -95,6 +95,7 @@ pub fn draft(id: CheckpointId, salt: u8, age_seconds: i64) -> Draft {
             }),
             ..Metrics::default()
         },
+        training: None,
         lineage: Lineage {
             dataset_digest: "d".into(),
             split_digest: "s".into(),
