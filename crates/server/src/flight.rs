@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -28,6 +28,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Streams that clients hold open for good.
 const REFLECTION: &str = "/grpc.reflection.";
+
+/// By this callers find their request again in the logs of the services that it went through: what it says is echoed.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest one that is echoed, in bytes.
+const MAX_REQUEST_ID: usize = 128;
 
 /// What all requests of a server share.
 pub(crate) struct Traffic {
@@ -117,9 +122,10 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
     }
 }
 
-/// The services behind the meter and the limit.
+/// The services behind the meter and the limit. Generated clients can call it without a network:
+/// see [`GrpcServer::with_http`](crate::GrpcServer::with_http).
 #[derive(Clone)]
-pub(crate) struct FlightService {
+pub struct FlightService {
     routes: Routes,
     traffic: Arc<Traffic>,
 }
@@ -164,9 +170,12 @@ impl Service<Request<Body>> for FlightService {
                 answer: Answer::Refused(Some(status.into_http())),
                 flight: None,
                 until: None,
+                request_id: None,
             };
         }
         let flight = Flight::begin(&self.traffic, &request, !health);
+        let id = request.headers().get(REQUEST_ID);
+        let request_id = id.filter(|id| id.len() <= MAX_REQUEST_ID).cloned();
         let cut = (health || reflection).then(until);
         let request = if reflection {
             let until = until();
@@ -178,6 +187,7 @@ impl Service<Request<Body>> for FlightService {
             answer: Answer::Served(self.routes.call(request)),
             flight: Some(flight),
             until: cut,
+            request_id,
         }
     }
 }
@@ -188,10 +198,11 @@ enum Answer {
 }
 
 /// The answer's headers.
-pub(crate) struct FlightFuture {
+pub struct FlightFuture {
     answer: Answer,
     flight: Option<Flight>,
     until: Option<Until>,
+    request_id: Option<HeaderValue>,
 }
 
 impl Future for FlightFuture {
@@ -199,12 +210,15 @@ impl Future for FlightFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let response = match &mut this.answer {
+        let mut response = match &mut this.answer {
             Answer::Served(future) => ready!(Pin::new(future).poll(cx))?,
             Answer::Refused(response) => {
                 return Poll::Ready(Ok(response.take().expect("polled once after it was ready")));
             }
         };
+        if let Some(id) = this.request_id.take() {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
         let Some(flight) = this.flight.take() else {
             return Poll::Ready(Ok(response));
         };

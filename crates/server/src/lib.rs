@@ -23,6 +23,7 @@ pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use error::ServerError;
+pub use flight::FlightService;
 pub use reflection::reflection;
 pub use request_metrics::RequestMetrics;
 pub use server::{Drained, GrpcServer};

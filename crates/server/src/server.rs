@@ -40,7 +40,11 @@ pub struct GrpcServer {
     listener: TcpListener,
     address: SocketAddr,
     pages: Option<axum::Router>,
+    http: Option<MakeHttp>,
 }
+
+/// Plain HTTP that is made of the services.
+type MakeHttp = Box<dyn FnOnce(FlightService) -> axum::Router + Send>;
 
 impl GrpcServer {
     /// Opens the port and returns it with the address that it got.
@@ -54,6 +58,7 @@ impl GrpcServer {
             listener,
             address,
             pages: None,
+            http: None,
         };
         Ok((server, address))
     }
@@ -62,6 +67,18 @@ impl GrpcServer {
     #[must_use]
     pub fn with_pages(mut self, pages: axum::Router) -> Self {
         self.pages = Some(pages);
+        self
+    }
+
+    /// Answers further plain HTTP by what `make` makes of the services: they come to it metered and limited, as they come to
+    /// gRPC's clients, and a generated client can be made of them. Its routes must not be those of
+    /// [`Self::with_pages`], nor have a fallback where those have one.
+    #[must_use]
+    pub fn with_http(
+        mut self,
+        make: impl FnOnce(FlightService) -> axum::Router + Send + 'static,
+    ) -> Self {
+        self.http = Some(Box::new(make));
         self
     }
 
@@ -86,7 +103,12 @@ impl GrpcServer {
             shutdown: shutdown.clone(),
         });
         let service = FlightService::new(routes, Arc::clone(&traffic));
-        let front = Front::new(service, self.pages, self.address.ip().is_loopback());
+        let http = self.http.map(|make| make(service.clone()));
+        let pages = match (self.pages, http) {
+            (Some(pages), Some(http)) => Some(pages.merge(http)),
+            (pages, http) => pages.or(http),
+        };
+        let front = Front::new(service, pages, self.address.ip().is_loopback());
 
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();

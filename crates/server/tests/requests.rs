@@ -121,6 +121,73 @@ async fn one_request_too_many_is_refused_at_once_but_health_is_answered() {
     assert_eq!(series("t_limit_grpc_requests_in_flight"), Some(0.0));
 }
 
+#[tokio::test]
+async fn the_id_of_a_request_comes_back_with_its_answer() {
+    let server = Running::start("t_id", ServerConfig::default()).await;
+    for (id, echoed) in [
+        ("4bf92f35-7", Some("4bf92f35-7")),
+        (&*"x".repeat(129), None),
+    ] {
+        let mut request = post("localhost", "application/grpc-web+proto", &frame("seven"));
+        let at = request.windows(4).position(|w| w == b"\r\n\r\n");
+        let at = at.expect("the end of the headers") + 2;
+        request.splice(at..at, format!("X-Request-Id: {id}\r\n").into_bytes());
+        let answer = raw(server.address, &request).await;
+        let got = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("x-request-id: "));
+        assert_eq!(got, echoed, "{answer}");
+    }
+    let mut request = Request::new("fail".to_owned());
+    let id = "id-of-a-failure".parse().expect("a header's value");
+    request.metadata_mut().insert("x-request-id", id);
+    let refused = call(server.channel().await, request, "/test.v1.Echo/Say").await;
+    let refused = refused.expect_err("refused");
+    assert_eq!(
+        refused.metadata().get("x-request-id").expect("its id"),
+        "id-of-a-failure"
+    );
+}
+
+#[tokio::test]
+async fn plain_http_made_of_the_services_is_metered_and_limited() {
+    let config = ServerConfig {
+        max_in_flight: 1,
+        ..ServerConfig::default()
+    };
+    let http = |server: digits_server::GrpcServer| {
+        server.with_http(|services| {
+            axum::Router::new().route(
+                "/say/{text}",
+                axum::routing::get(
+                    async move |axum::extract::Path(text): axum::extract::Path<String>| {
+                        match support::say_to(services, &text).await {
+                            Ok(said) => said,
+                            Err(status) => format!("{:?}", status.code()),
+                        }
+                    },
+                ),
+            )
+        })
+    };
+    let server = Running::start_with("t_http", config, http, |routes| routes).await;
+    let get = |text: &str| {
+        format!("GET /say/{text} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    };
+    let answer = raw(server.address, get("seven").as_bytes()).await;
+    assert!(answer.ends_with("seven"), "{answer}");
+    let held = tokio::spawn(say(server.channel().await, "hold"));
+    server.entered(2).await;
+    let answer = raw(server.address, get("eight").as_bytes()).await;
+    assert!(answer.ends_with("ResourceExhausted"), "{answer}");
+    server.echo.gate.send_replace(true);
+    within(held).await.expect("no panic").expect("said");
+    for (code, expected) in [("OK", 2.0), ("RESOURCE_EXHAUSTED", 1.0)] {
+        let name = format!(r#"t_http_grpc_requests_total{{method="Say",code="{code}"}}"#);
+        assert_eq!(series(&name), Some(expected), "{name}");
+    }
+}
+
 /// A `String` message in a gRPC frame: field 1, below 128 bytes.
 fn frame(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("short");

@@ -253,6 +253,18 @@ pub async fn call(
     Ok(answer.into_inner())
 }
 
+/// Says it to the services themselves, over no network.
+pub async fn say_to(services: digits_server::FlightService, text: &str) -> Result<String, Status> {
+    let mut grpc = client::Grpc::new(services);
+    within(grpc.ready())
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec = ProstCodec::<String, String>::default();
+    let request = Request::new(text.to_owned());
+    let path = PathAndQuery::from_static("/test.v1.Echo/Say");
+    Ok(within(grpc.unary(request, path, codec)).await?.into_inner())
+}
+
 pub async fn count(channel: Channel, text: &str) -> Result<tonic::Streaming<String>, Status> {
     let mut grpc = client::Grpc::new(channel);
     within(grpc.ready())
