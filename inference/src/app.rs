@@ -2,14 +2,20 @@
 
 use crate::{
     config::Config,
-    grpc::{Inference, RequestLimits},
+    grpc::{
+        Inference, OpenInference, RequestLimits,
+        rest::{self, HttpLimits},
+    },
     loader::Loader,
     metrics,
     model::Registry,
     model_info, picture,
 };
 use digits_checkpoint::{Storage, StorageError};
-use digits_proto::{FILE_DESCRIPTOR_SET, v1::inference_service_server::InferenceServiceServer};
+use digits_proto::{
+    FILE_DESCRIPTOR_SET, open_inference::grpc_inference_service_server::GrpcInferenceServiceServer,
+    v1::inference_service_server::InferenceServiceServer,
+};
 use digits_server::{
     Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError, exit,
     health::{Health, withdraw},
@@ -32,7 +38,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// Services whose health is told by name.
-const SERVICES: &[&str] = &["digits.v1.InferenceService"];
+const SERVICES: &[&str] = &[
+    "digits.v1.InferenceService",
+    "inference.GRPCInferenceService",
+];
 /// Time that `health` gives the admin port.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,6 +66,9 @@ pub enum AppError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] BindError),
+    /// The operating system gives no further thread.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
     /// The file with the addresses.
     #[error("--ready-file cannot be written")]
     ReadyFile(#[source] std::io::Error),
@@ -76,7 +88,9 @@ impl AppError {
         match self {
             Self::Config(_) | Self::Logs(_) | Self::Storage(_) => exit::USAGE,
             Self::Metrics(_) => exit::SOFTWARE,
-            Self::Server(_) | Self::Admin(_) | Self::ReadyFile(_) => exit::UNAVAILABLE,
+            Self::Server(_) | Self::Admin(_) | Self::Thread(_) | Self::ReadyFile(_) => {
+                exit::UNAVAILABLE
+            }
         }
     }
 }
@@ -160,6 +174,8 @@ impl App {
             readiness,
         } = self;
         let stop = CancellationToken::new();
+        let service = Inference::new(Arc::clone(&registry), limits(&config), stop.clone());
+        let service = service.map_err(AppError::Thread)?;
         let (health, health_service) = Health::new(SERVICES).await;
         let admin = tokio::spawn(admin.serve(stop.clone()));
         let loaders: Vec<_> = registry
@@ -177,14 +193,21 @@ impl App {
                 }))
             })
             .collect();
-        let service = Inference::new(registry, limits(&config), stop.clone());
+        let open = GrpcInferenceServiceServer::new(OpenInference::new(service.clone()))
+            .max_decoding_message_size(config.max_message_bytes);
         let service = InferenceServiceServer::new(service)
             .max_decoding_message_size(config.max_message_bytes);
         let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
         let routes = Routes::new(service)
+            .add_service(open)
             .add_service(health_service)
             .add_service(v1)
             .add_service(v1alpha);
+        let http = HttpLimits {
+            max_body_bytes: config.max_message_bytes,
+            max_in_flight: config.max_in_flight,
+        };
+        let server = server.with_http(move |services| rest::router(services, http));
         let metrics = RequestMetrics::new(metrics::PREFIX, metrics::METHODS);
         let leave = async {
             shutdown.cancelled().await;

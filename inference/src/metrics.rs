@@ -6,13 +6,22 @@
 //! A registered series cannot be taken back. So the series of a role that nothing has any more go to 0, and those that name
 //! a checkpoint are not registered at all (see [`crate::model_info`]).
 
-use digits_checkpoint::{RefusalReason, manifest::Manifest, record::Role};
+mod drift;
+mod outcomes;
+mod served;
+
+pub use drift::DriftGauges;
+pub use outcomes::{Live, Outcome, Outcomes};
+pub use served::ServedGauges;
+
+use crate::drift::Tally;
+use digits_checkpoint::{RefusalReason, record::Role};
 use digits_telemetry::metrics::{DURATION_BUCKETS, RATIO_BUCKETS};
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Labels from this index on are counted as `other`.
 const LABELS: usize = 64;
@@ -63,6 +72,12 @@ pub const METHODS: &[&str] = &[
     "/digits.v1.InferenceService/PredictStream",
     "/digits.v1.InferenceService/GetModel",
     "/digits.v1.InferenceService/ReportOutcome",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/inference.GRPCInferenceService/ModelReady",
+    "/inference.GRPCInferenceService/ServerMetadata",
+    "/inference.GRPCInferenceService/ModelMetadata",
+    "/inference.GRPCInferenceService/ModelInfer",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];
@@ -84,7 +99,14 @@ pub fn describe() {
             "digits_inference_refusals_total",
             "checkpoints that stayed out, by reason",
         ),
-        ("digits_inference_outcomes_total", "reported outcomes"),
+        (
+            "digits_inference_shadow_comparisons_total",
+            "images that a shadow computed too, by whether it gave the same label",
+        ),
+        (
+            "digits_inference_shadow_dropped_total",
+            "requests that no shadow computed, as it had too much to do",
+        ),
     ];
     for (name, text) in counters {
         describe_counter!(name, Unit::Count, text);
@@ -165,6 +187,8 @@ pub fn describe() {
     for (name, unit, text) in histograms {
         describe_histogram!(name, unit, text);
     }
+    outcomes::describe();
+    drift::describe();
     gauge!("digits_inference_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -176,6 +200,8 @@ pub struct RoleMetrics {
     pub images: Counter,
     /// Probability of the most probable label.
     pub confidence: Histogram,
+    /// What is compared with the training set.
+    pub tally: Tally,
     /// By label; the last one is `other` where there are too many.
     predictions: Vec<Counter>,
 }
@@ -197,6 +223,7 @@ impl RoleMetrics {
             compute: histogram!("digits_inference_compute_duration_seconds", "role" => role),
             images: counter!("digits_inference_images_total", "role" => role),
             confidence: histogram!("digits_inference_confidence_ratio", "role" => role),
+            tally: Tally::new(classes),
             predictions: (0..classes.min(LABELS + 1)).map(prediction).collect(),
         }
     }
@@ -209,7 +236,8 @@ impl RoleMetrics {
     }
 }
 
-/// Images that got no label, and what callers report.
+/// Images that got no label, and what shadows made of them.
+#[derive(Clone)]
 pub struct AnswerMetrics {
     /// No ink.
     pub blank: Counter,
@@ -217,7 +245,12 @@ pub struct AnswerMetrics {
     pub several_digits: Counter,
     /// Too improbable.
     pub unsure: Counter,
-    outcomes: BTreeMap<Role, [Counter; 2]>,
+    /// A shadow gave the same label as who answered.
+    pub shadow_same: Counter,
+    /// Another one.
+    pub shadow_different: Counter,
+    /// Requests that were not given to the shadows.
+    pub shadow_dropped: Counter,
 }
 
 impl AnswerMetrics {
@@ -225,21 +258,14 @@ impl AnswerMetrics {
     #[must_use]
     pub fn new() -> Self {
         let no_label = |verdict: &'static str| counter!("digits_inference_no_label_total", "verdict" => verdict);
-        let outcome = |role: Role, result: &'static str| counter!("digits_inference_outcomes_total", "role" => role.as_str(), "result" => result);
-        let outcomes = [Role::Primary, Role::Canary]
-            .map(|role| (role, [outcome(role, "wrong"), outcome(role, "right")]));
+        let shadow = |result: &'static str| counter!("digits_inference_shadow_comparisons_total", "result" => result);
         Self {
             blank: no_label("blank"),
             several_digits: no_label("several_digits"),
             unsure: no_label("unsure"),
-            outcomes: outcomes.into(),
-        }
-    }
-
-    /// Counts a reported outcome.
-    pub fn outcome(&self, role: Role, right: bool) {
-        if let Some(counters) = self.outcomes.get(&role) {
-            counters[usize::from(right)].increment(1);
+            shadow_same: shadow("same"),
+            shadow_different: shadow("different"),
+            shadow_dropped: counter!("digits_inference_shadow_dropped_total"),
         }
     }
 }
@@ -306,53 +332,23 @@ impl ModelMetrics {
     /// Gauges of a checkpoint that is about to be served.
     #[must_use]
     pub fn served(&self, role: Role) -> ServedGauges {
-        let gauge = |name: &'static str| gauge!(name, "model" => self.model.clone(), "role" => role.as_str());
-        ServedGauges {
-            sequence: gauge("digits_inference_model_sequence"),
-            created: gauge("digits_inference_checkpoint_created_timestamp_seconds"),
-            age: gauge("digits_inference_checkpoint_age_seconds"),
-            step: gauge("digits_inference_checkpoint_step"),
-            validation_loss: gauge("digits_inference_checkpoint_validation_loss"),
-            validation_accuracy: gauge("digits_inference_checkpoint_validation_accuracy_ratio"),
-        }
+        ServedGauges::new(&self.model, role)
+    }
+
+    /// Reported outcomes of a checkpoint that is about to be served.
+    #[must_use]
+    pub fn live(&self, role: Role) -> Live {
+        Live::new(&self.model, role)
+    }
+
+    /// Reported outcomes of the model.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes::new(self.model.clone())
     }
 }
 
-/// What is told of one checkpoint while it is served.
-pub struct ServedGauges {
-    sequence: Gauge,
-    created: Gauge,
-    age: Gauge,
-    step: Gauge,
-    validation_loss: Gauge,
-    validation_accuracy: Gauge,
-}
-
-impl ServedGauges {
-    /// The checkpoint serves from now on, as this sequence.
-    pub fn set(&self, sequence: u64, manifest: &Manifest) {
-        self.sequence.set(sequence as f64);
-        self.created
-            .set(manifest.created_at.as_millisecond() as f64 / 1e3);
-        self.step.set(manifest.lineage.step as f64);
-        // NaN is Prometheus' "no value": a checkpoint need not have been validated.
-        let validation = manifest.metrics.validation;
-        self.validation_loss
-            .set(validation.map_or(f64::NAN, |it| it.loss));
-        self.validation_accuracy
-            .set(validation.map_or(f64::NAN, |it| it.accuracy()));
-    }
-
-    /// How old the checkpoint is.
-    pub fn set_age(&self, seconds: f64) {
-        self.age.set(seconds);
-    }
-
-    /// Nothing is served in this role any more.
-    pub fn clear(&self) {
-        let all = [&self.sequence, &self.created, &self.age, &self.step];
-        all.into_iter()
-            .chain([&self.validation_loss, &self.validation_accuracy])
-            .for_each(|gauge| gauge.set(0.0));
-    }
+/// Gauges of a model in a part, by name.
+fn gauges(model: &Arc<str>, role: Role) -> impl Fn(&'static str) -> Gauge {
+    move |name| gauge!(name, "model" => model.clone(), "role" => role.as_str())
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{Activation, InputScale, Linear, Network, NetworkError},
-    metrics::{ModelMetrics, RoleMetrics, ServedGauges},
+    metrics::{Live, ModelMetrics, Outcomes, RoleMetrics, ServedGauges},
     picture::{Normalizer, Recipe},
 };
 use arc_swap::{ArcSwapOption, Guard};
@@ -88,8 +88,12 @@ pub struct Served {
     pub share: f64,
     /// Since when this process serves it in this part.
     pub since: Timestamp,
+    /// Sequence of the record that this process has served it in this part from.
+    pub since_sequence: u64,
     /// Counters of its predictions.
     pub metrics: Arc<RoleMetrics>,
+    /// What callers reported of them.
+    pub live: Arc<Live>,
     /// What is told of it.
     pub gauges: ServedGauges,
 }
@@ -151,6 +155,8 @@ pub struct Model {
     pub name: ModelName,
     /// What following the storage counts.
     pub metrics: ModelMetrics,
+    /// What callers report.
+    pub outcomes: Outcomes,
     serving: ArcSwapOption<Serving>,
     /// Locked for moments only, never by Predict.
     status: Mutex<Status>,
@@ -160,8 +166,10 @@ impl Model {
     /// A model of which nothing is served yet.
     #[must_use]
     pub fn new(name: ModelName) -> Self {
+        let metrics = ModelMetrics::new(name.as_str());
         Self {
-            metrics: ModelMetrics::new(name.as_str()),
+            outcomes: metrics.outcomes(),
+            metrics,
             name,
             serving: ArcSwapOption::empty(),
             status: Mutex::default(),
@@ -183,11 +191,11 @@ impl Model {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A checkpoint in the part that a route gives it; it keeps what it has had in that part before.
+    /// A checkpoint in the part that a route of record `sequence` gives it; it keeps what it has had in that part before.
     pub(crate) fn serve(
         &self,
         checkpoint: Arc<Prepared>,
-        route: &Route,
+        (sequence, route): (u64, &Route),
         before: Option<&Serving>,
     ) -> Served {
         let classes = checkpoint.network.classes();
@@ -200,9 +208,14 @@ impl Model {
             role: route.role,
             share: route.share,
             since: same.map_or_else(Timestamp::now, |served| served.since),
+            since_sequence: same.map_or(sequence, |served| served.since_sequence),
             metrics: same.map_or_else(
                 || Arc::new(RoleMetrics::new(route.role, classes)),
                 |served| served.metrics.clone(),
+            ),
+            live: same.map_or_else(
+                || Arc::new(self.metrics.live(route.role)),
+                |served| served.live.clone(),
             ),
             gauges: self.metrics.served(route.role),
             checkpoint,

@@ -112,9 +112,16 @@ fn check(
         .flat_map(|image| naive(&layers, activation, scale, image))
         .collect();
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+    let floats: Vec<f32> = pixels.iter().map(|&x| f32::from(x) / 255.0).collect();
     for way in Way::ALL {
         let mut logits = vec![f32::NAN; images * classes];
         network.logits_by(way, &pixels, &mut logits);
+        if scale.scale == 255.0 {
+            // As floats the same bits go in, so the same bits come out.
+            let mut same = vec![f32::NAN; images * classes];
+            network.logits_by(way, &floats, &mut same);
+            assert_eq!(same, logits, "{way:?} {widths:?} {activation:?} as floats");
+        }
         for (index, (&got, want)) in logits.iter().zip(&expected).enumerate() {
             // A quarter of what the exam allows.
             let bound = 2.5e-5 * (1.0 + largest);

@@ -149,11 +149,15 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     assert_eq!(measured["correct"], 8_997, "{measured}");
 
     let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
-    let has_grpc = Command::new(&python)
-        .args(["-c", "import grpc_tools, grpc"])
+    let has_clients = Command::new(&python)
+        .args([
+            "-c",
+            "import grpc_tools, grpc, tritonclient.grpc, tritonclient.http",
+        ])
         .output();
-    if !has_grpc.is_ok_and(|output| output.status.success()) {
-        mnist::skip(name, "Python has no grpcio-tools; set DIGITS_PYTHON");
+    if !has_clients.is_ok_and(|output| output.status.success()) {
+        let missing = "Python lacks what tests/python/requirements.txt names; set DIGITS_PYTHON";
+        mnist::skip(name, missing);
         return sandbox.stop();
     }
     let images = sandbox.dir().join("images");
@@ -164,19 +168,31 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     file.extend(&dataset.test.images.pixels[..2 * 784]);
     std::fs::write(&images, file)?;
     let address = sandbox.inference()?.grpc().replace("http://", "");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/client.py");
-    let output = Command::new(&python)
-        .arg(script)
-        .arg(address)
-        .arg(&images)
-        .arg("2")
-        .output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let answer: Value = serde_json::from_slice(&output.stdout)?;
+    let run = |script: &str| -> Result<Value> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let output = Command::new(&python)
+            .arg(script)
+            .arg(&address)
+            .arg(&images)
+            .arg("2")
+            .output()?;
+        anyhow::ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let answer = run("python/client.py")?;
     assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
+    // The same by Triton's own clients, in the Open Inference Protocol.
+    let triton = run("python/open_inference.py")?;
+    assert_eq!(triton["labels"], answer["labels"]);
+    assert_eq!(
+        triton["version"],
+        answer["sequence"].to_string(),
+        "{triton} {answer}"
+    );
+    assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
     sandbox.stop()
 }

@@ -92,6 +92,8 @@ pub enum Command {
     Serving(Serving),
     /// Serve a checkpoint and hold it there.
     Promote(Promote),
+    /// End canary and shadow: the primary answers everything again.
+    Drop(Drop),
     /// Serve again what an earlier record named, and hold it.
     Rollback(Rollback),
     /// Lift the hold of a promotion or rollback.
@@ -394,6 +396,12 @@ pub struct Rollback {
     /// Sequence of the record to serve again; 0 for the newest one before that names another primary.
     #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
     pub to: u64,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub struct Drop {
     #[command(flatten)]
     pub change: Change,
 }

@@ -63,6 +63,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Report(args) => commands::report::run(args, context).await,
         Command::Serving(args) => commands::serving::list(args, context).await,
         Command::Promote(args) => commands::serving::promote(args, context).await,
+        Command::Drop(args) => commands::serving::drop_candidates(args, context).await,
         Command::Rollback(args) => commands::serving::rollback(args, context).await,
         Command::Release(args) => commands::serving::release(args, context).await,
         Command::Plot(args) => commands::plot::run(args, context).await,

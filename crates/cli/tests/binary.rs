@@ -146,6 +146,13 @@ async fn errors_are_one_clear_line_and_their_fields() {
         .await;
     fixture
         .check_error(
+            &["drop", "--expected-sequence", "2"],
+            1,
+            &["digits: trainer: the newest record is 3"],
+        )
+        .await;
+    fixture
+        .check_error(
             &["plot", JOB, "-o", "a.pdf"],
             64,
             &["digits: a.pdf: name the file .svg or .png"],
@@ -214,6 +221,11 @@ async fn lists_and_details() {
         fixture.documents(&["promote", CHECKPOINT, "--json"]).await[0]["sequence"],
         4
     );
+    // The primary is promoted again, which ends the canary beside it.
+    let dropped = &fixture.documents(&["drop", "--json"]).await[0];
+    assert_eq!(dropped["sequence"], 4);
+    assert_eq!(dropped["routes"][0]["checkpoint_id"], CHECKPOINT);
+    assert_eq!(dropped["routes"][0]["role"], "SERVING_ROLE_PRIMARY");
     for command in [
         "jobs",
         "presets",

@@ -1,4 +1,4 @@
-//! The network, in plain Rust: from grey bytes to logits.
+//! The network, in plain Rust: from grey pixels, as bytes or as floats, to logits.
 //!
 //! Two ways lead through a network. The *single* way walks, for one image, only the pixels that have ink (and
 //! in later layers only the units that are not 0); the *batch* way multiplies whole matrices. Both read one copy of
@@ -11,8 +11,10 @@ mod activation;
 mod aligned;
 mod matrix;
 mod network;
+mod pixel;
 pub mod probability;
 mod sparse;
 
 pub use activation::Activation;
-pub use network::{InputScale, Linear, Network, NetworkError, Way};
+pub use network::{Linear, Network, NetworkError, Way};
+pub use pixel::{InputScale, Pixel};

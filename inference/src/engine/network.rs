@@ -4,6 +4,7 @@ use super::{
     Activation,
     aligned::{AlignedFloats, padded},
     matrix::Product,
+    pixel::{InputScale, Pixel, Scaling},
     sparse::{self, Entry},
 };
 use std::cell::RefCell;
@@ -31,24 +32,6 @@ pub struct Linear<'a> {
     pub weight: &'a [f32],
     /// One per output.
     pub bias: &'a [f32],
-}
-
-/// How a raw pixel becomes an input value: (x / scale − mean) / std, in float32 and in this order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InputScale {
-    /// First divisor.
-    pub scale: f32,
-    /// Subtracted after it.
-    pub mean: f32,
-    /// Second divisor.
-    pub std: f32,
-}
-
-impl InputScale {
-    /// The value of each raw pixel.
-    fn table(self) -> [f32; 256] {
-        std::array::from_fn(|pixel| (pixel as f32 / self.scale - self.mean) / self.std)
-    }
 }
 
 /// Which way through the network.
@@ -150,9 +133,7 @@ impl Layer {
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
-    table: [f32; 256],
-    /// `table[pixel] − table[0]`: what ink adds to the background.
-    ink: [f32; 256],
+    scaling: Scaling,
     /// [stride of the first layer]: its sums for an image of background alone.
     background: AlignedFloats,
     /// Floats of the widest row that a scratch buffer must hold.
@@ -181,23 +162,22 @@ impl Network {
             prepared.push(Layer::new(index, linear)?);
         }
         let first = prepared.first().ok_or(NetworkError::Empty)?;
-        let table = scale.table();
-        let background = background(first, table[0]);
+        let scaling = Scaling::new(scale);
+        let background = background(first, scaling.background());
         let widest = prepared
             .iter()
             .map(|layer| layer.stride)
             .fold(padded(first.inputs), usize::max);
         Ok(Self {
             activation,
-            ink: table.map(|value| value - table[0]),
-            table,
+            scaling,
             background,
             widest,
             layers: prepared,
         })
     }
 
-    /// Bytes of an image.
+    /// Pixels of an image.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.layers[0].inputs
@@ -216,19 +196,19 @@ impl Network {
     /// # Panics
     ///
     /// When the two are not of these shapes.
-    pub fn logits(&self, images: &[u8], logits: &mut [f32]) {
+    pub fn logits<P: Pixel>(&self, images: &[P], logits: &mut [f32]) {
         self.logits_by(self.way(images), images, logits);
     }
 
     /// The way that is quicker: it depends on how many images there are, on how much ink the first of them has, and on
     /// how much of the work is beyond the first layer. A pure function of the request, so that every replica goes
     /// the same way.
-    fn way(&self, images: &[u8]) -> Way {
+    fn way<P: Pixel>(&self, images: &[P]) -> Way {
         if images.len() / self.inputs() < BATCH_FROM {
             return Way::Single;
         }
         let first = &images[..self.inputs()];
-        let inked = first.iter().filter(|&&pixel| pixel != 0).count();
+        let inked = first.iter().filter(|&&pixel| pixel != P::default()).count();
         let work = |layer: &Layer| (layer.inputs * layer.stride) as f64;
         let beyond: f64 = self.layers[1..].iter().map(work).sum();
         let sparse = (inked * self.layers[0].stride) as f64 + beyond * ACTIVE_SHARE;
@@ -245,7 +225,7 @@ impl Network {
     /// # Panics
     ///
     /// As [`Self::logits`].
-    pub fn logits_by(&self, way: Way, images: &[u8], logits: &mut [f32]) {
+    pub fn logits_by<P: Pixel>(&self, way: Way, images: &[P], logits: &mut [f32]) {
         let count = images.len() / self.inputs();
         assert_eq!(images.len(), count * self.inputs(), "images of [n, inputs]");
         assert_eq!(
@@ -274,10 +254,10 @@ impl Network {
         });
     }
 
-    fn single(&self, image: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
+    fn single<P: Pixel>(&self, image: &[P], logits: &mut [f32], scratch: &mut Scratch) {
         let Scratch { one, entries, .. } = scratch;
         let first = &self.layers[0];
-        let mut count = sparse::inked(image, &self.ink, first.stride, entries);
+        let mut count = P::entries(image, &self.scaling, first.stride, entries);
         let mut base = &self.background;
         for (index, layer) in self.layers.iter().enumerate() {
             let sums = &mut one.as_mut_slice()[..layer.stride];
@@ -296,12 +276,12 @@ impl Network {
         logits.copy_from_slice(&one.as_slice()[..logits.len()]);
     }
 
-    fn batch(&self, images: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
+    fn batch<P: Pixel>(&self, images: &[P], logits: &mut [f32], scratch: &mut Scratch) {
         let Scratch { one, two, .. } = scratch;
         let (mut values, mut sums) = (one, two);
         let count = images.len() / self.inputs();
         for (value, &pixel) in values.as_mut_slice().iter_mut().zip(images) {
-            *value = self.table[usize::from(pixel)];
+            *value = pixel.value(&self.scaling);
         }
         let mut stride = self.inputs();
         for (index, layer) in self.layers.iter().enumerate() {

@@ -5,11 +5,11 @@ use pulp::{Arch, Simd, WithSimd};
 
 /// A value that is not 0, and where its row of weights begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Entry {
+pub struct Entry {
     /// First float of the row in the weights.
-    pub(super) offset: u32,
+    pub offset: u32,
     /// The value.
-    pub(super) value: f32,
+    pub value: f32,
 }
 
 /// Entries of an image: each pixel with ink as `table[pixel]`. Returns how many there are.

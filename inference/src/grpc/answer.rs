@@ -2,10 +2,12 @@
 
 use super::input::{Outcome, Prepared};
 use crate::{
-    engine::probability::{most_probable, softmax, top},
+    engine::probability::top,
+    judge::Judge,
     metrics::AnswerMetrics,
     model::{Served, Serving},
     picture::components,
+    routing::Choice,
 };
 use digits_checkpoint::{id::ModelName, record::Role};
 use digits_proto::v1::{
@@ -33,26 +35,39 @@ impl From<&PredictRequest> for Wanted {
     }
 }
 
+/// Who answers.
+#[derive(Clone, Copy)]
+pub(super) struct Answering<'a> {
+    pub(super) model: &'a ModelName,
+    pub(super) serving: &'a Serving,
+    pub(super) choice: Choice,
+}
+
 /// The answer to a request; counts it. `logits` are those of the images that are an input, in order.
 pub(super) fn answer(
-    model: &ModelName,
-    serving: &Serving,
+    answering: Answering<'_>,
     images: &Prepared,
     logits: &[f32],
     wanted: Wanted,
     metrics: &AnswerMetrics,
 ) -> PredictResponse {
-    let served = &serving.primary;
-    let network = &served.checkpoint.network;
+    let Answering {
+        model,
+        serving,
+        choice,
+    } = answering;
+    let served = serving.served(choice);
     let teller = Teller {
         served,
+        images,
         wanted,
         metrics,
     };
+    let mut judge = served.judge(images.pixels());
     let mut digits = logits
-        .chunks_exact(network.classes())
-        .zip(images.pixels().chunks_exact(network.inputs()))
-        .map(|(logits, input)| teller.digit(logits, input));
+        .chunks_exact(served.checkpoint.network.classes())
+        .enumerate()
+        .map(|(index, logits)| teller.digit(&mut judge, index, logits));
     let predictions = match images.outcomes() {
         None => digits.collect(),
         Some(outcomes) => outcomes
@@ -87,20 +102,18 @@ pub(super) fn role_message(role: Role) -> ServingRole {
 
 struct Teller<'a> {
     served: &'a Served,
+    images: &'a Prepared,
     wanted: Wanted,
     metrics: &'a AnswerMetrics,
 }
 
 impl Teller<'_> {
-    fn digit(&self, logits: &[f32], input: &[u8]) -> Prediction {
+    fn digit(&self, judge: &mut Judge<'_>, index: usize, logits: &[f32]) -> Prediction {
         let manifest = &self.served.checkpoint.manifest;
         let mut probabilities = vec![0.0; logits.len()];
-        softmax(logits, manifest.temperature, &mut probabilities);
-        let best = most_probable(&probabilities);
-        let confidence = probabilities[best];
-        self.served.metrics.images.increment(1);
-        self.served.metrics.confidence.record(f64::from(confidence));
-        let sure = confidence >= self.wanted.min_probability;
+        let judgement = judge.image(logits, &mut probabilities);
+        let best = judgement.label;
+        let sure = judgement.confidence >= self.wanted.min_probability;
         let mut prediction = Prediction {
             logits: if self.wanted.logits {
                 logits.to_vec()
@@ -108,7 +121,8 @@ impl Teller<'_> {
                 Vec::new()
             },
             input: if self.wanted.input {
-                input.to_vec()
+                let inputs = self.served.checkpoint.network.inputs();
+                self.images.pixels().to_bytes(index, inputs)
             } else {
                 Vec::new()
             },

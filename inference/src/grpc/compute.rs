@@ -1,8 +1,12 @@
 //! Where the network is computed: small work where the request arrived, large work on a bounded pool.
 
 use super::deadline::Deadline;
-use crate::model::{Served, Serving};
-use bytes::Bytes;
+use crate::{
+    engine::Pixel,
+    model::{Served, Serving},
+    pixels::Pixels,
+    routing::Choice,
+};
 use std::{
     sync::{
         Arc,
@@ -84,7 +88,7 @@ impl Pool {
     }
 }
 
-/// Logits of the images, [n, classes].
+/// Logits of the images by the chosen route, [n, classes].
 ///
 /// # Errors
 ///
@@ -92,54 +96,70 @@ impl Pool {
 pub(super) async fn logits(
     pool: &Pool,
     serving: &Arc<Serving>,
-    pixels: &Bytes,
+    choice: Choice,
+    pixels: &Pixels,
     deadline: Deadline,
 ) -> Result<Vec<f32>, Status> {
-    let served = &serving.primary;
+    let served = serving.served(choice);
     let checkpoint = &served.checkpoint;
     let images = pixels.len() / checkpoint.network.inputs();
     if images as f64 * checkpoint.nanoseconds_per_image <= IN_PLACE_NANOSECONDS {
-        return Ok(run(served, pixels, images));
+        return Ok(at_once(served, pixels));
     }
     let (serving, pixels) = (Arc::clone(serving), pixels.clone());
     pool.run(deadline, move |abandoned| {
-        sliced(&serving.primary, &pixels, images, abandoned)
+        let logits = in_slices(serving.served(choice), &pixels, || abandoned.is_so());
+        logits.ok_or_else(given_up)
     })
     .await?
 }
 
-fn run(served: &Served, pixels: &[u8], images: usize) -> Vec<f32> {
+/// What is told of work that was given up.
+pub(super) fn given_up() -> Status {
+    Status::deadline_exceeded("given up: nobody waits for the answer any more")
+}
+
+fn at_once(served: &Served, pixels: &Pixels) -> Vec<f32> {
     let network = &served.checkpoint.network;
+    let images = pixels.len() / network.inputs();
     let mut logits = vec![0.0; images * network.classes()];
     if images > 0 {
         let start = Instant::now();
-        network.logits(pixels, &mut logits);
+        match pixels {
+            Pixels::Bytes(bytes) => network.logits(bytes, &mut logits),
+            Pixels::Floats(floats) => network.logits(floats, &mut logits),
+        }
         served.metrics.compute.record(start.elapsed().as_secs_f64());
     }
     logits
 }
 
-/// The same in slices, between which it is given up when nobody waits any more.
-fn sliced(
+/// The same in slices, between which it is given up when `stop` says so: then there is nothing.
+pub(super) fn in_slices(
     served: &Served,
-    pixels: &[u8],
-    images: usize,
-    abandoned: &Abandoned,
-) -> Result<Vec<f32>, Status> {
+    pixels: &Pixels,
+    stop: impl Fn() -> bool,
+) -> Option<Vec<f32>> {
+    match pixels {
+        Pixels::Bytes(bytes) => slices(served, bytes, stop),
+        Pixels::Floats(floats) => slices(served, floats, stop),
+    }
+}
+
+fn slices<P: Pixel>(served: &Served, pixels: &[P], stop: impl Fn() -> bool) -> Option<Vec<f32>> {
     let checkpoint = &served.checkpoint;
     let network = &checkpoint.network;
+    let images = pixels.len() / network.inputs();
     let slice = (SLICE_NANOSECONDS / checkpoint.nanoseconds_per_image).clamp(64.0, 4096.0) as usize;
     let mut logits = vec![0.0; images * network.classes()];
     let start = Instant::now();
     let outputs = logits.chunks_mut(slice * network.classes());
     for (pixels, logits) in pixels.chunks(slice * network.inputs()).zip(outputs) {
-        if abandoned.is_so() {
-            return Err(Status::deadline_exceeded(
-                "given up: nobody waits for the answer any more",
-            ));
+        if stop() {
+            return None;
         }
         network.logits(pixels, logits);
     }
     served.metrics.compute.record(start.elapsed().as_secs_f64());
-    Ok(logits)
+    Some(logits)
 }

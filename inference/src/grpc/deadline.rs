@@ -22,6 +22,19 @@ impl Deadline {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 
+    /// Waits for `future` no longer than the client waits.
+    ///
+    /// # Errors
+    ///
+    /// DEADLINE_EXCEEDED when it was over first.
+    pub(super) async fn limit<F: Future>(self, future: F) -> Result<F::Output, Status> {
+        let Some(at) = self.0 else {
+            return Ok(future.await);
+        };
+        let limited = tokio::time::timeout_at(at.into(), future).await;
+        limited.map_err(|_| Status::deadline_exceeded("the deadline of the stream is over"))
+    }
+
     /// # Errors
     ///
     /// DEADLINE_EXCEEDED when it is over.

@@ -1,17 +1,19 @@
 //! From a request to the bytes that the network gets: validation, and pictures.
 
-use super::{RequestLimits, compute::Abandoned};
+use super::{
+    RequestLimits,
+    compute::{Abandoned, given_up},
+};
 use crate::{
     model::Prepared as Checkpoint,
     picture::{self, Normalized, Normalizer, components},
+    pixels::Pixels,
+    routing::MAX_KEY_BYTES,
 };
 use bytes::Bytes;
 use digits_proto::v1::{PredictRequest, predict_request};
 use digits_server::violations::Violations;
 use tonic::Status;
-
-/// Longest routing key, in bytes.
-const MAX_ROUTING_KEY: usize = 256;
 
 /// Images of a valid request.
 pub(super) enum Images {
@@ -42,7 +44,7 @@ pub(super) enum Outcome {
 /// Images that are ready for the network.
 pub(super) struct Prepared {
     /// [m, inputs]: those that are an input.
-    pixels: Bytes,
+    pixels: Pixels,
     /// One per image; `None`: each is an input.
     outcomes: Option<Vec<Outcome>>,
 }
@@ -50,12 +52,12 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn ready(pixels: Bytes) -> Self {
         Self {
-            pixels,
+            pixels: Pixels::Bytes(pixels),
             outcomes: None,
         }
     }
 
-    pub(super) fn pixels(&self) -> &Bytes {
+    pub(super) fn pixels(&self) -> &Pixels {
         &self.pixels
     }
 
@@ -82,10 +84,10 @@ pub(super) fn read(
             format!("must be from 0 to 1, not {probability}"),
         );
     }
-    if request.routing_key.len() > MAX_ROUTING_KEY {
+    if request.routing_key.len() > MAX_KEY_BYTES {
         violations.push(
             "routing_key",
-            format!("must be at most {MAX_ROUTING_KEY} bytes long"),
+            format!("must be at most {MAX_KEY_BYTES} bytes long"),
         );
     }
     let (field, count, images) = match &request.images {
@@ -204,8 +206,6 @@ impl Raw {
                 Normalized::Several(boxes) => Outcome::Several(boxes),
             });
         };
-        let given_up =
-            || Status::deadline_exceeded("given up: nobody waits for the answer any more");
         match self {
             Self::Pixels(packed) => {
                 for image in packed.chunks_exact(normalizer.height * normalizer.width) {
@@ -231,7 +231,7 @@ impl Raw {
         }
         violations.into_result()?;
         Ok(Prepared {
-            pixels: pixels.into(),
+            pixels: Pixels::Bytes(pixels.into()),
             outcomes: Some(outcomes),
         })
     }

@@ -1,27 +1,35 @@
-//! `digits.v1.InferenceService`: the only place that names its messages and maps errors to codes.
+//! `digits.v1.InferenceService`, and the Open Inference Protocol over the same: the only place that names their messages and
+//! maps errors to codes.
 
 mod answer;
 mod compute;
 mod deadline;
 mod describe;
 mod input;
+mod open_inference;
+mod outcome;
+pub mod rest;
+mod shadow;
+mod stream;
+
+pub use open_inference::OpenInference;
 
 use crate::{
     metrics::AnswerMetrics,
-    model::{Model, Registry},
+    model::{Model, Registry, Serving},
     picture,
+    pixels::Pixels,
+    routing::Choice,
 };
 use compute::Pool;
 use deadline::Deadline;
-use digits_checkpoint::record::Role;
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
-    PredictStreamResponse, ReportOutcomeRequest, ReportOutcomeResponse,
-    inference_service_server::InferenceService,
+    ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
-use digits_server::{not_found, violations::Violations};
-use futures::{Stream, StreamExt as _, stream};
-use std::{pin::Pin, sync::Arc};
+use digits_server::not_found;
+use shadow::Shadows;
+use std::{io, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -49,39 +57,69 @@ struct Shared {
     limits: RequestLimits,
     metrics: AnswerMetrics,
     pool: Pool,
+    shadows: Shadows,
     shutdown: CancellationToken,
 }
 
 impl Inference {
     /// The service over these models. Streams end when `shutdown` is cancelled.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// When there can be no thread for the shadows.
     pub fn new(
         registry: Arc<Registry>,
         limits: RequestLimits,
         shutdown: CancellationToken,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let metrics = AnswerMetrics::new();
         let shared = Shared {
             registry,
             limits,
-            metrics: AnswerMetrics::new(),
+            shadows: Shadows::start(metrics.clone())?,
+            metrics,
             pool: Pool::new(),
             shutdown,
         };
-        Self {
+        Ok(Self {
             shared: Arc::new(shared),
-        }
+        })
     }
 
     fn model(&self, name: &str) -> Result<&Arc<Model>, Status> {
+        self.model_in("model", name)
+    }
+
+    /// The model that the request's field names.
+    fn model_in(&self, field: &str, name: &str) -> Result<&Arc<Model>, Status> {
         let registry = &self.shared.registry;
         registry.get(name).ok_or_else(|| {
             let name: String = name.chars().take(63).collect();
             let message = format!(
-                "model: this server does not serve {name:?}; it serves {}",
+                "{field}: this server does not serve {name:?}; it serves {}",
                 registry.names()
             );
             not_found("model", name, message)
         })
+    }
+
+    /// Logits of the images by the chosen route, [n, classes]; the shadows get them too.
+    async fn compute(
+        &self,
+        serving: &Arc<Serving>,
+        choice: Choice,
+        pixels: &Pixels,
+        deadline: Deadline,
+    ) -> Result<Vec<f32>, Status> {
+        let Shared {
+            pool,
+            shadows,
+            metrics,
+            ..
+        } = &*self.shared;
+        let logits = compute::logits(pool, serving, choice, pixels, deadline).await?;
+        shadows.follow(serving, choice, pixels, &logits, metrics);
+        Ok(logits)
     }
 
     /// Answers one request, of Predict or of a stream.
@@ -97,10 +135,7 @@ impl Inference {
             ..
         } = &*self.shared;
         let model = self.model(&request.model)?;
-        let serving = model
-            .serving()
-            .clone()
-            .ok_or_else(|| no_checkpoint(model))?;
+        let serving = now_serving(model)?;
         let images = input::read(&request, &serving.primary.checkpoint, limits)?;
         let wanted = answer::Wanted::from(&request);
         deadline.check()?;
@@ -114,16 +149,22 @@ impl Inference {
                 .await??
             }
         };
-        let logits = compute::logits(pool, &serving, images.pixels(), deadline).await?;
-        Ok(answer::answer(
-            &model.name,
-            &serving,
-            &images,
-            &logits,
-            wanted,
-            metrics,
-        ))
+        let choice = serving.choose(&request.routing_key);
+        let logits = self
+            .compute(&serving, choice, images.pixels(), deadline)
+            .await?;
+        let answering = answer::Answering {
+            model: &model.name,
+            serving: &serving,
+            choice,
+        };
+        Ok(answer::answer(answering, &images, &logits, wanted, metrics))
     }
+}
+
+/// What serves at this moment, for a whole request.
+fn now_serving(model: &Model) -> Result<Arc<Serving>, Status> {
+    model.serving().clone().ok_or_else(|| no_checkpoint(model))
 }
 
 fn no_checkpoint(model: &Model) -> Status {
@@ -132,9 +173,6 @@ fn no_checkpoint(model: &Model) -> Status {
         model.name
     ))
 }
-
-/// Answers of a stream.
-type Answers = Pin<Box<dyn Stream<Item = Result<PredictStreamResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl InferenceService for Inference {
@@ -148,22 +186,15 @@ impl InferenceService for Inference {
             .map(Response::new)
     }
 
-    type PredictStreamStream = Answers;
+    type PredictStreamStream = stream::Answers;
 
     async fn predict_stream(
         &self,
         request: Request<Streaming<PredictStreamRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
         let deadline = Deadline::of(request.metadata());
-        // One request at a time: the next is read when its answer was taken, so a slow reader slows its writer.
-        let state = Some((self.clone(), request.into_inner()));
-        let answers = stream::unfold(state, move |state| async move {
-            let (service, mut requests) = state?;
-            let answer = service.next_answer(&mut requests, deadline).await?;
-            let more = answer.is_ok().then_some((service, requests));
-            Some((answer, more))
-        });
-        Ok(Response::new(answers.boxed()))
+        let answers = stream::answers(self.clone(), request.into_inner(), deadline);
+        Ok(Response::new(answers))
     }
 
     async fn get_model(
@@ -180,67 +211,8 @@ impl InferenceService for Inference {
     ) -> Result<Response<ReportOutcomeResponse>, Status> {
         let request = request.into_inner();
         let model = self.model(&request.model)?;
-        let serving = model
-            .serving()
-            .clone()
-            .ok_or_else(|| no_checkpoint(model))?;
-        let classes = serving.primary.checkpoint.network.classes();
-        let mut violations = Violations::new();
-        let labels = [
-            ("predicted_label_index", request.predicted_label_index),
-            ("true_label_index", request.true_label_index),
-        ];
-        for (field, index) in labels {
-            if index as usize >= classes {
-                violations.push(
-                    field,
-                    format!("must be below {classes}, the number of labels, not {index}"),
-                );
-            }
-        }
-        if request.sequence == 0 {
-            violations.push("sequence", "must be the one that served the prediction");
-        }
-        violations.into_result()?;
-        // Only the primary answers as yet, so it was the primary's prediction.
-        self.shared.metrics.outcome(
-            Role::Primary,
-            request.predicted_label_index == request.true_label_index,
-        );
+        let serving = now_serving(model)?;
+        outcome::report(model, &serving, &request)?;
         Ok(Response::new(ReportOutcomeResponse {}))
-    }
-}
-
-impl Inference {
-    /// The answer to the next request of a stream; `None` at its end.
-    async fn next_answer(
-        &self,
-        requests: &mut Streaming<PredictStreamRequest>,
-        deadline: Deadline,
-    ) -> Option<Result<PredictStreamResponse, Status>> {
-        let request = match self
-            .shared
-            .shutdown
-            .run_until_cancelled(requests.message())
-            .await
-        {
-            None => {
-                return Some(Err(Status::unavailable(
-                    "the server is shutting down; open the stream again",
-                )));
-            }
-            Some(Err(status)) => return Some(Err(status)),
-            Some(Ok(None)) => return None,
-            Some(Ok(Some(request))) => request,
-        };
-        let Some(request) = request.request else {
-            let mut violations = Violations::new();
-            violations.push("request", "must be set");
-            return Some(Err(violations.into_status()));
-        };
-        let answer = self.predict_one(request, deadline).await;
-        Some(answer.map(|response| PredictStreamResponse {
-            response: Some(response),
-        }))
     }
 }

@@ -4,6 +4,7 @@
 //! unloads anything, and never stops later records from being looked at. A refusal is final for its record; everything
 //! else is tried again.
 
+mod candidates;
 mod prepare;
 mod report;
 
@@ -109,6 +110,7 @@ impl Loader {
                 served().await;
             }
             self.tell_age();
+            self.tell_drift();
             self.tell_behind();
             self.free_retired();
             let wait = backoff(self.interval, errors);
@@ -185,9 +187,9 @@ impl Loader {
     async fn try_pending(&mut self, mut pending: Pending) {
         let sequence = pending.record.sequence;
         match self.serve(&pending.record, pending.seen).await {
-            Ok(()) => {}
+            Ok(None) => {}
             Err(Failure::Refused(refused)) => self.note_refusal(refused),
-            Err(Failure::Unavailable(error)) => {
+            Ok(Some(error)) | Err(Failure::Unavailable(error)) => {
                 self.model.metrics.failed.increment(1);
                 pending.failures += 1;
                 pending.retry_at = Instant::now() + backoff(self.interval, pending.failures);
@@ -214,7 +216,7 @@ impl Loader {
                 }
             };
             match self.serve(&record, Instant::now()).await {
-                Ok(()) => {
+                Ok(_) => {
                     tracing::warn!(model = %self.model.name, sequence, head, "serving an older record, as the newest cannot be");
                     return Ok(());
                 }
@@ -228,8 +230,13 @@ impl Loader {
         Ok(())
     }
 
-    /// Loads every route of a record and swaps them in as one value.
-    async fn serve(&mut self, record: &ServingRecord, seen: Instant) -> Result<(), Failure> {
+    /// Loads every route of a record and swaps them in as one value; tells why a candidate is not among them that may yet
+    /// come.
+    async fn serve(
+        &mut self,
+        record: &ServingRecord,
+        seen: Instant,
+    ) -> Result<Option<StorageError>, Failure> {
         let before = self.model.serving().clone();
         let before = before.as_deref();
         let Some(route) = record
@@ -244,32 +251,20 @@ impl Loader {
             return Err(Failure::Refused(refused(record.sequence, None, refusal)));
         };
         let primary = self.load(record, route, before).await?;
-        let mut others: Vec<Served> = Vec::new();
-        for route in record
-            .routes
-            .iter()
-            .filter(|route| route.role != Role::Primary)
-        {
-            match self.load(record, route, before).await {
-                Ok(served) => others.push(served),
-                // A candidate must not keep the primary out.
-                Err(Failure::Refused(refused)) => self.note_refusal(refused),
-                Err(Failure::Unavailable(error)) => {
-                    self.model.metrics.failed.increment(1);
-                    tracing::warn!(model = %self.model.name, sequence = record.sequence, %error, "a candidate cannot be read");
-                }
-            }
-        }
-        self.swap(
-            record,
-            Serving {
+        let (others, missing) = self.candidates(record, &primary, before).await;
+        // A second look for candidates that could not be read: nothing to swap where it found none.
+        let found = |serving: &Serving| {
+            serving.sequence == record.sequence && serving.others.len() == others.len()
+        };
+        if !before.is_some_and(found) {
+            let serving = Serving {
                 sequence: record.sequence,
                 primary,
                 others,
-            },
-            seen,
-        );
-        Ok(())
+            };
+            self.swap(record, serving, seen);
+        }
+        Ok(missing)
     }
 
     /// Verifies and prepares the checkpoint of a route, or takes the one that serves already.
@@ -303,7 +298,7 @@ impl Loader {
                 }
             }
         };
-        Ok(self.model.serve(prepared, route, before))
+        Ok(self.model.serve(prepared, (record.sequence, route), before))
     }
 
     fn swap(&mut self, record: &ServingRecord, serving: Serving, seen: Instant) {
@@ -312,9 +307,15 @@ impl Loader {
         for served in old.iter().flat_map(|old| old.all()) {
             if serving.all().all(|now| now.role != served.role) {
                 served.gauges.clear();
+                served.live.clear();
             }
         }
         for served in serving.all() {
+            served.live.show();
+            if served.since_sequence == serving.sequence {
+                // What was told is of the checkpoint before.
+                served.gauges.drift.set(None);
+            }
             served
                 .gauges
                 .set(serving.sequence, &served.checkpoint.manifest);

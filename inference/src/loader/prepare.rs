@@ -45,7 +45,7 @@ pub(super) async fn prepare(
         .map_err(Into::into)
 }
 
-/// Builds the network and lets every way of it sit the exam, which also warms it up.
+/// Builds the network and lets every way of it sit the exam, in both forms of pixels, which also warms it up.
 fn examine(loaded: &Loaded) -> Result<Prepared, Refusal> {
     let mut prepared = Prepared::new(loaded)
         .map_err(|error| Refusal::new(RefusalReason::Shape, error.to_string()))?;
@@ -58,14 +58,17 @@ fn examine(loaded: &Loaded) -> Result<Prepared, Refusal> {
         ));
     }
     let mut answers = vec![0.0; exam.images * classes];
+    // The same images as clients may send them.
+    let floats: Vec<f32> = exam.inputs.iter().map(|&x| f32::from(x) / 255.0).collect();
     for way in Way::ALL {
+        let wrong = |form: &str, refusal: Refusal| {
+            let message = format!("by the {} way, {form}: {}", name(way), refusal.message);
+            Refusal::new(refusal.reason, message)
+        };
         network.logits_by(way, &exam.inputs, &mut answers);
-        check_exam(exam, classes, &answers).map_err(|refusal| {
-            Refusal::new(
-                refusal.reason,
-                format!("by the {} way: {}", name(way), refusal.message),
-            )
-        })?;
+        check_exam(exam, classes, &answers).map_err(|refusal| wrong("bytes", refusal))?;
+        network.logits_by(way, &floats, &mut answers);
+        check_exam(exam, classes, &answers).map_err(|refusal| wrong("floats", refusal))?;
     }
     prepared.nanoseconds_per_image = time(&prepared, &exam.inputs, &mut answers);
     Ok(prepared)

@@ -78,6 +78,17 @@ impl Loader {
         }
     }
 
+    /// Compares the newest full window of answers with what was learnt.
+    pub(super) fn tell_drift(&self) {
+        if let Some(serving) = &*self.model.serving() {
+            for served in serving.all() {
+                if let Some(drift) = served.metrics.tally.step(&served.checkpoint.manifest) {
+                    served.gauges.drift.set(Some(drift));
+                }
+            }
+        }
+    }
+
     /// Frees old weights here, not in the request that used them last.
     pub(super) fn free_retired(&mut self) {
         while self.retired.len() > RETIRED {

@@ -1,8 +1,8 @@
-//! `digits serving`, `promote`, `rollback` and `release`: what served when, and changing it.
+//! `digits serving`, `promote`, `drop`, `rollback` and `release`: what served when, and changing it.
 
 use super::filled;
 use crate::{
-    args::{Change, Promote, Release, Rollback, Serving},
+    args::{Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
 };
 use digits_cli::{
@@ -41,6 +41,41 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         role: role.into(),
         share: args.canary,
         by: args.change.by,
+    };
+    let answer = context
+        .endpoints
+        .checkpoints()?
+        .promote(request)
+        .await
+        .map_err(Error::trainer)?;
+    written(answer.into_inner().record, context)
+}
+
+/// Runs `digits drop`: promotes the primary that serves, which ends what stands beside it.
+pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
+    let change = args.change;
+    let newest = records(&change.model, 1, context).await?.pop();
+    let routes = newest.as_ref().map_or(&[][..], |record| &record.routes);
+    let primary = routes
+        .iter()
+        .find(|route| route.role() == ServingRole::Primary);
+    let (Some(newest), Some(primary)) = (&newest, primary) else {
+        let message = format!("nothing of {} is served yet", change.model);
+        return Err(Error::Negative(message));
+    };
+    if routes.len() == 1 {
+        let (model, sequence) = (&change.model, newest.sequence);
+        let message = format!("record {sequence} of {model} has neither canary nor shadow");
+        return Err(Error::Negative(message));
+    }
+    let request = PromoteRequest {
+        model: change.model,
+        checkpoint_id: primary.checkpoint_id.clone(),
+        // What was looked at: another one's decision in between is not undone.
+        expected_sequence: change.expected_sequence.unwrap_or(newest.sequence),
+        role: ServingRole::Primary.into(),
+        share: None,
+        by: change.by,
     };
     let answer = context
         .endpoints

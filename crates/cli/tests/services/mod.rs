@@ -264,6 +264,14 @@ impl TrainingService for Trainer {
     }
 }
 
+fn route(checkpoint: &str, role: v1::ServingRole, share: f64) -> v1::ServingRoute {
+    v1::ServingRoute {
+        checkpoint_id: checkpoint.to_owned(),
+        role: role.into(),
+        share,
+    }
+}
+
 fn checkpoint() -> v1::Checkpoint {
     v1::Checkpoint {
         checkpoint_id: CHECKPOINT.to_owned(),
@@ -345,7 +353,11 @@ impl CheckpointService for Trainer {
         if request.expected_sequence != 3 {
             return Err(Status::aborted("the newest record is 3"));
         }
+        if request.checkpoint_id != CHECKPOINT {
+            return Err(Status::not_found("no such checkpoint"));
+        }
         let record = v1::ServingRecord {
+            routes: vec![route(&request.checkpoint_id, request.role(), 1.0)],
             sequence: 4,
             hold: true,
             reason: 2,
@@ -377,6 +389,10 @@ impl CheckpointService for Trainer {
         let records = vec![v1::ServingRecord {
             sequence: 3,
             reason: 1,
+            routes: vec![
+                route(CHECKPOINT, v1::ServingRole::Primary, 0.9),
+                route("another", v1::ServingRole::Canary, 0.1),
+            ],
             ..Default::default()
         }];
         Ok(Response::new(v1::ListServingResponse {

@@ -1,0 +1,151 @@
+//! Whether what is asked still looks like what was learnt: labels, ink and confidence of the answered images, window by
+//! window, beside the figures in the checkpoint's manifest.
+//!
+//! Counting costs a request a few additions; comparing is done by the loader between two looks at the storage.
+
+use digits_checkpoint::manifest::Manifest;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Images of a window at the least. The label shares of so many images from the training set itself are about 0.04 away
+/// from its own, for ten even classes.
+pub const WINDOW_IMAGES: u64 = 1_000;
+/// Parts of 1 in which confidence is summed.
+const CONFIDENCE_UNIT: f64 = 1e6;
+
+/// What was answered since the start, in one part, by one checkpoint.
+pub struct Tally {
+    /// Images by most probable label.
+    labels: Box<[AtomicU64]>,
+    /// Sum of their pixels.
+    ink: AtomicU64,
+    /// Sum of their confidences, in [`CONFIDENCE_UNIT`].
+    confidence: AtomicU64,
+    /// Where the present window began; only the loader looks at it.
+    begin: Mutex<Counts>,
+}
+
+impl Tally {
+    pub(crate) fn new(classes: usize) -> Self {
+        Self {
+            labels: (0..classes).map(|_| AtomicU64::new(0)).collect(),
+            ink: AtomicU64::new(0),
+            confidence: AtomicU64::new(0),
+            begin: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn label(&self, index: usize) {
+        if let Some(count) = self.labels.get(index) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn ink(&self, sum: u64) {
+        self.ink.fetch_add(sum, Relaxed);
+    }
+
+    pub(crate) fn confidence(&self, sum: f64) {
+        self.confidence
+            .fetch_add((sum * CONFIDENCE_UNIT) as u64, Relaxed);
+    }
+
+    /// The figures of the window that has just become full, if one has; then the next one begins.
+    pub fn step(&self, manifest: &Manifest) -> Option<Drift> {
+        let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.read();
+        let before = |index: usize| begin.labels.get(index).copied().unwrap_or(0);
+        let labels = now.labels.iter().enumerate();
+        let labels: Vec<u64> = labels
+            .map(|(index, &count)| count - before(index))
+            .collect();
+        let images: u64 = labels.iter().sum();
+        if images < WINDOW_IMAGES {
+            return None;
+        }
+        let pixels = (images * manifest.architecture.input_size as u64) as f64;
+        let confidence = (now.confidence - begin.confidence) as f64 / CONFIDENCE_UNIT;
+        let training = manifest.training.as_ref();
+        let validation = manifest.metrics.validation;
+        let drift = Drift {
+            labels: training.map(|training| distance(&labels, &training.label_counts)),
+            ink: (now.ink - begin.ink) as f64 / pixels / 255.0,
+            training_ink: training.map(|training| training.mean_ink),
+            confidence: validation.map(|it| confidence / images as f64 - it.accuracy()),
+        };
+        *begin = now;
+        Some(drift)
+    }
+
+    /// The counts as they are. Requests under way may have counted one thing and not yet another: of a thousand images
+    /// that is a few.
+    fn read(&self) -> Counts {
+        Counts {
+            labels: self
+                .labels
+                .iter()
+                .map(|count| count.load(Relaxed))
+                .collect(),
+            ink: self.ink.load(Relaxed),
+            confidence: self.confidence.load(Relaxed),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Counts {
+    labels: Vec<u64>,
+    ink: u64,
+    confidence: u64,
+}
+
+/// Figures of a whole window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drift {
+    /// Half the sum of the differences between the labels' shares and those of the training set: 0 equal, 1 nothing in
+    /// common. `None` where the manifest does not have them.
+    pub labels: Option<f64>,
+    /// Mean pixel, from 0 to 1.
+    pub ink: f64,
+    /// Mean pixel of the training set.
+    pub training_ink: Option<f64>,
+    /// Mean confidence less the share of validation images that were right.
+    pub confidence: Option<f64>,
+}
+
+/// Total variation distance between two distributions, given as counts.
+fn distance(a: &[u64], b: &[u64]) -> f64 {
+    let share = |counts: &[u64], index: usize| {
+        let all: u64 = counts.iter().sum();
+        counts.get(index).copied().unwrap_or(0) as f64 / all.max(1) as f64
+    };
+    let places = a.len().max(b.len());
+    (0..places)
+        .map(|index| (share(a, index) - share(b, index)).abs())
+        .sum::<f64>()
+        / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_by_hand() {
+        let cases: [(&[u64], &[u64], f64); 4] = [
+            (&[1, 1], &[50, 50], 0.0),
+            (&[1, 0], &[0, 7], 1.0),
+            (&[3, 1], &[1, 3], 0.5),
+            (&[1, 1, 2], &[1, 1], 0.5),
+        ];
+        for (a, b, expected) in cases {
+            assert!(
+                (distance(a, b) - expected).abs() < 1e-12,
+                "{a:?} {b:?}: {}",
+                distance(a, b)
+            );
+        }
+    }
+}

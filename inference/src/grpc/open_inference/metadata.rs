@@ -1,0 +1,41 @@
+//! What the protocol's clients are told of server and models.
+
+use super::{INPUT, answer::Output};
+use crate::model::{Model, Serving};
+use digits_proto::open_inference::{
+    ModelMetadataResponse, ServerMetadataResponse, model_metadata_response::TensorMetadata,
+};
+
+/// Any number of images.
+const ANY: i64 = -1;
+
+pub(super) fn server() -> ServerMetadataResponse {
+    ServerMetadataResponse {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        extensions: vec!["binary_tensor_data".to_owned()],
+    }
+}
+
+/// Inputs and outputs. The protocol has one type and one shape for an input; FP32 and the other shapes are taken too.
+pub(super) fn model(model: &Model, serving: &Serving) -> ModelMetadataResponse {
+    let checkpoint = &serving.primary.checkpoint;
+    let input = checkpoint.manifest.input;
+    let classes = checkpoint.network.classes() as i64;
+    let outputs = Output::ALL.map(|output| TensorMetadata {
+        name: output.name().to_owned(),
+        datatype: output.datatype().to_owned(),
+        shape: output.shape(ANY, classes),
+    });
+    ModelMetadataResponse {
+        name: model.name.to_string(),
+        versions: vec![serving.sequence.to_string()],
+        platform: "digits_mlp".to_owned(),
+        inputs: vec![TensorMetadata {
+            name: INPUT.to_owned(),
+            datatype: "UINT8".to_owned(),
+            shape: vec![ANY, input.height as i64, input.width as i64],
+        }],
+        outputs: outputs.into(),
+    }
+}

@@ -1,0 +1,268 @@
+//! The documents of `infer`: JSON to a ModelInferRequest, and a ModelInferResponse to JSON. Tensors may come, and go,
+//! as bytes behind the JSON, which then has its length in a header (the protocol's extension for binary data).
+
+use super::{
+    error::Failure,
+    tensor::{Numbers, Values},
+};
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use digits_proto::open_inference::{
+    InferParameter, ModelInferRequest, ModelInferResponse,
+    infer_parameter::ParameterChoice,
+    model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// Bytes of the JSON in a body that has more behind it.
+const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
+/// Parameter of a tensor: bytes of it behind the JSON.
+const SIZE: &str = "binary_data_size";
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    inputs: Vec<Input>,
+    #[serde(default)]
+    outputs: Vec<Requested>,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    name: String,
+    shape: Vec<i64>,
+    datatype: String,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    data: Option<Numbers>,
+}
+
+#[derive(Deserialize)]
+struct Requested {
+    name: String,
+    #[serde(default)]
+    parameters: Map<String, Value>,
+}
+
+/// How an answer is to be written.
+#[derive(Default)]
+pub(super) struct Form {
+    /// Outputs that are to be bytes, or not, by name.
+    binary: HashMap<String, bool>,
+    /// Whether the others are.
+    binary_by_default: bool,
+}
+
+/// Bytes of the JSON, where a header says that there is more behind it.
+pub(super) fn json_bytes(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
+    let Some(value) = headers.get(JSON_BYTES) else {
+        return Ok(None);
+    };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || Failure::field(JSON_BYTES, "must be a number of bytes");
+    Ok(Some(length.ok_or_else(wrong)?))
+}
+
+/// Reads a body; model and version are in the path.
+pub(super) fn read(
+    mut body: Bytes,
+    json_bytes: Option<usize>,
+) -> Result<(ModelInferRequest, Form), Failure> {
+    let length = json_bytes.unwrap_or(body.len());
+    if length > body.len() {
+        let message = format!("{length} is more than the {} bytes of the body", body.len());
+        return Err(Failure::field(JSON_BYTES, message));
+    }
+    let mut binary = body.split_off(length);
+    let document: Document = serde_json::from_slice(&body).map_err(|error| {
+        let message = format!("the body is not a request of the protocol: {error}");
+        Failure::new(StatusCode::BAD_REQUEST, message)
+    })?;
+    let form = Form {
+        binary: document.outputs.iter().filter_map(binary_output).collect(),
+        binary_by_default: document.parameters.get("binary_data_output")
+            == Some(&Value::Bool(true)),
+    };
+    let mut request = ModelInferRequest {
+        id: document.id,
+        parameters: parameters("parameters", document.parameters)?,
+        ..ModelInferRequest::default()
+    };
+    for (index, input) in document.inputs.into_iter().enumerate() {
+        let field = format!("inputs[{index}]");
+        let raw = raw(
+            &field,
+            &input.parameters,
+            input.data,
+            &input.datatype,
+            &mut binary,
+        )?;
+        request.raw_input_contents.push(raw);
+        request.inputs.push(InferInputTensor {
+            name: input.name,
+            datatype: input.datatype,
+            shape: input.shape,
+            parameters: parameters(&format!("{field}.parameters"), input.parameters)?,
+            contents: None,
+        });
+    }
+    if !binary.is_empty() {
+        let message = format!("{} bytes behind the JSON belong to no input", binary.len());
+        return Err(Failure::field("inputs", message));
+    }
+    for (index, output) in document.outputs.into_iter().enumerate() {
+        let field = format!("outputs[{index}].parameters");
+        request.outputs.push(InferRequestedOutputTensor {
+            name: output.name,
+            parameters: parameters(&field, output.parameters)?,
+        });
+    }
+    Ok((request, form))
+}
+
+fn binary_output(output: &Requested) -> Option<(String, bool)> {
+    let binary = output.parameters.get("binary_data")?.as_bool()?;
+    Some((output.name.clone(), binary))
+}
+
+/// The bytes of an input: from its numbers, or from behind the JSON.
+fn raw(
+    field: &str,
+    parameters: &Map<String, Value>,
+    data: Option<Numbers>,
+    datatype: &str,
+    binary: &mut Bytes,
+) -> Result<Bytes, Failure> {
+    match (data, parameters.get(SIZE)) {
+        (Some(numbers), None) => numbers.raw(&format!("{field}.data"), datatype),
+        (None, Some(size)) => {
+            let field = format!("{field}.parameters.{SIZE}");
+            let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
+            let size = size.ok_or_else(|| Failure::field(&field, "must be a number of bytes"))?;
+            if size > binary.len() {
+                let left = binary.len();
+                let message =
+                    format!("{size} is more than the {left} bytes that are left behind the JSON");
+                return Err(Failure::field(&field, message));
+            }
+            Ok(binary.split_to(size))
+        }
+        (None, None) => Err(Failure::field(
+            format!("{field}.data"),
+            format!("must be set, or {SIZE} in its parameters"),
+        )),
+        (Some(_), Some(_)) => Err(Failure::field(
+            format!("{field}.data"),
+            format!("must not be set beside {SIZE}"),
+        )),
+    }
+}
+
+fn parameters(
+    field: &str,
+    parameters: Map<String, Value>,
+) -> Result<HashMap<String, InferParameter>, Failure> {
+    let parameter = |(name, value): (String, Value)| {
+        let choice = match &value {
+            Value::Bool(value) => Some(ParameterChoice::BoolParam(*value)),
+            Value::String(value) => Some(ParameterChoice::StringParam(value.clone())),
+            Value::Number(value) => value
+                .as_i64()
+                .map(ParameterChoice::Int64Param)
+                .or_else(|| value.as_f64().map(ParameterChoice::DoubleParam)),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        if choice.is_none() {
+            let name: String = name.chars().take(40).collect();
+            let message = "must be a truth value, a number or a text";
+            return Err(Failure::field(format!("{field}.{name}"), message));
+        }
+        let parameter = InferParameter {
+            parameter_choice: choice,
+        };
+        Ok((name, parameter))
+    };
+    parameters.into_iter().map(parameter).collect()
+}
+
+#[derive(Serialize)]
+struct Answer {
+    model_name: String,
+    model_version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id: String,
+    parameters: Map<String, Value>,
+    outputs: Vec<Output>,
+}
+
+#[derive(Serialize)]
+struct Output {
+    name: String,
+    datatype: String,
+    shape: Vec<i64>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    parameters: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Values>,
+}
+
+/// Writes an answer.
+pub(super) fn answer(response: ModelInferResponse, form: &Form) -> Result<Response, Failure> {
+    let text = |parameter: InferParameter| match parameter.parameter_choice {
+        Some(ParameterChoice::StringParam(text)) => Value::String(text),
+        _ => Value::Null,
+    };
+    let parameters = response.parameters.into_iter();
+    let mut answer = Answer {
+        model_name: response.model_name,
+        model_version: response.model_version,
+        id: response.id,
+        parameters: parameters
+            .map(|(name, value)| (name, text(value)))
+            .collect(),
+        outputs: Vec::new(),
+    };
+    let mut binary: Vec<u8> = Vec::new();
+    for (tensor, raw) in response
+        .outputs
+        .into_iter()
+        .zip(response.raw_output_contents)
+    {
+        let is_binary = form
+            .binary
+            .get(&tensor.name)
+            .copied()
+            .unwrap_or(form.binary_by_default);
+        let (data, parameters) = if is_binary {
+            binary.extend_from_slice(&raw);
+            (None, Map::from_iter([(SIZE.to_owned(), raw.len().into())]))
+        } else {
+            let values = Values::of(&tensor.datatype, &raw).ok_or_else(Failure::internal)?;
+            (Some(values), Map::new())
+        };
+        answer.outputs.push(Output {
+            name: tensor.name,
+            datatype: tensor.datatype,
+            shape: tensor.shape,
+            parameters,
+            data,
+        });
+    }
+    let mut body = serde_json::to_vec(&answer).map_err(|_| Failure::internal())?;
+    if binary.is_empty() {
+        body.push(b'\n');
+        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
+    }
+    let length = HeaderValue::from(body.len());
+    body.extend(binary);
+    let kind = HeaderValue::from_static("application/octet-stream");
+    Ok(([(JSON_BYTES, length), (header::CONTENT_TYPE, kind)], body).into_response())
+}

@@ -1,0 +1,255 @@
+//! The Open Inference Protocol over plain HTTP: JSON, and its extension for binary tensors.
+//!
+//! Everything is translated into calls of [`inference.GRPCInferenceService`](super::OpenInference) and goes the way of
+//! gRPC's own: the same checks, limits, deadlines, counters and answers. Nothing is decided here.
+
+mod error;
+mod infer;
+mod tensor;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use digits_proto::open_inference::{
+    self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
+};
+use digits_server::FlightService;
+use error::Failure;
+use serde::Serialize;
+use serde_json::json;
+use std::{sync::Arc, thread::available_parallelism};
+use tokio::sync::Semaphore;
+use tonic::metadata::MetadataMap;
+
+/// Headers of a request that the service gets too.
+const PASSED_ON: [&str; 4] = ["authorization", "traceparent", "tracestate", "x-request-id"];
+/// Header of an answer that the caller gets too.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bodies that are read where they arrive; larger ones take a while.
+const QUICK_BYTES: usize = 32 << 10;
+
+/// Bounds of plain HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Bytes of a body.
+    pub max_body_bytes: usize,
+    /// Requests whose bodies are in memory at a time.
+    pub max_in_flight: usize,
+}
+
+#[derive(Clone)]
+struct Gateway {
+    service: GrpcInferenceServiceClient<FlightService>,
+    /// Places for requests whose bodies are in memory.
+    places: Arc<Semaphore>,
+    /// Places for large bodies that are being read.
+    readers: Arc<Semaphore>,
+}
+
+/// The protocol's paths, over `service`.
+pub fn router(service: FlightService, limits: HttpLimits) -> Router {
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    let gateway = Gateway {
+        service: GrpcInferenceServiceClient::new(service).max_decoding_message_size(usize::MAX),
+        places: Arc::new(Semaphore::new(
+            limits.max_in_flight.min(Semaphore::MAX_PERMITS),
+        )),
+        readers: Arc::new(Semaphore::new(cores)),
+    };
+    let model = "/v2/models/{model}";
+    let version = "/v2/models/{model}/versions/{version}";
+    Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", get(live))
+        .route("/v2/health/ready", get(ready))
+        .route(model, get(metadata))
+        .route(version, get(metadata))
+        .route(&format!("{model}/ready"), get(model_ready))
+        .route(&format!("{version}/ready"), get(model_ready))
+        .route(&format!("{model}/infer"), post(infer))
+        .route(&format!("{version}/infer"), post(infer))
+        .route("/v2/{*path}", get(unknown).post(unknown))
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(limits.max_body_bytes))
+        .with_state(gateway)
+}
+
+/// Model and version of a path; the version is empty where the path has none.
+#[derive(serde::Deserialize)]
+struct Named {
+    model: String,
+    #[serde(default)]
+    version: String,
+}
+
+/// A request to the service with what is passed on of `headers`.
+fn call<T>(message: T, headers: &HeaderMap) -> tonic::Request<T> {
+    let mut passed = HeaderMap::new();
+    for name in PASSED_ON {
+        if let Some(value) = headers.get(name) {
+            passed.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    tonic::Request::from_parts(
+        MetadataMap::from_headers(passed),
+        Default::default(),
+        message,
+    )
+}
+
+/// A document as the answer, with the request's id where it had one.
+fn document(status: StatusCode, document: &impl Serialize, headers: &HeaderMap) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            echo((status, kind, body).into_response(), headers)
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            Failure::internal().into_response()
+        }
+    }
+}
+
+fn echo(mut response: Response, headers: &HeaderMap) -> Response {
+    if let Some(id) = headers.get(REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    response
+}
+
+async fn live(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
+    let answer = it
+        .service
+        .server_live(call(open::ServerLiveRequest {}, &headers))
+        .await?;
+    let live = answer.into_inner().live;
+    Ok(document(is(live), &json!({ "live": live }), &headers))
+}
+
+async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
+    let answer = it
+        .service
+        .server_ready(call(open::ServerReadyRequest {}, &headers))
+        .await?;
+    let ready = answer.into_inner().ready;
+    Ok(document(is(ready), &json!({ "ready": ready }), &headers))
+}
+
+async fn model_ready(
+    State(mut it): State<Gateway>,
+    Path(Named { model, version }): Path<Named>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let asked = json!(model);
+    let message = open::ModelReadyRequest {
+        name: model,
+        version,
+    };
+    let answer = it.service.model_ready(call(message, &headers)).await?;
+    let ready = answer.into_inner().ready;
+    Ok(document(
+        is(ready),
+        &json!({ "name": asked, "ready": ready }),
+        &headers,
+    ))
+}
+
+/// What load balancers make of yes and no.
+fn is(good: bool) -> StatusCode {
+    if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+async fn server(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
+    let message = call(open::ServerMetadataRequest {}, &headers);
+    let answer = it.service.server_metadata(message).await?.into_inner();
+    let told = json!({
+        "name": answer.name,
+        "version": answer.version,
+        "extensions": answer.extensions,
+    });
+    Ok(document(StatusCode::OK, &told, &headers))
+}
+
+async fn metadata(
+    State(mut it): State<Gateway>,
+    Path(Named { model, version }): Path<Named>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let message = open::ModelMetadataRequest {
+        name: model,
+        version,
+    };
+    let answer = it
+        .service
+        .model_metadata(call(message, &headers))
+        .await?
+        .into_inner();
+    let tensors = |tensors: Vec<open::model_metadata_response::TensorMetadata>| {
+        let tensor = |it: open::model_metadata_response::TensorMetadata| json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape });
+        tensors.into_iter().map(tensor).collect::<Vec<_>>()
+    };
+    let told = json!({
+        "name": answer.name,
+        "versions": answer.versions,
+        "platform": answer.platform,
+        "inputs": tensors(answer.inputs),
+        "outputs": tensors(answer.outputs),
+    });
+    Ok(document(StatusCode::OK, &told, &headers))
+}
+
+async fn infer(
+    State(mut it): State<Gateway>,
+    Path(Named { model, version }): Path<Named>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let _place = it
+        .places
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Failure::full())?;
+    let headers = request.headers().clone();
+    let json_bytes = infer::json_bytes(&headers)?;
+    let body = Bytes::from_request(request, &()).await?;
+    let read = move || infer::read(body, json_bytes);
+    let (mut message, form) = if headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .is_some_and(|length: usize| length <= QUICK_BYTES)
+    {
+        read()?
+    } else {
+        // The semaphore is never closed; were it, there would be nothing to wait for.
+        let _reader = it.readers.clone().acquire_owned().await;
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| Failure::internal())??
+    };
+    message.model_name = model;
+    message.model_version = version;
+    let answer = it.service.model_infer(call(message, &headers)).await?;
+    let answer = infer::answer(answer.into_inner(), &form)?;
+    Ok(echo(answer, &headers))
+}
+
+async fn unknown() -> Failure {
+    let message =
+        "there is nothing at this path; GET /v2 and /v2/models/{model} tell what there is";
+    Failure::new(StatusCode::NOT_FOUND, message)
+}
+
+async fn not_allowed() -> Failure {
+    let message =
+        "this path does not take this method: infer is asked with POST, all else with GET";
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}

@@ -1,0 +1,118 @@
+//! Shadows: candidates that compute along with what is answered, and never answer.
+//!
+//! One thread of the process works through copies of the requests, after their answers were computed; what it has no room for
+//! is left out and counted. So shadows cost at most one core and a bounded memory, and no request waits for them.
+
+use super::compute;
+use crate::{
+    engine::probability::most_probable,
+    metrics::AnswerMetrics,
+    model::{Served, Serving},
+    pixels::Pixels,
+    routing::Choice,
+};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+/// Requests that may wait.
+const WAITING: usize = 256;
+/// Bytes of their images, over all that wait.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// A request that was answered.
+struct Answered {
+    serving: Arc<Serving>,
+    pixels: Pixels,
+    /// Most probable label of each image by who answered.
+    labels: Vec<usize>,
+    bytes: usize,
+}
+
+/// The shadows' thread; it ends when this is dropped.
+pub(super) struct Shadows {
+    requests: SyncSender<Answered>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl Shadows {
+    /// # Errors
+    ///
+    /// When there can be no further thread.
+    pub(super) fn start(metrics: AnswerMetrics) -> io::Result<Self> {
+        let (requests, receiver) = sync_channel(WAITING);
+        let waiting_bytes = Arc::<AtomicUsize>::default();
+        let done = Arc::clone(&waiting_bytes);
+        thread::Builder::new()
+            .name("shadow".to_owned())
+            .spawn(move || work(&receiver, &done, &metrics))?;
+        Ok(Self {
+            requests,
+            waiting_bytes,
+        })
+    }
+
+    /// Hands over a request that was just answered; nothing is copied where there are no shadows.
+    pub(super) fn follow(
+        &self,
+        serving: &Arc<Serving>,
+        choice: Choice,
+        pixels: &Pixels,
+        logits: &[f32],
+        metrics: &AnswerMetrics,
+    ) {
+        if pixels.is_empty() || serving.shadows().next().is_none() {
+            return;
+        }
+        let bytes = pixels.size_bytes();
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let classes = serving.served(choice).checkpoint.network.classes();
+        let sent = waiting + bytes <= WAITING_BYTES
+            && self
+                .requests
+                .try_send(Answered {
+                    serving: Arc::clone(serving),
+                    pixels: pixels.clone(),
+                    labels: logits.chunks_exact(classes).map(most_probable).collect(),
+                    bytes,
+                })
+                .is_ok();
+        if !sent {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            metrics.shadow_dropped.increment(1);
+        }
+    }
+}
+
+fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize, metrics: &AnswerMetrics) {
+    for answered in requests {
+        for shadow in answered.serving.shadows() {
+            compare(shadow, &answered, metrics);
+        }
+        waiting_bytes.fetch_sub(answered.bytes, Ordering::Relaxed);
+    }
+}
+
+fn compare(shadow: &Served, answered: &Answered, metrics: &AnswerMetrics) {
+    let network = &shadow.checkpoint.network;
+    let Some(logits) = compute::in_slices(shadow, &answered.pixels, || false) else {
+        return;
+    };
+    let mut judge = shadow.judge(&answered.pixels);
+    let mut probabilities = vec![0.0; network.classes()];
+    for (logits, &label) in logits.chunks_exact(network.classes()).zip(&answered.labels) {
+        let judgement = judge.image(logits, &mut probabilities);
+        shadow.metrics.predicted(judgement.label);
+        if judgement.label == label {
+            metrics.shadow_same.increment(1);
+        } else {
+            metrics.shadow_different.increment(1);
+        }
+    }
+}

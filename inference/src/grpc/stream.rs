@@ -1,0 +1,60 @@
+//! `PredictStream`: one request at a time. The next one is read when the answer before it was taken, so a slow reader slows its
+//! writer, and a stream holds the memory of one request.
+
+use super::{Deadline, Inference};
+use digits_proto::v1::{PredictStreamRequest, PredictStreamResponse};
+use digits_server::violations::Violations;
+use futures::{Stream, StreamExt as _, stream};
+use std::pin::Pin;
+use tonic::{Status, Streaming};
+
+/// Answers of a stream.
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<PredictStreamResponse, Status>> + Send>>;
+
+/// The answers to `requests`, in their order, up to the first error.
+pub(super) fn answers(
+    service: Inference,
+    requests: Streaming<PredictStreamRequest>,
+    deadline: Deadline,
+) -> Answers {
+    let state = Some((service, requests));
+    let answers = stream::unfold(state, move |state| async move {
+        let (service, mut requests) = state?;
+        let answer = service.next_answer(&mut requests, deadline).await?;
+        let more = answer.is_ok().then_some((service, requests));
+        Some((answer, more))
+    });
+    answers.boxed()
+}
+
+impl Inference {
+    /// The answer to the next request of a stream; `None` at its end.
+    async fn next_answer(
+        &self,
+        requests: &mut Streaming<PredictStreamRequest>,
+        deadline: Deadline,
+    ) -> Option<Result<PredictStreamResponse, Status>> {
+        let shutdown = &self.shared.shutdown;
+        let next = shutdown.run_until_cancelled(requests.message());
+        let request = match deadline.limit(next).await {
+            Err(late) => return Some(Err(late)),
+            Ok(None) => {
+                return Some(Err(Status::unavailable(
+                    "the server is shutting down; open the stream again",
+                )));
+            }
+            Ok(Some(Err(status))) => return Some(Err(status)),
+            Ok(Some(Ok(None))) => return None,
+            Ok(Some(Ok(Some(request)))) => request,
+        };
+        let Some(request) = request.request else {
+            let mut violations = Violations::new();
+            violations.push("request", "must be set");
+            return Some(Err(violations.into_status()));
+        };
+        let answer = self.predict_one(request, deadline).await;
+        Some(answer.map(|response| PredictStreamResponse {
+            response: Some(response),
+        }))
+    }
+}

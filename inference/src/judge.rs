@@ -1,0 +1,62 @@
+//! From logits to the most probable label, in whatever part a checkpoint serves; and the one place where that is counted.
+
+use crate::{
+    engine::probability::{most_probable, softmax},
+    model::Served,
+    pixels::Pixels,
+};
+
+/// Judges the images of one request, and counts them when it is dropped.
+pub struct Judge<'a> {
+    served: &'a Served,
+    images: u64,
+    confidence: f64,
+}
+
+/// What a network says of one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// Index of the most probable label.
+    pub label: usize,
+    /// Its probability.
+    pub confidence: f32,
+}
+
+impl Served {
+    /// A judge of the images that are about to be told of.
+    #[must_use]
+    pub fn judge(&self, pixels: &Pixels) -> Judge<'_> {
+        self.metrics.tally.ink(pixels.ink());
+        Judge {
+            served: self,
+            images: 0,
+            confidence: 0.0,
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// The most probable label of an image; `logits` and `probabilities` are [classes].
+    pub fn image(&mut self, logits: &[f32], probabilities: &mut [f32]) -> Judgement {
+        let Served {
+            checkpoint,
+            metrics,
+            ..
+        } = self.served;
+        softmax(logits, checkpoint.manifest.temperature, probabilities);
+        let label = most_probable(probabilities);
+        let confidence = probabilities[label];
+        metrics.confidence.record(f64::from(confidence));
+        metrics.tally.label(label);
+        self.images += 1;
+        self.confidence += f64::from(confidence);
+        Judgement { label, confidence }
+    }
+}
+
+impl Drop for Judge<'_> {
+    fn drop(&mut self) {
+        self.served.metrics.images.increment(self.images);
+        self.served.metrics.tally.confidence(self.confidence);
+    }
+}
