@@ -20,6 +20,7 @@ mod device;
 mod draws;
 mod error;
 mod exam;
+mod figures;
 mod losses;
 mod network;
 mod observe;

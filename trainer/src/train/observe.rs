@@ -1,11 +1,11 @@
 //! What a training tells while it goes on, and what it leaves behind.
 
 use super::{Bundle, PublishFailed};
-use digits_checkpoint::manifest::Evaluation;
+use digits_checkpoint::manifest::{Evaluation, TrainingSet};
 use digits_checkpoint::{Exam, Layer};
 
 /// What is known when a training starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// Steps of all epochs.
     pub steps: u64,
@@ -20,6 +20,8 @@ pub struct Started {
     /// SHA-256 over the numbers of the training images, then of the validation images, each a
     /// little-endian u32 in the order of the division, after the two counts as u64; in hexadecimal.
     pub split_digest: String,
+    /// The images to train on, in figures.
+    pub training: TrainingSet,
     /// Threads that libtorch computes with.
     pub threads: usize,
     /// Steps that were done before; 0 unless the training goes on from a bundle.
@@ -126,6 +128,8 @@ pub struct Outcome {
     pub steps: u64,
     /// As in [`Started`].
     pub split_digest: String,
+    /// The images to train on, in figures.
+    pub training: TrainingSet,
     /// Threads that libtorch computed with.
     pub threads: usize,
 }

@@ -7,7 +7,7 @@ use super::state::fingerprint;
 use super::validation::EvaluationSet;
 use super::{
     Finished, Moment, Observer, Outcome, Plan, PublishPolicy, Row, Snapshot, Started, TrainError,
-    draws, error, exam, steps_per_epoch,
+    draws, error, exam, figures, steps_per_epoch,
 };
 use digits_checkpoint::manifest::Evaluation;
 use digits_dataset::Dataset;
@@ -74,6 +74,11 @@ impl Training<'_> {
             validation_images: self.validation.images(),
             test_images: self.data.test.images.count,
             split_digest: self.split_digest.clone(),
+            training: figures::of(
+                &self.data.train,
+                &self.division.train,
+                self.plan.architecture.classes,
+            ),
             threads: self.threads,
             steps_done: self.state.step,
         });

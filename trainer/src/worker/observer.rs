@@ -165,7 +165,7 @@ impl Observer for JobObserver<'_> {
         self.counted = started.steps_done;
         self.running.set_step(started.steps_done);
         self.series.set(Gauge::Steps, started.steps as f64);
-        self.outlets.publisher.divided(&started.split_digest);
+        self.outlets.publisher.divided(started);
         let from = if started.steps_done == 0 {
             Beginning::Start
         } else {

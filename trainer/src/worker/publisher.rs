@@ -8,12 +8,14 @@ use crate::{
     job::{JobId, now_us},
     spec::JobPlan,
     store::{Intention, IntentionState, StoreError},
-    train::{self, PublishFailed, Snapshot, report::Subject},
+    train::{self, PublishFailed, Snapshot, Started, report::Subject},
 };
 use digits_checkpoint::{
     Draft, Storage, StorageError, encode_exam, encode_model,
     id::CheckpointId,
-    manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report},
+    manifest::{
+        FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report, TrainingSet,
+    },
     serving::{Policy, promote_published},
     sha256_hex,
 };
@@ -50,32 +52,42 @@ pub(super) struct PublisherContext {
     pub(super) durable: Arc<Durable>,
 }
 
+/// What a manifest says of the images that were trained on.
+#[derive(Clone)]
+struct DividedData {
+    digest: String,
+    training: TrainingSet,
+}
+
 /// The training's end of the channel.
 pub(super) struct Publisher {
     snapshots: Option<SyncSender<(Snapshot, Instant)>>,
-    split_digest: Arc<OnceLock<String>>,
+    split: Arc<OnceLock<DividedData>>,
     thread: Option<thread::JoinHandle<Result<(), String>>>,
 }
 
 impl Publisher {
     pub(super) fn start(context: PublisherContext) -> io::Result<Self> {
         let (snapshots, receiver) = sync_channel(SNAPSHOTS_AT_MOST);
-        let split_digest = Arc::<OnceLock<String>>::default();
-        let known = Arc::clone(&split_digest);
+        let split = Arc::<OnceLock<DividedData>>::default();
+        let known = Arc::clone(&split);
         let thread = thread::Builder::new()
             .name("publisher".to_owned())
             .spawn(move || publish_all(&context, &receiver, &known))?;
         Ok(Self {
             snapshots: Some(snapshots),
-            split_digest,
+            split,
             thread: Some(thread),
         })
     }
 
     /// The training images are divided.
-    pub(super) fn divided(&self, digest: &str) {
+    pub(super) fn divided(&self, started: &Started) {
         // Told once per training.
-        let _ = self.split_digest.set(digest.to_owned());
+        let _ = self.split.set(DividedData {
+            digest: started.split_digest.clone(),
+            training: started.training.clone(),
+        });
     }
 
     /// Takes a snapshot, waiting while another one waits already.
@@ -101,12 +113,11 @@ impl Publisher {
 fn publish_all(
     context: &PublisherContext,
     snapshots: &Receiver<(Snapshot, Instant)>,
-    split_digest: &OnceLock<String>,
+    split: &OnceLock<DividedData>,
 ) -> Result<(), String> {
     for (snapshot, taken) in snapshots {
         let epoch = snapshot.epoch;
-        let split_digest = split_digest.get().cloned().unwrap_or_default();
-        publish(context, snapshot, split_digest, taken).map_err(|error| {
+        publish(context, snapshot, split.get(), taken).map_err(|error| {
             match &error {
                 Failure::Stopped => tracing::info!(job = %context.job, epoch, "{error}"),
                 error => {
@@ -166,7 +177,7 @@ fn why(kind: Option<io::ErrorKind>) -> &'static str {
 fn publish(
     context: &PublisherContext,
     snapshot: Snapshot,
-    split_digest: String,
+    split: Option<&DividedData>,
     taken: Instant,
 ) -> Result<(), Failure> {
     let Tools {
@@ -204,7 +215,7 @@ fn publish(
         ),
         manifest: Manifest {
             report,
-            ..manifest(context, id, &snapshot, split_digest)
+            ..manifest(context, id, &snapshot, split)
         },
         model,
     };
@@ -320,7 +331,7 @@ fn manifest(
     context: &PublisherContext,
     id: CheckpointId,
     snapshot: &Snapshot,
-    split_digest: String,
+    split: Option<&DividedData>,
 ) -> Manifest {
     let plan = &context.plan;
     // The digests are filled in by `publish`.
@@ -349,7 +360,7 @@ fn manifest(
             test: snapshot.test,
             train_loss: Some(snapshot.train_loss),
         },
-        training: None,
+        training: split.map(|split| split.training.clone()),
         lineage: Lineage {
             job: Some(context.job.to_string()),
             spec: spec_for_people(&spec),
@@ -360,7 +371,7 @@ fn manifest(
             parent: None,
             dataset: plan.dataset_name.clone(),
             dataset_digest: context.dataset_digest.clone(),
-            split_digest,
+            split_digest: split.map(|split| split.digest.clone()).unwrap_or_default(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch_version: train::libtorch_version(),
             device: plan.train.device.to_string(),
