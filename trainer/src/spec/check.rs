@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a filled spec, found at once.
 
-use super::{Violations, network::network_size, plan, unavailable};
+use super::{Violations, augmentation, network::network_size, plan, unavailable};
 use crate::{datasets::Catalog, train};
 use digits_checkpoint::{id::ModelName, manifest};
 use digits_proto::v1::{
@@ -25,6 +25,9 @@ pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
     check_schedule(spec, found);
     check_numbers(spec, found);
     check_policies(spec, found);
+    if let Some(spec) = &spec.augmentation {
+        augmentation::check(spec, found);
+    }
     unavailable::refuse(spec, found);
     let data = spec.data.clone().unwrap_or_default();
     check_scaling(&data, found);

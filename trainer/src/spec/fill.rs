@@ -1,6 +1,6 @@
 //! Fills what a spec does not set with what its preset says, field by field.
 
-use super::{Violations, presets};
+use super::{Violations, augmentation, presets};
 use crate::datasets::DEFAULT_SYNTHETIC;
 use digits_proto::v1::{
     Activation, ArchitectureSpec, CosineSchedule, DataSpec, EvaluationSpec, JobSpec,
@@ -57,6 +57,7 @@ pub(super) fn fill(requested: &JobSpec, found: &mut Violations) -> JobSpec {
     if spec.precision == i32::from(Precision::Unspecified) {
         spec.precision = preset.precision;
     }
+    spec.augmentation = augmentation::fill(requested.augmentation, preset.augmentation);
     spec.calibrate = spec.calibrate.or(preset.calibrate);
     spec.report = spec.report.or(preset.report);
     spec

@@ -3,6 +3,7 @@
 //!
 //! Apart from `grpc` and `wire` the only part that names messages of the contract.
 
+mod augmentation;
 mod check;
 mod fill;
 mod network;

@@ -1,6 +1,6 @@
 //! A filled and checked spec as a plan for the training.
 
-use super::{Violation, network::network_size};
+use super::{Violation, augmentation, network::network_size};
 use crate::{
     datasets::{Catalog, DEFAULT_SYNTHETIC, Shape, Wanted},
     job::NetworkSize,
@@ -129,6 +129,7 @@ fn train_plan(
         schedule: schedule(spec),
         validate_every: evaluation.every_steps.unwrap_or(1) as usize,
         evaluation_batch_size: evaluation.batch_size.unwrap_or(1) as usize,
+        augmentation: augmentation::plan(spec.augmentation, shape),
         device,
         threads_at_most: train::cores(),
         publish: match spec.publish.unwrap_or_default().policy() {

@@ -1,9 +1,9 @@
 use super::*;
 use digits_dataset::mnist::MnistSource;
 use digits_proto::v1::{
-    AdamW, ArchitectureSpec, AugmentationSpec, DataSpec, EarlyStoppingSpec, EvaluationSpec,
-    HiddenLayers, JobSpec, LimitsSpec, PublishPolicy, PublishSpec, RegularizationSpec, Sgd,
-    SplitCounts, SplitFractions, StepSchedule, SyntheticSpec,
+    AdamW, ArchitectureSpec, DataSpec, EarlyStoppingSpec, EvaluationSpec, HiddenLayers, JobSpec,
+    LimitsSpec, PublishPolicy, PublishSpec, RegularizationSpec, Sgd, SplitCounts, SplitFractions,
+    StepSchedule, SyntheticSpec,
     data_spec::Split,
     job_spec::{Optimizer, Schedule},
 };
@@ -179,7 +179,6 @@ fn violations_name_their_fields() {
         (hidden(&[1; 9]), &["architecture.hidden.widths"]),
         (hidden(&[16_384; 8]), &["architecture.hidden.widths"]),
         (spec(|s| s.preset = "quick".to_owned()), &["preset"]),
-        (spec(|s| s.preset = "robust".to_owned()), &["preset"]),
         (
             data(|d| d.dataset = Some("cats".to_owned())),
             &["data.dataset"],
@@ -282,15 +281,6 @@ fn what_is_not_available_is_refused_by_field() {
             &["adamw"],
         ),
         (spec(|s| s.init_from = Some(String::new())), &["init_from"]),
-        (
-            spec(|s| {
-                s.augmentation = Some(AugmentationSpec {
-                    enabled: Some(true),
-                    ..AugmentationSpec::default()
-                });
-            }),
-            &["augmentation"],
-        ),
         (
             terms(|t| t.label_smoothing = Some(0.1)),
             &["regularization.label_smoothing"],

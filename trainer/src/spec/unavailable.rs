@@ -1,7 +1,7 @@
 //! What the contract has and this version does not: refused by field, never ignored in silence.
 
 use super::Violations;
-use digits_proto::v1::{AugmentationSpec, JobSpec, Precision};
+use digits_proto::v1::{JobSpec, Precision};
 
 /// What such a field's message begins with.
 pub(super) const LATER: &str = "is not available in this version";
@@ -17,16 +17,6 @@ pub(super) fn refuse(spec: &JobSpec, found: &mut Violations) {
         spec.init_from.is_some(),
         "init_from",
         "leave it unset to start from random weights",
-    );
-    let augmentation = spec.augmentation.unwrap_or_default();
-    let changed = AugmentationSpec {
-        enabled: None,
-        ..augmentation
-    } != AugmentationSpec::default();
-    unless(
-        augmentation.enabled == Some(true) || changed,
-        "augmentation",
-        "leave it unset",
     );
     let terms = spec.regularization.unwrap_or_default();
     for (name, value) in [

@@ -39,6 +39,16 @@ pub(super) struct Moment {
 /// What numbers are drawn for. The codes are part of what a seed means: they stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// How far each image is turned, sheared, scaled and shifted.
+    Geometry,
+    /// The field that distorts it.
+    Elastic,
+    /// How its pen and its levels change.
+    Pen,
+    /// How much noise it gets, and the noise.
+    Noise,
+    /// The images that show no member of any class.
+    Outliers,
     /// Which units of the hidden layer of that number, from 0, are left out.
     Dropout(u8),
 }
@@ -46,6 +56,11 @@ pub(super) enum Purpose {
 impl Purpose {
     fn code(self) -> u32 {
         match self {
+            Self::Geometry => 1,
+            Self::Elastic => 2,
+            Self::Pen => 3,
+            Self::Noise => 4,
+            Self::Outliers => 5,
             Self::Dropout(layer) => 0x100 | u32::from(layer),
         }
     }
@@ -80,6 +95,13 @@ impl Counter {
     /// Fills `out` with numbers from [0, 1), multiples of 2⁻²⁴.
     pub(super) fn uniform(&mut self, out: &mut [f32]) {
         self.fill(out, |words| words.map(unit));
+    }
+
+    /// Fills `out` with numbers from [−1, 1), multiples of 2⁻²³.
+    pub(super) fn signed(&mut self, out: &mut [f32]) {
+        self.fill(out, |words| {
+            words.map(|word| (word.cast_signed() >> 8) as f32 * (2.0 * UNIT))
+        });
     }
 
     /// Fills `out` with numbers of the normal distribution of mean 0 and deviation 1, at most 5.77 to either
@@ -289,6 +311,14 @@ mod tests {
             "{tenths:?}"
         );
         assert_eq!(unit(u32::MAX), 1.0 - UNIT);
+        counter().signed(&mut numbers);
+        assert!(numbers.iter().all(|number| (-1.0..1.0).contains(number)));
+        let (mean, deviation) = moments(&numbers);
+        assert!(mean.abs() < 6e-3, "{mean}");
+        assert!(
+            (deviation - (1.0_f64 / 3.0).sqrt()).abs() < 6e-3,
+            "{deviation}"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!
 //! Tensors never leave the thread that calls [`run`].
 
+mod augment;
 mod bundle;
 #[cfg_attr(
     not(test),
@@ -38,6 +39,7 @@ mod state;
 mod threads;
 mod validation;
 
+pub use augment::{Augmentation, preview as preview_augmentation};
 pub use bundle::Bundle;
 pub use device::{
     Device, DeviceError, device_of, gpus, is_auto, libtorch_version, resolve_device, settle_device,

@@ -30,6 +30,8 @@ pub(super) struct Forward {
     pub(super) logits: Tensor,
     /// Logarithms of the probabilities, [images, classes].
     pub(super) log_probabilities: Tensor,
+    /// Those of the images that have a label, where the last ones are outliers.
+    of_labelled: Option<Tensor>,
 }
 
 impl Forward {
@@ -55,7 +57,17 @@ impl Forward {
             kept,
             logits: zeros(last.outputs)?,
             log_probabilities: zeros(last.outputs)?,
+            of_labelled: None,
         })
+    }
+
+    /// For batches whose last `count` images are outliers: the mean loss leaves them out.
+    pub(super) fn with_outliers(mut self, count: usize) -> Result<Self, TrainError> {
+        if count > 0 {
+            let labelled = self.log_probabilities.size()[0] - count as i64;
+            self.of_labelled = Some(self.log_probabilities.f_narrow(0, 0, labelled)?);
+        }
+        Ok(self)
     }
 
     /// Computes logits and log-probabilities of a batch, [images, inputs of the network].
@@ -111,24 +123,29 @@ impl Forward {
 
     /// Writes the batch's mean loss for these labels, int64 [images], into `slot`, which has no dimension.
     pub(super) fn mean_loss(&self, labels: &Tensor, slot: &Tensor) -> Result<(), TrainError> {
-        self.losses(labels, slot, Reduction::Mean)
+        match &self.of_labelled {
+            Some(labelled) => {
+                let labels = labels.f_narrow(0, 0, labelled.size()[0])?;
+                losses(labelled, &labels, slot, Reduction::Mean)
+            }
+            None => losses(&self.log_probabilities, labels, slot, Reduction::Mean),
+        }
     }
 
     /// Writes every image's loss for these labels, int64 [images], into `out`, [images].
     pub(super) fn image_losses(&self, labels: &Tensor, out: &Tensor) -> Result<(), TrainError> {
-        self.losses(labels, out, Reduction::None)
+        losses(&self.log_probabilities, labels, out, Reduction::None)
     }
+}
 
-    fn losses(&self, labels: &Tensor, out: &Tensor, by: Reduction) -> Result<(), TrainError> {
-        let _ = self.log_probabilities.f_nll_loss_out(
-            out,
-            labels,
-            None::<&Tensor>,
-            by,
-            IGNORE_NOTHING,
-        )?;
-        Ok(())
-    }
+fn losses(
+    log_probabilities: &Tensor,
+    labels: &Tensor,
+    out: &Tensor,
+    by: Reduction,
+) -> Result<(), TrainError> {
+    let _ = log_probabilities.f_nll_loss_out(out, labels, None::<&Tensor>, by, IGNORE_NOTHING)?;
+    Ok(())
 }
 
 /// A network's parameters as the passes use them.
@@ -153,6 +170,9 @@ impl<'a> Weights<'a> {
 pub(super) struct Backward {
     /// The loss' gradient by the log-probabilities, [images, classes].
     by_log_probabilities: Tensor,
+    /// The part of it for the last images, where they are outliers, and what it is for a target that is the
+    /// same for every class.
+    of_outliers: Option<(Tensor, f64)>,
     /// The loss' gradient by each layer's sums, [images, outputs], and the transposed view.
     by_sums: Vec<(Tensor, Tensor)>,
     /// 1: the gradient of the loss by itself.
@@ -176,10 +196,22 @@ impl Backward {
         }
         Ok(Self {
             by_log_probabilities: zeros(shape.split().0.outputs)?,
+            of_outliers: None,
             by_sums,
             one: Tensor::f_ones([0_i64; 0], options)?,
             total: Tensor::f_full([0_i64; 0], images as f64, options)?,
         })
+    }
+
+    /// For batches whose last `count` images are outliers, whatever their labels.
+    pub(super) fn with_outliers(mut self, count: usize) -> Result<Self, TrainError> {
+        if count > 0 {
+            let (images, classes) = self.by_log_probabilities.size2()?;
+            let first = images - count as i64;
+            let rows = self.by_log_probabilities.f_narrow(0, first, count as i64)?;
+            self.of_outliers = Some((rows, -1.0 / (images * classes) as f64));
+        }
+        Ok(self)
     }
 
     /// Computes the gradient of the mean loss by all parameters, for the batch that `forward` has just seen.
@@ -201,6 +233,9 @@ impl Backward {
             IGNORE_NOTHING,
             &self.total,
         )?;
+        if let Some((rows, gradient)) = &mut self.of_outliers {
+            let _ = rows.f_fill_(*gradient)?;
+        }
         let _ = Tensor::f_internal_log_softmax_backward_data_out(
             &self.by_sums[last].0,
             &self.by_log_probabilities,

@@ -2,7 +2,7 @@
 //!
 //! Checks what only the training can know; the ranges of the fields are the caller's to check.
 
-use super::{Device, TrainError};
+use super::{Augmentation, Device, TrainError};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_dataset::{Dataset, LabelledImages};
 
@@ -33,6 +33,8 @@ pub struct Plan {
     pub validate_every: usize,
     /// Images per batch of validation and test.
     pub evaluation_batch_size: usize,
+    /// How the training images are changed at random; `None`: not at all.
+    pub augmentation: Option<Augmentation>,
     /// Where the tensors lie.
     pub device: Device,
     /// CPU threads that it may compute with; a small network takes one.
@@ -161,6 +163,12 @@ pub fn steps_per_epoch(train_images: usize, batch_size: usize) -> u64 {
 }
 
 impl Plan {
+    /// Outliers in a batch of that many images.
+    pub(super) fn outliers(&self, images: usize) -> usize {
+        let augmentation = self.augmentation.as_ref();
+        augmentation.map_or(0, |settings| settings.outliers(images))
+    }
+
     /// Checks the plan against the data that it is to be carried out on.
     pub(super) fn check(&self, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |field, message: String| Err(TrainError::Plan { field, message });

@@ -1,6 +1,8 @@
 //! Images and labels on the training's device: raw bytes, scaled where they are used.
 
-use super::TrainError;
+use super::augment::{Augmenter, Outliers, Size};
+use super::counter::Moment;
+use super::{Plan, TrainError};
 use digits_checkpoint::manifest::InputSpec;
 use digits_dataset::LabelledImages;
 use tch::{Kind, Tensor};
@@ -54,10 +56,25 @@ pub(super) fn scale(values: &mut Tensor, input: &InputSpec) -> Result<(), TrainE
     Ok(())
 }
 
+/// Which images a batch is made of.
+pub(super) struct Wanted<'a> {
+    /// Their numbers, int64, [images], on the device.
+    pub(super) index: &'a Tensor,
+    /// Their labels, where the plan has an augmentation.
+    pub(super) labels: &'a [u16],
+    /// What outliers are made of.
+    pub(super) outliers: Outliers<'a>,
+    /// The step that they are for.
+    pub(super) at: Moment,
+}
+
 /// Memory for the images of one batch.
 pub(super) struct Batch {
     /// u8, [images, height × width].
     raw: Tensor,
+    /// The last ones of `raw`, where outliers take their place, and how many they are.
+    outliers: Option<(Tensor, usize)>,
+    augmenter: Option<Augmenter>,
     /// The network's kind of float, the same size.
     pub(super) values: Tensor,
 }
@@ -65,25 +82,50 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn new(
         images: usize,
-        input: &InputSpec,
+        plan: &Plan,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
-        let size = [images as i64, (input.height * input.width) as i64];
+        let InputSpec { height, width, .. } = plan.input;
+        let size = [images as i64, (height * width) as i64];
+        let augmenter = plan
+            .augmentation
+            .as_ref()
+            .map(|settings| Augmenter::new(settings, Size { height, width }, images, options.1));
+        let raw = Tensor::f_zeros(size, (Kind::Uint8, options.1))?;
+        let outliers = match plan.outliers(images) {
+            0 => None,
+            count => Some((
+                raw.f_narrow(0, (images - count) as i64, count as i64)?,
+                count,
+            )),
+        };
         Ok(Self {
-            raw: Tensor::f_zeros(size, (Kind::Uint8, options.1))?,
+            raw,
+            outliers,
+            augmenter: augmenter.transpose()?,
             values: Tensor::f_zeros(size, options)?,
         })
     }
 
-    /// Fills it with the images whose numbers `index` holds.
+    /// Fills it with the wanted images, changed at random where the plan says so.
     pub(super) fn gather(
         &mut self,
         from: &Resident,
-        index: &Tensor,
+        wanted: &Wanted<'_>,
         input: &InputSpec,
     ) -> Result<(), TrainError> {
+        let index = wanted.index;
         let _ = from.pixels.f_index_select_out(&self.raw, 0, index)?;
-        self.values.f_copy_(&self.raw)?;
+        if let Some((raw, count)) = &mut self.outliers {
+            let drawn = wanted.outliers.draw(*count, wanted.at);
+            raw.f_copy_(&Tensor::f_from_slice(&drawn)?.f_view_as(raw)?)?;
+        }
+        match &mut self.augmenter {
+            Some(augmenter) => {
+                augmenter.run(&self.raw, wanted.labels, &mut self.values, wanted.at)?;
+            }
+            None => self.values.f_copy_(&self.raw)?,
+        }
         scale(&mut self.values, input)
     }
 }

@@ -1,7 +1,9 @@
 //! The loop: epochs of steps, rows of the curves, snapshots, and the test at the end.
 
+use super::augment::Outliers;
+use super::counter;
 use super::network::Weights;
-use super::resident::Resident;
+use super::resident::{Resident, Wanted};
 use super::setup::Training;
 use super::state::fingerprint;
 use super::validation::EvaluationSet;
@@ -57,6 +59,8 @@ pub(super) fn caught<T>(compute: impl FnOnce() -> Result<T, TrainError>) -> Resu
 struct Order {
     index: Tensor,
     labels: Tensor,
+    /// The labels in main memory, where augmentation asks for them.
+    host_labels: Vec<u16>,
 }
 
 /// What a step needs to know of its batch.
@@ -163,7 +167,18 @@ impl Training<'_> {
             .collect();
         let index = self.images.index(&numbers)?;
         let labels = self.images.labels.f_index_select(0, &index)?;
-        Ok(Order { index, labels })
+        let host_labels = match self.plan.augmentation {
+            Some(_) => {
+                let all = &self.data.train.labels;
+                numbers.iter().map(|&number| all[number as usize]).collect()
+            }
+            None => Vec::new(),
+        };
+        Ok(Order {
+            index,
+            labels,
+            host_labels,
+        })
     }
 
     /// Learning rate of the step that comes after so many.
@@ -177,9 +192,22 @@ impl Training<'_> {
         let labels = order.labels.f_narrow(0, first, images)?;
         let memory = &mut self.memories[usize::from(step.images < self.plan.batch_size)];
         let weights = Weights::new(&self.state.parameters, &self.transposed);
+        let wanted = Wanted {
+            index: &index,
+            labels: order.host_labels.get(step.places()).unwrap_or_default(),
+            outliers: Outliers {
+                images: &self.data.train.images,
+                train: &self.division.train,
+            },
+            at: counter::Moment {
+                seed: self.plan.seed,
+                epoch: self.state.epoch,
+                step: self.state.step_in_epoch as u32,
+            },
+        };
         memory
             .batch
-            .gather(&self.images, &index, &self.plan.input)?;
+            .gather(&self.images, &wanted, &self.plan.input)?;
         let batch = &memory.batch.values;
         memory.forward.run(batch, &weights)?;
         memory.forward.mean_loss(&labels, self.losses.slot())?;
@@ -340,5 +368,12 @@ impl Training<'_> {
             split_digest: self.split_digest,
             threads: self.threads,
         }
+    }
+}
+
+impl Step {
+    /// Where its images are in the epoch's order.
+    fn places(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.images
     }
 }

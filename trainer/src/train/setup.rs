@@ -129,9 +129,11 @@ impl Memory {
     ) -> Result<Self, TrainError> {
         let activation = plan.architecture.activation;
         Ok(Self {
-            batch: Batch::new(images, &plan.input, options)?,
-            forward: Forward::new(shape, activation, images, options)?,
-            backward: Backward::new(shape, images, options)?,
+            batch: Batch::new(images, plan, options)?,
+            forward: Forward::new(shape, activation, images, options)?
+                .with_outliers(plan.outliers(images))?,
+            backward: Backward::new(shape, images, options)?
+                .with_outliers(plan.outliers(images))?,
         })
     }
 }

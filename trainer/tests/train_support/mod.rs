@@ -131,6 +131,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         schedule: Schedule::Constant,
         validate_every: 100,
         evaluation_batch_size: 64,
+        augmentation: None,
         device: Device::Cpu,
         threads_at_most: usize::MAX,
         publish: PublishPolicy::Final,

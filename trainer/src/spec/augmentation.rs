@@ -1,0 +1,272 @@
+//! The augmentation of a spec: its defaults, its bounds, and what it means for the training.
+
+use super::Violations;
+use crate::{datasets::Shape, train};
+use digits_proto::v1::AugmentationSpec;
+use std::ops::RangeInclusive;
+
+/// What fields of an augmentation that is switched on are where nobody sets them: the ranges of D. C. Cireşan,
+/// U. Meier, L. M. Gambardella, J. Schmidhuber, "Deep big simple neural nets excel on handwritten digit
+/// recognition", Neural Computation 22 (2010), with the middle of their σ and α.
+pub(super) const DEFAULT: AugmentationSpec = AugmentationSpec {
+    enabled: Some(true),
+    rotation_degrees: Some(15.0),
+    shear_degrees: Some(15.0),
+    scale_min: Some(0.85),
+    scale_max: Some(1.15),
+    shift_pixels: Some(2.0),
+    elastic_alpha: Some(36.0),
+    elastic_sigma: Some(5.0),
+    noise: Some(0.0),
+    pen: Some(false),
+    outlier_share: Some(0.0),
+};
+
+/// Digits that become one another when they are turned or slanted as far as the others may be.
+const HALF_ANGLES: [&str; 2] = ["1", "7"];
+
+/// Fills what is not set from the preset where it augments, else with [`DEFAULT`]. To set a field is to switch
+/// augmentation on; one that is off has no other fields.
+pub(super) fn fill(
+    requested: Option<AugmentationSpec>,
+    preset: Option<AugmentationSpec>,
+) -> Option<AugmentationSpec> {
+    let Some(own) = requested else {
+        return preset;
+    };
+    let implied = sets_something(&own).then_some(true);
+    let preset = preset.filter(|preset| preset.enabled == Some(true));
+    let enabled = own.enabled.or(implied).unwrap_or(preset.is_some());
+    if !enabled {
+        return Some(AugmentationSpec {
+            enabled: Some(false),
+            ..own
+        });
+    }
+    let from = preset.unwrap_or(DEFAULT);
+    Some(AugmentationSpec {
+        enabled: Some(true),
+        rotation_degrees: own.rotation_degrees.or(from.rotation_degrees),
+        shear_degrees: own.shear_degrees.or(from.shear_degrees),
+        scale_min: own.scale_min.or(from.scale_min),
+        scale_max: own.scale_max.or(from.scale_max),
+        shift_pixels: own.shift_pixels.or(from.shift_pixels),
+        elastic_alpha: own.elastic_alpha.or(from.elastic_alpha),
+        elastic_sigma: own.elastic_sigma.or(from.elastic_sigma),
+        noise: own.noise.or(from.noise),
+        pen: own.pen.or(from.pen),
+        outlier_share: own.outlier_share.or(from.outlier_share),
+    })
+}
+
+fn sets_something(spec: &AugmentationSpec) -> bool {
+    let rest = AugmentationSpec {
+        enabled: None,
+        ..*spec
+    };
+    rest != AugmentationSpec::default()
+}
+
+/// Checks a filled augmentation.
+pub(super) fn check(spec: &AugmentationSpec, found: &mut Violations) {
+    if spec.enabled != Some(true) {
+        if sets_something(spec) {
+            found.push(
+                "augmentation.enabled",
+                "is false, but other fields are set: set it to true or leave them unset",
+            );
+        }
+        return;
+    }
+    let before = found.0.len();
+    for (field, value, range, unit) in [
+        (
+            "rotation_degrees",
+            spec.rotation_degrees,
+            0.0..=180.0,
+            " degrees",
+        ),
+        ("shear_degrees", spec.shear_degrees, 0.0..=60.0, " degrees"),
+        ("scale_min", spec.scale_min, 0.1..=10.0, ""),
+        ("scale_max", spec.scale_max, 0.1..=10.0, ""),
+        ("shift_pixels", spec.shift_pixels, 0.0..=28.0, " pixels"),
+        (
+            "elastic_alpha",
+            spec.elastic_alpha,
+            0.0..=1_000.0,
+            " pixels",
+        ),
+        ("elastic_sigma", spec.elastic_sigma, 0.5..=28.0, " pixels"),
+        ("noise", spec.noise, 0.0..=1.0, ""),
+        ("outlier_share", spec.outlier_share, 0.0..=0.5, ""),
+    ] {
+        within(field, value.unwrap_or_default(), range, unit, found);
+    }
+    let (smallest, largest) = (spec.scale_min, spec.scale_max);
+    if found.0.len() == before && smallest > largest {
+        found.push(
+            "augmentation.scale_min",
+            format!(
+                "must be at most scale_max, {}, not {}",
+                largest.unwrap_or_default(),
+                smallest.unwrap_or_default()
+            ),
+        );
+    }
+}
+
+fn within(field: &str, value: f64, range: RangeInclusive<f64>, unit: &str, found: &mut Violations) {
+    if !range.contains(&value) {
+        let (from, to) = range.into_inner();
+        found.push(
+            format!("augmentation.{field}"),
+            format!("must be from {from} to {to}{unit}, not {value}"),
+        );
+    }
+}
+
+/// What a filled and checked augmentation means on a data set.
+pub(super) fn plan(spec: Option<AugmentationSpec>, shape: &Shape) -> Option<train::Augmentation> {
+    let spec = spec.filter(|spec| spec.enabled == Some(true))?;
+    let is_delicate = |name: &String| HALF_ANGLES.contains(&name.as_str());
+    Some(train::Augmentation {
+        rotation_degrees: spec.rotation_degrees.unwrap_or_default(),
+        shear_degrees: spec.shear_degrees.unwrap_or_default(),
+        scale_min: spec.scale_min.unwrap_or(1.0),
+        scale_max: spec.scale_max.unwrap_or(1.0),
+        shift_pixels: spec.shift_pixels.unwrap_or_default(),
+        elastic_alpha: spec.elastic_alpha.unwrap_or_default(),
+        elastic_sigma: spec.elastic_sigma.unwrap_or(1.0),
+        noise: spec.noise.unwrap_or_default(),
+        pen: spec.pen.unwrap_or_default(),
+        outlier_share: spec.outlier_share.unwrap_or_default(),
+        half_angles: shape.label_names.iter().map(is_delicate).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: AugmentationSpec = AugmentationSpec {
+        enabled: None,
+        rotation_degrees: None,
+        shear_degrees: None,
+        scale_min: None,
+        scale_max: None,
+        shift_pixels: None,
+        elastic_alpha: None,
+        elastic_sigma: None,
+        noise: None,
+        pen: None,
+        outlier_share: None,
+    };
+
+    const TURNED: AugmentationSpec = AugmentationSpec {
+        rotation_degrees: Some(3.0),
+        ..NOTHING
+    };
+
+    fn switched(enabled: bool, spec: AugmentationSpec) -> Option<AugmentationSpec> {
+        Some(AugmentationSpec {
+            enabled: Some(enabled),
+            ..spec
+        })
+    }
+
+    #[test]
+    fn what_is_not_set_comes_from_the_preset_or_the_defaults() {
+        let strong = AugmentationSpec {
+            noise: Some(0.3),
+            ..DEFAULT
+        };
+        let turned = |from: AugmentationSpec| {
+            Some(AugmentationSpec {
+                rotation_degrees: Some(3.0),
+                ..from
+            })
+        };
+        for (requested, preset, expected) in [
+            (None, None, None),
+            (None, Some(strong), Some(strong)),
+            (Some(NOTHING), None, switched(false, NOTHING)),
+            (Some(NOTHING), Some(strong), Some(strong)),
+            (switched(true, NOTHING), None, Some(DEFAULT)),
+            (
+                switched(false, NOTHING),
+                Some(strong),
+                switched(false, NOTHING),
+            ),
+            (Some(TURNED), None, turned(DEFAULT)),
+            (Some(TURNED), Some(strong), turned(strong)),
+            (Some(TURNED), switched(false, NOTHING), turned(DEFAULT)),
+            (switched(false, TURNED), None, switched(false, TURNED)),
+        ] {
+            assert_eq!(
+                fill(requested, preset),
+                expected,
+                "{requested:?} {preset:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_field_has_its_bounds() {
+        let cases: Vec<(fn(&mut AugmentationSpec), &[&str])> = vec![
+            (|_| (), &[]),
+            (
+                |it| it.rotation_degrees = Some(181.0),
+                &["rotation_degrees"],
+            ),
+            (|it| it.rotation_degrees = Some(-1.0), &["rotation_degrees"]),
+            (|it| it.shear_degrees = Some(f64::NAN), &["shear_degrees"]),
+            (|it| it.scale_min = Some(0.0), &["scale_min"]),
+            (|it| it.scale_max = Some(f64::INFINITY), &["scale_max"]),
+            (|it| it.scale_min = Some(1.2), &["scale_min"]),
+            (|it| it.shift_pixels = Some(29.0), &["shift_pixels"]),
+            (|it| it.elastic_alpha = Some(-0.1), &["elastic_alpha"]),
+            (|it| it.elastic_sigma = Some(0.0), &["elastic_sigma"]),
+            (|it| it.noise = Some(1.5), &["noise"]),
+            (|it| it.outlier_share = Some(0.6), &["outlier_share"]),
+            (|it| it.enabled = Some(false), &["enabled"]),
+            (
+                |it| {
+                    it.scale_min = Some(-1.0);
+                    it.noise = Some(-1.0);
+                },
+                &["scale_min", "noise"],
+            ),
+        ];
+        for (change, fields) in cases {
+            let mut spec = DEFAULT;
+            change(&mut spec);
+            let mut found = Violations::default();
+            check(&spec, &mut found);
+            let named: Vec<&str> = found
+                .0
+                .iter()
+                .map(|it| {
+                    it.field
+                        .strip_prefix("spec.augmentation.")
+                        .expect("a prefix")
+                })
+                .collect();
+            assert_eq!(named, fields, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn ones_and_sevens_are_turned_half_as_far() {
+        let shape = Shape {
+            train: 1,
+            height: 28,
+            width: 28,
+            label_names: ["7", "8", "1", "17"].map(str::to_owned).to_vec(),
+        };
+        let plan = plan(Some(DEFAULT), &shape).expect("switched on");
+        assert_eq!(plan.half_angles, [true, false, true, false]);
+        assert_eq!(plan.elastic_alpha, 36.0);
+        assert_eq!(super::plan(switched(false, NOTHING), &shape), None);
+        assert_eq!(super::plan(None, &shape), None);
+    }
+}
