@@ -1,7 +1,9 @@
 //! The command line.
 
+mod augmentation;
 mod dataset;
 
+pub use augmentation::Augmentation;
 pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -194,6 +196,8 @@ pub struct Train {
     /// Seed of the synthetic data set.
     #[arg(long, value_name = "SEED")]
     pub synthetic_seed: Option<u64>,
+    #[command(flatten)]
+    pub augmentation: Augmentation,
     /// Do not watch: print the job and return.
     #[arg(long)]
     pub detach: bool,

@@ -39,6 +39,7 @@ pub fn spec(args: &Train, preset: PresetOptimizer) -> Result<v1::JobSpec, Error>
             policy: publish(policy).into(),
         }),
         promotion: args.promotion.map_or(0, |policy| promotion(policy).into()),
+        augmentation: args.augmentation.spec(),
         limits: args.deadline.map(deadline).transpose()?,
         ..Default::default()
     })
