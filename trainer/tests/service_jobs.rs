@@ -296,6 +296,36 @@ async fn jobs_go_on_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workers_run_jobs_at_a_time_and_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &["--workers", "2"]).await;
+    let mut client = server.training().await;
+    let mut ids = Vec::new();
+    for request_id in ["a", "b", "c"] {
+        let job = submit(&mut client, request_id, endless_job()).await;
+        ids.push(job.expect("accepted").job_id);
+    }
+    // Both make steps while the third waits.
+    for id in &ids[..2] {
+        watch(&mut client, id, 0, is_row).await;
+    }
+    for (id, state) in ids
+        .iter()
+        .zip([JobState::Running, JobState::Running, JobState::Queued])
+    {
+        assert_eq!(get(&mut client, id).await.state(), state);
+    }
+    let cancel = CancelJobRequest {
+        job_id: ids[0].clone(),
+    };
+    client.cancel_job(cancel).await.expect("cancelled");
+    reach(&mut client, &ids[2], JobState::Running).await;
+    server.stop().await;
+    let bundles = std::fs::read_dir(folder.path().join("state/bundles")).expect("read");
+    assert!(bundles.count() >= 2, "two jobs were put back with theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_fails_the_job() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
