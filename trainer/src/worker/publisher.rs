@@ -13,9 +13,7 @@ use crate::{
 use digits_checkpoint::{
     Draft, Storage, StorageError, encode_exam, encode_model,
     id::CheckpointId,
-    manifest::{
-        FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report, TrainingSet,
-    },
+    manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report, TrainingSet},
     serving::{Policy, promote_published},
     sha256_hex,
 };
