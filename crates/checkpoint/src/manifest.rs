@@ -207,4 +207,10 @@ pub struct Lineage {
     pub libtorch_version: String,
     /// Device that trained it: `cpu` or `cuda:N`.
     pub device: String,
+    /// Threads that libtorch computed with; on the CPU the last bits of the weights depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
+    /// SHA-256 of the file that was imported, in hexadecimal; `None` where a job made the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_sha256: Option<String>,
 }

@@ -148,6 +148,8 @@ fn lineage(manifest: &Manifest) -> v1::Lineage {
         program_version: lineage.program_version.clone(),
         libtorch_version: lineage.libtorch_version.clone(),
         device: lineage.device.clone(),
+        threads: lineage.threads.unwrap_or_default(),
+        imported_sha256: lineage.imported_sha256.clone().unwrap_or_default(),
     }
 }
 
