@@ -5,7 +5,8 @@ Usage: reference_training.py FOLDER…
 Each FOLDER holds a data set under MNIST's file names, raw or gzipped, and spec.json: {"seed", "generator_skip", "split": [counts or
 fractions], "split_seed" or null, "hidden": [widths], "activation": "relu" | "scaled_tanh" | "gelu", "mean", "std",
 "batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "momentum", "nesterov",
-"weight_decay"}.
+"weight_decay"}. Where it has "start_from", a file in the folder with all parameters as float32 in the module's order, these are
+loaded as a state dict into the network once it is built.
 
 Writes into the folder, in the machine's byte order: train.u32 and validation.u32 (the split), initial.f32 and final.f32 (all
 parameters in the module's order), orders.u32 (the places in the training part, epoch after epoch), rows.json (one
@@ -83,6 +84,15 @@ def parameters(model):
     return numpy.concatenate([p.detach().numpy().reshape(-1) for p in model.parameters()])
 
 
+def start_from(model, numbers):
+    """Loads all parameters as a state dict."""
+    state, at = {}, 0
+    for name, values in model.state_dict().items():
+        state[name] = torch.from_numpy(numbers[at : at + values.numel()]).reshape(values.shape)
+        at += values.numel()
+    model.load_state_dict(state, strict=True)
+
+
 def skip_words(count):
     """Throws away words of the generator: uniform_ takes one for each float32."""
     if count:
@@ -105,6 +115,8 @@ def train_as_told(folder):
     )
     skip_words(spec["generator_skip"])
     model = MLPNetwork([images.tensors[0][0].numel(), *spec["hidden"], classes], spec["activation"])
+    if spec.get("start_from"):
+        start_from(model, numpy.fromfile(folder / spec["start_from"], numpy.float32))
     initial = parameters(model)
     optimizer = torch.optim.SGD(
         model.parameters(),

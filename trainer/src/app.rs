@@ -77,44 +77,12 @@ impl App {
     /// # Errors
     /// When something cannot be opened, or the storage does not hold what a writer relies on.
     pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
-        let folders = config.folders().map_err(BadConfig)?;
-        let cache = config.dataset_cache().map_err(BadConfig)?;
-        let (mnist, state) = (config.mnist(), config.state.clone());
-        // Both read files.
-        let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
-            .await?
-            .map_err(|error| BadConfig(format!("--config: {error}")))?;
-        let store = tokio::task::spawn_blocking(move || Store::open(&state)).await?;
-        let store = store.context("--state cannot be used")?;
-        let bundles = Bundles::open(&config.state).context("--state cannot be used")?;
-        // Asks libtorch, which can take a moment.
-        let gpus = tokio::task::spawn_blocking(train::gpus).await?;
-        let workers = config.workers.map_or(gpus.max(1), usize::from);
-        let storage = Storage::open(&config.storage)?;
-        storage.probe().await.context("the storage is refused")?;
-        let metrics = Metrics::new(config.queue_capacity.into(), workers);
-        let recorder = recorder.with_section(metrics.section());
-        let runtime = tokio::runtime::Handle::current();
-        let pushed = Pushed::new(
-            storage.clone(),
-            runtime.clone(),
-            cache,
-            config.max_dataset_bytes,
-        );
+        let (tools, workers) = open_tools(&config).await?;
+        let recorder = recorder.with_section(tools.metrics.section());
         let readiness = Readiness::new();
         let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
         let (admin, admin_address) =
             admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
-        let tools = Tools {
-            store,
-            storage,
-            catalog: Arc::new(catalog.with_pushed(pushed)),
-            registry: Arc::new(Registry::default()),
-            bundles: Arc::new(bundles),
-            bundle_interval: config.bundle_interval,
-            metrics,
-            runtime,
-        };
         let app = Self {
             config,
             tools,
@@ -179,13 +147,9 @@ impl App {
         let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
         let (health, health_service) = Health::new(SERVICES).await;
         let context = TrainingContext {
-            store: tools.store.clone(),
-            catalog: Arc::clone(&tools.catalog),
+            intake: tools.intake(workers.wake(), config.queue_capacity.into()),
             registry: Arc::clone(&tools.registry),
             bundles: Arc::clone(&tools.bundles),
-            wake: workers.wake(),
-            metrics: tools.metrics.clone(),
-            queue_capacity: config.queue_capacity.into(),
             shutdown: stop.clone(),
         };
         let reporter = Reporter::new(&tools, stop.clone());
@@ -226,6 +190,43 @@ impl App {
     }
 }
 
+/// Opens what workers need, for this process alone, and says how many there are to be.
+pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)> {
+    let folders = config.folders().map_err(BadConfig)?;
+    let cache = config.dataset_cache().map_err(BadConfig)?;
+    let (mnist, state) = (config.mnist(), config.state.clone());
+    // Both read files.
+    let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
+        .await?
+        .map_err(|error| BadConfig(format!("--config: {error}")))?;
+    let store = tokio::task::spawn_blocking(move || Store::open(&state)).await?;
+    let store = store.context("--state cannot be used")?;
+    let bundles = Bundles::open(&config.state).context("--state cannot be used")?;
+    // Asks libtorch, which can take a moment.
+    let gpus = tokio::task::spawn_blocking(train::gpus).await?;
+    let workers = config.workers.map_or(gpus.max(1), usize::from);
+    let storage = Storage::open(&config.storage)?;
+    storage.probe().await.context("the storage is refused")?;
+    let runtime = tokio::runtime::Handle::current();
+    let pushed = Pushed::new(
+        storage.clone(),
+        runtime.clone(),
+        cache,
+        config.max_dataset_bytes,
+    );
+    let tools = Tools {
+        store,
+        storage,
+        catalog: Arc::new(catalog.with_pushed(pushed)),
+        registry: Arc::new(Registry::default()),
+        bundles: Arc::new(bundles),
+        bundle_interval: config.bundle_interval,
+        metrics: Metrics::new(config.queue_capacity.into(), workers),
+        runtime,
+    };
+    Ok((tools, workers))
+}
+
 fn write_ready_file(path: &Path, addresses: Addresses) -> anyhow::Result<()> {
     startup::write_ready_file(path, addresses.grpc, addresses.admin)
         .context("--ready-file cannot be written")
@@ -244,7 +245,7 @@ fn server_config(config: &Config) -> ServerConfig {
 }
 
 /// What the last process left: checkpoints under way first, then jobs that ran.
-async fn take_up(tools: &Tools) -> anyhow::Result<()> {
+pub(crate) async fn take_up(tools: &Tools) -> anyhow::Result<()> {
     finish_intentions(&tools.store, &tools.storage)
         .await
         .context("the checkpoints of the last process")?;
@@ -264,7 +265,7 @@ async fn take_up(tools: &Tools) -> anyhow::Result<()> {
 }
 
 /// Stops the workers and waits for them, but not beyond the grace time.
-async fn end_of(workers: Workers, store: &Store, grace: Duration) {
+pub(crate) async fn end_of(workers: Workers, store: &Store, grace: Duration) {
     let threads = workers.stop();
     let waiting = async {
         while threads.iter().any(|thread| !thread.is_finished()) {

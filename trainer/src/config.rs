@@ -18,7 +18,11 @@ const FOLDERS_AT_MOST: usize = 100;
 
 /// Takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "digits-trainer", version)]
+#[command(
+    name = "digits-trainer",
+    version,
+    after_help = "`digits-trainer run --help` is about running one job without the service."
+)]
 pub struct Config {
     /// Address of the gRPC port; port 0 takes a free one.
     #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]

@@ -1,15 +1,19 @@
 //! The trainer: takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
 //!
 //! [`train`] is the training itself and knows nothing of the rest. [`store`] is the memory, [`worker`] carries
-//! jobs out, [`grpc`] answers clients, [`app`] puts them together.
+//! jobs out, [`intake`] takes them in, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the service.
 
 pub mod app;
 pub mod config;
 pub mod datasets;
 pub mod grpc;
+pub mod import;
+pub mod intake;
 pub mod job;
 pub mod metrics;
+pub mod proto_json;
 pub mod reporter;
+pub mod run;
 pub mod spec;
 pub mod store;
 pub mod train;

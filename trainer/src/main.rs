@@ -1,30 +1,53 @@
-//! `digits-trainer-engine`: read the configuration, bind, announce the addresses, serve, drain. Started by
-//! `digits-trainer`, which first looks whether libtorch is there.
+//! `digits-trainer-engine`: read the configuration, bind, announce the addresses, serve, drain; or, as `run`, one
+//! job. Started by `digits-trainer`, which first looks whether libtorch is there.
 
 use digits_server::{shutdown, startup};
 use digits_telemetry::logs;
 use digits_trainer::{
     app::{App, exit_code},
     config::Config,
-    metrics,
+    metrics, proto_json,
+    run::{self, RunConfig},
 };
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    let config = match startup::parse() {
-        Ok(config) => config,
-        Err(code) => return code,
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
+    let result = if arguments.next().is_some_and(|first| first == "run") {
+        startup::parse_from(name.into_iter().chain(arguments)).map(run_one)
+    } else {
+        startup::parse().map(|config| serve(config).map(|()| ExitCode::SUCCESS))
     };
-    match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => startup::fail(format!("{error:#}"), exit_code(&error)),
+    match result {
+        Ok(Ok(code)) | Err(code) => code,
+        Ok(Err(error)) => startup::fail(format!("{error:#}"), exit_code(&error)),
     }
 }
 
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
     logs::init(config.log_format, "info")?;
+    let (app, addresses) = App::bind(config, metrics::install()?).await?;
+    app.announce(addresses)?;
+    app.run(stopped_by_signals()).await
+}
+
+#[tokio::main]
+async fn run_one(config: RunConfig) -> anyhow::Result<ExitCode> {
+    logs::init(config.log_format, "info")?;
+    let job = run::run(&config, stopped_by_signals()).await?;
+    if config.json {
+        println!("{}", proto_json::write("digits.v1.Job", &job));
+    }
+    Ok(match run::exit_code(&job) {
+        0 => ExitCode::SUCCESS,
+        code => startup::fail(run::reason(&job), code),
+    })
+}
+
+fn stopped_by_signals() -> CancellationToken {
     let stop = CancellationToken::new();
     let stopper = stop.clone();
     tokio::spawn(async move {
@@ -32,7 +55,5 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::info!(signal, "shutting down");
         stopper.cancel();
     });
-    let (app, addresses) = App::bind(config, metrics::install()?).await?;
-    app.announce(addresses)?;
-    app.run(stop).await
+    stop
 }

@@ -10,7 +10,7 @@ use digits_trainer::{
     },
 };
 use prost::Message as _;
-use std::{path::Path, time::Duration, time::Instant};
+use std::{collections::BTreeSet, path::Path, time::Duration, time::Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -86,6 +86,7 @@ fn new_job(request_id: &str) -> NewJob {
             multiply_adds: 1,
             activation_bytes: 4,
         },
+        parent: None,
     }
 }
 
@@ -394,5 +395,59 @@ fn intentions_are_kept_until_they_are_done() {
             .committed_before(job, 2, "2".to_owned())
             .expect("asked")
             .is_none()
+    );
+}
+
+#[test]
+fn parents_are_needed_until_their_jobs_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parents = [CheckpointId::generate(), CheckpointId::generate()];
+    let database = Database::open(folder.path());
+    let jobs: Vec<JobId> = [Some(parents[0]), Some(parents[1]), Some(parents[1]), None]
+        .into_iter()
+        .enumerate()
+        .map(|(index, parent)| {
+            let new = NewJob {
+                parent,
+                ..new_job(&index.to_string())
+            };
+            match database.runtime.block_on(database.store.submit(new, 10)) {
+                Ok(Submitted::New(job)) => job.id,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    let needed = |database: &Database| {
+        database
+            .runtime
+            .block_on(database.store.needed_parents())
+            .expect("parents")
+    };
+    assert_eq!(needed(&database), BTreeSet::from(parents));
+    let first = database.store.claim().expect("claimed").expect("a job").id;
+    assert_eq!(first, jobs[0]);
+    assert_eq!(
+        needed(&database),
+        BTreeSet::from(parents),
+        "one that runs needs its own too"
+    );
+    database
+        .store
+        .finish(first, Ending::failed("no".to_owned()))
+        .expect("ended");
+    let cancel = |id: JobId| {
+        database
+            .runtime
+            .block_on(database.store.cancel(id))
+            .expect("cancelled")
+    };
+    cancel(jobs[1]);
+    assert_eq!(needed(&database), BTreeSet::from([parents[1]]));
+    drop(database);
+    let database = Database::open(folder.path());
+    assert_eq!(
+        needed(&database),
+        BTreeSet::from([parents[1]]),
+        "after a restart too"
     );
 }

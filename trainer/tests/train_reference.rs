@@ -7,7 +7,9 @@ mod train_support;
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::Activation;
 use digits_dataset::{Dataset, idx};
-use digits_trainer::train::{Beginning, Draws, Optimizer, Plan, Split, run, steps_per_epoch};
+use digits_trainer::train::{
+    Beginning, Draws, FirstWeights, Optimizer, Plan, Split, run, steps_per_epoch,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +49,11 @@ fn prepare(case: &Case<'_>) -> tempfile::TempDir {
         idx::write_labels(&file(&format!("{part}-labels-idx1-ubyte")), &set.labels).unwrap();
     }
     std::fs::write(file("spec.json"), spec(&case.plan).to_string()).unwrap();
+    if let Some(first) = &case.plan.first_weights {
+        let numbers = bits(first.layers());
+        let bytes: Vec<u8> = numbers.iter().flat_map(|bits| bits.to_ne_bytes()).collect();
+        std::fs::write(file("first.f32"), bytes).unwrap();
+    }
     folder
 }
 
@@ -72,6 +79,7 @@ fn spec(plan: &Plan) -> Value {
         "batch_size": plan.batch_size, "evaluation_batch_size": plan.evaluation_batch_size,
         "epochs": plan.epochs, "every_steps": plan.validate_every, "learning_rate": learning_rate,
         "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay,
+        "start_from": plan.first_weights.as_ref().map(|_| "first.f32"),
     })
 }
 
@@ -271,6 +279,24 @@ fn small_trainings_equal_the_script() {
     (other.input.mean, other.input.std) = (0.1307, 0.3081);
     cases.push(Case {
         name: "scaled tanh, whole set at once, normalised",
+        plan: other,
+        data: &data,
+    });
+
+    // Weights of another seed, so that drawn ones would be seen.
+    let elsewhere = Draws::begin(
+        &Plan {
+            seed: 99,
+            ..plan.clone()
+        },
+        data.train.images.count,
+    );
+    let other = Plan {
+        first_weights: Some(FirstWeights::new(elsewhere.unwrap().layers)),
+        ..plan.clone()
+    };
+    cases.push(Case {
+        name: "started from a state dict",
         plan: other,
         data: &data,
     });

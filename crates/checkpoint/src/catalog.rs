@@ -33,6 +33,25 @@ pub async fn manifest(
     }
 }
 
+/// The manifest of a committed checkpoint that is not about to be deleted, for whoever is going to need the
+/// checkpoint later; `None` when there is none. Cancel-safe.
+///
+/// Retention looks for what is needed between a tombstone and the deletion: who has written down that he needs
+/// the checkpoint by the time the grace time is over keeps it.
+///
+/// # Errors
+/// [`StorageError::Tombstoned`]; else as [`manifest()`].
+pub async fn lasting_manifest(
+    storage: &Storage,
+    id: CheckpointId,
+) -> Result<Option<Manifest>, StorageError> {
+    let found = manifest(storage, id).await?;
+    if found.is_some() && storage.exists(&keys::file(id, keys::TOMBSTONE)).await? {
+        return Err(StorageError::Tombstoned { id });
+    }
+    Ok(found)
+}
+
 /// The manifests of all committed checkpoints, newest `created_at` first; one that cannot be understood is
 /// left out with a warning. Cancel-safe.
 ///

@@ -22,9 +22,9 @@ mod storage;
 mod tensors;
 mod validate;
 
-pub use catalog::{list_checkpoints, manifest};
+pub use catalog::{lasting_manifest, list_checkpoints, manifest};
 pub use follow::Follower;
-pub use load::{LoadError, Loaded, load};
+pub use load::{LoadError, Loaded, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
 pub use storage::{Created, Entry, Storage, StorageError};

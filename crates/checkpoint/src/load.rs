@@ -59,6 +59,21 @@ pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadErr
         .map_err(LoadError::from)
 }
 
+/// The bytes of `model.safetensors`, of the size and digest that `manifest` says; for copies. What is in them is
+/// not looked at. Cancel-safe; hashing runs on a blocking thread.
+///
+/// # Errors
+/// As [`load`].
+pub async fn model_file(storage: &Storage, manifest: &Manifest) -> Result<Bytes, LoadError> {
+    let said = manifest.files.model.clone();
+    let bytes = sized(storage, manifest.id, keys::MODEL, &said).await?;
+    let checked = bytes.clone();
+    tokio::task::spawn_blocking(move || check_digest(keys::MODEL, &said, &checked))
+        .await
+        .map_err(StorageError::from)??;
+    Ok(bytes)
+}
+
 /// Verifies the two files against their manifest, which is valid.
 pub(crate) fn verify(manifest: Manifest, model: &[u8], exam: &[u8]) -> Result<Loaded, Refusal> {
     check_digest(keys::MODEL, &manifest.files.model, model)?;

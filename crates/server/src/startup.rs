@@ -1,6 +1,8 @@
 //! The first and last things of a process: reading its flags, saying in one line what is wrong, telling
 //! its ports. What the flags are is each service's own.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
@@ -19,7 +21,15 @@ use crate::exit;
 /// The code to exit with: 0 after `--help` and `--version`, else [`exit::USAGE`] with one line on standard
 /// error.
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| match error.kind() {
+    parse_from(env::args_os())
+}
+
+/// As [`parse`], from other arguments than the process's; the first is the program's name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
+    T::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed pipe (`--help | head`) is not worth a word.
             let _ = error.print();

@@ -3,7 +3,7 @@
 use super::{
     checkpoint_messages::{checkpoint, serving_record},
     errors::{append, invalid_field, report_failed, storage},
-    page,
+    import, page,
     report_messages::report_card,
 };
 use crate::reporter::Reporter;
@@ -14,29 +14,41 @@ use digits_checkpoint::{
     serving::{self, Candidate},
 };
 use digits_proto::v1::{
-    GetCheckpointRequest, GetCheckpointResponse, ListCheckpointsRequest, ListCheckpointsResponse,
-    ListServingRequest, ListServingResponse, PromoteRequest, PromoteResponse, ReleaseRequest,
-    ReleaseResponse, ReportCheckpointRequest, ReportCheckpointResponse, RollbackRequest,
-    RollbackResponse, ServingRole, checkpoint_service_server::CheckpointService,
+    GetCheckpointRequest, GetCheckpointResponse, ImportCheckpointRequest, ImportCheckpointResponse,
+    ListCheckpointsRequest, ListCheckpointsResponse, ListServingRequest, ListServingResponse,
+    PromoteRequest, PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
+    ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRole,
+    checkpoint_service_server::CheckpointService,
 };
-use digits_server::not_found;
+use digits_server::{not_found, retry_status};
 use futures::{StreamExt as _, TryStreamExt as _};
-use tonic::{Request, Response, Status};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
 
 /// Records that are read at one time.
 const READS_AT_ONCE: usize = 16;
+/// Imports at a time: each may hold a whole network in memory.
+const IMPORTS_AT_ONCE: usize = 1;
+/// An import takes about so long.
+const IMPORT_RETRY: Duration = Duration::from_secs(5);
 
 /// The service.
 pub struct Checkpoints {
     storage: Storage,
     reporter: Reporter,
+    imports: Arc<Semaphore>,
 }
 
 impl Checkpoints {
     /// Of what lies on `storage`; `reporter` measures.
     #[must_use]
     pub fn new(storage: Storage, reporter: Reporter) -> Self {
-        Self { storage, reporter }
+        Self {
+            storage,
+            reporter,
+            imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
+        }
     }
 }
 
@@ -244,6 +256,32 @@ impl CheckpointService for Checkpoints {
             report: Some(report_card(&answer)),
             from_manifest: answer.from_manifest,
             checkpoint: Some(checkpoint(&answer.manifest)),
+        }))
+    }
+
+    async fn import_checkpoint(
+        &self,
+        request: Request<Streaming<ImportCheckpointRequest>>,
+    ) -> Result<Response<ImportCheckpointResponse>, Status> {
+        let place = Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
+            let message = "another import is under way: try again when it is done";
+            retry_status(message, IMPORT_RETRY)
+        })?;
+        let (import, file) = import::receive(request.into_inner()).await?;
+        let storage = self.storage.clone();
+        // Goes on when the caller goes away: half an import helps nobody.
+        let importing = tokio::spawn(async move {
+            let imported = crate::import::import(&storage, import, file).await;
+            drop(place);
+            imported
+        });
+        let manifest = importing
+            .await
+            .unwrap_or(Err(crate::import::ImportError::Panic))
+            .map_err(import::not_imported)?;
+        tracing::info!(checkpoint = %manifest.id, model = %manifest.model, "checkpoint imported");
+        Ok(Response::new(ImportCheckpointResponse {
+            checkpoint: Some(checkpoint(&manifest)),
         }))
     }
 }

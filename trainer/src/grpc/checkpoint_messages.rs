@@ -62,6 +62,8 @@ fn lineage(from: &manifest::Lineage) -> v1::Lineage {
         program_version: from.program_version.clone(),
         libtorch_version: from.libtorch_version.clone(),
         device: from.device.clone(),
+        threads: from.threads.unwrap_or_default(),
+        imported_sha256: from.imported_sha256.clone().unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The one place that maps errors to codes. Causes and paths go to the log, never to the client.
 
-use crate::{reporter::ReportError, spec::Violation, store::StoreError};
+use crate::{
+    intake::Refused as NotTakenIn, reporter::ReportError, spec::Violation, store::StoreError,
+};
 use digits_checkpoint::{
     StorageError,
     serving::{AppendError, Refused},
@@ -24,6 +26,17 @@ pub(super) fn invalid(found: Vec<Violation>) -> Status {
         violations.push(violation.field, violation.message);
     }
     violations.into_status()
+}
+
+/// Answers for a job that was not taken in.
+pub(super) fn refused(refused: NotTakenIn) -> Status {
+    match refused {
+        NotTakenIn::Invalid(found) => invalid(found),
+        NotTakenIn::Store(error) => store(error, ""),
+        NotTakenIn::Storage(error) => storage(&error),
+        NotTakenIn::DataUnavailable => storage_unavailable(),
+        internal @ NotTakenIn::Internal => Status::internal(internal.to_string()),
+    }
 }
 
 /// INVALID_ARGUMENT for one field.

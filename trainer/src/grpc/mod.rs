@@ -5,13 +5,17 @@ mod checkpoint;
 mod checkpoint_messages;
 mod dataset_messages;
 mod errors;
+mod import;
+mod job_message;
 mod page;
 mod report_messages;
 mod training;
 mod watch;
 
 pub use checkpoint::Checkpoints;
+pub use job_message::job_message;
 pub use training::{Training, TrainingContext};
+pub use watch::{WatchStream, events};
 
 /// Full names of the services, for health.
 pub const SERVICES: &[&str] = &["digits.v1.TrainingService", "digits.v1.CheckpointService"];
@@ -33,4 +37,5 @@ pub const METHODS: &[&str] = &[
     "Release",
     "ListServing",
     "ReportCheckpoint",
+    "ImportCheckpoint",
 ];

@@ -31,12 +31,8 @@ struct Watcher {
 }
 
 /// The events of `job` after `after`, up to its end.
-pub(super) fn events(
-    store: Store,
-    job: JobId,
-    after: u64,
-    shutdown: CancellationToken,
-) -> WatchStream {
+#[must_use]
+pub fn events(store: Store, job: JobId, after: u64, shutdown: CancellationToken) -> WatchStream {
     let watcher = Watcher {
         // Before the first read, so that nothing falls between the two.
         news: store.signals().subscribe(job),

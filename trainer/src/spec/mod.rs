@@ -7,17 +7,20 @@ mod augmentation;
 mod check;
 mod fill;
 mod network;
+mod parent;
 mod plan;
 mod presets;
 mod unavailable;
 
 pub use fill::request_key;
 pub use network::network_size;
+pub use parent::parent_id;
 pub(crate) use plan::wanted;
 pub use plan::{JobPlan, plan};
 pub use presets::{Preset, presets};
 
 use crate::datasets::Catalog;
+use digits_checkpoint::manifest::Manifest;
 use digits_proto::v1;
 
 /// Something that is wrong with a spec.
@@ -67,16 +70,31 @@ pub struct Resolved {
     pub job: JobPlan,
 }
 
-/// Fills, checks and plans a spec. Asks libtorch for devices and the storage for pushed data sets, which can take a
-/// moment: not for a runtime thread.
+/// Fills, checks and plans a spec that starts from random weights. Asks libtorch for devices and the storage for
+/// pushed data sets, which can take a moment: not for a runtime thread.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn resolve(requested: &v1::JobSpec, catalog: &Catalog) -> Result<Resolved, Vec<Violation>> {
+    resolve_from(requested, catalog, None)
+}
+
+/// As [`resolve`], for a spec that may start from the checkpoint [`parent_id`], whose manifest is `parent`; `None`
+/// where there is no such committed checkpoint.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn resolve_from(
+    requested: &v1::JobSpec,
+    catalog: &Catalog,
+    parent: Option<&Manifest>,
+) -> Result<Resolved, Vec<Violation>> {
     let mut found = Violations::default();
-    let mut spec = fill::fill(requested, &mut found);
+    let asked = parent.map(|parent| parent::inherit(requested, parent));
+    let mut spec = fill::fill(asked.as_ref().unwrap_or(requested), &mut found);
     pin_dataset(&mut spec, catalog, &mut found);
     check::check(&spec, catalog, &mut found);
+    parent::check(&spec, catalog, parent, &mut found);
     check::resolve_device(&mut spec, &mut found);
     found.into_result()?;
     let job = plan(&spec, catalog)?;

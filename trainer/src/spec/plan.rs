@@ -1,13 +1,13 @@
 //! A filled and checked spec as a plan for the training.
 
-use super::{Violation, augmentation, network::network_size};
+use super::{Violation, augmentation, network::network_size, parent};
 use crate::{
     datasets::{Catalog, DEFAULT_SYNTHETIC, Shape, Wanted},
     job::NetworkSize,
     train,
 };
 use digits_checkpoint::{
-    id::ModelName,
+    id::{CheckpointId, ModelName},
     manifest::{Activation, Architecture, InputSpec},
 };
 use digits_dataset::synthetic;
@@ -30,6 +30,8 @@ pub struct JobPlan {
     pub shape: Shape,
     /// The model that the checkpoints are for.
     pub model: ModelName,
+    /// The checkpoint that the training starts from. Its weights are put into `train` when the job begins.
+    pub parent: Option<CheckpointId>,
     /// The preset that filled the spec.
     pub preset: String,
     /// Promotion policy, as the contract numbers it.
@@ -94,6 +96,7 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
             .unwrap_or_default()
             .parse()
             .map_err(|error| refuse("model", format!("{error}")))?,
+        parent: parent::parent_id(spec),
         preset: spec.preset.clone(),
         promotion: spec.promotion,
         report: spec.report == Some(true),
@@ -115,7 +118,7 @@ fn train_plan(
         input: InputSpec {
             height: shape.height,
             width: shape.width,
-            scale: 255.0,
+            scale: train::PIXEL_SCALE,
             mean: data.mean.unwrap_or(0.0),
             std: data.std.unwrap_or(1.0),
         },
@@ -123,6 +126,7 @@ fn train_plan(
         split_seed: data.split_seed,
         seed: spec.seed.unwrap_or_default(),
         generator_skip: spec.generator_skip.unwrap_or_default(),
+        first_weights: None,
         batch_size: spec.batch_size.unwrap_or(1) as usize,
         epochs: spec.epochs.unwrap_or(1),
         optimizer: optimizer(spec),

@@ -280,7 +280,6 @@ fn what_is_not_available_is_refused_by_field() {
             spec(|s| s.optimizer = Some(Optimizer::Adamw(AdamW::default()))),
             &["adamw"],
         ),
-        (spec(|s| s.init_from = Some(String::new())), &["init_from"]),
         (
             terms(|t| t.label_smoothing = Some(0.1)),
             &["regularization.label_smoothing"],

@@ -13,11 +13,6 @@ pub(super) fn refuse(spec: &JobSpec, found: &mut Violations) {
             found.push(field, format!("{LATER}: {remedy}"));
         }
     };
-    unless(
-        spec.init_from.is_some(),
-        "init_from",
-        "leave it unset to start from random weights",
-    );
     let terms = spec.regularization.unwrap_or_default();
     for (name, value) in [
         ("label_smoothing", terms.label_smoothing),

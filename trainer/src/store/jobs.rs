@@ -8,9 +8,12 @@ use crate::{
     job::{CurveRow, Event, JobId, JobState, NetworkSize, now_us},
     wire,
 };
-use digits_checkpoint::manifest::Evaluation;
+use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A job that is to be accepted.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ pub struct NewJob {
     pub steps: u64,
     /// What it trains.
     pub network: NetworkSize,
+    /// The checkpoint that it starts from.
+    pub parent: Option<CheckpointId>,
 }
 
 /// What became of a submission.
@@ -215,6 +220,27 @@ impl Store {
         Ok(job)
     }
 
+    /// The checkpoints that jobs start from which wait or run: retention must not take them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn needed_parents(&self) -> Result<BTreeSet<CheckpointId>, StoreError> {
+        self.call(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT DISTINCT parent FROM jobs WHERE state IN (?1, ?2) AND parent <> ''",
+            )?;
+            let states = params![JobState::Queued.number(), JobState::Running.number()];
+            let mut rows = statement.query(states)?;
+            let mut parents = BTreeSet::new();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                parents.insert(id.parse().map_err(corrupt)?);
+            }
+            Ok(parents)
+        })
+        .await
+    }
+
     /// How many jobs are in each state.
     ///
     /// # Errors
@@ -257,8 +283,8 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
     transaction
         .prepare_cached(
             "INSERT INTO jobs (id, request_id, request_key, name, requested, resolved, state,
-                               created_us, epochs, steps, network)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               created_us, epochs, steps, network, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             JobId::generate().to_string(),
@@ -272,6 +298,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
             new.epochs,
             i64::try_from(new.steps).unwrap_or(i64::MAX),
             wire::network_bytes(&new.network),
+            new.parent.map(|id| id.to_string()).unwrap_or_default(),
         ])?;
     let number = transaction.last_insert_rowid();
     for (key, value) in &new.labels {

@@ -4,7 +4,7 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// What `PRAGMA user_version` must be; migrations lead there one by one.
-const MIGRATIONS: [&str; 2] = [FIRST, DURABLE_JOBS];
+const MIGRATIONS: [&str; 3] = [FIRST, DURABLE_JOBS, PARENTS];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -81,6 +81,9 @@ ALTER TABLE jobs ADD COLUMN spent_us INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN bundle_step INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN put_back INTEGER NOT NULL DEFAULT 0;
 ";
+
+/// The checkpoint that a job starts from, or nothing; jobs of earlier versions started from none.
+const PARENTS: &str = "ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';";
 
 /// Sets the connection up and brings the tables to this version.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {

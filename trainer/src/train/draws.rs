@@ -2,6 +2,9 @@
 //! the images, the first weights, and from then on an order of images for every epoch and a number for
 //! every evaluation on the way.
 //!
+//! Weights to start from replace the drawn ones, which are drawn all the same: a script builds its network
+//! before it loads a state dict into it.
+//!
 //! The script that is meant calls `manual_seed(seed)`, `random_split`, builds the network, and goes through
 //! a `DataLoader` with `shuffle=True` in every epoch and one without for every validation.
 
@@ -41,7 +44,11 @@ impl Draws {
             Some(seed) => Division::draw(plan.split, images, &mut Mt19937::new(seed))?,
         };
         generator.skip(plan.generator_skip);
-        let layers = Shape::of(&plan.architecture).initial(&mut generator);
+        let drawn = Shape::of(&plan.architecture).initial(&mut generator);
+        let layers = match &plan.first_weights {
+            Some(first) => first.layers().to_vec(),
+            None => drawn,
+        };
         Ok(Beginning {
             division,
             layers,

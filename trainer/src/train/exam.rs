@@ -1,11 +1,11 @@
 //! The exam of a checkpoint: raw images and what libtorch answers to them, so that a reader with another
 //! engine can show that it computes the same network.
 
-use super::TrainError;
 use super::network::{Forward, Weights, transposed};
 use super::parameters::{Flat, Shape, host};
 use super::resident::scale;
 use super::rng::Mt19937;
+use super::{TrainError, threads};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_checkpoint::{Exam, Layer};
 use digits_dataset::Images;
@@ -37,6 +37,23 @@ pub(super) fn questions(images: &Images, numbers: &[u32]) -> Vec<u8> {
         if word & 7 == 0 { (word >> 24) as u8 } else { 0 }
     }));
     pixels
+}
+
+/// The exam of weights that were not trained here, with all of `images` (at most 26 of them) among the questions. On a
+/// thread of the caller's that computes nothing else: its number of threads is set to one.
+///
+/// # Errors
+/// [`TrainError::Torch`].
+pub fn examine(
+    images: &Images,
+    layers: &[Layer],
+    architecture: &Architecture,
+    input: &InputSpec,
+) -> Result<Exam, TrainError> {
+    threads::set(1);
+    let _no_gradients = tch::no_grad_guard();
+    let numbers: Vec<u32> = (0..).take(images.count).collect();
+    answer(questions(images, &numbers), layers, architecture, input)
 }
 
 /// Lets libtorch answer on the CPU, in float32, with the weights as they are published.

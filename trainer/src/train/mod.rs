@@ -22,6 +22,7 @@ mod draws;
 mod error;
 mod exam;
 mod figures;
+mod first_weights;
 mod losses;
 mod network;
 mod observe;
@@ -46,9 +47,12 @@ pub use device::{
 };
 pub use draws::{Beginning, Draws};
 pub use error::{PublishFailed, TrainError};
+pub use exam::examine;
+pub use first_weights::{FirstWeights, misfits};
 pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
-    NotAvailable, Optimizer, Plan, PublishPolicy, Schedule, Split, availability, steps_per_epoch,
+    NotAvailable, Optimizer, PIXEL_SCALE, Plan, PublishPolicy, Schedule, Split, availability,
+    steps_per_epoch,
 };
 use run::caught;
 

@@ -2,9 +2,12 @@
 //!
 //! Checks what only the training can know; the ranges of the fields are the caller's to check.
 
-use super::{Augmentation, Device, TrainError};
+use super::{Augmentation, Device, FirstWeights, TrainError};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_dataset::{Dataset, LabelledImages};
+
+/// What a raw pixel is divided by, as PyTorch's `ToTensor` does.
+pub const PIXEL_SCALE: f32 = 255.0;
 
 /// A training, fully resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,8 @@ pub struct Plan {
     pub seed: u64,
     /// Words of the generator thrown away between division and initial weights.
     pub generator_skip: u64,
+    /// Weights to start from in place of the drawn ones, as `load_state_dict` puts them there.
+    pub first_weights: Option<FirstWeights>,
     /// Images per step.
     pub batch_size: usize,
     /// Passes over the training images.
@@ -198,6 +203,11 @@ impl Plan {
                     self.architecture.input_size
                 ),
             );
+        }
+        if let Some(first) = &self.first_weights
+            && let Some(message) = first.misfits(&self.architecture).into_iter().next()
+        {
+            return refuse("init_from", message);
         }
         self.check_images("train", &data.train)?;
         self.check_images("test", &data.test)

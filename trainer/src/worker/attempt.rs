@@ -3,6 +3,7 @@
 use super::{
     keeper::Keeper,
     observer::{JobObserver, Outlets, Recorder},
+    parent,
     pool::{Place, Tools},
     publisher::{Publisher, PublisherContext},
     running::{RunningJob, Stop},
@@ -115,7 +116,7 @@ fn attempt(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Run {
 /// Errors are for the client: causes and paths go to the log.
 fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Result<Run, String> {
     let tools = &place.tools;
-    let (spec, plan) = plan(place, job)?;
+    let (spec, mut plan) = plan(place, job)?;
     let data = tools.catalog.load(&plan.dataset).map_err(|error| {
         tracing::error!(job = %job.id, %error, "a data set cannot be loaded");
         let name = &plan.dataset_name;
@@ -126,6 +127,14 @@ fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Res
             }
         }
     })?;
+    if let Some(parent) = plan.parent {
+        match (parent::load(tools, running, parent), running.stopped()) {
+            (Ok(weights), _) => plan.train.first_weights = Some(weights),
+            (Err(_), Some(Stop::Shutdown)) => return Ok(Run::PutBack),
+            (Err(_), Some(Stop::Cancel)) => return Ok(Run::Ended(Ending::cancelled())),
+            (Err(reason), _) => return Err(reason),
+        }
+    }
     let device = plan.train.device.to_string();
     let series = tools.metrics.job_begins(JobInfo {
         job_id: job.id.to_string(),

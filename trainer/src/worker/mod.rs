@@ -9,6 +9,7 @@ mod bundles;
 mod durable;
 mod keeper;
 mod observer;
+mod parent;
 mod pool;
 mod publisher;
 mod recovery;

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     datasets::Catalog,
+    intake::Intake,
     metrics::Metrics,
     store::{Store, StoreError},
     train::{self, Device},
@@ -44,6 +45,21 @@ pub struct Tools {
     pub metrics: Metrics,
     /// The runtime that carries out the storage's calls.
     pub runtime: tokio::runtime::Handle,
+}
+
+impl Tools {
+    /// What takes jobs in for workers with these tools.
+    #[must_use]
+    pub fn intake(&self, wake: Wake, queue_capacity: u64) -> Intake {
+        Intake {
+            store: self.store.clone(),
+            storage: self.storage.clone(),
+            catalog: Arc::clone(&self.catalog),
+            metrics: self.metrics.clone(),
+            wake,
+            queue_capacity,
+        }
+    }
 }
 
 /// Wakes the workers; cheap to clone.

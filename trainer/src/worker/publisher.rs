@@ -50,10 +50,11 @@ pub(super) struct PublisherContext {
     pub(super) durable: Arc<Durable>,
 }
 
-/// What a manifest says of the images that were trained on.
+/// What a manifest says of a training that has begun.
 #[derive(Clone)]
 struct DividedData {
     digest: String,
+    threads: u32,
     training: TrainingSet,
 }
 
@@ -84,6 +85,7 @@ impl Publisher {
         // Told once per training.
         let _ = self.split.set(DividedData {
             digest: started.split_digest.clone(),
+            threads: u32::try_from(started.threads).unwrap_or_default(),
             training: started.training.clone(),
         });
     }
@@ -366,13 +368,15 @@ fn manifest(
             seed: plan.train.seed,
             epoch: snapshot.epoch,
             step: snapshot.step,
-            parent: None,
+            parent: plan.parent,
             dataset: plan.dataset_name.clone(),
             dataset_digest: context.dataset_digest.clone(),
             split_digest: split.map(|split| split.digest.clone()).unwrap_or_default(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch_version: train::libtorch_version(),
             device: plan.train.device.to_string(),
+            threads: split.map(|split| split.threads),
+            imported_sha256: None,
         },
     }
 }

@@ -120,6 +120,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         split_seed: None,
         seed: 17,
         generator_skip: 15_962,
+        first_weights: None,
         batch_size: 64,
         epochs: 5,
         optimizer: Optimizer::Sgd {

@@ -1,0 +1,48 @@
+//! A job as the message of the contract.
+
+use crate::{store::Job, wire};
+use digits_proto::v1;
+use prost::Message as _;
+
+/// The message of a job that has done `step` steps; more than the database knows while it runs.
+#[must_use]
+pub fn job_message(job: &Job, step: u64) -> v1::Job {
+    v1::Job {
+        job_id: job.id.to_string(),
+        request_id: job.request_id.clone(),
+        // Written by this program; a spec of a version that cannot be read is left out.
+        requested: v1::JobSpec::decode(job.requested.as_slice()).ok(),
+        resolved: v1::JobSpec::decode(job.resolved.as_slice()).ok(),
+        state: wire::state(job.state).into(),
+        created_at: Some(wire::timestamp(job.created_us)),
+        started_at: job.started_us.map(wire::timestamp),
+        finished_at: job.finished_us.map(wire::timestamp),
+        error: job.error.clone(),
+        progress: Some(v1::JobProgress {
+            epoch: epoch(job, step),
+            epochs: job.epochs,
+            step,
+            steps: job.steps,
+            latest: job.latest.as_ref().map(wire::row),
+            train_seconds: job.train_seconds,
+            validation_seconds: job.validation_seconds,
+        }),
+        network: Some(wire::network(&job.network)),
+        device: job.device.clone(),
+        checkpoint_ids: job.checkpoint_ids.clone(),
+        test: job.test.as_ref().map(wire::evaluation),
+        cancel_requested: job.cancel_requested,
+        last_event_sequence: job.last_event,
+        attempts: job.attempts,
+        dataset_digest: job.dataset_digest.clone(),
+    }
+}
+
+/// The epoch that `step` lies in.
+fn epoch(job: &Job, step: u64) -> u32 {
+    let per_epoch = job.steps / u64::from(job.epochs.max(1));
+    if step == 0 || per_epoch == 0 {
+        return job.epoch;
+    }
+    u32::try_from(step.div_ceil(per_epoch)).map_or(job.epochs, |epoch| epoch.min(job.epochs))
+}

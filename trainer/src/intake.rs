@@ -1,0 +1,152 @@
+//! Takes a job in: from the spec that is asked for to a job that is durable. The same for clients of the service
+//! and for a run of one job.
+//!
+//! Knows no gRPC; who asks makes an answer of [`Refused`].
+
+use crate::{
+    datasets::{Catalog, NotFound},
+    metrics::Metrics,
+    spec::{self, Resolved, Violation},
+    store::{Job, NewJob, Store, StoreError, Submitted},
+    worker::Wake,
+};
+use digits_checkpoint::{Storage, StorageError, manifest::Manifest};
+use digits_proto::v1::JobSpec;
+use prost::Message as _;
+use std::sync::Arc;
+
+/// What taking a job in needs; cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    /// Jobs.
+    pub store: Store,
+    /// Checkpoints that a job may start from.
+    pub storage: Storage,
+    /// Data sets.
+    pub catalog: Arc<Catalog>,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Wakes the worker.
+    pub wake: Wake,
+    /// Jobs that may wait.
+    pub queue_capacity: u64,
+}
+
+/// Why a job was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The request or its spec is wrong, by field.
+    #[error("the job is refused for {} reasons", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The queue is full, the request id is taken, or the database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The checkpoint to start from could not be looked at.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The pushed data sets could not be looked at; the log has more.
+    #[error("the storage of the pushed data sets cannot be read")]
+    DataUnavailable,
+    /// A bug; the log has more.
+    #[error("an internal error; the trainer's log has more")]
+    Internal,
+}
+
+impl Intake {
+    /// Takes a job in under `request_id`, once for one id; durable when it returns.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn accept(&self, request_id: String, spec: JobSpec) -> Result<Job, Refused> {
+        if !(1..=128).contains(&request_id.len())
+            || !request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        {
+            return Err(invalid(
+                "request_id",
+                "must be 1 to 128 printable ASCII characters: a UUID is a good one",
+            ));
+        }
+        let key = spec::request_key(&spec);
+        // First, so that a request that was accepted before is answered alike after presets or devices changed.
+        let before = self.store.submitted_before(request_id.clone(), key.clone());
+        if let Some(job) = before.await? {
+            return Ok(job);
+        }
+        let parent = self.parent(&spec).await?;
+        let resolved = self.resolve(spec.clone(), parent).await?;
+        let new = NewJob {
+            request_id,
+            request_key: key,
+            name: spec.name.clone(),
+            labels: spec.labels.clone().into_iter().collect(),
+            requested: spec.encode_to_vec(),
+            resolved: resolved.spec.encode_to_vec(),
+            epochs: resolved.job.train.epochs,
+            steps: resolved.job.steps,
+            network: resolved.job.network,
+            parent: resolved.job.parent,
+        };
+        match self.store.submit(new, self.queue_capacity).await? {
+            Submitted::Before(job) => Ok(*job),
+            Submitted::New(job) => {
+                tracing::info!(job = %job.id, "job accepted");
+                self.metrics.job_submitted();
+                self.wake.wake();
+                Ok(*job)
+            }
+        }
+    }
+
+    /// The manifest of the checkpoint that the spec starts from. One that is marked for deletion is none to
+    /// start from: it may be gone before the job is written down.
+    async fn parent(&self, spec: &JobSpec) -> Result<Option<Manifest>, Refused> {
+        let Some(id) = spec::parent_id(spec) else {
+            return Ok(None);
+        };
+        match digits_checkpoint::lasting_manifest(&self.storage, id).await {
+            Ok(found) => Ok(found),
+            Err(StorageError::Tombstoned { .. }) => Err(invalid(
+                "spec.init_from",
+                "the checkpoint is marked for deletion: use another one",
+            )),
+            Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => Err(invalid(
+                "spec.init_from",
+                "the checkpoint is not understood by this version: use another one",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looking for GPUs and for pushed data sets can take a moment.
+    async fn resolve(
+        &self,
+        mut spec: JobSpec,
+        parent: Option<Manifest>,
+    ) -> Result<Resolved, Refused> {
+        let catalog = Arc::clone(&self.catalog);
+        let resolving = tokio::task::spawn_blocking(move || {
+            // First, because a storage that fails is no fault of the spec. What cannot be meant is told with
+            // everything else that is wrong.
+            let name = spec.data.as_mut().and_then(|data| data.dataset.as_mut());
+            if let Some(name) = name {
+                match catalog.pin(name) {
+                    Ok(Some(pinned)) => *name = pinned.to_string(),
+                    Err(NotFound::Unavailable) => return Err(Refused::DataUnavailable),
+                    Ok(None) | Err(NotFound::Refused(_)) => {}
+                }
+            }
+            spec::resolve_from(&spec, &catalog, parent.as_ref()).map_err(Refused::Invalid)
+        });
+        resolving.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "resolving a spec panicked");
+            Err(Refused::Internal)
+        })
+    }
+}
+
+fn invalid(field: &str, message: &str) -> Refused {
+    Refused::Invalid(vec![Violation {
+        field: field.to_owned(),
+        message: message.to_owned(),
+    }])
+}
