@@ -2,9 +2,11 @@
 
 mod augmentation;
 mod dataset;
+mod lineage;
 
 pub use augmentation::Augmentation;
 pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
+pub use lineage::{Export, Import, Pictures, Pixels, Reproduce};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -90,6 +92,12 @@ pub enum Command {
     Checkpoints(Checkpoints),
     /// Show what a checkpoint does on test images, as they are and corrupted.
     Report(Report),
+    /// Make a checkpoint of a PyTorch state dict.
+    Import(Box<Import>),
+    /// Write a checkpoint as an ONNX model, or copy its weights.
+    Export(Export),
+    /// Train a checkpoint again from what it says, and compare the weights.
+    Reproduce(Reproduce),
     /// List what served when, and why.
     Serving(Serving),
     /// Serve a checkpoint and hold it there.

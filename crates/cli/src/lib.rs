@@ -7,6 +7,7 @@ pub mod client;
 pub mod error;
 pub mod evaluate;
 pub mod json;
+pub mod onnx;
 pub mod plot;
 pub mod render;
 pub mod sheet;

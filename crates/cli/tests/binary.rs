@@ -435,3 +435,55 @@ async fn a_report_in_lines_in_json_and_as_a_picture() {
     let busy = fixture.run(&["report", "other"]).await;
     assert_eq!(busy.status.code(), Some(75), "{}", err(&busy));
 }
+
+#[tokio::test]
+async fn an_import_goes_in_pieces_and_serves_only_when_asked() {
+    let fixture = Fixture::new().await;
+    let file = fixture.dir.path().join("model.safetensors");
+    std::fs::write(&file, vec![7; 600_000]).expect("written");
+    let import = ["import", "model.safetensors", "--labels", "a,b", "--json"];
+    let answer = fixture.documents(&import).await.remove(0);
+    assert_eq!(answer["checkpoint"]["weights_size_bytes"], 600_000);
+    assert_eq!(answer["checkpoint"]["label_names"], json!(["a", "b"]));
+    assert_eq!(answer["checkpoint"]["input"]["height"], 28);
+    assert_eq!(answer["record"], Value::Null);
+    let promoting: Vec<&str> = import.iter().copied().chain(["--promote"]).collect();
+    let answer = fixture.documents(&promoting).await.remove(0);
+    assert_eq!(answer["record"]["sequence"], 4);
+    fixture
+        .check_error(
+            &["import", "nowhere"],
+            66,
+            &["digits: nowhere: No such file or directory (os error 2)"],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn an_export_names_what_is_missing() {
+    let fixture = Fixture::new().await;
+    let missing = format!(
+        "digits: checkpoint {CHECKPOINT}: there is no committed one of this id here; `digits checkpoints` lists them"
+    );
+    let storage = ["--storage", "storage", "-o", "x"];
+    let export = |id, format| ["export", id, format].into_iter().chain(storage);
+    let safetensors: Vec<&str> = export(CHECKPOINT, "--safetensors").collect();
+    fixture.check_error(&safetensors, 66, &[&missing]).await;
+    let onnx: Vec<&str> = export(CHECKPOINT, "--onnx").collect();
+    let output = fixture.run(&onnx).await;
+    assert_eq!(output.status.code(), Some(66), "{}", err(&output));
+    let bad: Vec<&str> = export("x", "--onnx").collect();
+    let output = fixture.run(&bad).await;
+    assert_eq!(output.status.code(), Some(64), "{}", err(&output));
+    assert!(!fixture.dir.path().join("x").exists());
+}
+
+#[tokio::test]
+async fn what_has_no_spec_is_not_reproduced() {
+    let fixture = Fixture::new().await;
+    let line =
+        format!("digits: checkpoint {CHECKPOINT} was imported: there is no training to do again");
+    fixture
+        .check_error(&["reproduce", CHECKPOINT], 1, &[&line])
+        .await;
+}

@@ -42,13 +42,34 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         share: args.canary,
         by: args.change.by,
     };
+    written(Some(send(request, context).await?), context)
+}
+
+/// Serves a checkpoint as the primary; returns the record.
+pub async fn serve(
+    checkpoint_id: String,
+    change: Change,
+    context: &Context,
+) -> Result<ServingRecord, Error> {
+    let request = PromoteRequest {
+        model: change.model.clone(),
+        checkpoint_id,
+        expected_sequence: expected(&change, context).await?,
+        role: ServingRole::Primary.into(),
+        share: None,
+        by: change.by,
+    };
+    send(request, context).await
+}
+
+async fn send(request: PromoteRequest, context: &Context) -> Result<ServingRecord, Error> {
     let answer = context
         .endpoints
         .checkpoints()?
         .promote(request)
         .await
         .map_err(Error::trainer)?;
-    written(answer.into_inner().record, context)
+    filled(answer.into_inner().record, Service::Trainer, "record")
 }
 
 /// Runs `digits drop`: promotes the primary that serves, which ends what stands beside it.

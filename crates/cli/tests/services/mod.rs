@@ -425,6 +425,37 @@ impl CheckpointService for Trainer {
             }),
         }))
     }
+
+    async fn import_checkpoint(
+        &self,
+        request: Request<tonic::Streaming<v1::ImportCheckpointRequest>>,
+    ) -> Result<Response<v1::ImportCheckpointResponse>, Status> {
+        use v1::import_checkpoint_request::Part;
+        let mut messages = request.into_inner();
+        let Some(Part::Header(header)) = messages.message().await?.and_then(|it| it.part) else {
+            return Err(Status::invalid_argument(
+                "header: must be the first message",
+            ));
+        };
+        let mut size = 0;
+        while let Some(message) = messages.message().await? {
+            match message.part {
+                Some(Part::Piece(piece)) if piece.len() <= 256 << 10 => size += piece.len(),
+                other => return Err(Status::invalid_argument(format!("{other:?}"))),
+            }
+        }
+        Ok(Response::new(v1::ImportCheckpointResponse {
+            checkpoint: Some(v1::Checkpoint {
+                checkpoint_id: header.checkpoint_id,
+                label_names: header.label_names,
+                input: header.input,
+                // Shows that the file came whole.
+                weights_size_bytes: size as u64,
+                model: header.model.unwrap_or_default(),
+                ..checkpoint()
+            }),
+        }))
+    }
 }
 
 /// An inference service that always says 7 for packed pixels, and blank for pictures.

@@ -1,0 +1,71 @@
+//! `digits export`: a checkpoint leaves the storage, verified.
+
+use crate::{
+    args::{Export, Pixels},
+    context::Context,
+};
+use bytes::Bytes;
+use digits_checkpoint::{LoadError, Storage, id::CheckpointId, sha256_hex};
+use digits_cli::{Error, onnx};
+use serde_json::json;
+use std::fs;
+
+/// Runs the command.
+pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
+    let id: CheckpointId = args
+        .checkpoint
+        .parse()
+        .map_err(|error| Error::Usage(format!("{}: {error}", args.checkpoint)))?;
+    let storage = Storage::open(&args.storage)
+        .map_err(|error| Error::Usage(format!("--storage: {error}")))?;
+    let bytes = match args.onnx {
+        true => {
+            let loaded = digits_checkpoint::load(&storage, id)
+                .await
+                .map_err(|error| unreadable(id, &error))?;
+            let pixels = match args.input {
+                Pixels::Uint8 => onnx::Pixels::Uint8,
+                Pixels::Float32 => onnx::Pixels::Float32,
+            };
+            onnx::encode(&loaded, pixels).into()
+        }
+        false => weights(&storage, id).await?,
+    };
+    fs::write(&args.output, &bytes).map_err(|source| Error::Write {
+        path: args.output.clone(),
+        source,
+    })?;
+    let (path, size, sha256) = (args.output.display(), bytes.len(), sha256_hex(&bytes));
+    if context.json {
+        return context.document(&json!({
+            "checkpoint_id": id.to_string(), "format": if args.onnx { "onnx" } else { "safetensors" },
+            "file": path.to_string(), "size_bytes": size, "sha256": sha256,
+        }));
+    }
+    context.print([format!("{path}: {size} bytes, sha256 {sha256}")])
+}
+
+async fn weights(storage: &Storage, id: CheckpointId) -> Result<Bytes, Error> {
+    let manifest = digits_checkpoint::manifest(storage, id)
+        .await
+        .map_err(|error| unreadable(id, &error.into()))?
+        .ok_or_else(|| Error::Input {
+            what: format!("checkpoint {id}"),
+            reason: "there is no committed one of this id here; `digits checkpoints` lists them"
+                .to_owned(),
+        })?;
+    digits_checkpoint::model_file(storage, &manifest)
+        .await
+        .map_err(|error| unreadable(id, &error))
+}
+
+fn unreadable(id: CheckpointId, error: &LoadError) -> Error {
+    let reason = match error {
+        LoadError::Refused(refusal) => format!("is damaged: {refusal}"),
+        LoadError::Unavailable(error) => error.to_string(),
+    };
+    Error::Input {
+        what: format!("checkpoint {id}"),
+        reason,
+    }
+}
