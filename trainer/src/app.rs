@@ -194,6 +194,8 @@ impl App {
 pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)> {
     let folders = config.folders().map_err(BadConfig)?;
     let cache = config.dataset_cache().map_err(BadConfig)?;
+    // Before anything is created: an address that is wrong leaves no folder behind.
+    let storage = Storage::open(&config.storage)?;
     let (mnist, state) = (config.mnist(), config.state.clone());
     // Both read files.
     let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
@@ -205,7 +207,6 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
     // Asks libtorch, which can take a moment.
     let gpus = tokio::task::spawn_blocking(train::gpus).await?;
     let workers = config.workers.map_or(gpus.max(1), usize::from);
-    let storage = Storage::open(&config.storage)?;
     storage.probe().await.context("the storage is refused")?;
     let runtime = tokio::runtime::Handle::current();
     let pushed = Pushed::new(

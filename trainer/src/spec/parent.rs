@@ -82,7 +82,7 @@ pub(super) fn check(
     }
     let data = spec.data.clone().unwrap_or_default();
     // A data set that is not there is a violation of its own.
-    let Some(shape) = catalog.shape(&plan::wanted(&data)) else {
+    let Ok(shape) = catalog.shape(&plan::wanted(&data)) else {
         return;
     };
     let size = (parent.input.height, parent.input.width);

@@ -128,8 +128,6 @@ pub struct Outcome {
     pub steps: u64,
     /// As in [`Started`].
     pub split_digest: String,
-    /// The images to train on, in figures.
-    pub training: TrainingSet,
     /// Threads that libtorch computed with.
     pub threads: usize,
 }
