@@ -66,7 +66,7 @@ fn header() -> ImportHeader {
 fn messages(header: ImportHeader, file: &[u8]) -> Vec<ImportCheckpointRequest> {
     let pieces = file.chunks(100_000);
     std::iter::once(Part::Header(header))
-        .chain(pieces.map(|piece| Part::Piece(piece.to_vec().into())))
+        .chain(pieces.map(|piece| Part::Piece(piece.to_vec())))
         .map(|part| ImportCheckpointRequest { part: Some(part) })
         .collect()
 }
@@ -187,7 +187,7 @@ async fn what_is_wrong_is_told_by_field() {
     let mut twice = messages(header(), &good);
     twice.insert(1, twice[0].clone());
     let huge = ImportCheckpointRequest {
-        part: Some(Part::Piece(vec![0; (256 << 10) + 1].into())),
+        part: Some(Part::Piece(vec![0; (256 << 10) + 1])),
     };
     let cases: Vec<(Vec<ImportCheckpointRequest>, &str)> = vec![
         (vec![], "header: must be the first message"),

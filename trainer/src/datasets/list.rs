@@ -37,7 +37,7 @@ pub enum Listed {
         content: Option<Content>,
     },
     /// On the storage.
-    Pushed(PushedSet),
+    Pushed(Box<PushedSet>),
 }
 
 impl Catalog {
@@ -86,7 +86,7 @@ impl Catalog {
                 }),
         );
         if let Some(pushed) = &self.pushed {
-            listed.extend(pushed.list()?.into_iter().map(Listed::Pushed));
+            listed.extend(pushed.list()?.into_iter().map(|set| Listed::Pushed(Box::new(set))));
         }
         Ok(listed)
     }

@@ -30,7 +30,7 @@ pub(super) fn dataset(listed: Listed) -> Dataset {
             shape,
             content,
         ),
-        Listed::Pushed(listed) => pushed(listed),
+        Listed::Pushed(listed) => pushed(*listed),
     }
 }
 

@@ -147,6 +147,7 @@ pub(super) fn plan(spec: Option<AugmentationSpec>, shape: &Shape) -> Option<trai
 #[cfg(test)]
 mod tests {
     use super::*;
+    use digits_checkpoint::manifest::PictureNormalization;
 
     const NOTHING: AugmentationSpec = AugmentationSpec {
         enabled: None,
@@ -210,9 +211,11 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut AugmentationSpec);
+
     #[test]
     fn every_field_has_its_bounds() {
-        let cases: Vec<(fn(&mut AugmentationSpec), &[&str])> = vec![
+        let cases: Vec<(Change, &[&str])> = vec![
             (|_| (), &[]),
             (
                 |it| it.rotation_degrees = Some(181.0),
@@ -262,6 +265,7 @@ mod tests {
             height: 28,
             width: 28,
             label_names: ["7", "8", "1", "17"].map(str::to_owned).to_vec(),
+            picture_normalization: PictureNormalization::Mnist,
         };
         let plan = plan(Some(DEFAULT), &shape).expect("switched on");
         assert_eq!(plan.half_angles, [true, false, true, false]);

@@ -76,7 +76,7 @@ async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
             error.to_string().contains(&format!("{file} {part}")),
             "{error}"
         );
-        assert_eq!(folders(&dir), [PathBuf::new(); 0]);
+        assert_eq!(folders(&dir), Vec::<PathBuf>::new());
     }
     let (storage, store, manifest, dir) = pushed().await;
     let key = format!("datasets/{}/t10k-images-idx3-ubyte", manifest.digest);
