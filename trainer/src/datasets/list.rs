@@ -86,7 +86,12 @@ impl Catalog {
                 }),
         );
         if let Some(pushed) = &self.pushed {
-            listed.extend(pushed.list()?.into_iter().map(|set| Listed::Pushed(Box::new(set))));
+            listed.extend(
+                pushed
+                    .list()?
+                    .into_iter()
+                    .map(|set| Listed::Pushed(Box::new(set))),
+            );
         }
         Ok(listed)
     }

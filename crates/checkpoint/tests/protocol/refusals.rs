@@ -29,7 +29,11 @@ impl Lying {
     }
 
     fn set(&mut self, field: &str, value: Value) {
-        *self.manifest.pointer_mut(field).unwrap() = value;
+        match self.manifest.pointer_mut(field) {
+            Some(known) => *known = value,
+            // An optional one that the manifest has not.
+            None => self.manifest[field.trim_start_matches('/')] = value,
+        }
     }
 
     /// Puts other model bytes, with the digest that is theirs.
