@@ -36,7 +36,7 @@ impl Served {
 }
 
 impl Judge<'_> {
-    /// The most probable label of an image; `logits` and `probabilities` are [classes].
+    /// The most probable label of an image; `logits` and `probabilities` have one value for each class.
     pub fn image(&mut self, logits: &[f32], probabilities: &mut [f32]) -> Judgement {
         let Served {
             checkpoint,

@@ -260,7 +260,8 @@ async fn a_thousand_labels_are_trained_and_served() -> Result<()> {
     .await?;
     let prediction = &answer.get_ref().predictions[0];
     assert_eq!(prediction.probabilities.len(), 1_000);
-    let label = format!("sign {}", prediction.label_index);
+    let index = prediction.label_index.context("a label")?;
+    let label = format!("sign {index}");
     assert_eq!(prediction.label, label);
     sandbox.stop()
 }

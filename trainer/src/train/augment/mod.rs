@@ -46,7 +46,7 @@ pub struct Augmentation {
     pub scale_min: f64,
     /// Largest factor of size.
     pub scale_max: f64,
-    /// Largest shift along each axis, in pixels of an image of [`REFERENCE_SIDE`].
+    /// Largest shift along each axis, in pixels of an image of 28 × 28 pixels.
     pub shift_pixels: f64,
     /// Simard's α, in pixels of such an image.
     pub elastic_alpha: f64,
