@@ -57,6 +57,7 @@ pub enum Beginning {
 pub struct Metrics {
     jobs: Arc<AllJobs>,
     submitted: Counter,
+    losses_not_finite: Counter,
     samples: Counter,
     published: Counter,
     publish_failures: Counter,
@@ -92,6 +93,7 @@ impl Metrics {
         Self {
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
+            losses_not_finite: counter!("digits_trainer_losses_not_finite_total"),
             samples: counter!("digits_trainer_samples_total"),
             published: counter!("digits_trainer_checkpoints_published_total"),
             publish_failures: counter!("digits_trainer_publish_failures_total"),
@@ -179,6 +181,11 @@ impl Metrics {
         }
     }
 
+    /// The loss of a job became infinite or NaN.
+    pub fn loss_not_finite(&self) {
+        self.losses_not_finite.increment(1);
+    }
+
     /// How many jobs the database has in each state.
     pub fn jobs_by_state(&self, counts: &[(JobState, u64)]) {
         for (state, gauge) in self.states.iter() {
@@ -255,6 +262,10 @@ fn describe() {
     describe_counter!(
         "digits_trainer_bundle_failures_total",
         "resume bundles that could not be written, or were damaged when read"
+    );
+    describe_counter!(
+        "digits_trainer_losses_not_finite_total",
+        "trainings that ended because their loss was infinite or NaN"
     );
     describe_counter!(
         "digits_trainer_samples_total",

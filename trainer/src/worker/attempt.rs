@@ -169,6 +169,9 @@ fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Res
     let trained = train_on(tools, job.id, &plan, &data, &mut observer);
     let written = observer.close();
     series.end();
+    if matches!(trained, Err(TrainError::NotFinite { .. })) {
+        tools.metrics.loss_not_finite();
+    }
     if let Ok(Outcome {
         test: Some(test), ..
     }) = &trained
