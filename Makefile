@@ -21,6 +21,7 @@ export DIGITS_MNIST_DIR := $(abspath ../shared/mnist)
 endif
 endif
 export DIGITS_PYTHON := $(PYTHON)
+export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # A LIBTORCH of the user's own comes before the private environment.
 ifdef LIBTORCH
@@ -101,9 +102,14 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
 
 .PHONY: test-pair
-test-pair: build $(PYTHON_READY) ## Tests the real binaries together.
+test-pair: build $(PYTHON_READY) debian-tools ## Tests the real binaries together.
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
+
+# Programs of Debian's that the tests drive; what is there already is left as it is.
+.PHONY: debian-tools
+debian-tools:
+	@tests/tools.sh "$(DIGITS_CACHE)" prometheus
 
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).

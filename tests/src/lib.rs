@@ -3,9 +3,11 @@
 pub mod damage;
 pub mod demo;
 pub mod jobs;
+pub mod metric_names;
 pub mod mnist;
 pub mod notebook;
 pub mod process;
+pub mod prometheus;
 pub mod sandbox;
 pub mod specs;
 pub mod torture;

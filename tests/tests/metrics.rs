@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use digits_e2e::{
     jobs,
+    metric_names::documented,
     sandbox::{Sandbox, http_get},
     specs, wait,
 };
@@ -10,19 +11,6 @@ use digits_proto::v1::{
     EncodedPictures, GetModelRequest, PredictRequest, ReportOutcomeRequest, predict_request::Images,
 };
 use std::{collections::BTreeMap, time::Duration};
-
-/// Metric → type, as the page's tables say, of the names that start with `prefix`.
-fn documented(prefix: &str) -> Result<BTreeMap<String, String>> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/METRICS.md");
-    let page = std::fs::read_to_string(page)?;
-    let rows = page.lines().filter_map(|line| {
-        let mut cells = line.split('|').map(str::trim).skip(1);
-        let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-        name.starts_with(prefix)
-            .then(|| Some((name.to_owned(), cells.next()?.to_owned())))?
-    });
-    Ok(rows.collect())
-}
 
 /// Metric → type, as an exposition says.
 fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
