@@ -5,6 +5,7 @@ use crate::{
     datasets::{Catalog, Pushed},
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
     metrics::Metrics,
+    remote_write::RemoteWrite,
     reporter::Reporter,
     store::Store,
     train,
@@ -114,6 +115,7 @@ impl App {
             queue_capacity = config.queue_capacity,
             workers = self.workers,
             bundle_interval = ?config.bundle_interval,
+            remote_write = config.remote_write.as_ref().map(tracing::field::display),
             shutdown_grace = ?config.shutdown_grace,
             libtorch = train::libtorch_version(),
             version = env!("CARGO_PKG_VERSION"),
@@ -185,7 +187,7 @@ impl App {
         served?;
         // Both watch the same token.
         let _ = tokio::join!(admin, counting);
-        tools.store.close().await;
+        close(&tools).await;
         Ok(())
     }
 }
@@ -215,6 +217,13 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         cache,
         config.max_dataset_bytes,
     );
+    let metrics = Metrics::new(config.queue_capacity.into(), workers);
+    let remote_write = match config.remote_write.clone() {
+        Some(address) => {
+            RemoteWrite::start(address, metrics.push.clone()).context("no thread to push curves")?
+        }
+        None => RemoteWrite::default(),
+    };
     let tools = Tools {
         store,
         storage,
@@ -222,7 +231,8 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         registry: Arc::new(Registry::default()),
         bundles: Arc::new(bundles),
         bundle_interval: config.bundle_interval,
-        metrics: Metrics::new(config.queue_capacity.into(), workers),
+        metrics,
+        remote_write,
         runtime,
     };
     Ok((tools, workers))
@@ -280,6 +290,15 @@ pub(crate) async fn end_of(workers: Workers, store: &Store, grace: Duration) {
             tracing::error!(%error, "running jobs could not be put back");
         }
     }
+}
+
+/// Pushes what is left of the curves, and closes the database.
+pub(crate) async fn close(tools: &Tools) {
+    let remote_write = tools.remote_write.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || remote_write.close()).await {
+        tracing::error!(%error, "the curves could not be pushed to their end");
+    }
+    tools.store.close().await;
 }
 
 async fn count_jobs(tools: Tools, stop: CancellationToken) {

@@ -1,6 +1,9 @@
 //! What the service is told: flags, environment and one file, checked before any port opens.
 
-use crate::datasets::{BUILT_IN, Folder};
+use crate::{
+    datasets::{BUILT_IN, Folder},
+    remote_write::Address,
+};
 use clap::Parser;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
 use digits_telemetry::logs::Format;
@@ -70,6 +73,10 @@ pub struct Config {
     /// Time that the running job and the requests in flight have to stop at the end.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+    /// Prometheus remote write address that gets every point of the curves, such as
+    /// http://127.0.0.1:9090/api/v1/write; Prometheus takes them with --web.enable-remote-write-receiver.
+    #[arg(long, env = "DIGITS_REMOTE_WRITE")]
+    pub remote_write: Option<Address>,
     /// Logs for people or for machines: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
@@ -210,6 +217,7 @@ mod tests {
             (["--log-format", "xml"], "--log-format"),
             (["--nope", "1"], "--nope"),
             (["--max-dataset-bytes", "0"], "--max-dataset-bytes"),
+            (["--remote-write", "here"], "--remote-write"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");

@@ -12,6 +12,7 @@ pub mod intake;
 pub mod job;
 pub mod metrics;
 pub mod proto_json;
+pub mod remote_write;
 pub mod reporter;
 pub mod run;
 pub mod spec;

@@ -5,8 +5,10 @@
 //! kept here, for the jobs that run and the last ones to end, and rendered as a section of their own.
 
 mod job_series;
+mod push;
 
 pub use job_series::{Gauge, JobInfo, JobSeries};
+pub use push::{DropReason, PushMetrics};
 
 use crate::{job::JobState, train::TrainError};
 use digits_checkpoint::manifest::{Evaluation, Report};
@@ -55,6 +57,8 @@ pub enum Beginning {
 /// Handles of the trainer's metrics; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
+    /// Of pushing curves.
+    pub push: PushMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
     losses_not_finite: Counter,
@@ -91,6 +95,7 @@ impl Metrics {
         let failures = |operation: &'static str| counter!("digits_trainer_bundle_failures_total", "operation" => operation);
         let ends = JobState::ALL.into_iter().filter(|state| state.is_end());
         Self {
+            push: PushMetrics::new(),
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
             losses_not_finite: counter!("digits_trainer_losses_not_finite_total"),

@@ -1,5 +1,6 @@
 //! Series of single jobs: of those that run and of the last ones to end, twenty in all.
 
+use crate::job::now_us;
 use std::{
     collections::VecDeque,
     fmt::Write as _,
@@ -37,10 +38,14 @@ pub enum Gauge {
     LearningRate,
     /// Training images per second.
     SamplesPerSecond,
+    /// When the attempt began, in seconds since 1970.
+    Begun,
+    /// When it ended.
+    Ended,
 }
 
 /// Name and meaning of each, in the order of [`Gauge`].
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 13] = [
     (
         "digits_trainer_job_train_loss",
         "mean cross-entropy of the newest logged training batch, in nats",
@@ -76,6 +81,14 @@ const GAUGES: [(&str, &str); 11] = [
         "digits_trainer_job_samples_per_second",
         "training images per second, validation left out",
     ),
+    (
+        "digits_trainer_job_begun_timestamp_seconds",
+        "when the job, or what is left of it, began to be trained",
+    ),
+    (
+        "digits_trainer_job_ended_timestamp_seconds",
+        "when it ended",
+    ),
 ];
 
 /// What a job's info series says.
@@ -109,6 +122,7 @@ impl JobSeries {
 
     /// The job has ended: its series may go when others need their place.
     pub fn end(&self) {
+        self.set(Gauge::Ended, now_seconds());
         self.ended.store(true, Ordering::Relaxed);
     }
 
@@ -132,6 +146,7 @@ impl AllJobs {
             values: std::array::from_fn(|_| AtomicU64::new(f64::NAN.to_bits())),
             info,
         });
+        series.set(Gauge::Begun, now_seconds());
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // A second attempt replaces the first.
         jobs.retain(|job| job.info.job_id != series.info.job_id);
@@ -190,6 +205,10 @@ impl AllJobs {
     }
 }
 
+fn now_seconds() -> f64 {
+    now_us() as f64 / 1e6
+}
+
 fn escape(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -222,6 +241,10 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("digits_trainer_job_test_loss{"), "{text}");
+        let ended = "digits_trainer_job_ended_timestamp_seconds{";
+        assert!(!text.contains(ended), "{text}");
+        job.end();
+        assert!(all.render().contains(ended));
         assert!(text.contains("dataset=\"a\\\"b\""), "{text}");
     }
 

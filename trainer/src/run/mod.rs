@@ -10,7 +10,7 @@ mod progress;
 pub use config::RunConfig;
 
 use crate::{
-    app::{BadConfig, end_of, open_tools, take_up},
+    app::{BadConfig, close, end_of, open_tools, take_up},
     grpc,
     intake::{Intake, Refused},
     job::JobState,
@@ -50,7 +50,7 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
         Ok(job) => tools.store.job(job.id).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
-    tools.store.close().await;
+    close(&tools).await;
     let job = job?;
     Ok(grpc::job_message(&job, job.step))
 }

@@ -32,7 +32,7 @@ pub struct Sampled {
 impl Store {
     /// Appends rows to a job's curves, each with its event, after so much training over all attempts. A row that an
     /// earlier attempt recorded stays as it was told: a training that goes on from a bundle makes the same again, but
-    /// for the last bits on a GPU.
+    /// for the last bits on a GPU. Returns the rows that are new.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -41,20 +41,24 @@ impl Store {
         job: JobId,
         rows: Vec<CurveRow>,
         spent: Duration,
-    ) -> Result<(), StoreError> {
-        let last = self.call_blocking(move |transaction| {
+    ) -> Result<Vec<CurveRow>, StoreError> {
+        let (last, new) = self.call_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             let told = newest_step(transaction, number)?;
             let mut last = 0;
-            for row in rows.iter().filter(|row| Some(row.step) > told) {
+            let new: Vec<CurveRow> = rows
+                .into_iter()
+                .filter(|row| Some(row.step) > told)
+                .collect();
+            for row in &new {
                 record_row(transaction, number, row)?;
                 last = append(transaction, number, &Event::Row(row.clone()))?;
             }
             note_spent(transaction, number, spent)?;
-            Ok(last)
+            Ok((last, new))
         })?;
         self.signals().announce(job, last);
-        Ok(())
+        Ok(new)
     }
 
     /// Up to 256 events of `job` after `sequence`, oldest first, and whether the job has ended.

@@ -2,7 +2,7 @@
 
 use super::{
     keeper::Keeper,
-    observer::{JobObserver, Outlets, Recorder},
+    observer::{JobObserver, Outlets, Recorder, Recording},
     parent,
     pool::{Place, Tools},
     publisher::{Publisher, PublisherContext},
@@ -204,7 +204,12 @@ fn outlets(context: PublisherContext) -> std::io::Result<Outlets> {
     let (tools, running) = (context.tools.clone(), Arc::clone(&context.running));
     let (job, durable) = (context.job, Arc::clone(&context.durable));
     Ok(Outlets {
-        recorder: Recorder::start(tools.store.clone(), job, &running, &durable)?,
+        recorder: Recorder::start(Recording {
+            store: tools.store.clone(),
+            curve: tools.remote_write.curve(job),
+            running: Arc::clone(&running),
+            durable: Arc::clone(&durable),
+        })?,
         publisher: Publisher::start(context)?,
         keeper: Keeper::start(&tools, job, &running, &durable)?,
         durable,

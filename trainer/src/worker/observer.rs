@@ -8,8 +8,9 @@ use super::{
     running::{RunningJob, Stop},
 };
 use crate::{
-    job::{CurveRow, JobId, now_us},
+    job::{CurveRow, now_us},
     metrics::{Beginning, Gauge, JobSeries, Metrics},
+    remote_write::Curve,
     spec::JobPlan,
     store::{Store, StoreError},
     train::{Bundle, Moment, Observer, PublishFailed, Row, Snapshot, Started},
@@ -34,38 +35,40 @@ pub(super) struct Recorder {
     thread: thread::JoinHandle<Result<(), StoreError>>,
 }
 
+/// Where a job's rows go, and who hears of it.
+pub(super) struct Recording {
+    pub(super) store: Store,
+    pub(super) curve: Curve,
+    pub(super) running: Arc<RunningJob>,
+    pub(super) durable: Arc<Durable>,
+}
+
 impl Recorder {
-    pub(super) fn start(
-        store: Store,
-        job: JobId,
-        running: &Arc<RunningJob>,
-        durable: &Arc<Durable>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(recording: Recording) -> io::Result<Self> {
         let (rows, receiver) = sync_channel(ROWS_AT_MOST);
-        let (running, durable) = (Arc::clone(running), Arc::clone(durable));
         let thread = thread::Builder::new()
             .name("rows".to_owned())
-            .spawn(move || record(&store, job, &running, &durable, &receiver))?;
+            .spawn(move || recording.record(&receiver))?;
         Ok(Self { rows, thread })
     }
 }
 
-/// One commit carries all rows that came while the one before was under way.
-fn record(
-    store: &Store,
-    job: JobId,
-    running: &RunningJob,
-    durable: &Durable,
-    rows: &Receiver<CurveRow>,
-) -> Result<(), StoreError> {
-    while let Ok(first) = rows.recv() {
-        let mut batch = vec![first];
-        batch.extend(rows.try_iter().take(BATCH_AT_MOST - 1));
-        let count = batch.len();
-        store.append_rows(job, batch, running.spent())?;
-        durable.rows(count);
+impl Recording {
+    /// One commit carries all rows that came while the one before was under way.
+    fn record(&self, rows: &Receiver<CurveRow>) -> Result<(), StoreError> {
+        while let Ok(first) = rows.recv() {
+            let mut batch = vec![first];
+            batch.extend(rows.try_iter().take(BATCH_AT_MOST - 1));
+            let count = batch.len();
+            let new = self
+                .store
+                .append_rows(self.curve.job(), batch, self.running.spent())?;
+            self.durable.rows(count);
+            // What an earlier attempt recorded was pushed then.
+            self.curve.rows(&new);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where what the training tells leaves its thread.

@@ -9,6 +9,7 @@ use crate::{
     datasets::Catalog,
     intake::Intake,
     metrics::Metrics,
+    remote_write::RemoteWrite,
     store::{Store, StoreError},
     train::{self, Device},
 };
@@ -43,6 +44,8 @@ pub struct Tools {
     pub bundle_interval: Duration,
     /// Metrics.
     pub metrics: Metrics,
+    /// Where the points of curves are pushed to, if anywhere.
+    pub remote_write: RemoteWrite,
     /// The runtime that carries out the storage's calls.
     pub runtime: tokio::runtime::Handle,
 }

@@ -1,0 +1,227 @@
+//! The thread that pushes: it gathers points by job, sends a batch each half second and at a job's end, and keeps what
+//! cannot be sent for later.
+
+use super::{
+    Message,
+    backlog::Backlog,
+    client::{Client, Verdict},
+    points::{Batch, Pending, SERIES},
+};
+use crate::{
+    job::{JobId, now_us},
+    metrics::{DropReason, PushMetrics},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+/// Between two batches of a job.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Points of a batch, at most.
+const BATCH_AT_MOST: usize = 2_000;
+/// At the process's end what is left may take so long, and one attempt more.
+const CLOSING_AT_MOST: Duration = Duration::from_secs(3);
+/// A point this far in the future comes of a clock that was set back.
+const AHEAD_AT_MOST_MS: i64 = 2_000;
+
+pub(super) struct Sender {
+    pub(super) client: Client,
+    pub(super) metrics: PushMetrics,
+    pub(super) messages: Receiver<Message>,
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) state: State,
+}
+
+/// What is on its way.
+pub(super) struct State {
+    pending: HashMap<JobId, Pending>,
+    backlog: Backlog,
+    gathered: Instant,
+    /// The last attempt failed, and the log has it.
+    failing: bool,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            pending: HashMap::new(),
+            backlog: Backlog::default(),
+            gathered: Instant::now(),
+            failing: false,
+        }
+    }
+}
+
+impl Sender {
+    /// Works until it is told to end, or nobody is left to tell it anything.
+    pub(super) fn run(mut self) {
+        loop {
+            let ended = self.listen();
+            let closing = ended || self.closing.load(Ordering::Acquire);
+            if closing || self.state.gathered.elapsed() >= INTERVAL {
+                self.gather();
+            }
+            if closing {
+                return self.close();
+            }
+            if !self.waits() {
+                self.push_oldest();
+            }
+            self.count();
+        }
+    }
+
+    /// Takes what has come, and waits for it where there is nothing else to do; whether nothing can come any more.
+    fn listen(&mut self) -> bool {
+        let now = Instant::now();
+        let for_points = INTERVAL.saturating_sub(self.state.gathered.elapsed());
+        let wait = match self.state.backlog.oldest() {
+            Some(oldest) => self.pause(oldest, now).min(for_points),
+            None => for_points,
+        };
+        // A zero wait while nothing is to do would spin.
+        let first = self
+            .messages
+            .recv_timeout(wait.max(Duration::from_millis(1)));
+        match first {
+            Ok(message) => self.take(message),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return true,
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            self.take(message);
+        }
+        false
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Point(job, point) => {
+                let pending = self
+                    .state
+                    .pending
+                    .entry(job)
+                    .or_insert_with(|| Pending::new(job));
+                pending.add(point);
+                if pending.len() >= BATCH_AT_MOST {
+                    let batch = pending.take();
+                    self.keep(batch);
+                }
+            }
+            Message::End(job) => {
+                let batch = self.state.pending.remove(&job).and_then(Pending::end);
+                self.keep(batch);
+            }
+            Message::Wake => {}
+        }
+    }
+
+    fn gather(&mut self) {
+        self.state.gathered = Instant::now();
+        let batches: Vec<Option<Batch>> =
+            self.state.pending.values_mut().map(Pending::take).collect();
+        batches.into_iter().for_each(|batch| self.keep(batch));
+    }
+
+    fn keep(&mut self, batch: Option<Batch>) {
+        let Some(batch) = batch else { return };
+        for dropped in self.state.backlog.push(batch, Instant::now()) {
+            self.dropped(&dropped, DropReason::BacklogFull);
+        }
+    }
+
+    /// How long a batch must not be pushed yet: after a failure, and as long as it lies in the future.
+    fn pause(&self, batch: &Batch, now: Instant) -> Duration {
+        let ahead_ms = batch.latest_ms() - now_us().div_euclid(1_000);
+        let ahead = Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0));
+        self.state.backlog.pause(now).max(ahead)
+    }
+
+    fn waits(&mut self) -> bool {
+        let Some(oldest) = self.state.backlog.oldest() else {
+            return true;
+        };
+        if oldest.latest_ms() - now_us().div_euclid(1_000) > AHEAD_AT_MOST_MS {
+            let dropped = self.state.backlog.drop_oldest(DropReason::Clock);
+            self.note_drop(dropped, "they lie in the future: was the clock set back?");
+            return true;
+        }
+        !self.pause(oldest, Instant::now()).is_zero()
+    }
+
+    fn push_oldest(&mut self) {
+        let Some(batch) = self.state.backlog.oldest() else {
+            return;
+        };
+        let (samples, verdict) = match batch.request().body() {
+            Ok(body) => (batch.samples(), self.client.push(&body)),
+            Err(error) => (batch.samples(), Verdict::Refused(error.to_string())),
+        };
+        match &verdict {
+            Verdict::Pushed => {
+                self.metrics.pushed(samples);
+                if std::mem::take(&mut self.state.failing) {
+                    tracing::info!("curves are pushed again");
+                }
+            }
+            Verdict::Error(reason) | Verdict::Unreachable(reason) => {
+                if !std::mem::replace(&mut self.state.failing, true) {
+                    tracing::warn!(reason, "curves cannot be pushed; trying again");
+                }
+            }
+            Verdict::Refused(_) => {}
+        }
+        let dropped = self.state.backlog.tried(&verdict, Instant::now());
+        let reason = match &verdict {
+            Verdict::Refused(reason) | Verdict::Error(reason) | Verdict::Unreachable(reason) => {
+                reason
+            }
+            Verdict::Pushed => "",
+        };
+        self.note_drop(dropped, reason);
+    }
+
+    fn note_drop(&self, dropped: Option<(Batch, DropReason)>, cause: &str) {
+        if let Some((batch, reason)) = dropped {
+            self.dropped(&batch, reason);
+            tracing::warn!(job = %batch.job, points = batch.points.len(), reason = reason.as_str(), cause,
+                "points of a curve are dropped");
+        }
+    }
+
+    fn dropped(&self, batch: &Batch, reason: DropReason) {
+        self.metrics.dropped(reason, batch.samples());
+    }
+
+    /// Pushes what is left, for a while.
+    fn close(mut self) {
+        let jobs: Vec<JobId> = self.state.pending.keys().copied().collect();
+        for job in jobs {
+            self.take(Message::End(job));
+        }
+        let deadline = Instant::now() + CLOSING_AT_MOST;
+        while self.state.backlog.oldest().is_some() && Instant::now() < deadline {
+            if self.waits() {
+                std::thread::sleep(Duration::from_millis(1));
+            } else {
+                self.push_oldest();
+            }
+        }
+        while let Some((batch, reason)) = self.state.backlog.drop_oldest(DropReason::Shutdown) {
+            self.dropped(&batch, reason);
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        let pending: usize = self.state.pending.values().map(Pending::len).sum();
+        let waiting = (pending * SERIES.len()) as u64;
+        self.metrics.waiting(waiting + self.state.backlog.samples());
+    }
+}

@@ -1,0 +1,245 @@
+//! Against a receiver on the loopback interface that answers as a test tells it to.
+
+use super::{
+    messages::WriteRequest,
+    points::{STALE, row},
+    *,
+};
+use crate::job::now_us;
+use metrics_exporter_prometheus::PrometheusHandle;
+use prost::Message as _;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+
+/// Answers each push with the next of `statuses`, and 204 after them; gives what it received.
+fn receiver(statuses: Vec<&'static str>) -> (Address, Receiver<WriteRequest>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!(
+        "http://{}/api/v1/write",
+        listener.local_addr().expect("an address")
+    );
+    let (sender, received) = channel();
+    let mut statuses = statuses.into_iter();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let request = read(&stream);
+            let status = statuses.next().unwrap_or("204 No Content");
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            // Before the answer, so that whoever has that finds the request here.
+            let heard = sender.send(request).is_ok();
+            stream.write_all(head.as_bytes()).expect("an answer");
+            if !heard {
+                return;
+            }
+        }
+    });
+    (address.parse().expect("an address"), received)
+}
+
+fn read(stream: &TcpStream) -> WriteRequest {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a line");
+        match line.trim() {
+            "" => break,
+            line => head.push(line.to_lowercase()),
+        }
+    }
+    assert!(head[0].starts_with("post /api/v1/write"), "{head:?}");
+    for header in [
+        "content-encoding: snappy",
+        "content-type: application/x-protobuf",
+        "x-prometheus-remote-write-version: 0.1.0",
+    ] {
+        assert!(head.iter().any(|line| line == header), "{head:?}");
+    }
+    let length = head
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.expect("a length").parse().expect("a number");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    let plain = snap::raw::Decoder::new()
+        .decompress_vec(&body)
+        .expect("snappy");
+    WriteRequest::decode(plain.as_slice()).expect("protobuf")
+}
+
+/// Metrics of this test alone, and what they say.
+fn metrics() -> (PushMetrics, PrometheusHandle) {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    (
+        metrics::with_local_recorder(&recorder, PushMetrics::new),
+        handle,
+    )
+}
+
+fn has(handle: &PrometheusHandle, line: &str) -> bool {
+    handle.render().lines().any(|one| one == line)
+}
+
+fn wait_for(handle: &PrometheusHandle, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !has(handle, line) {
+        assert!(
+            Instant::now() < deadline,
+            "no {line} in\n{}",
+            handle.render()
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn every_point_of_a_job_arrives_and_the_end_after_them() {
+    let (address, received) = receiver(Vec::new());
+    let (metrics, handle) = metrics();
+    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let job = JobId::generate();
+    let curve = remote_write.curve(job);
+    let now = now_us();
+    // All within the same millisecond.
+    let rows: Vec<CurveRow> = (0..45).map(|step| row(now, step)).collect();
+    curve.rows(&rows);
+    drop(curve);
+    remote_write.close();
+    let samples: Vec<(f64, i64)> = received
+        .try_iter()
+        .flat_map(|request| request.timeseries)
+        .filter(|series| series.labels[0].value == "digits_trainer_curve_step")
+        .flat_map(|series| series.samples)
+        .map(|sample| (sample.value, sample.timestamp))
+        .collect();
+    let (end, points) = samples.split_last().expect("samples");
+    let steps: Vec<f64> = points.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, (0..45).map(f64::from).collect::<Vec<f64>>());
+    assert!(samples.is_sorted_by(|a, b| a.1 < b.1), "{samples:?}");
+    assert_eq!(end.0.to_bits(), STALE);
+    assert!(end.1 <= now_us() / 1_000, "nothing lies in the future");
+    assert!(
+        has(
+            &handle,
+            "digits_trainer_remote_write_samples_pushed_total 270"
+        ),
+        "{}",
+        handle.render()
+    );
+    assert!(has(
+        &handle,
+        "digits_trainer_remote_write_backlog_samples 0"
+    ));
+}
+
+#[test]
+fn a_refusal_is_dropped_and_an_error_is_tried_again() {
+    let (address, received) = receiver(vec![
+        "400 Bad Request",
+        "500 Internal Server Error",
+        "429 Too Many Requests",
+    ]);
+    let (metrics, handle) = metrics();
+    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let refused = remote_write.curve(JobId::generate());
+    refused.rows(&[row(now_us(), 1)]);
+    wait_for(
+        &handle,
+        r#"digits_trainer_remote_write_samples_dropped_total{reason="refused"} 6"#,
+    );
+    let curve = remote_write.curve(JobId::generate());
+    curve.rows(&[row(now_us(), 1)]);
+    wait_for(
+        &handle,
+        "digits_trainer_remote_write_samples_pushed_total 6",
+    );
+    let requests: Vec<WriteRequest> = received.try_iter().collect();
+    assert_eq!(requests.len(), 4);
+    assert_ne!(requests[0], requests[1]);
+    assert_eq!(requests[1], requests[2]);
+    assert_eq!(requests[2], requests[3]);
+    assert!(has(
+        &handle,
+        r#"digits_trainer_remote_write_samples_dropped_total{reason="failed"} 0"#
+    ));
+    drop((refused, curve));
+    remote_write.close();
+}
+
+#[test]
+fn one_request_is_of_one_job() {
+    let (address, received) = receiver(Vec::new());
+    let (metrics, _) = metrics();
+    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let curves = [
+        remote_write.curve(JobId::generate()),
+        remote_write.curve(JobId::generate()),
+    ];
+    for curve in &curves {
+        curve.rows(&[row(now_us(), 1)]);
+    }
+    drop(curves);
+    remote_write.close();
+    let jobs: Vec<String> = received
+        .try_iter()
+        .map(|request| {
+            let job = request.timeseries[0].labels[1].value.clone();
+            assert!(
+                request
+                    .timeseries
+                    .iter()
+                    .all(|series| series.labels[1].value == job)
+            );
+            job
+        })
+        .collect();
+    assert_eq!(jobs.len(), 2);
+    assert_ne!(jobs[0], jobs[1]);
+}
+
+#[test]
+fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
+    // Bound and closed again: nobody listens there.
+    let nowhere = TcpListener::bind("127.0.0.1:0")
+        .and_then(|port| port.local_addr())
+        .expect("a port");
+    let (metrics, handle) = metrics();
+    let address = format!("http://{nowhere}/").parse().expect("an address");
+    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let curve = remote_write.curve(JobId::generate());
+    curve.rows(&[row(now_us(), 1)]);
+    wait_for(&handle, "digits_trainer_remote_write_backlog_samples 6");
+    drop(curve);
+    remote_write.close();
+    assert!(
+        has(
+            &handle,
+            r#"digits_trainer_remote_write_samples_dropped_total{reason="shutdown"} 6"#
+        ),
+        "{}",
+        handle.render()
+    );
+}
+
+#[test]
+fn a_point_of_the_future_is_not_pushed() {
+    let (address, received) = receiver(Vec::new());
+    let (metrics, handle) = metrics();
+    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let curve = remote_write.curve(JobId::generate());
+    curve.rows(&[row(now_us() + 3_600_000_000, 1)]);
+    wait_for(
+        &handle,
+        r#"digits_trainer_remote_write_samples_dropped_total{reason="clock"} 6"#,
+    );
+    drop(curve);
+    remote_write.close();
+    // The end of the series lay in the future too.
+    assert!(received.try_iter().next().is_none());
+}
