@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The page's type of metrics that are pushed, not scraped.
+pub const PUSHED: &str = "pushed";
+
 /// What a histogram's series are called beside its name.
 const OF_A_HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
 
