@@ -79,6 +79,22 @@ bench-train: $(LIBTORCH_READY) $(BENCH_READY) ## Times our training beside PyTor
 	@$(TORCH_ENV) $(BENCH_TRAIN) --no-run
 	@$(TORCH_ENV) $(PYTHON) trainer/benches/training/compare.py $(if $(QUICK),--quick) "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" $(BENCH_TRAIN)
 
+# What the networks of the benchmark learn, each into a storage of its own.
+PICTURE_NETS := notebook plain affine outliers
+PICTURES := $(abspath $(TARGET))/pictures
+.PHONY: bench-pictures
+bench-pictures: build ## Prints the error on simulated canvases and photographs, with and without each step.
+	@for net in $(PICTURE_NETS); do \
+		[ -e $(PICTURES)/$$net/trained ] || { \
+			rm -rf $(PICTURES)/$$net && mkdir -p $(PICTURES)/$$net; \
+			echo "training $$net"; \
+			$(TARGET)/release/digits-trainer run --spec inference/benches/pictures/nets/$$net.json --storage $(PICTURES)/$$net/storage; \
+			touch $(PICTURES)/$$net/trained; \
+		}; \
+	done
+	@$(CARGO) bench --locked --quiet -p digits-inference --bench pictures -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
+		$(foreach net,$(PICTURE_NETS),$(net)=$(PICTURES)/$(net)/storage)
+
 # One package at a time, so that features of one binary do not leak into another.
 .PHONY: build
 build: $(LIBTORCH_READY) ## Builds every binary in release.

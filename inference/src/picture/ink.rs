@@ -2,7 +2,7 @@
 //!
 //! The result is light ink on black whatever the picture was; where the digit is does not matter here.
 
-use super::plane::Plane;
+use super::{plane::Plane, trend};
 
 /// Peak departure from the background, in shares of the range, under which a picture is blank.
 const BLANK_DEPARTURE: f32 = 0.06;
@@ -38,23 +38,35 @@ pub fn find(planes: &[Plane]) -> Option<Plane> {
 /// Share of the light that ink takes from one channel; `None` when nothing departs from its background.
 fn loss_of_channel(plane: &Plane) -> Option<Plane> {
     let paper = dark_on_light(plane)?;
-    let background = background(&paper);
-    let mut loss = paper;
+    Some(loss(&paper, &background(&paper)))
+}
+
+/// Share of the light that ink takes from the background behind it, from 0 to 1.
+#[must_use]
+pub fn loss(paper: &Plane, background: &Plane) -> Plane {
+    let mut loss = paper.clone();
     for (value, behind) in loss.values.iter_mut().zip(&background.values) {
         *value = (1.0 - *value / behind.max(BACKGROUND_FLOOR)).clamp(0.0, 1.0);
     }
-    Some(loss)
+    loss
 }
 
 /// The channel with its background light, or `None` when nothing departs from the background.
 ///
-/// The median of the border ring is the background. A background that is clearly light or dark decides; on a middling one
-/// the ink is on the side that departs further.
+/// The median of the border ring tells whether the background is clearly light or dark, and that decides; on a middling one the
+/// ink is on the side that departs further from the light as it falls over the picture.
 #[must_use]
 pub fn dark_on_light(plane: &Plane) -> Option<Plane> {
     let background = border_median(plane);
-    let darker = background - percentile(&plane.values, PEAK_SHARE);
-    let lighter = percentile(&plane.values, 1.0 - PEAK_SHARE) - background;
+    let light = trend::of(plane);
+    let departures: Vec<f32> = plane
+        .values
+        .iter()
+        .zip(&light.values)
+        .map(|(value, light)| value - light)
+        .collect();
+    let darker = -percentile(&departures, PEAK_SHARE);
+    let lighter = percentile(&departures, 1.0 - PEAK_SHARE);
     if darker.max(lighter) < BLANK_DEPARTURE {
         return None;
     }
@@ -88,14 +100,26 @@ pub fn border_median(plane: &Plane) -> f32 {
     percentile(&values, 0.5)
 }
 
-/// Light of the paper behind the ink: grey closing with a window of a quarter of the side, well above a stroke's width,
-/// found at reduced size.
+/// Light of the paper behind the ink: how it falls over the whole picture, and on top of that a grey closing with a window
+/// of a quarter of the side, well above a stroke's width, found at reduced size.
 #[must_use]
 pub fn background(paper: &Plane) -> Plane {
-    let small = paper.reduced(BACKGROUND_SIDE);
+    let light = trend::of(paper).map(|light| light.max(BACKGROUND_FLOOR));
+    let even = times(paper, &light.map(|light| 1.0 / light));
+    let small = even.reduced(BACKGROUND_SIDE);
     let radius = (small.width.max(small.height) / 8).max(1);
     let closed = extreme(&extreme(&small, radius, f32::max), radius, f32::min);
-    mean(&closed, radius / 2).resized(paper.width, paper.height)
+    let left = mean(&closed, radius / 2).resized(paper.width, paper.height);
+    times(&left, &light)
+}
+
+/// The product of two planes of one size, value by value.
+fn times(plane: &Plane, other: &Plane) -> Plane {
+    let mut product = plane.clone();
+    for (value, factor) in product.values.iter_mut().zip(&other.values) {
+        *value *= factor;
+    }
+    product
 }
 
 /// The extreme value in a square window around each pixel, cut off at the edges.
@@ -127,8 +151,10 @@ fn windowed(plane: &Plane, radius: usize, of: impl Fn(&[f32]) -> f32) -> Plane {
     along(&along(plane))
 }
 
-/// 0 below the start of the ramp, 1 from the median of the ink on: hard edges stay soft.
-fn ramp(loss: &Plane) -> Plane {
+/// Ink from 0 to 1 of the loss of light: 0 below the start of the ramp, 1 from the median of the ink on, so that soft edges
+/// stay soft.
+#[must_use]
+pub fn ramp(loss: &Plane) -> Plane {
     let threshold = otsu(&loss.values);
     let inked: Vec<f32> = loss
         .values

@@ -2,13 +2,14 @@
 //!
 //! [`decode()`] reads an encoded picture under limits; [`Normalizer`] finds the ink and puts it where the training set has it.
 //! Each step is a pure function in a module of its own: [`ink`] (what is ink), [`components`] (which ink is the digit), [`place`]
-//! (size and position), over [`plane`] (resampling). Nothing here classifies.
+//! (size and position), over [`plane`] (resampling) and `trend` (how the light falls). Nothing here classifies.
 
 pub mod components;
 pub mod decode;
 pub mod ink;
 pub mod place;
 pub mod plane;
+mod trend;
 
 pub use decode::{DecodeError, Limits, Picture, decode};
 

@@ -142,6 +142,13 @@ fn the_same_digit_in_other_guises() {
         mix(ink, [shade(x, y); 3], [shade(x, y) * 0.25; 3])
     });
     check("shaded", 3.0, &shaded);
+    // Steeply, so that the far edge is darker than the ink at the near one, and darker towards the corners.
+    let lit = |x: u32, y: u32, ink: f32| {
+        let (u, v) = (x as f32 / 140.0 - 1.0, y as f32 / 140.0 - 1.0);
+        let light = 130.0 - 75.0 * u - 20.0 * (u * u + v * v);
+        mix(ink, [light; 3], [light * 0.4; 3])
+    };
+    check("lit from the left", 3.0, &canvas(&[seven], lit));
     let corner = Seven {
         left: 190.0,
         top: 170.0,

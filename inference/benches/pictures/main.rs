@@ -1,0 +1,216 @@
+//! Error on simulated canvases and photographs made from MNIST's test images, with and without each step of the
+//! normaliser, and what is answered for pictures that show no digit. `make bench-pictures` trains the networks and runs it.
+//!
+//! `pictures MNIST_DIR NAME=STORAGE…`, each storage with a model `digits` of MNIST's form.
+
+mod junk;
+mod scenes;
+mod steps;
+
+use anyhow::{Context as _, bail};
+use digits_checkpoint::{Storage, id::ModelName, load, serving};
+use digits_dataset::{Dataset, mnist};
+use digits_inference::{engine::probability, model::Prepared};
+use fastrand::Rng;
+use junk::Junk;
+use scenes::Kind;
+use steps::Way;
+
+/// Pictures of each kind.
+const PICTURES: usize = 1_500;
+/// Every so many test images one is drawn.
+const STRIDE: usize = 10_000 / PICTURES;
+/// Share of the digits that are to be answered.
+const COVERAGE: f64 = 0.95;
+
+/// A network with its name in the table.
+struct Net {
+    name: String,
+    prepared: Prepared,
+}
+
+/// What a network says of an input.
+struct Answer {
+    label: usize,
+    probability: f32,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let Some((dir, nets)) = arguments.split_first().filter(|(_, nets)| !nets.is_empty()) else {
+        bail!("usage: pictures MNIST_DIR NAME=STORAGE…");
+    };
+    let data = mnist::load(
+        &mnist::MnistSource {
+            dir: Some(dir.into()),
+            cache: dir.into(),
+            download: false,
+            mirrors: Vec::new(),
+        },
+        &mut |_| {},
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let nets = nets
+        .iter()
+        .map(|net| runtime.block_on(open(net)))
+        .collect::<anyhow::Result<Vec<Net>>>()?;
+    steps_table(&data, &nets);
+    junk_table(&data, &nets);
+    Ok(())
+}
+
+async fn open(argument: &str) -> anyhow::Result<Net> {
+    let (name, storage) = argument.split_once('=').context("NAME=STORAGE")?;
+    let storage = Storage::open(storage)?;
+    let model: ModelName = "digits".parse()?;
+    let record = serving::head(&storage, &model).await?;
+    let id = record
+        .and_then(|record| record.primary())
+        .with_context(|| format!("{name}: nothing serves"))?;
+    let loaded = load(&storage, id).await?;
+    Ok(Net {
+        name: name.to_owned(),
+        prepared: Prepared::new(&loaded)?,
+    })
+}
+
+impl Net {
+    fn answer(&self, input: &[u8]) -> Answer {
+        let classes = self.prepared.network.classes();
+        let (mut logits, mut probabilities) = (vec![0.0; classes], vec![0.0; classes]);
+        self.prepared.network.logits(input, &mut logits);
+        let temperature = self.prepared.manifest.temperature;
+        probability::softmax(&logits, temperature, &mut probabilities);
+        let label = probability::most_probable(&probabilities);
+        Answer {
+            label,
+            probability: probabilities[label],
+        }
+    }
+
+    /// Percentage of wrong answers; where there is no input the answer is wrong.
+    fn error(&self, inputs: &[(usize, Option<Vec<u8>>)]) -> f64 {
+        let wrong = inputs
+            .iter()
+            .filter(|(truth, input)| {
+                let answer = input.as_ref().map(|input| self.answer(input).label);
+                answer != Some(*truth)
+            })
+            .count();
+        100.0 * wrong as f64 / inputs.len() as f64
+    }
+}
+
+/// The test images that pictures are drawn of, each with its label.
+fn digits(data: &Dataset) -> impl Iterator<Item = (usize, &[u8])> {
+    (0..PICTURES).map(|index| {
+        let at = index * STRIDE;
+        let image = data
+            .test
+            .images
+            .image(at)
+            .expect("an image of the test set");
+        (usize::from(data.test.labels[at]), image)
+    })
+}
+
+fn head(first: &str, nets: &[Net]) {
+    print!("{first:<32}");
+    nets.iter().for_each(|net| print!("{:>12}", net.name));
+    println!();
+}
+
+fn row(name: &str, figures: impl Iterator<Item = f64>) {
+    print!("{name:<32}");
+    figures.for_each(|figure| print!("{figure:>12.1}"));
+    println!();
+}
+
+fn steps_table(data: &Dataset, nets: &[Net]) {
+    println!(
+        "Error in percent, {PICTURES} pictures of each kind from the test images; a picture of which no"
+    );
+    println!("single digit is read counts as an error.\n");
+    head("the same digits, as they are", nets);
+    let clean: Vec<_> = digits(data)
+        .map(|(label, digit)| (label, Some(digit.to_vec())))
+        .collect();
+    row("", nets.iter().map(|net| net.error(&clean)));
+    for kind in Kind::ALL {
+        println!();
+        head(kind.name(), nets);
+        let mut rng = Rng::with_seed(7);
+        let pictures: Vec<_> = digits(data)
+            .map(|(label, digit)| (label, scenes::picture(kind, digit, &mut rng)))
+            .collect();
+        for (name, way) in steps::ways() {
+            let inputs: Vec<_> = pictures
+                .iter()
+                .map(|(label, picture)| (*label, steps::input(way, picture)))
+                .collect();
+            row(name, nets.iter().map(|net| net.error(&inputs)));
+        }
+    }
+}
+
+fn junk_table(data: &Dataset, nets: &[Net]) {
+    println!("\nAt the probability that keeps 95 % of the test digits as they are, in percent\n");
+    head("", nets);
+    let kept: Vec<Kept> = nets.iter().map(|net| Kept::of(net, data)).collect();
+    row(
+        "that probability",
+        kept.iter().map(|kept| f64::from(100.0 * kept.threshold)),
+    );
+    row("error of what is kept", kept.iter().map(|kept| kept.error));
+    let all: Vec<(usize, &[u8])> = digits(data).collect();
+    for junk in Junk::ALL {
+        let mut rng = Rng::with_seed(11);
+        let inputs: Vec<Option<Vec<u8>>> = (0..PICTURES)
+            .map(|index| {
+                let pair = [all[index].1, all[(index + 1) % all.len()].1];
+                steps::input(Way::Service, &junk::picture(junk, pair, &mut rng))
+            })
+            .collect();
+        let accepted = |net: &Net, threshold: f32| {
+            let answered = inputs
+                .iter()
+                .flatten()
+                .filter(|input| net.answer(input).probability >= threshold);
+            100.0 * answered.count() as f64 / inputs.len() as f64
+        };
+        let figures = nets.iter().zip(&kept);
+        row(
+            &format!("accepted: {}", junk.name()),
+            figures.map(|(net, kept)| accepted(net, kept.threshold)),
+        );
+    }
+}
+
+/// The digits of which a network is sure enough.
+struct Kept {
+    threshold: f32,
+    error: f64,
+}
+
+impl Kept {
+    fn of(net: &Net, data: &Dataset) -> Self {
+        let mut answers: Vec<(f32, bool)> = (0..data.test.labels.len())
+            .filter_map(|at| Some((at, data.test.images.image(at)?)))
+            .map(|(at, image)| {
+                let answer = net.answer(image);
+                let right = answer.label == usize::from(data.test.labels[at]);
+                (answer.probability, right)
+            })
+            .collect();
+        answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+        answers.truncate((answers.len() as f64 * COVERAGE) as usize);
+        let wrong = answers.iter().filter(|(_, right)| !right).count();
+        Self {
+            threshold: answers.last().map_or(0.0, |(probability, _)| *probability),
+            error: 100.0 * wrong as f64 / answers.len() as f64,
+        }
+    }
+}
