@@ -27,6 +27,7 @@ use digits_telemetry::{
     logs::{self, LogsError},
     metrics::{InstallError, Recorder, install},
     readiness::Readiness,
+    traces::{Traces, TracesError},
 };
 use std::{
     io::{Read as _, Write as _},
@@ -66,6 +67,9 @@ pub enum AppError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] BindError),
+    /// The collector's address is wrong.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The operating system gives no further thread.
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -86,7 +90,7 @@ impl AppError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Logs(_) | Self::Storage(_) => exit::USAGE,
+            Self::Config(_) | Self::Logs(_) | Self::Storage(_) | Self::Traces(_) => exit::USAGE,
             Self::Metrics(_) => exit::SOFTWARE,
             Self::Server(_) | Self::Admin(_) | Self::Thread(_) | Self::ReadyFile(_) => {
                 exit::UNAVAILABLE
@@ -124,6 +128,7 @@ pub struct App {
     server: GrpcServer,
     admin: AdminServer,
     readiness: Readiness,
+    traces: Option<Traces>,
 }
 
 impl App {
@@ -134,12 +139,17 @@ impl App {
     /// When one of them cannot be opened.
     pub async fn bind(config: Config, recorder: Recorder) -> Result<(Self, Addresses), AppError> {
         metrics::describe();
+        let traces = config.requests.traces("digits-inference")?;
         let storage = Storage::open(config.storage_url()).map_err(AppError::Storage)?;
         let readiness = Readiness::new();
         readiness.set_not_ready("no checkpoint is loaded yet");
         let registry = Arc::new(Registry::new(&config.models));
         let recorder = recorder.with_section(model_info::section(Arc::clone(&registry)));
-        let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
+        let server_config = ServerConfig {
+            traces: traces.clone(),
+            ..server_config(&config)
+        };
+        let (server, grpc) = GrpcServer::bind(server_config).await?;
         let (admin, admin_address) =
             admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
         let app = Self {
@@ -149,6 +159,7 @@ impl App {
             server,
             admin,
             readiness,
+            traces,
         };
         Ok((
             app,
@@ -172,6 +183,7 @@ impl App {
             server,
             admin,
             readiness,
+            traces,
         } = self;
         let stop = CancellationToken::new();
         let service = Inference::new(Arc::clone(&registry), limits(&config), stop.clone());
@@ -220,6 +232,9 @@ impl App {
         };
         let (drained, ()) = tokio::join!(server.serve(routes, metrics, stop.clone()), leave);
         let _ = admin.await;
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
         Ok(drained?)
     }
 
@@ -250,6 +265,7 @@ fn server_config(config: &Config) -> ServerConfig {
         max_in_flight: config.max_in_flight,
         max_connection_age: Some(config.max_connection_age).filter(|age| !age.is_zero()),
         drain: config.shutdown_grace,
+        access_log: config.requests.access_log,
         ..ServerConfig::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
-use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
+use digits_server::{DEFAULT_MAX_MESSAGE_BYTES, RequestFlags};
 use digits_telemetry::logs::Format;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -82,6 +82,9 @@ pub struct Config {
     /// Time that requests in flight have to finish at the end.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+    /// What is told of single requests.
+    #[command(flatten)]
+    pub requests: RequestFlags,
     /// Logs for people or for machines: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,

@@ -5,7 +5,7 @@ mod support;
 
 use digits_proto::v1::inference_service_client::InferenceServiceClient;
 use std::{
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
     time::{Duration, Instant},
 };
 use support::{Client, Net, Store, image, pixels};
@@ -33,11 +33,16 @@ fn run(arguments: &[&str]) -> Output {
 
 #[test]
 fn bad_configuration_exits_64_with_one_line() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 6] = [
         (&[], "--storage"),
         (&["--storage", "x", "--listen", "nowhere"], "--listen"),
         (&["--storage", "x", "--models", "a,a"], "--models"),
         (&["--storage", "ftp://x/y"], "--storage"),
+        (&["--storage", "x", "--access-log", "2"], "--access-log"),
+        (
+            &["--storage", "x", "--otlp-endpoint", "collector:4317"],
+            "--otlp-endpoint",
+        ),
     ];
     for (arguments, flag) in cases {
         let output = run(arguments);
@@ -57,6 +62,7 @@ async fn sigterm_answers_what_is_in_flight() {
     let store = Store::new();
     store.serve("digits", 1, &Net::favouring(3, 1)).await;
     let ready = store.folder.path().join("ready.json");
+    let log = store.folder.path().join("log.json");
     let command = Command::new(BINARY)
         .args([
             "--listen",
@@ -65,13 +71,17 @@ async fn sigterm_answers_what_is_in_flight() {
             "127.0.0.1:0",
             "--shutdown-delay",
             "300ms",
+            "--access-log",
+            "1",
+            "--log-format",
+            "json",
             "--ready-file",
         ])
         .arg(&ready)
         .arg("--storage")
         .arg(store.path())
         .env_clear()
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
         .spawn();
     let mut process = Running(command.unwrap());
     let give_up = Instant::now() + Duration::from_secs(20);
@@ -95,7 +105,15 @@ async fn sigterm_answers_what_is_in_flight() {
     let url = format!("http://{}", addresses["grpc"].as_str().unwrap());
     let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
     let mut client: Client = InferenceServiceClient::new(channel);
-    client.predict(pixels("", image(1))).await.unwrap();
+    let mut request = tonic::Request::new(pixels("", image(1)));
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    for (name, value) in [
+        ("x-request-id", "seven".to_owned()),
+        ("traceparent", format!("00-{trace}-b7ad6b7169203331-01")),
+    ] {
+        request.metadata_mut().insert(name, value.parse().unwrap());
+    }
+    client.predict(request).await.unwrap();
     let calling = tokio::spawn(async move {
         let mut answered = 0;
         loop {
@@ -133,4 +151,17 @@ async fn sigterm_answers_what_is_in_flight() {
         wait().await;
     };
     assert_eq!(exit.code(), Some(0));
+    let log = std::fs::read_to_string(&log).unwrap();
+    let line = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .find(|line| line["request_id"] == "seven")
+        .expect("a line for the request");
+    assert_eq!(line["target"], "digits_access");
+    assert_eq!(
+        (&line["method"], &line["code"]),
+        (&"Predict".into(), &"OK".into())
+    );
+    assert_eq!(line["trace_id"], trace);
+    assert!(line["seconds"].as_f64().unwrap() > 0.0);
 }

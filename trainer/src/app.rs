@@ -29,6 +29,7 @@ use digits_telemetry::{
     admin::{self, AdminServer},
     metrics::Recorder,
     readiness::Readiness,
+    traces::Traces,
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,7 @@ pub struct App {
     server: GrpcServer,
     admin: AdminServer,
     readiness: Readiness,
+    traces: Option<Traces>,
 }
 
 impl App {
@@ -81,7 +83,13 @@ impl App {
         let (tools, workers) = open_tools(&config).await?;
         let recorder = recorder.with_section(tools.metrics.section());
         let readiness = Readiness::new();
-        let (server, grpc) = GrpcServer::bind(server_config(&config)).await?;
+        let traces = config.requests.traces("digits-trainer");
+        let traces = traces.map_err(|error| BadConfig(error.to_string()))?;
+        let server_config = ServerConfig {
+            traces: traces.clone(),
+            ..server_config(&config)
+        };
+        let (server, grpc) = GrpcServer::bind(server_config).await?;
         let (admin, admin_address) =
             admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
         let app = Self {
@@ -91,6 +99,7 @@ impl App {
             server,
             admin,
             readiness,
+            traces,
         };
         let addresses = Addresses {
             grpc,
@@ -115,6 +124,8 @@ impl App {
             queue_capacity = config.queue_capacity,
             workers = self.workers,
             bundle_interval = ?config.bundle_interval,
+            otlp_endpoint = config.requests.otlp_endpoint,
+            access_log = config.requests.access_log,
             remote_write = config.remote_write.as_ref().map(tracing::field::display),
             shutdown_grace = ?config.shutdown_grace,
             libtorch = train::libtorch_version(),
@@ -140,6 +151,7 @@ impl App {
             server,
             admin,
             readiness,
+            traces,
         } = self;
         let stop = CancellationToken::new();
         let _stopped_when_dropped = stop.clone().drop_guard();
@@ -188,6 +200,9 @@ impl App {
         // Both watch the same token.
         let _ = tokio::join!(admin, counting);
         close(&tools).await;
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
         Ok(())
     }
 }
@@ -251,6 +266,7 @@ fn server_config(config: &Config) -> ServerConfig {
         // A watch lasts as long as its job, and there is no replica to move to.
         max_connection_age: None,
         drain: config.shutdown_grace,
+        access_log: config.requests.access_log,
         ..ServerConfig::default()
     }
 }

@@ -6,6 +6,7 @@ use crate::{
 };
 use clap::Parser;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
+use digits_server::RequestFlags;
 use digits_telemetry::logs::Format;
 use serde::Deserialize;
 use std::{
@@ -77,6 +78,9 @@ pub struct Config {
     /// http://127.0.0.1:9090/api/v1/write; Prometheus takes them with --web.enable-remote-write-receiver.
     #[arg(long, env = "DIGITS_REMOTE_WRITE")]
     pub remote_write: Option<Address>,
+    /// What is told of single requests.
+    #[command(flatten)]
+    pub requests: RequestFlags,
     /// Logs for people or for machines: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,

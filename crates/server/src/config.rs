@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use digits_telemetry::traces::Traces;
+
 /// Size that a message may have unless told otherwise, in bytes: 16 MiB. Message sizes are limits of each
 /// generated service (`max_decoding_message_size`), so a service must pass
 /// [`ServerConfig::max_message_bytes`] on to them.
@@ -32,6 +34,10 @@ pub struct ServerConfig {
     pub keepalive_timeout: Duration,
     /// How long requests in flight may take to finish after shutdown; then they are cut.
     pub drain: Duration,
+    /// Share of the requests that get a line of log (target `digits_access`), from 0 to 1. Health checks get none.
+    pub access_log: f64,
+    /// Where each request's span goes. Health checks have none.
+    pub traces: Option<Traces>,
 }
 
 impl Default for ServerConfig {
@@ -47,6 +53,8 @@ impl Default for ServerConfig {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(10),
+            access_log: 0.0,
+            traces: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use tonic::service::Routes;
 use tower::Service;
 
 use crate::body::{FlightBody, Until, UntilBody};
+use crate::entry::{Entry, Telling};
 use crate::request_metrics::{Method, RequestMetrics};
 use crate::status::retry_status;
 
@@ -30,13 +31,14 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
 
 /// By this callers find their request again in the logs of the services that it went through: what it says is echoed.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest one that is echoed, in bytes.
-const MAX_REQUEST_ID: usize = 128;
+pub(crate) const MAX_REQUEST_ID: usize = 128;
 
 /// What all requests of a server share.
 pub(crate) struct Traffic {
     pub(crate) metrics: RequestMetrics,
+    pub(crate) telling: Telling,
     pub(crate) max_in_flight: usize,
     pub(crate) in_flight: AtomicUsize,
     /// Ends the streams that would hold up a shutdown for ever.
@@ -52,14 +54,26 @@ pub(crate) struct Flight {
     /// Whether it holds one of the places under the limit.
     limited: bool,
     ended: bool,
+    /// Of the few that are told of one by one.
+    entry: Option<Box<Entry>>,
 }
 
 impl Flight {
-    fn begin(traffic: &Arc<Traffic>, request: &Request<Body>, limited: bool) -> Self {
+    fn begin(traffic: &Arc<Traffic>, request: &mut Request<Body>, limited: bool) -> Self {
         traffic.metrics.begin();
+        let method = traffic.metrics.method(request.uri().path());
+        let quiet = request.uri().path().starts_with(HEALTH);
+        let entry = if quiet {
+            None
+        } else {
+            traffic
+                .telling
+                .begin(request, traffic.metrics.label(method))
+        };
         Self {
             traffic: Arc::clone(traffic),
-            method: traffic.metrics.method(request.uri().path()),
+            method,
+            entry,
             started: Instant::now(),
             timeout: request
                 .headers()
@@ -84,6 +98,9 @@ impl Flight {
         }
         let elapsed = self.started.elapsed();
         self.traffic.metrics.end(self.method, code, elapsed);
+        if let Some(entry) = self.entry.take() {
+            entry.end(code, elapsed);
+        }
     }
 }
 
@@ -158,13 +175,13 @@ impl Service<Request<Body>> for FlightService {
         Service::<Request<Body>>::poll_ready(&mut self.routes, cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> FlightFuture {
+    fn call(&mut self, mut request: Request<Body>) -> FlightFuture {
         let path = request.uri().path();
         let health = path.starts_with(HEALTH);
         let reflection = path.starts_with(REFLECTION);
         let until = || Until::new(self.traffic.shutdown.clone());
         if !health && !self.admit() {
-            Flight::begin(&self.traffic, &request, false).end(Code::ResourceExhausted);
+            Flight::begin(&self.traffic, &mut request, false).end(Code::ResourceExhausted);
             let status = retry_status("too many requests in flight; try again", RETRY_AFTER);
             return FlightFuture {
                 answer: Answer::Refused(Some(status.into_http())),
@@ -173,7 +190,7 @@ impl Service<Request<Body>> for FlightService {
                 request_id: None,
             };
         }
-        let flight = Flight::begin(&self.traffic, &request, !health);
+        let flight = Flight::begin(&self.traffic, &mut request, !health);
         let id = request.headers().get(REQUEST_ID);
         let request_id = id.filter(|id| id.len() <= MAX_REQUEST_ID).cloned();
         let cut = (health || reflection).then(until);

@@ -8,8 +8,10 @@
 mod body;
 mod config;
 mod connection;
+mod entry;
 mod error;
 pub mod exit;
+mod flags;
 mod flight;
 mod front;
 pub mod health;
@@ -23,6 +25,7 @@ pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use error::ServerError;
+pub use flags::RequestFlags;
 pub use flight::FlightService;
 pub use reflection::reflection;
 pub use request_metrics::RequestMetrics;

@@ -110,6 +110,11 @@ impl RequestMetrics {
         }
     }
 
+    /// The bounded name of a row.
+    pub(crate) fn label(&self, method: Method) -> &'static str {
+        self.table.rows[method.0].label
+    }
+
     pub(crate) fn begin(&self) {
         self.table.in_flight.increment(1);
     }
@@ -121,6 +126,11 @@ impl RequestMetrics {
         row.duration.record(elapsed);
         table.counter(row, code).increment(1);
     }
+}
+
+/// A code as the gRPC specification writes it.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    CODES[code as usize]
 }
 
 impl Table {

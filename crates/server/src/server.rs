@@ -14,6 +14,7 @@ use tonic::transport::Server;
 
 use crate::config::ServerConfig;
 use crate::connection::Incoming;
+use crate::entry::Telling;
 use crate::error::ServerError;
 use crate::flight::{FlightService, Traffic};
 use crate::front::Front;
@@ -98,6 +99,10 @@ impl GrpcServer {
         let config = self.config;
         let traffic = Arc::new(Traffic {
             metrics,
+            telling: Telling {
+                access_log: config.access_log,
+                traces: config.traces.clone(),
+            },
             max_in_flight: config.max_in_flight,
             in_flight: AtomicUsize::new(0),
             shutdown: shutdown.clone(),

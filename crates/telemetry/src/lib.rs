@@ -1,4 +1,4 @@
-//! What both services show of themselves: logs, Prometheus metrics, readiness, and the admin port
+//! What both services show of themselves: logs, Prometheus metrics, traces, readiness, and the admin port
 //! that serves them. Knows nothing of gRPC, training or models.
 
 pub mod admin;
@@ -6,3 +6,4 @@ pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod readiness;
+pub mod traces;

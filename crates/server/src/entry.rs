@@ -1,0 +1,98 @@
+//! What is told of a single request: a line of the access log and a span. Neither is made unless it is asked for.
+
+use std::time::Duration;
+
+use digits_telemetry::traces::{KeyValue, RequestSpan, Traces, trace_id};
+use http::Request;
+use tonic::Code;
+use tonic::body::Body;
+
+use crate::flight::{MAX_REQUEST_ID, REQUEST_ID};
+use crate::request_metrics::code_name;
+
+/// Which requests are told of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Telling {
+    /// Share of the requests that get a line.
+    pub(crate) access_log: f64,
+    /// Where spans go.
+    pub(crate) traces: Option<Traces>,
+}
+
+/// A request that is told of when it ends.
+pub(crate) struct Entry {
+    line: Option<Line>,
+    span: Option<RequestSpan>,
+}
+
+struct Line {
+    method: &'static str,
+    request_id: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl Telling {
+    /// Begins to tell of a request, if it is one of those; `method` is its bounded name. The request carries the new span on.
+    pub(crate) fn begin(
+        &self,
+        request: &mut Request<Body>,
+        method: &'static str,
+    ) -> Option<Box<Entry>> {
+        let logged = self.access_log > 0.0 && fastrand::f64() < self.access_log;
+        if !logged && self.traces.is_none() {
+            return None;
+        }
+        let span = self.traces.as_ref().map(|traces| {
+            let attributes = vec![
+                KeyValue::new("rpc.system", "grpc"),
+                KeyValue::new("rpc.method", method),
+            ];
+            traces.begin(request.headers_mut(), method.to_owned(), attributes)
+        });
+        let line = logged.then(|| Line {
+            method,
+            request_id: request
+                .headers()
+                .get(REQUEST_ID)
+                .and_then(|id| id.to_str().ok())
+                .filter(|id| id.len() <= MAX_REQUEST_ID)
+                .map(str::to_owned),
+            trace_id: trace_id(request.headers()),
+        });
+        Some(Box::new(Entry { line, span }))
+    }
+}
+
+impl Entry {
+    /// Tells of it.
+    pub(crate) fn end(self, code: Code, elapsed: Duration) {
+        if let Some(line) = self.line {
+            tracing::info!(
+                target: "digits_access",
+                method = line.method,
+                code = code_name(code),
+                seconds = elapsed.as_secs_f64(),
+                request_id = line.request_id,
+                trace_id = line.trace_id,
+                "request"
+            );
+        }
+        if let Some(span) = self.span {
+            let status = KeyValue::new("rpc.grpc.status_code", i64::from(code as i32));
+            span.end(vec![status], is_servers_fault(code));
+        }
+    }
+}
+
+/// As OpenTelemetry's conventions for gRPC servers have it: what the client did wrong is no error of the server.
+fn is_servers_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
