@@ -1,6 +1,7 @@
 //! Both real services as separate processes, for the demo and the end-to-end tests.
 
 pub mod damage;
+pub mod dashboards;
 pub mod demo;
 pub mod jobs;
 pub mod metric_names;
