@@ -13,6 +13,7 @@ pub mod id;
 mod keys;
 mod load;
 pub mod manifest;
+pub mod messages;
 mod publish;
 pub mod record;
 mod refusal;

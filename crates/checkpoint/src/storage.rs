@@ -66,7 +66,15 @@ impl Storage {
     /// # Errors
     /// When the address is not of these forms, or the folder cannot be created.
     pub fn open(url: &str) -> Result<Self, StorageError> {
-        open::open(url)
+        open::open(url, open::Absent::Created)
+    }
+
+    /// The same for who comes second: a folder must be there already, so that a slip in its name is noticed.
+    ///
+    /// # Errors
+    /// When the address is not of these forms, or there is no such folder.
+    pub fn open_existing(url: &str) -> Result<Self, StorageError> {
+        open::open(url, open::Absent::Refused)
     }
 
     /// A storage on any store, below `prefix`.

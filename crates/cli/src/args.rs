@@ -338,6 +338,20 @@ pub struct Model {
     pub model: String,
 }
 
+/// Whom to ask for checkpoints and serving records.
+#[derive(Debug, Args)]
+pub struct At {
+    /// Work on this storage instead of asking the trainer, which need not run: file:///folder, a folder's path or
+    /// s3://bucket/prefix (AWS_* for the credentials).
+    #[arg(long, value_name = "URL")]
+    pub storage: Option<String>,
+}
+
+impl At {
+    /// The trainer.
+    pub const TRAINER: Self = Self { storage: None };
+}
+
 #[derive(Debug, Args)]
 pub struct Checkpoints {
     /// Show this checkpoint in detail.
@@ -351,6 +365,8 @@ pub struct Checkpoints {
     /// Checkpoints at the most, newest first.
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, Args)]
@@ -373,6 +389,8 @@ pub struct Serving {
     /// Records at the most, newest first.
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
+    #[command(flatten)]
+    pub at: At,
 }
 
 /// What promote, rollback and release have in common.
@@ -401,6 +419,8 @@ pub struct Promote {
     pub shadow: bool,
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, Args)]
@@ -410,18 +430,24 @@ pub struct Rollback {
     pub to: u64,
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, Args)]
 pub struct Drop {
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, Args)]
 pub struct Release {
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, Args)]

@@ -279,6 +279,17 @@ fn with_violations(service: Service, status: &Status) -> Vec<String> {
     std::iter::once(heading).chain(lines).collect()
 }
 
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Url { .. } => Self::Usage(error.to_string()),
+            error => Self::Storage {
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

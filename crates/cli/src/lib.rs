@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod json;
 pub mod onnx;
 pub mod plot;
+pub mod registry;
 pub mod render;
 pub mod sheet;
 pub mod text;

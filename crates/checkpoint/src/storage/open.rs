@@ -13,12 +13,19 @@ use url::Url;
 /// Longest time for a large write to a bucket.
 const BULK_TIMEOUT: &str = "1h";
 
-pub(super) fn open(address: &str) -> Result<Storage, StorageError> {
+/// What becomes of a folder that is not there.
+#[derive(Clone, Copy)]
+pub(super) enum Absent {
+    Created,
+    Refused,
+}
+
+pub(super) fn open(address: &str, absent: Absent) -> Result<Storage, StorageError> {
     if !address.contains("://") {
         if address.is_empty() {
             return Err(refused(address, "give a folder or an s3:// address"));
         }
-        return folder(path::Path::new(address));
+        return folder(path::Path::new(address), absent);
     }
     let url = Url::parse(address).map_err(|error| refused("…", error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
@@ -28,7 +35,7 @@ pub(super) fn open(address: &str) -> Result<Storage, StorageError> {
     }
     match url.scheme() {
         "file" => match url.to_file_path() {
-            Ok(path) => folder(&path),
+            Ok(path) => folder(&path, absent),
             Err(()) => Err(refused(address, "write file:///absolute/path")),
         },
         "s3" => bucket(&url),
@@ -46,12 +53,14 @@ fn refused(url: &str, reason: impl Into<String>) -> StorageError {
     }
 }
 
-fn folder(path: &path::Path) -> Result<Storage, StorageError> {
+fn folder(path: &path::Path, absent: Absent) -> Result<Storage, StorageError> {
     let failed = |source| StorageError::Folder {
         path: path.to_owned(),
         source,
     };
-    std::fs::create_dir_all(path).map_err(failed)?;
+    if let Absent::Created = absent {
+        std::fs::create_dir_all(path).map_err(failed)?;
+    }
     let path = path.canonicalize().map_err(failed)?;
     let store = LocalFileSystem::new_with_prefix(&path)
         .map_err(|error| failed(error.into()))?

@@ -1,57 +1,32 @@
 //! `digits checkpoints`.
 
-use super::{fields, filled};
+use super::fields;
 use crate::{args::Checkpoints, context::Context};
 use digits_cli::{
-    Error, Service, json,
+    Error, json,
+    registry::Registry,
     render::{Align, Table},
     text,
 };
-use digits_proto::v1::{Checkpoint, Evaluation, GetCheckpointRequest, ListCheckpointsRequest};
+use digits_proto::v1::{Checkpoint, Evaluation, ListCheckpointsRequest};
 use serde_json::json;
-
-/// Checkpoints of a page.
-const PAGE: usize = 200;
 
 /// Runs the command.
 pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
-    let mut client = context.endpoints.checkpoints()?;
-    if let Some(checkpoint_id) = args.checkpoint {
-        let request = GetCheckpointRequest { checkpoint_id };
-        let answer = client
-            .get_checkpoint(request)
-            .await
-            .map_err(Error::trainer)?;
-        let checkpoint = filled(
-            answer.into_inner().checkpoint,
-            Service::Trainer,
-            "checkpoint",
-        )?;
+    let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
+    if let Some(id) = args.checkpoint {
+        let checkpoint = registry.checkpoint(id).await?;
         return match context.json {
             true => context.document(&json::of(&checkpoint)),
             false => context.print(details(&checkpoint)),
         };
     }
-    let mut checkpoints = Vec::new();
-    let mut page_token = String::new();
-    while checkpoints.len() < args.limit {
-        let request = ListCheckpointsRequest {
-            page_size: (args.limit - checkpoints.len()).min(PAGE) as u32,
-            page_token,
-            model: args.model.clone(),
-            job_id: args.job.clone(),
-        };
-        let page = client
-            .list_checkpoints(request)
-            .await
-            .map_err(Error::trainer)?
-            .into_inner();
-        checkpoints.extend(page.checkpoints);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+    let request = ListCheckpointsRequest {
+        model: args.model,
+        job_id: args.job,
+        ..ListCheckpointsRequest::default()
+    };
+    let checkpoints = registry.checkpoints(request, args.limit).await?;
     match context.json {
         true => context.document(&json!({ "checkpoints": json::all(&checkpoints) })),
         false => context.table(&table(&checkpoints)),

@@ -1,26 +1,24 @@
 //! `digits serving`, `promote`, `drop`, `rollback` and `release`: what served when, and changing it.
 
-use super::filled;
 use crate::{
-    args::{Change, Drop, Promote, Release, Rollback, Serving},
+    args::{At, Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
 };
 use digits_cli::{
-    Error, Service, json,
+    Error, json,
+    registry::Registry,
     render::{Align, Table},
     text,
 };
 use digits_proto::v1::{
-    ListServingRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord, ServingRole,
+    PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord, ServingRole,
 };
 use serde_json::json;
 
-/// Records of a page.
-const PAGE: usize = 200;
-
 /// Runs `digits serving`.
 pub async fn list(args: Serving, context: &Context) -> Result<(), Error> {
-    let records = records(&args.model, args.limit, context).await?;
+    let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
+    let records = registry.records(&args.model, args.limit).await?;
     match context.json {
         true => context.document(&json!({ "records": json::all(&records) })),
         false => context.table(&table(&records)),
@@ -34,48 +32,41 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         (None, true) => ServingRole::Shadow,
         (None, false) => ServingRole::Primary,
     };
+    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
     let request = PromoteRequest {
-        model: args.change.model.clone(),
+        model: args.change.model,
         checkpoint_id: args.checkpoint,
-        expected_sequence: expected(&args.change, context).await?,
+        expected_sequence,
         role: role.into(),
         share: args.canary,
         by: args.change.by,
     };
-    written(Some(send(request, context).await?), context)
+    written(registry.promote(request).await?, context)
 }
 
-/// Serves a checkpoint as the primary; returns the record.
+/// Serves a checkpoint as the primary, by way of the trainer; returns the record.
 pub async fn serve(
     checkpoint_id: String,
     change: Change,
     context: &Context,
 ) -> Result<ServingRecord, Error> {
+    let (registry, expected_sequence) = seen(&change, &At::TRAINER, context).await?;
     let request = PromoteRequest {
-        model: change.model.clone(),
+        model: change.model,
         checkpoint_id,
-        expected_sequence: expected(&change, context).await?,
+        expected_sequence,
         role: ServingRole::Primary.into(),
         share: None,
         by: change.by,
     };
-    send(request, context).await
-}
-
-async fn send(request: PromoteRequest, context: &Context) -> Result<ServingRecord, Error> {
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .promote(request)
-        .await
-        .map_err(Error::trainer)?;
-    filled(answer.into_inner().record, Service::Trainer, "record")
+    registry.promote(request).await
 }
 
 /// Runs `digits drop`: promotes the primary that serves, which ends what stands beside it.
 pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
     let change = args.change;
-    let newest = records(&change.model, 1, context).await?.pop();
+    let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
+    let newest = registry.records(&change.model, 1).await?.pop();
     let routes = newest.as_ref().map_or(&[][..], |record| &record.routes);
     let primary = routes
         .iter()
@@ -98,91 +89,47 @@ pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error>
         share: None,
         by: change.by,
     };
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .promote(request)
-        .await
-        .map_err(Error::trainer)?;
-    written(answer.into_inner().record, context)
+    written(registry.promote(request).await?, context)
 }
 
 /// Runs `digits rollback`.
 pub async fn rollback(args: Rollback, context: &Context) -> Result<(), Error> {
+    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
     let request = RollbackRequest {
-        model: args.change.model.clone(),
-        expected_sequence: expected(&args.change, context).await?,
+        model: args.change.model,
+        expected_sequence,
         to_sequence: args.to,
         by: args.change.by,
     };
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .rollback(request)
-        .await
-        .map_err(Error::trainer)?;
-    written(answer.into_inner().record, context)
+    written(registry.rollback(request).await?, context)
 }
 
 /// Runs `digits release`.
 pub async fn release(args: Release, context: &Context) -> Result<(), Error> {
+    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
     let request = ReleaseRequest {
-        model: args.change.model.clone(),
-        expected_sequence: expected(&args.change, context).await?,
+        model: args.change.model,
+        expected_sequence,
         by: args.change.by,
     };
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .release(request)
-        .await
-        .map_err(Error::trainer)?;
-    written(answer.into_inner().record, context)
+    written(registry.release(request).await?, context)
 }
 
-/// The sequence that the user saw, else the newest there is.
-async fn expected(change: &Change, context: &Context) -> Result<u64, Error> {
-    if let Some(sequence) = change.expected_sequence {
-        return Ok(sequence);
-    }
-    let newest = records(&change.model, 1, context).await?;
-    Ok(newest.first().map_or(0, |record| record.sequence))
+/// Whom to ask, and the sequence that the user saw, else the newest there is.
+async fn seen(change: &Change, at: &At, context: &Context) -> Result<(Registry, u64), Error> {
+    let registry = Registry::open(&context.endpoints, at.storage.as_deref())?;
+    let sequence = match change.expected_sequence {
+        Some(sequence) => sequence,
+        None => registry.newest(&change.model).await?,
+    };
+    Ok((registry, sequence))
 }
 
-fn written(record: Option<ServingRecord>, context: &Context) -> Result<(), Error> {
-    let record = filled(record, Service::Trainer, "record")?;
+fn written(record: ServingRecord, context: &Context) -> Result<(), Error> {
     match context.json {
         true => context.document(&json::of(&record)),
         false => context.table(&table(&[record])),
     }
-}
-
-async fn records(
-    model: &str,
-    limit: usize,
-    context: &Context,
-) -> Result<Vec<ServingRecord>, Error> {
-    let mut client = context.endpoints.checkpoints()?;
-    let mut records = Vec::new();
-    let mut page_token = String::new();
-    while records.len() < limit {
-        let request = ListServingRequest {
-            model: model.to_owned(),
-            page_size: (limit - records.len()).min(PAGE) as u32,
-            page_token,
-        };
-        let page = client
-            .list_serving(request)
-            .await
-            .map_err(Error::trainer)?
-            .into_inner();
-        records.extend(page.records);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    Ok(records)
 }
 
 fn table(records: &[ServingRecord]) -> Table {

@@ -1,0 +1,188 @@
+//! What lies on the storage, as messages of the contract on the wire: one translation for all who tell of it.
+
+use crate::{
+    manifest::{self, Manifest},
+    record::{self, ServingRecord},
+};
+use digits_proto::v1;
+use jiff::Timestamp;
+use prost::Message as _;
+
+/// A time.
+#[must_use]
+pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    // A time before 1970 has a negative part of a second here and a positive one there.
+    let nanoseconds = time.as_nanosecond();
+    prost_types::Timestamp {
+        seconds: nanoseconds.div_euclid(1_000_000_000) as i64,
+        nanos: nanoseconds.rem_euclid(1_000_000_000) as i32,
+    }
+}
+
+/// A manifest.
+#[must_use]
+pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
+    v1::Checkpoint {
+        checkpoint_id: from.id.to_string(),
+        model: from.model.to_string(),
+        created_at: Some(timestamp(from.created_at)),
+        architecture: Some(architecture(&from.architecture)),
+        input: Some(v1::InputSpec {
+            height: small(from.input.height),
+            width: small(from.input.width),
+            scale: from.input.scale,
+            mean: from.input.mean,
+            std: from.input.std,
+        }),
+        label_names: from.labels.clone(),
+        picture_normalization: match from.picture_normalization {
+            manifest::PictureNormalization::None => v1::PictureNormalization::None,
+            manifest::PictureNormalization::Mnist => v1::PictureNormalization::Mnist,
+        }
+        .into(),
+        temperature: from.temperature,
+        weights_sha256: from.files.model.sha256.clone(),
+        weights_size_bytes: from.files.model.size_bytes,
+        validation: from.metrics.validation.as_ref().map(evaluation),
+        test: from.metrics.test.as_ref().map(evaluation),
+        lineage: Some(lineage(&from.lineage)),
+    }
+}
+
+/// A network and its size, as torchinfo computes it.
+#[must_use]
+pub fn architecture(from: &manifest::Architecture) -> v1::Architecture {
+    let parameters = from.parameters().map_or(u64::MAX, |count| count as u64);
+    let outputs = from.layers().into_iter().map(|(outputs, _)| outputs as u64);
+    v1::Architecture {
+        input_size: small(from.input_size),
+        hidden: from.hidden.iter().map(|&width| small(width)).collect(),
+        classes: small(from.classes),
+        activation: match from.activation {
+            manifest::Activation::Relu => v1::Activation::Relu,
+            manifest::Activation::ScaledTanh => v1::Activation::ScaledTanh,
+            manifest::Activation::Gelu => v1::Activation::Gelu,
+        }
+        .into(),
+        size: Some(v1::NetworkSize {
+            parameters,
+            parameter_bytes: parameters.saturating_mul(4),
+            multiply_adds: parameters,
+            activation_bytes: outputs.fold(0, u64::saturating_add).saturating_mul(4),
+        }),
+    }
+}
+
+/// An evaluation.
+#[must_use]
+pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
+    v1::Evaluation {
+        images: from.images,
+        correct: from.correct,
+        accuracy: from.accuracy(),
+        loss: from.loss,
+        loss_batch_mean: from.loss_batch_mean,
+        batch_size: from.batch_size,
+    }
+}
+
+fn lineage(from: &manifest::Lineage) -> v1::Lineage {
+    let spec = bytes_of_hex(&from.spec_protobuf).filter(|bytes| !bytes.is_empty());
+    v1::Lineage {
+        job_id: from.job.clone().unwrap_or_default(),
+        // A spec of a newer program may not decode; the rest is worth telling all the same.
+        spec: spec.and_then(|bytes| v1::JobSpec::decode(&*bytes).ok()),
+        epoch: from.epoch,
+        step: from.step,
+        parent_checkpoint_id: from.parent.map(|id| id.to_string()).unwrap_or_default(),
+        dataset_digest: from.dataset_digest.clone(),
+        program_version: from.program_version.clone(),
+        libtorch_version: from.libtorch_version.clone(),
+        device: from.device.clone(),
+        threads: from.threads.unwrap_or_default(),
+        imported_sha256: from.imported_sha256.clone().unwrap_or_default(),
+    }
+}
+
+/// A serving record.
+#[must_use]
+pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
+    v1::ServingRecord {
+        sequence: from.sequence,
+        routes: from.routes.iter().map(route).collect(),
+        hold: from.hold,
+        reason: match from.reason {
+            record::Reason::Published => v1::ServingReason::Published,
+            record::Reason::Promoted => v1::ServingReason::Promoted,
+            record::Reason::RolledBack => v1::ServingReason::RolledBack,
+            record::Reason::Released => v1::ServingReason::Released,
+        }
+        .into(),
+        by: from.by.clone(),
+        at: Some(timestamp(from.at)),
+    }
+}
+
+fn route(from: &record::Route) -> v1::ServingRoute {
+    v1::ServingRoute {
+        checkpoint_id: from.checkpoint.to_string(),
+        role: match from.role {
+            record::Role::Primary => v1::ServingRole::Primary,
+            record::Role::Canary => v1::ServingRole::Canary,
+            record::Role::Shadow => v1::ServingRole::Shadow,
+        }
+        .into(),
+        share: from.share,
+    }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs
+        .iter()
+        .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?))
+        .collect();
+    if rest.is_empty() { bytes } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_the_notebooks_network() {
+        let size = architecture(&manifest::Architecture {
+            input_size: 784,
+            hidden: vec![10],
+            classes: 10,
+            activation: manifest::Activation::Relu,
+        })
+        .size;
+        let expected = v1::NetworkSize {
+            parameters: 7960,
+            parameter_bytes: 31_840,
+            multiply_adds: 7960,
+            activation_bytes: 80,
+        };
+        assert_eq!(size, Some(expected));
+    }
+
+    #[test]
+    fn hexadecimal() {
+        let cases = [
+            ("", Some(vec![])),
+            ("00ffA5", Some(vec![0, 255, 0xa5])),
+            ("0", None),
+            ("zz", None),
+            ("é", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(bytes_of_hex(text), expected, "{text:?}");
+        }
+    }
+}

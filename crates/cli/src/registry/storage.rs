@@ -1,0 +1,145 @@
+//! On the storage itself, with no trainer alive: the same protocol, the same answers.
+
+use crate::error::Error;
+use digits_checkpoint::{
+    Storage, StorageError,
+    id::{CheckpointId, InvalidId, ModelName},
+    list_checkpoints, manifest, messages,
+    record::Role,
+    serving::{self, AppendError, Candidate},
+};
+use digits_proto::v1::{
+    Checkpoint, ListCheckpointsRequest, PromoteRequest, ReleaseRequest, RollbackRequest,
+    ServingRecord, ServingRole,
+};
+
+/// A storage.
+pub struct OnStorage {
+    storage: Storage,
+}
+
+fn usage(error: InvalidId) -> Error {
+    Error::Usage(error.to_string())
+}
+
+fn model(text: &str) -> Result<ModelName, Error> {
+    text.parse().map_err(usage)
+}
+
+fn checkpoint_id(text: &str) -> Result<CheckpointId, Error> {
+    text.parse().map_err(usage)
+}
+
+/// As the trainer does it.
+fn by(text: &str) -> &str {
+    if text.is_empty() { "an operator" } else { text }
+}
+
+fn answer(
+    outcome: Result<digits_checkpoint::record::ServingRecord, AppendError>,
+) -> Result<ServingRecord, Error> {
+    match outcome {
+        Ok(record) => Ok(messages::serving_record(&record)),
+        Err(AppendError::Storage(error)) => Err(error.into()),
+        Err(AppendError::Lost { head }) => Err(Error::Negative(format!(
+            "--expected-sequence is not the newest record, which is {}: look at `digits serving` and decide again",
+            head.sequence
+        ))),
+        Err(AppendError::Refused(refused)) => Err(Error::Negative(refused.to_string())),
+    }
+}
+
+impl OnStorage {
+    pub(super) fn open(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            storage: Storage::open_existing(url)?,
+        })
+    }
+
+    pub(super) async fn checkpoints(
+        &self,
+        request: ListCheckpointsRequest,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, Error> {
+        let mut all = list_checkpoints(&self.storage).await?;
+        all.retain(|manifest| {
+            (request.model.is_empty() || manifest.model.as_str() == request.model)
+                && (request.job_id.is_empty()
+                    || manifest.lineage.job.as_deref() == Some(&request.job_id))
+        });
+        Ok(all.iter().take(limit).map(messages::checkpoint).collect())
+    }
+
+    pub(super) async fn checkpoint(&self, id: String) -> Result<Checkpoint, Error> {
+        match manifest(&self.storage, checkpoint_id(&id)?).await? {
+            Some(manifest) => Ok(messages::checkpoint(&manifest)),
+            None => Err(Error::Negative(format!(
+                "there is no committed checkpoint {id}"
+            ))),
+        }
+    }
+
+    pub(super) async fn records(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<ServingRecord>, Error> {
+        let model = model(name)?;
+        let mut records = Vec::new();
+        for sequence in serving::list(&self.storage, &model)
+            .await?
+            .into_iter()
+            .rev()
+        {
+            if records.len() == limit {
+                break;
+            }
+            match serving::record(&self.storage, &model, sequence).await {
+                Ok(record) => records.extend(record.as_ref().map(messages::serving_record)),
+                // A newer program wrote it.
+                Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(records)
+    }
+
+    pub(super) async fn newest(&self, name: &str) -> Result<u64, Error> {
+        let sequences = serving::list(&self.storage, &model(name)?).await?;
+        Ok(sequences.last().copied().unwrap_or(0))
+    }
+
+    pub(super) async fn promote(&self, request: PromoteRequest) -> Result<ServingRecord, Error> {
+        let role = match request.role() {
+            ServingRole::Unspecified | ServingRole::Primary => Role::Primary,
+            ServingRole::Canary => Role::Canary,
+            ServingRole::Shadow => Role::Shadow,
+        };
+        let candidate = Candidate {
+            checkpoint: checkpoint_id(&request.checkpoint_id)?,
+            role,
+            share: request.share,
+        };
+        let (model, expected) = (model(&request.model)?, request.expected_sequence);
+        let storage = self.writable().await?;
+        answer(serving::promote(storage, &model, expected, candidate, by(&request.by)).await)
+    }
+
+    pub(super) async fn rollback(&self, request: RollbackRequest) -> Result<ServingRecord, Error> {
+        let (model, expected) = (model(&request.model)?, request.expected_sequence);
+        let (storage, to) = (self.writable().await?, request.to_sequence);
+        answer(serving::rollback(storage, &model, expected, to, by(&request.by)).await)
+    }
+
+    pub(super) async fn release(&self, request: ReleaseRequest) -> Result<ServingRecord, Error> {
+        let (model, expected) = (model(&request.model)?, request.expected_sequence);
+        let storage = self.writable().await?;
+        answer(serving::release(storage, &model, expected, by(&request.by)).await)
+    }
+
+    /// The storage, probed as every writer does it.
+    async fn writable(&self) -> Result<&Storage, Error> {
+        self.storage.probe().await?;
+        Ok(&self.storage)
+    }
+}
