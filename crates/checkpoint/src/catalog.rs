@@ -45,8 +45,10 @@ pub async fn lasting_manifest(
     storage: &Storage,
     id: CheckpointId,
 ) -> Result<Option<Manifest>, StorageError> {
+    // In this order: retention deletes the tombstone last.
+    let buried = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
     let found = manifest(storage, id).await?;
-    if found.is_some() && storage.exists(&keys::file(id, keys::TOMBSTONE)).await? {
+    if found.is_some() && buried {
         return Err(StorageError::Tombstoned { id });
     }
     Ok(found)

@@ -65,6 +65,10 @@ pub(super) async fn servable(
     model: &ModelName,
     id: CheckpointId,
 ) -> Result<Manifest, AppendError> {
+    // Before the manifest, as retention deletes it after the manifest: who finds neither tombstone nor deletion in
+    // this order began before the tombstone was written, and is waited for. In the other order both could be over
+    // between the two looks.
+    let buried = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
     let manifest = catalog::manifest(storage, id)
         .await?
         .ok_or(Refused::UnknownCheckpoint(id))?;
@@ -72,7 +76,7 @@ pub(super) async fn servable(
         let model = manifest.model;
         return Err(Refused::OtherModel { id, model }.into());
     }
-    if storage.exists(&keys::file(id, keys::TOMBSTONE)).await? {
+    if buried {
         return Err(Refused::Tombstoned(id).into());
     }
     Ok(manifest)
