@@ -1,8 +1,9 @@
 //! What lies on shared storage: the half of the contract between the services that is not on the wire.
 //!
-//! The writer's side publishes checkpoints ([`publish`]) and appends to the serving log ([`serving`]); the
-//! reader's side follows that log ([`Follower`]) and loads what it names ([`load`]), trusting nothing that
-//! it has not verified. Writers only ever create keys that do not exist yet; only [`retention`] deletes.
+//! The writer's side publishes checkpoints ([`publish`]), sees each through to its end ([`intention`]) and
+//! appends to the serving log ([`serving`]); the reader's side follows that log ([`Follower`]) and loads what it
+//! names ([`load`]), trusting nothing that it has not verified. Writers only ever create keys that do not exist
+//! yet; only [`retention`] deletes.
 //!
 //! This crate computes no answers: whoever loads a checkpoint runs its exam through every path of its own
 //! engine and asks [`check_exam`]. `docs/storage.md` describes the protocol and the formats.
@@ -10,6 +11,7 @@
 mod catalog;
 mod follow;
 pub mod id;
+pub mod intention;
 mod keys;
 mod load;
 pub mod manifest;

@@ -51,7 +51,7 @@ pub async fn promote(
         reason: Reason::Promoted,
         by: by.to_owned(),
     };
-    append_servable(storage, model, expected, head.as_ref(), proposal).await
+    append_servable(storage, model, expected, proposal).await
 }
 
 /// Serves again what record `to` named, and holds it; 0 means the newest record before `expected` that names
@@ -84,7 +84,7 @@ pub async fn rollback(
         reason: Reason::RolledBack,
         by: by.to_owned(),
     };
-    append_servable(storage, model, expected, head.as_ref(), proposal).await
+    append_servable(storage, model, expected, proposal).await
 }
 
 /// Lifts the hold: what serves stays, and the next published checkpoint may be promoted by its policy.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     catalog,
-    id::{CheckpointId, ModelName},
+    id::CheckpointId,
     keys,
     manifest::Manifest,
     record::{Reason, ServingRecord},
@@ -75,9 +75,8 @@ fn better(new: &Manifest, current: &Manifest) -> bool {
 /// something else serves by now.
 ///
 /// # Errors
-/// [`StorageError::Tombstoned`] or [`StorageError::Missing`] when retention took the checkpoint away;
-/// [`StorageError::Unreadable`] when the newest record is of an unknown format (a newer program decides
-/// then); [`StorageError::Contended`]; else what the store said.
+/// [`StorageError::Tombstoned`] when retention took the checkpoint away; [`StorageError::Unreadable`] when the
+/// newest record is of an unknown format (a newer program decides then); [`StorageError::Contended`]; else what the store said.
 pub async fn promote_published(
     storage: &Storage,
     manifest: &Manifest,
@@ -113,8 +112,7 @@ async fn decide(
         if let Some(earlier) = earlier_promotion(storage, manifest, head).await? {
             if earlier == *head {
                 // It may be that the check after writing was not reached.
-                let before = before(storage, model, head.sequence).await?;
-                confirm(storage, model, head, before.as_ref()).await?;
+                confirm(storage, model, head).await?;
             }
             return Ok(Some(earlier));
         }
@@ -130,7 +128,7 @@ async fn decide(
         by: by.to_owned(),
     };
     let expected = head.as_ref().map_or(0, |head| head.sequence);
-    append_servable(storage, model, expected, head.as_ref(), proposal)
+    append_servable(storage, model, expected, proposal)
         .await
         .map(Some)
 }
@@ -184,23 +182,10 @@ async fn earlier_promotion(
     Ok(None)
 }
 
-async fn before(
-    storage: &Storage,
-    model: &ModelName,
-    sequence: u64,
-) -> Result<Option<ServingRecord>, StorageError> {
-    if sequence <= 1 {
-        return Ok(None);
-    }
-    record(storage, model, sequence - 1).await
-}
-
 fn explain(id: CheckpointId, refused: Refused) -> StorageError {
     match refused {
-        Refused::Tombstoned(id) => StorageError::Tombstoned { id },
-        Refused::UnknownCheckpoint(id) => StorageError::Missing {
-            key: keys::file(id, keys::MANIFEST),
-        },
+        // It was committed: then retention deleted it.
+        Refused::Tombstoned(id) | Refused::UnknownCheckpoint(id) => StorageError::Tombstoned { id },
         other => StorageError::Unreadable {
             key: keys::file(id, keys::MANIFEST),
             reason: other.to_string(),

@@ -12,6 +12,8 @@ use crate::{
 
 /// Routes of a record.
 const LIMIT: usize = 16;
+/// Records that are searched for what served before.
+const SEARCHED: usize = 1000;
 /// How far the shares may be from 1.
 const ROUNDING: f64 = 1e-9;
 
@@ -82,7 +84,7 @@ pub(super) async fn servable(
     Ok(manifest)
 }
 
-/// Appends after `head`, and sees to it that retention did not take a checkpoint away meanwhile.
+/// Appends after `expected`, and sees to it that retention did not take a checkpoint away meanwhile.
 ///
 /// The caller has found all checkpoints [`servable`]. Retention writes its tombstone, waits, and reads the
 /// log again before it deletes; so either it sees this record and spares the checkpoint, or the tombstone is
@@ -91,45 +93,63 @@ pub(super) async fn append_servable(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
-    head: Option<&ServingRecord>,
     proposal: Proposal,
 ) -> Result<ServingRecord, AppendError> {
     let record = append(storage, model, expected, proposal).await?;
-    confirm(storage, model, &record, head).await?;
+    confirm(storage, model, &record).await?;
     Ok(record)
 }
 
-/// Takes back `record`, the newest, when one of its checkpoints was taken away; `before` served before it.
+/// Takes back `record`, the newest, when one of its checkpoints was taken away: what served last before it, and is
+/// still there, serves again, with the hold that stood.
 pub(super) async fn confirm(
     storage: &Storage,
     model: &ModelName,
     record: &ServingRecord,
-    before: Option<&ServingRecord>,
 ) -> Result<(), AppendError> {
-    for route in &record.routes {
-        let id = route.checkpoint;
-        if !taken_away(storage, id).await? {
+    let Some(id) = first_taken_away(storage, &record.routes).await? else {
+        return Ok(());
+    };
+    let mut hold = None;
+    for sequence in (1..record.sequence).rev().take(SEARCHED) {
+        let before = match super::record(storage, model, sequence).await {
+            Ok(Some(before)) => before,
+            Ok(None) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let hold = *hold.get_or_insert(before.hold);
+        // Another one that was being taken back, perhaps.
+        if first_taken_away(storage, &before.routes).await?.is_some() {
             continue;
         }
-        if let Some(before) = before {
-            let proposal = Proposal {
-                routes: before.routes.clone(),
-                hold: before.hold,
-                reason: Reason::RolledBack,
-                by: record.by.clone(),
-            };
-            match append(storage, model, record.sequence, proposal).await {
-                // Lost: someone has decided anew already.
-                Ok(_) | Err(AppendError::Lost { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let proposal = Proposal {
+            routes: before.routes,
+            hold,
+            reason: Reason::RolledBack,
+            by: record.by.clone(),
+        };
+        match append(storage, model, record.sequence, proposal).await {
+            // Lost: someone has decided anew already.
+            Ok(_) | Err(AppendError::Lost { .. }) => break,
+            Err(error) => return Err(error),
         }
-        return Err(Refused::Tombstoned(id).into());
     }
-    Ok(())
+    Err(Refused::Tombstoned(id).into())
 }
 
-async fn taken_away(storage: &Storage, id: CheckpointId) -> Result<bool, StorageError> {
-    Ok(storage.exists(&keys::file(id, keys::TOMBSTONE)).await?
-        || !storage.exists(&keys::file(id, keys::MANIFEST)).await?)
+async fn first_taken_away(
+    storage: &Storage,
+    routes: &[Route],
+) -> Result<Option<CheckpointId>, StorageError> {
+    for route in routes {
+        let id = route.checkpoint;
+        if storage.exists(&keys::file(id, keys::TOMBSTONE)).await?
+            || !storage.exists(&keys::file(id, keys::MANIFEST)).await?
+        {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }

@@ -122,6 +122,20 @@ impl StorageError {
         None
     }
 
+    /// Whether trying the same again is in vain.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Url { .. }
+                | Self::Conflict { .. }
+                | Self::NotExclusive { .. }
+                | Self::TooLarge { .. }
+                | Self::Tombstoned { .. }
+                | Self::Draft { .. }
+        )
+    }
+
     pub(crate) fn from_store(operation: &'static str, key: &str, source: StoreError) -> Self {
         let key = key.to_owned();
         match source {

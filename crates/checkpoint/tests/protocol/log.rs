@@ -350,3 +350,33 @@ async fn a_buried_checkpoint_is_not_promoted_and_taken_back_when_it_was() {
     assert!(gone.to_string().contains("deletion"), "{gone}");
     assert_eq!(list(&storage, &digits()).await.unwrap(), [1, 2, 3, 4]);
 }
+
+#[tokio::test]
+async fn what_is_taken_back_goes_past_what_is_taken_away_as_well() {
+    let (storage, store) = memory();
+    let (old, gone) = (published(&storage, 60).await, published(&storage, 30).await);
+    let new = published(&storage, 0).await;
+    serve(&storage, 0, old.id).await;
+    // A promoter wrote its record while the tombstone came, and has not taken it back yet.
+    let proposal = Proposal {
+        routes: vec![Route {
+            checkpoint: gone.id,
+            role: Role::Primary,
+            share: 1.0,
+        }],
+        hold: false,
+        reason: Reason::Published,
+        by: String::new(),
+    };
+    append(&storage, &digits(), 1, proposal).await.unwrap();
+    let tombstone =
+        |id: CheckpointId| Path::from(format!("a/prefix/checkpoints/{id}/tombstone.json"));
+    store.put(&tombstone(gone.id), "{}".into()).await.unwrap();
+    // The same happens to the next one.
+    store.on_put("00000000000000000003.json", &tombstone(new.id));
+    let primary = candidate(new.id, Role::Primary, None);
+    let refusal = refused(promote(&storage, &digits(), 2, primary, "").await);
+    assert_eq!(refusal, Refused::Tombstoned(new.id));
+    let record = head(&storage, &digits()).await.unwrap().unwrap();
+    assert_eq!((record.sequence, record.primary()), (4, Some(old.id)));
+}

@@ -8,6 +8,7 @@ mod golden;
 mod interleaving;
 mod kill;
 mod log;
+mod model;
 mod policy;
 mod publishing;
 mod refusals;
