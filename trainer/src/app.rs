@@ -7,6 +7,7 @@ use crate::{
     metrics::Metrics,
     remote_write::RemoteWrite,
     reporter::Reporter,
+    retention::Retention,
     store::Store,
     train,
     worker::{Bundles, Registry, Tools, Workers, finish_intentions, note_bundles, sweep_bundles},
@@ -129,6 +130,8 @@ impl App {
             remote_write = config.remote_write.as_ref().map(tracing::field::display),
             shutdown_grace = ?config.shutdown_grace,
             libtorch = train::libtorch_version(),
+            retention = ?config.retention(),
+            retention_interval = ?config.retention_interval,
             version = env!("CARGO_PKG_VERSION"),
             "digits-trainer listens"
         );
@@ -159,6 +162,7 @@ impl App {
         take_up(&tools).await?;
         let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
         let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
+        let retaining = tokio::spawn(retain(&config, &tools, stop.clone()));
         let (health, health_service) = Health::new(SERVICES).await;
         let context = TrainingContext {
             intake: tools.intake(workers.wake(), config.queue_capacity.into()),
@@ -197,8 +201,8 @@ impl App {
         let ending = end_of(workers, &tools.store, config.shutdown_grace);
         let (served, (), ()) = tokio::join!(serving, leaving, ending);
         served?;
-        // Both watch the same token.
-        let _ = tokio::join!(admin, counting);
+        // All watch the same token.
+        let _ = tokio::join!(admin, counting, retaining);
         close(&tools).await;
         if let Some(traces) = traces {
             traces.finish().await;
@@ -315,6 +319,26 @@ pub(crate) async fn close(tools: &Tools) {
         tracing::error!(%error, "the curves could not be pushed to their end");
     }
     tools.store.close().await;
+}
+
+/// Runs retention, unless it is off.
+fn retain(
+    config: &Config,
+    tools: &Tools,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let interval = config.retention_interval;
+    let retention = config.retention().map(|rules| Retention {
+        store: tools.store.clone(),
+        storage: tools.storage.clone(),
+        metrics: tools.metrics.clone(),
+        rules,
+    });
+    async move {
+        if let Some(retention) = retention {
+            retention.run(interval, stop).await;
+        }
+    }
 }
 
 async fn count_jobs(tools: Tools, stop: CancellationToken) {

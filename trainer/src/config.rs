@@ -5,9 +5,11 @@ use crate::{
     remote_write::Address,
 };
 use clap::Parser;
+use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
 use digits_server::RequestFlags;
 use digits_telemetry::logs::Format;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -17,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Data sets that the configuration may name.
 const FOLDERS_AT_MOST: usize = 100;
 
@@ -74,6 +77,18 @@ pub struct Config {
     /// Time that the running job and the requests in flight have to stop at the end.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+    /// Time between two looks for checkpoints that nothing needs any more; 0 keeps everything.
+    #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]
+    pub retention_interval: Duration,
+    /// Newest checkpoints of each model that retention keeps.
+    #[arg(long, env = "DIGITS_RETENTION_KEEP", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub retention_keep: u32,
+    /// Retention keeps checkpoints that are younger than this.
+    #[arg(long, env = "DIGITS_RETENTION_AGE", default_value = "7d", value_parser = parse_age)]
+    pub retention_age: Duration,
+    /// Time between marking a checkpoint and deleting it; longer than any promotion takes.
+    #[arg(long, env = "DIGITS_RETENTION_GRACE", default_value = "1h", value_parser = parse_duration)]
+    pub retention_grace: Duration,
     /// Prometheus remote write address that gets every point of the curves, such as
     /// http://127.0.0.1:9090/api/v1/write; Prometheus takes them with --web.enable-remote-write-receiver.
     #[arg(long, env = "DIGITS_REMOTE_WRITE")]
@@ -112,6 +127,18 @@ impl Config {
             ));
         }
         Ok(Cache::new(self.state.join("datasets"), cache))
+    }
+
+    /// What retention keeps; `None` where it is off.
+    #[must_use]
+    pub fn retention(&self) -> Option<Rules> {
+        let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        (!self.retention_interval.is_zero()).then(|| Rules {
+            keep_newest: self.retention_keep as usize,
+            keep_younger: signed(self.retention_age),
+            grace: signed(self.retention_grace),
+            ..Rules::default()
+        })
     }
 
     /// The data sets of the file.
@@ -180,7 +207,16 @@ fn folders(text: &str, beside: &Path) -> Result<Vec<Folder>, String> {
 
 /// A number with a unit: 250ms, 2s, 30m, 1h; a bare number is seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a number with ms, s, m or h, such as 250ms".to_owned();
+    let duration = parse_age(text)?;
+    if duration > DAY {
+        return Err("must be at most 24h".to_owned());
+    }
+    Ok(duration)
+}
+
+/// The same, and up to ten years, such as 7d.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a number with ms, s, m, h or d, such as 250ms".to_owned();
     let split = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -190,13 +226,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => DAY.as_secs_f64(),
         _ => return Err(wrong()),
     };
     let number: f64 = number.parse().map_err(|_| wrong())?;
     Duration::try_from_secs_f64(number * seconds)
         .ok()
-        .filter(|duration| *duration <= Duration::from_secs(24 * 3600))
-        .ok_or_else(|| "must be at most 24h".to_owned())
+        .filter(|duration| *duration <= DAY * 3_660)
+        .ok_or_else(|| "must be at most 3660d".to_owned())
 }
 
 #[cfg(test)]
@@ -212,11 +249,19 @@ mod tests {
         let config = parse(&[]).expect("the least there is");
         assert_eq!(config.listen.port(), 50_051);
         assert_eq!(config.queue_capacity, 100);
+        assert_eq!(config.retention(), Some(Rules::default()));
+        let config = parse(&["--retention-age", "1.5d"]).expect("days");
+        let kept = config.retention().expect("on").keep_younger;
+        assert_eq!(kept, SignedDuration::from_hours(36));
+        let off = parse(&["--retention-interval", "0"]).expect("off");
+        assert_eq!(off.retention(), None);
         for (arguments, flag) in [
             (["--queue-capacity", "0"], "--queue-capacity"),
             (["--shutdown-grace", "soon"], "--shutdown-grace"),
             (["--workers", "0"], "--workers"),
             (["--bundle-interval", "often"], "--bundle-interval"),
+            (["--retention-grace", "2d"], "--retention-grace"),
+            (["--retention-age", "5000d"], "--retention-age"),
             (["--listen", "here"], "--listen"),
             (["--log-format", "xml"], "--log-format"),
             (["--nope", "1"], "--nope"),

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod proto_json;
 pub mod remote_write;
 pub mod reporter;
+pub mod retention;
 pub mod run;
 pub mod spec;
 pub mod store;

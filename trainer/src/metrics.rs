@@ -11,7 +11,10 @@ pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use push::{DropReason, PushMetrics};
 
 use crate::{job::JobState, train::TrainError};
-use digits_checkpoint::manifest::{Evaluation, Report};
+use digits_checkpoint::{
+    manifest::{Evaluation, Report},
+    retention::Report as Retained,
+};
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
 use job_series::AllJobs;
 use metrics::{
@@ -78,6 +81,26 @@ pub struct Metrics {
     bundle_duration: Histogram,
     queue_length: metrics::Gauge,
     last_publish: metrics::Gauge,
+    retention: Arc<RetentionMetrics>,
+}
+
+struct RetentionMetrics {
+    buried: Counter,
+    spared: Counter,
+    deleted: Counter,
+    failures: Counter,
+}
+
+impl RetentionMetrics {
+    fn new() -> Self {
+        let checkpoints = |action: &'static str| counter!("digits_trainer_retention_checkpoints_total", "action" => action);
+        Self {
+            buried: checkpoints("buried"),
+            spared: checkpoints("spared"),
+            deleted: checkpoints("deleted"),
+            failures: counter!("digits_trainer_retention_failures_total"),
+        }
+    }
 }
 
 impl Metrics {
@@ -132,6 +155,7 @@ impl Metrics {
             bundle_duration: histogram!("digits_trainer_bundle_write_duration_seconds"),
             queue_length: gauge!("digits_trainer_queue_length"),
             last_publish: gauge!("digits_trainer_last_publish_timestamp_seconds"),
+            retention: Arc::new(RetentionMetrics::new()),
         }
     }
 
@@ -230,6 +254,22 @@ impl Metrics {
     pub fn publish_failed(&self) {
         self.publish_failures.increment(1);
     }
+
+    /// Retention looked through the checkpoints.
+    pub fn retained(&self, report: &Retained) {
+        for (counter, ids) in [
+            (&self.retention.buried, &report.buried),
+            (&self.retention.spared, &report.spared),
+            (&self.retention.deleted, &report.deleted),
+        ] {
+            counter.increment(ids.len() as u64);
+        }
+    }
+
+    /// A look of retention failed.
+    pub fn retention_failed(&self) {
+        self.retention.failures.increment(1);
+    }
 }
 
 /// Puts an evaluation into a job's series.
@@ -295,6 +335,14 @@ fn describe() {
     describe_histogram!(
         "digits_trainer_report_duration_seconds",
         "time of measuring a report card"
+    );
+    describe_counter!(
+        "digits_trainer_retention_checkpoints_total",
+        "checkpoints that retention marked, let live after all, or deleted"
+    );
+    describe_counter!(
+        "digits_trainer_retention_failures_total",
+        "looks of retention that failed"
     );
     describe_gauge!(
         "digits_trainer_last_publish_timestamp_seconds",

@@ -147,6 +147,19 @@ impl Store {
         })
     }
 
+    /// Checkpoints of which the end is not written down yet: retention must not take them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn under_way(&self) -> Result<Vec<CheckpointId>, StoreError> {
+        self.call(|transaction| {
+            let query = format!("SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2)");
+            let intentions = collect(transaction, &query, [])?;
+            Ok(intentions.into_iter().map(|it| it.id).collect())
+        })
+        .await
+    }
+
     /// The checkpoint with these weights that an earlier attempt of `job` committed after `epoch`.
     ///
     /// # Errors
