@@ -7,6 +7,7 @@
 mod attempt;
 mod bundles;
 mod durable;
+mod intentions;
 mod keeper;
 mod observer;
 mod parent;

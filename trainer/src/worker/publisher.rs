@@ -3,7 +3,12 @@
 //! The id and what is to happen with it are in the database before the first byte. A storage that fails is
 //! tried again a few times; then the job fails, and the intention stays for the next start to deal with.
 
-use super::{Tools, durable::Durable, running::RunningJob};
+use super::{
+    Tools,
+    durable::Durable,
+    intentions::{Intentions, policy, writer},
+    running::RunningJob,
+};
 use crate::{
     job::{JobId, now_us},
     spec::JobPlan,
@@ -11,14 +16,14 @@ use crate::{
     train::{self, PublishFailed, Snapshot, Started, report::Subject},
 };
 use digits_checkpoint::{
-    Draft, Storage, StorageError, encode_exam, encode_model,
+    Draft, StorageError, encode_exam, encode_model,
     id::CheckpointId,
+    intention::{self, Ended},
     manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report, TrainingSet},
-    serving::{Policy, promote_published},
     sha256_hex,
 };
 use digits_dataset::Dataset;
-use digits_proto::v1::{self, PromotionPolicy};
+use digits_proto::v1;
 use prost::Message as _;
 use std::{
     io,
@@ -146,7 +151,7 @@ pub(super) enum Failure {
 impl Failure {
     fn told(&self, epoch: u32) -> String {
         let reason = match self {
-            Self::Storage(error) if is_final(error) => "the storage refuses it",
+            Self::Storage(error) if error.is_final() => "the storage refuses it",
             Self::Storage(error) => why(error.io_kind()),
             Self::Store(error) if error.is_full() => {
                 "the disk with the trainer's job database is full"
@@ -219,24 +224,19 @@ fn publish(
         },
         model,
     };
-    let published = again_and_again(context, || async {
-        digits_checkpoint::publish(storage, draft.clone()).await
-    });
-    let manifest = match published {
-        Ok(manifest) => manifest,
-        Err(error) => {
-            if is_final(&error) {
-                store.checkpoint_abandoned(id)?;
-            }
-            return Err(error.into());
-        }
-    };
-    store.checkpoint_committed(id)?;
-    metrics.published(taken.elapsed(), now_us());
-    let sequence = again_and_again(context, || async {
-        promote(storage, &manifest, context.job, context.plan.promotion).await
+    let ledger = Intentions(store.clone());
+    let manifest = again_and_again(context, || {
+        intention::commit(storage, &ledger, draft.clone())
     })?;
-    store.checkpoint_done(id, sequence)?;
+    metrics.published(taken.elapsed(), now_us());
+    let (policy, by) = (policy(context.plan.promotion), writer(context.job));
+    let ended = again_and_again(context, || {
+        intention::settle(storage, &ledger, &manifest, policy, &by)
+    })?;
+    let sequence = match ended {
+        Ended::Done(sequence) => sequence,
+        Ended::Abandoned => return Err(StorageError::Tombstoned { id }.into()),
+    };
     tracing::info!(
         job = %context.job, checkpoint = %id, epoch = snapshot.epoch, sequence,
         milliseconds = taken.elapsed().as_secs_f64() * 1e3, "checkpoint published"
@@ -271,60 +271,31 @@ fn report(context: &PublisherContext, snapshot: &Snapshot) -> Result<Option<Box<
     }
 }
 
-/// Carries out a promotion policy; the sequence of the record that names the checkpoint, 0 for none.
-pub(super) async fn promote(
-    storage: &Storage,
-    manifest: &Manifest,
-    job: JobId,
-    policy: i32,
-) -> Result<u64, StorageError> {
-    let policy = match PromotionPolicy::try_from(policy) {
-        Ok(PromotionPolicy::IfBetter) => Policy::IfBetter,
-        Ok(PromotionPolicy::Manual) => Policy::Manual,
-        Ok(PromotionPolicy::Latest | PromotionPolicy::Unspecified) | Err(_) => Policy::Latest,
-    };
-    let record = promote_published(storage, manifest, policy, &format!("job {job}")).await?;
-    Ok(record.map_or(0, |record| record.sequence))
-}
-
 /// Tries something on the storage until it works, a few times and with growing pauses.
 fn again_and_again<T, F>(
     context: &PublisherContext,
     mut attempt: impl FnMut() -> F,
-) -> Result<T, StorageError>
+) -> Result<T, Failure>
 where
-    F: Future<Output = Result<T, StorageError>>,
+    F: Future<Output = Result<T, Failure>>,
 {
     let mut pause = FIRST_PAUSE;
     for number in 1.. {
-        match context.tools.runtime.block_on(attempt()) {
+        let error = match context.tools.runtime.block_on(attempt()) {
             Ok(value) => return Ok(value),
-            Err(error) => {
-                context.tools.metrics.publish_failed();
-                let stop = context.running.stopped().is_some();
-                if is_final(&error) || number >= ATTEMPTS || stop {
-                    return Err(error);
-                }
-                tracing::warn!(job = %context.job, %error, number, "the storage failed; trying again");
-            }
+            Err(Failure::Storage(error)) => error,
+            Err(failure) => return Err(failure),
+        };
+        context.tools.metrics.publish_failed();
+        let stop = context.running.stopped().is_some();
+        if error.is_final() || number >= ATTEMPTS || stop {
+            return Err(error.into());
         }
+        tracing::warn!(job = %context.job, %error, number, "the storage failed; trying again");
         thread::sleep(pause);
         pause *= 2;
     }
     unreachable!("the loop has no end of its own")
-}
-
-/// Whether trying again is in vain.
-fn is_final(error: &StorageError) -> bool {
-    matches!(
-        error,
-        StorageError::Url { .. }
-            | StorageError::Conflict { .. }
-            | StorageError::NotExclusive { .. }
-            | StorageError::TooLarge { .. }
-            | StorageError::Tombstoned { .. }
-            | StorageError::Draft { .. }
-    )
 }
 
 fn manifest(

@@ -3,13 +3,13 @@
 
 use super::{
     bundles::Bundles,
-    publisher::{Failure, promote},
+    intentions::{Intentions, policy, writer},
 };
-use crate::{
-    job::JobId,
-    store::{IntentionState, Store},
+use crate::{job::JobId, store::Store};
+use digits_checkpoint::{
+    Storage,
+    intention::{Ended, take_up},
 };
-use digits_checkpoint::Storage;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Finishes every intention whose manifest is on the storage (its promotion is carried out) and abandons the
@@ -20,30 +20,16 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 pub async fn finish_intentions(store: &Store, storage: &Storage) -> anyhow::Result<(usize, usize)> {
     let reader = store.clone();
     let unfinished = tokio::task::spawn_blocking(move || reader.unfinished_checkpoints()).await??;
+    let ledger = Intentions(store.clone());
     let (mut finished, mut abandoned) = (0, 0);
     for intention in unfinished {
-        let id = intention.id;
-        let manifest = digits_checkpoint::manifest(storage, id)
-            .await
-            .map_err(Failure::from)?;
-        let writer = store.clone();
-        match manifest {
-            Some(manifest) => {
-                let sequence = promote(storage, &manifest, intention.job, intention.promotion)
-                    .await
-                    .map_err(Failure::from)?;
-                tokio::task::spawn_blocking(move || {
-                    if intention.state == IntentionState::Planned {
-                        writer.checkpoint_committed(id)?;
-                    }
-                    writer.checkpoint_done(id, sequence)
-                })
-                .await??;
-                tracing::info!(checkpoint = %id, "a checkpoint of the last process was finished");
+        let (id, by) = (intention.id, writer(intention.job));
+        match take_up(storage, &ledger, id, policy(intention.promotion), &by).await? {
+            Ended::Done(sequence) => {
+                tracing::info!(checkpoint = %id, sequence, "a checkpoint of the last process was finished");
                 finished += 1;
             }
-            None => {
-                tokio::task::spawn_blocking(move || writer.checkpoint_abandoned(id)).await??;
+            Ended::Abandoned => {
                 tracing::info!(checkpoint = %id, "a checkpoint of the last process was abandoned");
                 abandoned += 1;
             }
