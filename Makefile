@@ -3,6 +3,7 @@
 # The one place that names torch's version; tch in Cargo.toml speaks exactly to it.
 TORCH_VERSION := 2.11.0
 BUF_VERSION := 1.75.0
+PLAYWRIGHT_VERSION := 1.65.1
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +14,7 @@ DIGITS_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/digits
 VENV := $(DIGITS_CACHE)/torch-$(TORCH_VERSION)
 PYTHON := $(VENV)/bin/python
 BUF := $(DIGITS_CACHE)/buf-$(BUF_VERSION)/node_modules/.bin/buf
+PLAYWRIGHT := $(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)/node_modules/playwright-core
 
 # MNIST that lies beside the clone is used in place.
 ifndef DIGITS_MNIST_DIR
@@ -21,6 +23,7 @@ export DIGITS_MNIST_DIR := $(abspath ../shared/mnist)
 endif
 endif
 export DIGITS_PYTHON := $(PYTHON)
+export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # A LIBTORCH of the user's own comes before the private environment.
@@ -118,7 +121,7 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
 
 .PHONY: test-pair
-test-pair: build $(PYTHON_READY) debian-tools ## Tests the real binaries together.
+test-pair: build $(PYTHON_READY) debian-tools browser ## Tests the real binaries together.
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
 
@@ -126,6 +129,14 @@ test-pair: build $(PYTHON_READY) debian-tools ## Tests the real binaries togethe
 .PHONY: debian-tools
 debian-tools:
 	@tests/tools.sh "$(DIGITS_CACHE)" prometheus
+
+# A browser is much to ask for: where it, or npm, cannot be had, the tests of the pages say that they are skipped.
+.PHONY: browser
+browser:
+	@tests/tools.sh "$(DIGITS_CACHE)" npm chromium || true
+	@[ -e "$(PLAYWRIGHT)/package.json" ] || ! command -v npm >/dev/null || \
+		npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)" \
+			playwright-core@$(PLAYWRIGHT_VERSION) || true
 
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).

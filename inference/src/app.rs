@@ -9,7 +9,7 @@ use crate::{
     loader::Loader,
     metrics,
     model::Registry,
-    model_info, picture,
+    model_info, page, picture,
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_proto::{
@@ -219,7 +219,10 @@ impl App {
             max_body_bytes: config.max_message_bytes,
             max_in_flight: config.max_in_flight,
         };
-        let server = server.with_http(move |services| rest::router(services, http));
+        let names: Vec<_> = config.models.iter().map(ToString::to_string).collect();
+        let server = server
+            .with_pages(page::router(&names))
+            .with_http(move |services| rest::router(services, http));
         let metrics = RequestMetrics::new(metrics::PREFIX, metrics::METHODS);
         let leave = async {
             shutdown.cancelled().await;

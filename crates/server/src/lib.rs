@@ -15,6 +15,7 @@ mod flags;
 mod flight;
 mod front;
 pub mod health;
+pub mod page;
 mod reflection;
 mod request_metrics;
 mod server;

@@ -1,0 +1,161 @@
+//! A page in the binary: its files by path, with the headers that let a browser run them and nothing else. What a page of
+//! either service needs to call gRPC-Web is [`SCRIPTS`]. Knows no page.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+/// Scripts and styles come from this port as files of their own, and only this port is spoken to.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Headers of every file. `no-cache` lets a browser keep one and ask each time whether it is still the same.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
+/// gRPC-Web over `fetch`, and protobuf by tables of fields: `/page/grpc-web.js` and `/page/wire.js`.
+pub const SCRIPTS: [File; 2] = [
+    File::new(
+        "/page/grpc-web.js",
+        Kind::Script,
+        include_bytes!("grpc-web.js"),
+    ),
+    File::new("/page/wire.js", Kind::Script, include_bytes!("wire.js")),
+];
+
+/// What a file is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// HTML.
+    Html,
+    /// A JavaScript module.
+    Script,
+    /// CSS.
+    Style,
+    /// An SVG image.
+    Svg,
+    /// JSON.
+    Json,
+}
+
+impl Kind {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Script => "text/javascript; charset=utf-8",
+            Self::Style => "text/css; charset=utf-8",
+            Self::Svg => "image/svg+xml",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// A file of a page.
+#[derive(Clone, Debug)]
+pub struct File {
+    path: &'static str,
+    kind: Kind,
+    body: Bytes,
+}
+
+impl File {
+    /// A file of the binary, at this path.
+    #[must_use]
+    pub const fn new(path: &'static str, kind: Kind, body: &'static [u8]) -> Self {
+        Self {
+            path,
+            kind,
+            body: Bytes::from_static(body),
+        }
+    }
+
+    /// A file that is made when the service starts.
+    #[must_use]
+    pub fn made(path: &'static str, kind: Kind, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self { path, kind, body }
+    }
+}
+
+/// Answers GET and HEAD of these paths, and 405 to other methods.
+///
+/// # Panics
+/// When two files have one path.
+pub fn router(files: impl IntoIterator<Item = File>) -> Router {
+    files.into_iter().fold(Router::new(), |router, file| {
+        let path = file.path;
+        router.merge(
+            Router::new()
+                .route(path, get(answer))
+                .with_state(Served::new(file)),
+        )
+    })
+}
+
+#[derive(Clone)]
+struct Served {
+    body: Bytes,
+    content_type: HeaderValue,
+    tag: HeaderValue,
+}
+
+impl Served {
+    fn new(file: File) -> Self {
+        let digest = Sha256::digest(&file.body);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            body: file.body,
+            content_type: HeaderValue::from_static(file.kind.content_type()),
+            tag: HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal is a header"),
+        }
+    }
+
+    /// Whether the browser has this very file already.
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let known = headers.get_all(header::IF_NONE_MATCH).iter();
+        known.filter_map(|value| value.to_str().ok()).any(|value| {
+            value.split(',').any(|tag| {
+                let tag = tag.trim();
+                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag
+            })
+        })
+    }
+}
+
+// HEAD comes here too: axum takes the body off and leaves its length.
+async fn answer(State(file): State<Served>, request: HeaderMap) -> Response {
+    let mut response = if file.is_known(&request) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(file.body));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, file.content_type);
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, file.tag);
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,46 @@
+// The two calls that the page makes, with what it needs of their messages (proto/digits/v1/inference.proto).
+
+import { LIST, decode, encode } from './wire.js';
+import { unary } from './grpc-web.js';
+
+const SERVICE = '/digits.v1.InferenceService/';
+const TIMEOUT = 5000;
+
+const TIMESTAMP = { 1: ['seconds', 'uint'] };
+const EVALUATION = { 1: ['images', 'uint'], 3: ['accuracy', 'double'] };
+const INPUT = { 1: ['height', 'uint'], 2: ['width', 'uint'] };
+const CHECKPOINT = {
+  1: ['id', 'string'], 3: ['createdAt', TIMESTAMP], 5: ['input', INPUT], 6: ['labels', 'string', LIST],
+  11: ['validation', EVALUATION], 12: ['test', EVALUATION],
+};
+const SERVED = {
+  1: ['checkpoint', CHECKPOINT], 2: ['sequence', 'uint'], 3: ['role', 'uint'], 5: ['since', TIMESTAMP],
+};
+const REFUSAL = { 1: ['sequence', 'uint'], 3: ['reason', 'string'] };
+const MODEL = { 2: ['served', SERVED, LIST], 5: ['refusal', REFUSAL] };
+
+const PICTURES = { 1: ['encoded', 'bytes', LIST] };
+const PREDICT = { 1: ['model', 'string'], 3: ['pictures', PICTURES], 7: ['wantInput', 'uint'] };
+const BOX = { 1: ['left', 'uint'], 2: ['top', 'uint'], 3: ['width', 'uint'], 4: ['height', 'uint'] };
+const PREDICTION = {
+  1: ['labelIndex', 'uint'], 2: ['label', 'string'], 3: ['probabilities', 'float', LIST], 6: ['verdict', 'uint'],
+  7: ['input', 'bytes'], 8: ['boxes', BOX, LIST],
+};
+const SERVED_BY = { 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
+const ANSWER = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
+
+export const LABEL = 1, BLANK = 2, SEVERAL = 3;
+export const CANARY = 2;
+
+/** What the server serves under this name. */
+export async function getModel(model) {
+  const request = encode({ 1: ['model', 'string'] }, { model });
+  return decode(MODEL, await unary(`${SERVICE}GetModel`, request, { timeout: TIMEOUT }));
+}
+
+/** What the network says of an encoded picture, who said it, and the picture as the network saw it. */
+export async function predict(model, picture) {
+  const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1 });
+  const answer = decode(ANSWER, await unary(`${SERVICE}Predict`, request, { timeout: TIMEOUT }));
+  return { prediction: answer.predictions[0], servedBy: answer.servedBy };
+}

@@ -1,0 +1,61 @@
+// What the scripts of the pages' tests share: a headless Chromium in which nothing may go wrong unnoticed.
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const { chromium } = createRequire(import.meta.url)(process.env.DIGITS_PLAYWRIGHT);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const PATIENCE = 30_000;
+
+export async function launch() {
+  return chromium.launch({
+    executablePath: process.env.DIGITS_CHROMIUM,
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}
+
+/** Asks whoever started the script for something, and waits for what came of it. */
+export async function want(what) {
+  console.log(what);
+  return (await lines.next()).value;
+}
+
+/** Polls until `check` gives something true. */
+export async function until(what, check) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    assert.ok(Date.now() < end, `${what} did not happen`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+/** A page whose errors are kept in `faults`. */
+export async function open(browser, address, options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('console', (message) => {
+    // That is about the tests' own look at a canvas.
+    if (message.text().startsWith('Canvas2D: Multiple readback')) return;
+    if (['error', 'warning'].includes(message.type())) faults.push(`console: ${message.text()}`);
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== address) faults.push(`foreign address: ${request.url()}`);
+  });
+  await page.goto(`${address}/`);
+  return { context, page, faults, text: (id) => page.locator(`#${id}`).innerText() };
+}
+
+export async function screenshot(page, name) {
+  const folder = process.env.DIGITS_SCREENSHOTS;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+}

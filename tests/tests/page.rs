@@ -1,0 +1,118 @@
+//! The page of the inference service in a real browser, in front of the real service and a network trained on MNIST.
+
+use anyhow::{Context as _, Result};
+use digits_e2e::{browser::Script, jobs, mnist, sandbox::Sandbox, wait};
+use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// Trains, and waits until the newest serving record is served; returns its sequence.
+async fn serve(sandbox: &Sandbox, spec: JobSpec) -> Result<u64> {
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, spec).await?;
+    let mut checkpoints = sandbox.checkpoints().await?;
+    let records = checkpoints
+        .list_serving(ListServingRequest {
+            model: "digits".to_owned(),
+            ..Default::default()
+        })
+        .await?;
+    let newest = records
+        .into_inner()
+        .records
+        .first()
+        .context("a record")?
+        .sequence;
+    let mut client = sandbox.predict().await?;
+    wait::until("a served checkpoint", Duration::from_secs(30), async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        let served = model.ok().and_then(|model| model.into_inner().served.pop());
+        Ok(served.filter(|served| served.sequence == newest))
+    })
+    .await?;
+    Ok(newest)
+}
+
+#[tokio::test]
+async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> Result<()> {
+    let name = "a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed";
+    if mnist::for_test(name).is_none() {
+        return Ok(());
+    }
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let spec = JobSpec {
+        preset: "fast".to_owned(),
+        epochs: Some(2),
+        ..JobSpec::default()
+    };
+    let first = serve(&sandbox, spec.clone()).await?;
+    let address = sandbox.inference()?.grpc();
+    let arguments = [address.as_str(), &first.to_string()];
+    let Some(mut script) = Script::start("page.mjs", &arguments, sandbox.dir(), name)? else {
+        return sandbox.stop();
+    };
+    script.wants("a hot load")?;
+    let again = JobSpec {
+        seed: Some(7),
+        generator_skip: Some(0),
+        epochs: Some(1),
+        ..spec
+    };
+    let second = serve(&sandbox, again).await?;
+    assert!(second > first);
+    script.done(&second.to_string())?;
+    script.end()?;
+    sandbox.stop()
+}
+
+/// The head and the body of an answer to a request on a connection of its own.
+fn ask(address: &str, request: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let (line, rest) = request.split_once("\r\n").unwrap_or((request, ""));
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{rest}\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
+    Ok((head.to_ascii_lowercase(), body.to_owned()))
+}
+
+#[tokio::test]
+async fn page_rest_and_grpc_share_the_port() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_inference(&[])?;
+    let address = sandbox.inference()?.grpc().replace("http://", "");
+    let (head, body) = ask(&address, "GET /")?;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'none'"),
+        "{head}"
+    );
+    // Everything that the page names is there, and nothing lies elsewhere.
+    let named: Vec<&str> = body
+        .split(['"', '\''])
+        .filter(|word| word.starts_with("/page/"))
+        .collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for path in named.into_iter().chain(["/page/models.json", "/v2"]) {
+        let (head, body) = ask(&address, &format!("GET {path}"))?;
+        assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+        assert!(!body.contains("https://"), "{path}");
+    }
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: "));
+    let known = format!("GET /\r\nIf-None-Match: {}\r\n", tag.context("an ETag")?);
+    assert!(ask(&address, &known)?.0.starts_with("http/1.1 304"));
+    assert!(ask(&address, "POST /")?.0.starts_with("http/1.1 405"));
+    assert!(ask(&address, "GET /absent")?.0.starts_with("http/1.1 404"));
+    let mut client = sandbox.predict().await?;
+    client.get_model(GetModelRequest::default()).await?;
+    sandbox.stop()
+}
