@@ -135,6 +135,30 @@ pub struct Metrics {
     /// Mean cross-entropy of the last training batch before the checkpoint, in nats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_loss: Option<f64>,
+    /// What the temperature does; `None` where none was fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<TemperatureFit>,
+}
+
+/// What dividing the logits by [`Manifest::temperature`] does to the probabilities. The losses of
+/// [`Evaluation`] are those of the logits as they are; these here are those of the probabilities that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemperatureFit {
+    /// Validation images that the temperature was fitted on.
+    pub images: u64,
+    /// Bins of equal width that the errors are of.
+    pub bins: u32,
+    /// Mean cross-entropy over these images without the temperature, in nats.
+    pub loss_before: f64,
+    /// The same with it.
+    pub loss: f64,
+    /// Expected calibration error over these images without the temperature, from 0 to 1 (Guo et al. 2017).
+    pub error_before: f64,
+    /// The same with it.
+    pub error: f64,
+    /// Mean cross-entropy over the test images with the temperature, in nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
 }
 
 /// What a network does on a set of images.

@@ -87,6 +87,19 @@ fn checkpoint(manifest: &Manifest) -> v1::Checkpoint {
         validation: manifest.metrics.validation.as_ref().map(evaluation),
         test: manifest.metrics.test.as_ref().map(evaluation),
         lineage: Some(lineage(manifest)),
+        calibration: manifest.metrics.calibration.as_ref().map(calibration),
+    }
+}
+
+fn calibration(from: &manifest::TemperatureFit) -> v1::TemperatureFit {
+    v1::TemperatureFit {
+        images: from.images,
+        bins: from.bins,
+        loss_before: from.loss_before,
+        loss: from.loss,
+        error_before: from.error_before,
+        error: from.error,
+        test_loss: from.test_loss,
     }
 }
 

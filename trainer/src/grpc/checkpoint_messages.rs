@@ -33,6 +33,19 @@ pub(super) fn checkpoint(from: &Manifest) -> v1::Checkpoint {
         validation: from.metrics.validation.as_ref().map(wire::evaluation),
         test: from.metrics.test.as_ref().map(wire::evaluation),
         lineage: Some(lineage(&from.lineage)),
+        calibration: from.metrics.calibration.as_ref().map(calibration),
+    }
+}
+
+fn calibration(from: &manifest::TemperatureFit) -> v1::TemperatureFit {
+    v1::TemperatureFit {
+        images: from.images,
+        bins: from.bins,
+        loss_before: from.loss_before,
+        loss: from.loss,
+        error_before: from.error_before,
+        error: from.error,
+        test_loss: from.test_loss,
     }
 }
 

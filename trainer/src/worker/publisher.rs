@@ -330,6 +330,7 @@ fn manifest(
             validation: snapshot.validation,
             test: snapshot.test,
             train_loss: Some(snapshot.train_loss),
+            calibration: None,
         },
         training: split.map(|split| split.training.clone()),
         lineage: Lineage {
