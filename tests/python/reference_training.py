@@ -1,12 +1,14 @@
-"""The training that ours must equal, as one writes it in PyTorch: autograd, torch.optim.SGD, random_split, DataLoader.
+"""The training that ours must equal, as one writes it in PyTorch: autograd, torch.optim, random_split, DataLoader.
 
 Usage: reference_training.py FOLDER…
 
 Each FOLDER holds a data set under MNIST's file names, raw or gzipped, and spec.json: {"seed", "generator_skip", "split": [counts or
 fractions], "split_seed" or null, "hidden": [widths], "activation": "relu" | "scaled_tanh" | "gelu", "mean", "std",
-"batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "momentum", "nesterov",
-"weight_decay"}. Where it has "start_from", a file in the folder with all parameters as float32 in the module's order, these are
-loaded as a state dict into the network once it is built.
+"batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "label_smoothing", "max_gradient_norm",
+"ema_decay" (0 for none of these three), "optimizer": what torch.optim.SGD takes beside the rate, or with "betas" what AdamW takes;
+biases do not decay then, "schedule": {"step": …} | {"cosine": …} | {"one_cycle": …} with the fields of the job spec, or null}. Where
+it has "start_from", a file in the folder with all parameters as float32 in the module's order, these are loaded as a state dict into
+the network once it is built.
 
 Writes into the folder, in the machine's byte order: train.u32 and validation.u32 (the split), initial.f32 and final.f32 (all
 parameters in the module's order), orders.u32 (the places in the training part, epoch after epoch), rows.json (one
@@ -22,6 +24,8 @@ from pathlib import Path
 import numpy
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
 
@@ -99,6 +103,44 @@ def skip_words(count):
         torch.empty(count).uniform_()
 
 
+def make_optimizer(model, spec):
+    """The optimiser that spec names."""
+    terms = spec["optimizer"]
+    if "betas" not in terms:
+        return torch.optim.SGD(model.parameters(), lr=spec["learning_rate"], **terms)
+    weights = [values for values in model.parameters() if values.dim() > 1]
+    biases = [values for values in model.parameters() if values.dim() == 1]
+    groups = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=spec["learning_rate"], **terms)
+
+
+def make_schedule(optimizer, spec, steps_per_epoch):
+    """The schedule that spec names, as PyTorch's own classes make it; None for a constant rate."""
+    rate, steps = spec["learning_rate"], steps_per_epoch * spec["epochs"]
+    for name, terms in (spec["schedule"] or {}).items():
+        if name == "step":
+            return lr_scheduler.StepLR(optimizer, terms["every_epochs"], terms["factor"])
+        if name == "one_cycle":
+            return lr_scheduler.OneCycleLR(
+                optimizer,
+                rate,
+                total_steps=steps,
+                pct_start=terms["up"],
+                cycle_momentum=False,
+                div_factor=1 / terms["initial_factor"],
+                final_div_factor=terms["initial_factor"] / terms["final_factor"],
+            )
+        warmup = round(terms["warmup"] * steps)
+        cosine = lr_scheduler.CosineAnnealingLR(optimizer, steps - warmup - 1, rate * terms["final_factor"])
+        if not warmup:
+            return cosine
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        linear = lr_scheduler.LinearLR(optimizer, 1 / warmup, total_iters=warmup - 1)
+        return lr_scheduler.SequentialLR(optimizer, [linear, cosine], [warmup])
+    return None
+
+
 def train_as_told(folder):
     """Carries out a folder's spec.json."""
     spec = json.loads((folder / "spec.json").read_text())
@@ -118,41 +160,50 @@ def train_as_told(folder):
     if spec.get("start_from"):
         start_from(model, numpy.fromfile(folder / spec["start_from"], numpy.float32))
     initial = parameters(model)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=spec["learning_rate"],
-        momentum=spec["momentum"],
-        nesterov=spec["nesterov"],
-        weight_decay=spec["weight_decay"],
-    )
+    optimizer = make_optimizer(model, spec)
     train_loader = DataLoader(train, batch_size=spec["batch_size"], shuffle=True)
     validation_loader = DataLoader(validation, batch_size=spec["evaluation_batch_size"])
+    schedule = make_schedule(optimizer, spec, len(train_loader))
+    average = None
+    if spec["ema_decay"]:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(spec["ema_decay"]))
+    shown = average.module if average else model
     rows, order = [], []
     for epoch in range(spec["epochs"]):
         for step, (values, labels, numbers) in enumerate(train_loader):
             order.append(numbers)
-            loss = nn.functional.cross_entropy(model(values), labels)
+            loss = nn.functional.cross_entropy(model(values), labels, label_smoothing=spec["label_smoothing"])
             optimizer.zero_grad()
             loss.backward()
+            if spec["max_gradient_norm"]:
+                nn.utils.clip_grad_norm_(model.parameters(), spec["max_gradient_norm"])
+            rate = optimizer.param_groups[0]["lr"]
             optimizer.step()
+            if average:
+                average.update_parameters(model)
+            if schedule and not isinstance(schedule, lr_scheduler.StepLR):
+                schedule.step()
             if step % spec["every_steps"] == 0:
-                mean, right = evaluate(model, validation_loader)
+                mean, right = evaluate(shown, validation_loader)
                 rows.append(
                     {
                         "epoch": epoch + 1,
                         "step_in_epoch": step + 1,
                         "train_loss": loss.item(),
+                        "learning_rate": rate,
                         "loss_batch_mean": mean,
                         "correct": right,
                     }
                 )
-    mean, right = evaluate(model, DataLoader(test, batch_size=spec["evaluation_batch_size"]))
+        if isinstance(schedule, lr_scheduler.StepLR):
+            schedule.step()
+    mean, right = evaluate(shown, DataLoader(test, batch_size=spec["evaluation_batch_size"]))
 
     numpy.asarray(train.indices, numpy.uint32).tofile(folder / "train.u32")
     numpy.asarray(validation.indices, numpy.uint32).tofile(folder / "validation.u32")
     torch.cat(order).numpy().astype(numpy.uint32).tofile(folder / "orders.u32")
     initial.tofile(folder / "initial.f32")
-    parameters(model).tofile(folder / "final.f32")
+    parameters(shown).tofile(folder / "final.f32")
     (folder / "rows.json").write_text(json.dumps(rows))
     summary = {"torch": torch.__version__, "test": {"loss_batch_mean": mean, "correct": right}}
     (folder / "summary.json").write_text(json.dumps(summary))

@@ -78,10 +78,13 @@ async fn specs_are_refused_by_field() {
         ),
         (
             JobSpec {
-                optimizer: Some(Optimizer::Adamw(AdamW::default())),
+                optimizer: Some(Optimizer::Adamw(AdamW {
+                    beta2: Some(1.0),
+                    ..AdamW::default()
+                })),
                 ..small_job(1)
             },
-            "spec.adamw",
+            "spec.adamw.beta2",
         ),
     ];
     for (spec, field) in cases {

@@ -8,7 +8,7 @@ use digits_checkpoint::manifest::Activation;
 use digits_dataset::Dataset;
 use digits_trainer::train::{
     Bundle, Finished, Moment, Observer, Optimizer, Outcome, Plan, PublishFailed, PublishPolicy,
-    Row, Schedule, Snapshot, Split, Started, TrainError, rng::Mt19937, run,
+    Regularization, Row, Schedule, Snapshot, Split, Started, TrainError, rng::Mt19937, run,
 };
 use std::collections::BTreeMap;
 use train_support::{Record, notebook_plan, patterns};
@@ -103,6 +103,8 @@ fn same_snapshot(one: &Snapshot, other: &Snapshot) {
     assert_eq!((one.step, one.test), (other.step, other.test));
     assert_eq!(one.validation, other.validation);
     assert_eq!(one.train_loss.to_bits(), other.train_loss.to_bits());
+    assert_eq!(one.temperature.to_bits(), other.temperature.to_bits());
+    assert_eq!(one.calibration, other.calibration);
 }
 
 /// Trains to the end in pieces of random length; how many pieces there were.
@@ -190,6 +192,15 @@ fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
     }
 }
 
+fn sgd_of(learning_rate: f64, momentum: f64) -> Optimizer {
+    Optimizer::Sgd {
+        learning_rate,
+        momentum,
+        nesterov: false,
+        weight_decay: 0.0,
+    }
+}
+
 #[test]
 fn pieces_end_as_the_whole() {
     let (data, plan) = small();
@@ -242,18 +253,76 @@ fn pieces_end_as_the_whole() {
     }
 }
 
+/// Everything that has a state of its own, or draws anew at each step, alone and together.
+#[test]
+fn what_is_kept_beside_the_weights_comes_back() {
+    let (data, plan) = small();
+    let adamw = Optimizer::AdamW {
+        learning_rate: 0.01,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+    };
+    let terms = Regularization {
+        label_smoothing: 0.1,
+        dropout: 0.3,
+        ema_decay: 0.8,
+        max_gradient_norm: 0.5,
+    };
+    let hidden = |plan: &mut Plan| plan.architecture.hidden = vec![12, 7];
+    let check = |name: &str, change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        check(name, &plan, &data, 6);
+    };
+    check("AdamW", &|plan| plan.optimizer = adamw);
+    check("dropout", &|plan| {
+        hidden(plan);
+        plan.regularization.dropout = 0.4;
+    });
+    check("average", &|plan| plan.regularization.ema_decay = 0.9);
+    check("clipped and smoothed", &|plan| {
+        plan.regularization.max_gradient_norm = 0.1;
+        plan.regularization.label_smoothing = 0.2;
+    });
+    check("calibrated", &|plan| plan.calibrate = true);
+    check("everything", &|plan| {
+        hidden(plan);
+        plan.optimizer = adamw;
+        plan.regularization = terms;
+        plan.patience_rows = Some(1_000);
+        plan.calibrate = true;
+    });
+}
+
+#[test]
+fn patience_ends_at_the_same_row() {
+    let (data, plan) = small();
+    for (name, average) in [("patience", 0.0), ("patience, averaged", 0.5)] {
+        let mut plan = Plan {
+            // So fast that it gets worse before long.
+            optimizer: sgd_of(1.0, 0.5),
+            patience_rows: Some(1),
+            epochs: 40,
+            validate_every: 1,
+            ..plan.clone()
+        };
+        plan.regularization.ema_decay = average;
+        let mut record = Record::default();
+        let outcome = run(&plan, &data, None, &mut record).unwrap();
+        assert!(outcome.steps < 40 * 16, "{name}: it ends early");
+        check(name, &plan, &data, 6);
+    }
+}
+
 #[test]
 fn the_best_so_far_is_kept() {
     let (data, plan) = small();
     // So fast that some epochs are worse than the one before.
     let plan = Plan {
         publish: PublishPolicy::Best,
-        optimizer: Optimizer::Sgd {
-            learning_rate: 1.0,
-            momentum: 0.5,
-            nesterov: false,
-            weight_decay: 0.0,
-        },
+        optimizer: sgd_of(1.0, 0.5),
         epochs: 8,
         ..plan
     };

@@ -6,7 +6,7 @@ mod train_support;
 use digits_checkpoint::manifest::Activation;
 use digits_trainer::train::{
     Device, DeviceError, Finished, Optimizer, Plan, PublishPolicy, Schedule, Split, TrainError,
-    availability, resolve_device, run,
+    resolve_device, run,
 };
 use train_support::{Record, notebook_plan, patterns};
 
@@ -247,17 +247,6 @@ fn plans_that_do_not_fit_are_refused_by_field() {
             other => panic!("{expected}: {other:?}"),
         }
     }
-}
-
-#[test]
-fn what_is_not_there_yet_is_said() {
-    let (data, mut plan) = small();
-    assert!(availability(&plan).is_ok());
-    plan.optimizer = Optimizer::AdamW;
-    let missing = availability(&plan).unwrap_err();
-    assert_eq!(missing[0].field, "adamw");
-    let error = run(&plan, &data, None, &mut Record::default()).unwrap_err();
-    assert!(matches!(error, TrainError::NotAvailable(_)), "{error}");
 }
 
 #[test]

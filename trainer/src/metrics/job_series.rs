@@ -42,10 +42,18 @@ pub enum Gauge {
     Begun,
     /// When it ended.
     Ended,
+    /// Temperature of the newest snapshot.
+    Temperature,
+    /// Its calibration error without the temperature.
+    CalibrationErrorBefore,
+    /// The same with it.
+    CalibrationError,
+    /// Loss over the test images with the temperature.
+    TestLossCalibrated,
 }
 
 /// Name and meaning of each, in the order of [`Gauge`].
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 17] = [
     (
         "digits_trainer_job_train_loss",
         "mean cross-entropy of the newest logged training batch, in nats",
@@ -88,6 +96,22 @@ const GAUGES: [(&str, &str); 13] = [
     (
         "digits_trainer_job_ended_timestamp_seconds",
         "when it ended",
+    ),
+    (
+        "digits_trainer_job_temperature",
+        "temperature fitted for the newest checkpoint",
+    ),
+    (
+        "digits_trainer_job_calibration_error_before_ratio",
+        "expected calibration error over the validation images without the temperature",
+    ),
+    (
+        "digits_trainer_job_calibration_error_ratio",
+        "expected calibration error over the validation images with the temperature",
+    ),
+    (
+        "digits_trainer_job_test_loss_calibrated",
+        "mean cross-entropy over the test images with the temperature, in nats, after training",
     ),
 ];
 

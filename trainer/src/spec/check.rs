@@ -17,6 +17,7 @@ const PARAMETERS_AT_MOST: u64 = 1 << 28;
 /// Rows that the curves of one job may have.
 const ROWS_AT_MOST: u64 = 200_000;
 const SYNTHETIC_AT_MOST: u32 = 1_000_000;
+const SMALLEST_EPSILON: f64 = 1e-30;
 
 /// Checks a filled spec.
 pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
@@ -24,6 +25,7 @@ pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
     check_optimizer(spec, found);
     check_schedule(spec, found);
     check_numbers(spec, found);
+    check_regularization(spec, found);
     check_policies(spec, found);
     if let Some(spec) = &spec.augmentation {
         augmentation::check(spec, found);
@@ -95,29 +97,73 @@ pub(crate) fn is_label_key(key: &str) -> bool {
 fn check_optimizer(spec: &JobSpec, found: &mut Violations) {
     match &spec.optimizer {
         Some(Optimizer::Sgd(sgd)) => {
-            let rate = sgd.learning_rate.unwrap_or_default();
-            if !(rate > 0.0 && rate <= 100.0) {
-                found.push(
-                    "sgd.learning_rate",
-                    format!("must be more than 0 and at most 100, not {rate}"),
-                );
-            }
-            let momentum = sgd.momentum.unwrap_or_default();
-            if !(0.0..1.0).contains(&momentum) {
-                found.push(
-                    "sgd.momentum",
-                    format!("must be from 0 to less than 1, not {momentum}"),
-                );
-            }
-            if sgd.nesterov == Some(true) && momentum == 0.0 {
+            check_rate("sgd.learning_rate", sgd.learning_rate, found);
+            below_one("sgd.momentum", sgd.momentum, found);
+            if sgd.nesterov == Some(true) && sgd.momentum.unwrap_or_default() == 0.0 {
                 found.push("sgd.nesterov", "needs a momentum: set sgd.momentum above 0");
             }
             in_unit("sgd.weight_decay", sgd.weight_decay, found);
         }
-        Some(Optimizer::Adamw(_)) => {
-            found.push("adamw", format!("{}: use sgd", unavailable::LATER));
+        Some(Optimizer::Adamw(adamw)) => {
+            check_rate("adamw.learning_rate", adamw.learning_rate, found);
+            below_one("adamw.beta1", adamw.beta1, found);
+            below_one("adamw.beta2", adamw.beta2, found);
+            let epsilon = adamw.epsilon.unwrap_or_default();
+            // A smaller one is 0 in single precision, and 0 / 0 is no weight.
+            if !(SMALLEST_EPSILON..=1.0).contains(&epsilon) {
+                found.push(
+                    "adamw.epsilon",
+                    format!("must be from {SMALLEST_EPSILON:e} to 1, not {epsilon}"),
+                );
+            }
+            in_unit("adamw.weight_decay", adamw.weight_decay, found);
         }
         None => found.push("sgd", "must be set"),
+    }
+}
+
+fn check_rate(field: &str, rate: Option<f64>, found: &mut Violations) {
+    let rate = rate.unwrap_or_default();
+    if !(rate > 0.0 && rate <= 100.0) {
+        found.push(
+            field,
+            format!("must be more than 0 and at most 100, not {rate}"),
+        );
+    }
+}
+
+fn check_regularization(spec: &JobSpec, found: &mut Violations) {
+    let terms = spec.regularization.unwrap_or_default();
+    below_one(
+        "regularization.label_smoothing",
+        terms.label_smoothing,
+        found,
+    );
+    below_one("regularization.dropout", terms.dropout, found);
+    below_one("regularization.ema_decay", terms.ema_decay, found);
+    let bound = terms.max_gradient_norm.unwrap_or_default();
+    if !(0.0..f64::INFINITY).contains(&bound) {
+        found.push(
+            "regularization.max_gradient_norm",
+            format!("must be more than 0, or 0 for no bound, not {bound}"),
+        );
+    }
+    let hidden = spec.architecture.as_ref().and_then(|it| it.hidden.as_ref());
+    let linear = hidden.is_none_or(|hidden| hidden.widths.is_empty());
+    if linear && terms.dropout.is_some_and(|share| share > 0.0) {
+        found.push(
+            "regularization.dropout",
+            "leaves out hidden units, and the network has none: set architecture.hidden, or 0 here",
+        );
+    }
+    if spec
+        .early_stopping
+        .is_some_and(|stopping| stopping.patience_rows == 0)
+    {
+        found.push(
+            "early_stopping.patience_rows",
+            "must be at least 1: leave early_stopping unset for none",
+        );
     }
 }
 
@@ -136,13 +182,7 @@ fn check_schedule(spec: &JobSpec, found: &mut Violations) {
             }
         }
         Some(Schedule::Cosine(cosine)) => {
-            let warmup = cosine.warmup.unwrap_or_default();
-            if !(0.0..1.0).contains(&warmup) {
-                found.push(
-                    "cosine.warmup",
-                    format!("must be from 0 to less than 1, not {warmup}"),
-                );
-            }
+            below_one("cosine.warmup", cosine.warmup, found);
             in_unit("cosine.final_factor", cosine.final_factor, found);
         }
         Some(Schedule::OneCycle(cycle)) => {
@@ -161,6 +201,13 @@ fn in_unit(field: &str, value: Option<f64>, found: &mut Violations) {
     let value = value.unwrap_or_default();
     if !(0.0..=1.0).contains(&value) {
         found.push(field, format!("must be from 0 to 1, not {value}"));
+    }
+}
+
+fn below_one(field: &str, value: Option<f64>, found: &mut Violations) {
+    let value = value.unwrap_or_default();
+    if !(0.0..1.0).contains(&value) {
+        found.push(field, format!("must be from 0 to less than 1, not {value}"));
     }
 }
 

@@ -3,9 +3,9 @@
 use super::{Violations, augmentation, presets};
 use crate::datasets::DEFAULT_SYNTHETIC;
 use digits_proto::v1::{
-    Activation, ArchitectureSpec, CosineSchedule, DataSpec, EvaluationSpec, JobSpec,
-    OneCycleSchedule, Precision, PromotionPolicy, PublishPolicy, PublishSpec, Sgd, SplitFractions,
-    StepSchedule, SyntheticSpec,
+    Activation, AdamW, ArchitectureSpec, CosineSchedule, DataSpec, EvaluationSpec, JobSpec,
+    OneCycleSchedule, Precision, PromotionPolicy, PublishPolicy, PublishSpec, RegularizationSpec,
+    Sgd, SplitFractions, StepSchedule, SyntheticSpec,
     data_spec::Split,
     job_spec::{Optimizer, Schedule},
 };
@@ -58,6 +58,11 @@ pub(super) fn fill(requested: &JobSpec, found: &mut Violations) -> JobSpec {
         spec.precision = preset.precision;
     }
     spec.augmentation = augmentation::fill(requested.augmentation, preset.augmentation);
+    spec.regularization = Some(regularization(
+        requested.regularization,
+        preset.regularization.unwrap_or_default(),
+    ));
+    spec.early_stopping = spec.early_stopping.or(preset.early_stopping);
     spec.calibrate = spec.calibrate.or(preset.calibrate);
     spec.report = spec.report.or(preset.report);
     spec
@@ -138,16 +143,60 @@ fn architecture(
     spec
 }
 
-/// Fields of the optimiser that is asked for come from the preset where it has the same one.
+/// Fields of the optimiser that is asked for come from the preset where it has the same one, else they are
+/// PyTorch's defaults.
 fn optimizer(requested: Option<Optimizer>, preset: Option<Optimizer>) -> Option<Optimizer> {
-    match (requested, preset) {
-        (Some(Optimizer::Sgd(own)), Some(Optimizer::Sgd(preset))) => Some(Optimizer::Sgd(Sgd {
-            learning_rate: own.learning_rate.or(preset.learning_rate),
-            momentum: own.momentum.or(preset.momentum),
-            nesterov: own.nesterov.or(preset.nesterov),
-            weight_decay: own.weight_decay.or(preset.weight_decay),
-        })),
-        (own, preset) => own.or(preset),
+    match requested {
+        Some(Optimizer::Sgd(own)) => {
+            let from = match preset {
+                Some(Optimizer::Sgd(preset)) => preset,
+                _ => Sgd {
+                    learning_rate: Some(1e-3),
+                    momentum: Some(0.0),
+                    nesterov: Some(false),
+                    weight_decay: Some(0.0),
+                },
+            };
+            Some(Optimizer::Sgd(Sgd {
+                learning_rate: own.learning_rate.or(from.learning_rate),
+                momentum: own.momentum.or(from.momentum),
+                nesterov: own.nesterov.or(from.nesterov),
+                weight_decay: own.weight_decay.or(from.weight_decay),
+            }))
+        }
+        Some(Optimizer::Adamw(own)) => {
+            let from = match preset {
+                Some(Optimizer::Adamw(preset)) => preset,
+                _ => AdamW {
+                    learning_rate: Some(1e-3),
+                    beta1: Some(0.9),
+                    beta2: Some(0.999),
+                    epsilon: Some(1e-8),
+                    weight_decay: Some(0.01),
+                },
+            };
+            Some(Optimizer::Adamw(AdamW {
+                learning_rate: own.learning_rate.or(from.learning_rate),
+                beta1: own.beta1.or(from.beta1),
+                beta2: own.beta2.or(from.beta2),
+                epsilon: own.epsilon.or(from.epsilon),
+                weight_decay: own.weight_decay.or(from.weight_decay),
+            }))
+        }
+        None => preset,
+    }
+}
+
+fn regularization(
+    requested: Option<RegularizationSpec>,
+    preset: RegularizationSpec,
+) -> RegularizationSpec {
+    let own = requested.unwrap_or_default();
+    RegularizationSpec {
+        label_smoothing: own.label_smoothing.or(preset.label_smoothing),
+        dropout: own.dropout.or(preset.dropout),
+        ema_decay: own.ema_decay.or(preset.ema_decay),
+        max_gradient_norm: own.max_gradient_norm.or(preset.max_gradient_norm),
     }
 }
 

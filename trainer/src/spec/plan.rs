@@ -66,20 +66,6 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
         .map_err(|error| refuse("device", error.to_string()))?;
     let split = split(&data).ok_or_else(|| refuse("data", "the split must be set".to_owned()))?;
     let train_plan = train_plan(spec, &data, &shape, device, split);
-    train::availability(&train_plan).map_err(|missing| {
-        missing
-            .into_iter()
-            .flat_map(|part| {
-                refuse(
-                    part.field,
-                    format!(
-                        "{} is not available in this version: {}",
-                        part.what, part.remedy
-                    ),
-                )
-            })
-            .collect::<Vec<_>>()
-    })?;
     let (train_images, _) = train::split_sizes(split, shape.train)
         .map_err(|error| refuse("data.split", error.to_string()))?;
     let steps = train::steps_per_epoch(train_images, train_plan.batch_size)
@@ -143,6 +129,19 @@ fn train_plan(
                 train::PublishPolicy::EveryEpoch
             }
         },
+        regularization: regularization(spec),
+        patience_rows: spec.early_stopping.map(|stopping| stopping.patience_rows),
+        calibrate: spec.calibrate.unwrap_or_default(),
+    }
+}
+
+fn regularization(spec: &JobSpec) -> train::Regularization {
+    let terms = spec.regularization.unwrap_or_default();
+    train::Regularization {
+        label_smoothing: terms.label_smoothing.unwrap_or_default(),
+        dropout: terms.dropout.unwrap_or_default(),
+        ema_decay: terms.ema_decay.unwrap_or_default(),
+        max_gradient_norm: terms.max_gradient_norm.unwrap_or_default(),
     }
 }
 
@@ -202,7 +201,13 @@ pub(super) fn architecture(spec: &JobSpec, shape: &Shape) -> Architecture {
 
 fn optimizer(spec: &JobSpec) -> train::Optimizer {
     match &spec.optimizer {
-        Some(Optimizer::Adamw(_)) => train::Optimizer::AdamW,
+        Some(Optimizer::Adamw(adamw)) => train::Optimizer::AdamW {
+            learning_rate: adamw.learning_rate.unwrap_or_default(),
+            beta1: adamw.beta1.unwrap_or_default(),
+            beta2: adamw.beta2.unwrap_or_default(),
+            epsilon: adamw.epsilon.unwrap_or_default(),
+            weight_decay: adamw.weight_decay.unwrap_or_default(),
+        },
         Some(Optimizer::Sgd(sgd)) => train::Optimizer::Sgd {
             learning_rate: sgd.learning_rate.unwrap_or_default(),
             momentum: sgd.momentum.unwrap_or_default(),

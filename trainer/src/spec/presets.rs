@@ -4,7 +4,7 @@ use super::augmentation;
 use digits_proto::v1::{
     Activation, ArchitectureSpec, AugmentationSpec, ConstantSchedule, CosineSchedule, DataSpec,
     EvaluationSpec, HiddenLayers, JobSpec, Precision, PromotionPolicy, PublishPolicy, PublishSpec,
-    Sgd, SplitCounts, data_spec::Split, job_spec,
+    RegularizationSpec, Sgd, SplitCounts, data_spec::Split, job_spec,
 };
 
 /// The preset that an empty name means.
@@ -93,6 +93,12 @@ fn notebook() -> JobSpec {
         }),
         promotion: PromotionPolicy::Latest.into(),
         precision: Precision::Float32.into(),
+        regularization: Some(RegularizationSpec {
+            label_smoothing: Some(0.0),
+            dropout: Some(0.0),
+            ema_decay: Some(0.0),
+            max_gradient_norm: Some(0.0),
+        }),
         calibrate: Some(false),
         report: Some(false),
         ..JobSpec::default()
@@ -118,6 +124,7 @@ fn fast() -> JobSpec {
         })),
         batch_size: Some(128),
         generator_skip: Some(0),
+        calibrate: Some(true),
         evaluation: Some(EvaluationSpec {
             every_steps: Some(100),
             batch_size: Some(512),

@@ -11,9 +11,6 @@ pub enum TrainError {
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The plan asks for what this version does not do.
-    #[error(transparent)]
-    NotAvailable(#[from] super::NotAvailable),
     /// The device is not there.
     #[error(transparent)]
     Device(#[from] super::DeviceError),

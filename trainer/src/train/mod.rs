@@ -10,15 +10,22 @@
 //!
 //! Tensors never leave the thread that calls [`run`].
 
+mod adamw;
 mod augment;
+mod average;
 mod bundle;
+mod calibrate;
+mod clip;
 #[cfg_attr(
     not(test),
     allow(dead_code, reason = "what draws from it comes with the next steps")
 )]
 mod counter;
+mod descent;
 mod device;
 mod draws;
+mod dropout;
+mod ending;
 mod error;
 mod exam;
 mod figures;
@@ -35,8 +42,10 @@ mod run;
 mod schedule;
 mod setup;
 mod sgd;
+mod smoothing;
 mod split;
 mod state;
+mod stopping;
 mod threads;
 mod validation;
 
@@ -51,11 +60,10 @@ pub use exam::examine;
 pub use first_weights::{FirstWeights, misfits};
 pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
-    NotAvailable, Optimizer, PIXEL_SCALE, Plan, PublishPolicy, Schedule, Split, availability,
-    steps_per_epoch,
+    Optimizer, PIXEL_SCALE, Plan, PublishPolicy, Regularization, Schedule, Split, steps_per_epoch,
 };
-use run::caught;
-
 pub use run::run;
 pub use split::{Division, split_sizes};
 pub use threads::cores;
+
+use run::caught;

@@ -4,10 +4,12 @@
 //! `cross_entropy`, in an order that keeps every sum the same, so that the gradients are autograd's to the
 //! byte on one CPU thread: products with the transposed weight as `addmm` does them, the gradient of a
 //! weight as dᵀ x, of a bias as the sum of d over the batch, the gradient of the softmax by libtorch's own
-//! kernel. A pass allocates nothing.
+//! kernel. A pass allocates nothing. Dropout and label smoothing come in where autograd would have them, and
+//! not at all where they are off.
 
-use super::TrainError;
 use super::parameters::{Flat, Shape};
+use super::smoothing::Smoothing;
+use super::{Regularization, TrainError};
 use digits_checkpoint::manifest::Activation;
 use tch::{Kind, Reduction, Tensor};
 
@@ -26,6 +28,10 @@ pub(super) struct Forward {
     /// What the activation's gradient needs: the sums for GELU, tanh(2x/3) for the scaled tanh; empty for
     /// ReLU, whose output tells enough.
     kept: Vec<Tensor>,
+    /// What the hidden layers' outputs are multiplied with, [images, outputs]; empty without dropout. Whoever
+    /// trains fills them before each pass.
+    pub(super) masks: Vec<Tensor>,
+    smoothing: Option<Smoothing>,
     /// What the last layer gives, [images, classes].
     pub(super) logits: Tensor,
     /// Logarithms of the probabilities, [images, classes].
@@ -55,6 +61,8 @@ impl Forward {
             activation,
             outputs,
             kept,
+            masks: Vec::new(),
+            smoothing: None,
             logits: zeros(last.outputs)?,
             log_probabilities: zeros(last.outputs)?,
             of_labelled: None,
@@ -67,6 +75,22 @@ impl Forward {
             let labelled = self.log_probabilities.size()[0] - count as i64;
             self.of_labelled = Some(self.log_probabilities.f_narrow(0, 0, labelled)?);
         }
+        Ok(self)
+    }
+
+    /// What has a label, [labelled images, classes].
+    fn labelled(&self) -> &Tensor {
+        self.of_labelled.as_ref().unwrap_or(&self.log_probabilities)
+    }
+
+    /// With what a training adds to it; after [`Forward::with_outliers`].
+    pub(super) fn regularized(mut self, terms: &Regularization) -> Result<Self, TrainError> {
+        if terms.dropout > 0.0 {
+            let masks = self.outputs.iter().map(Tensor::f_ones_like);
+            self.masks = masks.collect::<Result<_, _>>()?;
+        }
+        let (images, _) = self.logits.size2()?;
+        self.smoothing = Smoothing::new(terms.label_smoothing, self.labelled(), images)?;
         Ok(self)
     }
 
@@ -118,17 +142,25 @@ impl Forward {
                 let _ = tanh.f_mul_scalar_out(output, TANH_OUTER)?;
             }
         }
+        if let Some(mask) = self.masks.get(number) {
+            let _ = output.f_mul_(mask)?;
+        }
         Ok(())
     }
 
-    /// Writes the batch's mean loss for these labels, int64 [images], into `slot`, which has no dimension.
+    /// Writes the batch's mean loss for these labels, int64 [images], into `slot`, which has no dimension; with
+    /// label smoothing the smoothed one.
     pub(super) fn mean_loss(&self, labels: &Tensor, slot: &Tensor) -> Result<(), TrainError> {
         match &self.of_labelled {
             Some(labelled) => {
                 let labels = labels.f_narrow(0, 0, labelled.size()[0])?;
-                losses(labelled, &labels, slot, Reduction::Mean)
+                losses(labelled, &labels, slot, Reduction::Mean)?;
             }
-            None => losses(&self.log_probabilities, labels, slot, Reduction::Mean),
+            None => losses(&self.log_probabilities, labels, slot, Reduction::Mean)?,
+        }
+        match &self.smoothing {
+            Some(smoothing) => smoothing.loss(self.labelled(), slot),
+            None => Ok(()),
         }
     }
 
@@ -226,13 +258,16 @@ impl Backward {
         let last = self.by_sums.len() - 1;
         let _ = forward.log_probabilities.f_nll_loss_backward_grad_input(
             &self.by_log_probabilities,
-            &self.one,
+            forward.smoothing.as_ref().map_or(&self.one, |it| &it.kept),
             labels,
             None::<&Tensor>,
             Reduction::Mean,
             IGNORE_NOTHING,
             &self.total,
         )?;
+        if let Some(smoothing) = &forward.smoothing {
+            smoothing.gradient(&mut self.by_log_probabilities)?;
+        }
         if let Some((rows, gradient)) = &mut self.of_outliers {
             let _ = rows.f_fill_(*gradient)?;
         }
@@ -257,9 +292,12 @@ impl Backward {
         Ok(())
     }
 
-    /// Turns the gradient by a hidden layer's activation into that by its sums, in place.
+    /// Turns the gradient by a hidden layer's output into that by its sums, in place.
     fn through_activation(&mut self, forward: &Forward, number: usize) -> Result<(), TrainError> {
         let gradient = &mut self.by_sums[number].0;
+        if let Some(mask) = forward.masks.get(number) {
+            let _ = gradient.f_mul_(mask)?;
+        }
         let out = gradient.shallow_clone();
         match forward.activation {
             Activation::Relu => {
@@ -295,84 +333,176 @@ mod tests {
     use digits_checkpoint::manifest::Architecture;
     use tch::Device;
 
-    /// Largest difference between our gradients and those of libtorch's autograd, all in float64.
-    fn difference(hidden: &[usize], activation: Activation, images: usize) -> f64 {
-        let options = (Kind::Double, Device::Cpu);
-        let architecture = Architecture {
-            input_size: 13,
-            hidden: hidden.to_vec(),
-            classes: 7,
-            activation,
-        };
-        let shape = Shape::of(&architecture);
-        let mut generator = Mt19937::new(5);
-        let mut parameters = Flat::zeros(&shape, options.0, options.1).expect("memory");
-        parameters
-            .load(&shape.initial(&mut generator))
-            .expect("the same shape");
-        let values: Vec<f64> = (0..images * 13)
-            .map(|_| f64::from(generator.uniform(-2.0, 2.0)))
-            .collect();
-        let batch = Tensor::from_slice(&values).view([images as i64, 13]);
-        let labels: Vec<i64> = (0..images)
-            .map(|_| i64::from(generator.word() % 7))
-            .collect();
-        let labels = Tensor::from_slice(&labels);
+    const OPTIONS: (Kind, Device) = (Kind::Double, Device::Cpu);
+    const ACTIVATIONS: [Activation; 3] =
+        [Activation::Relu, Activation::Gelu, Activation::ScaledTanh];
 
-        let views = transposed(&parameters).expect("views");
-        let weights = Weights::new(&parameters, &views);
-        let gradient = Flat::zeros(&shape, options.0, options.1).expect("memory");
-        let mut forward = Forward::new(&shape, activation, images, options).expect("memory");
-        let mut backward = Backward::new(&shape, images, options).expect("memory");
-        let slot = Tensor::zeros([0_i64; 0], options);
-        tch::no_grad(|| {
-            forward.run(&batch, &weights).expect("forward");
-            forward.mean_loss(&labels, &slot).expect("loss");
-            backward
-                .run(&forward, &batch, &labels, &weights, &gradient)
-                .expect("backward");
-        });
+    /// A network, a batch and what a training adds.
+    #[derive(Clone, Debug)]
+    struct Case {
+        inputs: usize,
+        hidden: Vec<usize>,
+        classes: usize,
+        activation: Activation,
+        images: usize,
+        dropout: f64,
+        label_smoothing: f64,
+        seed: u64,
+    }
 
-        let leaves: Vec<Tensor> = parameters
-            .weights
-            .iter()
-            .chain(&parameters.biases)
-            .map(|view| view.copy().set_requires_grad(true))
-            .collect();
-        let layers = parameters.weights.len();
-        let mut values = batch.shallow_clone();
-        for number in 0..layers {
-            values = values.linear(&leaves[number], Some(&leaves[layers + number]));
-            if number + 1 < layers {
-                values = match activation {
-                    Activation::Relu => values.relu(),
-                    Activation::Gelu => values.gelu("none"),
-                    Activation::ScaledTanh => (values * (2.0 / 3.0)).tanh() * 1.7159,
-                };
+    impl Case {
+        /// Of any form: 0 to 4 hidden layers, sizes of all kinds.
+        fn random(seed: u64) -> Self {
+            let mut generator = Mt19937::new(seed);
+            let mut below = |end: u32| (generator.word() % end) as usize;
+            let layers = below(5);
+            Self {
+                inputs: 1 + below(40),
+                hidden: (0..layers).map(|_| 1 + below(35)).collect(),
+                classes: 1 + below(12),
+                activation: ACTIVATIONS[below(3)],
+                images: 1 + below(40),
+                dropout: [0.0, 0.1, 0.5, 0.9][below(4)],
+                label_smoothing: [0.0, 0.05, 0.3, 0.99][below(4)],
+                seed,
             }
         }
-        let loss = values.log_softmax(-1, Kind::Double).nll_loss(&labels);
-        loss.backward();
-        let mut largest = (loss - slot).abs().double_value(&[]);
-        for (ours, leaf) in gradient.weights.iter().chain(&gradient.biases).zip(&leaves) {
-            let distance = (ours - leaf.grad()).abs().max().double_value(&[]);
-            largest = largest.max(distance);
+
+        fn terms(&self) -> Regularization {
+            Regularization {
+                dropout: self.dropout,
+                label_smoothing: self.label_smoothing,
+                ..Regularization::default()
+            }
         }
-        largest
+
+        /// Largest difference between our loss and gradients and those of libtorch's autograd, all in
+        /// float64, with the same masks.
+        fn difference(&self) -> f64 {
+            let shape = Shape::of(&Architecture {
+                input_size: self.inputs,
+                hidden: self.hidden.clone(),
+                classes: self.classes,
+                activation: self.activation,
+            });
+            let mut generator = Mt19937::new(self.seed);
+            let mut parameters = Flat::zeros(&shape, OPTIONS.0, OPTIONS.1).expect("memory");
+            parameters
+                .load(&shape.initial(&mut generator))
+                .expect("the same shape");
+            let values: Vec<f64> = (0..self.images * self.inputs)
+                .map(|_| f64::from(generator.uniform(-2.0, 2.0)))
+                .collect();
+            let batch = Tensor::from_slice(&values).view([self.images as i64, self.inputs as i64]);
+            let labels: Vec<i64> = (0..self.images)
+                .map(|_| i64::from(generator.word() % self.classes as u32))
+                .collect();
+            let labels = Tensor::from_slice(&labels);
+
+            let views = transposed(&parameters).expect("views");
+            let weights = Weights::new(&parameters, &views);
+            let gradient = Flat::zeros(&shape, OPTIONS.0, OPTIONS.1).expect("memory");
+            let mut forward = Forward::new(&shape, self.activation, self.images, OPTIONS)
+                .and_then(|forward| forward.regularized(&self.terms()))
+                .expect("memory");
+            for mask in &mut forward.masks {
+                let kept: Vec<f64> = (0..mask.numel())
+                    .map(|_| {
+                        let stays = f64::from(generator.uniform(0.0, 1.0)) >= self.dropout;
+                        f64::from(u8::from(stays)) / (1.0 - self.dropout)
+                    })
+                    .collect();
+                mask.copy_(&Tensor::from_slice(&kept).view_as(mask));
+            }
+            let mut backward = Backward::new(&shape, self.images, OPTIONS).expect("memory");
+            let slot = Tensor::zeros([0_i64; 0], OPTIONS);
+            tch::no_grad(|| {
+                forward.run(&batch, &weights).expect("forward");
+                forward.mean_loss(&labels, &slot).expect("loss");
+                backward
+                    .run(&forward, &batch, &labels, &weights, &gradient)
+                    .expect("backward");
+            });
+
+            let leaves: Vec<Tensor> = parameters
+                .weights
+                .iter()
+                .chain(&parameters.biases)
+                .map(|view| view.copy().set_requires_grad(true))
+                .collect();
+            let loss = self.loss(batch, &labels, &leaves, &forward.masks);
+            loss.backward();
+            let mut largest = (loss - slot).abs().double_value(&[]);
+            for (ours, leaf) in gradient.weights.iter().chain(&gradient.biases).zip(&leaves) {
+                let distance = (ours - leaf.grad()).abs().max().double_value(&[]);
+                largest = largest.max(distance);
+            }
+            largest
+        }
+
+        /// As one writes it with autograd; `leaves` are all weights, then all biases.
+        fn loss(
+            &self,
+            batch: Tensor,
+            labels: &Tensor,
+            leaves: &[Tensor],
+            masks: &[Tensor],
+        ) -> Tensor {
+            let layers = leaves.len() / 2;
+            let mut values = batch;
+            for number in 0..layers {
+                values = values.linear(&leaves[number], Some(&leaves[layers + number]));
+                if number + 1 < layers {
+                    values = match self.activation {
+                        Activation::Relu => values.relu(),
+                        Activation::Gelu => values.gelu("none"),
+                        Activation::ScaledTanh => (values * (2.0 / 3.0)).tanh() * 1.7159,
+                    };
+                    if let Some(mask) = masks.get(number) {
+                        values = values * mask;
+                    }
+                }
+            }
+            values.cross_entropy_loss(
+                labels,
+                None::<Tensor>,
+                Reduction::Mean,
+                IGNORE_NOTHING,
+                self.label_smoothing,
+            )
+        }
+
+        fn check(&self) {
+            let difference = self.difference();
+            assert!(difference < 1e-12, "{self:?}: {difference:e}");
+        }
     }
 
     #[test]
     fn gradients_are_those_of_autograd() {
         for hidden in [&[][..], &[1], &[10], &[17, 5], &[9, 1, 11], &[8, 7, 6, 5]] {
-            for activation in [Activation::Relu, Activation::Gelu, Activation::ScaledTanh] {
+            for activation in ACTIVATIONS {
                 for images in [1, 2, 33] {
-                    let difference = difference(hidden, activation, images);
-                    assert!(
-                        difference < 1e-12,
-                        "{hidden:?} {activation:?}, {images} images: {difference:e}"
-                    );
+                    for (dropout, label_smoothing) in [(0.0, 0.0), (0.3, 0.1)] {
+                        let case = Case {
+                            inputs: 13,
+                            hidden: hidden.to_vec(),
+                            classes: 7,
+                            activation,
+                            images,
+                            dropout,
+                            label_smoothing,
+                            seed: 5,
+                        };
+                        case.check();
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    fn gradients_of_any_network_are_those_of_autograd() {
+        (0..200).for_each(|seed| Case::random(seed).check());
     }
 }

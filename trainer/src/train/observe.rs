@@ -1,7 +1,7 @@
 //! What a training tells while it goes on, and what it leaves behind.
 
 use super::{Bundle, PublishFailed};
-use digits_checkpoint::manifest::{Evaluation, TrainingSet};
+use digits_checkpoint::manifest::{Evaluation, TemperatureFit, TrainingSet};
 use digits_checkpoint::{Exam, Layer};
 
 /// What is known when a training starts.
@@ -48,7 +48,8 @@ pub struct Row {
     pub epoch: u32,
     /// Step in the epoch, from 1.
     pub step_in_epoch: u64,
-    /// Mean cross-entropy of that step's batch before the step, in nats.
+    /// Mean cross-entropy of that step's batch before the step, in nats: what is minimised, so with label
+    /// smoothing that against the smoothed labels.
     pub train_loss: f64,
     /// The whole validation set after the step.
     pub validation: Evaluation,
@@ -58,12 +59,13 @@ pub struct Row {
     pub samples_per_second: f64,
 }
 
-/// The weights as they are, and the exam that goes with them.
+/// Weights, and the exam that goes with them: those of the newest step, or their average where the plan keeps
+/// one. The last snapshot of a plan with patience is of the row with the lowest validation loss.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Epoch after which they were taken, from 1.
+    /// Epoch after which they were handed out, from 1.
     pub epoch: u32,
-    /// Steps done over all epochs.
+    /// Steps that had been made when they stood so, over all epochs.
     pub step: u64,
     /// Weights and biases, from the input on.
     pub layers: Vec<Layer>,
@@ -74,8 +76,12 @@ pub struct Snapshot {
     /// These very weights on the test set: only with the last snapshot of a training that was not
     /// stopped.
     pub test: Option<Evaluation>,
-    /// Mean cross-entropy of the last training batch, in nats.
+    /// Mean cross-entropy of the last training batch before, in nats.
     pub train_loss: f64,
+    /// By which a reader divides the logits before the softmax; 1 where none was fitted.
+    pub temperature: f64,
+    /// What that does; `None` where none was fitted.
+    pub calibration: Option<TemperatureFit>,
 }
 
 /// Who wants to know. Called on the training's thread: whatever takes long here holds the training back.
@@ -105,7 +111,7 @@ pub trait Observer {
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// All epochs were made.
+    /// All epochs were made, or the plan's patience came to its end.
     Completed,
     /// The observer wanted it to stop.
     Stopped,
@@ -114,7 +120,7 @@ pub enum Finished {
 /// What came out.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The last weights on the test set; `None` when stopped.
+    /// The weights of the last snapshot, or what it would have been, on the test set; `None` when stopped.
     pub test: Option<Evaluation>,
     /// Seconds of steps, without validation and publishing.
     pub train_seconds: f64,

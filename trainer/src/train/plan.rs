@@ -46,6 +46,26 @@ pub struct Plan {
     pub threads_at_most: usize,
     /// When a snapshot is handed out.
     pub publish: PublishPolicy,
+    /// Terms and tricks against overfitting.
+    pub regularization: Regularization,
+    /// Rows of the curves without a lower validation loss after which training ends, at least 1; `None`: never.
+    /// With it the best weights so far are what is tested and handed out at the end, early or not.
+    pub patience_rows: Option<u32>,
+    /// Whether a temperature is fitted for every snapshot.
+    pub calibrate: bool,
+}
+
+/// Terms and tricks against overfitting; 0 is none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Regularization {
+    /// Share of the target that is spread over all classes, less than 1.
+    pub label_smoothing: f64,
+    /// Share of hidden units left out at a step, less than 1.
+    pub dropout: f64,
+    /// Decay of the average of the weights that is evaluated and handed out in their place, less than 1.
+    pub ema_decay: f64,
+    /// Largest norm of a step's gradient; 0 is no bound.
+    pub max_gradient_norm: f64,
 }
 
 /// How the training images of a data set are divided.
@@ -81,8 +101,29 @@ pub enum Optimizer {
         /// L2 penalty.
         weight_decay: f64,
     },
-    /// Adam with decoupled decay; not in this version.
-    AdamW,
+    /// As `torch.optim.AdamW`, but that biases do not decay.
+    AdamW {
+        /// Step size.
+        learning_rate: f64,
+        /// Share of the gradient's running mean that is kept.
+        beta1: f64,
+        /// Share of the running mean of its square that is kept.
+        beta2: f64,
+        /// Added to the root of that, more than 0.
+        epsilon: f64,
+        /// Share of the weights, times the step size, that goes at each step.
+        weight_decay: f64,
+    },
+}
+
+impl Optimizer {
+    /// Its step size.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match *self {
+            Self::Sgd { learning_rate, .. } | Self::AdamW { learning_rate, .. } => learning_rate,
+        }
+    }
 }
 
 /// How the learning rate goes over the steps; all as factors of the optimiser's rate.
@@ -104,7 +145,7 @@ pub enum Schedule {
         /// Rate at the end as a share.
         final_factor: f64,
     },
-    /// Half a cosine up, half a cosine down.
+    /// Half a cosine up, half a cosine down, as `torch.optim.lr_scheduler.OneCycleLR`.
     OneCycle {
         /// Share of all steps on the way up.
         up: f64,
@@ -124,41 +165,6 @@ pub enum PublishPolicy {
     Best,
     /// After the last epoch.
     Final,
-}
-
-/// A plan asks for what this version does not do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {what} is not available in this version: {remedy}")]
-pub struct NotAvailable {
-    /// Field of the job spec.
-    pub field: &'static str,
-    /// What was asked for.
-    pub what: &'static str,
-    /// What to do instead.
-    pub remedy: &'static str,
-}
-
-/// The answer to [`Optimizer::AdamW`].
-pub(super) const ADAMW_MISSING: NotAvailable = NotAvailable {
-    field: "adamw",
-    what: "AdamW",
-    remedy: "use sgd",
-};
-
-/// Whether this version can carry out `plan`; to be asked when a job is submitted.
-///
-/// # Errors
-/// Every part that it cannot.
-pub fn availability(plan: &Plan) -> Result<(), Vec<NotAvailable>> {
-    let mut missing = Vec::new();
-    if plan.optimizer == Optimizer::AdamW {
-        missing.push(ADAMW_MISSING);
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(missing)
-    }
 }
 
 /// Steps of an epoch over `train_images` images; the last batch may be short.
@@ -186,6 +192,12 @@ impl Plan {
             if value == 0 {
                 return refuse(field, "must be at least 1".to_owned());
             }
+        }
+        if self.patience_rows == Some(0) {
+            return refuse(
+                "early_stopping.patience_rows",
+                "must be at least 1".to_owned(),
+            );
         }
         let widths = &self.architecture.hidden;
         if widths.contains(&0) || self.architecture.classes == 0 {

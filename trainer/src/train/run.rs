@@ -3,13 +3,12 @@
 use super::augment::Outliers;
 use super::counter;
 use super::network::Weights;
-use super::resident::{Resident, Wanted};
+use super::resident::Wanted;
 use super::setup::Training;
 use super::state::fingerprint;
-use super::validation::EvaluationSet;
 use super::{
-    Finished, Moment, Observer, Outcome, Plan, PublishPolicy, Row, Snapshot, Started, TrainError,
-    draws, error, exam, figures, steps_per_epoch,
+    Finished, Moment, Observer, Outcome, Plan, Row, Started, TrainError, draws, error, figures,
+    steps_per_epoch,
 };
 use digits_checkpoint::manifest::Evaluation;
 use digits_dataset::Dataset;
@@ -94,6 +93,9 @@ impl Training<'_> {
                 self.offer(Moment::Stop, observer)?;
                 return Ok(self.outcome(None, Finished::Stopped));
             }
+            if self.state.is_over() {
+                break;
+            }
             self.state.epoch += 1;
             self.state.step_in_epoch = 0;
             self.state.order = None;
@@ -119,9 +121,10 @@ impl Training<'_> {
                 began = Instant::now();
             }
             let first = self.state.step_in_epoch as usize * self.plan.batch_size;
-            if first >= images || observer.should_stop() {
+            let done = first >= images || self.state.is_over();
+            if done || observer.should_stop() {
                 self.state.clock.train += began.elapsed();
-                return Ok(match first >= images {
+                return Ok(match done {
                     true => Finished::Completed,
                     false => Finished::Stopped,
                 });
@@ -209,6 +212,10 @@ impl Training<'_> {
             .batch
             .gather(&self.images, &wanted, &self.plan.input)?;
         let batch = &memory.batch.values;
+        if let Some(dropout) = &mut self.dropout {
+            let (epoch, step) = (self.state.epoch, self.state.step_in_epoch);
+            dropout.fill(&mut memory.forward.masks, epoch, step)?;
+        }
         memory.forward.run(batch, &weights)?;
         memory.forward.mean_loss(&labels, self.losses.slot())?;
         memory
@@ -217,6 +224,9 @@ impl Training<'_> {
         self.state
             .optimizer
             .step(&mut self.state.parameters, &mut self.gradient, rate)?;
+        if let Some(average) = &mut self.state.average {
+            average.follow(&self.state.parameters)?;
+        }
         self.state.step += 1;
         self.state.step_in_epoch += 1;
         self.state.clock.images += step.images as u64;
@@ -234,7 +244,7 @@ impl Training<'_> {
         }
     }
 
-    fn not_finite(&self, loss: f64, step: u64) -> TrainError {
+    pub(super) fn not_finite(&self, loss: f64, step: u64) -> TrainError {
         TrainError::NotFinite {
             step,
             epoch: (step.saturating_sub(1) / self.steps_per_epoch()) as u32 + 1,
@@ -257,18 +267,22 @@ impl Training<'_> {
             samples_per_second: self.state.clock.samples_per_second(),
         });
         self.state.row_due = false;
+        self.state.told(validation)?;
         Ok(Finished::Completed)
     }
 
     /// The weights as they are on the validation images; `None` when stopped.
-    fn validate(&mut self, observer: &dyn Observer) -> Result<Option<Evaluation>, TrainError> {
+    pub(super) fn validate(
+        &mut self,
+        observer: &dyn Observer,
+    ) -> Result<Option<Evaluation>, TrainError> {
         if let Some((step, evaluation)) = self.state.validation
             && step == self.state.step
         {
             return Ok(Some(evaluation));
         }
         let began = Instant::now();
-        let weights = Weights::new(&self.state.parameters, &self.transposed);
+        let weights = self.state.newest_weights(&self.transposed);
         let evaluation = self
             .validation
             .evaluate(&weights, &|| observer.should_stop())?;
@@ -282,78 +296,7 @@ impl Training<'_> {
         Ok(evaluation)
     }
 
-    /// The last weights on the test images; `None` when stopped.
-    fn test(&mut self, observer: &dyn Observer) -> Result<Option<Evaluation>, TrainError> {
-        let began = Instant::now();
-        let mut set = EvaluationSet::new(
-            Resident::upload(&self.data.test, self.plan.device.torch())?,
-            &self.shape,
-            self.plan.architecture.activation,
-            self.plan.input,
-            self.plan.evaluation_batch_size,
-        )?;
-        let weights = Weights::new(&self.state.parameters, &self.transposed);
-        let evaluation = set.evaluate(&weights, &|| observer.should_stop())?;
-        self.state.clock.test += began.elapsed();
-        Ok(evaluation)
-    }
-
-    /// What comes after the steps of an epoch: the test where it is the last one, and a snapshot.
-    fn end_of_epoch(
-        &mut self,
-        test: &mut Option<Evaluation>,
-        observer: &mut dyn Observer,
-    ) -> Result<Finished, TrainError> {
-        if self.state.epoch + 1 == self.plan.epochs {
-            *test = self.test(observer)?;
-            if test.is_none() {
-                return Ok(Finished::Stopped);
-            }
-        }
-        self.publish(*test, observer)
-    }
-
-    /// Hands out a snapshot after an epoch, where the policy wants one.
-    fn publish(
-        &mut self,
-        test: Option<Evaluation>,
-        observer: &mut dyn Observer,
-    ) -> Result<Finished, TrainError> {
-        let last = self.state.epoch + 1 == self.plan.epochs;
-        if self.plan.publish == PublishPolicy::Final && !last {
-            return Ok(Finished::Completed);
-        }
-        let Some(validation) = self.validate(observer)? else {
-            return Ok(Finished::Stopped);
-        };
-        let best = self.state.best.is_none_or(|best| validation.loss < best);
-        if best {
-            self.state.best = Some(validation.loss);
-        }
-        if self.plan.publish == PublishPolicy::Best && !best {
-            return Ok(Finished::Completed);
-        }
-        let layers = self.state.parameters.layers(&self.shape)?;
-        let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
-        if !layers.iter().all(|l| finite(&l.weight) && finite(&l.bias)) {
-            return Err(self.not_finite(f64::NAN, self.state.step));
-        }
-        let architecture = &self.plan.architecture;
-        let questions = self.questions.clone();
-        let exam = exam::answer(questions, &layers, architecture, &self.plan.input)?;
-        observer.snapshot(Snapshot {
-            epoch: self.state.epoch + 1,
-            step: self.state.step,
-            layers,
-            exam,
-            validation: Some(validation),
-            test,
-            train_loss: self.state.train_loss,
-        })?;
-        Ok(Finished::Completed)
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
+    pub(super) fn steps_per_epoch(&self) -> u64 {
         steps_per_epoch(self.division.train.len(), self.plan.batch_size)
     }
 

@@ -40,11 +40,20 @@ impl Course {
                 initial_factor,
                 final_factor,
             } => {
-                let top = (up * self.steps as f64).round() as u64;
-                if step < top {
-                    self.rate * between(initial_factor, 1.0, self.share(step, 0, top + 1))
+                // PyTorch's definition: the top lies where a step's number is this, which need not be
+                // a whole one.
+                let (at, top) = (step as f64, up * self.steps as f64 - 1.0);
+                let last = self.steps.saturating_sub(1) as f64;
+                if at < top {
+                    self.rate * between(initial_factor, 1.0, at / top)
+                } else if at < last {
+                    // Where there is no way up, the first step is the top.
+                    let top = top.max(0.0);
+                    self.rate * between(1.0, final_factor, (at - top) / (last - top))
+                } else if last > top.max(0.0) {
+                    self.rate * final_factor
                 } else {
-                    self.rate * between(1.0, final_factor, self.share(step, top, self.steps))
+                    self.rate
                 }
             }
         }
@@ -92,7 +101,7 @@ mod tests {
             (cosine, 10, 0, 2.0),
             (cosine, 99, 0, 0.2),
             (cycle, 0, 0, 0.08),
-            (cycle, 25, 0, 2.0),
+            (cycle, 24, 0, 2.0),
             (cycle, 99, 0, 0.0),
         ] {
             let course = Course {

@@ -1,6 +1,7 @@
 //! What a training works in, laid out before its first step.
 
 use super::bundle::Kept;
+use super::dropout::Dropout;
 use super::losses::LossLog;
 use super::network::{Backward, Forward, transposed};
 use super::parameters::{Flat, Shape};
@@ -8,10 +9,7 @@ use super::resident::{Batch, Resident};
 use super::schedule::Course;
 use super::state::{State, fingerprint};
 use super::validation::EvaluationSet;
-use super::{
-    Beginning, Division, Draws, Optimizer, Plan, TrainError, availability, exam, steps_per_epoch,
-    threads,
-};
+use super::{Beginning, Division, Draws, Plan, TrainError, exam, steps_per_epoch, threads};
 use digits_dataset::Dataset;
 use tch::{Kind, Tensor};
 
@@ -31,6 +29,7 @@ pub(super) struct Training<'a> {
     pub(super) transposed: Vec<Tensor>,
     /// For full batches, and for the last of an epoch where it is shorter.
     pub(super) memories: Vec<Memory>,
+    pub(super) dropout: Option<Dropout>,
     pub(super) losses: LossLog,
     pub(super) state: State,
 }
@@ -46,9 +45,6 @@ impl<'a> Training<'a> {
     /// Lays everything out for a training from the start.
     pub(super) fn set_up(plan: &'a Plan, data: &'a Dataset) -> Result<Self, TrainError> {
         plan.check(data)?;
-        if let Some(missing) = availability(plan).err().and_then(|mut all| all.pop()) {
-            return Err(missing.into());
-        }
         let shape = Shape::of(&plan.architecture);
         let threads = threads::count(plan, shape.parameters());
         threads::set(threads);
@@ -71,7 +67,7 @@ impl<'a> Training<'a> {
 
         let device = plan.device.torch();
         let options = (Kind::Float, device);
-        let state = State::new(draws, &layers, &shape, plan.optimizer, options)?;
+        let state = State::new(draws, &layers, &shape, plan, options)?;
         let images = Resident::upload(&data.train, device)?;
         let validation = EvaluationSet::new(
             images.select(&division.validation)?,
@@ -86,10 +82,14 @@ impl<'a> Training<'a> {
             0 => {}
             short => memories.push(Memory::new(plan, &shape, short, options)?),
         }
-        let rate = match plan.optimizer {
-            Optimizer::Sgd { learning_rate, .. } => learning_rate,
-            Optimizer::AdamW => 0.0,
-        };
+        let dropout = Dropout::new(
+            plan.regularization.dropout,
+            plan.seed,
+            &shape,
+            plan.batch_size,
+            steps,
+            device,
+        );
         Ok(Self {
             plan,
             data,
@@ -97,7 +97,7 @@ impl<'a> Training<'a> {
             threads,
             course: Course {
                 schedule: plan.schedule,
-                rate,
+                rate: plan.optimizer.learning_rate(),
                 steps: steps * u64::from(plan.epochs),
             },
             questions: exam::questions(&data.train.images, &division.validation),
@@ -107,6 +107,7 @@ impl<'a> Training<'a> {
             images,
             validation,
             memories,
+            dropout,
             shape,
             division,
             state,
@@ -131,7 +132,8 @@ impl Memory {
         Ok(Self {
             batch: Batch::new(images, plan, options)?,
             forward: Forward::new(shape, activation, images, options)?
-                .with_outliers(plan.outliers(images))?,
+                .with_outliers(plan.outliers(images))?
+                .regularized(&plan.regularization)?,
             backward: Backward::new(shape, images, options)?
                 .with_outliers(plan.outliers(images))?,
         })

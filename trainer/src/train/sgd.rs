@@ -6,16 +6,22 @@
 //! `addcmul` with a tensor of no dimension: it rounds once, as PyTorch's `add` with `alpha` does, which the
 //! bindings lack.
 
+use super::TrainError;
 use super::bundle::{Bundle, Kept};
 use super::parameters::{Flat, Shape};
-use super::{Optimizer, TrainError};
 use tch::{Kind, Tensor};
+
+/// What stays the same over all steps, as [`Optimizer::Sgd`](super::Optimizer::Sgd) names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) momentum: f64,
+    pub(super) nesterov: bool,
+    pub(super) weight_decay: f64,
+}
 
 /// The optimiser with all its state.
 pub(super) struct Sgd {
-    momentum: f64,
-    nesterov: bool,
-    weight_decay: f64,
+    terms: Terms,
     /// Directions kept from the steps before.
     pub(super) buffer: Flat,
     /// Whether there was a step before.
@@ -29,30 +35,19 @@ pub(super) struct Sgd {
 
 impl Sgd {
     pub(super) fn new(
-        optimizer: Optimizer,
+        terms: Terms,
         shape: &Shape,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
-        let Optimizer::Sgd {
-            momentum,
-            nesterov,
-            weight_decay,
-            ..
-        } = optimizer
-        else {
-            return Err(super::plan::ADAMW_MISSING.into());
-        };
         let scalar = |value: f64| Tensor::f_full([0_i64; 0], value, options);
         Ok(Self {
-            momentum,
-            nesterov,
-            weight_decay,
+            terms,
             buffer: Flat::zeros(shape, options.0, options.1)?,
             begun: false,
             minus_rate: scalar(0.0)?,
             rate: 0.0,
-            momentum_factor: scalar(momentum)?,
-            decay_factor: scalar(weight_decay)?,
+            momentum_factor: scalar(terms.momentum)?,
+            decay_factor: scalar(terms.weight_decay)?,
         })
     }
 
@@ -68,18 +63,20 @@ impl Sgd {
             self.rate = rate;
         }
         let direction = &mut gradient.all;
-        if self.weight_decay != 0.0 {
+        if self.terms.weight_decay != 0.0 {
             let _ = direction.f_addcmul_(&parameters.all, &self.decay_factor)?;
         }
-        if self.momentum != 0.0 {
+        if self.terms.momentum != 0.0 {
             let buffer = &mut self.buffer.all;
             if self.begun {
-                let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(direction)?;
+                let _ = buffer
+                    .f_mul_scalar_(self.terms.momentum)?
+                    .f_add_(direction)?;
             } else {
                 buffer.f_copy_(direction)?;
                 self.begun = true;
             }
-            if self.nesterov {
+            if self.terms.nesterov {
                 let _ = direction.f_addcmul_(buffer, &self.momentum_factor)?;
             } else {
                 let _ = parameters.all.f_addcmul_(buffer, &self.minus_rate)?;

@@ -3,15 +3,18 @@
 //! Each part that has a state writes it into a [`Bundle`] under names of its own (`save`) and takes it back
 //! (`restore`). A part that is new adds its two lines to [`State::save`] and [`State::restore`].
 
+use super::average::Average;
 use super::bundle::{Bundle, Exact, ExactEvaluation, Kept, refuse};
+use super::descent::Descent;
+use super::network::Weights;
 use super::parameters::{Flat, Shape};
-use super::sgd::Sgd;
-use super::{Device, Draws, Optimizer, Plan, TrainError};
+use super::stopping::{Best, Stopping};
+use super::{Device, Draws, Plan, TrainError};
 use digits_checkpoint::manifest::Evaluation;
 use digits_checkpoint::{Layer, sha256_hex};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 /// Of what is written here; a bundle of another one is refused.
 const FORMAT: u32 = 1;
@@ -23,7 +26,11 @@ pub(super) struct State {
     /// Weights and biases.
     pub(super) parameters: Flat,
     /// With its momenta.
-    pub(super) optimizer: Sgd,
+    pub(super) optimizer: Descent,
+    /// What is evaluated and handed out in place of the weights, where the plan wants that.
+    pub(super) average: Option<Average>,
+    /// The best weights so far, where the plan has patience.
+    pub(super) stopping: Option<Stopping>,
     /// Epochs done.
     pub(super) epoch: u32,
     /// Steps done in the epoch.
@@ -49,7 +56,7 @@ impl State {
         draws: Draws,
         first_weights: &[Layer],
         shape: &Shape,
-        optimizer: Optimizer,
+        plan: &Plan,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
         let mut parameters = Flat::zeros(shape, options.0, options.1)?;
@@ -57,7 +64,9 @@ impl State {
         Ok(Self {
             draws,
             parameters,
-            optimizer: Sgd::new(optimizer, shape, options)?,
+            optimizer: Descent::new(plan, shape, options)?,
+            average: Average::new(plan.regularization.ema_decay, shape, options)?,
+            stopping: Stopping::new(plan.patience_rows, shape, options)?,
             epoch: 0,
             step_in_epoch: 0,
             order: None,
@@ -79,6 +88,12 @@ impl State {
         bundle.figures("clock", &self.clock);
         bundle.tensor("parameters", &self.parameters.all)?;
         self.optimizer.save(&mut bundle)?;
+        if let Some(average) = &self.average {
+            average.save(&mut bundle)?;
+        }
+        if let Some(stopping) = &self.stopping {
+            stopping.save(&mut bundle)?;
+        }
         self.draws.save(&mut bundle);
         Ok(bundle)
     }
@@ -98,7 +113,44 @@ impl State {
         self.clock = kept.figures("clock")?;
         kept.tensor("parameters", &mut self.parameters.all)?;
         self.optimizer.restore(kept)?;
+        if let Some(average) = &mut self.average {
+            average.restore(kept)?;
+        }
+        if let Some(stopping) = &mut self.stopping {
+            stopping.restore(kept)?;
+        }
         self.draws.restore(kept)
+    }
+
+    /// The weights that are evaluated and handed out, as they are now.
+    pub(super) fn newest(&self) -> &Flat {
+        let averaged = self.average.as_ref().map(|average| &average.weights);
+        averaged.unwrap_or(&self.parameters)
+    }
+
+    /// The same for a pass; `transposed` are the views of `parameters`.
+    pub(super) fn newest_weights<'a>(&'a self, transposed: &'a [Tensor]) -> Weights<'a> {
+        let averaged = self.average.as_ref().map(|average| &average.transposed[..]);
+        Weights::new(self.newest(), averaged.unwrap_or(transposed))
+    }
+
+    /// A row was told.
+    pub(super) fn told(&mut self, validation: Evaluation) -> Result<(), TrainError> {
+        let Some(stopping) = &mut self.stopping else {
+            return Ok(());
+        };
+        let averaged = self.average.as_ref().map(|average| &average.weights);
+        let row = Best {
+            step: self.step,
+            train_loss: self.train_loss,
+            validation,
+        };
+        stopping.row(row, averaged.unwrap_or(&self.parameters))
+    }
+
+    /// Whether the plan's patience has come to its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopping.as_ref().is_some_and(Stopping::is_over)
     }
 
     fn progress(&self) -> Progress {

@@ -105,14 +105,7 @@ impl EvaluationSet {
             if stop() {
                 return Ok(None);
             }
-            let batch = if let Some(scaled) = &self.scaled {
-                scaled.f_narrow(0, piece.first, piece.images)?
-            } else {
-                let raw = self.set.pixels.f_narrow(0, piece.first, piece.images)?;
-                let mut values = raw.f_to_kind(Kind::Float)?;
-                scale(&mut values, &self.input)?;
-                values
-            };
+            let batch = self.batch(piece)?;
             let forward = &mut self.forwards[piece.forward];
             forward.run(&batch, weights)?;
             forward.image_losses(&piece.labels, &piece.losses)?;
@@ -127,6 +120,36 @@ impl EvaluationSet {
             u64::try_from(correct).unwrap_or(0),
             self.batch_size,
         )))
+    }
+
+    /// The logits of every image, [images, classes]; `None` when `stop` said so on the way.
+    pub(super) fn logits(
+        &mut self,
+        weights: &Weights<'_>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<f32>>, TrainError> {
+        let mut logits = Vec::new();
+        for piece in &self.pieces {
+            if stop() {
+                return Ok(None);
+            }
+            let batch = self.batch(piece)?;
+            let forward = &mut self.forwards[piece.forward];
+            forward.run(&batch, weights)?;
+            logits.extend(host(&forward.logits)?);
+        }
+        Ok(Some(logits))
+    }
+
+    /// The images of a piece as the network gets them.
+    fn batch(&self, piece: &Piece) -> Result<Tensor, TrainError> {
+        if let Some(scaled) = &self.scaled {
+            return Ok(scaled.f_narrow(0, piece.first, piece.images)?);
+        }
+        let raw = self.set.pixels.f_narrow(0, piece.first, piece.images)?;
+        let mut values = raw.f_to_kind(Kind::Float)?;
+        scale(&mut values, &self.input)?;
+        Ok(values)
     }
 
     /// Images of the set.

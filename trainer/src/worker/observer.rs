@@ -15,6 +15,7 @@ use crate::{
     store::{Store, StoreError},
     train::{Bundle, Moment, Observer, PublishFailed, Row, Snapshot, Started},
 };
+use digits_checkpoint::manifest::TemperatureFit;
 use std::{
     io,
     sync::{
@@ -154,6 +155,22 @@ impl<'a> JobObserver<'a> {
         epochs * self.train_images + rest * self.batch_size
     }
 
+    fn show_calibration(&self, temperature: f64, calibration: &TemperatureFit) {
+        for (gauge, value) in [
+            (Gauge::Temperature, Some(temperature)),
+            (
+                Gauge::CalibrationErrorBefore,
+                Some(calibration.error_before),
+            ),
+            (Gauge::CalibrationError, Some(calibration.error)),
+            (Gauge::TestLossCalibrated, calibration.test_loss),
+        ] {
+            if let Some(value) = value {
+                self.series.set(gauge, value);
+            }
+        }
+    }
+
     fn count_samples(&mut self, step: u64) {
         let images = self.images(step).saturating_sub(self.images(self.counted));
         self.metrics.samples(images);
@@ -225,6 +242,9 @@ impl Observer for JobObserver<'_> {
     }
 
     fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed> {
+        if let Some(calibration) = &snapshot.calibration {
+            self.show_calibration(snapshot.temperature, calibration);
+        }
         self.snapshots += 1;
         self.outlets.publisher.take(snapshot)
     }

@@ -38,8 +38,6 @@ use std::{
 /// Snapshots that may wait for the storage before the training waits for them.
 const SNAPSHOTS_AT_MOST: usize = 1;
 const ATTEMPTS: u32 = 6;
-/// Of every checkpoint: none is fitted yet.
-const TEMPERATURE: f64 = 1.0;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a publisher needs.
@@ -256,7 +254,7 @@ fn report(context: &PublisherContext, snapshot: &Snapshot) -> Result<Option<Box<
         layers: &snapshot.layers,
         architecture: &plan.architecture,
         input: &plan.input,
-        temperature: TEMPERATURE,
+        temperature: snapshot.temperature,
     };
     let stop = || context.running.should_stop();
     let made = train::report::report(&subject, &data.test, &stop);
@@ -320,7 +318,7 @@ fn manifest(
         input: plan.train.input,
         labels: plan.shape.label_names.clone(),
         picture_normalization: plan.shape.picture_normalization,
-        temperature: TEMPERATURE,
+        temperature: snapshot.temperature,
         files: Files {
             model: unknown.clone(),
             exam: unknown,
@@ -330,7 +328,7 @@ fn manifest(
             validation: snapshot.validation,
             test: snapshot.test,
             train_loss: Some(snapshot.train_loss),
-            calibration: None,
+            calibration: snapshot.calibration,
         },
         training: split.map(|split| split.training.clone()),
         lineage: Lineage {

@@ -1,0 +1,143 @@
+//! Optimisers, and terms and tricks against overfitting: what fills them, and what is refused.
+
+use super::*;
+use crate::train;
+use digits_proto::v1::{AdamW, RegularizationSpec};
+
+fn adamw(change: impl FnOnce(&mut AdamW)) -> JobSpec {
+    let mut adamw = AdamW::default();
+    change(&mut adamw);
+    spec(|spec| spec.optimizer = Some(Optimizer::Adamw(adamw)))
+}
+
+fn terms(change: impl FnOnce(&mut RegularizationSpec)) -> JobSpec {
+    let mut terms = RegularizationSpec::default();
+    change(&mut terms);
+    spec(|spec| spec.regularization = Some(terms))
+}
+
+fn patience(rows: u32) -> JobSpec {
+    spec(|s| {
+        s.early_stopping = Some(EarlyStoppingSpec {
+            patience_rows: rows,
+        });
+    })
+}
+
+#[test]
+fn what_is_not_set_is_pytorchs() {
+    let resolved = resolve(&adamw(|a| a.beta2 = Some(0.99)), &catalog()).expect("resolves");
+    assert_eq!(
+        resolved.job.train.optimizer,
+        train::Optimizer::AdamW {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+        }
+    );
+    let all = terms(|t| {
+        t.label_smoothing = Some(0.1);
+        t.dropout = Some(0.2);
+        t.ema_decay = Some(0.99);
+        t.max_gradient_norm = Some(1.0);
+    });
+    let plan = resolve(&all, &catalog()).expect("resolves").job.train;
+    assert_eq!(
+        plan.regularization,
+        train::Regularization {
+            label_smoothing: 0.1,
+            dropout: 0.2,
+            ema_decay: 0.99,
+            max_gradient_norm: 1.0,
+        }
+    );
+    let plan = resolve(&patience(3), &catalog())
+        .expect("resolves")
+        .job
+        .train;
+    assert_eq!(plan.patience_rows, Some(3));
+}
+
+#[test]
+fn the_notebook_has_none_of_them() {
+    let plan = resolve(&JobSpec::default(), &catalog())
+        .expect("resolves")
+        .job
+        .train;
+    assert_eq!(plan.regularization, train::Regularization::default());
+    assert_eq!((plan.patience_rows, plan.calibrate), (None, false));
+    let calibrated = spec(|spec| spec.calibrate = Some(true));
+    let plan = resolve(&calibrated, &catalog())
+        .expect("resolves")
+        .job
+        .train;
+    assert!(plan.calibrate);
+}
+
+#[test]
+fn every_other_preset_calibrates() {
+    for preset in presets() {
+        let expected = preset.name != "notebook";
+        assert_eq!(preset.spec.calibrate, Some(expected), "{}", preset.name);
+        let off = JobSpec {
+            preset: preset.name.to_owned(),
+            calibrate: Some(false),
+            ..JobSpec::default()
+        };
+        let resolved = resolve(&off, &catalog()).expect("resolves");
+        assert!(!resolved.job.train.calibrate, "{}", preset.name);
+    }
+}
+
+#[test]
+fn violations_name_their_fields() {
+    let linear = JobSpec {
+        regularization: Some(RegularizationSpec {
+            dropout: Some(0.5),
+            ..RegularizationSpec::default()
+        }),
+        ..hidden(&[])
+    };
+    check_all(vec![
+        (
+            adamw(|a| a.learning_rate = Some(0.0)),
+            &["adamw.learning_rate"],
+        ),
+        (adamw(|a| a.beta1 = Some(1.0)), &["adamw.beta1"]),
+        (adamw(|a| a.beta2 = Some(-0.1)), &["adamw.beta2"]),
+        (adamw(|a| a.epsilon = Some(0.0)), &["adamw.epsilon"]),
+        (adamw(|a| a.epsilon = Some(1e-40)), &["adamw.epsilon"]),
+        (
+            adamw(|a| a.weight_decay = Some(f64::NAN)),
+            &["adamw.weight_decay"],
+        ),
+        (
+            terms(|t| t.label_smoothing = Some(1.0)),
+            &["regularization.label_smoothing"],
+        ),
+        (
+            terms(|t| t.dropout = Some(1.0)),
+            &["regularization.dropout"],
+        ),
+        (
+            terms(|t| t.dropout = Some(f64::NAN)),
+            &["regularization.dropout"],
+        ),
+        (linear, &["regularization.dropout"]),
+        (
+            terms(|t| t.ema_decay = Some(-0.5)),
+            &["regularization.ema_decay"],
+        ),
+        (
+            terms(|t| t.max_gradient_norm = Some(f64::INFINITY)),
+            &["regularization.max_gradient_norm"],
+        ),
+        (
+            terms(|t| t.max_gradient_norm = Some(-1.0)),
+            &["regularization.max_gradient_norm"],
+        ),
+        (patience(0), &["early_stopping.patience_rows"]),
+    ]);
+}
