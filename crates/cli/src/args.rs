@@ -156,6 +156,27 @@ pub struct Train {
     /// How the learning rate goes over the steps, with the server's defaults.
     #[arg(long)]
     pub schedule: Option<Schedule>,
+    /// Share of hidden units left out at a step; 0 for none.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub dropout: Option<f64>,
+    /// Share of the target spread over all classes; 0 for none.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub label_smoothing: Option<f64>,
+    /// Decay of the average of the weights that is published in their place; 0 for none.
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    pub ema_decay: Option<f64>,
+    /// Largest norm of a step's gradient; 0 for no bound.
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    pub clip_norm: Option<f64>,
+    /// End after so many rows of the curves without a lower validation loss, with the best weights.
+    #[arg(long, value_name = "ROWS")]
+    pub early_stopping: Option<u32>,
+    /// Fit a temperature on the validation set, so that probabilities mean what they say.
+    #[arg(long, overrides_with = "no_calibrate")]
+    pub calibrate: bool,
+    /// Publish the probabilities as the network gives them.
+    #[arg(long)]
+    pub no_calibrate: bool,
     /// Widths of the hidden layers, such as 128,64; "none" for a linear classifier.
     #[arg(long, value_name = "WIDTHS", value_parser = widths)]
     pub hidden: Option<Widths>,

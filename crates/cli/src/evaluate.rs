@@ -1,7 +1,8 @@
 //! A whole labelled set through `Predict`: accuracy, loss and confusion of what is served.
 //!
 //! The losses are computed here, in float64, from the logits as the network gave them (before the model's
-//! temperature), so that they can be compared with what the trainer measured.
+//! temperature), so that they can be compared with what the trainer measured. Beside them stands the loss of the
+//! probabilities that were given, after the temperature: the trainer's calibrated test loss.
 
 use crate::{
     error::{Error, Service},
@@ -65,6 +66,9 @@ pub struct Evaluation {
     pub loss_batch_mean: f64,
     /// Images per batch of that mean.
     pub loss_batch: usize,
+    /// Mean over images of −ln of the probability that was given to the right label, in nats: the loss with
+    /// the model's temperature. `None` where an answer held no probabilities.
+    pub loss_served: Option<f64>,
     /// Which labels were taken for which.
     pub confusion: Confusion,
     /// The predicted label of each image, in order; `None` where none was given.
@@ -142,6 +146,8 @@ pub async fn evaluate(
 struct Sums {
     correct: u64,
     losses: Vec<f64>,
+    /// Of the probabilities, where there are any.
+    losses_served: Vec<f64>,
     predicted: Vec<Option<u32>>,
     confusion: Option<Confusion>,
     versions: Vec<Version>,
@@ -168,6 +174,11 @@ impl Sums {
                 return Err(unfit(reason));
             }
             self.losses.push(cross_entropy(&prediction.logits, label));
+            if let Some(&probability) = prediction.probabilities.get(label) {
+                // What is too small for single precision is given as 0.
+                let probability = f64::from(probability.max(f32::MIN_POSITIVE));
+                self.losses_served.push(-probability.ln());
+            }
             self.predicted.push(prediction.label_index);
             let confusion = self
                 .confusion
@@ -205,6 +216,8 @@ impl Sums {
             loss: mean(&self.losses),
             loss_batch_mean: mean(&batches),
             loss_batch,
+            loss_served: (self.losses_served.len() == self.losses.len())
+                .then(|| mean(&self.losses_served)),
             confusion: self.confusion.unwrap_or_else(|| Confusion::new(0)),
             predicted: self.predicted,
             versions: self.versions,
@@ -275,6 +288,7 @@ mod tests {
         assert!((result.loss - (second + third) / 3.0).abs() < 1e-12);
         assert!((result.loss_batch_mean - (second / 2.0 + third) / 2.0).abs() < 1e-12);
         assert_eq!((result.images, result.correct), (3, 1));
+        assert_eq!(result.loss_served, None);
         assert_eq!(result.confusion.row(0), [1, 1]);
         assert_eq!(result.confusion.row(1), [1, 0]);
         let versions: Vec<_> = result
@@ -283,6 +297,17 @@ mod tests {
             .map(|it| (it.sequence, it.images))
             .collect();
         assert_eq!(versions, [(1, 2), (2, 1)]);
+    }
+
+    #[test]
+    fn the_loss_as_served_is_of_the_probabilities() {
+        let mut given = answer(1, &[[1.0, 0.0], [0.0, 1.0]]);
+        given.predictions[0].probabilities = vec![0.25, 0.75];
+        given.predictions[1].probabilities = vec![0.0, 1.0];
+        let mut sums = Sums::default();
+        sums.add(&[0, 1], &given).expect("fits");
+        let served = sums.finish(2, Duration::ZERO).loss_served.expect("given");
+        assert!((served - 4.0_f64.ln() / 2.0).abs() < 1e-12, "{served}");
     }
 
     #[test]

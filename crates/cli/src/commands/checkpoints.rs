@@ -8,7 +8,7 @@ use digits_cli::{
     render::{Align, Table},
     text,
 };
-use digits_proto::v1::{Checkpoint, Evaluation, ListCheckpointsRequest};
+use digits_proto::v1::{Checkpoint, Evaluation, ListCheckpointsRequest, TemperatureFit};
 use serde_json::json;
 
 /// Runs the command.
@@ -110,6 +110,14 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
                 checkpoint.temperature.to_string(),
             ),
         ),
+        (
+            "calibration",
+            checkpoint
+                .calibration
+                .as_ref()
+                .map(calibration)
+                .unwrap_or_default(),
+        ),
         ("validation", measured(&checkpoint.validation)),
         ("test", measured(&checkpoint.test)),
         (
@@ -139,4 +147,17 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
             ),
         ),
     ])
+}
+
+/// What the temperature does.
+fn calibration(of: &TemperatureFit) -> String {
+    let test = of.test_loss.map(|loss| format!(", test loss {loss:.6}"));
+    format!(
+        "error {:.2} % → {:.2} %, validation loss {:.6} → {:.6}{}",
+        of.error_before * 100.0,
+        of.error * 100.0,
+        of.loss_before,
+        of.loss,
+        test.unwrap_or_default()
+    )
 }

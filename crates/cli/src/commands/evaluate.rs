@@ -73,8 +73,12 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
         .collect();
     let note = match temperature {
         Some(temperature) if temperature != 1.0 => {
-            format!("{temperature} (the losses are of the logits before it)")
+            format!("{temperature} (the losses above are of the logits before it)")
         }
+        _ => String::new(),
+    };
+    let served = match result.loss_served {
+        Some(loss) if !note.is_empty() => format!("{loss:.6}  (of the probabilities, after it)"),
         _ => String::new(),
     };
     fields(&[
@@ -100,6 +104,7 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
             ),
         ),
         ("temperature", note),
+        ("loss served", served),
         (
             "speed",
             format!(
@@ -124,6 +129,7 @@ fn document(set: &str, result: &Evaluation, temperature: Option<f64>) -> Value {
         "accuracy": result.accuracy(),
         "loss": result.loss,
         "loss_batch_mean": result.loss_batch_mean,
+        "loss_served": result.loss_served,
         "batch_size": result.loss_batch,
         "temperature": temperature,
         "confusion": classes.map(|truth| result.confusion.row(truth).to_vec()).collect::<Vec<_>>(),

@@ -41,6 +41,11 @@ pub fn spec(args: &Train, preset: PresetOptimizer) -> Result<v1::JobSpec, Error>
         promotion: args.promotion.map_or(0, |policy| promotion(policy).into()),
         augmentation: args.augmentation.spec(),
         limits: args.deadline.map(deadline).transpose()?,
+        regularization: regularization(args),
+        early_stopping: args
+            .early_stopping
+            .map(|patience_rows| v1::EarlyStoppingSpec { patience_rows }),
+        calibrate: calibrate(args),
         ..Default::default()
     })
 }
@@ -114,6 +119,24 @@ fn optimizer(args: &Train, preset: PresetOptimizer) -> Result<Option<job_spec::O
             };
             Ok(Some(job_spec::Optimizer::Sgd(sgd)))
         }
+    }
+}
+
+fn regularization(args: &Train) -> Option<v1::RegularizationSpec> {
+    let spec = v1::RegularizationSpec {
+        label_smoothing: args.label_smoothing,
+        dropout: args.dropout,
+        ema_decay: args.ema_decay,
+        max_gradient_norm: args.clip_norm,
+    };
+    (spec != v1::RegularizationSpec::default()).then_some(spec)
+}
+
+fn calibrate(args: &Train) -> Option<bool> {
+    match (args.calibrate, args.no_calibrate) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
     }
 }
 
@@ -208,6 +231,32 @@ mod tests {
         assert_eq!(given.promotion, 2);
         let deadline = given.limits.and_then(|it| it.deadline).expect("set");
         assert_eq!((deadline.seconds, deadline.nanos), (1, 500_000_000));
+    }
+
+    #[test]
+    fn terms_against_overfitting() {
+        let line =
+            "--dropout 0.2 --label-smoothing 0 --ema-decay 0.99 --clip-norm 1 --early-stopping 5";
+        let given = spec(&parse(line), None).expect("good");
+        let terms = given.regularization.expect("set");
+        assert_eq!(
+            (terms.dropout, terms.label_smoothing),
+            (Some(0.2), Some(0.0))
+        );
+        assert_eq!(
+            (terms.ema_decay, terms.max_gradient_norm),
+            (Some(0.99), Some(1.0))
+        );
+        assert_eq!(given.early_stopping.map(|it| it.patience_rows), Some(5));
+        assert_eq!(given.calibrate, None);
+        for (line, expected) in [
+            ("--calibrate", true),
+            ("--no-calibrate", false),
+            ("--no-calibrate --calibrate", true),
+        ] {
+            let given = spec(&parse(line), None).expect("good");
+            assert_eq!(given.calibrate, Some(expected), "{line}");
+        }
     }
 
     #[test]
