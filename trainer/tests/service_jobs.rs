@@ -356,6 +356,10 @@ async fn a_diverging_job_fails_and_publishes_no_nonsense() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;
+    let good = submit(&mut client, "good", small_job(1)).await;
+    let good = good.expect("accepted").job_id;
+    watch_to_end(&mut client, &good, 0).await;
+    let good = get(&mut client, &good).await;
     let spec = JobSpec {
         optimizer: Some(digits_proto::v1::job_spec::Optimizer::Sgd(
             digits_proto::v1::Sgd {
@@ -377,6 +381,31 @@ async fn a_diverging_job_fails_and_publishes_no_nonsense() {
     let job = get(&mut client, &job.job_id).await;
     assert_eq!(job.state(), JobState::Failed);
     assert!(job.error.contains("step"), "{}", job.error);
+    // Whatever came before that step is made of numbers, and the last good checkpoint is still there.
+    let mut storage = server.checkpoints().await;
+    let listed = storage
+        .list_checkpoints(ListCheckpointsRequest::default())
+        .await
+        .expect("checkpoints")
+        .into_inner()
+        .checkpoints;
+    let kept = listed
+        .iter()
+        .map(|checkpoint| checkpoint.checkpoint_id.clone())
+        .collect::<Vec<_>>();
+    let all = [&job.checkpoint_ids[..], &good.checkpoint_ids].concat();
+    assert_eq!(kept.len(), all.len());
+    assert!(all.iter().all(|id| kept.contains(id)));
+    for id in &kept {
+        let file = format!("storage/checkpoints/{id}/model.safetensors");
+        let bytes = std::fs::read(folder.path().join(file)).expect("the weights");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
+        for (name, tensor) in tensors.iter() {
+            let (numbers, _) = tensor.data().as_chunks();
+            let mut numbers = numbers.iter().copied().map(f32::from_le_bytes);
+            assert!(numbers.all(f32::is_finite), "{id}: {name}");
+        }
+    }
     server.stop().await;
 }
 

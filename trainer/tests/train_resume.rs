@@ -301,11 +301,15 @@ fn patience_ends_at_the_same_row() {
     let (data, plan) = small();
     for (name, average) in [("patience", 0.0), ("patience, averaged", 0.5)] {
         let mut plan = Plan {
-            // So fast that it gets worse before long.
             optimizer: sgd_of(1.0, 0.5),
-            patience_rows: Some(1),
+            // After three epochs nothing changes any more, and it is broken off while it waits.
+            schedule: Schedule::Step {
+                every_epochs: 3,
+                factor: 1e-12,
+            },
+            patience_rows: Some(12),
             epochs: 40,
-            validate_every: 1,
+            validate_every: 4,
             ..plan.clone()
         };
         plan.regularization.ema_decay = average;

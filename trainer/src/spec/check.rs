@@ -2,7 +2,7 @@
 
 use super::{Violations, augmentation, network::network_size, plan, unavailable};
 use crate::{datasets::Catalog, train};
-use digits_checkpoint::{id::ModelName, manifest};
+use digits_checkpoint::{id::ModelName, limits, manifest};
 use digits_proto::v1::{
     Activation, DataSpec, JobSpec, PromotionPolicy, PublishPolicy,
     data_spec::Split,
@@ -12,8 +12,8 @@ use std::ops::RangeInclusive;
 
 const LAYERS_AT_MOST: usize = 8;
 const WIDTH_AT_MOST: u32 = 16_384;
-/// Weights, gradients and momentum of the largest network take 3 GiB.
-const PARAMETERS_AT_MOST: u64 = 1 << 28;
+/// What a checkpoint may hold: a larger network could be trained and never published.
+const PARAMETERS_AT_MOST: u64 = limits::PARAMETERS as u64;
 /// Rows that the curves of one job may have.
 const ROWS_AT_MOST: u64 = 200_000;
 const SYNTHETIC_AT_MOST: u32 = 1_000_000;

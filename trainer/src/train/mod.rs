@@ -16,10 +16,6 @@ mod average;
 mod bundle;
 mod calibrate;
 mod clip;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "what draws from it comes with the next steps")
-)]
 mod counter;
 mod descent;
 mod device;

@@ -459,7 +459,7 @@ mod tests {
                         Activation::ScaledTanh => (values * (2.0 / 3.0)).tanh() * 1.7159,
                     };
                     if let Some(mask) = masks.get(number) {
-                        values = values * mask;
+                        values = values.multiply(mask);
                     }
                 }
             }

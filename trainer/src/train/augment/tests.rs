@@ -1,3 +1,4 @@
+use super::super::Regularization;
 use super::super::network::{Backward, Forward, Weights, transposed};
 use super::super::parameters::{Flat, Shape, host};
 use super::super::rng::Mt19937;
@@ -205,10 +206,16 @@ fn a_preview_is_what_the_first_step_sees() {
     }
 }
 
-/// Gradients of a batch whose last images are outliers against those of libtorch's autograd for one-hot targets
-/// and targets that are the same for every class, in float64.
 #[test]
 fn outliers_pull_towards_the_same_for_every_class() {
+    for label_smoothing in [0.0, 0.1, 0.7] {
+        check_outliers(label_smoothing);
+    }
+}
+
+/// Gradients of a batch whose last images are outliers against those of libtorch's autograd for one-hot targets,
+/// smoothed or not, and targets that are the same for every class, in float64.
+fn check_outliers(label_smoothing: f64) {
     const IMAGES: usize = 7;
     const OUTLIERS: usize = 3;
     const CLASSES: usize = 4;
@@ -231,10 +238,14 @@ fn outliers_pull_towards_the_same_for_every_class() {
     let labels: Vec<i64> = (0..IMAGES)
         .map(|number| (number % CLASSES) as i64)
         .collect();
+    let alike = 1.0 / CLASSES as f64;
     let targets: Vec<f64> = (0..IMAGES * CLASSES)
         .map(|at| match at / CLASSES < IMAGES - OUTLIERS {
-            true => f64::from(u8::from(at % CLASSES == at / CLASSES % CLASSES)),
-            false => 1.0 / CLASSES as f64,
+            true => {
+                let right = f64::from(u8::from(at % CLASSES == at / CLASSES % CLASSES));
+                (1.0 - label_smoothing) * right + label_smoothing * alike
+            }
+            false => alike,
         })
         .collect();
     let targets = Tensor::from_slice(&targets).view([IMAGES as i64, CLASSES as i64]);
@@ -245,6 +256,12 @@ fn outliers_pull_towards_the_same_for_every_class() {
     let gradient = Flat::zeros(&shape, options.0, options.1).expect("memory");
     let mut forward = Forward::new(&shape, Activation::Gelu, IMAGES, options)
         .and_then(|forward| forward.with_outliers(OUTLIERS))
+        .and_then(|forward| {
+            forward.regularized(&Regularization {
+                label_smoothing,
+                ..Regularization::default()
+            })
+        })
         .expect("memory");
     let mut backward = Backward::new(&shape, IMAGES, options)
         .and_then(|backward| backward.with_outliers(OUTLIERS))
