@@ -3,6 +3,7 @@
 
 mod support;
 
+use digits_checkpoint::record::Role;
 use digits_proto::v1::{
     EncodedPictures, PredictRequest, PredictStreamRequest, Verdict, predict_request::Images,
 };
@@ -10,9 +11,50 @@ use futures::StreamExt as _;
 use image::{GrayImage, ImageFormat, Luma};
 use std::{io::Cursor, time::Duration};
 use support::{
-    DRAWN, PIXELS, Service, Setup, Store, comparing, guises, image, pictures, pixels, png, setup,
+    DRAWN, Net, PIXELS, Service, Setup, Store, comparing, guises, image, pictures, pixels, png,
+    setup,
 };
 use tonic::{Code, Request};
+
+/// Probabilities are of the logits divided by the manifest's temperature; the logits are told as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_another_temperature_answers_with_it() {
+    const TEMPERATURE: f64 = 2.5;
+    let net = Net::favouring(3, 1);
+    let store = Store::new();
+    let mut draft = net.draft("warm");
+    draft.manifest.temperature = TEMPERATURE;
+    let id = store.publish(draft).await;
+    store.record("warm", 1, &[(id, Role::Primary, 1.0)]);
+    let service = Service::start(&store, "warm", &[]).await;
+    service.serves("warm", 1).await;
+    let mut client = service.client().await;
+    // Both ways through the engine.
+    for count in [1, 70] {
+        let images: Vec<Vec<u8>> = (0..count).map(image).collect();
+        let request = PredictRequest {
+            want_logits: true,
+            ..pixels("warm", images.concat())
+        };
+        let answer = client.predict(request).await.unwrap().into_inner();
+        for (prediction, image) in answer.predictions.iter().zip(&images) {
+            let logits = net.logits(image);
+            let exponent = |logit: f32| (f64::from(logit) / TEMPERATURE).exp();
+            let sum: f64 = logits.iter().map(|&logit| exponent(logit)).sum();
+            assert_eq!(prediction.probabilities.len(), logits.len());
+            for (got, &logit) in prediction.probabilities.iter().zip(&logits) {
+                assert!((f64::from(*got) - exponent(logit) / sum).abs() < 1e-5);
+            }
+            for (got, expected) in prediction.logits.iter().zip(&logits) {
+                assert!((got - expected).abs() < 1e-4, "{got} for {expected}");
+            }
+        }
+    }
+    let model = service.serves("warm", 1).await;
+    let checkpoint = model.served[0].checkpoint.as_ref().unwrap();
+    assert_eq!(checkpoint.temperature, TEMPERATURE);
+    service.end().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_those_of_the_network() {

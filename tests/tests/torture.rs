@@ -6,8 +6,9 @@
 use anyhow::{Context as _, Result};
 use digits_e2e::{mnist, specs, torture::Torture};
 use digits_proto::v1::{
-    Activation, ArchitectureSpec, CosineSchedule, EvaluationSpec, HiddenLayers, JobSpec,
-    PublishPolicy, PublishSpec, Sgd,
+    Activation, AdamW, ArchitectureSpec, AugmentationSpec, CosineSchedule, EarlyStoppingSpec,
+    EvaluationSpec, HiddenLayers, JobSpec, OneCycleSchedule, PublishPolicy, PublishSpec,
+    RegularizationSpec, Sgd,
     job_spec::{Optimizer, Schedule},
 };
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -68,7 +69,41 @@ fn jobs() -> Vec<JobSpec> {
         publish: publish(PublishPolicy::Final),
         ..specs::synthetic(40)
     };
-    vec![nesterov, small_batches, plain]
+    vec![nesterov, small_batches, plain, regularized()]
+}
+
+/// Everything that draws numbers at a step, or keeps more of the past than the weights.
+fn regularized() -> JobSpec {
+    JobSpec {
+        optimizer: Some(Optimizer::Adamw(AdamW {
+            learning_rate: Some(3e-3),
+            weight_decay: Some(0.05),
+            ..AdamW::default()
+        })),
+        schedule: Some(Schedule::OneCycle(OneCycleSchedule::default())),
+        augmentation: Some(AugmentationSpec {
+            rotation_degrees: Some(10.0),
+            shift_pixels: Some(2.0),
+            outlier_share: Some(0.1),
+            ..AugmentationSpec::default()
+        }),
+        regularization: Some(RegularizationSpec {
+            label_smoothing: Some(0.05),
+            dropout: Some(0.2),
+            ema_decay: Some(0.98),
+            max_gradient_norm: Some(1.0),
+        }),
+        early_stopping: Some(EarlyStoppingSpec { patience_rows: 25 }),
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(11),
+            batch_size: None,
+        }),
+        publish: Some(PublishSpec {
+            policy: PublishPolicy::EveryEpoch.into(),
+        }),
+        calibrate: Some(true),
+        ..specs::synthetic(20)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,8 @@ pub struct Published {
     pub step: u64,
     /// Digest of the weights.
     pub weights_sha256: String,
+    /// By which the logits are divided.
+    pub temperature: f64,
 }
 
 impl Evidence {
@@ -75,5 +77,6 @@ fn published(sandbox: &Sandbox, id: &str) -> Result<Published> {
         epoch: number("epoch")?,
         step: number("step")?,
         weights_sha256: digest.context("a digest")?.to_owned(),
+        temperature: manifest["temperature"].as_f64().context("a number")?,
     })
 }
