@@ -9,7 +9,8 @@ use digits_e2e::{
     specs, wait,
 };
 use digits_proto::v1::{
-    EncodedPictures, GetModelRequest, PredictRequest, ReportOutcomeRequest, predict_request::Images,
+    EncodedPictures, GetModelRequest, JobSpec, PredictRequest, ReportOutcomeRequest,
+    predict_request::Images,
 };
 use std::{
     collections::BTreeMap,
@@ -35,7 +36,12 @@ async fn page_and_services_agree() -> Result<()> {
     sandbox.start_trainer(&[])?;
     sandbox.start_inference(&[])?;
     let mut training = sandbox.training().await?;
-    jobs::run(&mut training, specs::synthetic(2)).await?;
+    // A gauge that is never set has no series.
+    let spec = JobSpec {
+        calibrate: Some(true),
+        ..specs::synthetic(2)
+    };
+    jobs::run(&mut training, spec).await?;
 
     let mut client = sandbox.predict().await?;
     let request = |images| PredictRequest {
