@@ -9,7 +9,7 @@ use crate::{
     loader::Loader,
     metrics,
     model::Registry,
-    model_info, page, picture,
+    model_info, page, picture, queue,
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_proto::{
@@ -275,6 +275,10 @@ fn server_config(config: &Config) -> ServerConfig {
 
 fn limits(config: &Config) -> RequestLimits {
     RequestLimits {
+        queue: queue::Limits {
+            requests: config.max_queued,
+            bytes: config.max_queued_bytes,
+        },
         max_images: config.max_images,
         max_pictures: config.max_pictures,
         picture: picture::Limits {

@@ -73,6 +73,12 @@ pub struct Config {
     /// Requests at a time, at most; one more is refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_count)]
     pub max_in_flight: usize,
+    /// Requests that wait for large networks, at most; one more is refused at once.
+    #[arg(long, env = "DIGITS_MAX_QUEUED", default_value_t = 512, value_parser = parse_count)]
+    pub max_queued: usize,
+    /// Bytes of the images of those, at most.
+    #[arg(long, env = "DIGITS_MAX_QUEUED_BYTES", default_value_t = 64 << 20, value_parser = parse_count)]
+    pub max_queued_bytes: usize,
     /// Time after which a connection is asked to end, so that clients find new replicas; 0 for never.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
     pub max_connection_age: Duration,

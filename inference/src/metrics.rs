@@ -8,10 +8,12 @@
 
 mod drift;
 mod outcomes;
+mod queue;
 mod served;
 
 pub use drift::DriftGauges;
 pub use outcomes::{Live, Outcome, Outcomes};
+pub use queue::QueueMetrics;
 pub use served::ServedGauges;
 
 use crate::drift::Tally;
@@ -51,6 +53,9 @@ const COMPUTE_BUCKETS: &[f64] = &[
     10.0,
 ];
 
+/// Requests that are computed together.
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// Buckets of each histogram, for [`digits_telemetry::metrics::install`].
 pub const BUCKETS: &[(&str, &[f64])] = &[
     (
@@ -58,6 +63,11 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
         DURATION_BUCKETS,
     ),
     ("digits_inference_compute_duration_seconds", COMPUTE_BUCKETS),
+    (
+        "digits_inference_queue_wait_duration_seconds",
+        COMPUTE_BUCKETS,
+    ),
+    ("digits_inference_queue_batch_requests", BATCH_BUCKETS),
     ("digits_inference_confidence_ratio", RATIO_BUCKETS),
     ("digits_inference_reload_duration_seconds", DURATION_BUCKETS),
     (
@@ -154,6 +164,11 @@ pub fn describe() {
             "its share of validation images that were right",
         ),
         (
+            "digits_inference_image_duration_seconds",
+            Unit::Seconds,
+            "an image through the engine, as measured when the checkpoint was loaded",
+        ),
+        (
             "digits_inference_storage_read_timestamp_seconds",
             Unit::Seconds,
             "when the storage was last read without an error",
@@ -166,7 +181,7 @@ pub fn describe() {
         (
             "digits_inference_compute_duration_seconds",
             Unit::Seconds,
-            "time of the network alone, per request",
+            "time of the network alone, per request; of its whole batch where it had company",
         ),
         (
             "digits_inference_confidence_ratio",
@@ -189,6 +204,7 @@ pub fn describe() {
     }
     outcomes::describe();
     drift::describe();
+    queue::describe();
     gauge!("digits_inference_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -28,8 +28,6 @@ pub struct Prepared {
     pub network: Network,
     /// How pictures become inputs of it.
     pub normalizer: Normalizer,
-    /// Nanoseconds per image by the engine alone, as measured when it was loaded.
-    pub nanoseconds_per_image: f64,
 }
 
 impl Prepared {
@@ -72,7 +70,6 @@ impl Prepared {
                 width: input.width,
                 recipe,
             },
-            nanoseconds_per_image: 0.0,
             manifest,
         })
     }

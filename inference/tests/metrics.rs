@@ -62,12 +62,13 @@ fn shown(text: &str) -> Metrics {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_those_of_the_page() {
     let store = Store::new();
-    let net = Net::favouring(7, 3);
+    let net = Net::with_hidden(&[256], 7, 3);
     store.serve("digits", 1, &net).await;
     let service = Service::start(&store, "digits", &["--poll-interval", "10ms"]).await;
     service.serves("digits", 1).await;
     let mut client = service.client().await;
-    for count in [1, 20] {
+    // The last one is large enough for the queue.
+    for count in [1, 20, 4096] {
         client
             .predict(pixels("", image(1).repeat(count)))
             .await
@@ -116,10 +117,10 @@ async fn metrics_are_those_of_the_page() {
         assert!(documented.contains_key(name), "{name} is not documented");
     }
     let expected = [
-        ("digits_inference_images_total{role=\"primary\"}", 22.0),
+        ("digits_inference_images_total{role=\"primary\"}", 4118.0),
         (
             "digits_inference_predictions_total{role=\"primary\",label=\"7\"}",
-            21.0,
+            4117.0,
         ),
         (
             "digits_inference_predictions_total{role=\"primary\",label=\"0\"}",
@@ -129,11 +130,11 @@ async fn metrics_are_those_of_the_page() {
         ("digits_inference_no_label_total{verdict=\"blank\"}", 1.0),
         (
             "digits_inference_compute_duration_seconds_count{role=\"primary\"}",
-            3.0,
+            4.0,
         ),
         (
             "digits_inference_confidence_ratio_count{role=\"primary\"}",
-            22.0,
+            4118.0,
         ),
         (
             "digits_inference_outcomes_total{role=\"primary\",result=\"right\"}",
@@ -163,7 +164,7 @@ async fn metrics_are_those_of_the_page() {
         ),
         (
             "digits_inference_grpc_requests_total{method=\"Predict\",code=\"OK\"}",
-            4.0,
+            5.0,
         ),
         (
             "digits_inference_grpc_requests_total{method=\"Predict\",code=\"INVALID_ARGUMENT\"}",

@@ -3,17 +3,13 @@
 use super::{
     Activation,
     aligned::{AlignedFloats, padded},
+    cost::Costs,
     matrix::Product,
     pixel::{InputScale, Pixel, Scaling},
     sparse::{self, Entry},
 };
 use std::cell::RefCell;
 
-/// From so many images on, the batch way is taken.
-const BATCH_FROM: usize = 8;
-/// What a multiplication costs in a matrix product, where one in the single way costs 1; measured with
-/// `examples/engine_speed.rs`.
-const MATRIX_COST: f64 = 0.38;
 /// Units beyond the first layer that are not 0, roughly: between ReLU and the others.
 const ACTIVE_SHARE: f64 = 0.75;
 /// Images that go through the batch way at once, at most.
@@ -138,6 +134,9 @@ pub struct Network {
     background: AlignedFloats,
     /// Floats of the widest row that a scratch buffer must hold.
     widest: usize,
+    /// Multiplications beyond the first layer.
+    beyond: f64,
+    costs: Costs,
 }
 
 impl Network {
@@ -168,11 +167,15 @@ impl Network {
             .iter()
             .map(|layer| layer.stride)
             .fold(padded(first.inputs), usize::max);
+        let work = |layer: &Layer| (layer.inputs * layer.stride) as f64;
+        let beyond: f64 = prepared[1..].iter().map(work).sum();
         Ok(Self {
             activation,
             scaling,
             background,
             widest,
+            beyond,
+            costs: Costs::assumed(work(first) + beyond),
             layers: prepared,
         })
     }
@@ -200,24 +203,40 @@ impl Network {
         self.logits_by(self.way(images), images, logits);
     }
 
-    /// The way that is quicker: it depends on how many images there are, on how much ink the first of them has, and on
-    /// how much of the work is beyond the first layer. A pure function of the request, so that every replica goes
-    /// the same way.
+    /// Times both ways over some images, [n, inputs], which from then on tells which is the quicker one. Until then that is
+    /// guessed.
+    ///
+    /// # Panics
+    ///
+    /// When there is no image.
+    pub fn measure(&mut self, images: &[u8]) {
+        self.costs = Costs::measure(self, images);
+    }
+
+    /// What images cost, as measured.
+    #[must_use]
+    pub fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    /// The way that is quicker: it depends on how many images there are and on how much ink the first of them has.
     fn way<P: Pixel>(&self, images: &[P]) -> Way {
-        if images.len() / self.inputs() < BATCH_FROM {
+        let count = images.len() / self.inputs();
+        if count < self.costs.batch_from() {
             return Way::Single;
         }
-        let first = &images[..self.inputs()];
-        let inked = first.iter().filter(|&&pixel| pixel != P::default()).count();
-        let work = |layer: &Layer| (layer.inputs * layer.stride) as f64;
-        let beyond: f64 = self.layers[1..].iter().map(work).sum();
-        let sparse = (inked * self.layers[0].stride) as f64 + beyond * ACTIVE_SHARE;
-        let dense = work(&self.layers[0]) + beyond;
-        if sparse > dense * MATRIX_COST {
+        let single = self.single_work(&images[..self.inputs()]) * count as f64;
+        if self.costs.batch(count) < self.costs.single(single) {
             Way::Batch
         } else {
             Way::Single
         }
+    }
+
+    /// Multiplications of the single way for an image, about.
+    pub(super) fn single_work<P: Pixel>(&self, image: &[P]) -> f64 {
+        let inked = image.iter().filter(|&&pixel| pixel != P::default()).count();
+        ((inked + 1) * self.layers[0].stride) as f64 + self.beyond * ACTIVE_SHARE
     }
 
     /// Logits of the images, by one way.

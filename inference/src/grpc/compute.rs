@@ -1,27 +1,27 @@
-//! Where the network is computed: small work where the request arrived, large work on a bounded pool.
+//! Where a request is computed: the network where it arrived or in the queue, pictures and the like on a bounded pool.
 
 use super::deadline::Deadline;
 use crate::{
-    engine::Pixel,
+    logits,
     model::{Served, Serving},
     pixels::Pixels,
+    queue::{NotComputed, Queue, Work},
     routing::Choice,
 };
+use digits_server::retry_status;
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::available_parallelism,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 use tonic::Status;
 
-/// Work that is estimated to take longer leaves the runtime's thread, in nanoseconds.
-const IN_PLACE_NANOSECONDS: f64 = 300_000.0;
-/// Nanoseconds of work between two looks at whether it is still wanted.
-const SLICE_NANOSECONDS: f64 = 5_000_000.0;
+/// When a request that found the queue full may come again.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Runs long work on blocking threads, as many at a time as there are cores; more wait in turn. The server's limit of requests
 /// in flight bounds how many can wait.
@@ -92,74 +92,52 @@ impl Pool {
 ///
 /// # Errors
 ///
-/// As [`Pool::run`].
+/// RESOURCE_EXHAUSTED when too much waits, DEADLINE_EXCEEDED when its turn came too late, INTERNAL when the engine failed.
 pub(super) async fn logits(
-    pool: &Pool,
-    serving: &Arc<Serving>,
+    queue: &Queue,
+    serving: &Serving,
     choice: Choice,
     pixels: &Pixels,
     deadline: Deadline,
 ) -> Result<Vec<f32>, Status> {
     let served = serving.served(choice);
-    let checkpoint = &served.checkpoint;
-    let images = pixels.len() / checkpoint.network.inputs();
-    if images as f64 * checkpoint.nanoseconds_per_image <= IN_PLACE_NANOSECONDS {
-        return Ok(at_once(served, pixels));
+    let network = &served.checkpoint.network;
+    let images = pixels.len() / network.inputs();
+    if queue.in_place(network, images) {
+        return Ok(in_place(served, pixels));
     }
-    let (serving, pixels) = (Arc::clone(serving), pixels.clone());
-    pool.run(deadline, move |abandoned| {
-        let logits = in_slices(serving.served(choice), &pixels, || abandoned.is_so());
-        logits.ok_or_else(given_up)
-    })
-    .await?
+    let work = Work {
+        checkpoint: Arc::clone(&served.checkpoint),
+        metrics: Arc::clone(&served.metrics),
+        pixels: pixels.clone(),
+        deadline: deadline.at(),
+    };
+    let answer = queue.submit(work).map_err(status)?;
+    answer
+        .await
+        .unwrap_or(Err(NotComputed::Failed))
+        .map_err(status)
+}
+
+fn in_place(served: &Served, pixels: &Pixels) -> Vec<f32> {
+    if pixels.is_empty() {
+        return Vec::new();
+    }
+    let start = Instant::now();
+    let logits = logits::at_once(&served.checkpoint.network, pixels);
+    served.metrics.compute.record(start.elapsed().as_secs_f64());
+    logits
+}
+
+fn status(error: NotComputed) -> Status {
+    match error {
+        NotComputed::Full => retry_status("too much work waits; try again", RETRY_AFTER),
+        NotComputed::Overdue => given_up(),
+        NotComputed::Failed => Status::internal("the request failed; see the server's log"),
+    }
 }
 
 /// What is told of work that was given up.
 pub(super) fn given_up() -> Status {
     Status::deadline_exceeded("given up: nobody waits for the answer any more")
-}
-
-fn at_once(served: &Served, pixels: &Pixels) -> Vec<f32> {
-    let network = &served.checkpoint.network;
-    let images = pixels.len() / network.inputs();
-    let mut logits = vec![0.0; images * network.classes()];
-    if images > 0 {
-        let start = Instant::now();
-        match pixels {
-            Pixels::Bytes(bytes) => network.logits(bytes, &mut logits),
-            Pixels::Floats(floats) => network.logits(floats, &mut logits),
-        }
-        served.metrics.compute.record(start.elapsed().as_secs_f64());
-    }
-    logits
-}
-
-/// The same in slices, between which it is given up when `stop` says so: then there is nothing.
-pub(super) fn in_slices(
-    served: &Served,
-    pixels: &Pixels,
-    stop: impl Fn() -> bool,
-) -> Option<Vec<f32>> {
-    match pixels {
-        Pixels::Bytes(bytes) => slices(served, bytes, stop),
-        Pixels::Floats(floats) => slices(served, floats, stop),
-    }
-}
-
-fn slices<P: Pixel>(served: &Served, pixels: &[P], stop: impl Fn() -> bool) -> Option<Vec<f32>> {
-    let checkpoint = &served.checkpoint;
-    let network = &checkpoint.network;
-    let images = pixels.len() / network.inputs();
-    let slice = (SLICE_NANOSECONDS / checkpoint.nanoseconds_per_image).clamp(64.0, 4096.0) as usize;
-    let mut logits = vec![0.0; images * network.classes()];
-    let start = Instant::now();
-    let outputs = logits.chunks_mut(slice * network.classes());
-    for (pixels, logits) in pixels.chunks(slice * network.inputs()).zip(outputs) {
-        if stop() {
-            return None;
-        }
-        network.logits(pixels, logits);
-    }
-    served.metrics.compute.record(start.elapsed().as_secs_f64());
-    Some(logits)
 }

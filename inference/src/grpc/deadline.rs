@@ -17,6 +17,11 @@ impl Deadline {
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
+    /// When it is, if there is one.
+    pub(super) fn at(self) -> Option<Instant> {
+        self.0
+    }
+
     /// Whether nobody waits any more.
     pub(super) fn is_over(self) -> bool {
         self.0.is_some_and(|at| at <= Instant::now())

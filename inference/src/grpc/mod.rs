@@ -19,6 +19,7 @@ use crate::{
     model::{Model, Registry, Serving},
     picture,
     pixels::Pixels,
+    queue::{self, Queue},
     routing::Choice,
 };
 use compute::Pool;
@@ -33,9 +34,11 @@ use std::{io, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Bounds of one request.
+/// Bounds of one request, and of what waits.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
+    /// What may wait to be computed.
+    pub queue: queue::Limits,
     /// Images as pixels.
     pub max_images: usize,
     /// Encoded pictures.
@@ -57,6 +60,7 @@ struct Shared {
     limits: RequestLimits,
     metrics: AnswerMetrics,
     pool: Pool,
+    queue: Queue,
     shadows: Shadows,
     shutdown: CancellationToken,
 }
@@ -66,19 +70,22 @@ impl Inference {
     ///
     /// # Errors
     ///
-    /// When there can be no thread for the shadows.
+    /// When there can be no thread for the queue or the shadows.
     pub fn new(
         registry: Arc<Registry>,
         limits: RequestLimits,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
         let metrics = AnswerMetrics::new();
+        let queue = Queue::new(limits.queue)?;
+        queue.start()?;
         let shared = Shared {
             registry,
             limits,
             shadows: Shadows::start(metrics.clone())?,
             metrics,
             pool: Pool::new(),
+            queue,
             shutdown,
         };
         Ok(Self {
@@ -112,12 +119,12 @@ impl Inference {
         deadline: Deadline,
     ) -> Result<Vec<f32>, Status> {
         let Shared {
-            pool,
+            queue,
             shadows,
             metrics,
             ..
         } = &*self.shared;
-        let logits = compute::logits(pool, serving, choice, pixels, deadline).await?;
+        let logits = compute::logits(queue, serving, choice, pixels, deadline).await?;
         shadows.follow(serving, choice, pixels, &logits, metrics);
         Ok(logits)
     }

@@ -3,9 +3,9 @@
 //! One thread of the process works through copies of the requests, after their answers were computed; what it has no room for
 //! is left out and counted. So shadows cost at most one core and a bounded memory, and no request waits for them.
 
-use super::compute;
 use crate::{
     engine::probability::most_probable,
+    logits,
     metrics::AnswerMetrics,
     model::{Served, Serving},
     pixels::Pixels,
@@ -19,6 +19,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Instant,
 };
 
 /// Requests that may wait.
@@ -101,9 +102,11 @@ fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize, metrics: &An
 
 fn compare(shadow: &Served, answered: &Answered, metrics: &AnswerMetrics) {
     let network = &shadow.checkpoint.network;
-    let Some(logits) = compute::in_slices(shadow, &answered.pixels, || false) else {
+    let start = Instant::now();
+    let Some(logits) = logits::in_slices(network, &answered.pixels, || false) else {
         return;
     };
+    shadow.metrics.compute.record(start.elapsed().as_secs_f64());
     let mut judge = shadow.judge(&answered.pixels);
     let mut probabilities = vec![0.0; network.classes()];
     for (logits, &label) in logits.chunks_exact(network.classes()).zip(&answered.labels) {

@@ -316,9 +316,7 @@ impl Loader {
                 // What was told is of the checkpoint before.
                 served.gauges.drift.set(None);
             }
-            served
-                .gauges
-                .set(serving.sequence, &served.checkpoint.manifest);
+            served.gauges.set(serving.sequence, &served.checkpoint);
         }
         let metrics = &self.model.metrics;
         metrics.loaded.increment(1);
@@ -329,7 +327,8 @@ impl Loader {
             model = %self.model.name,
             sequence = record.sequence,
             checkpoint = %checkpoint.manifest.id,
-            microseconds_per_image = checkpoint.nanoseconds_per_image / 1e3,
+            microseconds_alone = checkpoint.network.costs().alone() / 1e3,
+            microseconds_among_many = checkpoint.network.costs().among_many() / 1e3,
             "serving"
         );
         self.retired.extend(old);

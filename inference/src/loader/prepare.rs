@@ -1,22 +1,19 @@
 //! From a checkpoint's id to a network that has passed its exam on every way, and is warm.
 
-use crate::{engine::Way, model::Prepared};
+use crate::{
+    engine::{Network, Pixel, Way},
+    model::Prepared,
+};
 use digits_checkpoint::{
     LoadError, Loaded, Refusal, RefusalReason, Storage, check_exam,
     id::{CheckpointId, ModelName},
     load,
 };
-use std::{
-    sync::{Arc, LazyLock},
-    time::Instant,
-};
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 
 /// Loads that compute at the same time: one, whatever the number of models, so that serving keeps the other cores.
 static PREPARING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
-
-/// Runs of the single way whose time is taken.
-const TIMED_RUNS: usize = 8;
 
 /// Reads, verifies, examines and warms up a checkpoint.
 pub(super) async fn prepare(
@@ -65,13 +62,24 @@ fn examine(loaded: &Loaded) -> Result<Prepared, Refusal> {
             let message = format!("by the {} way, {form}: {}", name(way), refusal.message);
             Refusal::new(refusal.reason, message)
         };
-        network.logits_by(way, &exam.inputs, &mut answers);
+        sit(network, way, &exam.inputs, &mut answers);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("bytes", refusal))?;
-        network.logits_by(way, &floats, &mut answers);
+        sit(network, way, &floats, &mut answers);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("floats", refusal))?;
     }
-    prepared.nanoseconds_per_image = time(&prepared, &exam.inputs, &mut answers);
+    prepared.network.measure(&exam.inputs);
     Ok(prepared)
+}
+
+/// Answers the images: the first alone, then three, then the others at once, as a matrix product goes another path for each.
+fn sit<P: Pixel>(network: &Network, way: Way, mut images: &[P], mut answers: &mut [f32]) {
+    for count in [1, 3, usize::MAX] {
+        let count = count.min(images.len() / network.inputs());
+        let (now, later) = images.split_at(count * network.inputs());
+        let (logits, others) = answers.split_at_mut(count * network.classes());
+        network.logits_by(way, now, logits);
+        (images, answers) = (later, others);
+    }
 }
 
 fn name(way: Way) -> &'static str {
@@ -79,20 +87,4 @@ fn name(way: Way) -> &'static str {
         Way::Single => "single",
         Way::Batch => "batch",
     }
-}
-
-/// Nanoseconds per image when images come alone: the best of some runs over the exam.
-fn time(prepared: &Prepared, inputs: &[u8], answers: &mut [f32]) -> f64 {
-    let network = &prepared.network;
-    let images = (inputs.len() / network.inputs()).clamp(1, 16);
-    let (inputs, answers) = (
-        &inputs[..images * network.inputs()],
-        &mut answers[..images * network.classes()],
-    );
-    let run = |_| {
-        let start = Instant::now();
-        network.logits_by(Way::Single, inputs, answers);
-        start.elapsed().as_secs_f64() * 1e9 / images as f64
-    };
-    (0..TIMED_RUNS).map(run).fold(f64::INFINITY, f64::min)
 }

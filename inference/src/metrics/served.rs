@@ -1,8 +1,9 @@
 //! Gauges of what is served: one set for each part of each model.
 
 use super::{DriftGauges, gauges};
-use digits_checkpoint::{manifest::Manifest, record::Role};
-use metrics::Gauge;
+use crate::model::Prepared;
+use digits_checkpoint::record::Role;
+use metrics::{Gauge, gauge};
 use std::sync::Arc;
 
 /// What is told of one checkpoint while it is served.
@@ -13,6 +14,8 @@ pub struct ServedGauges {
     step: Gauge,
     validation_loss: Gauge,
     validation_accuracy: Gauge,
+    image_alone: Gauge,
+    image_among_many: Gauge,
     /// How what is asked differs from what was learnt.
     pub drift: DriftGauges,
 }
@@ -20,7 +23,10 @@ pub struct ServedGauges {
 impl ServedGauges {
     pub(super) fn new(model: &Arc<str>, role: Role) -> Self {
         let gauge = gauges(model, role);
+        let image = |company: &'static str| gauge!("digits_inference_image_duration_seconds", "model" => model.clone(), "role" => role.as_str(), "company" => company);
         Self {
+            image_alone: image("alone"),
+            image_among_many: image("among_many"),
             sequence: gauge("digits_inference_model_sequence"),
             created: gauge("digits_inference_checkpoint_created_timestamp_seconds"),
             age: gauge("digits_inference_checkpoint_age_seconds"),
@@ -32,7 +38,10 @@ impl ServedGauges {
     }
 
     /// The checkpoint serves from now on, as this sequence.
-    pub fn set(&self, sequence: u64, manifest: &Manifest) {
+    pub fn set(&self, sequence: u64, checkpoint: &Prepared) {
+        let (manifest, costs) = (&checkpoint.manifest, checkpoint.network.costs());
+        self.image_alone.set(costs.alone() / 1e9);
+        self.image_among_many.set(costs.among_many() / 1e9);
         self.sequence.set(sequence as f64);
         self.created
             .set(manifest.created_at.as_millisecond() as f64 / 1e3);
@@ -55,6 +64,7 @@ impl ServedGauges {
         let all = [&self.sequence, &self.created, &self.age, &self.step];
         all.into_iter()
             .chain([&self.validation_loss, &self.validation_accuracy])
+            .chain([&self.image_alone, &self.image_among_many])
             .for_each(|gauge| gauge.set(0.0));
         self.drift.set(None);
     }

@@ -25,6 +25,11 @@ pub const PIXELS: usize = SIDE * SIDE;
 impl Net {
     /// 784-16-10 with weights of its own per seed; whatever the image, it says `favourite`.
     pub fn favouring(favourite: usize, seed: u64) -> Self {
+        Self::with_hidden(&[16], favourite, seed)
+    }
+
+    /// The same with hidden layers of these widths.
+    pub fn with_hidden(hidden: &[usize], favourite: usize, seed: u64) -> Self {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut next = || {
             state = state
@@ -38,8 +43,12 @@ impl Net {
             weight: (0..inputs * outputs).map(|_| next() * 0.05).collect(),
             bias: vec![0.0; outputs],
         };
-        let mut layers = vec![layer(PIXELS, 16), layer(16, 10)];
-        layers[1].bias[favourite] = 8.0;
+        let widths = [&[PIXELS], hidden, &[10]].concat();
+        let mut layers: Vec<Layer> = widths
+            .windows(2)
+            .map(|pair| layer(pair[0], pair[1]))
+            .collect();
+        layers[hidden.len()].bias[favourite] = 8.0;
         Self {
             layers,
             input: InputSpec {
