@@ -11,13 +11,13 @@ use crate::{
         TrainError,
         report::{Subject, report},
     },
-    wire,
     worker::Tools,
 };
 use digits_checkpoint::{
     LoadError, Loaded, Storage, StorageError,
     id::CheckpointId,
     manifest::{Lineage, Manifest, Report},
+    messages::trained_spec,
 };
 use digits_dataset::{Dataset, pushed::PushedError};
 use std::{
@@ -193,7 +193,7 @@ fn measure_on(
 /// The data set that the checkpoint was trained on, as it was then.
 fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, ReportError> {
     let refused = |reason: &str| ReportError::Refused(reason.to_owned());
-    let spec = wire::trained_spec(lineage).ok_or_else(|| {
+    let spec = trained_spec(lineage).ok_or_else(|| {
         refused(
             "the checkpoint does not say which data set it was trained on: it cannot be measured",
         )

@@ -4,7 +4,7 @@
 //! answered and nothing is decided here.
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize};
-use digits_checkpoint::manifest::{Evaluation, Lineage};
+use digits_checkpoint::{manifest::Evaluation, messages::evaluation};
 use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -41,19 +41,6 @@ fn micros(at: Option<&Timestamp>) -> i64 {
 #[must_use]
 pub fn state(state: JobState) -> v1::JobState {
     v1::JobState::try_from(state.number()).unwrap_or_default()
-}
-
-/// An evaluation as a message.
-#[must_use]
-pub fn evaluation(from: &Evaluation) -> v1::Evaluation {
-    v1::Evaluation {
-        images: from.images,
-        correct: from.correct,
-        accuracy: from.accuracy(),
-        loss: from.loss,
-        loss_batch_mean: from.loss_batch_mean,
-        batch_size: from.batch_size,
-    }
 }
 
 fn evaluation_back(from: &v1::Evaluation) -> Evaluation {
@@ -191,35 +178,4 @@ pub fn network_from(bytes: &[u8]) -> Result<NetworkSize, WireError> {
         multiply_adds: from.multiply_adds,
         activation_bytes: from.activation_bytes,
     })
-}
-
-/// The spec that a checkpoint was trained by. `None` where it has none, or one that this version cannot read: another
-/// one may have written it.
-#[must_use]
-pub fn trained_spec(from: &Lineage) -> Option<v1::JobSpec> {
-    let bytes = bytes_of_hex(&from.spec_protobuf)?;
-    v1::JobSpec::decode(bytes.as_slice()).ok()
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|start| u8::from_str_radix(&text[start..start + 2], 16).ok())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal() {
-        assert_eq!(bytes_of_hex("00ff10"), Some(vec![0, 255, 16]));
-        for bad in ["", "0", "zz", "é"] {
-            assert_eq!(bytes_of_hex(bad), None, "{bad}");
-        }
-    }
 }

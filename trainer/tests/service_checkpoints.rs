@@ -314,6 +314,28 @@ async fn what_is_marked_for_deletion_is_not_promoted() {
     server.stop().await;
 }
 
+/// A newer program writes to the same log: the list tells what it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_newer_format_does_not_spoil_the_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]).await;
+    let (done, _) = run(&mut server.training().await, "served", small_job(1)).await;
+    let newer = format!("storage/serving/digits/{:020}.json", 2);
+    std::fs::write(folder.path().join(newer), r#"{"format": 99}"#).expect("written");
+    let mut client = server.checkpoints().await;
+    let records = log(&mut client).await;
+    let [unknown, known] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    assert_eq!((unknown.sequence, unknown.not_understood), (2, true));
+    assert!(unknown.routes.is_empty());
+    assert_eq!(served(known), done.checkpoint_ids[0]);
+    assert!(!known.not_understood);
+    let record = promote(&mut client, &done.checkpoint_ids[0], 2).await;
+    assert_eq!(record.expect("past it").sequence, 3);
+    server.stop().await;
+}
+
 /// Waits until these checkpoints are left, and no others; they must stay all the time.
 async fn until_left(storage: &Storage, kept: &[&String]) {
     let begun = Instant::now();

@@ -15,6 +15,7 @@ pub mod intention;
 mod keys;
 mod load;
 pub mod manifest;
+#[cfg(feature = "messages")]
 pub mod messages;
 mod publish;
 pub mod record;

@@ -1,8 +1,11 @@
 //! What lies on the storage, as messages of the contract on the wire: one translation for all who tell of it.
 
 use crate::{
+    id::ModelName,
     manifest::{self, Manifest},
     record::{self, ServingRecord},
+    serving,
+    storage::{Storage, StorageError},
 };
 use digits_proto::v1;
 use jiff::Timestamp;
@@ -100,11 +103,9 @@ pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
 }
 
 fn lineage(from: &manifest::Lineage) -> v1::Lineage {
-    let spec = bytes_of_hex(&from.spec_protobuf).filter(|bytes| !bytes.is_empty());
     v1::Lineage {
         job_id: from.job.clone().unwrap_or_default(),
-        // A spec of a newer program may not decode; the rest is worth telling all the same.
-        spec: spec.and_then(|bytes| v1::JobSpec::decode(&*bytes).ok()),
+        spec: trained_spec(from),
         epoch: from.epoch,
         step: from.step,
         parent_checkpoint_id: from.parent.map(|id| id.to_string()).unwrap_or_default(),
@@ -115,6 +116,14 @@ fn lineage(from: &manifest::Lineage) -> v1::Lineage {
         threads: from.threads.unwrap_or_default(),
         imported_sha256: from.imported_sha256.clone().unwrap_or_default(),
     }
+}
+
+/// The spec that a checkpoint was trained by. `None` where it has none, or one that this version cannot read: another
+/// one may have written it.
+#[must_use]
+pub fn trained_spec(from: &manifest::Lineage) -> Option<v1::JobSpec> {
+    let bytes = bytes_of_hex(&from.spec_protobuf).filter(|bytes| !bytes.is_empty())?;
+    v1::JobSpec::decode(&*bytes).ok()
 }
 
 /// A serving record.
@@ -133,6 +142,30 @@ pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
         .into(),
         by: from.by.clone(),
         at: Some(timestamp(from.at)),
+        not_understood: false,
+    }
+}
+
+/// A record for a list of them: of one that is not understood (a newer program wrote it, or it is damaged) the number
+/// alone. `None` where there is no such record. Cancel-safe.
+///
+/// # Errors
+/// What the store said.
+pub async fn listed_record(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<Option<v1::ServingRecord>, StorageError> {
+    match serving::record(storage, model, sequence).await {
+        Ok(record) => Ok(record.as_ref().map(serving_record)),
+        Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
+            Ok(Some(v1::ServingRecord {
+                sequence,
+                not_understood: true,
+                ..v1::ServingRecord::default()
+            }))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -7,7 +7,7 @@ mod operator;
 mod policy;
 mod routes;
 
-pub use operator::{Candidate, promote, release, rollback};
+pub use operator::{Candidate, drop_candidates, promote, release, rollback};
 pub use policy::{Policy, promote_published};
 
 use crate::{
@@ -177,6 +177,12 @@ pub enum Refused {
     /// Nothing is held.
     #[error("the newest serving record holds nothing")]
     NotHeld,
+    /// Nothing stands beside the primary.
+    #[error("the newest serving record has neither canary nor shadow")]
+    NoCandidates,
+    /// The newest record is of a newer format, and what it serves is not known.
+    #[error("the newest serving record cannot be understood: promote what is to serve alone")]
+    HeadUnknown,
     /// The candidate or the routes cannot be.
     #[error("{0}")]
     Routes(String),

@@ -5,8 +5,8 @@ mod trainer;
 
 use crate::{client::Endpoints, error::Error};
 use digits_proto::v1::{
-    Checkpoint, ListCheckpointsRequest, PromoteRequest, ReleaseRequest, RollbackRequest,
-    ServingRecord,
+    Checkpoint, DropCandidatesRequest, ListCheckpointsRequest, PromoteRequest, ReleaseRequest,
+    RollbackRequest, ServingRecord,
 };
 use storage::OnStorage;
 use trainer::ByTrainer;
@@ -83,6 +83,17 @@ impl Registry {
     /// What trainer or storage say; the answer may be no.
     pub async fn promote(&self, request: PromoteRequest) -> Result<ServingRecord, Error> {
         ask!(self, promote(request))
+    }
+
+    /// Ends canary and shadow.
+    ///
+    /// # Errors
+    /// What trainer or storage say; the answer may be no.
+    pub async fn drop_candidates(
+        &self,
+        request: DropCandidatesRequest,
+    ) -> Result<ServingRecord, Error> {
+        ask!(self, drop_candidates(request))
     }
 
     /// Serves an earlier record again.

@@ -184,10 +184,34 @@ async fn everything_works_with_no_trainer_alive() {
     let log = fixture.document(&["serving"]);
     assert_eq!(log["records"].as_array().map(Vec::len), Some(6));
     assert_eq!(log["records"][0]["routes"][1]["share"], 0.25);
+    let record = fixture.document(&["drop"]);
+    assert_eq!(record["routes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        newest(&fixture),
+        (Some(7), Some(true), Some(new.to_owned()))
+    );
+    fixture.error(&["drop"], 1, "neither canary nor shadow");
     for command in ["checkpoints", "serving"] {
         let text = String::from_utf8_lossy(&fixture.run(&[command]).stdout).into_owned();
         assert!(text.contains(new) && text.contains(old), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_format_is_listed_and_passed() {
+    let fixture = Fixture::new().await;
+    let log = fixture.dir.path().join("serving/digits");
+    let newer = r#"{"format": 99}"#;
+    std::fs::write(log.join(format!("{:020}.json", 3)), newer).expect("written");
+    let records = &fixture.document(&["serving"])["records"];
+    let numbers: Vec<_> = (0..3).map(|at| records[at]["sequence"].as_u64()).collect();
+    assert_eq!(numbers, [Some(3), Some(2), Some(1)], "{records}");
+    assert_eq!(records[0]["not_understood"], true);
+    let text = String::from_utf8_lossy(&fixture.run(&["serving"]).stdout).into_owned();
+    assert!(text.contains("not understood"), "{text}");
+    fixture.error(&["drop"], 1, "cannot be understood");
+    let record = fixture.document(&["promote", &fixture.old]);
+    assert_eq!(record["sequence"], 4);
 }
 
 #[tokio::test]
@@ -207,6 +231,11 @@ async fn the_answer_may_be_no() {
     let nobody = CheckpointId::generate().to_string();
     fixture.error(&["promote", &nobody], 1, &nobody);
     fixture.error(&["checkpoints", &nobody], 1, &nobody);
+
+    // What needs the trainer says so.
+    for command in ["jobs", "report", "import", "reproduce"] {
+        fixture.error(&[command], 64, "unexpected argument '--storage'");
+    }
 
     // A slip in the name makes no new storage.
     let slip = fixture.dir.path().join("slip");

@@ -1,7 +1,6 @@
 //! CheckpointService: shows what lies on the storage and changes what is served from it, by appending records.
 
 use super::{
-    checkpoint_messages::{checkpoint, serving_record},
     errors::{append, invalid_field, report_failed, storage},
     import, page,
     report_messages::report_card,
@@ -10,14 +9,16 @@ use crate::reporter::Reporter;
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
+    messages::{checkpoint, listed_record, serving_record},
     record::Role,
     serving::{self, Candidate},
 };
 use digits_proto::v1::{
-    GetCheckpointRequest, GetCheckpointResponse, ImportCheckpointRequest, ImportCheckpointResponse,
-    ListCheckpointsRequest, ListCheckpointsResponse, ListServingRequest, ListServingResponse,
-    PromoteRequest, PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
-    ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRole,
+    DropCandidatesRequest, DropCandidatesResponse, GetCheckpointRequest, GetCheckpointResponse,
+    ImportCheckpointRequest, ImportCheckpointResponse, ListCheckpointsRequest,
+    ListCheckpointsResponse, ListServingRequest, ListServingResponse, PromoteRequest,
+    PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
+    ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRecord, ServingRole,
     checkpoint_service_server::CheckpointService,
 };
 use digits_server::{not_found, retry_status};
@@ -211,6 +212,22 @@ impl CheckpointService for Checkpoints {
         }))
     }
 
+    async fn drop_candidates(
+        &self,
+        request: Request<DropCandidatesRequest>,
+    ) -> Result<Response<DropCandidatesResponse>, Status> {
+        let request = request.into_inner();
+        let model = model(&request.model)?;
+        let by = by(request.by)?;
+        let expected = request.expected_sequence;
+        let record = serving::drop_candidates(&self.storage, &model, expected, &by)
+            .await
+            .map_err(|error| append(&error))?;
+        Ok(Response::new(DropCandidatesResponse {
+            record: Some(serving_record(&record)),
+        }))
+    }
+
     async fn list_serving(
         &self,
         request: Request<ListServingRequest>,
@@ -229,14 +246,14 @@ impl CheckpointService for Checkpoints {
             Some(last) if more => page::token("serving", &last.to_string()),
             _ => String::new(),
         };
-        let records: Vec<_> = futures::stream::iter(page)
-            .map(|sequence| serving::record(&self.storage, &model, sequence))
+        let records: Vec<Option<ServingRecord>> = futures::stream::iter(page)
+            .map(|sequence| listed_record(&self.storage, &model, sequence))
             .buffered(READS_AT_ONCE)
             .try_collect()
             .await
             .map_err(|error| storage(&error))?;
         Ok(Response::new(ListServingResponse {
-            records: records.iter().flatten().map(serving_record).collect(),
+            records: records.into_iter().flatten().collect(),
             next_page_token,
         }))
     }

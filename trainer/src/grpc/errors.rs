@@ -160,6 +160,8 @@ fn refused_status(refused: &Refused) -> Status {
         Refused::OtherModel { .. }
         | Refused::Tombstoned(_)
         | Refused::NothingEarlier
-        | Refused::NotHeld => Status::failed_precondition(refused.to_string()),
+        | Refused::NotHeld
+        | Refused::NoCandidates
+        | Refused::HeadUnknown => Status::failed_precondition(refused.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! A job as the message of the contract.
 
 use crate::{store::Job, wire};
+use digits_checkpoint::messages::evaluation;
 use digits_proto::v1;
 use prost::Message as _;
 
@@ -30,7 +31,7 @@ pub fn job_message(job: &Job, step: u64) -> v1::Job {
         network: Some(wire::network(&job.network)),
         device: job.device.clone(),
         checkpoint_ids: job.checkpoint_ids.clone(),
-        test: job.test.as_ref().map(wire::evaluation),
+        test: job.test.as_ref().map(evaluation),
         cancel_requested: job.cancel_requested,
         last_event_sequence: job.last_event,
         attempts: job.attempts,

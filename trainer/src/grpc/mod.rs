@@ -2,7 +2,6 @@
 //! mapped to codes.
 
 mod checkpoint;
-mod checkpoint_messages;
 mod dataset_messages;
 mod errors;
 mod import;
@@ -35,6 +34,7 @@ pub const METHODS: &[&str] = &[
     "Promote",
     "Rollback",
     "Release",
+    "DropCandidates",
     "ListServing",
     "ReportCheckpoint",
     "ImportCheckpoint",

@@ -1,4 +1,4 @@
-//! What an operator decides: promote, roll back, release. Each takes the sequence that the operator last saw.
+//! What an operator decides: promote, drop what stands beside the primary, roll back, release. Each takes the sequence that the operator last saw.
 //!
 //! Works with no trainer alive, and past a newest record that this program does not understand (but a canary
 //! or shadow, which needs to know what it stands beside).
@@ -47,6 +47,35 @@ pub async fn promote(
     let routes = routes_with(storage, model, head.as_ref(), candidate, &manifest).await?;
     let proposal = Proposal {
         routes,
+        hold: true,
+        reason: Reason::Promoted,
+        by: by.to_owned(),
+    };
+    append_servable(storage, model, expected, proposal).await
+}
+
+/// Ends canary and shadow: the primary answers everything again, and is held. Not cancel-safe: when dropped, the
+/// record may be there or still appear.
+///
+/// # Errors
+/// [`AppendError::Refused`] when nothing stands beside the primary, or it may not serve any more;
+/// [`AppendError::Lost`]; [`AppendError::Storage`].
+pub async fn drop_candidates(
+    storage: &Storage,
+    model: &ModelName,
+    expected: u64,
+    by: &str,
+) -> Result<ServingRecord, AppendError> {
+    let head = seen(storage, model, expected).await?;
+    let head = head.ok_or(match expected {
+        0 => Refused::UnknownRecord(0),
+        _ => Refused::HeadUnknown,
+    })?;
+    let primary = head.primary().filter(|_| head.routes.len() > 1);
+    let primary = primary.ok_or(Refused::NoCandidates)?;
+    servable(storage, model, primary).await?;
+    let proposal = Proposal {
+        routes: whole(primary),
         hold: true,
         reason: Reason::Promoted,
         by: by.to_owned(),

@@ -7,8 +7,8 @@ use digits_checkpoint::{
     manifest::Manifest,
     record::{Reason, Role, Route, ServingRecord},
     serving::{
-        self, AppendError, Candidate, Policy, Proposal, Refused, append, head, list, promote,
-        promote_published, release, rollback,
+        self, AppendError, Candidate, Policy, Proposal, Refused, append, drop_candidates, head,
+        list, promote, promote_published, release, rollback,
     },
 };
 use object_store::{ObjectStoreExt as _, path::Path};
@@ -165,7 +165,17 @@ async fn canaries_and_shadows_stand_beside_the_primary() {
         [(old.id, Role::Primary, 0.9), (third.id, Role::Canary, 0.1)]
     );
 
-    let record = serve(&storage, 5, third.id).await;
+    let record = drop_candidates(&storage, &digits(), 5, "").await.unwrap();
+    assert_eq!(shares(&record), [(old.id, Role::Primary, 1.0)]);
+    assert!(record.hold);
+    let none = refused(drop_candidates(&storage, &digits(), 6, "").await);
+    assert_eq!(none, Refused::NoCandidates);
+    assert_eq!(
+        lost_to(drop_candidates(&storage, &digits(), 5, "").await),
+        6
+    );
+
+    let record = serve(&storage, 6, third.id).await;
     assert_eq!(shares(&record), [(third.id, Role::Primary, 1.0)]);
 }
 

@@ -11,7 +11,8 @@ use digits_cli::{
     text,
 };
 use digits_proto::v1::{
-    PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord, ServingRole,
+    DropCandidatesRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
+    ServingRole,
 };
 use serde_json::json;
 
@@ -62,34 +63,15 @@ pub async fn serve(
     registry.promote(request).await
 }
 
-/// Runs `digits drop`: promotes the primary that serves, which ends what stands beside it.
+/// Runs `digits drop`.
 pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
-    let change = args.change;
-    let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
-    let newest = registry.records(&change.model, 1).await?.pop();
-    let routes = newest.as_ref().map_or(&[][..], |record| &record.routes);
-    let primary = routes
-        .iter()
-        .find(|route| route.role() == ServingRole::Primary);
-    let (Some(newest), Some(primary)) = (&newest, primary) else {
-        let message = format!("nothing of {} is served yet", change.model);
-        return Err(Error::Negative(message));
+    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
+    let request = DropCandidatesRequest {
+        model: args.change.model,
+        expected_sequence,
+        by: args.change.by,
     };
-    if routes.len() == 1 {
-        let (model, sequence) = (&change.model, newest.sequence);
-        let message = format!("record {sequence} of {model} has neither canary nor shadow");
-        return Err(Error::Negative(message));
-    }
-    let request = PromoteRequest {
-        model: change.model,
-        checkpoint_id: primary.checkpoint_id.clone(),
-        // What was looked at: another one's decision in between is not undone.
-        expected_sequence: change.expected_sequence.unwrap_or(newest.sequence),
-        role: ServingRole::Primary.into(),
-        share: None,
-        by: change.by,
-    };
-    written(registry.promote(request).await?, context)
+    written(registry.drop_candidates(request).await?, context)
 }
 
 /// Runs `digits rollback`.
@@ -143,6 +125,13 @@ fn table(records: &[ServingRecord]) -> Table {
         ("by", Left),
     ]);
     for record in records {
+        if record.not_understood {
+            let sequence = record.sequence.to_string();
+            let why = "not understood: of a newer format, or damaged".to_owned();
+            let empty = String::new;
+            table.row(vec![sequence, empty(), why, empty(), empty(), empty()]);
+            continue;
+        }
         let routes: Vec<String> = record
             .routes
             .iter()

@@ -2,15 +2,15 @@
 
 use crate::error::Error;
 use digits_checkpoint::{
-    Storage, StorageError,
+    Storage,
     id::{CheckpointId, InvalidId, ModelName},
     list_checkpoints, manifest, messages,
     record::Role,
     serving::{self, AppendError, Candidate},
 };
 use digits_proto::v1::{
-    Checkpoint, ListCheckpointsRequest, PromoteRequest, ReleaseRequest, RollbackRequest,
-    ServingRecord, ServingRole,
+    Checkpoint, DropCandidatesRequest, ListCheckpointsRequest, PromoteRequest, ReleaseRequest,
+    RollbackRequest, ServingRecord, ServingRole,
 };
 
 /// A storage.
@@ -94,12 +94,7 @@ impl OnStorage {
             if records.len() == limit {
                 break;
             }
-            match serving::record(&self.storage, &model, sequence).await {
-                Ok(record) => records.extend(record.as_ref().map(messages::serving_record)),
-                // A newer program wrote it.
-                Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            records.extend(messages::listed_record(&self.storage, &model, sequence).await?);
         }
         Ok(records)
     }
@@ -123,6 +118,15 @@ impl OnStorage {
         let (model, expected) = (model(&request.model)?, request.expected_sequence);
         let storage = self.writable().await?;
         answer(serving::promote(storage, &model, expected, candidate, by(&request.by)).await)
+    }
+
+    pub(super) async fn drop_candidates(
+        &self,
+        request: DropCandidatesRequest,
+    ) -> Result<ServingRecord, Error> {
+        let (model, expected) = (model(&request.model)?, request.expected_sequence);
+        let storage = self.writable().await?;
+        answer(serving::drop_candidates(storage, &model, expected, by(&request.by)).await)
     }
 
     pub(super) async fn rollback(&self, request: RollbackRequest) -> Result<ServingRecord, Error> {

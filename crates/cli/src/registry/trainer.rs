@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Service};
 use digits_proto::v1::{
-    Checkpoint, GetCheckpointRequest, ListCheckpointsRequest, ListServingRequest, PromoteRequest,
-    ReleaseRequest, RollbackRequest, ServingRecord,
+    Checkpoint, DropCandidatesRequest, GetCheckpointRequest, ListCheckpointsRequest,
+    ListServingRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
     checkpoint_service_client::CheckpointServiceClient,
 };
 use tonic::transport::Channel;
@@ -97,6 +97,17 @@ impl ByTrainer {
 
     pub(super) async fn promote(&self, request: PromoteRequest) -> Result<ServingRecord, Error> {
         let answer = self.client().promote(request).await;
+        filled(
+            answer.map_err(Error::trainer)?.into_inner().record,
+            "record",
+        )
+    }
+
+    pub(super) async fn drop_candidates(
+        &self,
+        request: DropCandidatesRequest,
+    ) -> Result<ServingRecord, Error> {
+        let answer = self.client().drop_candidates(request).await;
         filled(
             answer.map_err(Error::trainer)?.into_inner().record,
             "record",

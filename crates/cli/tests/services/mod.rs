@@ -365,6 +365,24 @@ impl CheckpointService for Trainer {
         }))
     }
 
+    async fn drop_candidates(
+        &self,
+        request: Request<v1::DropCandidatesRequest>,
+    ) -> Result<Response<v1::DropCandidatesResponse>, Status> {
+        let promote = v1::PromoteRequest {
+            checkpoint_id: CHECKPOINT.to_owned(),
+            expected_sequence: request.into_inner().expected_sequence,
+            role: v1::ServingRole::Primary.into(),
+            ..Default::default()
+        };
+        let record = self
+            .promote(Request::new(promote))
+            .await?
+            .into_inner()
+            .record;
+        Ok(Response::new(v1::DropCandidatesResponse { record }))
+    }
+
     async fn rollback(
         &self,
         _: Request<v1::RollbackRequest>,
