@@ -113,8 +113,11 @@ impl World {
         if sequence > 1 && before(sequence - 1).is_none() {
             return Some(ONE_RECORD);
         }
-        let manifest = Key::File(said.primary, File::Manifest);
-        if self.grace_holds && !moment.store.contains_key(&manifest) {
+        let there = |number| {
+            let manifest = Key::File(number, File::Manifest);
+            moment.store.contains_key(&manifest)
+        };
+        if self.grace_holds && !said.names().all(there) {
             return Some(DELETED);
         }
         if !said.published {
@@ -184,8 +187,10 @@ impl World {
         };
         match file {
             File::Manifest if self.grace_holds => {
-                let mut records = moment.store.iter().filter(|(key, _)| key.is_record());
-                if records.any(|(_, (value, _))| self.replay.table.said(*value).primary == number) {
+                let records = moment.store.iter().filter(|(key, _)| key.is_record());
+                let mut named =
+                    records.flat_map(|(_, (value, _))| self.replay.table.said(*value).names());
+                if named.any(|named| named == number) {
                     moment.broken = Some(DELETED);
                 }
             }

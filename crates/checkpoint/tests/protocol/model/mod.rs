@@ -146,6 +146,22 @@ fn operating() -> World {
     }
 }
 
+/// An operator starts and ends canaries while a trainer publishes.
+fn trying_out() -> World {
+    let acts = &[Act::Canary(1), Act::Drop, Act::Release];
+    let programs = vec![trains(0), operates(acts, 2), reads(1)];
+    World {
+        mortal: vec![0],
+        kills: 1,
+        ..world(&[1, 2], &[2], programs)
+    }
+}
+
+/// An operator who lets a canary serve that nothing names yet.
+fn tries_out() -> Program {
+    operates(&[Act::Canary(3)], 1)
+}
+
 /// An operator who promotes what nothing names yet.
 fn promotes() -> Program {
     operates(&[Act::Promote(3)], 1)
@@ -210,12 +226,23 @@ fn an_operator_beside_a_trainer() {
 }
 
 #[test]
+fn canaries_beside_a_trainer() {
+    use Sight::{HeldBack, Lost, Refused};
+    holds("canaries", trying_out(), &[Lost, Refused, HeldBack]);
+}
+
+#[test]
 fn retention_with_its_grace_time() {
     use Sight::{Buried, Deleted, GivenUp, Spared};
     let seen = [Buried, Spared, Deleted];
     holds(
         "retention and an operator",
         retaining(promotes(), 1, 1),
+        &seen,
+    );
+    holds(
+        "retention and a canary",
+        retaining(tries_out(), 1, 1),
         &seen,
     );
     let seen = [Buried, Deleted, GivenUp];
@@ -227,6 +254,7 @@ fn retention_without_grace_time() {
     use Sight::{Buried, Deleted, GivenUp, Spared, TakenBack};
     let seen = [Buried, Spared, Deleted, TakenBack];
     holds("haste and an operator", hasty(promotes()), &seen);
+    holds("haste and a canary", hasty(tries_out()), &seen);
     let seen = [Buried, Spared, Deleted, GivenUp];
     holds("haste and a trainer", hasty(trains(0)), &seen);
 }

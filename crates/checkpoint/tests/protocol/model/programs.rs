@@ -12,7 +12,9 @@ use digits_checkpoint::{
     load,
     record::{Role, ServingRecord},
     retention::{Rules, apply},
-    serving::{AppendError, Candidate, Policy, Refused, head, promote, release, rollback},
+    serving::{
+        AppendError, Candidate, Policy, Refused, drop_candidates, head, promote, release, rollback,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
@@ -119,6 +121,10 @@ async fn unexpected(sim: &Sim, error: &(impl std::fmt::Display + Sync)) {
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     Promote(Number),
+    /// A tenth of the requests.
+    Canary(Number),
+    /// Ends the canary.
+    Drop,
     RollBack,
     Release,
 }
@@ -133,16 +139,22 @@ pub async fn operator(sim: Sim, acts: &[Act], times: u8) {
             Ok(head) => head.map_or(0, |head| head.sequence),
             Err(error) => return unexpected(&sim, &error).await,
         };
+        let candidate = |number, role, share| Candidate {
+            checkpoint: id(number),
+            role,
+            share,
+        };
         sim.tell(Event::Begins).await;
         let outcome = match act {
             Act::Promote(number) => {
-                let candidate = Candidate {
-                    checkpoint: id(number),
-                    role: Role::Primary,
-                    share: None,
-                };
-                promote(&storage, &model, expected, candidate, "operator").await
+                let primary = candidate(number, Role::Primary, None);
+                promote(&storage, &model, expected, primary, "operator").await
             }
+            Act::Canary(number) => {
+                let canary = candidate(number, Role::Canary, Some(0.1));
+                promote(&storage, &model, expected, canary, "operator").await
+            }
+            Act::Drop => drop_candidates(&storage, &model, expected, "operator").await,
             Act::RollBack => rollback(&storage, &model, expected, 0, "operator").await,
             Act::Release => release(&storage, &model, expected, "operator").await,
         };

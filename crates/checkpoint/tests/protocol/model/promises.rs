@@ -23,18 +23,19 @@ impl World {
             && (0..moment.actors.len()).all(|actor| self.next(moment, actor).is_none())
     }
 
-    /// The newest record, what it names, and whether that is there.
+    /// The newest record, its primary, and whether all that it names is there.
     fn head(&self, moment: &Moment) -> Option<(u8, Number, bool)> {
         let records = moment.store.iter().rev();
         let mut newest = records.filter(|(key, _)| key.is_record());
         let (Key::Record(sequence), (value, _)) = newest.next()? else {
             return None;
         };
-        let primary = self.replay.table.said(*value).primary;
-        let there = moment
-            .store
-            .contains_key(&Key::File(primary, File::Manifest));
-        Some((*sequence, primary, there))
+        let said = self.replay.table.said(*value);
+        let there = said.names().all(|number| {
+            let manifest = Key::File(number, File::Manifest);
+            moment.store.contains_key(&manifest)
+        });
+        Some((*sequence, said.primary, there))
     }
 
     /// Whether every checkpoint that a trainer brought to the storage is in a ledger, and ended.

@@ -16,8 +16,17 @@ pub type ValueId = u16;
 #[derive(Clone, Copy, Debug)]
 pub struct Said {
     pub primary: Number,
+    /// The canary.
+    pub beside: Option<Number>,
     pub hold: bool,
     pub published: bool,
+}
+
+impl Said {
+    /// All checkpoints that it names.
+    pub fn names(self) -> impl Iterator<Item = Number> {
+        std::iter::once(self.primary).chain(self.beside)
+    }
 }
 
 struct Value {
@@ -51,6 +60,7 @@ impl Table {
             .ok()
             .map(|record: ServingRecord| Said {
                 primary: number(record.primary().unwrap()),
+                beside: record.routes.get(1).map(|route| number(route.checkpoint)),
                 hold: record.hold,
                 published: record.reason == Reason::Published,
             });
