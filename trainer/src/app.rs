@@ -5,6 +5,7 @@ use crate::{
     datasets::{Catalog, Pushed},
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
     metrics::Metrics,
+    page,
     remote_write::RemoteWrite,
     reporter::Reporter,
     retention::Retention,
@@ -184,6 +185,7 @@ impl App {
                     .max_decoding_message_size(limit),
             );
         let requests = RequestMetrics::new("digits_trainer", METHODS);
+        let server = server.with_pages(page::router());
         let mut serving = std::pin::pin!(server.serve(routes, requests, stop.clone()));
         readiness.set_ready();
         health.set_serving().await;

@@ -11,6 +11,7 @@ pub mod import;
 pub mod intake;
 pub mod job;
 pub mod metrics;
+pub mod page;
 pub mod proto_json;
 pub mod remote_write;
 pub mod reporter;

@@ -1,5 +1,5 @@
-// Protobuf by tables. A table has for each field number its name, its type, and LIST for a repeated field:
-// { 1: ['label', 'string'], 2: ['boxes', BOX, LIST] }. Types are 'uint' (varints up to 2^53, enums and bool among them),
+// Protobuf by tables. A table has for each field number its name, its type, LIST for a repeated field, and after that true for
+// one that is null where it was not sent: { 1: ['label', 'string'], 2: ['boxes', BOX, LIST], 3: ['seed', 'uint', false, true] }. Types are 'uint' (varints up to 2^53, enums and bool among them),
 // 'float', 'double', 'string', 'bytes', or the table of a message. Negative integers are not needed and not known.
 
 export const LIST = true;
@@ -12,8 +12,9 @@ const wireType = (type) => ({ uint: VARINT, double: FIXED64, float: FIXED32 })[t
 
 function empty(table) {
   const message = {};
-  for (const [name, type, list] of Object.values(table)) {
+  for (const [name, type, list, optional] of Object.values(table)) {
     if (list) message[name] = [];
+    else if (optional) message[name] = null;
     else if (type === 'string') message[name] = '';
     else if (type === 'bytes') message[name] = new Uint8Array();
     else message[name] = typeof type === 'string' ? 0 : null;

@@ -1,0 +1,77 @@
+// The curves of the jobs that are looked at: history first, then live, over as many broken connections as it takes.
+
+import { call, watch } from './calls.js';
+
+/** Rows that are kept of a job; more are thinned out. */
+const ROWS = 4000;
+const RETRY = 1000;
+const QUEUED = 1, RUNNING = 2;
+
+export const isOver = (job) => job.state !== QUEUED && job.state !== RUNNING;
+
+const pause = (time) => new Promise((done) => setTimeout(done, time));
+
+export class Curves {
+  /** `changed` is called after each row, `troubled` with each error that is tried again. */
+  constructor(changed, troubled) {
+    this.changed = changed;
+    this.troubled = troubled;
+    /** By job: {rows, ending}. */
+    this.followed = new Map();
+  }
+
+  rows(job) { return this.followed.get(job)?.rows ?? []; }
+
+  /** Follows these jobs and no others. */
+  follow(jobs) {
+    for (const [job, { ending }] of this.followed) {
+      if (jobs.includes(job)) continue;
+      ending.abort();
+      this.followed.delete(job);
+    }
+    for (const job of jobs) {
+      if (this.followed.has(job)) continue;
+      const one = { rows: [], ending: new AbortController() };
+      this.followed.set(job, one);
+      this.run(job, one);
+    }
+    this.changed();
+  }
+
+  async run(id, one) {
+    const { signal } = one.ending;
+    while (!signal.aborted) {
+      try {
+        const { job } = await call('GetJob', { job_id: id });
+        const { rows } = await call('GetHistory', { job_id: id, max_rows: ROWS / 2 });
+        one.rows = rows;
+        this.changed();
+        if (isOver(job) || await this.live(id, one, job.last_event_sequence, signal)) return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.troubled(error);
+        if (!error.passes) return;
+      }
+      await pause(RETRY);
+    }
+  }
+
+  /** Whether the job has come to its end. */
+  async live(id, one, sequence, signal) {
+    for await (const event of watch(id, sequence, signal)) {
+      if (event.row) this.add(one, event.row);
+      if (event.finished || event.state_changed || event.checkpoint_published) this.changed(true);
+      if (event.finished) return true;
+    }
+    return false;
+  }
+
+  add(one, row) {
+    const last = one.rows.at(-1);
+    // The history may have told it already.
+    if (last && row.step <= last.step) return;
+    one.rows.push(row);
+    if (one.rows.length > ROWS) one.rows = one.rows.filter((_, index) => index % 2 === 0);
+    this.changed();
+  }
+}

@@ -1,0 +1,71 @@
+// How figures and messages are said and put on the page. Asks nothing of the server.
+
+import { word } from './calls.js';
+
+export const at = (id) => document.getElementById(id);
+
+/** An element with a class and children, which may be text. */
+export function made(name, kind, ...children) {
+  const element = document.createElement(name);
+  if (kind) element.className = kind;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Says `text` in an element, if it does not already: what is selected stays selected, and nothing is announced twice. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export const short = (id) => id.slice(0, 8) + '…' + id.slice(-4);
+export const percent = (share) => `${(share * 100).toFixed(share === 1 ? 0 : 2)} %`;
+export const loss = (value) => value.toFixed(4);
+export const when = (timestamp) => new Date(timestamp.seconds * 1000 + (timestamp.nanos ?? 0) / 1e6);
+
+export function time(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+/** What a person calls a job. */
+export const title = (job) => job.resolved?.name || job.requested?.name || job.resolved?.preset || 'job';
+
+/** How long a job has run, in seconds, or has waited where it has not begun. */
+export function lasted(job) {
+  const begin = job.started_at ?? job.created_at;
+  const end = job.finished_at ? when(job.finished_at) : new Date();
+  return Math.max(0, (end - when(begin)) / 1000);
+}
+
+/** The network in the notation of the papers: 784-128-10. */
+export function network(job) {
+  const hidden = job.resolved?.architecture?.hidden?.widths ?? [];
+  return hidden.length === 0 ? 'no hidden layer' : `hidden ${hidden.join('-')}`;
+}
+
+/** What is known of a job, as pairs. */
+export function facts(job) {
+  const found = [
+    ['Id', job.job_id],
+    ['Network', `${network(job)}, ${job.network ? job.network.parameters.toLocaleString('en') : '?'} parameters`],
+    ['Data set', job.resolved?.data?.dataset ?? ''],
+    ['Device', job.device || 'not yet chosen'],
+    ['Submitted', when(job.created_at).toLocaleString()],
+    [job.finished_at ? 'Took' : job.started_at ? 'Runs for' : 'Waits for', time(lasted(job))],
+  ];
+  if (job.progress) {
+    const { epoch, epochs, step, steps, train_seconds, validation_seconds } = job.progress;
+    found.push(['Progress', `epoch ${epoch} of ${epochs}, step ${step.toLocaleString('en')} of ${steps.toLocaleString('en')}`]);
+    found.push(['Training', `${time(train_seconds)}, and ${time(validation_seconds)} of validation`]);
+  }
+  if (job.attempts > 1) found.push(['Attempts', String(job.attempts)]);
+  if (job.test) found.push(['Test', `${percent(job.test.accuracy)} of ${job.test.images.toLocaleString('en')}, loss ${job.test.loss.toFixed(6)} (mean over batches ${job.test.loss_batch_mean.toFixed(6)})`]);
+  return found;
+}
+
+export function pairs(list, rows) {
+  list.replaceChildren(...rows.map(([term, value]) => made('div', '', made('dt', '', term), made('dd', '', value))));
+}
+
+export const state = (job) => (job.cancel_requested && !job.finished_at ? 'ending' : word('JobState', job.state));
