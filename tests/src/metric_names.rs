@@ -50,7 +50,9 @@ pub fn mentioned(text: &str) -> BTreeSet<String> {
     names
         .filter(|name| {
             name.split(':').any(|part| {
-                part.starts_with("digits_trainer_") || part.starts_with("digits_inference_")
+                ["digits_trainer_", "digits_inference_", "process_"]
+                    .iter()
+                    .any(|prefix| part.starts_with(prefix))
             })
         })
         .map(str::to_owned)
@@ -62,7 +64,7 @@ pub fn mentioned(text: &str) -> BTreeSet<String> {
 /// # Errors
 /// When the page cannot be read.
 pub fn unknown(text: &str, recorded: &BTreeSet<String>) -> Result<Vec<String>> {
-    let documented = documented("digits_")?;
+    let documented = documented("")?;
     let known = |name: &String| match name.contains(':') {
         true => recorded.contains(name),
         false => {

@@ -19,6 +19,9 @@ use std::{
     time::Duration,
 };
 
+/// What both services tell of their process.
+const PROCESS: &str = "process_";
+
 /// Metric → type, as an exposition says.
 fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
     let types = exposition
@@ -86,6 +89,9 @@ async fn page_and_services_agree() -> Result<()> {
         // Those are not scraped; `watching.rs` sees them arrive.
         page.retain(|_, kind| kind != PUSHED);
         assert_eq!(exported(&exposition, prefix), page, "{prefix}");
+        let process = documented(PROCESS)?;
+        assert!(!process.is_empty());
+        assert_eq!(exported(&exposition, PROCESS), process, "{prefix}");
         for name in page.keys() {
             let help = format!("# HELP {name} ");
             assert!(exposition.contains(&help), "{name} has no description");

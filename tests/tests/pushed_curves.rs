@@ -9,7 +9,18 @@ use digits_e2e::{
 };
 use digits_proto::v1::CurveRow;
 use serde_json::Value;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
+
+/// A small job, as `digits-trainer run` reads it.
+const JOB: &str = r#"{
+    "preset": "notebook",
+    "data": {
+        "dataset": "synthetic",
+        "counts": {"train": 2000, "validation": 500},
+        "synthetic": {"trainImages": 2500, "testImages": 500, "seed": 1}
+    },
+    "epochs": 3
+}"#;
 
 /// A figure of a row.
 type Figure = fn(&CurveRow) -> f64;
@@ -113,4 +124,41 @@ fn the_page_names_what_is_pushed(prometheus: &Prometheus) -> Result<()> {
     let there = there.iter().filter_map(Value::as_str).map(str::to_owned);
     assert_eq!(there.collect::<BTreeSet<String>>(), named);
     Ok(())
+}
+
+/// A run of one job has no port that could be scraped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_one_job_pushes_its_points_before_it_ends() -> Result<()> {
+    let name = "a_run_of_one_job_pushes_its_points_before_it_ends";
+    let Some(program) = prometheus::program("prometheus", name) else {
+        return Ok(());
+    };
+    let mut sandbox = Sandbox::new()?;
+    let prometheus = Prometheus::start(&program, sandbox.dir())?;
+    let spec = sandbox.dir().join("job.json");
+    std::fs::write(&spec, JOB)?;
+    let output = Command::new(sandbox.binary("digits-trainer"))
+        .args(["run", "--json", "--storage", &sandbox.storage(), "--spec"])
+        .arg(&spec)
+        .arg("--state")
+        .arg(sandbox.dir().join("state"))
+        .env("DIGITS_REMOTE_WRITE", prometheus.remote_write())
+        .output()?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}\n{log}", output.status);
+    let job: Value = serde_json::from_slice(&output.stdout)?;
+    let job_id = job["job_id"].as_str().context("a job")?;
+    // The process is gone, so nothing more can come.
+    let steps = samples(&prometheus, "digits_trainer_curve_step", job_id)?;
+    let steps: Vec<f64> = steps.into_iter().map(|(step, _)| step).collect();
+    assert!(!log.contains("WARN"), "{log}");
+
+    sandbox.start_trainer(&[])?;
+    let rows = jobs::history(&mut sandbox.training().await?, job_id).await?;
+    assert!(!rows.is_empty());
+    assert_eq!(
+        steps,
+        rows.iter().map(|row| row.step as f64).collect::<Vec<f64>>()
+    );
+    sandbox.stop()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use metrics_process::Collector;
 use tokio_util::sync::CancellationToken;
 
 /// Buckets for times in seconds: from 25 µs (a small net on one picture) to a minute.
@@ -48,6 +49,8 @@ pub type Section = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Recorder {
     handle: PrometheusHandle,
     sections: Vec<Section>,
+    /// The process itself: `process_…`, as Prometheus' client libraries name them.
+    process: Collector,
 }
 
 /// Installs the recorder of this process. Handles taken before this go nowhere, so call it first.
@@ -61,6 +64,7 @@ pub struct Recorder {
 pub fn install(buckets: &[(&str, &[f64])]) -> Result<Recorder, InstallError> {
     let (prometheus, recorder) = build(buckets)?;
     metrics::set_global_recorder(prometheus).map_err(|_| InstallError::Twice)?;
+    recorder.process.describe();
     Ok(recorder)
 }
 
@@ -80,6 +84,7 @@ pub fn build(buckets: &[(&str, &[f64])]) -> Result<(PrometheusRecorder, Recorder
     let recorder = Recorder {
         handle: prometheus.handle(),
         sections: Vec::new(),
+        process: Collector::default(),
     };
     Ok((prometheus, recorder))
 }
@@ -104,6 +109,7 @@ impl Recorder {
     /// not for a runtime thread.
     #[must_use]
     pub fn render(&self) -> String {
+        self.process.collect();
         let mut text = self.handle.render();
         for section in &self.sections {
             text.push_str(&section());
