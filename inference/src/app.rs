@@ -29,12 +29,7 @@ use digits_telemetry::{
     readiness::Readiness,
     traces::{Traces, TracesError},
 };
-use std::{
-    io::{Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -43,8 +38,6 @@ const SERVICES: &[&str] = &[
     "digits.v1.InferenceService",
     "inference.GRPCInferenceService",
 ];
-/// Time that `health` gives the admin port.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the service could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -286,47 +279,4 @@ fn limits(config: &Config) -> RequestLimits {
         },
         max_answer_bytes: config.max_message_bytes,
     }
-}
-
-/// Asks a running service's `/readyz`, for containers that have no shell.
-///
-/// # Errors
-///
-/// What it said, or why it could not be asked.
-pub fn ask_ready(admin: SocketAddr) -> Result<(), String> {
-    let address = reachable(admin);
-    let unreachable = |error: std::io::Error| format!("{address} cannot be asked: {error}");
-    let mut stream = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT).map_err(unreachable)?;
-    stream
-        .set_read_timeout(Some(HEALTH_TIMEOUT))
-        .map_err(unreachable)?;
-    stream
-        .set_write_timeout(Some(HEALTH_TIMEOUT))
-        .map_err(unreachable)?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(unreachable)?;
-    let mut answer = String::new();
-    stream
-        .take(16 << 10)
-        .read_to_string(&mut answer)
-        .map_err(unreachable)?;
-    if answer.starts_with("HTTP/1.1 200 ") {
-        return Ok(());
-    }
-    Err(answer
-        .split("\r\n\r\n")
-        .nth(1)
-        .unwrap_or("no answer")
-        .trim()
-        .to_owned())
-}
-
-/// A service that listens everywhere is asked on the loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }

@@ -1,8 +1,8 @@
 //! `digits-inference`: read the configuration, bind, announce the addresses, serve, drain.
 
-use digits_inference::app::{App, AppError, ask_ready};
+use digits_inference::app::{App, AppError};
 use digits_inference::config::{CommandLine, Config, Task};
-use digits_server::{shutdown, startup};
+use digits_server::{exit, probe::ask_ready, shutdown, startup};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     };
     if let Some(Task::Health { admin_listen }) = task {
         return ask_ready(admin_listen)
-            .map_or_else(|e| startup::fail(e, 1), |()| ExitCode::SUCCESS);
+            .map_or_else(|e| startup::fail(e, exit::FAILED), |()| ExitCode::SUCCESS);
     }
     match config
         .check()

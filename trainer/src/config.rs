@@ -28,7 +28,7 @@ const FOLDERS_AT_MOST: usize = 100;
 #[command(
     name = "digits-trainer",
     version,
-    after_help = "`digits-trainer run --help` is about running one job without the service."
+    after_help = "`digits-trainer run --help` is about running one job without the service, `digits-trainer health --help` about asking a running one."
 )]
 pub struct Config {
     /// Address of the gRPC port; port 0 takes a free one.
@@ -102,6 +102,15 @@ pub struct Config {
     /// File that gets the bound addresses as JSON once both ports are open.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Asks a running service whether it is ready; exits with 0 when it is.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "digits-trainer health", version)]
+pub struct HealthConfig {
+    /// Its admin port.
+    #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
+    pub admin_listen: SocketAddr,
 }
 
 impl Config {

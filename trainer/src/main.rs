@@ -1,11 +1,11 @@
 //! `digits-trainer-engine`: read the configuration, bind, announce the addresses, serve, drain; or, as `run`, one
-//! job. Started by `digits-trainer`, which first looks whether libtorch is there.
+//! job; or, as `health`, a question to a running service. Started by `digits-trainer`, which first looks whether libtorch is there.
 
-use digits_server::{shutdown, startup};
+use digits_server::{exit, probe::ask_ready, shutdown, startup};
 use digits_telemetry::logs;
 use digits_trainer::{
     app::{App, exit_code},
-    config::Config,
+    config::{Config, HealthConfig},
     metrics, proto_json,
     run::{self, RunConfig},
 };
@@ -15,10 +15,13 @@ use tokio_util::sync::CancellationToken;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
-    let result = if arguments.next().is_some_and(|first| first == "run") {
-        startup::parse_from(name.into_iter().chain(arguments)).map(run_one)
-    } else {
-        startup::parse().map(|config| serve(config).map(|()| ExitCode::SUCCESS))
+    let task = arguments.next();
+    let result = match task.as_deref().and_then(|task| task.to_str()) {
+        Some("run") => startup::parse_from(name.into_iter().chain(arguments)).map(run_one),
+        Some("health") => {
+            startup::parse_from(name.into_iter().chain(arguments)).map(|config| Ok(health(&config)))
+        }
+        _ => startup::parse().map(|config| serve(config).map(|()| ExitCode::SUCCESS)),
     };
     match result {
         Ok(Ok(code)) | Err(code) => code,
@@ -45,6 +48,13 @@ async fn run_one(config: RunConfig) -> anyhow::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         code => startup::fail(run::reason(&job), code),
     })
+}
+
+fn health(config: &HealthConfig) -> ExitCode {
+    match ask_ready(config.admin_listen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => startup::fail(reason, exit::FAILED),
+    }
 }
 
 fn stopped_by_signals() -> CancellationToken {

@@ -16,6 +16,7 @@ mod flight;
 mod front;
 pub mod health;
 pub mod page;
+pub mod probe;
 mod reflection;
 mod request_metrics;
 mod server;
