@@ -5,6 +5,7 @@ pub mod damage;
 pub mod dashboards;
 pub mod demo;
 pub mod jobs;
+pub mod manifests;
 pub mod metric_names;
 pub mod mnist;
 pub mod notebook;
