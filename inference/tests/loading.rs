@@ -4,8 +4,8 @@
 mod support;
 
 use digits_checkpoint::record::Role;
-use digits_inference::app::ask_ready;
 use digits_proto::v1::ServingRole;
+use digits_server::probe::ask_ready;
 use std::{
     sync::{
         Arc,
