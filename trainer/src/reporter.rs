@@ -150,10 +150,10 @@ impl Reporter {
             .name("report".to_owned())
             .spawn(move || {
                 let made = measure_on(&catalog, &loaded, &metrics, &stopped);
+                // First, so that who has the answer can ask for the next one.
+                drop(place);
                 // Nobody waits any longer: then nobody wants it.
                 let _ = sender.send(made);
-                // Only now may the next one begin.
-                drop(place);
             })
             .map_err(|error| ReportError::Thread(error.to_string()))?;
         receiver
