@@ -124,7 +124,7 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
 
 .PHONY: test-pair
-test-pair: build $(PYTHON_READY) debian-tools browser ## Tests the real binaries together.
+test-pair: build $(PYTHON_READY) $(DIGITS_KUBECTL) debian-tools browser ## Tests the real binaries together.
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
 
