@@ -1,0 +1,172 @@
+//! Gradients by hand against autograd, in float64.
+
+use super::super::rng::Mt19937;
+use super::*;
+use digits_checkpoint::manifest::Architecture;
+use tch::Device;
+
+const OPTIONS: (Kind, Device) = (Kind::Double, Device::Cpu);
+const ACTIVATIONS: [Activation; 3] = [Activation::Relu, Activation::Gelu, Activation::ScaledTanh];
+
+/// A network, a batch and what a training adds.
+#[derive(Clone, Debug)]
+struct Case {
+    inputs: usize,
+    hidden: Vec<usize>,
+    classes: usize,
+    activation: Activation,
+    images: usize,
+    dropout: f64,
+    label_smoothing: f64,
+    seed: u64,
+}
+
+impl Case {
+    /// Of any form: 0 to 4 hidden layers, sizes of all kinds.
+    fn random(seed: u64) -> Self {
+        let mut generator = Mt19937::new(seed);
+        let mut below = |end: u32| (generator.word() % end) as usize;
+        let layers = below(5);
+        Self {
+            inputs: 1 + below(40),
+            hidden: (0..layers).map(|_| 1 + below(35)).collect(),
+            classes: 1 + below(12),
+            activation: ACTIVATIONS[below(3)],
+            images: 1 + below(40),
+            dropout: [0.0, 0.1, 0.5, 0.9][below(4)],
+            label_smoothing: [0.0, 0.05, 0.3, 0.99][below(4)],
+            seed,
+        }
+    }
+
+    fn terms(&self) -> Regularization {
+        Regularization {
+            dropout: self.dropout,
+            label_smoothing: self.label_smoothing,
+            ..Regularization::default()
+        }
+    }
+
+    /// Largest difference between our loss and gradients and those of libtorch's autograd, all in
+    /// float64, with the same masks.
+    fn difference(&self) -> f64 {
+        let shape = Shape::of(&Architecture {
+            input_size: self.inputs,
+            hidden: self.hidden.clone(),
+            classes: self.classes,
+            activation: self.activation,
+        });
+        let mut generator = Mt19937::new(self.seed);
+        let mut parameters = Flat::zeros(&shape, OPTIONS.0, OPTIONS.1).expect("memory");
+        parameters
+            .load(&shape.initial(&mut generator))
+            .expect("the same shape");
+        let values: Vec<f64> = (0..self.images * self.inputs)
+            .map(|_| f64::from(generator.uniform(-2.0, 2.0)))
+            .collect();
+        let batch = Tensor::from_slice(&values).view([self.images as i64, self.inputs as i64]);
+        let labels: Vec<i64> = (0..self.images)
+            .map(|_| i64::from(generator.word() % self.classes as u32))
+            .collect();
+        let labels = Tensor::from_slice(&labels);
+
+        let views = transposed(&parameters).expect("views");
+        let weights = Weights::new(&parameters, &views);
+        let gradient = Flat::zeros(&shape, OPTIONS.0, OPTIONS.1).expect("memory");
+        let mut forward = Forward::new(&shape, self.activation, self.images, OPTIONS)
+            .and_then(|forward| forward.regularized(&self.terms()))
+            .expect("memory");
+        for mask in &mut forward.masks {
+            let kept: Vec<f64> = (0..mask.numel())
+                .map(|_| {
+                    let stays = f64::from(generator.uniform(0.0, 1.0)) >= self.dropout;
+                    f64::from(u8::from(stays)) / (1.0 - self.dropout)
+                })
+                .collect();
+            mask.copy_(&Tensor::from_slice(&kept).view_as(mask));
+        }
+        let mut backward = Backward::new(&shape, self.images, OPTIONS).expect("memory");
+        let slot = Tensor::zeros([0_i64; 0], OPTIONS);
+        tch::no_grad(|| {
+            forward.run(&batch, &weights).expect("forward");
+            forward.mean_loss(&labels, &slot).expect("loss");
+            backward
+                .run(&forward, &batch, &labels, &weights, &gradient)
+                .expect("backward");
+        });
+
+        let leaves: Vec<Tensor> = parameters
+            .weights
+            .iter()
+            .chain(&parameters.biases)
+            .map(|view| view.copy().set_requires_grad(true))
+            .collect();
+        let loss = self.loss(batch, &labels, &leaves, &forward.masks);
+        loss.backward();
+        let mut largest = (loss - slot).abs().double_value(&[]);
+        for (ours, leaf) in gradient.weights.iter().chain(&gradient.biases).zip(&leaves) {
+            let distance = (ours - leaf.grad()).abs().max().double_value(&[]);
+            largest = largest.max(distance);
+        }
+        largest
+    }
+
+    /// As one writes it with autograd; `leaves` are all weights, then all biases.
+    fn loss(&self, batch: Tensor, labels: &Tensor, leaves: &[Tensor], masks: &[Tensor]) -> Tensor {
+        let layers = leaves.len() / 2;
+        let mut values = batch;
+        for number in 0..layers {
+            values = values.linear(&leaves[number], Some(&leaves[layers + number]));
+            if number + 1 < layers {
+                values = match self.activation {
+                    Activation::Relu => values.relu(),
+                    Activation::Gelu => values.gelu("none"),
+                    Activation::ScaledTanh => (values * (2.0 / 3.0)).tanh() * 1.7159,
+                };
+                if let Some(mask) = masks.get(number) {
+                    values = values.multiply(mask);
+                }
+            }
+        }
+        values.cross_entropy_loss(
+            labels,
+            None::<Tensor>,
+            Reduction::Mean,
+            IGNORE_NOTHING,
+            self.label_smoothing,
+        )
+    }
+
+    fn check(&self) {
+        let difference = self.difference();
+        assert!(difference < 1e-12, "{self:?}: {difference:e}");
+    }
+}
+
+#[test]
+fn gradients_are_those_of_autograd() {
+    for hidden in [&[][..], &[1], &[10], &[17, 5], &[9, 1, 11], &[8, 7, 6, 5]] {
+        for activation in ACTIVATIONS {
+            for images in [1, 2, 33] {
+                for (dropout, label_smoothing) in [(0.0, 0.0), (0.3, 0.1)] {
+                    let case = Case {
+                        inputs: 13,
+                        hidden: hidden.to_vec(),
+                        classes: 7,
+                        activation,
+                        images,
+                        dropout,
+                        label_smoothing,
+                        seed: 5,
+                    };
+                    case.check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_any_network_are_those_of_autograd() {
+    (0..200).for_each(|seed| Case::random(seed).check());
+}
