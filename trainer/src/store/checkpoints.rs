@@ -3,7 +3,7 @@
 use super::{Store, StoreError, events::append, events::number_of};
 use crate::job::{Event, JobId, now_us};
 use digits_checkpoint::id::CheckpointId;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 /// How far a checkpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn plan_checkpoint(&self, intention: Intention) -> Result<(), StoreError> {
-        self.call_blocking(move |transaction| {
+        self.write_blocking(move |transaction| {
             let number = number_of(transaction, intention.job)?;
             transaction
                 .prepare_cached(
@@ -92,7 +92,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn checkpoint_committed(&self, id: CheckpointId) -> Result<(), StoreError> {
-        self.call_blocking(move |transaction| set_state(transaction, id, IntentionState::Committed))
+        self.write_blocking(move |transaction| {
+            set_state(transaction, id, IntentionState::Committed)
+        })
     }
 
     /// A checkpoint will not be published.
@@ -100,7 +102,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn checkpoint_abandoned(&self, id: CheckpointId) -> Result<(), StoreError> {
-        self.call_blocking(move |transaction| set_state(transaction, id, IntentionState::Abandoned))
+        self.write_blocking(move |transaction| {
+            set_state(transaction, id, IntentionState::Abandoned)
+        })
     }
 
     /// The promotion policy has been carried out; `sequence` is the record that names the checkpoint, 0
@@ -109,7 +113,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn checkpoint_done(&self, id: CheckpointId, sequence: u64) -> Result<(), StoreError> {
-        let (job, last) = self.call_blocking(move |transaction| {
+        let (job, last) = self.write_blocking(move |transaction| {
             let intention = read(transaction, id)?;
             let number = number_of(transaction, intention.job)?;
             set_state(transaction, id, IntentionState::Done)?;
@@ -139,11 +143,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unfinished_checkpoints(&self) -> Result<Vec<Intention>, StoreError> {
-        self.call_blocking(|transaction| {
+        self.read_blocking(|connection| {
             let query = format!(
                 "SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2) ORDER BY checkpoints.number"
             );
-            collect(transaction, &query, [])
+            collect(connection, &query, [])
         })
     }
 
@@ -152,9 +156,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn under_way(&self) -> Result<Vec<CheckpointId>, StoreError> {
-        self.call(|transaction| {
+        self.read(|connection| {
             let query = format!("SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2)");
-            let intentions = collect(transaction, &query, [])?;
+            let intentions = collect(connection, &query, [])?;
             Ok(intentions.into_iter().map(|it| it.id).collect())
         })
         .await
@@ -170,13 +174,13 @@ impl Store {
         epoch: u32,
         weights_sha256: String,
     ) -> Result<Option<Intention>, StoreError> {
-        self.call_blocking(move |transaction| {
+        self.read_blocking(move |connection| {
             let query = format!(
                 "SELECT {COLUMNS} WHERE jobs.id = ?1 AND checkpoints.epoch = ?2
                    AND weights_sha256 = ?3 AND checkpoints.state IN (2, 3)"
             );
             let found: Vec<Intention> = collect(
-                transaction,
+                connection,
                 &query,
                 params![job.to_string(), epoch, weights_sha256],
             )?;
@@ -186,11 +190,8 @@ impl Store {
 }
 
 /// Ids of what a job has committed, oldest first.
-pub(super) fn published(
-    transaction: &Transaction<'_>,
-    number: i64,
-) -> Result<Vec<String>, StoreError> {
-    let mut statement = transaction.prepare_cached(
+pub(super) fn published(connection: &Connection, number: i64) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
         "SELECT id FROM checkpoints WHERE job = ?1 AND state IN (2, 3) ORDER BY number",
     )?;
     let ids = statement
@@ -210,8 +211,8 @@ fn set_state(
     Ok(())
 }
 
-fn read(transaction: &Transaction<'_>, id: CheckpointId) -> Result<Intention, StoreError> {
-    transaction
+fn read(connection: &Connection, id: CheckpointId) -> Result<Intention, StoreError> {
+    connection
         .prepare_cached(&format!("SELECT {COLUMNS} WHERE checkpoints.id = ?1"))?
         .query_row(params![id.to_string()], |row| Ok(from_row(row)))
         .optional()?
@@ -219,11 +220,11 @@ fn read(transaction: &Transaction<'_>, id: CheckpointId) -> Result<Intention, St
 }
 
 fn collect(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     query: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<Intention>, StoreError> {
-    let mut statement = transaction.prepare_cached(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query(values)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

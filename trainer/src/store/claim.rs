@@ -10,7 +10,7 @@ use crate::{
     wire,
 };
 use digits_checkpoint::manifest::Evaluation;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use std::time::Duration;
 
 /// Processes that may die under a job, with its resume bundle getting no further, before it is given up.
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn claim(&self) -> Result<Option<Job>, StoreError> {
-        self.call_blocking(|transaction| {
+        self.write_blocking(|transaction| {
             let number: Option<i64> = transaction
                 .prepare_cached("SELECT min(number) FROM jobs WHERE state = ?1")?
                 .query_row(params![JobState::Queued.number()], |row| row.get(0))?;
@@ -105,7 +105,7 @@ impl Store {
         device: String,
         dataset_digest: String,
     ) -> Result<bool, StoreError> {
-        let (sequence, cancelled) = self.call_blocking(move |transaction| {
+        let (sequence, cancelled) = self.write_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             transaction
                 .prepare_cached(
@@ -128,9 +128,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn cancel_requested(&self, job: JobId) -> Result<bool, StoreError> {
-        self.call_blocking(move |transaction| {
-            let number = number_of(transaction, job)?;
-            Ok(read(transaction, number)?.cancel_requested)
+        self.read_blocking(move |connection| {
+            let number = number_of(connection, job)?;
+            Ok(read(connection, number)?.cancel_requested)
         })
     }
 
@@ -139,7 +139,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn finish(&self, job: JobId, ending: Ending) -> Result<(), StoreError> {
-        let sequence = self.call_blocking(move |transaction| {
+        let sequence = self.write_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             end(transaction, number, &ending)?;
             Ok(read(transaction, number)?.last_event)
@@ -154,7 +154,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn requeue(&self, job: JobId, spent: Duration) -> Result<(), StoreError> {
-        self.call_blocking(move |transaction| {
+        self.write_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             note_spent(transaction, number, spent)?;
             put_back(transaction, number)
@@ -166,7 +166,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn requeue_all(&self) -> Result<(), StoreError> {
-        self.call(|transaction| {
+        self.write(|transaction| {
             while let Some(number) = first_running(transaction)? {
                 put_back(transaction, number)?;
             }
@@ -180,7 +180,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn bundle_kept(&self, job: JobId, step: u64, spent: Duration) -> Result<(), StoreError> {
-        self.call_blocking(move |transaction| {
+        self.write_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             note_spent(transaction, number, spent)?;
             transaction
@@ -197,9 +197,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn unfinished_jobs(&self) -> Result<Vec<JobId>, StoreError> {
-        self.call(|transaction| {
+        self.read(|connection| {
             let mut statement =
-                transaction.prepare_cached("SELECT id FROM jobs WHERE state < ?1")?;
+                connection.prepare_cached("SELECT id FROM jobs WHERE state < ?1")?;
             let mut rows = statement.query(params![JobState::Succeeded.number()])?;
             let mut jobs = Vec::new();
             while let Some(row) = rows.next()? {
@@ -220,7 +220,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn recover(&self) -> Result<Recovery, StoreError> {
-        self.call(|transaction| {
+        self.write(|transaction| {
             let mut recovery = Recovery::default();
             while let Some(number) = first_running(transaction)? {
                 let job = read(transaction, number)?;
@@ -249,16 +249,16 @@ impl Store {
     }
 }
 
-fn first_running(transaction: &Transaction<'_>) -> Result<Option<i64>, StoreError> {
-    Ok(transaction
+fn first_running(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT number FROM jobs WHERE state = ?1 ORDER BY number LIMIT 1")?
         .query_row(params![JobState::Running.number()], |row| row.get(0))
         .optional()?)
 }
 
 /// Whether a job cannot begin beside those that run: one of them all is on its last attempt.
-fn must_wait(transaction: &Transaction<'_>, number: i64) -> Result<bool, StoreError> {
-    let (running, most): (u32, u32) = transaction
+fn must_wait(connection: &Connection, number: i64) -> Result<bool, StoreError> {
+    let (running, most): (u32, u32) = connection
         .prepare_cached(
             "SELECT count(*) FILTER (WHERE state = ?2), max(crashes) FROM jobs
              WHERE state = ?2 OR number = ?1",
@@ -269,8 +269,8 @@ fn must_wait(transaction: &Transaction<'_>, number: i64) -> Result<bool, StoreEr
     Ok(running > 0 && most + 1 >= STARTS_AT_MOST)
 }
 
-fn bundle_step(transaction: &Transaction<'_>, number: i64) -> Result<u64, StoreError> {
-    Ok(transaction
+fn bundle_step(connection: &Connection, number: i64) -> Result<u64, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT bundle_step FROM jobs WHERE number = ?1")?
         .query_row(params![number], |row| row.get(0))?)
 }

@@ -5,7 +5,7 @@ use crate::{
     job::{CurveRow, Event, JobId, now_us},
     wire,
 };
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use std::time::Duration;
 
 /// Events that are read at once.
@@ -42,7 +42,7 @@ impl Store {
         rows: Vec<CurveRow>,
         spent: Duration,
     ) -> Result<Vec<CurveRow>, StoreError> {
-        let (last, new) = self.call_blocking(move |transaction| {
+        let (last, new) = self.write_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             let told = newest_step(transaction, number)?;
             let mut last = 0;
@@ -70,15 +70,15 @@ impl Store {
         job: JobId,
         sequence: u64,
     ) -> Result<(Vec<StoredEvent>, bool), StoreError> {
-        self.call(move |transaction| {
-            let (number, state): (i64, i32) = transaction
+        self.read(move |connection| {
+            let (number, state): (i64, i32) = connection
                 .prepare_cached("SELECT number, state FROM jobs WHERE id = ?1")?
                 .query_row(params![job.to_string()], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })
                 .optional()?
                 .ok_or(StoreError::NoSuchJob)?;
-            let mut statement = transaction.prepare_cached(
+            let mut statement = connection.prepare_cached(
                 "SELECT sequence, event FROM events WHERE job = ?1 AND sequence > ?2
                  ORDER BY sequence LIMIT ?3",
             )?;
@@ -103,13 +103,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].
     pub async fn history(&self, job: JobId, max_rows: u64) -> Result<Sampled, StoreError> {
-        self.call(move |transaction| {
-            let number = number_of(transaction, job)?;
-            let total: u64 = transaction
+        self.read(move |connection| {
+            let number = number_of(connection, job)?;
+            let total: u64 = connection
                 .prepare_cached("SELECT count(*) FROM rows WHERE job = ?1")?
                 .query_row(params![number], |row| row.get(0))?;
             let mut statement =
-                transaction.prepare_cached("SELECT row FROM rows WHERE job = ?1 ORDER BY step")?;
+                connection.prepare_cached("SELECT row FROM rows WHERE job = ?1 ORDER BY step")?;
             let mut found = statement.query(params![number])?;
             let mut rows = Vec::new();
             let mut index = 0;
@@ -146,8 +146,8 @@ fn read_row(bytes: &[u8]) -> Result<CurveRow, StoreError> {
 }
 
 /// Step of the newest row; `None` before the first.
-fn newest_step(transaction: &Transaction<'_>, number: i64) -> Result<Option<u64>, StoreError> {
-    Ok(transaction
+fn newest_step(connection: &Connection, number: i64) -> Result<Option<u64>, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT max(step) FROM rows WHERE job = ?1")?
         .query_row(params![number], |row| row.get(0))?)
 }
@@ -168,8 +168,8 @@ fn record_row(
 }
 
 /// The number of a job by its id.
-pub(super) fn number_of(transaction: &Transaction<'_>, job: JobId) -> Result<i64, StoreError> {
-    transaction
+pub(super) fn number_of(connection: &Connection, job: JobId) -> Result<i64, StoreError> {
+    connection
         .prepare_cached("SELECT number FROM jobs WHERE id = ?1")?
         .query_row(params![job.to_string()], |row| row.get(0))
         .optional()?

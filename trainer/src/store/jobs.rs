@@ -9,7 +9,9 @@ use crate::{
     wire,
 };
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -135,7 +137,7 @@ impl Store {
         request_id: String,
         request_key: Vec<u8>,
     ) -> Result<Option<Job>, StoreError> {
-        self.call(move |transaction| earlier(transaction, &request_id, &request_key))
+        self.read(move |connection| earlier(connection, &request_id, &request_key))
             .await
     }
 
@@ -144,18 +146,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::RequestIdTaken`].
     pub async fn submit(&self, new: NewJob, capacity: u64) -> Result<Submitted, StoreError> {
-        self.call(move |transaction| {
-            if let Some(job) = earlier(transaction, &new.request_id, &new.request_key)? {
+        self.write(move |connection| {
+            if let Some(job) = earlier(connection, &new.request_id, &new.request_key)? {
                 return Ok(Submitted::Before(Box::new(job)));
             }
-            let waiting: u64 = transaction
+            let waiting: u64 = connection
                 .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
                 .query_row(params![JobState::Queued.number()], |row| row.get(0))?;
             if waiting >= capacity {
                 return Err(StoreError::QueueFull { waiting });
             }
-            let number = insert(transaction, &new)?;
-            Ok(Submitted::New(Box::new(read(transaction, number)?)))
+            let number = insert(connection, &new)?;
+            Ok(Submitted::New(Box::new(read(connection, number)?)))
         })
         .await
     }
@@ -165,9 +167,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchJob`].
     pub async fn job(&self, id: JobId) -> Result<Job, StoreError> {
-        self.call(move |transaction| {
-            let number = number_of(transaction, id)?;
-            read(transaction, number)
+        self.read(move |connection| {
+            let number = number_of(connection, id)?;
+            read(connection, number)
         })
         .await
     }
@@ -177,15 +179,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
-        self.call(move |transaction| {
+        self.read(move |connection| {
             let (query, values) = query(&filter);
-            let numbers: Vec<i64> = transaction
+            let numbers: Vec<i64> = connection
                 .prepare_cached(&query)?
                 .query_map(params_from_iter(values), |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             numbers
                 .into_iter()
-                .map(|number| read(transaction, number))
+                .map(|number| read(connection, number))
                 .collect()
         })
         .await
@@ -197,7 +199,7 @@ impl Store {
     /// [`StoreError::NoSuchJob`].
     pub async fn cancel(&self, id: JobId) -> Result<Job, StoreError> {
         let job = self
-            .call(move |transaction| {
+            .write(move |transaction| {
                 let number = number_of(transaction, id)?;
                 let state = read(transaction, number)?.state;
                 match state {
@@ -225,8 +227,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn needed_parents(&self) -> Result<BTreeSet<CheckpointId>, StoreError> {
-        self.call(|transaction| {
-            let mut statement = transaction.prepare_cached(
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
                 "SELECT DISTINCT parent FROM jobs WHERE state IN (?1, ?2) AND parent <> ''",
             )?;
             let states = params![JobState::Queued.number(), JobState::Running.number()];
@@ -246,10 +248,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn count_by_state(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
-        self.call(|transaction| {
+        self.read(|connection| {
             let mut counts: BTreeMap<i32, u64> = BTreeMap::new();
             let mut statement =
-                transaction.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?;
+                connection.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 counts.insert(row.get(0)?, row.get(1)?);
@@ -264,18 +266,18 @@ impl Store {
 }
 
 fn earlier(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     request_id: &str,
     request_key: &[u8],
 ) -> Result<Option<Job>, StoreError> {
-    let found: Option<(i64, Vec<u8>)> = transaction
+    let found: Option<(i64, Vec<u8>)> = connection
         .prepare_cached("SELECT number, request_key FROM jobs WHERE request_id = ?1")?
         .query_row(params![request_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match found {
         None => Ok(None),
         Some((_, key)) if key != request_key => Err(StoreError::RequestIdTaken),
-        Some((number, _)) => read(transaction, number).map(Some),
+        Some((number, _)) => read(connection, number).map(Some),
     }
 }
 
@@ -345,13 +347,13 @@ fn query(filter: &JobFilter) -> (String, Vec<Value>) {
 }
 
 /// Reads a job with its newest row and its checkpoints.
-pub(super) fn read(transaction: &Transaction<'_>, number: i64) -> Result<Job, StoreError> {
-    let mut job = transaction
+pub(super) fn read(connection: &Connection, number: i64) -> Result<Job, StoreError> {
+    let mut job = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1"))?
         .query_row(params![number], |row| Ok(from_row(row)))
         .optional()?
         .ok_or(StoreError::NoSuchJob)??;
-    let latest: Option<Vec<u8>> = transaction
+    let latest: Option<Vec<u8>> = connection
         .prepare_cached("SELECT row FROM rows WHERE job = ?1 ORDER BY step DESC LIMIT 1")?
         .query_row(params![number], |row| row.get(0))
         .optional()?;
@@ -359,7 +361,7 @@ pub(super) fn read(transaction: &Transaction<'_>, number: i64) -> Result<Job, St
         .map(|bytes| wire::row_from(&bytes))
         .transpose()
         .map_err(corrupt)?;
-    job.checkpoint_ids = super::checkpoints::published(transaction, number)?;
+    job.checkpoint_ids = super::checkpoints::published(connection, number)?;
     Ok(job)
 }
 

@@ -1,8 +1,9 @@
 //! The trainer's memory: jobs, their events and curves, and what is to happen with checkpoints, in SQLite.
 //!
-//! One thread owns the database; everybody else sends it closures through a bounded channel. What
-//! waits there is carried out in one transaction (each closure in its own savepoint) and answered
-//! after the commit, so that many small writes share one fsync and nothing is told before it is durable.
+//! One thread owns the database; everybody else sends it closures through a bounded channel. The writes that
+//! wait there are carried out in one transaction (each closure in its own savepoint) and answered after the
+//! commit, so that many small ones share one fsync and nothing is told before it is durable. What only reads
+//! comes after that, and is answered whether or not there is room to write.
 //!
 //! Specs and other messages are opaque bytes here. Nothing here trains or publishes.
 
@@ -11,6 +12,7 @@ mod claim;
 mod events;
 mod jobs;
 mod lock;
+mod owner;
 mod reserve;
 mod schema;
 mod signals;
@@ -21,15 +23,14 @@ pub use events::{Sampled, StoredEvent};
 pub use jobs::{Job, JobFilter, NewJob, Submitted};
 pub use signals::Signals;
 
+use owner::{Message, Waiting, own, read, write};
 use reserve::Reserve;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 use std::{path::Path, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 
 /// Closures that may wait for the database.
 const PENDING_AT_MOST: usize = 256;
-/// Closures that share one transaction.
-const GROUP_AT_MOST: usize = 64;
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -95,14 +96,6 @@ fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
-type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
-type Task = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
-
-enum Message {
-    Task(Task),
-    Close(oneshot::Sender<()>),
-}
-
 /// Handle of the database; cheap to clone. The database closes when the last one is dropped.
 #[derive(Clone)]
 pub struct Store {
@@ -159,130 +152,56 @@ impl Store {
     }
 
     /// Carries out `work` on the owning thread and waits for the commit.
-    async fn call<T: Send + 'static>(
+    async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (task, answer) = task(work);
+        let (message, answer) = write(work);
+        self.ask(message, answer).await
+    }
+
+    /// Carries out `work`, which only reads, on the owning thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = read(work);
+        self.ask(message, answer).await
+    }
+
+    /// [`Store::write`] for threads without a runtime.
+    fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = write(work);
+        self.ask_blocking(message, answer)
+    }
+
+    /// [`Store::read`] for threads without a runtime.
+    fn read_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = read(work);
+        self.ask_blocking(message, answer)
+    }
+
+    async fn ask<T>(&self, message: Message, answer: Waiting<T>) -> Result<T, StoreError> {
         self.tasks
-            .send(Message::Task(task))
+            .send(message)
             .await
             .map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// The same for threads without a runtime.
-    fn call_blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (task, answer) = task(work);
+    fn ask_blocking<T>(&self, message: Message, answer: Waiting<T>) -> Result<T, StoreError> {
         self.tasks
-            .blocking_send(Message::Task(task))
+            .blocking_send(message)
             .map_err(|_| StoreError::Closed)?;
         answer.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 }
 
-/// A closure in its savepoint: what it did is undone when it fails, the others of its group stay.
-fn task<T: Send + 'static>(
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-) -> (Task, oneshot::Receiver<Result<T, StoreError>>) {
-    let (reply, answer) = oneshot::channel();
-    let task: Task = Box::new(move |transaction| {
-        let result = in_savepoint(transaction, work);
-        Box::new(move |committed| {
-            let result = match committed {
-                Ok(()) => result,
-                Err(error) => Err(StoreError::NotCommitted(error)),
-            };
-            // Nobody waits any longer when the caller went away.
-            drop(reply.send(result));
-        })
-    });
-    (task, answer)
-}
-
-fn in_savepoint<T>(
-    transaction: &Transaction<'_>,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    transaction.execute_batch("SAVEPOINT task")?;
-    match work(transaction) {
-        Ok(value) => {
-            transaction.execute_batch("RELEASE task")?;
-            Ok(value)
-        }
-        Err(error) => {
-            transaction.execute_batch("ROLLBACK TO task; RELEASE task")?;
-            Err(error)
-        }
-    }
-}
-
-/// Works until the last handle is dropped or the database is to be closed; returns those who wait for that.
-fn own(
-    mut connection: Connection,
-    mut messages: mpsc::Receiver<Message>,
-    mut reserve: Reserve,
-) -> Vec<oneshot::Sender<()>> {
-    let mut told = Vec::new();
-    while told.is_empty()
-        && let Some(first) = messages.blocking_recv()
-    {
-        let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Task(task) => group.push(task),
-                Message::Close(closed) => told.push(closed),
-            }
-            next = (group.len() < GROUP_AT_MOST && told.is_empty())
-                .then(|| messages.try_recv().ok())
-                .flatten();
-        }
-        if carry_out(&mut connection, group) == Disk::Full {
-            reserve.give_up();
-        }
-    }
-    // Leaves one file behind, not three.
-    if let Err(error) = connection.close() {
-        tracing::warn!(error = %error.1, "the job database did not close");
-    }
-    told
-}
-
-/// What a transaction found.
-#[derive(PartialEq, Eq)]
-enum Disk {
-    HasRoom,
-    Full,
-}
-
-fn carry_out(connection: &mut Connection, group: Vec<Task>) -> Disk {
-    let begun = connection.transaction_with_behavior(TransactionBehavior::Deferred);
-    let mut transaction = match begun {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            // The tasks are dropped, and with them the reply channels: callers see `Closed`.
-            tracing::error!(%error, "the job database does not begin a transaction");
-            return Disk::HasRoom;
-        }
-    };
-    let answers: Vec<Answer> = group
-        .into_iter()
-        .map(|task| task(&mut transaction))
-        .collect();
-    let committed = transaction.commit().map_err(Arc::new);
-    if let Err(error) = &committed {
-        tracing::error!(%error, "the job database does not commit");
-    }
-    let disk = match &committed {
-        Err(error) if is_full(error) => Disk::Full,
-        _ => Disk::HasRoom,
-    };
-    for answer in answers {
-        answer(committed.clone());
-    }
-    disk
-}
+#[cfg(test)]
+mod tests;
