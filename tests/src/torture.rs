@@ -144,21 +144,25 @@ impl Torture {
                 tokio::spawn(async move { training.submit_job(request).await }),
             ));
         }
-        if self.random.once_in(6) {
+        let killed = !self.random.once_in(6);
+        if killed {
+            self.sandbox.take_trainer()?.crash()?;
+            self.summary.killed_serving += 1;
+        } else {
             let status = self.sandbox.take_trainer()?.stop()?;
             ensure!(status.success(), "after SIGTERM it ended with {status}");
             self.summary.told_to_end += 1;
-        } else {
-            self.sandbox.take_trainer()?.crash()?;
-            self.summary.killed_serving += 1;
-            self.note_deaths();
         }
         if let Some((mut victim, submitting)) = late {
             let answer = submitting.await?.ok();
-            victim.job_id = answer
-                .and_then(|answer| answer.into_inner().job)
-                .map(|job| job.job_id);
+            if let Some(job) = answer.and_then(|answer| answer.into_inner().job) {
+                victim.is_known_as(job.job_id, &self.state());
+            }
+            // It may have begun to run before the kill.
             self.victims.push(victim);
+        }
+        if killed {
+            self.note_deaths();
         }
         self.hear(listening).await
     }
@@ -205,14 +209,17 @@ impl Torture {
             }
             let answer = training.submit_job(self.request(victim)).await?;
             let job = answer.into_inner().job.context("a job")?;
-            let known = self.victims[number]
-                .job_id
-                .get_or_insert(job.job_id.clone());
-            ensure!(
-                *known == job.job_id,
-                "{known} was accepted, now it is {}",
-                job.job_id
-            );
+            match &self.victims[number].job_id {
+                Some(known) => ensure!(
+                    *known == job.job_id,
+                    "{known} was accepted, now it is {}",
+                    job.job_id
+                ),
+                None => {
+                    let state = self.state();
+                    self.victims[number].is_known_as(job.job_id, &state);
+                }
+            }
         }
         Ok(())
     }

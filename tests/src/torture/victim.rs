@@ -42,6 +42,12 @@ impl Victim {
         }
     }
 
+    /// It was accepted. A bundle that is there already counts as no progress: it may be older than the last death.
+    pub fn is_known_as(&mut self, job_id: String, state: &Path) {
+        self.job_id = Some(job_id);
+        self.bundle = self.bundle_time(state);
+    }
+
     /// Whether its last event was heard.
     #[must_use]
     pub fn has_ended(&self) -> bool {
