@@ -12,7 +12,13 @@ use digits_checkpoint::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::{
+    io::Read as _,
+    net::TcpListener,
+    process::{Command, Output},
+    sync::mpsc,
+    thread,
+};
 
 fn draft(id: CheckpointId, age_seconds: i64) -> Draft {
     let unknown = FileDigest {
@@ -250,4 +256,40 @@ async fn the_answer_may_be_no() {
     std::fs::write(folder.join("tombstone.json"), "{}").expect("written");
     fixture.error(&["promote", old], 1, "marked for deletion");
     fixture.error(&["rollback"], 1, "marked for deletion");
+}
+
+/// The process must have a cryptography of its own before it speaks TLS: without one the client of a bucket panics.
+#[test]
+fn a_bucket_is_spoken_to_over_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
+    let (tell, told) = mpsc::channel();
+    // Ends with the process; each attempt is hung up on.
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut first = [0; 3];
+            if connection
+                .and_then(|mut peer| peer.read_exact(&mut first))
+                .is_ok()
+            {
+                let _ = tell.send(first);
+            }
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_digits"))
+        .args(["serving", "--storage", "s3://bucket"])
+        .env("AWS_ENDPOINT", endpoint)
+        .env("AWS_ACCESS_KEY_ID", "key")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", "eu-central-1")
+        .output()
+        .expect("the binary starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{text}");
+    // A TLS record (RFC 8446, 5.1) with a handshake in it.
+    assert_eq!(
+        told.try_recv().map(|first| first[..2].to_vec()),
+        Ok(vec![22, 3]),
+        "{text}"
+    );
 }

@@ -78,6 +78,8 @@ fn folder(path: &path::Path, absent: Absent) -> Result<Storage, StorageError> {
 }
 
 fn bucket(url: &Url) -> Result<Storage, StorageError> {
+    // The client of the bucket panics where the process has none. A program that has chosen another keeps it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let name = url
         .host_str()
         .ok_or_else(|| refused(url.as_str(), "names no bucket: write s3://bucket/prefix"))?;
