@@ -128,7 +128,7 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
 
 /// A pushed data set from a storage, and what is told of it.
 pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, Listed), Error> {
-    let storage = Storage::open(url).map_err(PushedError::from)?;
+    let storage = Storage::open_existing(url)?;
     let pinned = pushed::resolve(&storage, reference).await?;
     let listed = pushed::list(&storage).await?.into_iter();
     let listed = listed

@@ -467,6 +467,13 @@ async fn an_export_names_what_is_missing() {
     );
     let storage = ["--storage", "storage", "-o", "x"];
     let export = |id, format| ["export", id, format].into_iter().chain(storage);
+    let slip: Vec<&str> = export(CHECKPOINT, "--onnx").collect();
+    let output = fixture.run(&slip).await;
+    assert_eq!(output.status.code(), Some(69), "{}", err(&output));
+    // A slip in the name makes no new storage.
+    let folder = fixture.dir.path().join("storage");
+    assert!(!folder.exists());
+    std::fs::create_dir(folder).expect("made");
     let safetensors: Vec<&str> = export(CHECKPOINT, "--safetensors").collect();
     fixture.check_error(&safetensors, 66, &[&missing]).await;
     let onnx: Vec<&str> = export(CHECKPOINT, "--onnx").collect();

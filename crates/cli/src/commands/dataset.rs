@@ -5,9 +5,7 @@ mod push;
 mod show;
 
 use crate::{args::Dataset, context::Context};
-use digits_checkpoint::{Storage, StorageError};
 use digits_cli::Error;
-use digits_dataset::pushed::PushedError;
 use prost_types::Timestamp;
 
 /// Runs a command.
@@ -17,14 +15,6 @@ pub async fn run(args: Dataset, context: &Context) -> Result<(), Error> {
         Dataset::List(args) => list::run(args, context).await,
         Dataset::Show(args) => show::run(args, context).await,
     }
-}
-
-fn open(url: &str) -> Result<Storage, Error> {
-    Storage::open(url).map_err(storage_error)
-}
-
-fn storage_error(error: StorageError) -> Error {
-    PushedError::from(error).into()
 }
 
 fn timestamp(at: jiff::Timestamp) -> Timestamp {

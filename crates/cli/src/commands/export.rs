@@ -16,8 +16,7 @@ pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
         .checkpoint
         .parse()
         .map_err(|error| Error::Usage(format!("{}: {error}", args.checkpoint)))?;
-    let storage = Storage::open(&args.storage)
-        .map_err(|error| Error::Usage(format!("--storage: {error}")))?;
+    let storage = Storage::open_existing(&args.storage)?;
     let bytes = match args.onnx {
         true => {
             let loaded = digits_checkpoint::load(&storage, id)

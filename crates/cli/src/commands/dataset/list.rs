@@ -1,8 +1,8 @@
 //! `digits dataset list`, which is also `digits datasets`.
 
-use super::{open, short, timestamp};
+use super::{short, timestamp};
 use crate::{args::ListDatasets, context::Context};
-use digits_checkpoint::manifest::PictureNormalization;
+use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_cli::{
     Error, json,
     render::{Align, Table},
@@ -15,7 +15,7 @@ use serde_json::json;
 /// Runs the command.
 pub async fn run(args: ListDatasets, context: &Context) -> Result<(), Error> {
     let datasets = match args.storage {
-        Some(url) => pushed::list(&open(&url)?)
+        Some(url) => pushed::list(&Storage::open_existing(&url)?)
             .await?
             .into_iter()
             .map(message)

@@ -1,8 +1,7 @@
 //! `digits dataset push`.
 
-use super::{open, storage_error};
 use crate::{args::PushDataset, context::Context, source};
-use digits_checkpoint::manifest::PictureNormalization;
+use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_cli::{Error, text};
 use digits_dataset::{
     mnist,
@@ -13,7 +12,7 @@ use serde_json::json;
 /// Runs the command.
 pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     let name = name(&args)?;
-    let storage = open(&args.storage)?;
+    let storage = Storage::open(&args.storage)?;
     let dataset = source::load_here(&args.source).await?;
     let handwriting = args.handwriting || dataset.digest == mnist::content_digest();
     let push = Push {
@@ -27,7 +26,7 @@ pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     };
     pushed::check(&dataset, &push)?;
     // A storage on which two writers could both believe that they wrote one key is no shared storage.
-    storage.probe().await.map_err(storage_error)?;
+    storage.probe().await?;
     let receipt = pushed::push(&storage, dataset, push).await?;
     match context.json {
         true => context.document(&json!({
