@@ -32,7 +32,7 @@ pub fn presets() -> Vec<Preset> {
         },
         Preset {
             name: "fast",
-            description: "784-128-10 with a warm-up and a cosine: about 98 % on MNIST within seconds",
+            description: "784-192-10 on digits turned, slanted, scaled and shifted a little: over 98.3 % on MNIST within ten seconds",
             spec: fast(),
         },
         Preset {
@@ -105,29 +105,48 @@ fn notebook() -> JobSpec {
     }
 }
 
+/// Chosen on validation, over three seeds, for its error within ten seconds on two cores: changes milder than
+/// [`accurate`]'s and none elastic are what so small a network can still learn in so few epochs.
 fn fast() -> JobSpec {
     JobSpec {
         preset: "fast".to_owned(),
+        data: Some(DataSpec {
+            // Of MNIST's training images.
+            mean: Some(0.1307),
+            std: Some(0.3081),
+            ..notebook().data.unwrap_or_default()
+        }),
         architecture: Some(ArchitectureSpec {
-            hidden: Some(HiddenLayers { widths: vec![128] }),
+            hidden: Some(HiddenLayers { widths: vec![192] }),
             activation: Activation::Relu.into(),
         }),
         optimizer: Some(job_spec::Optimizer::Sgd(Sgd {
-            learning_rate: Some(0.2),
+            learning_rate: Some(0.07),
             momentum: Some(0.9),
-            nesterov: Some(false),
+            nesterov: Some(true),
             weight_decay: Some(0.0),
         })),
         schedule: Some(job_spec::Schedule::Cosine(CosineSchedule {
             warmup: Some(0.1),
             final_factor: Some(0.0),
         })),
+        augmentation: Some(AugmentationSpec {
+            rotation_degrees: Some(10.0),
+            shear_degrees: Some(5.0),
+            scale_min: Some(0.9),
+            scale_max: Some(1.1),
+            shift_pixels: Some(1.0),
+            elastic_alpha: Some(0.0),
+            ..augmentation::DEFAULT
+        }),
         batch_size: Some(128),
+        epochs: Some(5),
         generator_skip: Some(0),
         calibrate: Some(true),
         evaluation: Some(EvaluationSpec {
-            every_steps: Some(100),
-            batch_size: Some(512),
+            // After the first step, the middle and the end of an epoch of 54,000 images.
+            every_steps: Some(210),
+            batch_size: Some(500),
         }),
         ..notebook()
     }
@@ -138,12 +157,6 @@ fn fast() -> JobSpec {
 fn accurate() -> JobSpec {
     JobSpec {
         preset: "accurate".to_owned(),
-        data: Some(DataSpec {
-            // Of MNIST's training images.
-            mean: Some(0.1307),
-            std: Some(0.3081),
-            ..notebook().data.unwrap_or_default()
-        }),
         architecture: Some(ArchitectureSpec {
             hidden: Some(HiddenLayers {
                 widths: vec![1_000, 500],
