@@ -75,6 +75,14 @@ pub fn republish(sandbox: &Sandbox, damage: impl FnOnce(&mut Files)) -> Result<S
     Ok(id)
 }
 
+/// Begins the log of another model with a record that nobody understands: what it protects cannot be known.
+pub fn unreadable_record(sandbox: &Sandbox) -> Result<()> {
+    let log = sandbox.dir().join("storage/serving/other");
+    fs::create_dir_all(&log)?;
+    fs::write(log.join(format!("{:020}.json", 1)), "{")?;
+    Ok(())
+}
+
 fn head(log: &std::path::Path) -> Result<PathBuf> {
     let records = fs::read_dir(log)?.map(|entry| Ok(entry?.path()));
     let mut records: Vec<PathBuf> = records.collect::<Result<_>>()?;

@@ -201,11 +201,16 @@ async fn every_query_finds_its_series() -> Result<()> {
         .remote_write()
         .replace("write", "nowhere");
     watched.sandbox.take_trainer()?.stop()?;
-    let trainer = watched
-        .sandbox
-        .start_trainer(&["--remote-write", &nowhere])?;
+    let trainer = watched.sandbox.start_trainer(&[
+        "--remote-write",
+        &nowhere,
+        "--retention-interval",
+        "1s",
+    ])?;
     watched.prometheus.scrape("trainer", trainer.admin())?;
     watched.lights("DigitsCurvePointsDropped").await?;
+    damage::unreadable_record(&watched.sandbox)?;
+    watched.lights("DigitsRetentionFailing").await?;
     drop(traffic);
     watched.sandbox.take_inference()?.stop()?;
     watched.lights("DigitsTargetDown").await?;
