@@ -10,6 +10,9 @@ use std::{
 /// The page's type of metrics that are pushed, not scraped.
 pub const PUSHED: &str = "pushed";
 
+/// The page's type of metrics that only a machine with a GPU has.
+pub const OF_A_GPU: &str = "gauge (GPU)";
+
 /// What a histogram's series are called beside its name.
 const OF_A_HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
 

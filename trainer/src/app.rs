@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     datasets::{Catalog, Pushed},
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
-    metrics::Metrics,
+    metrics::{Metrics, gpu_memory},
     page,
     remote_write::RemoteWrite,
     reporter::Reporter,
@@ -84,6 +84,11 @@ impl App {
     pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
         let (tools, workers) = open_tools(&config).await?;
         let recorder = recorder.with_section(tools.metrics.section());
+        // The driver's library takes a moment.
+        let recorder = match tokio::task::spawn_blocking(gpu_memory::section).await? {
+            Some(section) => recorder.with_section(section),
+            None => recorder,
+        };
         let readiness = Readiness::new();
         let traces = config.requests.traces("digits-trainer");
         let traces = traces.map_err(|error| BadConfig(error.to_string()))?;

@@ -4,6 +4,7 @@
 //! Series of a job come and go, and the recorder of the `metrics` crate never forgets a series. So these few are
 //! kept here, for the jobs that run and the last ones to end, and rendered as a section of their own.
 
+pub mod gpu_memory;
 mod job_series;
 mod push;
 
