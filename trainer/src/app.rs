@@ -6,7 +6,7 @@ use crate::{
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
     metrics::{Metrics, gpu_memory},
     page,
-    remote_write::RemoteWrite,
+    remote_write::{RemoteWrite, StartError},
     reporter::Reporter,
     retention::Retention,
     store::Store,
@@ -134,6 +134,8 @@ impl App {
             otlp_endpoint = config.requests.otlp_endpoint,
             access_log = config.requests.access_log,
             remote_write = config.remote_write.as_ref().map(tracing::field::display),
+            remote_write_token_file = ?config.remote_write_token_file,
+            remote_write_ca_file = ?config.remote_write_ca_file,
             shutdown_grace = ?config.shutdown_grace,
             libtorch = train::libtorch_version(),
             retention = ?config.retention(),
@@ -244,12 +246,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         config.max_dataset_bytes,
     );
     let metrics = Metrics::new(config.queue_capacity.into(), workers);
-    let remote_write = match config.remote_write.clone() {
-        Some(address) => {
-            RemoteWrite::start(address, metrics.push.clone()).context("no thread to push curves")?
-        }
-        None => RemoteWrite::default(),
-    };
+    let remote_write = push_curves(config, &metrics)?;
     let tools = Tools {
         store,
         storage,
@@ -262,6 +259,16 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         runtime,
     };
     Ok((tools, workers))
+}
+
+fn push_curves(config: &Config, metrics: &Metrics) -> anyhow::Result<RemoteWrite> {
+    let Some(receiver) = config.receiver() else {
+        return Ok(RemoteWrite::default());
+    };
+    RemoteWrite::start(receiver, metrics.push.clone()).map_err(|error| match error {
+        StartError::Credentials(reason) => BadConfig(reason).into(),
+        StartError::Thread(_) => error.into(),
+    })
 }
 
 fn write_ready_file(path: &Path, addresses: Addresses) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     datasets::{BUILT_IN, Folder},
-    remote_write::Address,
+    remote_write::{Address, Receiver},
 };
 use clap::Parser;
 use digits_checkpoint::retention::Rules;
@@ -93,6 +93,18 @@ pub struct Config {
     /// http://127.0.0.1:9090/api/v1/write; Prometheus takes them with --web.enable-remote-write-receiver.
     #[arg(long, env = "DIGITS_REMOTE_WRITE")]
     pub remote_write: Option<Address>,
+    /// File with the bearer token that the receiver of --remote-write asks for; read before each push, so it may be
+    /// replaced at any time.
+    #[arg(
+        long,
+        env = "DIGITS_REMOTE_WRITE_TOKEN_FILE",
+        requires = "remote_write"
+    )]
+    pub remote_write_token_file: Option<PathBuf>,
+    /// File with the certificate authorities (PEM) that may have signed the certificate of --remote-write, instead of
+    /// the public ones; read at the start.
+    #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
+    pub remote_write_ca_file: Option<PathBuf>,
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,
@@ -136,6 +148,16 @@ impl Config {
             ));
         }
         Ok(Cache::new(self.state.join("datasets"), cache))
+    }
+
+    /// Where the points of curves are pushed to, if anywhere.
+    #[must_use]
+    pub fn receiver(&self) -> Option<Receiver> {
+        self.remote_write.clone().map(|address| Receiver {
+            address,
+            token_file: self.remote_write_token_file.clone(),
+            ca_file: self.remote_write_ca_file.clone(),
+        })
     }
 
     /// What retention keeps; `None` where it is off.
@@ -276,6 +298,8 @@ mod tests {
             (["--nope", "1"], "--nope"),
             (["--max-dataset-bytes", "0"], "--max-dataset-bytes"),
             (["--remote-write", "here"], "--remote-write"),
+            (["--remote-write-token-file", "token"], "--remote-write <"),
+            (["--remote-write-ca-file", "ca"], "--remote-write <"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");

@@ -17,6 +17,7 @@ use std::{
 };
 
 const DATA: &str = "/var/lib/digits";
+const MOUNTED: &str = "/etc/digits";
 /// Default of `--shutdown-delay`, in seconds.
 const SHUTDOWN_DELAY: f64 = 0.1;
 /// Variables that are not the services' own.
@@ -30,7 +31,7 @@ const FOREIGN: [&str; 4] = [
 /// A container's variables, with folders below `dir`.
 fn moved(variables: &BTreeMap<String, String>, dir: &Path) -> BTreeMap<String, String> {
     let place = dir.display().to_string();
-    let moved = |value: &String| value.replace(DATA, &place);
+    let moved = |value: &String| value.replace(DATA, &place).replace(MOUNTED, &place);
     variables
         .iter()
         .map(|(name, value)| (name.clone(), moved(value)))
@@ -113,7 +114,12 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
         let workload = all.workload(name)?;
         let container = workload.container();
         let mut command = Command::new(sandbox.binary(name));
-        command.envs(moved(&all.variables(container)?, dir));
+        let variables = moved(&all.variables(container)?, dir);
+        for (_, file) in variables.iter().filter(|(name, _)| name.ends_with("_FILE")) {
+            fs::create_dir_all(Path::new(file).parent().context("a folder")?)?;
+            fs::write(file, "token")?;
+        }
+        command.envs(variables);
         let service = Service::start_command(name_of(name), command, dir)?;
         let admin = service.admin();
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
@@ -163,7 +169,7 @@ fn run_job(all: &Manifests, sandbox: &Sandbox) -> Result<()> {
     let place = dir.display().to_string();
     let arguments = list(&job.container()["args"]).iter().map(|argument| {
         let argument = string(argument).replace(DATA, &place);
-        argument.replace("/etc/digits", &place)
+        argument.replace(MOUNTED, &place)
     });
     let output = Command::new(sandbox.binary("digits-trainer"))
         .args(arguments)

@@ -19,8 +19,8 @@ const ALL: [&str; 5] = [
     "overlays/s3",
     "overlays/full",
 ];
-/// Made by the operator: docs/operations.md gives the command with these keys.
-const SECRET: &str = "digits-s3";
+/// Made by the operator: docs/operations.md gives the commands with their keys.
+const SECRETS: [&str; 2] = ["digits-s3", "digits-remote-write"];
 
 fn each(test: &str, check: impl Fn(&Manifests) -> Result<()>) -> Result<()> {
     for folder in ALL {
@@ -138,15 +138,7 @@ fn volumes_claims_and_maps_are_there() -> Result<()> {
                     all.find("ConfigMap", string(map)).context("no ConfigMap")?;
                 }
             }
-            for variable in list(&workload.container()["env"]) {
-                if let Some(secret) = variable.pointer("/valueFrom/secretKeyRef") {
-                    ensure!(secret["name"] == SECRET, "{secret} is not documented");
-                    let documentation = digits_e2e::metric_names::text("docs/operations.md")?;
-                    let key = format!("--from-literal={}=", string(&secret["key"]));
-                    ensure!(documentation.contains(&key), "docs/operations.md: no {key}");
-                }
-            }
-            all.variables(workload.container())?;
+            secrets_are_documented(all, workload)?;
             let account = string(&workload.pod()["serviceAccountName"]);
             let account = all
                 .find("ServiceAccount", account)
@@ -158,6 +150,45 @@ fn volumes_claims_and_maps_are_there() -> Result<()> {
         ensure!(claims == claimed, "claims {claims:?}, used {claimed:?}");
         Ok(())
     })
+}
+
+/// Keys of Secrets: those of variables, and those of files that variables name.
+fn secrets_are_documented(all: &Manifests, workload: Workload<'_>) -> Result<()> {
+    let container = workload.container();
+    let mut named: Vec<(&str, String)> = list(&container["env"])
+        .iter()
+        .filter_map(|variable| variable.pointer("/valueFrom/secretKeyRef"))
+        .map(|it| {
+            (
+                string(&it["name"]),
+                format!("literal={}", string(&it["key"])),
+            )
+        })
+        .collect();
+    let variables = all.variables(container)?;
+    for volume in list(&workload.pod()["volumes"]) {
+        let Some(secret) = volume.pointer("/secret/secretName") else {
+            continue;
+        };
+        let mount = list(&container["volumeMounts"])
+            .iter()
+            .find(|mount| mount["name"] == volume["name"])
+            .context("a Secret that is not mounted")?;
+        let folder = format!("{}/", string(&mount["mountPath"]));
+        let keys = variables.values().filter_map(|it| it.strip_prefix(&folder));
+        let keys: Vec<String> = keys.map(|key| format!("file={key}")).collect();
+        ensure!(!keys.is_empty(), "nothing reads {secret}");
+        named.extend(keys.into_iter().map(|key| (string(secret), key)));
+    }
+    let documentation = digits_e2e::metric_names::text("docs/operations.md")?;
+    for (secret, key) in named {
+        ensure!(SECRETS.contains(&secret), "{secret} is not documented");
+        let command = format!("create secret generic {secret} ");
+        let mut lines = documentation.lines().filter(|line| line.contains(&command));
+        let given = lines.any(|line| line.contains(&format!("--from-{key}=")));
+        ensure!(given, "docs/operations.md: no {command}with {key}");
+    }
+    Ok(())
 }
 
 #[test]

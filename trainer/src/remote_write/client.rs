@@ -1,8 +1,13 @@
 //! One push over HTTP, and what its answer means.
 
+use super::credentials::Receiver;
 use std::{fmt, io::Read as _, str::FromStr, time::Duration};
-use ureq::{Agent, http::StatusCode};
-use url::Url;
+use ureq::{
+    Agent,
+    http::{StatusCode, header::AUTHORIZATION},
+    tls::TlsConfig,
+};
+use url::{Host, Url};
 
 /// A push takes longer only where nobody answers.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -25,11 +30,24 @@ impl FromStr for Address {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "must have no user and password in it: push through a proxy that adds them"
+                "must have no user and password in it: --remote-write-token-file names a bearer token"
                     .to_owned(),
             );
         }
         Ok(Self(url))
+    }
+}
+
+impl Address {
+    /// Whether what is pushed there can be read on its way over a network.
+    fn in_the_open(&self) -> bool {
+        let loopback = match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        self.0.scheme() == "http" && !loopback
     }
 }
 
@@ -44,22 +62,30 @@ impl fmt::Display for Address {
 pub(super) enum Verdict {
     /// It was taken.
     Pushed,
-    /// It never will be: 4xx but for 429.
+    /// It never will be: 4xx but for 429, and 401 and 403 where there is a token.
     Refused(String),
     /// It may be, later: 5xx and 429.
     Error(String),
-    /// Nobody answered.
+    /// Nobody answered, or it does not take our token: the next one may do.
     Unreachable(String),
 }
 
-/// Pushes to one address.
+/// Pushes to one receiver.
 pub(super) struct Client {
     agent: Agent,
-    address: Address,
+    receiver: Receiver,
 }
 
 impl Client {
-    pub(super) fn new(address: Address) -> Self {
+    /// Reads the files of the receiver once, so that a wrong one is told now.
+    ///
+    /// # Errors
+    /// One line.
+    pub(super) fn new(receiver: Receiver) -> Result<Self, String> {
+        let tls = TlsConfig::builder().root_certs(receiver.authorities()?);
+        if receiver.authorization()?.is_some() && receiver.address.in_the_open() {
+            tracing::warn!(address = %receiver.address, "the token is pushed in plain text: use https");
+        }
         let agent = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
@@ -68,20 +94,25 @@ impl Client {
             // The receiver is a neighbour.
             .proxy(None)
             .user_agent(concat!("digits-trainer/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls.build())
             .build()
             .new_agent();
-        Self { agent, address }
+        Ok(Self { agent, receiver })
     }
 
     pub(super) fn push(&self, body: &[u8]) -> Verdict {
-        let answer = self
+        let mut request = self
             .agent
-            .post(self.address.0.as_str())
+            .post(self.receiver.address.0.as_str())
             .header("Content-Type", "application/x-protobuf")
             .header("Content-Encoding", "snappy")
-            .header("X-Prometheus-Remote-Write-Version", "0.1.0")
-            .send(body);
-        let mut answer = match answer {
+            .header("X-Prometheus-Remote-Write-Version", "0.1.0");
+        match self.receiver.authorization() {
+            Ok(Some(token)) => request = request.header(AUTHORIZATION, token),
+            Ok(None) => {}
+            Err(reason) => return Verdict::Unreachable(reason),
+        }
+        let mut answer = match request.send(body) {
             Ok(answer) => answer,
             Err(error) => return Verdict::Unreachable(error.to_string()),
         };
@@ -100,6 +131,10 @@ impl Client {
         let told = format!("{status}: {}", reason.lines().next().unwrap_or_default());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Verdict::Error(told)
+        } else if self.receiver.token_file.is_some()
+            && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        {
+            Verdict::Unreachable(told)
         } else {
             Verdict::Refused(told)
         }
@@ -127,6 +162,21 @@ mod tests {
             let error = bad.parse::<Address>().expect_err(bad);
             assert!(error.contains(part), "{error}");
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_on_its_way() {
+        for (text, open) in [
+            ("http://prometheus/", true),
+            ("http://10.0.0.1:9090/", true),
+            ("https://prometheus/", false),
+            ("http://127.0.0.1:9090/", false),
+            ("http://[::1]:9090/", false),
+            ("http://localhost:9090/", false),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.in_the_open(), open, "{text}");
         }
     }
 }

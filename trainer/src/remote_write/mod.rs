@@ -8,11 +8,13 @@
 
 mod backlog;
 mod client;
+mod credentials;
 mod messages;
 mod points;
 mod sender;
 
 pub use client::Address;
+pub use credentials::Receiver;
 
 use crate::{
     job::{CurveRow, JobId},
@@ -42,6 +44,17 @@ enum Message {
     Wake,
 }
 
+/// Why nothing can be pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file with a token or certificates is of no use; one line that names it.
+    #[error("{0}")]
+    Credentials(String),
+    /// The system gives no thread.
+    #[error("no thread to push curves")]
+    Thread(#[from] io::Error),
+}
+
 /// The way to the receiver, if there is one; cheap to clone.
 #[derive(Clone, Default)]
 pub struct RemoteWrite(Option<Arc<Pushing>>);
@@ -54,17 +67,18 @@ struct Pushing {
 }
 
 impl RemoteWrite {
-    /// Starts the thread that pushes to `address`.
+    /// Starts the thread that pushes to a receiver.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(address: Address, metrics: PushMetrics) -> io::Result<Self> {
-        let (messages, receiver) = sync_channel(MESSAGES_AT_MOST);
+    /// [`StartError`]
+    pub fn start(receiver: Receiver, metrics: PushMetrics) -> Result<Self, StartError> {
+        let client = Client::new(receiver).map_err(StartError::Credentials)?;
+        let (messages, taken) = sync_channel(MESSAGES_AT_MOST);
         let closing = Arc::new(AtomicBool::new(false));
         let sender = Sender {
-            client: Client::new(address),
+            client,
             metrics: metrics.clone(),
-            messages: receiver,
+            messages: taken,
             closing: Arc::clone(&closing),
             state: State::new(),
         };

@@ -11,12 +11,23 @@ use prost::Message as _;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{self, channel},
     time::{Duration, Instant},
 };
 
+mod credentials;
+
+/// A receiver that asks for nothing.
+fn open(address: Address) -> Receiver {
+    Receiver {
+        address,
+        token_file: None,
+        ca_file: None,
+    }
+}
+
 /// Answers each push with the next of `statuses`, and 204 after them; gives what it received.
-fn receiver(statuses: Vec<&'static str>) -> (Address, Receiver<WriteRequest>) {
+fn receiver(statuses: Vec<&'static str>) -> (Address, mpsc::Receiver<WriteRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!(
         "http://{}/api/v1/write",
@@ -42,6 +53,11 @@ fn receiver(statuses: Vec<&'static str>) -> (Address, Receiver<WriteRequest>) {
 }
 
 fn read(stream: &TcpStream) -> WriteRequest {
+    read_with_head(stream).1
+}
+
+/// The lines of the head, in lower case, and what was pushed.
+fn read_with_head(stream: impl io::Read) -> (Vec<String>, WriteRequest) {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -69,7 +85,8 @@ fn read(stream: &TcpStream) -> WriteRequest {
     let plain = snap::raw::Decoder::new()
         .decompress_vec(&body)
         .expect("snappy");
-    WriteRequest::decode(plain.as_slice()).expect("protobuf")
+    let request = WriteRequest::decode(plain.as_slice()).expect("protobuf");
+    (head, request)
 }
 
 /// Metrics of this test alone, and what they say.
@@ -102,7 +119,7 @@ fn wait_for(handle: &PrometheusHandle, line: &str) {
 fn every_point_of_a_job_arrives_and_the_end_after_them() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
     let job = JobId::generate();
     let curve = remote_write.curve(job);
     let now = now_us();
@@ -146,7 +163,7 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
         "429 Too Many Requests",
     ]);
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
     let refused = remote_write.curve(JobId::generate());
     refused.rows(&[row(now_us(), 1)]);
     wait_for(
@@ -176,7 +193,7 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
 fn one_request_is_of_one_job() {
     let (address, received) = receiver(Vec::new());
     let (metrics, _) = metrics();
-    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
     let curves = [
         remote_write.curve(JobId::generate()),
         remote_write.curve(JobId::generate()),
@@ -211,7 +228,7 @@ fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
         .expect("a port");
     let (metrics, handle) = metrics();
     let address = format!("http://{nowhere}/").parse().expect("an address");
-    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us(), 1)]);
     wait_for(&handle, "digits_trainer_remote_write_backlog_samples 6");
@@ -231,7 +248,7 @@ fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
 fn a_point_of_the_future_is_not_pushed() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(address, metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us() + 3_600_000_000, 1)]);
     wait_for(

@@ -1,0 +1,156 @@
+//! What shows the receiver who pushes, and us that it is the receiver: a bearer token and a certificate authority, both from
+//! files. A file may be replaced at any time, as Kubernetes does with a mounted Secret: the token is read before each push.
+
+use super::client::Address;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+use ureq::{
+    http::HeaderValue,
+    tls::{Certificate, PemItem, RootCerts, parse_pem},
+};
+
+const BYTES_AT_MOST: u64 = 1 << 20;
+
+/// The receiver, and what it takes to push to it.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Where it is.
+    pub address: Address,
+    /// File with the bearer token that it asks for.
+    pub token_file: Option<PathBuf>,
+    /// File with the authorities, in PEM, that may have signed its certificate; public ones where there is none.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Receiver {
+    /// Its token as it is now, as the value of a header.
+    ///
+    /// # Errors
+    /// One line that names the flag, the file and the remedy.
+    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        let Some(path) = &self.token_file else {
+            return Ok(None);
+        };
+        let refuse =
+            |reason: String| format!("--remote-write-token-file {}: {reason}", path.display());
+        let bytes = read(path).map_err(refuse)?;
+        let token = bytes.trim_ascii();
+        if token.is_empty() {
+            return Err(refuse("is empty: put the token into it".to_owned()));
+        }
+        // The characters of RFC 6750, section 2.1.
+        let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+        let header = [b"Bearer ", token].concat();
+        let header = HeaderValue::try_from(header).ok();
+        let Some(mut header) = header.filter(|_| token.iter().all(good)) else {
+            return Err(refuse(
+                "must be one bearer token and nothing else".to_owned(),
+            ));
+        };
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+
+    /// The authorities that may have signed its certificate.
+    ///
+    /// # Errors
+    /// As [`Self::authorization`].
+    pub(super) fn authorities(&self) -> Result<RootCerts, String> {
+        let Some(path) = &self.ca_file else {
+            return Ok(RootCerts::WebPki);
+        };
+        let refuse =
+            |reason: String| format!("--remote-write-ca-file {}: {reason}", path.display());
+        let bytes = read(path).map_err(refuse)?;
+        let items = parse_pem(&bytes).collect::<Result<Vec<_>, _>>();
+        let items = items.map_err(|error| refuse(error.to_string()))?;
+        let certificates: Vec<Certificate> = items
+            .into_iter()
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err(refuse("has no certificate in PEM".to_owned()));
+        }
+        Ok(RootCerts::new_with_certs(&certificates))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(BYTES_AT_MOST)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn receiver(file: &Path) -> Receiver {
+        Receiver {
+            address: "https://prometheus/".parse().expect("an address"),
+            token_file: Some(file.to_owned()),
+            ca_file: Some(file.to_owned()),
+        }
+    }
+
+    #[test]
+    fn tokens() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("token");
+        for (text, header) in [
+            ("abc", "Bearer abc"),
+            (" a.b-c_d~e+f/g==\n", "Bearer a.b-c_d~e+f/g=="),
+        ] {
+            fs::write(&file, text).expect("a file");
+            let told = receiver(&file)
+                .authorization()
+                .expect("a token")
+                .expect("one");
+            assert_eq!(told, header);
+            assert!(!format!("{told:?}").contains("abc"));
+        }
+        for (text, part) in [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("two words", "one bearer token"),
+            ("secret\u{e9}", "one bearer token"),
+        ] {
+            fs::write(&file, text).expect("a file");
+            let error = receiver(&file).authorization().expect_err(text);
+            assert!(
+                error.contains(part) && error.contains("--remote-write-token-file"),
+                "{error}"
+            );
+            assert!(
+                !error.contains("secret") && !error.contains("words"),
+                "{error}"
+            );
+        }
+        let error = receiver(&dir.path().join("none"))
+            .authorization()
+            .expect_err("none");
+        assert!(error.contains("none: No such file"), "{error}");
+    }
+
+    #[test]
+    fn authorities_are_certificates() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, "no certificate").expect("a file");
+        let error = receiver(&file).authorities().err().expect("refused");
+        assert!(
+            error.contains("--remote-write-ca-file") && error.contains("no certificate"),
+            "{error}"
+        );
+    }
+}
