@@ -1,0 +1,122 @@
+//! The commands of `docs/operations.md`, run as they stand there on a pair of their own.
+
+use anyhow::{Context as _, Result, ensure};
+use digits_e2e::{jobs, metric_names, sandbox::Sandbox, specs, wait};
+use digits_proto::v1::{GetModelRequest, JobState};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The `number`th block of commands, from 0, under a heading.
+fn block(heading: &str, number: usize) -> Result<String> {
+    let page = metric_names::text("docs/operations.md")?;
+    let section = page.split(&format!("\n## {heading}\n")).nth(1);
+    let section = section.with_context(|| format!("no section {heading}"))?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let block = section.split("\n```sh\n").nth(number + 1);
+    let block = block.and_then(|rest| rest.split("\n```").next());
+    let block = block.with_context(|| format!("{heading} has no block {number}"))?;
+    Ok(block.to_owned())
+}
+
+/// Folders below the sandbox that the page names by variables.
+const FOLDERS: [(&str, &str); 4] = [
+    ("STORAGE", "storage"),
+    ("STATE", "state"),
+    ("BACKUP", "backup"),
+    ("STATE_BACKUP", "state-backup"),
+];
+
+/// Runs commands as an operator of this pair would; returns what they print.
+fn run(sandbox: &Sandbox, commands: &str) -> Result<String> {
+    let programs = sandbox.binary("digits");
+    let programs = programs.parent().context("a folder")?.to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = [programs].into_iter().chain(std::env::split_paths(&path));
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", commands]).env(
+        "PATH",
+        std::env::join_paths(path.collect::<Vec<PathBuf>>())?,
+    );
+    for (variable, folder) in FOLDERS {
+        shell.env(variable, sandbox.dir().join(folder));
+    }
+    if let Ok(trainer) = sandbox.trainer() {
+        shell.env("DIGITS_TRAINER", trainer.grpc());
+    }
+    if let Ok(inference) = sandbox.inference() {
+        shell.env("DIGITS_INFERENCE", inference.grpc());
+    }
+    let output = shell.output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{commands}\n{error}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Waits until something serves that `wanted` takes, by its sequence; returns that.
+async fn serves(sandbox: &Sandbox, wanted: impl Fn(u64) -> bool) -> Result<u64> {
+    let mut client = sandbox.predict().await?;
+    wait::until("what serves", PATIENCE, async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        let served = model.ok().map(|it| it.into_inner().served);
+        let sequence = served.and_then(|it| it.first().map(|it| it.sequence));
+        Ok(sequence.filter(|it| wanted(*it)))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_backup_taken_while_training_comes_back() -> Result<()> {
+    const SECTION: &str = "Back up, move, restore";
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&["--bundle-interval", "100ms"])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, specs::synthetic(3)).await?;
+    // Publishes all the while.
+    let running = jobs::submit(&mut training, specs::synthetic(60)).await?;
+    serves(&sandbox, |sequence| sequence > 5).await?;
+    let told = run(&sandbox, &block(SECTION, 0)?)?;
+    ensure!(told.lines().count() > 10, "{told}");
+    ensure!(sandbox.take_trainer()?.stop()?.success());
+    run(&sandbox, &block(SECTION, 1)?)?;
+    ensure!(sandbox.take_inference()?.stop()?.success());
+
+    for folder in ["storage", "state"] {
+        fs::remove_dir_all(sandbox.dir().join(folder))?;
+    }
+    // It is there before the storage is.
+    fs::create_dir(sandbox.dir().join("storage"))?;
+    sandbox.start_inference(&[])?;
+    run(&sandbox, &block(SECTION, 2)?)?;
+    serves(&sandbox, |sequence| sequence > 5).await?;
+    sandbox.start_trainer(&[])?;
+    let mut training = sandbox.training().await?;
+    let job = jobs::watch(&mut training, &running.job_id, |_| {}).await?;
+    assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+    let newest = run(&sandbox, "digits serving --json --storage \"$STORAGE\"")?;
+    let last = job.checkpoint_ids.last().context("a checkpoint")?;
+    ensure!(newest.contains(last.as_str()), "{newest}");
+    sandbox.stop()
+}
+
+#[tokio::test]
+async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
+    const SECTION: &str = "A bad model";
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, specs::synthetic(2)).await?;
+    serves(&sandbox, |sequence| sequence == 2).await?;
+    run(&sandbox, &block(SECTION, 0)?)?;
+    serves(&sandbox, |sequence| sequence == 3).await?;
+    // Held: what comes does not serve.
+    jobs::run(&mut training, specs::synthetic(3)).await?;
+    let records = fs::read_dir(sandbox.dir().join("storage/serving/digits"))?;
+    ensure!(records.count() == 3);
+    run(&sandbox, &block(SECTION, 1)?)?;
+    jobs::run(&mut training, specs::synthetic(4)).await?;
+    serves(&sandbox, |sequence| sequence > 4).await?;
+    sandbox.stop()
+}
