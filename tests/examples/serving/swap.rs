@@ -1,0 +1,49 @@
+//! Hot loads, one after another, as an operator's promotions make them.
+
+use anyhow::{Context as _, Result, ensure};
+use digits_checkpoint::{
+    Storage,
+    id::ModelName,
+    list_checkpoints,
+    record::Role,
+    serving::{self, Candidate, promote},
+};
+use digits_e2e::wait;
+use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServiceClient};
+use std::time::{Duration, Instant};
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets the storage's checkpoints serve in turns, `count` times, and waits each time until the server answers by it. Returns
+/// the seconds it took.
+pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
+    let storage = Storage::open(storage)?;
+    let model = ModelName::default();
+    let manifests = list_checkpoints(&storage).await?;
+    ensure!(manifests.len() > 1, "a swap needs two checkpoints");
+    let mut client = InferenceServiceClient::connect(format!("http://{address}")).await?;
+    let head = serving::head(&storage, &model).await?;
+    let mut sequence = head.context("nothing serves")?.sequence;
+    let begun = Instant::now();
+    for turn in 1..=count {
+        let candidate = Candidate {
+            checkpoint: manifests[turn % manifests.len()].id,
+            role: Role::Primary,
+            share: None,
+        };
+        sequence = promote(&storage, &model, sequence, candidate, "bench-serve")
+            .await?
+            .sequence;
+        wait::until("the promoted checkpoint", PATIENCE, async || {
+            let told = client.get_model(GetModelRequest::default()).await?;
+            let told = told.into_inner();
+            let served = told.served.first();
+            Ok(served
+                .is_some_and(|served| served.sequence == sequence)
+                .then_some(()))
+        })
+        .await?;
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
