@@ -5,13 +5,18 @@ mod support;
 
 use digits_proto::v1::inference_service_client::InferenceServiceClient;
 use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Output},
     time::{Duration, Instant},
 };
-use support::{Client, Net, Store, image, pixels};
+use support::{Client, Net, Store, image, pixels, series};
 use tonic::{Code, transport::Channel};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_digits-inference");
+/// How long something may take that only a hung service does not do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Running(Child);
 
@@ -57,54 +62,115 @@ fn bad_configuration_exits_64_with_one_line() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// The binary on a storage, once it is ready; its addresses and a client.
+async fn start(store: &Store, more: &[&str]) -> (Running, serde_json::Value, Client) {
+    let ready = store.folder.path().join("ready.json");
+    let command = Command::new(BINARY)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--log-format", "json", "--ready-file"])
+        .arg(&ready)
+        .arg("--storage")
+        .arg(store.path())
+        .args(more)
+        .env_clear()
+        .stderr(File::create(store.folder.path().join("log.json")).unwrap())
+        .spawn();
+    let process = Running(command.unwrap());
+    until(|| ready.exists()).await;
+    let addresses: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
+    let admin = addresses["admin"].as_str().unwrap();
+    until(|| run(&["health", "--admin-listen", admin]).status.success()).await;
+    let url = format!("http://{}", addresses["grpc"].as_str().unwrap());
+    let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+    (process, addresses, InferenceServiceClient::new(channel))
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < give_up, "too slow");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+impl Running {
+    fn terminate(&self) {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        let mut exit = None;
+        until(|| {
+            exit = self.0.try_wait().unwrap();
+            exit.is_some()
+        })
+        .await;
+        exit.unwrap().code()
+    }
+}
+
+/// What `/metrics` says of one series, if anything.
+fn scraped(address: &str, name: &str) -> Option<f64> {
+    let mut connection = TcpStream::connect(address).ok()?;
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    series(&answer, name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_answers_what_waits_in_the_queue() {
+    const REQUESTS: usize = 24;
+    let store = Store::new();
+    let net = Net::with_hidden(&[1500, 1500], 3, 1);
+    store.serve("digits", 1, &net).await;
+    let (mut process, addresses, client) = start(&store, &["--shutdown-delay", "0s"]).await;
+    let asking: Vec<_> = (0..REQUESTS as u64)
+        .map(|number| {
+            let mut client = client.clone();
+            let images: Vec<u8> = (0..100).flat_map(|it| image(number * 100 + it)).collect();
+            tokio::spawn(async move { client.predict(pixels("", images)).await })
+        })
+        .collect();
+    let admin = addresses["admin"].as_str().unwrap();
+    let mut waiting = 0.0;
+    until(|| {
+        waiting = scraped(admin, "digits_inference_queue_requests").unwrap_or(0.0);
+        waiting > 0.0 || asking.iter().all(tokio::task::JoinHandle::is_finished)
+    })
+    .await;
+    assert!(
+        waiting > 0.0,
+        "all was answered before the end could come amid it"
+    );
+    process.terminate();
+    let mut answered = 0;
+    for answer in asking {
+        match answer.await.unwrap() {
+            Ok(response) => {
+                assert_eq!(response.into_inner().predictions.len(), 100);
+                answered += 1;
+            }
+            // It came when the service took no more.
+            Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+        }
+    }
+    assert!(
+        answered as f64 >= waiting,
+        "{answered} answers, {waiting} waited"
+    );
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_answers_what_is_in_flight() {
     let store = Store::new();
     store.serve("digits", 1, &Net::favouring(3, 1)).await;
-    let ready = store.folder.path().join("ready.json");
-    let log = store.folder.path().join("log.json");
-    let command = Command::new(BINARY)
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--shutdown-delay",
-            "300ms",
-            "--access-log",
-            "1",
-            "--log-format",
-            "json",
-            "--ready-file",
-        ])
-        .arg(&ready)
-        .arg("--storage")
-        .arg(store.path())
-        .env_clear()
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn();
-    let mut process = Running(command.unwrap());
-    let give_up = Instant::now() + Duration::from_secs(20);
-    let wait = async || {
-        assert!(Instant::now() < give_up, "too slow");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    };
-    while !ready.exists() {
-        wait().await;
-    }
-    let addresses: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
-    let health = [
-        "health",
-        "--admin-listen",
-        addresses["admin"].as_str().unwrap(),
-    ];
-    while !run(&health).status.success() {
-        wait().await;
-    }
-    let url = format!("http://{}", addresses["grpc"].as_str().unwrap());
-    let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
-    let mut client: Client = InferenceServiceClient::new(channel);
+    let more = ["--shutdown-delay", "300ms", "--access-log", "1"];
+    let (mut process, _, mut client) = start(&store, &more).await;
     let mut request = tonic::Request::new(pixels("", image(1)));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     for (name, value) in [
@@ -124,8 +190,7 @@ async fn sigterm_answers_what_is_in_flight() {
         }
     });
     let begin = Instant::now();
-    let id = rustix::process::Pid::from_child(&process.0);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    process.terminate();
     let (answered, status) = calling.await.unwrap();
     // Answered all through the delay; then a connection that takes no more, never an answer that was cut off.
     assert!(
@@ -144,14 +209,8 @@ async fn sigterm_answers_what_is_in_flight() {
         Some("transport error"),
         "the client found the port closed: {status:?}"
     );
-    let exit = loop {
-        if let Some(exit) = process.0.try_wait().unwrap() {
-            break exit;
-        }
-        wait().await;
-    };
-    assert_eq!(exit.code(), Some(0));
-    let log = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(process.exit_code().await, Some(0));
+    let log = std::fs::read_to_string(store.folder.path().join("log.json")).unwrap();
     let line = log
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
