@@ -42,7 +42,7 @@ pub fn presets() -> Vec<Preset> {
         },
         Preset {
             name: "robust",
-            description: "accurate with stronger changes, other pens, levels and noise: for pictures that are not like MNIST's",
+            description: "784-1500-500-10 with stronger changes than accurate's, other pens, levels and noise: for pictures that are not like MNIST's",
             spec: robust(),
         },
         Preset {
@@ -188,19 +188,26 @@ fn accurate() -> JobSpec {
     }
 }
 
+/// Chosen on held-out training images under MNIST-C's corruptions: strong noise does most against them, a wider first
+/// layer takes it in, and geometry not far beyond [`accurate`]'s keeps clean digits right.
 fn robust() -> JobSpec {
     JobSpec {
         preset: "robust".to_owned(),
+        architecture: Some(ArchitectureSpec {
+            hidden: Some(HiddenLayers {
+                widths: vec![1_500, 500],
+            }),
+            activation: Activation::Relu.into(),
+        }),
         augmentation: Some(AugmentationSpec {
-            rotation_degrees: Some(25.0),
-            scale_min: Some(0.7),
-            scale_max: Some(1.2),
+            rotation_degrees: Some(20.0),
+            scale_min: Some(0.75),
             shift_pixels: Some(3.0),
-            noise: Some(0.3),
+            noise: Some(0.6),
             pen: Some(true),
             ..augmentation::DEFAULT
         }),
-        epochs: Some(50),
+        epochs: Some(30),
         ..accurate()
     }
 }
