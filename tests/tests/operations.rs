@@ -74,7 +74,7 @@ async fn a_backup_taken_while_training_comes_back() -> Result<()> {
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(3)).await?;
     // Publishes all the while.
-    let running = jobs::submit(&mut training, specs::synthetic(60)).await?;
+    let running = jobs::submit(&mut training, specs::synthetic(40)).await?;
     serves(&sandbox, |sequence| sequence > 5).await?;
     run(&sandbox, &block(SECTION, 0)?)?;
     ensure!(sandbox.take_trainer()?.stop()?.success());

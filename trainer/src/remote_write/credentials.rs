@@ -147,7 +147,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("ca.pem");
         fs::write(&file, "no certificate").expect("a file");
-        let error = receiver(&file).authorities().err().expect("refused");
+        let error = receiver(&file).authorities().expect_err("refused");
         assert!(
             error.contains("--remote-write-ca-file") && error.contains("no certificate"),
             "{error}"

@@ -36,7 +36,7 @@ fn together<T: Send>(store: &Store, tasks: Vec<Box<dyn FnOnce() -> T + Send + '_
         gate.recv_timeout(PATIENCE).expect("opened");
         Ok(())
     });
-    store.tasks.blocking_send(message).ok().expect("sent");
+    store.tasks.blocking_send(message).expect("sent");
     inside.recv_timeout(PATIENCE).expect("held");
     let answers = thread::scope(|scope| {
         let mut running = Vec::new();
