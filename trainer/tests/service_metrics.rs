@@ -27,7 +27,8 @@ async fn metrics(admin: SocketAddr) -> String {
         .expect("scraped")
 }
 
-/// Metrics of the page with their types, without those that are pushed and never scraped.
+/// Metrics of the page with their types, without those that are pushed and never scraped, and those of a GPU, which not
+/// every machine has.
 fn documented() -> BTreeSet<(String, String)> {
     let page = include_str!("../../deploy/METRICS.md");
     page.lines()
@@ -36,7 +37,7 @@ fn documented() -> BTreeSet<(String, String)> {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
         })
-        .filter(|(_, kind)| kind != "pushed")
+        .filter(|(_, kind)| kind != "pushed" && kind != "gauge (GPU)")
         .collect()
 }
 
@@ -44,6 +45,7 @@ fn exported(text: &str) -> BTreeSet<(String, String)> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# TYPE digits_trainer_"))
         .filter_map(|rest| rest.split_once(' '))
+        .filter(|(name, _)| !name.starts_with("gpu_"))
         .map(|(name, kind)| (format!("digits_trainer_{name}"), kind.trim().to_owned()))
         .collect()
 }
