@@ -101,14 +101,15 @@ bench-pictures: build ## Prints the error on simulated canvases and photographs,
 	@$(CARGO) bench --locked --quiet -p digits-inference --bench pictures -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
 		$(foreach net,$(PICTURE_NETS),$(net)=$(PICTURES)/$(net)/storage)
 
-# Networks of the benchmark are kept; the trainer has no part in it.
+# What is shipped is measured, and the echo is built as it is. Networks are kept; the trainer has no part in it.
 BENCH_SERVE := tests/examples/serving/compare.py $(if $(QUICK),--quick) $(if $(AGAINST),--against "$(AGAINST)")
 .PHONY: bench-serve
 bench-serve: $(PYTHON_READY) ## Times serving beside a bare echo and a Python server, one core each (QUICK=1; AGAINST=another binary).
 	@tests/tools.sh "$(DIGITS_CACHE)" nghttp2-client
-	@$(CARGO) build --release --locked --quiet -p digits-inference
-	@$(CARGO) build --release --locked --quiet -p digits-e2e --example serving
-	@$(PYTHON) $(BENCH_SERVE) $(TARGET)/serving $(TARGET)/release/examples/serving $(TARGET)/release/digits-inference
+	$(say) 'building digits-inference and the echo as they are shipped'
+	@$(CARGO) build --profile dist --locked -p digits-inference
+	@$(CARGO) build --profile dist --locked -p digits-e2e --example serving
+	@$(PYTHON) $(BENCH_SERVE) $(TARGET)/serving $(TARGET)/dist/examples/serving $(TARGET)/dist/digits-inference
 
 # One package at a time, so that features of one binary do not leak into another.
 .PHONY: build

@@ -19,10 +19,10 @@ RUN cargo chef prepare --recipe-path recipe.json
 FROM chef AS build
 # The dependencies: a layer that stays until Cargo.lock changes.
 COPY --from=plan /build/recipe.json .
-RUN cargo chef cook --locked --release --recipe-path recipe.json --package digits-inference
+RUN cargo chef cook --locked --profile dist --recipe-path recipe.json --package digits-inference
 COPY . .
-RUN cargo build --locked --release --package digits-inference \
-    && deploy/docker/rootfs.sh /image target/release/digits-inference
+RUN cargo build --locked --profile dist --package digits-inference \
+    && deploy/docker/rootfs.sh /image target/dist/digits-inference
 
 # hadolint ignore=DL3006
 FROM ${FILES} AS files
