@@ -175,7 +175,7 @@ fn accurate() -> JobSpec {
         })),
         augmentation: Some(augmentation::DEFAULT),
         batch_size: Some(128),
-        epochs: Some(80),
+        epochs: Some(40),
         evaluation: Some(EvaluationSpec {
             // Once an epoch of 54,000 images.
             every_steps: Some(422),
