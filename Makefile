@@ -111,17 +111,12 @@ bench-serve: $(PYTHON_READY) ## Times serving beside a bare echo and a Python se
 	@$(CARGO) build --profile dist --locked -p digits-e2e --example serving
 	@$(PYTHON) $(BENCH_SERVE) $(TARGET)/serving $(TARGET)/dist/examples/serving $(TARGET)/dist/digits-inference
 
-# One package at a time, so that features of one binary do not leak into another.
+# In one go: what the binaries share is built once. What is shipped is built one by one (deploy/docker), so that the features of
+# one do not leak into another.
 .PHONY: build
 build: $(LIBTORCH_READY) ## Builds every binary in release.
-	$(say) 'building digits-inference'
-	@$(CARGO) build --release --locked -p digits-inference
-	$(say) 'building digits'
-	@$(CARGO) build --release --locked -p digits-cli
-	$(say) 'building digits-trainer'
-	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-trainer
-	$(say) 'building the demo'
-	@$(CARGO) build --release --locked -p digits-e2e --bins
+	$(say) 'building the services, the client and the demo'
+	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-inference -p digits-cli -p digits-trainer -p digits-e2e --bins
 
 .PHONY: test-plain
 test-plain: ## Tests everything that needs no libtorch.
