@@ -146,18 +146,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::RequestIdTaken`].
     pub async fn submit(&self, new: NewJob, capacity: u64) -> Result<Submitted, StoreError> {
-        self.write(move |connection| {
-            if let Some(job) = earlier(connection, &new.request_id, &new.request_key)? {
+        self.write(move |transaction| {
+            if let Some(job) = earlier(transaction, &new.request_id, &new.request_key)? {
                 return Ok(Submitted::Before(Box::new(job)));
             }
-            let waiting: u64 = connection
+            let waiting: u64 = transaction
                 .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
                 .query_row(params![JobState::Queued.number()], |row| row.get(0))?;
             if waiting >= capacity {
                 return Err(StoreError::QueueFull { waiting });
             }
-            let number = insert(connection, &new)?;
-            Ok(Submitted::New(Box::new(read(connection, number)?)))
+            let number = insert(transaction, &new)?;
+            Ok(Submitted::New(Box::new(read(transaction, number)?)))
         })
         .await
     }
