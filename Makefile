@@ -27,6 +27,7 @@ export DIGITS_PYTHON := $(PYTHON)
 export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
 # The one that is installed, else one of our own.
 export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl)
+export DIGITS_BUF := $(BUF)
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # A LIBTORCH of the user's own comes before the private environment.
@@ -129,7 +130,7 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
 
 .PHONY: test-pair
-test-pair: build $(PYTHON_READY) $(DIGITS_KUBECTL) debian-tools browser ## Tests the real binaries together.
+test-pair: build $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Tests the real binaries together.
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
 

@@ -1,11 +1,11 @@
-//! The command line and a program in Python against the running pair.
+//! The command line, a program in Python, and a caller without protos against the running pair.
 
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs, wait};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
 use serde_json::Value;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
 };
@@ -61,9 +61,8 @@ async fn served_pair() -> Result<(Sandbox, String)> {
     Ok((sandbox, job.job_id))
 }
 
-#[tokio::test]
-async fn every_command_works_and_speaks_json() -> Result<()> {
-    let (sandbox, job) = served_pair().await?;
+/// A PNG of a vertical stroke on paper.
+fn stroke(sandbox: &Sandbox) -> Result<PathBuf> {
     let picture = sandbox.dir().join("one.png");
     image::GrayImage::from_fn(120, 160, |x, y| {
         image::Luma([if (55..68).contains(&x) && (20..140).contains(&y) {
@@ -73,7 +72,13 @@ async fn every_command_works_and_speaks_json() -> Result<()> {
         }])
     })
     .save(&picture)?;
-    let picture = picture.display().to_string();
+    Ok(picture)
+}
+
+#[tokio::test]
+async fn every_command_works_and_speaks_json() -> Result<()> {
+    let (sandbox, job) = served_pair().await?;
+    let picture = stroke(&sandbox)?.display().to_string();
     let curves = sandbox.dir().join("curves.svg").display().to_string();
     let commands: [&[&str]; 10] = [
         &[
@@ -194,5 +199,42 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
         "{triton} {answer}"
     );
     assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
+    sandbox.stop()
+}
+
+/// As grpcurl does it: the services tell their own messages, by reflection.
+#[tokio::test]
+async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
+    let name = "a_caller_without_protos_asks_for_them_and_predicts";
+    let named = std::env::var_os("DIGITS_BUF").map(PathBuf::from);
+    let Some(buf) = named.filter(|program| program.is_file()) else {
+        mnist::skip(name, "buf is missing: `make test-pair` fetches it, or DIGITS_BUF names it");
+        return Ok(());
+    };
+    let (sandbox, _) = served_pair().await?;
+    let curl = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new(&buf)
+            .args(["curl", "--http2-prior-knowledge"])
+            .args(arguments)
+            .current_dir(sandbox.dir())
+            .env("XDG_CACHE_HOME", sandbox.dir())
+            .output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "buf curl {arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let trainer = curl(&["--list-methods", &sandbox.trainer()?.grpc()])?;
+    for method in ["TrainingService/SubmitJob", "CheckpointService/Rollback"] {
+        assert!(trainer.contains(&format!("digits.v1.{method}")), "{trainer}");
+    }
+    let picture = stroke(&sandbox)?;
+    let encoded = Command::new("base64").arg("-w0").arg(&picture).output()?;
+    let encoded = String::from_utf8(encoded.stdout)?;
+    let request = serde_json::json!({"pictures": {"encoded": [encoded]}}).to_string();
+    let url = format!("{}/digits.v1.InferenceService/Predict", sandbox.inference()?.grpc());
+    let answer: Value = serde_json::from_str(&curl(&["--data", &request, &url])?)?;
+    let ours = &json(&sandbox, &["predict", &picture.display().to_string()])?[0];
+    let label = &answer["predictions"][0]["label"];
+    assert!(label.is_string() && *label == ours["label"], "{answer} {ours}");
     sandbox.stop()
 }
