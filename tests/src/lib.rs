@@ -1,6 +1,7 @@
 //! Both real services as separate processes, for the demo and the end-to-end tests.
 
 pub mod browser;
+pub mod bucket;
 pub mod damage;
 pub mod dashboards;
 pub mod demo;

@@ -208,13 +208,16 @@ async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
     let name = "a_caller_without_protos_asks_for_them_and_predicts";
     let named = std::env::var_os("DIGITS_BUF").map(PathBuf::from);
     let Some(buf) = named.filter(|program| program.is_file()) else {
-        mnist::skip(name, "buf is missing: `make test-pair` fetches it, or DIGITS_BUF names it");
+        mnist::skip(
+            name,
+            "buf is missing: `make test-pair` fetches it, or DIGITS_BUF names it",
+        );
         return Ok(());
     };
     let (sandbox, _) = served_pair().await?;
     let curl = |arguments: &[&str]| -> Result<String> {
         let output = Command::new(&buf)
-            .args(["curl", "--http2-prior-knowledge"])
+            .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])
             .args(arguments)
             .current_dir(sandbox.dir())
             .env("XDG_CACHE_HOME", sandbox.dir())
@@ -225,16 +228,25 @@ async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
     };
     let trainer = curl(&["--list-methods", &sandbox.trainer()?.grpc()])?;
     for method in ["TrainingService/SubmitJob", "CheckpointService/Rollback"] {
-        assert!(trainer.contains(&format!("digits.v1.{method}")), "{trainer}");
+        assert!(
+            trainer.contains(&format!("digits.v1.{method}")),
+            "{trainer}"
+        );
     }
     let picture = stroke(&sandbox)?;
     let encoded = Command::new("base64").arg("-w0").arg(&picture).output()?;
     let encoded = String::from_utf8(encoded.stdout)?;
     let request = serde_json::json!({"pictures": {"encoded": [encoded]}}).to_string();
-    let url = format!("{}/digits.v1.InferenceService/Predict", sandbox.inference()?.grpc());
+    let url = format!(
+        "{}/digits.v1.InferenceService/Predict",
+        sandbox.inference()?.grpc()
+    );
     let answer: Value = serde_json::from_str(&curl(&["--data", &request, &url])?)?;
     let ours = &json(&sandbox, &["predict", &picture.display().to_string()])?[0];
     let label = &answer["predictions"][0]["label"];
-    assert!(label.is_string() && *label == ours["label"], "{answer} {ours}");
+    assert!(
+        label.is_string() && *label == ours["prediction"]["label"],
+        "{answer} {ours}"
+    );
     sandbox.stop()
 }
