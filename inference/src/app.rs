@@ -17,7 +17,7 @@ use digits_proto::{
     v1::inference_service_server::InferenceServiceServer,
 };
 use digits_server::{
-    Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError, exit,
+    CredentialsError, Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError, exit,
     health::{Health, withdraw},
     reflection, startup,
 };
@@ -54,6 +54,9 @@ pub enum AppError {
     /// The storage's address is wrong, or it cannot be opened.
     #[error("--storage cannot be opened")]
     Storage(#[source] StorageError),
+    /// A certificate, key or token file.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The gRPC port.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -83,7 +86,11 @@ impl AppError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Logs(_) | Self::Storage(_) | Self::Traces(_) => exit::USAGE,
+            Self::Config(_)
+            | Self::Logs(_)
+            | Self::Storage(_)
+            | Self::Credentials(_)
+            | Self::Traces(_) => exit::USAGE,
             Self::Metrics(_) => exit::SOFTWARE,
             Self::Server(_) | Self::Admin(_) | Self::Thread(_) | Self::ReadyFile(_) => {
                 exit::UNAVAILABLE
@@ -132,6 +139,7 @@ impl App {
     /// When one of them cannot be opened.
     pub async fn bind(config: Config, recorder: Recorder) -> Result<(Self, Addresses), AppError> {
         metrics::describe();
+        let credentials = config.credentials.load()?;
         let traces = config.requests.traces("digits-inference")?;
         let storage = Storage::open(config.storage_url()).map_err(AppError::Storage)?;
         let readiness = Readiness::new();
@@ -140,6 +148,7 @@ impl App {
         let recorder = recorder.with_section(model_info::section(Arc::clone(&registry)));
         let server_config = ServerConfig {
             traces: traces.clone(),
+            credentials,
             ..server_config(&config)
         };
         let (server, grpc) = GrpcServer::bind(server_config).await?;

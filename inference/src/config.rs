@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
-use digits_server::{DEFAULT_MAX_MESSAGE_BYTES, RequestFlags};
+use digits_server::{CredentialFlags, DEFAULT_MAX_MESSAGE_BYTES, RequestFlags};
 use digits_telemetry::logs::Format;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -88,6 +88,9 @@ pub struct Config {
     /// Time that requests in flight have to finish at the end.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
+    /// Who may reach the gRPC port.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,

@@ -82,6 +82,9 @@ impl App {
     /// # Errors
     /// When something cannot be opened, or the storage does not hold what a writer relies on.
     pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
+        // Before anything is created.
+        let credentials = config.credentials.load();
+        let credentials = credentials.map_err(|error| BadConfig(error.to_string()))?;
         let (tools, workers) = open_tools(&config).await?;
         let recorder = recorder.with_section(tools.metrics.section());
         // The driver's library takes a moment.
@@ -94,6 +97,7 @@ impl App {
         let traces = traces.map_err(|error| BadConfig(error.to_string()))?;
         let server_config = ServerConfig {
             traces: traces.clone(),
+            credentials,
             ..server_config(&config)
         };
         let (server, grpc) = GrpcServer::bind(server_config).await?;
@@ -131,6 +135,9 @@ impl App {
             queue_capacity = config.queue_capacity,
             workers = self.workers,
             bundle_interval = ?config.bundle_interval,
+            tls_certificate_file = ?config.credentials.tls_certificate_file,
+            tls_client_ca_file = ?config.credentials.tls_client_ca_file,
+            token_file = ?config.credentials.token_file,
             otlp_endpoint = config.requests.otlp_endpoint,
             access_log = config.requests.access_log,
             remote_write = config.remote_write.as_ref().map(tracing::field::display),

@@ -7,7 +7,7 @@ use crate::{
 use clap::Parser;
 use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
-use digits_server::RequestFlags;
+use digits_server::{CredentialFlags, RequestFlags};
 use digits_telemetry::logs::Format;
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -105,6 +105,9 @@ pub struct Config {
     /// the public ones; read at the start.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
+    /// Who may reach the gRPC port.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,

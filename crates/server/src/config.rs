@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use digits_telemetry::traces::Traces;
 
+use crate::credentials::Credentials;
+
 /// Size that a message may have unless told otherwise, in bytes: 16 MiB. Message sizes are limits of each
 /// generated service (`max_decoding_message_size`), so a service must pass
 /// [`ServerConfig::max_message_bytes`] on to them.
@@ -38,6 +40,10 @@ pub struct ServerConfig {
     pub access_log: f64,
     /// Where each request's span goes. Health checks have none.
     pub traces: Option<Traces>,
+    /// The port's certificate, and who may call.
+    pub credentials: Credentials,
+    /// Time between two looks at their files.
+    pub credentials_interval: Duration,
 }
 
 impl Default for ServerConfig {
@@ -55,6 +61,8 @@ impl Default for ServerConfig {
             drain: Duration::from_secs(10),
             access_log: 0.0,
             traces: None,
+            credentials: Credentials::default(),
+            credentials_interval: Duration::from_secs(5),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Accepts TCP connections, at most so many at a time, each of which can be cut from outside. What is
-//! spoken over them is not known here.
+//! Accepts TCP connections, at most so many at a time, each of which can be cut from outside; in plain text or through TLS. What
+//! is spoken over them is not known here.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -12,9 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::handshake::Handshakes;
 
 /// Rest after an error such as "too many open files", which would come back at once.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,20 +29,24 @@ pub(crate) struct Incoming {
     places: Arc<Semaphore>,
     cut: CancellationToken,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Where TLS is spoken.
+    handshakes: Option<Handshakes>,
 }
 
 impl Incoming {
-    /// At most `max_connections` at a time; cancelling `cut` ends them all.
+    /// At most `max_connections` at a time; cancelling `cut` ends them all. With `handshakes` they speak TLS.
     pub(crate) fn new(
         listener: TcpListener,
         max_connections: usize,
         cut: CancellationToken,
+        handshakes: Option<Handshakes>,
     ) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
             cut,
             pause: None,
+            handshakes,
         }
     }
 
@@ -52,11 +60,32 @@ impl Incoming {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         Some(Connection {
-            stream,
+            stream: Transport::Plain(stream),
             // A token of its own, so that connections do not share one lock.
             cut: Box::pin(self.cut.child_token().cancelled_owned()),
             _place: place,
         })
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Connection> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match ready!(self.listener.poll_accept(cx)) {
+                Ok((stream, _)) => {
+                    if let Some(connection) = self.admit(stream) {
+                        return Poll::Ready(connection);
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "connections cannot be accepted for now");
+                    self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+                }
+            }
+        }
     }
 }
 
@@ -65,23 +94,18 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        loop {
-            if let Some(pause) = &mut this.pause {
-                ready!(pause.as_mut().poll(cx));
-                this.pause = None;
+        if this.handshakes.is_none() {
+            return this.poll_accept(cx).map(|connection| Some(Ok(connection)));
+        }
+        // tokio lets a task accept only so many before it gives way.
+        while let Poll::Ready(connection) = this.poll_accept(cx) {
+            if let Some(handshakes) = &mut this.handshakes {
+                handshakes.begin(connection);
             }
-            match ready!(this.listener.poll_accept(cx)) {
-                Ok((stream, _)) => {
-                    if let Some(connection) = this.admit(stream) {
-                        return Poll::Ready(Some(Ok(connection)));
-                    }
-                }
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "connections cannot be accepted for now");
-                    this.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
-                }
-            }
+        }
+        match &mut this.handshakes {
+            Some(handshakes) => handshakes.poll_done(cx).map(|it| Some(Ok(it))),
+            None => Poll::Pending,
         }
     }
 }
@@ -99,12 +123,39 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// An accepted connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
 }
 
+/// What a connection's bytes go through.
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 impl Connection {
+    /// Carries out the handshake of a plain connection; fails too once it is cut.
+    pub(crate) async fn secure(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
+        let Self {
+            stream,
+            mut cut,
+            _place,
+        } = self;
+        let stream = match stream {
+            Transport::Plain(stream) => tokio::select! {
+                stream = acceptor.accept(stream) => Transport::Tls(Box::new(stream?)),
+                () = &mut cut => return Err(io::ErrorKind::ConnectionAborted.into()),
+            },
+            secured @ Transport::Tls(_) => secured,
+        };
+        Ok(Self {
+            stream,
+            cut,
+            _place,
+        })
+    }
+
     /// Fails once the connection is cut, and wakes the reader or writer when that happens.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(cx).is_ready() {
@@ -118,7 +169,10 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        match &self.stream {
+            Transport::Plain(stream) => stream.connect_info(),
+            Transport::Tls(stream) => stream.get_ref().0.connect_info(),
+        }
     }
 }
 
@@ -129,7 +183,10 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -140,7 +197,10 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -149,18 +209,30 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

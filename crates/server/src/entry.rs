@@ -1,11 +1,11 @@
 //! What is told of a single request: a line of the access log and a span. Neither is made unless it is asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use digits_telemetry::traces::{KeyValue, RequestSpan, Traces, trace_id};
 use http::Request;
 use tonic::Code;
-use tonic::body::Body;
 
 use crate::flight::{MAX_REQUEST_ID, REQUEST_ID};
 use crate::request_metrics::code_name;
@@ -27,16 +27,19 @@ pub(crate) struct Entry {
 
 struct Line {
     method: &'static str,
+    /// The name of the token that came with the request, never the token.
+    token: Option<Arc<str>>,
     request_id: Option<String>,
     trace_id: Option<String>,
 }
 
 impl Telling {
     /// Begins to tell of a request, if it is one of those; `method` is its bounded name. The request carries the new span on.
-    pub(crate) fn begin(
+    pub(crate) fn begin<B>(
         &self,
-        request: &mut Request<Body>,
+        request: &mut Request<B>,
         method: &'static str,
+        token: Option<Arc<str>>,
     ) -> Option<Box<Entry>> {
         let logged = self.access_log > 0.0 && fastrand::f64() < self.access_log;
         if !logged && self.traces.is_none() {
@@ -51,6 +54,7 @@ impl Telling {
         });
         let line = logged.then(|| Line {
             method,
+            token,
             request_id: request
                 .headers()
                 .get(REQUEST_ID)
@@ -72,6 +76,7 @@ impl Entry {
                 method = line.method,
                 code = code_name(code),
                 seconds = elapsed.as_secs_f64(),
+                token_name = line.token.as_deref(),
                 request_id = line.request_id,
                 trace_id = line.trace_id,
                 "request"

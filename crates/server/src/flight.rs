@@ -1,4 +1,4 @@
-//! Every gRPC request from its headers to the end of its answer: metered, and limited in number. Speaks
+//! Every gRPC request from its headers to the end of its answer: let in, metered, and limited in number. Speaks
 //! only gRPC over HTTP/2's trailers; gRPC-Web is translated before it gets here.
 
 use std::convert::Infallible;
@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service;
 
 use crate::body::{FlightBody, Until, UntilBody};
+use crate::credentials::Credentials;
 use crate::entry::{Entry, Telling};
 use crate::request_metrics::{Method, RequestMetrics};
 use crate::status::retry_status;
@@ -41,6 +42,8 @@ pub(crate) struct Traffic {
     pub(crate) telling: Telling,
     pub(crate) max_in_flight: usize,
     pub(crate) in_flight: AtomicUsize,
+    /// Who may call.
+    pub(crate) credentials: Credentials,
     /// Ends the streams that would hold up a shutdown for ever.
     pub(crate) shutdown: CancellationToken,
 }
@@ -59,7 +62,13 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    fn begin(traffic: &Arc<Traffic>, request: &mut Request<Body>, limited: bool) -> Self {
+    /// `token` is the name of the token that the request brought.
+    pub(crate) fn begin<B>(
+        traffic: &Arc<Traffic>,
+        request: &mut Request<B>,
+        limited: bool,
+        token: Option<Arc<str>>,
+    ) -> Self {
         traffic.metrics.begin();
         let method = traffic.metrics.method(request.uri().path());
         let quiet = request.uri().path().starts_with(HEALTH);
@@ -68,7 +77,7 @@ impl Flight {
         } else {
             traffic
                 .telling
-                .begin(request, traffic.metrics.label(method))
+                .begin(request, traffic.metrics.label(method), token)
         };
         Self {
             traffic: Arc::clone(traffic),
@@ -155,6 +164,22 @@ impl FlightService {
         }
     }
 
+    /// Answers with the status, and counts it.
+    fn refuse(
+        &self,
+        mut request: Request<Body>,
+        token: Option<Arc<str>>,
+        status: Status,
+    ) -> FlightFuture {
+        Flight::begin(&self.traffic, &mut request, false, token).end(status.code());
+        FlightFuture {
+            answer: Answer::Refused(Some(status.into_http())),
+            flight: None,
+            until: None,
+            request_id: None,
+        }
+    }
+
     /// Takes a place under the limit, if there is one.
     fn admit(&self) -> bool {
         let traffic = &*self.traffic;
@@ -180,17 +205,21 @@ impl Service<Request<Body>> for FlightService {
         let health = path.starts_with(HEALTH);
         let reflection = path.starts_with(REFLECTION);
         let until = || Until::new(self.traffic.shutdown.clone());
+        let admitted = match health {
+            true => Ok(None),
+            false => self.traffic.credentials.admit(request.headers()),
+        };
+        let token = match admitted {
+            Ok(token) => token,
+            Err(refusal) => {
+                return self.refuse(request, None, Status::unauthenticated(refusal.message()));
+            }
+        };
         if !health && !self.admit() {
-            Flight::begin(&self.traffic, &mut request, false).end(Code::ResourceExhausted);
             let status = retry_status("too many requests in flight; try again", RETRY_AFTER);
-            return FlightFuture {
-                answer: Answer::Refused(Some(status.into_http())),
-                flight: None,
-                until: None,
-                request_id: None,
-            };
+            return self.refuse(request, token, status);
         }
-        let flight = Flight::begin(&self.traffic, &mut request, !health);
+        let flight = Flight::begin(&self.traffic, &mut request, !health, token);
         let id = request.headers().get(REQUEST_ID);
         let request_id = id.filter(|id| id.len() <= MAX_REQUEST_ID).cloned();
         let cut = (health || reflection).then(until);

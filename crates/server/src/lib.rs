@@ -1,4 +1,4 @@
-//! The gRPC port that both services share: listening, gRPC-Web, limits, request metrics, health,
+//! The gRPC port that both services share: listening, TLS, tokens, gRPC-Web, limits, request metrics, health,
 //! reflection, a graceful end, and how errors are told to clients. Knows no service of `digits`.
 //!
 //! The order at the end of a process: [`shutdown::signal`] → [`health::withdraw`] (no longer ready; the
@@ -8,12 +8,15 @@
 mod body;
 mod config;
 mod connection;
+mod credentials;
 mod entry;
 mod error;
 pub mod exit;
 mod flags;
 mod flight;
 mod front;
+mod guard;
+mod handshake;
 pub mod health;
 pub mod page;
 pub mod probe;
@@ -26,6 +29,7 @@ pub mod status;
 pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
+pub use credentials::{CredentialFlags, Credentials, CredentialsError};
 pub use error::ServerError;
 pub use flags::RequestFlags;
 pub use flight::FlightService;

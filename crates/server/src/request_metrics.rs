@@ -42,6 +42,7 @@ pub struct RequestMetrics {
 }
 
 struct Table {
+    prefix: &'static str,
     requests_name: String,
     /// Whole paths, `/digits.v1.InferenceService/Predict`, to rows.
     paths: HashMap<&'static str, Method>,
@@ -77,6 +78,7 @@ impl RequestMetrics {
         describe(&requests_name, &duration_name, &in_flight_name);
 
         let mut table = Table {
+            prefix,
             paths: HashMap::new(),
             names: HashMap::new(),
             rows: Vec::new(),
@@ -95,6 +97,11 @@ impl RequestMetrics {
         Self {
             table: Arc::new(table),
         }
+    }
+
+    /// What the names of the service's metrics begin with.
+    pub(crate) fn prefix(&self) -> &'static str {
+        self.table.prefix
     }
 
     /// The row of an HTTP path.

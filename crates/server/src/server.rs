@@ -14,10 +14,15 @@ use tonic::transport::Server;
 
 use crate::config::ServerConfig;
 use crate::connection::Incoming;
+use crate::credentials::Credentials;
+use crate::credentials::follow::follow;
+use crate::credentials::metrics::CredentialMetrics;
 use crate::entry::Telling;
 use crate::error::ServerError;
 use crate::flight::{FlightService, Traffic};
 use crate::front::Front;
+use crate::guard::guarded;
+use crate::handshake::Handshakes;
 use crate::request_metrics::RequestMetrics;
 
 /// How long connections may take to notice that they were cut.
@@ -97,6 +102,8 @@ impl GrpcServer {
         shutdown: CancellationToken,
     ) -> Result<Drained, ServerError> {
         let config = self.config;
+        warn_of_tokens_in_the_open(&config.credentials, self.address);
+        let credential_metrics = CredentialMetrics::new(metrics.prefix());
         let traffic = Arc::new(Traffic {
             metrics,
             telling: Telling {
@@ -105,10 +112,13 @@ impl GrpcServer {
             },
             max_in_flight: config.max_in_flight,
             in_flight: AtomicUsize::new(0),
+            credentials: config.credentials.clone(),
             shutdown: shutdown.clone(),
         });
         let service = FlightService::new(routes, Arc::clone(&traffic));
-        let http = self.http.map(|make| make(service.clone()));
+        let http = self
+            .http
+            .map(|make| guarded(make(service.clone()), &traffic));
         let pages = match (self.pages, http) {
             (Some(pages), Some(http)) => Some(pages.merge(http)),
             (pages, http) => pages.or(http),
@@ -117,7 +127,7 @@ impl GrpcServer {
 
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();
-        let incoming = Incoming::new(self.listener, config.max_connections, cut.clone());
+        let incoming = connections(self.listener, &config, credential_metrics, cut.clone());
         let serving = transport(&config).serve_with_incoming_shutdown(
             front,
             incoming,
@@ -146,6 +156,32 @@ impl GrpcServer {
             tracing::warn!("connections were still open after they were cut");
         }
         Ok(Drained::Cut { requests })
+    }
+}
+
+/// The connections as they come, by TLS where there is a certificate. The files of the credentials are followed until `cut`.
+fn connections(
+    listener: TcpListener,
+    config: &ServerConfig,
+    metrics: CredentialMetrics,
+    cut: CancellationToken,
+) -> Incoming {
+    let credentials = config.credentials.clone();
+    let failed = metrics.handshakes_failed.clone();
+    let handshakes = credentials
+        .has_tls()
+        .then(|| Handshakes::new(credentials.clone(), failed));
+    let interval = config.credentials_interval;
+    tokio::spawn(follow(credentials, metrics, interval, cut.clone()));
+    Incoming::new(listener, config.max_connections, cut, handshakes)
+}
+
+fn warn_of_tokens_in_the_open(credentials: &Credentials, address: SocketAddr) {
+    if credentials.asks_for_tokens() && !credentials.has_tls() && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "tokens come in plain text: let a proxy speak TLS before this port, or give --tls-certificate-file"
+        );
     }
 }
 

@@ -1,0 +1,135 @@
+//! The certificate, its key and the authorities of client certificates, made into what a handshake needs.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use tokio_rustls::TlsAcceptor;
+
+use super::error::CredentialsError;
+use super::files::{CERTIFICATE, CLIENT_CA, Digest, KEY, TlsFiles, digest, read};
+
+/// What is spoken over a connection, best first: gRPC needs the first; pages and REST do with either.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// What handshakes need.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    /// When the first certificate of the chain to expire does so, in seconds since 1970.
+    pub(super) expires: i64,
+}
+
+/// The contents of the files.
+pub(super) struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Contents {
+    /// Reads the files. Blocks.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, CredentialsError> {
+        let client_ca = files.client_ca.as_deref();
+        Ok(Self {
+            certificate: read(CERTIFICATE, &files.certificate)?,
+            key: read(KEY, &files.key)?,
+            client_ca: client_ca.map(|path| read(CLIENT_CA, path)).transpose()?,
+        })
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        let all = [&self.certificate, &self.key].into_iter();
+        digest(all.chain(&self.client_ca).map(Vec::as_slice))
+    }
+
+    /// Makes sure that they belong together.
+    pub(super) fn build(&self, files: &TlsFiles) -> Result<Tls, CredentialsError> {
+        let of_certificate =
+            |reason: String| CredentialsError::file(CERTIFICATE, &files.certificate, reason);
+        let of_key = |reason: &str| CredentialsError::file(KEY, &files.key, reason);
+        let provider = Arc::new(ring::default_provider());
+
+        let chain = certificates(&self.certificate).map_err(of_certificate)?;
+        let expires = expiry(&chain).map_err(of_certificate)?;
+        // Errors of the key's own say nothing more, so that nothing of it gets into a log.
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|_| of_key("has no private key in PEM"))?;
+        let key = provider
+            .key_provider
+            .load_private_key(key)
+            .map_err(|_| of_key("has a private key that is none of RSA, ECDSA and Ed25519"))?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(Error::InconsistentKeys(_)) => {
+                return Err(of_key("is not the key of --tls-certificate-file"));
+            }
+            Err(error) => return Err(of_certificate(format!("cannot be used: {error}"))),
+        }
+
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| of_certificate(error.to_string()))?;
+        let builder = match (&self.client_ca, &files.client_ca) {
+            (Some(content), Some(path)) => {
+                let verifier = verifier(content, provider)
+                    .map_err(|reason| CredentialsError::file(CLIENT_CA, path, reason))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(Tls {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            expires,
+        })
+    }
+}
+
+/// Reads the files and makes sure that they can be used. Blocks.
+pub(super) fn load(files: &TlsFiles) -> Result<(Tls, Digest), CredentialsError> {
+    let contents = Contents::read(files)?;
+    Ok((contents.build(files)?, contents.digest()))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if all.is_empty() => Err("has no certificate in PEM".to_owned()),
+        Ok(all) => Ok(all),
+        Err(error) => Err(format!("is not PEM: {error}")),
+    }
+}
+
+/// The earliest end of validity in a chain, in seconds since 1970.
+fn expiry(chain: &[CertificateDer<'_>]) -> Result<i64, String> {
+    let mut earliest = i64::MAX;
+    for certificate in chain {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+            .map_err(|error| format!("has a certificate that cannot be read: {error}"))?;
+        earliest = earliest.min(parsed.validity().not_after.timestamp());
+    }
+    Ok(earliest)
+}
+
+fn verifier(
+    pem: &[u8],
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("has a certificate that cannot be used: {error}"))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| error.to_string())
+}
