@@ -13,6 +13,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -117,7 +118,7 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
         let variables = moved(&all.variables(container)?, dir);
         for (_, file) in variables.iter().filter(|(name, _)| name.ends_with("_FILE")) {
             fs::create_dir_all(Path::new(file).parent().context("a folder")?)?;
-            fs::write(file, "token")?;
+            fs::write(file, content(file))?;
         }
         command.envs(variables);
         let service = Service::start_command(name_of(name), command, dir)?;
@@ -149,6 +150,22 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
     }
     Ok(())
 }
+
+/// What a file of credentials may hold.
+fn content(file: &str) -> String {
+    match Path::new(file).file_name().and_then(|name| name.to_str()) {
+        Some("tls.crt" | "ca.crt") => PAIR.0.clone(),
+        Some("tls.key") => PAIR.1.clone(),
+        Some("tokens") => "name token".to_owned(),
+        _ => "token".to_owned(),
+    }
+}
+
+/// A certificate that signs itself, and its key.
+static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
+    (pair.cert.pem(), pair.signing_key.serialize_pem())
+});
 
 /// Runs the Job's own arguments; only its data are built-in digits, and fewer.
 fn run_job(all: &Manifests, sandbox: &Sandbox) -> Result<()> {

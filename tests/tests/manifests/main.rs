@@ -20,7 +20,12 @@ const ALL: [&str; 5] = [
     "overlays/full",
 ];
 /// Made by the operator: docs/operations.md gives the commands with their keys.
-const SECRETS: [&str; 2] = ["digits-s3", "digits-remote-write"];
+const SECRETS: [&str; 4] = [
+    "digits-s3",
+    "digits-remote-write",
+    "digits-tls",
+    "digits-tokens",
+];
 
 fn each(test: &str, check: impl Fn(&Manifests) -> Result<()>) -> Result<()> {
     for folder in ALL {
