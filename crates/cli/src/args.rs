@@ -28,7 +28,8 @@ pub struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the answer is no (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
 refused request; 66 an input cannot be read; 69 a service or the storage is unreachable or not ready; 70 a service
-failed; 73 a file cannot be written; 75 a service is full, try again; 130 Ctrl-C (a watched job goes on).";
+failed; 73 a file cannot be written; 75 a service is full, try again; 77 a token is missing or not accepted; 130 Ctrl-C
+(a watched job goes on).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -52,6 +53,42 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub inference: String,
+    /// Authorities (PEM) that may have signed the certificates of services at https URLs, instead of the public ones.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_TLS_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub tls_ca_file: Option<PathBuf>,
+    /// Certificate chain (PEM) to show to services that ask for one.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_TLS_CLIENT_CERTIFICATE_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub tls_client_certificate_file: Option<PathBuf>,
+    /// Key (PEM) of --tls-client-certificate-file.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_TLS_CLIENT_KEY_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub tls_client_key_file: Option<PathBuf>,
+    /// File with the bearer token to bring to the services.
+    #[arg(
+        long,
+        global = true,
+        env = "DIGITS_CLIENT_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub token_file: Option<PathBuf>,
     /// Longest wait for the answer to a call.
     #[arg(
         long,

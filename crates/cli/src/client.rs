@@ -3,14 +3,23 @@
 //! Channels connect at the first call and again after a break; what is retried, and when, is the caller's
 //! business.
 
-use crate::error::{Error, Service};
+use crate::{
+    credentials::{Connection, Credentials},
+    error::{Error, Service},
+};
+use bytes::Bytes;
 use digits_proto::v1::{
     checkpoint_service_client::CheckpointServiceClient,
     inference_service_client::InferenceServiceClient,
     training_service_client::TrainingServiceClient,
 };
-use std::time::Duration;
-use tonic::transport::{Channel, Endpoint};
+use http_body::Body as HttpBody;
+use std::{error::Error as StdError, time::Duration};
+use tonic::{
+    body::Body,
+    client::GrpcService,
+    transport::{Endpoint, Uri},
+};
 
 /// Largest message that is sent or taken, in bytes: more than any limit of the services.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -28,6 +37,33 @@ pub struct Endpoints {
     pub inference: String,
     /// How long a call may take until its answer begins.
     pub timeout: Duration,
+    /// What is shown to both of them, and which certificates are believed.
+    pub credentials: Credentials,
+}
+
+/// What a client speaks through: a bare channel, or one that brings a token along.
+pub trait Transport:
+    GrpcService<
+        Body,
+        ResponseBody: HttpBody<
+            Data = Bytes,
+            Error: Into<Box<dyn StdError + Send + Sync>> + Send,
+        > + Send
+                          + 'static,
+    > + Clone
+{
+}
+
+impl<T> Transport for T where
+    T: GrpcService<
+            Body,
+            ResponseBody: HttpBody<
+                Data = Bytes,
+                Error: Into<Box<dyn StdError + Send + Sync>> + Send,
+            > + Send
+                              + 'static,
+        > + Clone
+{
 }
 
 impl Default for Endpoints {
@@ -36,6 +72,7 @@ impl Default for Endpoints {
             trainer: Service::Trainer.default_url().to_owned(),
             inference: Service::Inference.default_url().to_owned(),
             timeout: Duration::from_secs(30),
+            credentials: Credentials::default(),
         }
     }
 }
@@ -50,34 +87,42 @@ impl Endpoints {
         }
     }
 
-    /// A channel to a service; it connects at the first call.
+    /// A channel to a service, with the token; it connects at the first call.
     ///
     /// # Errors
-    /// [`Error::Url`].
-    pub fn channel(&self, service: Service) -> Result<Channel, Error> {
+    /// [`Error::Url`], and [`Error::Usage`] for certificates that cannot be used.
+    pub fn channel(&self, service: Service) -> Result<Connection, Error> {
         let url = self.url(service);
         let bad = || Error::Url {
             service,
             url: url.to_owned(),
         };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| bad())?;
-        if endpoint.uri().scheme().is_none() || endpoint.uri().host().is_none() {
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(bad());
         }
-        Ok(endpoint
+        let secure = uri.scheme_str() == Some("https");
+        let mut endpoint = Endpoint::from(uri);
+        if secure {
+            endpoint = endpoint
+                .tls_config(self.credentials.tls())
+                .map_err(|error| Error::Usage(certificates(&error)))?;
+        }
+        let channel = endpoint
             .connect_timeout(CONNECT)
             .timeout(self.timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
-            .connect_lazy())
+            .connect_lazy();
+        Ok(Connection::new(channel, self.credentials.bearer()))
     }
 
     /// A client of the trainer's jobs.
     ///
     /// # Errors
     /// [`Error::Url`].
-    pub fn training(&self) -> Result<TrainingServiceClient<Channel>, Error> {
+    pub fn training(&self) -> Result<TrainingServiceClient<Connection>, Error> {
         let channel = self.channel(Service::Trainer)?;
         Ok(TrainingServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
     }
@@ -86,7 +131,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`Error::Url`].
-    pub fn checkpoints(&self) -> Result<CheckpointServiceClient<Channel>, Error> {
+    pub fn checkpoints(&self) -> Result<CheckpointServiceClient<Connection>, Error> {
         let channel = self.channel(Service::Trainer)?;
         Ok(CheckpointServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
     }
@@ -95,12 +140,22 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`Error::Url`].
-    pub fn inference(&self) -> Result<InferenceServiceClient<Channel>, Error> {
+    pub fn inference(&self) -> Result<InferenceServiceClient<Connection>, Error> {
         let channel = self.channel(Service::Inference)?;
         Ok(InferenceServiceClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE))
     }
+}
+
+/// What is wrong with our own certificates.
+fn certificates(error: &tonic::transport::Error) -> String {
+    let cause = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    format!(
+        "--tls-ca-file, --tls-client-certificate-file and --tls-client-key-file cannot be used together: {cause}"
+    )
 }
 
 #[cfg(test)]

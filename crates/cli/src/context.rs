@@ -6,6 +6,7 @@ use crate::args::Global;
 use digits_cli::{
     Error,
     client::Endpoints,
+    credentials::CredentialFiles,
     render::{Style, Table},
 };
 use serde_json::Value;
@@ -25,17 +26,30 @@ pub struct Context {
 }
 
 impl Context {
-    /// Settings from the global flags.
+    /// Settings from the global flags, without credentials; see [`Self::load`].
     pub fn new(global: &Global) -> Self {
         Self {
             endpoints: Endpoints {
                 trainer: global.trainer.clone(),
                 inference: global.inference.clone(),
                 timeout: Duration::from_secs_f64(global.timeout.clamp(0.001, 86_400.0)),
+                ..Endpoints::default()
             },
             style: Style::detect(global.no_color),
             json: global.json,
         }
+    }
+
+    /// Reads the files with credentials that the global flags name.
+    pub fn load(&mut self, global: Global) -> Result<(), Error> {
+        let files = CredentialFiles {
+            ca: global.tls_ca_file,
+            certificate: global.tls_client_certificate_file,
+            key: global.tls_client_key_file,
+            token: global.token_file,
+        };
+        self.endpoints.credentials = files.load()?;
+        Ok(())
     }
 
     /// Prints lines for people.

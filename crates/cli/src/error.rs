@@ -1,6 +1,6 @@
 //! What can go wrong in the client, in words for people and as an exit code for scripts.
 
-use crate::client::Endpoints;
+use crate::{client::Endpoints, secure};
 use digits_checkpoint::StorageError;
 use digits_dataset::pushed::PushedError;
 use std::{error::Error as _, fmt, io, path::PathBuf};
@@ -144,7 +144,7 @@ impl Error {
 
     /// The process's exit code: 1 the answer is no, 64 wrong usage, 66 unreadable input, 69 service or storage
     /// unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74 standard output failed, 75 service full
-    /// (try again), 130 Ctrl-C.
+    /// (try again), 77 a token is missing or not accepted, 130 Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -152,6 +152,7 @@ impl Error {
                 Code::InvalidArgument | Code::OutOfRange => 64,
                 Code::Unavailable | Code::DeadlineExceeded => 69,
                 Code::ResourceExhausted => 75,
+                Code::Unauthenticated | Code::PermissionDenied => 77,
                 Code::Internal | Code::Unknown | Code::DataLoss => 70,
                 _ => 1,
             },
@@ -216,6 +217,9 @@ impl From<PushedError> for Error {
 fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Vec<String> {
     let url = endpoints.url(service);
     let message = status.message();
+    if let Some(lines) = secure::reason(status, url) {
+        return lines.into();
+    }
     match status.code() {
         Code::Unavailable if is_transport(status) => unreachable(service, url),
         Code::DeadlineExceeded | Code::Cancelled if is_transport(status) => vec![
@@ -224,6 +228,11 @@ fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Ve
                 endpoints.timeout
             ),
             "give it longer with --timeout SECONDS".to_owned(),
+        ],
+        Code::Unauthenticated => vec![
+            format!("{service}: {message}"),
+            "the operators give out tokens; put yours into a file and name it with --token-file"
+                .to_owned(),
         ],
         Code::Unimplemented => {
             vec![format!(
@@ -325,6 +334,14 @@ mod tests {
             Status::unimplemented("Promote"),
             1,
             &["the trainer at http://127.0.0.1:50051 does not offer this yet: Promote"],
+        );
+        check(
+            Status::unauthenticated("send a token"),
+            77,
+            &[
+                "trainer: send a token",
+                "the operators give out tokens; put yours into a file and name it with --token-file",
+            ],
         );
         check(
             Status::internal("a bug"),

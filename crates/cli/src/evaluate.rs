@@ -5,6 +5,7 @@
 //! probabilities that were given, after the temperature: the trainer's calibrated test loss.
 
 use crate::{
+    client::Transport,
     error::{Error, Service},
     render::Confusion,
 };
@@ -16,7 +17,6 @@ use digits_proto::v1::{
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// How a set is sent and summed up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Evaluation {
 /// # Errors
 /// [`Error::Rpc`] for the first request that fails, [`Error::Answer`] for an answer that does not fit, and
 /// [`Error::Input`] for an empty set.
-pub async fn evaluate(
-    client: &InferenceServiceClient<Channel>,
+pub async fn evaluate<T: Transport>(
+    client: &InferenceServiceClient<T>,
     set: &LabelledImages,
     options: &Options,
     mut on_progress: impl FnMut(u64),

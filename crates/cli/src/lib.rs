@@ -4,6 +4,7 @@
 //! It starts no service and holds no state; what is printed where is the binary's business.
 
 pub mod client;
+pub mod credentials;
 pub mod error;
 pub mod evaluate;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod onnx;
 pub mod plot;
 pub mod registry;
 pub mod render;
+pub mod secure;
 pub mod sheet;
 pub mod text;
 pub mod watch;

@@ -27,7 +27,11 @@ fn main() -> ExitCode {
             };
         }
     };
-    let context = Context::new(&arguments.global);
+    let mut context = Context::new(&arguments.global);
+    if let Err(error) = context.load(arguments.global) {
+        context.complain(&error);
+        return ExitCode::from(error.exit_code());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

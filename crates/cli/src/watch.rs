@@ -3,14 +3,14 @@
 //! The sequence numbers of the events are without gaps, and a complete watch ends with `finished`: a stream that
 //! ends otherwise was cut, and the watch goes on after the last number seen. Nothing is given twice or left out.
 
-use crate::error::Error;
+use crate::{client::Transport, error::Error};
 use digits_proto::v1::{
     JobFinished, WatchJobRequest, WatchJobResponse, training_service_client::TrainingServiceClient,
     watch_job_response::Event,
 };
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
 /// First pause before a watch is taken up again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -54,8 +54,8 @@ pub enum Notice<'a> {
 /// # Errors
 /// [`Error::Rpc`] when the trainer refuses (no such job, …), [`Error::WatchLost`] when it stays away, and what
 /// `on_notice` returns.
-pub async fn watch(
-    mut client: TrainingServiceClient<Channel>,
+pub async fn watch<T: Transport>(
+    mut client: TrainingServiceClient<T>,
     job_id: &str,
     options: Options,
     mut on_notice: impl FnMut(Notice<'_>) -> Result<(), Error>,
@@ -94,8 +94,8 @@ enum Followed {
 }
 
 /// Follows one stream as far as it goes.
-async fn follow(
-    client: &mut TrainingServiceClient<Channel>,
+async fn follow<T: Transport>(
+    client: &mut TrainingServiceClient<T>,
     job_id: &str,
     seen: &mut u64,
     on_notice: &mut impl FnMut(Notice<'_>) -> Result<(), Error>,

@@ -5,14 +5,16 @@ use crate::{
     args::{Optimizer, Train},
     context::Context,
 };
-use digits_cli::{Error, Service, error::is_transport, json, text};
+use digits_cli::{
+    Error, Service, credentials::Connection, error::is_transport, json, secure, text,
+};
 use digits_proto::v1::{
     Job, ListPresetsRequest, SubmitJobRequest, job_spec,
     training_service_client::TrainingServiceClient,
 };
 use serde_json::json;
 use std::time::Duration;
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 
 /// Pauses between the attempts to submit.
 const PAUSES_MS: [u64; 4] = [100, 300, 900, 1_800];
@@ -54,7 +56,7 @@ pub async fn run(args: Train, context: &Context) -> Result<(), Error> {
 
 /// Submits until the trainer has answered: with one request id, the job is made once however often this arrives.
 async fn submit(
-    client: &mut TrainingServiceClient<Channel>,
+    client: &mut TrainingServiceClient<Connection>,
     request: SubmitJobRequest,
     context: &Context,
 ) -> Result<Job, Error> {
@@ -65,6 +67,8 @@ async fn submit(
             Err(status) => status,
         };
         let passing = status.code() == Code::Unavailable || is_transport(&status);
+        // A certificate does not become right by waiting.
+        let passing = passing && secure::reason(&status, "").is_none();
         match pauses.next() {
             Some(&pause) if passing => {
                 context.hint("the trainer does not answer yet; trying again");
@@ -77,7 +81,7 @@ async fn submit(
 
 /// Which optimiser a preset has; `None` where the trainer does not tell.
 async fn preset_optimizer(
-    client: &mut TrainingServiceClient<Channel>,
+    client: &mut TrainingServiceClient<Connection>,
     name: &str,
 ) -> spec::PresetOptimizer {
     let presets = client

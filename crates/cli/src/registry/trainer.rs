@@ -1,19 +1,21 @@
 //! By way of the trainer's `CheckpointService`.
 
-use crate::error::{Error, Service};
+use crate::{
+    credentials::Connection,
+    error::{Error, Service},
+};
 use digits_proto::v1::{
     Checkpoint, DropCandidatesRequest, GetCheckpointRequest, ListCheckpointsRequest,
     ListServingRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
     checkpoint_service_client::CheckpointServiceClient,
 };
-use tonic::transport::Channel;
 
 /// Entries of a page.
 const PAGE: usize = 200;
 
 /// The trainer.
 pub struct ByTrainer {
-    client: CheckpointServiceClient<Channel>,
+    client: CheckpointServiceClient<Connection>,
 }
 
 /// The content of an answer that the trainer always fills.
@@ -25,11 +27,11 @@ fn filled<T>(content: Option<T>, name: &str) -> Result<T, Error> {
 }
 
 impl ByTrainer {
-    pub(super) fn new(client: CheckpointServiceClient<Channel>) -> Self {
+    pub(super) fn new(client: CheckpointServiceClient<Connection>) -> Self {
         Self { client }
     }
 
-    fn client(&self) -> CheckpointServiceClient<Channel> {
+    fn client(&self) -> CheckpointServiceClient<Connection> {
         self.client.clone()
     }
 

@@ -1,7 +1,7 @@
 //! Checks of the services and their ports: answering, free, or taken by something else.
 
 use super::Check;
-use digits_cli::{Service, client::Endpoints};
+use digits_cli::{Service, client::Endpoints, secure};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -50,6 +50,11 @@ async fn service(service: Service, name: &str, port: u16, endpoints: &Endpoints)
         service: String::new(),
     };
     let answer = timeout(PATIENCE, client.check(request)).await;
+    if let Ok(Err(status)) = &answer
+        && let Some([what, remedy]) = secure::reason(status, url)
+    {
+        return Check::fail(name, what, &remedy);
+    }
     let Ok(Ok(answer)) = answer else {
         if url != service.default_url() {
             let remedy = "start it there, or correct the URL";
