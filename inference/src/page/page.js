@@ -5,7 +5,7 @@ import { Paper } from './paper.js';
 import { drawByKeys } from './keys.js';
 import { percent, show } from './answer.js';
 import { getModel, predict } from './calls.js';
-import { NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE } from './grpc-web.js';
+import { NOT_FOUND, RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE } from './grpc-web.js';
 
 /** Milliseconds: between two readings, between two looks at the model, and after one that failed. */
 const READ = 30, LOOK = 2000, RETRY = 1000;
@@ -40,6 +40,8 @@ function notice(words) {
 
 function trouble(error) {
   if (error.reached === false) notice('The server does not answer. Trying again …');
+  // The field for it says so.
+  else if (error.code === UNAUTHENTICATED) notice('');
   else if (error.code === RESOURCE_EXHAUSTED) notice('The server is busy. Trying again …');
   else if (error.code === UNAVAILABLE) notice('Waiting for the first checkpoint of this model.');
   else if (error.code === NOT_FOUND) notice('This server does not serve the model any more. Reload the page.');

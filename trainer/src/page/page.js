@@ -3,6 +3,7 @@
 import { call, entries, learn } from './calls.js';
 import { Chart, element } from './chart.js';
 import { Curves, isOver } from './curves.js';
+import { UNAUTHENTICATED } from './grpc-web.js';
 import { Serving } from './serving.js';
 import { at, facts, loss, made, pairs, percent, say, short, state, title, when } from './show.js';
 
@@ -31,6 +32,8 @@ function notice(words) {
 
 function trouble(error) {
   if (error.reached === false) notice('The trainer does not answer. Trying again …');
+  // The field for it says so.
+  else if (error.code === UNAUTHENTICATED) notice('');
   else notice(error.message);
 }
 

@@ -1,9 +1,11 @@
 // gRPC-Web over fetch, to the port that the page came from. Requests and answers are bytes; see wire.js.
 
+import { accepted, ask, authorization } from './token.js';
 import { concat } from './wire.js';
 
 const TRAILERS = 128;
-export const UNKNOWN = 2, DEADLINE_EXCEEDED = 4, NOT_FOUND = 5, RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14;
+export const UNKNOWN = 2, DEADLINE_EXCEEDED = 4, NOT_FOUND = 5, RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14,
+  UNAUTHENTICATED = 16;
 
 /** An error of a call; `code` is gRPC's, `reached` says whether it was the server that told it. */
 export class RpcError extends Error {
@@ -13,9 +15,9 @@ export class RpcError extends Error {
     this.reached = reached;
   }
 
-  /** Whether the same call may succeed a little later. */
+  /** Whether the same call may succeed a little later: without a token, once one is given. */
   get passes() {
-    return !this.reached || [DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE].includes(this.code);
+    return !this.reached || [DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, UNAUTHENTICATED].includes(this.code);
   }
 }
 
@@ -49,6 +51,8 @@ function trailersOf(bytes) {
 export async function* stream(path, message, { signal, timeout } = {}) {
   const headers = { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' };
   if (timeout) headers['grpc-timeout'] = `${timeout}m`;
+  const sent = authorization();
+  if (sent) headers.authorization = sent;
   // A little longer than the server has, so that its own answer is heard.
   const limits = [signal, timeout && AbortSignal.timeout(timeout + 1000)].filter(Boolean);
   let rest = new Uint8Array();
@@ -60,6 +64,7 @@ export async function* stream(path, message, { signal, timeout } = {}) {
     const unframed = new RpcError(UNKNOWN, `the server answered with HTTP ${answer.status}`);
     const early = failure(header, answer.ok ? null : unframed);
     if (early) throw early;
+    accepted();
     const reader = answer.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -78,6 +83,7 @@ export async function* stream(path, message, { signal, timeout } = {}) {
       }
     }
   } catch (error) {
+    if (error.code === UNAUTHENTICATED) ask(sent);
     if (error instanceof RpcError || signal?.aborted) throw error;
     throw new RpcError(UNAVAILABLE, 'the server cannot be reached', false);
   }

@@ -32,13 +32,15 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// gRPC-Web over `fetch`, and protobuf by tables of fields: `/page/grpc-web.js` and `/page/wire.js`.
-pub const SCRIPTS: [File; 2] = [
+/// gRPC-Web over `fetch`, with a field for the token where one is asked for, and protobuf by tables of fields:
+/// `/page/grpc-web.js`, `/page/token.js` and `/page/wire.js`.
+pub const SCRIPTS: [File; 3] = [
     File::new(
         "/page/grpc-web.js",
         Kind::Script,
         include_bytes!("grpc-web.js"),
     ),
+    File::new("/page/token.js", Kind::Script, include_bytes!("token.js")),
     File::new("/page/wire.js", Kind::Script, include_bytes!("wire.js")),
 ];
 
