@@ -17,7 +17,7 @@ use digits_proto::{
     v1::inference_service_server::InferenceServiceServer,
 };
 use digits_server::{
-    CredentialsError, Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError, exit,
+    CredentialsError, Drained, GrpcServer, RequestMetrics, Routes, ServerConfig, ServerError, exit,
     health::{Health, withdraw},
     reflection, startup,
 };
@@ -31,7 +31,6 @@ use digits_telemetry::{
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// Services whose health is told by name.
 const SERVICES: &[&str] = &[

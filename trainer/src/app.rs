@@ -23,7 +23,7 @@ use digits_proto::{
     },
 };
 use digits_server::{
-    GrpcServer, RequestMetrics, ServerConfig, exit,
+    GrpcServer, RequestMetrics, Routes, ServerConfig, exit,
     health::{Health, withdraw},
     reflection, startup,
 };
@@ -35,7 +35,6 @@ use digits_telemetry::{
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// Time between two counts of the jobs by state.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);

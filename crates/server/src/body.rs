@@ -59,8 +59,8 @@ impl HttpBody for UntilBody {
     }
 }
 
-/// A body that records its request's end.
-pub(crate) struct FlightBody {
+/// The body of an answer, which records the end of its request.
+pub struct FlightBody {
     inner: Body,
     /// Taken when the end is recorded.
     flight: Option<Flight>,
@@ -83,6 +83,17 @@ impl FlightBody {
             flight: Some(flight),
             without_status,
             until,
+            cut: false,
+        }
+    }
+
+    /// A body whose request's end is recorded already.
+    pub(crate) fn ended(inner: Body) -> Self {
+        Self {
+            inner,
+            flight: None,
+            without_status: Code::Ok,
+            until: None,
             cut: false,
         }
     }

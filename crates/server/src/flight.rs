@@ -13,7 +13,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
@@ -21,7 +20,9 @@ use crate::body::{FlightBody, Until, UntilBody};
 use crate::credentials::Credentials;
 use crate::entry::{Entry, Telling};
 use crate::request_metrics::{Method, RequestMetrics};
+use crate::routes::{RouteFuture, Routes};
 use crate::status::retry_status;
+use crate::timeout::grpc_timeout;
 
 /// Told to clients that come over the limit.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -30,6 +31,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Streams that clients hold open for good.
 const REFLECTION: &str = "/grpc.reflection.";
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// By this callers find their request again in the logs of the services that it went through: what it says is echoed.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -84,10 +87,7 @@ impl Flight {
             method,
             entry,
             started: Instant::now(),
-            timeout: request
-                .headers()
-                .get("grpc-timeout")
-                .and_then(|value| parse_timeout(value.as_bytes())),
+            timeout: grpc_timeout(request.headers()),
             limited,
             ended: false,
         }
@@ -128,38 +128,18 @@ impl Drop for Flight {
     }
 }
 
-/// `grpc-timeout` as its specification writes it: at most 8 digits and a unit.
-fn parse_timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let count = digits
-        .iter()
-        .fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0'));
-    match unit {
-        b'H' => Some(Duration::from_secs(count * 3600)),
-        b'M' => Some(Duration::from_secs(count * 60)),
-        b'S' => Some(Duration::from_secs(count)),
-        b'm' => Some(Duration::from_millis(count)),
-        b'u' => Some(Duration::from_micros(count)),
-        b'n' => Some(Duration::from_nanos(count)),
-        _ => None,
-    }
-}
-
 /// The services behind the meter and the limit. Generated clients can call it without a network:
 /// see [`GrpcServer::with_http`](crate::GrpcServer::with_http).
 #[derive(Clone)]
 pub struct FlightService {
-    routes: Routes,
+    routes: Arc<Routes>,
     traffic: Arc<Traffic>,
 }
 
 impl FlightService {
     pub(crate) fn new(routes: Routes, traffic: Arc<Traffic>) -> Self {
         Self {
-            routes: routes.prepare(),
+            routes: Arc::new(routes),
             traffic,
         }
     }
@@ -189,18 +169,9 @@ impl FlightService {
         traffic.in_flight.fetch_sub(1, Ordering::Release);
         false
     }
-}
 
-impl Service<Request<Body>> for FlightService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = FlightFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<Body>>::poll_ready(&mut self.routes, cx)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> FlightFuture {
+    /// Counts the request and hands it to its service, unless there are too many.
+    pub(crate) fn begin(&self, mut request: Request<Body>) -> FlightFuture {
         let path = request.uri().path();
         let health = path.starts_with(HEALTH);
         let reflection = path.starts_with(REFLECTION);
@@ -238,8 +209,22 @@ impl Service<Request<Body>> for FlightService {
     }
 }
 
+impl Service<Request<Body>> for FlightService {
+    type Response = Response<FlightBody>;
+    type Error = Infallible;
+    type Future = FlightFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> FlightFuture {
+        self.begin(request)
+    }
+}
+
 enum Answer {
-    Served(<Routes as Service<Request<Body>>>::Future),
+    Served(RouteFuture),
     Refused(Option<Response<Body>>),
 }
 
@@ -252,34 +237,32 @@ pub struct FlightFuture {
 }
 
 impl Future for FlightFuture {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Response<FlightBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut response = match &mut this.answer {
-            Answer::Served(future) => ready!(Pin::new(future).poll(cx))?,
-            Answer::Refused(response) => {
-                return Poll::Ready(Ok(response.take().expect("polled once after it was ready")));
-            }
+            Answer::Served(future) => ready!(future.as_mut().poll(cx))?,
+            Answer::Refused(response) => response.take().expect("polled once after it was ready"),
         };
         if let Some(id) = this.request_id.take() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         let Some(flight) = this.flight.take() else {
-            return Poll::Ready(Ok(response));
+            return Poll::Ready(Ok(response.map(FlightBody::ended)));
         };
         if let Some(code) = code_of(response.headers()) {
             flight.end(code);
-            return Poll::Ready(Ok(response));
+            return Poll::Ready(Ok(response.map(FlightBody::ended)));
         }
         let without_status = code_of_http(response.status());
         if response.body().is_end_stream() {
             flight.end(without_status);
-            return Poll::Ready(Ok(response));
+            return Poll::Ready(Ok(response.map(FlightBody::ended)));
         }
         let until = this.until.take();
         Poll::Ready(Ok(response.map(|body| {
-            Body::new(FlightBody::new(body, flight, without_status, until))
+            FlightBody::new(body, flight, without_status, until)
         })))
     }
 }
@@ -287,7 +270,7 @@ impl Future for FlightFuture {
 /// The gRPC code of headers or trailers, if they carry one.
 pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers
-        .get("grpc-status")
+        .get(GRPC_STATUS)
         .map(|value| Code::from_bytes(value.as_bytes()))
 }
 
@@ -300,29 +283,5 @@ fn code_of_http(status: StatusCode) -> Code {
         404 => Code::Unimplemented,
         429 | 502..=504 => Code::Unavailable,
         _ => Code::Unknown,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_parse_as_specified() {
-        let cases: [(&str, Option<Duration>); 10] = [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("3S", Some(Duration::from_secs(3))),
-            ("250m", Some(Duration::from_millis(250))),
-            ("7u", Some(Duration::from_micros(7))),
-            ("99999999n", Some(Duration::from_nanos(99_999_999))),
-            ("100000000n", None),
-            ("S", None),
-            ("", None),
-            ("-1S", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_timeout(text.as_bytes()), expected, "{text}");
-        }
     }
 }

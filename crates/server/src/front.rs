@@ -3,21 +3,28 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::routing::future::RouteFuture;
+use bytes::Bytes;
 use digits_telemetry::listen::names_loopback;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
+use crate::body::FlightBody;
 use crate::flight::{FlightFuture, FlightService};
 
-/// The whole port.
+/// The whole port. Cloned for each request, so it is one pointer.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct Front(Arc<Doors>);
+
+struct Doors {
     grpc: FlightService,
     web: GrpcWebService<FlightService>,
     pages: Option<Router>,
@@ -27,14 +34,16 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(grpc: FlightService, pages: Option<Router>, loopback_only: bool) -> Self {
-        Self {
+        Self(Arc::new(Doors {
             web: GrpcWebLayer::new().layer(grpc.clone()),
             grpc,
             pages: pages.map(|router| router.with_state(())),
             loopback_only,
-        }
+        }))
     }
+}
 
+impl Doors {
     /// Whether a browser was led here under a foreign name (DNS rebinding), and so past its own rule that
     /// a page may only talk to where it came from.
     fn is_foreign(&self, request: &Request<Body>) -> bool {
@@ -69,7 +78,7 @@ fn kind(content_type: Option<&HeaderValue>) -> Kind {
 }
 
 impl Service<Request<Body>> for Front {
-    type Response = Response<Body>;
+    type Response = Response<FrontBody>;
     type Error = Infallible;
     type Future = FrontFuture;
 
@@ -79,6 +88,7 @@ impl Service<Request<Body>> for Front {
     }
 
     fn call(&mut self, request: Request<Body>) -> FrontFuture {
+        let doors = &*self.0;
         let kind = kind(request.headers().get(header::CONTENT_TYPE));
         if kind == Kind::Grpc {
             if request.version() != Version::HTTP_2 {
@@ -87,17 +97,17 @@ impl Service<Request<Body>> for Front {
                     "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
                 );
             }
-            return FrontFuture::Grpc(self.grpc.call(request));
+            return FrontFuture::Grpc(doors.grpc.begin(request));
         }
-        if self.is_foreign(&request) {
+        if doors.is_foreign(&request) {
             return FrontFuture::text(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
             );
         }
-        match (kind, &mut self.pages) {
-            (Kind::GrpcWeb, _) => FrontFuture::Web(self.web.call(request)),
-            (_, Some(pages)) => FrontFuture::Page(pages.call(request)),
+        match (kind, &doors.pages) {
+            (Kind::GrpcWeb, _) => FrontFuture::Web(doors.web.clone().call(request)),
+            (_, Some(pages)) => FrontFuture::Page(pages.clone().call(request)),
             (_, None) => FrontFuture::text(
                 StatusCode::NOT_FOUND,
                 "this port speaks gRPC and gRPC-Web\n",
@@ -121,24 +131,60 @@ impl FrontFuture {
 }
 
 impl Future for FrontFuture {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Response<FrontBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Grpc(future) => Pin::new(future).poll(cx),
-            Self::Web(future) => Pin::new(future).poll(cx),
-            Self::Page(future) => {
-                Poll::Ready(Ok(ready!(Pin::new(future).poll(cx))?.map(Body::new)))
-            }
+        let response = match &mut *self {
+            Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Grpc),
+            Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Other),
+            Self::Page(future) => ready!(Pin::new(future).poll(cx))?
+                .map(|body| FrontBody::Other(Body::new(body))),
             Self::Text(status, text) => {
-                let mut response = Response::new(Body::new(axum::body::Body::from(*text)));
+                let text = Body::new(axum::body::Body::from(*text));
+                let mut response = Response::new(FrontBody::Other(text));
                 *response.status_mut() = *status;
                 response.headers_mut().insert(
                     header::CONTENT_TYPE,
                     HeaderValue::from_static("text/plain; charset=utf-8"),
                 );
-                Poll::Ready(Ok(response))
+                response
             }
+        };
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Its body. That of gRPC stands here itself: the transport boxes it anyway, and once is enough.
+pub(crate) enum FrontBody {
+    Grpc(FlightBody),
+    Other(Body),
+}
+
+impl HttpBody for FrontBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match &mut *self {
+            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Self::Other(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Grpc(body) => body.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Grpc(body) => body.size_hint(),
+            Self::Other(body) => body.size_hint(),
         }
     }
 }

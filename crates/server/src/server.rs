@@ -9,7 +9,6 @@ use digits_telemetry::listen::listen;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::config::ServerConfig;
@@ -24,6 +23,7 @@ use crate::front::Front;
 use crate::guard::guarded;
 use crate::handshake::Handshakes;
 use crate::request_metrics::RequestMetrics;
+use crate::routes::Routes;
 
 /// How long connections may take to notice that they were cut.
 const CUT: Duration = Duration::from_secs(1);

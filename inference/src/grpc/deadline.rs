@@ -1,6 +1,7 @@
 //! Until when the client wants its answer: the `grpc-timeout` of the gRPC protocol.
 
-use std::time::{Duration, Instant};
+use digits_server::grpc_timeout;
+use std::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
 /// The client's deadline, or none.
@@ -10,10 +11,7 @@ pub(super) struct Deadline(Option<Instant>);
 impl Deadline {
     /// Reads it from a request's metadata; one that cannot be read is none.
     pub(super) fn of(metadata: &MetadataMap) -> Self {
-        let timeout = metadata
-            .get("grpc-timeout")
-            .and_then(|value| value.to_str().ok())
-            .and_then(parse);
+        let timeout = grpc_timeout(metadata.as_ref());
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
@@ -50,49 +48,5 @@ impl Deadline {
             ));
         }
         Ok(())
-    }
-}
-
-/// At most eight digits and a unit.
-fn parse(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(number * 3600),
-        "M" => Duration::from_secs(number * 60),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_as_the_protocol_writes_them() {
-        let cases = [
-            ("2H", Some(Duration::from_secs(7200))),
-            ("3M", Some(Duration::from_secs(180))),
-            ("4S", Some(Duration::from_secs(4))),
-            ("99999999m", Some(Duration::from_millis(99_999_999))),
-            ("0u", Some(Duration::ZERO)),
-            ("7n", Some(Duration::from_nanos(7))),
-            ("", None),
-            ("S", None),
-            ("999999999S", None),
-            ("5x", None),
-            ("-1S", None),
-            ("1é", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse(text), expected, "{text:?}");
-        }
     }
 }

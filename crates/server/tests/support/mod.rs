@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use digits_server::health::Health;
-use digits_server::{Drained, GrpcServer, RequestMetrics, ServerConfig, ServerError};
+use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig, ServerError};
 use digits_telemetry::metrics::Recorder;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::client;
 use tonic::server::{Grpc, NamedService};
-use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
