@@ -28,7 +28,6 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct AdminServer {
     listener: TcpListener,
     router: Router,
-    recorder: Recorder,
 }
 
 #[derive(Clone)]
@@ -48,7 +47,7 @@ pub async fn bind(
 ) -> Result<(AdminServer, SocketAddr), BindError> {
     let (listener, bound) = listen(address, "--admin-listen").await?;
     let shown = Shown {
-        recorder: recorder.clone(),
+        recorder,
         readiness,
     };
     let mut router = Router::new()
@@ -59,21 +58,13 @@ pub async fn bind(
     if bound.ip().is_loopback() {
         router = router.layer(middleware::from_fn(loopback_only));
     }
-    let server = AdminServer {
-        listener,
-        router,
-        recorder,
-    };
+    let server = AdminServer { listener, router };
     Ok((server, bound))
 }
 
 impl AdminServer {
-    /// Answers until `shutdown`, and keeps the recorder's upkeep going meanwhile.
+    /// Answers until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
-        // Ends with this function too, not only with the caller's token.
-        let shutdown = shutdown.child_token();
-        let _ended = shutdown.clone().drop_guard();
-        let upkeep = tokio::spawn(self.recorder.upkeep(shutdown.clone()));
         let listener = self.listener.tap_io(|io| {
             if let Err(error) = io.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
@@ -93,10 +84,6 @@ impl AdminServer {
                 tracing::error!(%error, "the admin port stopped");
             },
             () = overdue => tracing::debug!("admin connections were still open at shutdown"),
-        }
-        shutdown.cancel();
-        if upkeep.await.is_err() {
-            tracing::warn!("the upkeep of the metrics panicked");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The process's Prometheus recorder: fixed buckets, and upkeep. The metrics themselves are declared
-//! by the crates that record them.
+//! The process's Prometheus recorder. The metrics themselves are declared by the crates that record them.
+
+mod histograms;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use metrics_exporter_prometheus::{
-    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
-use tokio_util::sync::CancellationToken;
+
+use histograms::Histograms;
 
 /// Buckets for times in seconds: from 25 µs (a small net on one picture) to a minute.
 pub const DURATION_BUCKETS: &[f64] = &[
@@ -21,9 +21,6 @@ pub const RATIO_BUCKETS: &[f64] = &[
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0,
 ];
 
-/// Samples of histograms pile up in memory until they are drained into their buckets.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
-
 /// Why the recorder could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -32,8 +29,6 @@ pub enum InstallError {
     Buckets {
         /// The metric's full name.
         metric: String,
-        /// What the exporter said.
-        source: BuildError,
     },
     /// The process has a recorder already.
     #[error("the metrics recorder was installed twice")]
@@ -48,22 +43,28 @@ pub type Section = Arc<dyn Fn() -> String + Send + Sync>;
 #[derive(Clone)]
 pub struct Recorder {
     handle: PrometheusHandle,
+    histograms: Arc<Histograms>,
     sections: Vec<Section>,
     /// The process itself: `process_…`, as Prometheus' client libraries name them.
     process: Collector,
 }
 
+/// What the process records to: the exporter for counters and gauges, our own histograms.
+pub struct Registry {
+    exporter: PrometheusRecorder,
+    histograms: Arc<Histograms>,
+}
+
 /// Installs the recorder of this process. Handles taken before this go nowhere, so call it first.
 ///
 /// `buckets` gives the buckets by a histogram's full name; a histogram that is not named there gets
-/// [`DURATION_BUCKETS`]: without buckets it would become a summary, and those cannot be summed
-/// over replicas.
+/// [`DURATION_BUCKETS`].
 ///
 /// # Errors
 /// When a metric has no buckets, or a recorder is installed already.
 pub fn install(buckets: &[(&str, &[f64])]) -> Result<Recorder, InstallError> {
-    let (prometheus, recorder) = build(buckets)?;
-    metrics::set_global_recorder(prometheus).map_err(|_| InstallError::Twice)?;
+    let (registry, recorder) = build(buckets)?;
+    metrics::set_global_recorder(registry).map_err(|_| InstallError::Twice)?;
     recorder.process.describe();
     Ok(recorder)
 }
@@ -72,35 +73,48 @@ pub fn install(buckets: &[(&str, &[f64])]) -> Result<Recorder, InstallError> {
 ///
 /// # Errors
 /// When a metric has no buckets.
-pub fn build(buckets: &[(&str, &[f64])]) -> Result<(PrometheusRecorder, Recorder), InstallError> {
-    let mut builder =
-        set_buckets("(default)", |b| b.set_buckets(DURATION_BUCKETS))(PrometheusBuilder::new())?;
-    for &(metric, values) in buckets {
-        builder = set_buckets(metric, |b| {
-            b.set_buckets_for_metric(Matcher::Full(metric.to_owned()), values)
-        })(builder)?;
+pub fn build(buckets: &[(&str, &[f64])]) -> Result<(Registry, Recorder), InstallError> {
+    if let Some((metric, _)) = buckets.iter().find(|(_, bounds)| bounds.is_empty()) {
+        return Err(InstallError::Buckets {
+            metric: (*metric).to_owned(),
+        });
     }
-    let prometheus = builder.build_recorder();
+    let registry = Registry {
+        exporter: PrometheusBuilder::new().build_recorder(),
+        histograms: Arc::new(Histograms::new(buckets, DURATION_BUCKETS)),
+    };
     let recorder = Recorder {
-        handle: prometheus.handle(),
+        handle: registry.exporter.handle(),
+        histograms: Arc::clone(&registry.histograms),
         sections: Vec::new(),
         process: Collector::default(),
     };
-    Ok((prometheus, recorder))
+    Ok((registry, recorder))
 }
 
-fn set_buckets<F>(
-    metric: &str,
-    set: F,
-) -> impl FnOnce(PrometheusBuilder) -> Result<PrometheusBuilder, InstallError>
-where
-    F: FnOnce(PrometheusBuilder) -> Result<PrometheusBuilder, BuildError>,
-{
-    move |builder| {
-        set(builder).map_err(|source| InstallError::Buckets {
-            metric: metric.to_owned(),
-            source,
-        })
+impl metrics::Recorder for Registry {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.exporter.describe_counter(name, unit, help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.exporter.describe_gauge(name, unit, help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.histograms.describe(name.as_str(), help);
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.exporter.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.exporter.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        self.histograms.register(key)
     }
 }
 
@@ -111,6 +125,7 @@ impl Recorder {
     pub fn render(&self) -> String {
         self.process.collect();
         let mut text = self.handle.render();
+        self.histograms.render(&mut text);
         for section in &self.sections {
             text.push_str(&section());
         }
@@ -123,21 +138,6 @@ impl Recorder {
     pub fn with_section(mut self, section: Section) -> Self {
         self.sections.push(section);
         self
-    }
-
-    /// Drains samples into their buckets every 5 s until `shutdown`.
-    pub async fn upkeep(self, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            let handle = self.handle.clone();
-            if tokio::task::spawn_blocking(move || handle.run_upkeep())
-                .await
-                .is_err()
-            {
-                tracing::warn!("upkeep of the metrics failed once");
-            }
-        }
     }
 }
 
@@ -172,17 +172,5 @@ mod tests {
     fn an_empty_list_of_buckets_is_refused_by_name() {
         let error = build(&[("t_empty", &[])]).err().expect("refused");
         assert!(error.to_string().contains("t_empty"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn upkeep_ends_with_its_token() {
-        let (_prometheus, recorder) = build(&[]).expect("buckets");
-        let shutdown = CancellationToken::new();
-        let upkeep = tokio::spawn(recorder.upkeep(shutdown.clone()));
-        shutdown.cancel();
-        tokio::time::timeout(Duration::from_secs(5), upkeep)
-            .await
-            .expect("ends")
-            .expect("no panic");
     }
 }
