@@ -1,7 +1,7 @@
 //! From logits to the most probable label, in whatever part a checkpoint serves; and the one place where that is counted.
 
 use crate::{
-    engine::probability::{most_probable, softmax},
+    engine::probability::{Softmax, most_probable},
     model::Served,
     pixels::Pixels,
 };
@@ -9,6 +9,7 @@ use crate::{
 /// Judges the images of one request, and counts them when it is dropped.
 pub struct Judge<'a> {
     served: &'a Served,
+    softmax: Softmax,
     images: u64,
     confidence: f64,
 }
@@ -27,8 +28,13 @@ impl Served {
     #[must_use]
     pub fn judge(&self, pixels: &Pixels) -> Judge<'_> {
         self.metrics.tally.ink(pixels.ink());
+        let checkpoint = &self.checkpoint;
         Judge {
             served: self,
+            softmax: Softmax::new(
+                checkpoint.manifest.temperature,
+                checkpoint.network.classes(),
+            ),
             images: 0,
             confidence: 0.0,
         }
@@ -38,12 +44,8 @@ impl Served {
 impl Judge<'_> {
     /// The most probable label of an image; `logits` and `probabilities` have one value for each class.
     pub fn image(&mut self, logits: &[f32], probabilities: &mut [f32]) -> Judgement {
-        let Served {
-            checkpoint,
-            metrics,
-            ..
-        } = self.served;
-        softmax(logits, checkpoint.manifest.temperature, probabilities);
+        let metrics = &self.served.metrics;
+        self.softmax.of(logits, probabilities);
         let label = most_probable(probabilities);
         let confidence = probabilities[label];
         metrics.confidence.record(f64::from(confidence));

@@ -24,6 +24,8 @@ use std::{
 pub struct Prepared {
     /// What it says about itself.
     pub manifest: Manifest,
+    /// Its id in words, as every answer has it.
+    pub id: String,
     /// The network.
     pub network: Network,
     /// How pictures become inputs of it.
@@ -70,6 +72,7 @@ impl Prepared {
                 width: input.width,
                 recipe,
             },
+            id: manifest.id.to_string(),
             manifest,
         })
     }

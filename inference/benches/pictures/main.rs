@@ -10,7 +10,10 @@ mod steps;
 use anyhow::{Context as _, bail};
 use digits_checkpoint::{Storage, id::ModelName, load, serving};
 use digits_dataset::{Dataset, mnist};
-use digits_inference::{engine::probability, model::Prepared};
+use digits_inference::{
+    engine::probability::{Softmax, most_probable},
+    model::Prepared,
+};
 use fastrand::Rng;
 use junk::Junk;
 use scenes::Kind;
@@ -83,8 +86,8 @@ impl Net {
         let (mut logits, mut probabilities) = (vec![0.0; classes], vec![0.0; classes]);
         self.prepared.network.logits(input, &mut logits);
         let temperature = self.prepared.manifest.temperature;
-        probability::softmax(&logits, temperature, &mut probabilities);
-        let label = probability::most_probable(&probabilities);
+        Softmax::new(temperature, classes).of(&logits, &mut probabilities);
+        let label = most_probable(&probabilities);
         Answer {
             label,
             probability: probabilities[label],

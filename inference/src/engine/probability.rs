@@ -1,14 +1,39 @@
 //! From logits to probabilities.
 
-/// Softmax of `logits / temperature`, computed in float64; `probabilities` has as many places.
+/// Softmax of `logits / temperature`, computed in float64. Keeps its room from image to image.
 ///
 /// A NaN logit gives NaN everywhere; the loader never lets such weights in.
-pub fn softmax(logits: &[f32], temperature: f64, probabilities: &mut [f32]) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponent = |logit: f32| ((f64::from(logit) - f64::from(largest)) / temperature).exp();
-    let sum: f64 = logits.iter().map(|&logit| exponent(logit)).sum();
-    for (probability, &logit) in probabilities.iter_mut().zip(logits) {
-        *probability = (exponent(logit) / sum) as f32;
+#[derive(Clone, Debug)]
+pub struct Softmax {
+    temperature: f64,
+    exponentials: Vec<f64>,
+}
+
+impl Softmax {
+    /// For so many classes; `temperature` is more than 0.
+    #[must_use]
+    pub fn new(temperature: f64, classes: usize) -> Self {
+        Self {
+            temperature,
+            exponentials: Vec::with_capacity(classes),
+        }
+    }
+
+    /// The probabilities of an image, which has as many places as `logits`.
+    pub fn of(&mut self, logits: &[f32], probabilities: &mut [f32]) {
+        let Self {
+            temperature,
+            exponentials,
+        } = self;
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exponential =
+            |&logit: &f32| ((f64::from(logit) - f64::from(largest)) / *temperature).exp();
+        exponentials.clear();
+        exponentials.extend(logits.iter().map(exponential));
+        let sum: f64 = exponentials.iter().sum();
+        for (probability, exponential) in probabilities.iter_mut().zip(exponentials) {
+            *probability = (*exponential / sum) as f32;
+        }
     }
 }
 
@@ -40,18 +65,15 @@ mod tests {
     #[test]
     fn softmax_by_hand() {
         let mut probabilities = [0.0; 3];
-        softmax(
-            &[0.0, (2.0_f32).ln(), (5.0_f32).ln()],
-            1.0,
-            &mut probabilities,
-        );
+        let mut plain = Softmax::new(1.0, 3);
+        plain.of(&[0.0, (2.0_f32).ln(), (5.0_f32).ln()], &mut probabilities);
         for (got, expected) in probabilities.iter().zip([0.125, 0.25, 0.625]) {
             assert!((got - expected).abs() < 1e-6, "{probabilities:?}");
         }
         // Large logits must not overflow, and a high temperature flattens.
-        softmax(&[1e4, 0.0, -1e4], 1.0, &mut probabilities);
+        plain.of(&[1e4, 0.0, -1e4], &mut probabilities);
         assert_eq!(probabilities, [1.0, 0.0, 0.0]);
-        softmax(&[3.0, 1.0, 2.0], 1e9, &mut probabilities);
+        Softmax::new(1e9, 3).of(&[3.0, 1.0, 2.0], &mut probabilities);
         assert!(probabilities.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-6));
     }
 

@@ -80,8 +80,8 @@ pub(super) fn answer(
             .collect(),
     };
     let served_by = ServedBy {
-        model: model.to_string(),
-        checkpoint_id: served.checkpoint.manifest.id.to_string(),
+        model: model.as_str().to_owned(),
+        checkpoint_id: served.checkpoint.id.clone(),
         sequence: serving.sequence,
         role: role_message(served.role).into(),
     };

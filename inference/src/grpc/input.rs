@@ -141,13 +141,16 @@ fn check_pixels(
 ) {
     let Normalizer { height, width, .. } = checkpoint.normalizer;
     let (size, length) = (height * width, pixels.len());
-    let form = format!("{size} bytes ({height} x {width}) per image");
+    let form = || format!("{size} bytes ({height} x {width}) per image");
     if length == 0 {
-        violations.push("pixels", format!("must hold at least one image: {form}"));
+        violations.push(
+            "pixels",
+            format!("must hold at least one image: {}", form()),
+        );
     } else if !length.is_multiple_of(size) {
         violations.push(
             "pixels",
-            format!("the length must be a multiple of {form}, not {length}"),
+            format!("the length must be a multiple of {}, not {length}", form()),
         );
     } else if length / size > limits.max_images {
         let (count, most) = (length / size, limits.max_images);

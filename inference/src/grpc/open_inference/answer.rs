@@ -105,7 +105,10 @@ pub(super) fn answer(
         model_version: serving.sequence.to_string(),
         id,
         parameters: [
-            ("checkpoint_id".to_owned(), text(manifest.id.to_string())),
+            (
+                "checkpoint_id".to_owned(),
+                text(served.checkpoint.id.clone()),
+            ),
             ("role".to_owned(), text(role)),
         ]
         .into(),
