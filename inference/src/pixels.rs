@@ -54,17 +54,30 @@ impl Pixels {
     #[must_use]
     pub fn ink(&self) -> u64 {
         match self {
-            // In pieces whose sums fit a narrow register, which is what makes this quick.
-            Self::Bytes(bytes) => bytes
-                .chunks(1 << 12)
-                .map(|piece| u64::from(piece.iter().map(|&x| u32::from(x)).sum::<u32>()))
-                .sum(),
+            Self::Bytes(bytes) => bytes.chunks(INK_PIECE).map(ink_of_piece).sum(),
             Self::Floats(floats) => {
                 let sum: f64 = floats.iter().map(|&x| f64::from(x)).sum();
                 (sum * 255.0).round() as u64
             }
         }
     }
+}
+
+/// Bytes side by side in a wide register, each with a sum of 16 bits.
+const INK_LANES: usize = 16;
+/// Bytes whose sums are sure to fit: 257 × 255 is the largest number of 16 bits.
+const INK_PIECE: usize = INK_LANES * 257;
+
+fn ink_of_piece(piece: &[u8]) -> u64 {
+    let (rows, rest) = piece.as_chunks::<INK_LANES>();
+    let mut sums = [0_u16; INK_LANES];
+    for row in rows {
+        for (sum, &byte) in sums.iter_mut().zip(row) {
+            *sum += u16::from(byte);
+        }
+    }
+    let rest = rest.iter().map(|&byte| u64::from(byte));
+    sums.into_iter().map(u64::from).chain(rest).sum()
 }
 
 #[cfg(test)]
@@ -80,5 +93,9 @@ mod tests {
         assert_eq!(floats.ink(), expected);
         assert_eq!(floats.to_bytes(3, 784), bytes[3 * 784..4 * 784]);
         assert_eq!(Pixels::Bytes(bytes.into()).ink(), expected);
+        // The most that there can be.
+        let full = vec![u8::MAX; 2 * INK_PIECE + 5];
+        let expected = full.len() as u64 * 255;
+        assert_eq!(Pixels::Bytes(full.into()).ink(), expected);
     }
 }

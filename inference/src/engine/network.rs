@@ -299,9 +299,7 @@ impl Network {
         let Scratch { one, two, .. } = scratch;
         let (mut values, mut sums) = (one, two);
         let count = images.len() / self.inputs();
-        for (value, &pixel) in values.as_mut_slice().iter_mut().zip(images) {
-            *value = pixel.value(&self.scaling);
-        }
+        P::values(images, &self.scaling, values.as_mut_slice());
         let mut stride = self.inputs();
         for (index, layer) in self.layers.iter().enumerate() {
             layer.multiply(values.as_slice(), stride, count, sums.as_mut_slice());

@@ -1,6 +1,7 @@
 //! What an image is made of: grey bytes, or grey values from 0 to 1. Background is 0 in both.
 
 use super::sparse::{self, Entry};
+use pulp::{Arch, Simd, WithSimd};
 
 /// How a raw pixel becomes an input value: (x / scale − mean) / std, in float32 and in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +14,12 @@ pub struct InputScale {
     pub std: f32,
 }
 
+impl InputScale {
+    fn of(self, value: f32) -> f32 {
+        (value - self.mean) / self.std
+    }
+}
+
 /// An [`InputScale`], prepared for bytes.
 pub struct Scaling {
     scale: InputScale,
@@ -20,17 +27,29 @@ pub struct Scaling {
     values: [f32; 256],
     /// `values[x] − values[0]`: what ink adds to the background.
     ink: [f32; 256],
+    /// The same values to the bit, without a table: many at a time.
+    formula: Option<Formula>,
 }
 
 impl Scaling {
     pub(super) fn new(scale: InputScale) -> Self {
-        let values: [f32; 256] =
-            std::array::from_fn(|pixel| scaled(pixel as f32 / scale.scale, scale));
+        let values: [f32; 256] = std::array::from_fn(|pixel| scale.of(pixel as f32 / scale.scale));
+        let formula = Formula::new(scale);
+        let bytes = 0..=u8::MAX;
+        let exact = bytes
+            .zip(values)
+            .all(|(byte, value)| formula.value(byte).to_bits() == value.to_bits());
         Self {
             ink: values.map(|value| value - values[0]),
             values,
             scale,
+            formula: exact.then_some(formula),
         }
+    }
+
+    /// The value of a grey value from 0 to 1.
+    fn of_grey(&self, grey: f32) -> f32 {
+        self.scale.of(grey * (255.0 / self.scale.scale))
     }
 
     /// The value of the background.
@@ -39,15 +58,76 @@ impl Scaling {
     }
 }
 
-fn scaled(value: f32, scale: InputScale) -> f32 {
-    (value - scale.mean) / scale.std
+/// An [`InputScale`] without divisions, which a processor does one by one.
+#[derive(Clone, Copy, Debug)]
+struct Formula {
+    scale: Divisor,
+    mean: f32,
+    std: Divisor,
+}
+
+impl Formula {
+    fn new(scale: InputScale) -> Self {
+        Self {
+            scale: Divisor::new(scale.scale),
+            mean: scale.mean,
+            std: Divisor::new(scale.std),
+        }
+    }
+
+    #[inline(always)]
+    fn value(self, byte: u8) -> f32 {
+        self.std.of(self.scale.of(f32::from(byte)) - self.mean)
+    }
+}
+
+/// Divides by multiplying with the reciprocal and correcting once, which gives the quotient as rounded (Markstein 1990), but for
+/// a few divisors.
+#[derive(Clone, Copy, Debug)]
+struct Divisor {
+    divisor: f32,
+    reciprocal: f32,
+}
+
+impl Divisor {
+    fn new(divisor: f32) -> Self {
+        Self {
+            divisor,
+            reciprocal: divisor.recip(),
+        }
+    }
+
+    #[inline(always)]
+    fn of(self, dividend: f32) -> f32 {
+        let quotient = dividend * self.reciprocal;
+        let rest = (-quotient).mul_add(self.divisor, dividend);
+        rest.mul_add(self.reciprocal, quotient)
+    }
+}
+
+/// The formula over many bytes, compiled for the widest registers that this machine has.
+struct Apply<'a> {
+    formula: Formula,
+    bytes: &'a [u8],
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (value, &byte) in self.values.iter_mut().zip(self.bytes) {
+            *value = self.formula.value(byte);
+        }
+    }
 }
 
 /// A pixel that the network takes.
 pub trait Pixel: Copy + Default + PartialEq {
-    /// The value that goes into the first layer.
+    /// The values that go into the first layer; `values` has a place for each pixel.
     #[doc(hidden)]
-    fn value(self, scaling: &Scaling) -> f32;
+    fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]);
 
     /// Entries of an image: what each pixel with ink adds to the background. Returns how many there are.
     ///
@@ -58,9 +138,18 @@ pub trait Pixel: Copy + Default + PartialEq {
 
 /// A grey byte, as IDX files and pictures have it.
 impl Pixel for u8 {
-    #[inline]
-    fn value(self, scaling: &Scaling) -> f32 {
-        scaling.values[usize::from(self)]
+    fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]) {
+        if let Some(formula) = scaling.formula {
+            Arch::new().dispatch(Apply {
+                formula,
+                bytes: pixels,
+                values,
+            });
+            return;
+        }
+        for (value, &pixel) in values.iter_mut().zip(pixels) {
+            *value = scaling.values[usize::from(pixel)];
+        }
     }
 
     #[inline]
@@ -72,9 +161,10 @@ impl Pixel for u8 {
 /// A grey value from 0 to 1, as torchvision's `ToTensor` gives it: x / 255 is the byte x, to the bit where the model's
 /// own divisor is 255. Values between two bytes are taken as they are.
 impl Pixel for f32 {
-    #[inline]
-    fn value(self, scaling: &Scaling) -> f32 {
-        scaled(self * (255.0 / scaling.scale.scale), scaling.scale)
+    fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]) {
+        for (value, &pixel) in values.iter_mut().zip(pixels) {
+            *value = scaling.of_grey(pixel);
+        }
     }
 
     fn entries(image: &[Self], scaling: &Scaling, stride: usize, entries: &mut [Entry]) -> usize {
@@ -83,11 +173,54 @@ impl Pixel for f32 {
             if pixel != 0.0 {
                 entries[count] = Entry {
                     offset: (index * stride) as u32,
-                    value: pixel.value(scaling) - scaling.background(),
+                    value: scaling.of_grey(pixel) - scaling.background(),
                 };
                 count += 1;
             }
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_the_values_of_their_table() {
+        let scales = [
+            (255.0, 0.0, 1.0),
+            (255.0, 0.1307, 0.3081),
+            (256.0, 0.5, 0.5),
+            (1.0, 33.3, 78.6),
+            (3.0, -7.0, 1e-3),
+        ];
+        // An odd number, so that some are left over beside whole vectors.
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1_000 + 7).collect();
+        for (scale, mean, std) in scales {
+            let scaling = Scaling::new(InputScale { scale, mean, std });
+            assert!(scaling.formula.is_some(), "{scale} {mean} {std}");
+            let mut values = vec![f32::NAN; bytes.len()];
+            Pixel::values(&bytes, &scaling, &mut values);
+            for (&byte, value) in bytes.iter().zip(values) {
+                let expected = (f32::from(byte) / scale - mean) / std;
+                assert_eq!(value.to_bits(), expected.to_bits(), "{byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scale_whose_formula_is_not_exact_goes_by_its_table() {
+        // Its reciprocal is too large for a number.
+        let scale = InputScale {
+            scale: 2e-39,
+            mean: 0.0,
+            std: 1.0,
+        };
+        let scaling = Scaling::new(scale);
+        assert!(scaling.formula.is_none());
+        let mut values = [f32::NAN; 2];
+        Pixel::values(&[0_u8, 255], &scaling, &mut values);
+        assert_eq!(values, [0.0, f32::INFINITY]);
     }
 }
