@@ -156,12 +156,11 @@ impl Connection {
         })
     }
 
-    /// Fails once the connection is cut, and wakes the reader or writer when that happens.
-    fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.cut.as_mut().poll(cx).is_ready() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        Ok(())
+    /// What to tell of a stream that must wait: that it fails, once the connection is cut. Wakes the reader or writer when that
+    /// happens. Only those who wait ask, as every one soon does; the token has a lock.
+    fn poll_cut<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        ready!(self.cut.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 }
 
@@ -182,10 +181,13 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_alive(cx)?;
-        match &mut self.stream {
+        let answer = match &mut self.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        match answer {
+            Poll::Pending => self.poll_cut(cx),
+            answer => answer,
         }
     }
 }
@@ -196,10 +198,13 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_alive(cx)?;
-        match &mut self.stream {
+        let answer = match &mut self.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        match answer {
+            Poll::Pending => self.poll_cut(cx),
+            answer => answer,
         }
     }
 
@@ -208,10 +213,13 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_alive(cx)?;
-        match &mut self.stream {
+        let answer = match &mut self.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        };
+        match answer {
+            Poll::Pending => self.poll_cut(cx),
+            answer => answer,
         }
     }
 
