@@ -2,6 +2,7 @@
 //! only gRPC over HTTP/2's trailers; gRPC-Web is translated before it gets here.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -252,7 +253,11 @@ impl Future for FlightFuture {
             return Poll::Ready(Ok(response.map(FlightBody::ended)));
         };
         if let Some(code) = code_of(response.headers()) {
-            flight.end(code);
+            flight.end(if is_of_broken_connection(&response) {
+                Code::Cancelled
+            } else {
+                code
+            });
             return Poll::Ready(Ok(response.map(FlightBody::ended)));
         }
         let without_status = code_of_http(response.status());
@@ -272,6 +277,17 @@ pub(crate) fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers
         .get(GRPC_STATUS)
         .map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Whether it is made of the end of the connection within the request's body, to which tonic gives no code of its own. Nobody is
+/// there to read the answer.
+fn is_of_broken_connection(response: &Response<Body>) -> bool {
+    let status = response.extensions().get::<Status>();
+    let Some(status) = status.filter(|status| status.code() == Code::Unknown) else {
+        return false;
+    };
+    std::iter::successors(status.source(), |&error| error.source())
+        .any(|error| error.is::<hyper::Error>())
 }
 
 /// The code that clients make of an answer without `grpc-status`, as the gRPC specification maps it.

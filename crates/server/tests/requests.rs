@@ -4,6 +4,7 @@ mod support;
 
 use digits_server::ServerConfig;
 use support::{METHODS, Running, call, count, eventually, raw, say, series, within};
+use tokio::io::AsyncWriteExt as _;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -69,6 +70,57 @@ async fn a_stream_counts_until_it_ends_and_as_cancelled_when_its_client_leaves()
     drop(numbers);
     eventually("the stream is counted", || series(CANCELLED) == Some(1.0)).await;
     assert_eq!(series("t_left_grpc_requests_in_flight"), Some(0.0));
+}
+
+/// An HTTP/2 frame (RFC 9113, 4.1).
+fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()[..]].concat();
+    [&head, payload].concat()
+}
+
+/// A connection that begins a gRPC request and keeps back the end of its body.
+fn begun_request(path: &str) -> Vec<u8> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_HEADERS: u8 = 4;
+    // HPACK (RFC 7541): POST and http by their place in the static table, then names by theirs (4, 1, 15 + 16) with plain values.
+    let mut headers = vec![0x83, 0x86];
+    for (name, value) in [
+        (&[0x04][..], path),
+        (&[0x01], "localhost"),
+        (&[0x0f, 0x10], "application/grpc"),
+    ] {
+        headers.extend_from_slice(name);
+        headers.push(u8::try_from(value.len()).expect("short"));
+        headers.extend_from_slice(value.as_bytes());
+    }
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        h2_frame(SETTINGS, 0, 0, &[]),
+        h2_frame(HEADERS, END_HEADERS, 1, &headers),
+        h2_frame(DATA, 0, 1, &frame("seven")[..7]),
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_within_a_request_cancels_it() {
+    let server = Running::start("t_broken", ServerConfig::default()).await;
+    let mut connection = server.tcp().await;
+    let request = begun_request("/test.v1.Echo/Say");
+    connection.write_all(&request).await.expect("sent");
+    let in_flight = |count| series("t_broken_grpc_requests_in_flight") == Some(count);
+    eventually("it has begun", || in_flight(1.0)).await;
+    drop(connection);
+    eventually("it has ended", || in_flight(0.0)).await;
+    let counted = |code: &str| {
+        let labels = format!(r#"method="Say",code="{code}""#);
+        series(&format!("t_broken_grpc_requests_total{{{labels}}}"))
+    };
+    assert_eq!(counted("CANCELLED"), Some(1.0));
+    assert_eq!(counted("UNKNOWN"), None);
 }
 
 #[tokio::test]
