@@ -239,7 +239,7 @@ impl App {
         if let Some(traces) = traces {
             traces.finish().await;
         }
-        Ok(drained?)
+        Ok(drained)
     }
 
     /// Tells where it listens: in the log and, where one is wanted, in the ready file.

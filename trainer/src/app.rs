@@ -203,10 +203,7 @@ impl App {
         readiness.set_ready();
         health.set_serving().await;
         tokio::select! {
-            ended = &mut serving => {
-                ended?;
-                anyhow::bail!("the gRPC server ended by itself");
-            }
+            _ = &mut serving => anyhow::bail!("the gRPC server ended by itself"),
             () = shutdown.cancelled() => {}
         }
         let leaving = async {
@@ -214,8 +211,7 @@ impl App {
             stop.cancel();
         };
         let ending = end_of(workers, &tools.store, config.shutdown_grace);
-        let (served, (), ()) = tokio::join!(serving, leaving, ending);
-        served?;
+        let (_, (), ()) = tokio::join!(serving, leaving, ending);
         // All watch the same token.
         let _ = tokio::join!(admin, counting, retaining);
         close(&tools).await;

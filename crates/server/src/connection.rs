@@ -16,7 +16,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::handshake::Handshakes;
 
@@ -60,7 +59,7 @@ impl Incoming {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         Some(Connection {
-            stream: Transport::Plain(stream),
+            stream: Wire::Plain(stream),
             // A token of its own, so that connections do not share one lock.
             cut: Box::pin(self.cut.child_token().cancelled_owned()),
             _place: place,
@@ -123,13 +122,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// An accepted connection.
 pub(crate) struct Connection {
-    stream: Transport,
+    stream: Wire,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
 }
 
-/// What a connection's bytes go through.
-enum Transport {
+/// How a connection's bytes travel.
+enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -143,11 +142,11 @@ impl Connection {
             _place,
         } = self;
         let stream = match stream {
-            Transport::Plain(stream) => tokio::select! {
-                stream = acceptor.accept(stream) => Transport::Tls(Box::new(stream?)),
+            Wire::Plain(stream) => tokio::select! {
+                stream = acceptor.accept(stream) => Wire::Tls(Box::new(stream?)),
                 () = &mut cut => return Err(io::ErrorKind::ConnectionAborted.into()),
             },
-            secured @ Transport::Tls(_) => secured,
+            secured @ Wire::Tls(_) => secured,
         };
         Ok(Self {
             stream,
@@ -164,17 +163,6 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        match &self.stream {
-            Transport::Plain(stream) => stream.connect_info(),
-            Transport::Tls(stream) => stream.get_ref().0.connect_info(),
-        }
-    }
-}
-
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -182,8 +170,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let answer = match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         match answer {
             Poll::Pending => self.poll_cut(cx),
@@ -199,8 +187,8 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let answer = match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         };
         match answer {
             Poll::Pending => self.poll_cut(cx),
@@ -214,8 +202,8 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let answer = match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Wire::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         };
         match answer {
             Poll::Pending => self.poll_cut(cx),
@@ -225,22 +213,22 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         match &self.stream {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

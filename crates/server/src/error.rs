@@ -2,15 +2,12 @@
 
 use digits_telemetry::listen::BindError;
 
-/// Why the gRPC server could not start or go on.
+/// Why the gRPC server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The port could not be opened; the message names address and remedy.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The transport stopped on its own.
-    #[error("the gRPC server stopped")]
-    Transport(#[from] tonic::transport::Error),
     /// The descriptors given for reflection do not decode.
     #[error("the file descriptors for reflection are not valid")]
     Reflection(#[from] tonic_reflection::server::Error),

@@ -7,11 +7,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
+use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -94,6 +95,10 @@ impl Flight {
         }
     }
 
+    fn deadline(&self) -> Option<Instant> {
+        self.started.checked_add(self.timeout?)
+    }
+
     /// Records the end. The first one counts.
     pub(crate) fn end(mut self, code: Code) {
         self.record(code);
@@ -116,8 +121,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        // The transport drops a request that ran out of time just as one whose client left. Client and server
-        // time it apart, and the client's reset may come a little before the time is over here.
+        // Client and server time a request apart, and the client's reset may come a little before the time is over here.
         let late = self
             .timeout
             .is_some_and(|timeout| self.started.elapsed() + timeout / 20 >= timeout);
@@ -158,6 +162,7 @@ impl FlightService {
             flight: None,
             until: None,
             request_id: None,
+            clock: None,
         }
     }
 
@@ -206,6 +211,7 @@ impl FlightService {
             flight: Some(flight),
             until: cut,
             request_id,
+            clock: None,
         }
     }
 }
@@ -235,6 +241,21 @@ pub struct FlightFuture {
     flight: Option<Flight>,
     until: Option<Until>,
     request_id: Option<HeaderValue>,
+    /// Made when the request must wait for the first time: most never do.
+    clock: Option<Pin<Box<Sleep>>>,
+}
+
+impl FlightFuture {
+    /// Whether the client waits no longer; wakes when that is so.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = self.flight.as_ref().and_then(Flight::deadline);
+        deadline.is_some_and(|deadline| {
+            let clock = self
+                .clock
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+            clock.as_mut().poll(cx).is_ready()
+        })
+    }
 }
 
 impl Future for FlightFuture {
@@ -243,7 +264,13 @@ impl Future for FlightFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut response = match &mut this.answer {
-            Answer::Served(future) => ready!(future.as_mut().poll(cx))?,
+            Answer::Served(future) => match future.as_mut().poll(cx) {
+                Poll::Ready(response) => response?,
+                Poll::Pending if this.is_late(cx) => {
+                    Status::deadline_exceeded("the request's time is over").into_http()
+                }
+                Poll::Pending => return Poll::Pending,
+            },
             Answer::Refused(response) => response.take().expect("polled once after it was ready"),
         };
         if let Some(id) = this.request_id.take() {
@@ -266,9 +293,9 @@ impl Future for FlightFuture {
             return Poll::Ready(Ok(response.map(FlightBody::ended)));
         }
         let until = this.until.take();
-        Poll::Ready(Ok(response.map(|body| {
-            FlightBody::new(body, flight, without_status, until)
-        })))
+        Poll::Ready(Ok(
+            response.map(|body| FlightBody::new(body, flight, without_status, until))
+        ))
     }
 }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use digits_telemetry::listen::names_loopback;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
@@ -20,7 +21,7 @@ use tower::{Layer, Service};
 use crate::body::FlightBody;
 use crate::flight::{FlightFuture, FlightService};
 
-/// The whole port. Cloned for each request, so it is one pointer.
+/// The whole port.
 #[derive(Clone)]
 pub(crate) struct Front(Arc<Doors>);
 
@@ -77,18 +78,14 @@ fn kind(content_type: Option<&HeaderValue>) -> Kind {
     }
 }
 
-impl Service<Request<Body>> for Front {
+impl hyper::service::Service<Request<Incoming>> for Front {
     type Response = Response<FrontBody>;
     type Error = Infallible;
     type Future = FrontFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // None of the three ever waits.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> FrontFuture {
+    fn call(&self, request: Request<Incoming>) -> FrontFuture {
         let doors = &*self.0;
+        let request = request.map(Body::new);
         let kind = kind(request.headers().get(header::CONTENT_TYPE));
         if kind == Kind::Grpc {
             if request.version() != Version::HTTP_2 {
@@ -137,8 +134,9 @@ impl Future for FrontFuture {
         let response = match &mut *self {
             Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Grpc),
             Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Other),
-            Self::Page(future) => ready!(Pin::new(future).poll(cx))?
-                .map(|body| FrontBody::Other(Body::new(body))),
+            Self::Page(future) => {
+                ready!(Pin::new(future).poll(cx))?.map(|body| FrontBody::Other(Body::new(body)))
+            }
             Self::Text(status, text) => {
                 let text = Body::new(axum::body::Body::from(*text));
                 let mut response = Response::new(FrontBody::Other(text));
@@ -154,7 +152,7 @@ impl Future for FrontFuture {
     }
 }
 
-/// Its body. That of gRPC stands here itself: the transport boxes it anyway, and once is enough.
+/// Its body.
 pub(crate) enum FrontBody {
     Grpc(FlightBody),
     Other(Body),

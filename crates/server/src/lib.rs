@@ -28,6 +28,7 @@ pub mod shutdown;
 pub mod startup;
 pub mod status;
 mod timeout;
+mod transport;
 pub mod violations;
 
 pub use body::FlightBody;

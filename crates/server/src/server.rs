@@ -9,7 +9,6 @@ use digits_telemetry::listen::listen;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
 use crate::config::ServerConfig;
 use crate::connection::Incoming;
@@ -24,6 +23,7 @@ use crate::guard::guarded;
 use crate::handshake::Handshakes;
 use crate::request_metrics::RequestMetrics;
 use crate::routes::Routes;
+use crate::transport::Transport;
 
 /// How long connections may take to notice that they were cut.
 const CUT: Duration = Duration::from_secs(1);
@@ -92,15 +92,12 @@ impl GrpcServer {
     /// [`ServerConfig::drain`], and cuts the rest. Health and reflection streams end UNAVAILABLE at once;
     /// long streams of a service should watch the same token and end too, or the drain takes its full
     /// time. Dropping the future cuts everything.
-    ///
-    /// # Errors
-    /// [`ServerError::Transport`] when the transport stops on its own.
     pub async fn serve(
         self,
         routes: Routes,
         metrics: RequestMetrics,
         shutdown: CancellationToken,
-    ) -> Result<Drained, ServerError> {
+    ) -> Drained {
         let config = self.config;
         warn_of_tokens_in_the_open(&config.credentials, self.address);
         let credential_metrics = CredentialMetrics::new(metrics.prefix());
@@ -128,11 +125,7 @@ impl GrpcServer {
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();
         let incoming = connections(self.listener, &config, credential_metrics, cut.clone());
-        let serving = transport(&config).serve_with_incoming_shutdown(
-            front,
-            incoming,
-            shutdown.clone().cancelled_owned(),
-        );
+        let serving = Transport::new(&config, shutdown.clone()).serve(front, incoming);
         tokio::pin!(serving);
 
         let overdue = async {
@@ -140,10 +133,7 @@ impl GrpcServer {
             sleep(config.drain).await;
         };
         tokio::select! {
-            result = &mut serving => {
-                result?;
-                return Ok(Drained::Complete);
-            }
+            () = &mut serving => return Drained::Complete,
             () = overdue => {}
         }
         let requests = traffic.in_flight.load(Ordering::Acquire);
@@ -155,7 +145,7 @@ impl GrpcServer {
         if timeout(CUT, serving).await.is_err() {
             tracing::warn!("connections were still open after they were cut");
         }
-        Ok(Drained::Cut { requests })
+        Drained::Cut { requests }
     }
 }
 
@@ -182,17 +172,5 @@ fn warn_of_tokens_in_the_open(credentials: &Credentials, address: SocketAddr) {
             %address,
             "tokens come in plain text: let a proxy speak TLS before this port, or give --tls-certificate-file"
         );
-    }
-}
-
-fn transport(config: &ServerConfig) -> Server {
-    let server = Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(config.max_streams_per_connection)
-        .http2_keepalive_interval(Some(config.keepalive_interval))
-        .http2_keepalive_timeout(Some(config.keepalive_timeout));
-    match config.max_connection_age {
-        Some(age) => server.max_connection_age(age),
-        None => server,
     }
 }

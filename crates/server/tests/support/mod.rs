@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use digits_server::health::Health;
-use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig, ServerError};
+use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig};
 use digits_telemetry::metrics::Recorder;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -166,7 +166,7 @@ pub struct Running {
     pub echo: Echo,
     pub health: Health,
     pub shutdown: CancellationToken,
-    pub task: JoinHandle<Result<Drained, ServerError>>,
+    pub task: JoinHandle<Drained>,
 }
 
 impl Running {
@@ -224,7 +224,7 @@ impl Running {
     }
 
     pub async fn ended(self) -> Drained {
-        within(self.task).await.expect("no panic").expect("served")
+        within(self.task).await.expect("no panic")
     }
 }
 

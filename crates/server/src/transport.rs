@@ -1,0 +1,109 @@
+//! HTTP/1.1 and HTTP/2 over accepted connections, each on a task of its own. What is answered is the front's to know.
+//!
+//! hyper's own server and nothing around it: tonic's would box the service, its future and its body anew for each request, note where it
+//! came from, and start a clock for it.
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServerConfig;
+use crate::connection::{Connection, Incoming};
+use crate::front::Front;
+
+/// How connections are served.
+pub(crate) struct Transport {
+    http: Builder<TokioExecutor>,
+    max_connection_age: Option<Duration>,
+    shutdown: CancellationToken,
+}
+
+impl Transport {
+    /// Asks connections to end at `shutdown`.
+    pub(crate) fn new(config: &ServerConfig, shutdown: CancellationToken) -> Self {
+        let mut http = Builder::new(TokioExecutor::new());
+        // Without a timer hyper does not limit the time that headers may take.
+        http.http1().timer(TokioTimer::new());
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(config.max_streams_per_connection)
+            .keep_alive_interval(config.keepalive_interval)
+            .keep_alive_timeout(config.keepalive_timeout);
+        Self {
+            http,
+            max_connection_age: config.max_connection_age,
+            shutdown,
+        }
+    }
+
+    /// Serves what comes in. At the shutdown it closes the port, and ends with the last connection. Dropping the future drops
+    /// them all.
+    pub(crate) async fn serve(self, front: Front, incoming: Incoming) {
+        let transport = Arc::new(self);
+        let mut connections = JoinSet::new();
+        transport.accept(&front, incoming, &mut connections).await;
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        front: &Front,
+        incoming: Incoming,
+        connections: &mut JoinSet<()>,
+    ) {
+        let mut incoming = pin!(incoming);
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                Some(_) = connections.join_next() => {}
+                accepted = incoming.next() => match accepted {
+                    Some(Ok(connection)) => {
+                        let (transport, front) = (Arc::clone(self), front.clone());
+                        connections.spawn(async move { transport.carry(front, connection).await });
+                    }
+                    Some(Err(error)) => tracing::debug!(%error, "a connection was not accepted"),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn carry(&self, front: Front, connection: Connection) {
+        let io = TokioIo::new(connection);
+        let mut serving = pin!(self.http.serve_connection(io, front));
+        let ended = tokio::select! {
+            // First what there is to do at every turn.
+            biased;
+            ended = &mut serving => ended,
+            () = self.retirement() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection failed");
+        }
+    }
+
+    /// Until a connection is old or the server leaves.
+    async fn retirement(&self) {
+        let old = async {
+            match self.max_connection_age {
+                Some(age) => sleep(age).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = old => {}
+        }
+    }
+}
