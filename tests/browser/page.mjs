@@ -1,4 +1,5 @@
-// Drives the page of the inference service: `page.mjs ADDRESS VERSION`. Wants "a hot load" and is told the new version.
+// Drives the page of the inference service: `page.mjs ADDRESS VERSION`. Wants "a hot load", "a damaged version" and "a good one again", and is told
+// their versions.
 
 import assert from 'node:assert/strict';
 import { launch, open, screenshot, until, want } from './browser.mjs';
@@ -115,6 +116,7 @@ async function desktop() {
   const loaded = await want('a hot load');
   await until('the new version', async () => (await text('version')) === loaded);
   await until('an answer by it', async () => (await text('by')).includes(`version ${loaded}.`));
+  await refused(page, text, loaded);
   assert.deepEqual(faults, []);
 
   // From here on the browser's console tells of requests that fail.
@@ -126,6 +128,43 @@ async function desktop() {
   await until('the server is back', async () => !(await page.locator('#notice').isVisible()));
   await until('the newest drawing is read', async () => (await text('words')) === 'Nothing is drawn yet.');
   await view.context.close();
+}
+
+/** Luminance of a colour by WCAG 2. */
+function luminance(colour) {
+  const [red, green, blue] = colour.match(/[\d.]+/g).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** Of an element's text to its ground. */
+async function contrast(page, id) {
+  const colours = await page.locator(`#${id}`).evaluate((element) => {
+    const { color, backgroundColor } = getComputedStyle(element);
+    return [color, backgroundColor];
+  });
+  const [less, more] = colours.map(luminance).sort((a, b) => a - b);
+  return (more + 0.05) / (less + 0.05);
+}
+
+/** A newer version that stays out is told of until one serves again. */
+async function refused(page, text, serving) {
+  assert.ok(!(await page.locator('#refused').isVisible()), 'nothing was refused yet');
+  const damaged = await want('a damaged version');
+  const line = page.getByRole('status').filter({ hasText: `Version ${damaged} was refused (digest)` });
+  await until('the refusal', async () => (await line.count()) === 1 && line.isVisible());
+  assert.match(await text('refused'), new RegExp(`Version ${serving} goes on answering\\.$`));
+  assert.equal(await text('version'), serving);
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme });
+    assert.ok((await contrast(page, 'refused')) >= 4.5, `it can be read: ${colorScheme}`);
+    await screenshot(page, `refused-${colorScheme}`);
+  }
+  const good = await want('a good one again');
+  await until('the good version', async () => (await text('version')) === good);
+  await until('no word of it', async () => !(await page.locator('#refused').isVisible()));
 }
 
 async function keyboard() {

@@ -1,8 +1,8 @@
 //! The page of the inference service in a real browser, in front of the real service and a network trained on MNIST.
 
 use anyhow::{Context as _, Result};
-use digits_e2e::{browser::Script, jobs, mnist, sandbox::Sandbox, wait};
-use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest};
+use digits_e2e::{browser::Script, damage, jobs, mnist, sandbox::Sandbox, wait};
+use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest, PromoteRequest};
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -13,6 +13,35 @@ use std::{
 async fn serve(sandbox: &Sandbox, spec: JobSpec) -> Result<u64> {
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, spec).await?;
+    newest_served(sandbox).await
+}
+
+/// Names a damaged copy of what serves as the next version; returns its sequence.
+fn publish_damaged(sandbox: &Sandbox, serving: u64) -> Result<u64> {
+    damage::republish(sandbox, |files| {
+        let middle = files.model.len() / 2;
+        files.model[middle] ^= 1;
+    })?;
+    Ok(serving + 1)
+}
+
+/// Lets what serves be the next version after the damaged one too; returns its sequence once it is.
+async fn promote_served(sandbox: &Sandbox, head: u64) -> Result<u64> {
+    let mut client = sandbox.predict().await?;
+    let model = client.get_model(GetModelRequest::default()).await?;
+    let served = model.into_inner().served.pop();
+    let checkpoint = served.and_then(|served| served.checkpoint);
+    let request = PromoteRequest {
+        model: "digits".to_owned(),
+        checkpoint_id: checkpoint.context("a served checkpoint")?.checkpoint_id,
+        expected_sequence: head,
+        ..PromoteRequest::default()
+    };
+    sandbox.checkpoints().await?.promote(request).await?;
+    newest_served(sandbox).await
+}
+
+async fn newest_served(sandbox: &Sandbox) -> Result<u64> {
     let mut checkpoints = sandbox.checkpoints().await?;
     let records = checkpoints
         .list_serving(ListServingRequest {
@@ -66,6 +95,12 @@ async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> 
     let second = serve(&sandbox, again).await?;
     assert!(second > first);
     script.done(&second.to_string())?;
+    script.wants("a damaged version")?;
+    let damaged = publish_damaged(&sandbox, second)?;
+    script.done(&damaged.to_string())?;
+    script.wants("a good one again")?;
+    let good = promote_served(&sandbox, damaged).await?;
+    script.done(&good.to_string())?;
     script.end()?;
     sandbox.stop()
 }

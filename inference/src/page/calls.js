@@ -17,7 +17,7 @@ const SERVED = {
   1: ['checkpoint', CHECKPOINT], 2: ['sequence', 'uint'], 3: ['role', 'uint'], 5: ['since', TIMESTAMP],
 };
 const REFUSAL = { 1: ['sequence', 'uint'], 3: ['reason', 'string'] };
-const MODEL = { 2: ['served', SERVED, LIST], 5: ['refusal', REFUSAL] };
+const MODEL = { 2: ['served', SERVED, LIST], 5: ['lastRefusal', REFUSAL] };
 
 const PICTURES = { 1: ['encoded', 'bytes', LIST] };
 const PREDICT = { 1: ['model', 'string'], 3: ['pictures', PICTURES], 7: ['wantInput', 'uint'] };

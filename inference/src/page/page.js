@@ -33,9 +33,21 @@ function sayWhenQuiet(words) {
   speaking = setTimeout(() => say(words), SPEAK);
 }
 
-function notice(words) {
-  at('notice').hidden = !words;
-  if (at('notice').textContent !== words) at('notice').textContent = words;
+/** Shows a line, or none. A screen reader speaks it when it changes. */
+function line(id, words) {
+  at(id).hidden = !words;
+  if (at(id).textContent !== words) at(id).textContent = words;
+}
+
+const notice = (words) => line('notice', words);
+
+/** Of a newer version than the one that serves. */
+function refusal({ lastRefusal, served: [primary] }) {
+  const serving = primary?.sequence ?? 0;
+  if (!lastRefusal || lastRefusal.sequence <= serving) return line('refused', '');
+  const reason = lastRefusal.reason.replaceAll('_', ' ');
+  const instead = primary ? ` Version ${serving} goes on answering.` : '';
+  line('refused', `Version ${lastRefusal.sequence} was refused (${reason}).${instead}`);
 }
 
 function trouble(error) {
@@ -91,6 +103,7 @@ async function look(asked) {
   const answer = await getModel(asked);
   if (asked !== model) return;
   served = answer.served;
+  refusal(answer);
   at('model').hidden = served.length === 0;
   if (served.length === 0) return notice('Waiting for the first checkpoint of this model.');
   const { checkpoint, sequence } = served[0];
