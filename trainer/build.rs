@@ -1,17 +1,22 @@
 //! Links the engine and the tests so that they find the libtorch they were built with, and the engine so
 //! that CUDA is not lost: a plain link drops `libtorch_cuda`, whose symbols nobody names, and without it
 //! libtorch knows of no GPU. The launcher gets neither: it must start where there is no libtorch.
+//!
+//! Compiles the shim, for what the bindings lack.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 const ENGINE: &str = "digits-trainer-engine";
+const SHIM: &str = "shim/tf32.cpp";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={SHIM}");
     // Told by torch-sys, whose `links` key is "tch"; not set where it is built for documentation only.
     let library = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from);
     if let Some(folder) = &library {
+        compile_shim(folder);
         println!(
             "cargo:rerun-if-changed={}",
             folder.join("libtorch.so").display()
@@ -33,6 +38,20 @@ fn main() {
         .and_then(libtorch_version)
         .unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=DIGITS_LIBTORCH_VERSION={version}");
+}
+
+/// With the headers that torch-sys takes.
+fn compile_shim(folder: &Path) {
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let root = env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
+    let root = root.as_deref().or(folder.parent());
+    cc::Build::new()
+        .cpp(true)
+        .warnings(false)
+        .std("c++17")
+        .includes(root.map(|root| root.join("include")))
+        .file(SHIM)
+        .compile("digits_shim");
 }
 
 /// The version that the headers beside the library folder give.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs};
-use digits_proto::v1::{Activation, DataSpec, JobSpec, PublishPolicy, PublishSpec};
+use digits_proto::v1::{Activation, DataSpec, JobSpec, Precision, PublishPolicy, PublishSpec};
 use serde_json::Value;
 use std::{
     fs,
@@ -188,6 +188,7 @@ async fn a_checkpoint_is_made_again_to_the_byte() -> Result<()> {
         publish: Some(PublishSpec {
             policy: PublishPolicy::Final.into(),
         }),
+        precision: Precision::Bfloat16.into(),
         ..specs::synthetic(2)
     };
     let child = jobs::run(&mut training, child).await?;
@@ -199,6 +200,10 @@ async fn a_checkpoint_is_made_again_to_the_byte() -> Result<()> {
         assert_eq!(original["weights_sha256"], again["weights_sha256"]);
         assert_ne!(original["checkpoint_id"], again["checkpoint_id"]);
         assert_eq!(again["lineage"]["epoch"], original["lineage"]["epoch"]);
+        let precision = |it: &Value| it["lineage"]["spec"]["precision"].clone();
+        assert_eq!(precision(again), precision(original));
+        let bfloat16 = precision(again) == "PRECISION_BFLOAT16";
+        assert_eq!(bfloat16, id != first, "{again}");
     }
 
     // A manifest that claims another libtorch and another seed than its weights come from.

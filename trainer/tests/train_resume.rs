@@ -7,8 +7,9 @@ mod train_support;
 use digits_checkpoint::manifest::Activation;
 use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Bundle, Finished, Moment, Observer, Optimizer, Outcome, Plan, PublishFailed, PublishPolicy,
-    Regularization, Row, Schedule, Snapshot, Split, Started, TrainError, rng::Mt19937, run,
+    Bundle, Finished, Moment, Observer, Optimizer, Outcome, Plan, Precision, PublishFailed,
+    PublishPolicy, Regularization, Row, Schedule, Snapshot, Split, Started, TrainError,
+    rng::Mt19937, run,
 };
 use std::collections::BTreeMap;
 use train_support::{Record, notebook_plan, patterns};
@@ -287,6 +288,10 @@ fn what_is_kept_beside_the_weights_comes_back() {
         plan.regularization.label_smoothing = 0.2;
     });
     check("calibrated", &|plan| plan.calibrate = true);
+    check("bfloat16", &|plan| {
+        hidden(plan);
+        plan.precision = Precision::Bfloat16;
+    });
     check("everything", &|plan| {
         hidden(plan);
         plan.optimizer = adamw;

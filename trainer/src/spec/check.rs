@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a filled spec, found at once.
 
-use super::{Violations, augmentation, network::network_size, plan, unavailable};
+use super::{Violations, augmentation, network::network_size, plan, precision};
 use crate::{datasets::Catalog, train};
 use digits_checkpoint::{id::ModelName, limits, manifest};
 use digits_proto::v1::{
@@ -27,10 +27,10 @@ pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
     check_numbers(spec, found);
     check_regularization(spec, found);
     check_policies(spec, found);
+    precision::check(spec, found);
     if let Some(spec) = &spec.augmentation {
         augmentation::check(spec, found);
     }
-    unavailable::refuse(spec, found);
     let data = spec.data.clone().unwrap_or_default();
     check_scaling(&data, found);
     let hidden = check_hidden(spec, found);
@@ -45,7 +45,10 @@ pub(super) fn check(spec: &JobSpec, catalog: &Catalog, found: &mut Violations) {
 /// Replaces the device that was asked for by the one that it means here.
 pub(super) fn resolve_device(spec: &mut JobSpec, found: &mut Violations) {
     match train::settle_device(spec.device.as_deref().unwrap_or("auto")) {
-        Ok(device) => spec.device = Some(device),
+        Ok(device) => {
+            precision::check_on(&device, spec, found);
+            spec.device = Some(device);
+        }
         Err(error) => found.push("device", error.to_string()),
     }
 }

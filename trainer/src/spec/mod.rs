@@ -9,8 +9,8 @@ mod fill;
 mod network;
 mod parent;
 mod plan;
+mod precision;
 mod presets;
-mod unavailable;
 
 pub use fill::request_key;
 pub use network::network_size;

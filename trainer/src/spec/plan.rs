@@ -1,6 +1,6 @@
 //! A filled and checked spec as a plan for the training.
 
-use super::{Violation, augmentation, network::network_size, parent};
+use super::{Violation, augmentation, network::network_size, parent, precision};
 use crate::{
     datasets::{Catalog, DEFAULT_SYNTHETIC, Shape, Wanted},
     job::NetworkSize,
@@ -121,6 +121,7 @@ fn train_plan(
         evaluation_batch_size: evaluation.batch_size.unwrap_or(1) as usize,
         augmentation: augmentation::plan(spec.augmentation, shape),
         device,
+        precision: precision::plan(spec),
         threads_at_most: train::cores(),
         publish: match spec.publish.unwrap_or_default().policy() {
             v1::PublishPolicy::Best => train::PublishPolicy::Best,

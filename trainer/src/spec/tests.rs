@@ -1,6 +1,7 @@
 mod terms;
 
 use super::*;
+use crate::train;
 use digits_dataset::mnist::MnistSource;
 use digits_proto::v1::{
     ArchitectureSpec, DataSpec, EarlyStoppingSpec, EvaluationSpec, HiddenLayers, JobSpec,
@@ -110,7 +111,7 @@ fn fields_that_belong_together_are_overridden_together() {
     let rate = resolve(&sgd(|sgd| sgd.learning_rate = Some(0.5)), &catalog()).expect("resolves");
     assert_eq!(
         rate.job.train.optimizer,
-        crate::train::Optimizer::Sgd {
+        train::Optimizer::Sgd {
             learning_rate: 0.5,
             momentum: 0.9,
             nesterov: false,
@@ -124,7 +125,7 @@ fn zero_and_nothing_are_values() {
     let plain = resolve(&sgd(|sgd| sgd.momentum = Some(0.0)), &catalog()).expect("resolves");
     assert!(matches!(
         plain.job.train.optimizer,
-        crate::train::Optimizer::Sgd { momentum: 0.0, .. }
+        train::Optimizer::Sgd { momentum: 0.0, .. }
     ));
     let linear = resolve(&hidden(&[]), &catalog()).expect("resolves");
     assert!(linear.job.train.architecture.hidden.is_empty());
@@ -268,14 +269,43 @@ fn a_report_needs_a_last_checkpoint() {
     }
 }
 
-/// What the contract has and this version does not is never ignored.
 #[test]
-fn what_is_not_available_is_refused_by_field() {
-    let cases: Vec<(JobSpec, &[&str])> = vec![
-        (spec(|s| s.precision = 2), &["precision"]),
-        (spec(|s| s.precision = 3), &["precision"]),
-    ];
-    check_all(cases);
+fn the_precision_is_one_that_the_device_has() {
+    let on_cpu = |precision: i32| {
+        spec(|s| {
+            s.device = Some("cpu".to_owned());
+            s.precision = precision;
+        })
+    };
+    let tf32 = on_cpu(v1::Precision::Tf32.into());
+    check_all(vec![
+        (tf32.clone(), &["precision"]),
+        (on_cpu(77), &["precision"]),
+    ]);
+    let told = resolve(&tf32, &catalog()).expect_err("refused");
+    assert!(told[0].message.contains("use FLOAT32 or BFLOAT16"));
+    if train::gpus() == 0 {
+        let anywhere = spec(|s| s.precision = v1::Precision::Tf32.into());
+        let told = resolve(&anywhere, &catalog()).expect_err("refused");
+        assert!(told[0].message.contains("no GPU here"), "{told:?}");
+    }
+
+    for (asked, spec, plan) in [
+        (
+            v1::Precision::Unspecified,
+            v1::Precision::Float32,
+            train::Precision::Float32,
+        ),
+        (
+            v1::Precision::Bfloat16,
+            v1::Precision::Bfloat16,
+            train::Precision::Bfloat16,
+        ),
+    ] {
+        let resolved = resolve(&on_cpu(asked.into()), &catalog()).expect("resolves");
+        assert_eq!(resolved.spec.precision(), spec);
+        assert_eq!(resolved.job.train.precision, plan);
+    }
 }
 
 #[test]

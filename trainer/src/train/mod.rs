@@ -13,6 +13,7 @@
 mod adamw;
 mod augment;
 mod average;
+mod bfloat16;
 mod bundle;
 mod calibrate;
 mod clip;
@@ -42,6 +43,7 @@ mod smoothing;
 mod split;
 mod state;
 mod stopping;
+mod tf32;
 mod threads;
 mod validation;
 
@@ -56,7 +58,8 @@ pub use exam::examine;
 pub use first_weights::{FirstWeights, misfits};
 pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
-    Optimizer, PIXEL_SCALE, Plan, PublishPolicy, Regularization, Schedule, Split, steps_per_epoch,
+    Optimizer, PIXEL_SCALE, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
+    steps_per_epoch,
 };
 pub use run::run;
 pub use split::{Division, split_sizes};

@@ -5,11 +5,12 @@
 //! byte on one CPU thread: products with the transposed weight as `addmm` does them, the gradient of a
 //! weight as dᵀ x, of a bias as the sum of d over the batch, the gradient of the softmax by libtorch's own
 //! kernel. A pass allocates nothing. Dropout and label smoothing come in where autograd would have them, and
-//! not at all where they are off.
+//! not at all where they are off; so does a precision of the products below float32.
 
+use super::bfloat16::Products;
 use super::parameters::{Flat, Shape};
 use super::smoothing::Smoothing;
-use super::{Regularization, TrainError};
+use super::{Precision, Regularization, TrainError, tf32};
 use digits_checkpoint::manifest::Activation;
 use tch::{Kind, Reduction, Tensor};
 
@@ -32,6 +33,9 @@ pub(super) struct Forward {
     /// trains fills them before each pass.
     pub(super) masks: Vec<Tensor>,
     smoothing: Option<Smoothing>,
+    precision: Precision,
+    /// What is multiplied in the matrices' place, where the precision is bfloat16.
+    products: Option<Products>,
     /// What the last layer gives, [images, classes].
     pub(super) logits: Tensor,
     /// Logarithms of the probabilities, [images, classes].
@@ -63,6 +67,8 @@ impl Forward {
             kept,
             masks: Vec::new(),
             smoothing: None,
+            precision: Precision::Float32,
+            products: None,
             logits: zeros(last.outputs)?,
             log_probabilities: zeros(last.outputs)?,
             of_labelled: None,
@@ -94,17 +100,31 @@ impl Forward {
         Ok(self)
     }
 
+    /// With another precision of the products; `shape` as in [`Forward::new`].
+    pub(super) fn multiplying(
+        mut self,
+        precision: Precision,
+        shape: &Shape,
+    ) -> Result<Self, TrainError> {
+        self.precision = precision;
+        if precision == Precision::Bfloat16 {
+            let (images, _) = self.logits.size2()?;
+            let products = Products::new(shape, images as usize, self.logits.device())?;
+            self.products = Some(products);
+        }
+        Ok(self)
+    }
+
     /// Computes logits and log-probabilities of a batch, [images, inputs of the network].
     pub(super) fn run(&mut self, batch: &Tensor, weights: &Weights<'_>) -> Result<(), TrainError> {
+        let _launching = tf32::launching(self.precision, self.logits.device());
+        if let Some(products) = &mut self.products {
+            products.take(weights.all)?;
+        }
         for number in 0..self.outputs.len() {
             self.hidden(number, batch, weights)?;
         }
-        let number = self.outputs.len();
-        let _ = weights.biases[number].f_addmm_out(
-            &self.logits,
-            self.input(number, batch),
-            &weights.transposed[number],
-        )?;
+        self.sums(self.outputs.len(), batch, weights)?;
         let _ = self
             .logits
             .f_internal_log_softmax_out(&self.log_probabilities, 1, false)?;
@@ -116,28 +136,44 @@ impl Forward {
         number.checked_sub(1).map_or(batch, |at| &self.outputs[at])
     }
 
+    /// What the layer of that number gives before its activation, into where that takes it from.
+    fn sums(
+        &mut self,
+        number: usize,
+        batch: &Tensor,
+        weights: &Weights<'_>,
+    ) -> Result<(), TrainError> {
+        let input = number.checked_sub(1).map_or(batch, |at| &self.outputs[at]);
+        let out = if number == self.outputs.len() {
+            &self.logits
+        } else {
+            self.kept.get(number).unwrap_or(&self.outputs[number])
+        };
+        let bias = &weights.biases[number];
+        if let Some(products) = &mut self.products {
+            return products.sums(number, input, bias, out);
+        }
+        let _ = bias.f_addmm_out(out, input, &weights.transposed[number])?;
+        Ok(())
+    }
+
     fn hidden(
         &mut self,
         number: usize,
         batch: &Tensor,
         weights: &Weights<'_>,
     ) -> Result<(), TrainError> {
-        let (bias, weight) = (&weights.biases[number], &weights.transposed[number]);
-        let (before, after) = self.outputs.split_at_mut(number);
-        let (input, output) = (before.last().unwrap_or(batch), &mut after[0]);
+        self.sums(number, batch, weights)?;
+        let output = &mut self.outputs[number];
         match self.activation {
             Activation::Relu => {
-                let _ = bias.f_addmm_out(output, input, weight)?;
                 let _ = output.f_clamp_min_(0)?;
             }
             Activation::Gelu => {
-                let sum = &self.kept[number];
-                let _ = bias.f_addmm_out(sum, input, weight)?;
-                let _ = sum.f_gelu_out(output, "none")?;
+                let _ = self.kept[number].f_gelu_out(output, "none")?;
             }
             Activation::ScaledTanh => {
                 let tanh = &mut self.kept[number];
-                let _ = bias.f_addmm_out(tanh, input, weight)?;
                 let _ = tanh.f_mul_scalar_(TANH_INNER)?.f_tanh_()?;
                 let _ = tanh.f_mul_scalar_out(output, TANH_OUTER)?;
             }
@@ -182,6 +218,8 @@ fn losses(
 
 /// A network's parameters as the passes use them.
 pub(super) struct Weights<'a> {
+    /// All of them.
+    all: &'a Tensor,
     weights: &'a [Tensor],
     biases: &'a [Tensor],
     /// Views of the weights, [inputs, outputs].
@@ -191,6 +229,7 @@ pub(super) struct Weights<'a> {
 impl<'a> Weights<'a> {
     pub(super) fn new(parameters: &'a Flat, transposed: &'a [Tensor]) -> Self {
         Self {
+            all: &parameters.all,
             weights: &parameters.weights,
             biases: &parameters.biases,
             transposed,
@@ -249,12 +288,29 @@ impl Backward {
     /// Computes the gradient of the mean loss by all parameters, for the batch that `forward` has just seen.
     pub(super) fn run(
         &mut self,
-        forward: &Forward,
+        forward: &mut Forward,
         batch: &Tensor,
         labels: &Tensor,
         weights: &Weights<'_>,
         gradient: &Flat,
     ) -> Result<(), TrainError> {
+        let _launching = tf32::launching(forward.precision, self.one.device());
+        self.by_last_sums(forward, labels)?;
+        for number in (0..self.by_sums.len()).rev() {
+            self.by_weight(number, forward, batch, gradient)?;
+            let (by_sum, _) = &self.by_sums[number];
+            let _ =
+                by_sum.f_sum_intlist_out(&gradient.biases[number], &[0_i64][..], false, None)?;
+            if number > 0 {
+                self.by_input(number, forward, weights)?;
+                self.through_activation(forward, number - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient by the last layer's sums.
+    fn by_last_sums(&mut self, forward: &Forward, labels: &Tensor) -> Result<(), TrainError> {
         let last = self.by_sums.len() - 1;
         let _ = forward.log_probabilities.f_nll_loss_backward_grad_input(
             &self.by_log_probabilities,
@@ -278,17 +334,37 @@ impl Backward {
             1,
             forward.logits.f_kind()?,
         )?;
-        for number in (0..=last).rev() {
-            let (by_sum, transposed) = &self.by_sums[number];
-            let _ = transposed.f_mm_out(&gradient.weights[number], forward.input(number, batch))?;
-            let _ =
-                by_sum.f_sum_intlist_out(&gradient.biases[number], &[0_i64][..], false, None)?;
-            if number > 0 {
-                let below = &self.by_sums[number - 1].0;
-                let _ = by_sum.f_mm_out(below, &weights.weights[number])?;
-                self.through_activation(forward, number - 1)?;
-            }
+        Ok(())
+    }
+
+    fn by_weight(
+        &self,
+        number: usize,
+        forward: &mut Forward,
+        batch: &Tensor,
+        gradient: &Flat,
+    ) -> Result<(), TrainError> {
+        let (by_sum, transposed) = &self.by_sums[number];
+        let out = &gradient.weights[number];
+        if let Some(products) = &mut forward.products {
+            return products.by_weight(number, by_sum, out);
         }
+        let _ = transposed.f_mm_out(out, forward.input(number, batch))?;
+        Ok(())
+    }
+
+    /// The gradient by a layer's input, into where that by the sums below will be.
+    fn by_input(
+        &self,
+        number: usize,
+        forward: &Forward,
+        weights: &Weights<'_>,
+    ) -> Result<(), TrainError> {
+        let (by_sum, below) = (&self.by_sums[number].0, &self.by_sums[number - 1].0);
+        if let Some(products) = &forward.products {
+            return products.by_input(number, below);
+        }
+        let _ = by_sum.f_mm_out(below, &weights.weights[number])?;
         Ok(())
     }
 

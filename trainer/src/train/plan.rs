@@ -42,6 +42,8 @@ pub struct Plan {
     pub augmentation: Option<Augmentation>,
     /// Where the tensors lie.
     pub device: Device,
+    /// Precision of the products in the steps; everything else, and evaluation as a whole, is float32.
+    pub precision: Precision,
     /// CPU threads that it may compute with; a small network takes one.
     pub threads_at_most: usize,
     /// When a snapshot is handed out.
@@ -156,6 +158,17 @@ pub enum Schedule {
     },
 }
 
+/// How the matrix products of a step's passes are computed; their sums are float32 in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As PyTorch computes them.
+    Float32,
+    /// The matrices are read with 11 significant bits; on a GPU only.
+    Tf32,
+    /// The matrices are rounded to 8 significant bits.
+    Bfloat16,
+}
+
 /// When a snapshot is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishPolicy {
@@ -197,6 +210,12 @@ impl Plan {
             return refuse(
                 "early_stopping.patience_rows",
                 "must be at least 1".to_owned(),
+            );
+        }
+        if self.precision == Precision::Tf32 && self.device == Device::Cpu {
+            return refuse(
+                "precision",
+                "is TF32, which a GPU computes, and the training is on the CPU: use FLOAT32 or BFLOAT16".to_owned(),
             );
         }
         let widths = &self.architecture.hidden;

@@ -218,9 +218,13 @@ impl Training<'_> {
         }
         memory.forward.run(batch, &weights)?;
         memory.forward.mean_loss(&labels, self.losses.slot())?;
-        memory
-            .backward
-            .run(&memory.forward, batch, &labels, &weights, &self.gradient)?;
+        memory.backward.run(
+            &mut memory.forward,
+            batch,
+            &labels,
+            &weights,
+            &self.gradient,
+        )?;
         self.state
             .optimizer
             .step(&mut self.state.parameters, &mut self.gradient, rate)?;

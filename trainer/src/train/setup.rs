@@ -133,7 +133,8 @@ impl Memory {
             batch: Batch::new(images, plan, options)?,
             forward: Forward::new(shape, activation, images, options)?
                 .with_outliers(plan.outliers(images))?
-                .regularized(&plan.regularization)?,
+                .regularized(&plan.regularization)?
+                .multiplying(plan.precision, shape)?,
             backward: Backward::new(shape, images, options)?
                 .with_outliers(plan.outliers(images))?,
         })

@@ -5,8 +5,8 @@
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
 use digits_dataset::{Dataset, Images, LabelledImages, idx};
 use digits_trainer::train::{
-    Device, Observer, Optimizer, Plan, PublishFailed, PublishPolicy, Regularization, Row, Schedule,
-    Snapshot, Split, Started, rng::Mt19937,
+    Device, Observer, Optimizer, Plan, Precision, PublishFailed, PublishPolicy, Regularization,
+    Row, Schedule, Snapshot, Split, Started, rng::Mt19937,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -134,6 +134,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         evaluation_batch_size: 64,
         augmentation: None,
         device: Device::Cpu,
+        precision: Precision::Float32,
         threads_at_most: usize::MAX,
         publish: PublishPolicy::Final,
         regularization: Regularization::default(),

@@ -75,6 +75,9 @@ pub struct Train {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long)]
     pub device: Option<String>,
+    /// Precision of the matrix products in the steps; tf32 is for a GPU only.
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Images to train on.
     #[arg(long, value_name = "IMAGES", requires = "validation_count")]
     pub train_count: Option<u32>,
@@ -155,6 +158,13 @@ pub enum Promotion {
     Latest,
     IfBetter,
     Manual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    Float32,
+    Tf32,
+    Bfloat16,
 }
 
 fn widths(text: &str) -> Result<Widths, String> {

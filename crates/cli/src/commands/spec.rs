@@ -1,6 +1,6 @@
 //! The job spec that a command line asks for: only what was given; the rest is the preset's.
 
-use crate::args::{Activation, Optimizer, Promotion, Publish, Schedule, Train};
+use crate::args::{Activation, Optimizer, Precision, Promotion, Publish, Schedule, Train};
 use digits_cli::Error;
 use digits_proto::v1::{self, job_spec};
 
@@ -39,6 +39,7 @@ pub fn spec(args: &Train, preset: PresetOptimizer) -> Result<v1::JobSpec, Error>
             policy: publish(policy).into(),
         }),
         promotion: args.promotion.map_or(0, |policy| promotion(policy).into()),
+        precision: args.precision.map_or(0, |it| precision(it).into()),
         augmentation: args.augmentation.spec(),
         limits: args.deadline.map(deadline).transpose()?,
         regularization: regularization(args),
@@ -165,6 +166,14 @@ fn promotion(policy: Promotion) -> v1::PromotionPolicy {
     }
 }
 
+fn precision(precision: Precision) -> v1::Precision {
+    match precision {
+        Precision::Float32 => v1::Precision::Float32,
+        Precision::Tf32 => v1::Precision::Tf32,
+        Precision::Bfloat16 => v1::Precision::Bfloat16,
+    }
+}
+
 fn deadline(seconds: f64) -> Result<v1::LimitsSpec, Error> {
     let duration = std::time::Duration::try_from_secs_f64(seconds).ok();
     let duration = duration.filter(|it| !it.is_zero() && it.as_secs() < 1_000_000_000);
@@ -213,7 +222,7 @@ mod tests {
     #[test]
     fn what_is_given_is_set_and_nothing_else() {
         let line = "--hidden 128,64 --momentum 0 --seed 0 --train-count 9 --validation-count 1 --label a=b \
-                    --publish final --promotion if-better --deadline 1.5 --synthetic-seed 3";
+                    --publish final --promotion if-better --precision bfloat16 --deadline 1.5 --synthetic-seed 3";
         let given = spec(&parse(line), None).expect("good");
         let widths = given
             .architecture
@@ -229,6 +238,7 @@ mod tests {
         assert_eq!((given.seed, given.epochs), (Some(0), None));
         assert_eq!(given.publish.map(|it| it.policy), Some(3));
         assert_eq!(given.promotion, 2);
+        assert_eq!(given.precision(), v1::Precision::Bfloat16);
         let deadline = given.limits.and_then(|it| it.deadline).expect("set");
         assert_eq!((deadline.seconds, deadline.nanos), (1, 500_000_000));
     }

@@ -17,8 +17,8 @@ mod preview;
 #[cfg(test)]
 mod tests;
 
-use super::TrainError;
 use super::counter::{Counter, Moment, Purpose};
+use super::{Precision, TrainError, tf32};
 pub(super) use outliers::Outliers;
 pub use preview::preview;
 
@@ -125,6 +125,8 @@ impl Augmenter {
         out: &mut Tensor,
         at: Moment,
     ) -> Result<(), TrainError> {
+        // The places of pixels are products too.
+        let _launching = tf32::launching(Precision::Float32, self.plain.device());
         if let Some(geometry) = &mut self.geometry {
             self.plain.f_copy_(&raw.f_view_as(&self.plain)?)?;
             let grid = geometry.grid(labels, at)?;

@@ -271,7 +271,7 @@ fn check_outliers(label_smoothing: f64) {
         forward.run(&batch, &weights).expect("forward");
         forward.mean_loss(&labels, &slot).expect("loss");
         backward
-            .run(&forward, &batch, &labels, &weights, &gradient)
+            .run(&mut forward, &batch, &labels, &weights, &gradient)
             .expect("backward");
     });
 
