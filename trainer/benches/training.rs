@@ -1,13 +1,17 @@
 //! Our side of `make bench-train`: trains as told on standard input, one line of JSON a run, and answers with the time
 //! it took, as `benches/training/contender.py` does. Needs `DIGITS_MNIST_DIR`.
+//!
+//! A run is of whole epochs with their validations, or, with `batches`, of that many steps after `warm_up` others.
 
 #[path = "../tests/train_support/mod.rs"]
 mod train_support;
 
 use anyhow::Context as _;
 use digits_checkpoint::manifest::Architecture;
+use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Observer, Plan, PublishFailed, PublishPolicy, Row, Snapshot, Started, libtorch_version, run,
+    Augmentation, Observer, Plan, Precision, PublishFailed, PublishPolicy, Row, Snapshot, Started,
+    libtorch_version, run,
 };
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
@@ -20,18 +24,8 @@ fn main() -> anyhow::Result<()> {
     say(&json!({"ready": "ours", "torch": libtorch_version(), "threads": 1}))?;
     for line in std::io::stdin().lock().lines() {
         let asked: Value = serde_json::from_str(&line?)?;
-        let widths = asked["hidden"].as_array().context("hidden")?;
-        let hidden = widths.iter().filter_map(Value::as_u64);
-        let plan = Plan {
-            architecture: Architecture {
-                hidden: hidden.map(|width| width as usize).collect(),
-                ..notebook_plan(&data).architecture
-            },
-            epochs: u32::try_from(asked["epochs"].as_u64().context("epochs")?)?,
-            publish: PublishPolicy::Final,
-            ..notebook_plan(&data)
-        };
-        let mut watch = Stopwatch::default();
+        let plan = plan(&asked, &data)?;
+        let mut watch = Stopwatch::new(&asked);
         run(&plan, &data, None, &mut watch)?;
         let (seconds, cpu_seconds) = watch.taken.context("the training came to its end")?;
         say(&json!({
@@ -41,19 +35,90 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The notebook's plan, but for what is asked.
+fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
+    let notebook = notebook_plan(data);
+    let widths = asked["hidden"].as_array().context("hidden")?;
+    let hidden = widths.iter().filter_map(Value::as_u64);
+    let elastic_alpha = match asked["augmentation"].as_str() {
+        None => None,
+        Some("affine") => Some(0.0),
+        Some("elastic") => Some(36.0),
+        Some(other) => anyhow::bail!("no augmentation is called {other}"),
+    };
+    let precision = match asked["precision"].as_str() {
+        None => Precision::Float32,
+        Some("bfloat16") => Precision::Bfloat16,
+        Some(other) => anyhow::bail!("no precision of the CPU is called {other}"),
+    };
+    Ok(Plan {
+        architecture: Architecture {
+            hidden: hidden.map(|width| width as usize).collect(),
+            ..notebook.architecture
+        },
+        epochs: u32::try_from(asked["epochs"].as_u64().context("epochs")?)?,
+        // Where steps are counted nothing is validated between them.
+        validate_every: match asked["batches"].is_u64() {
+            true => usize::MAX,
+            false => notebook.validate_every,
+        },
+        augmentation: elastic_alpha.map(augmentation),
+        precision,
+        publish: PublishPolicy::Final,
+        ..notebook
+    })
+}
+
+/// The ranges of Cireşan 2010, as `contender.py` has them.
+fn augmentation(elastic_alpha: f64) -> Augmentation {
+    Augmentation {
+        rotation_degrees: 15.0,
+        shear_degrees: 15.0,
+        scale_min: 0.85,
+        scale_max: 1.15,
+        shift_pixels: 2.0,
+        elastic_alpha,
+        elastic_sigma: 5.0,
+        noise: 0.0,
+        pen: false,
+        outlier_share: 0.0,
+        half_angles: Vec::new(),
+    }
+}
+
 fn say(answer: &Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{answer}")?;
     Ok(out.flush()?)
 }
 
-/// Wall and CPU seconds from the first step to the last; what comes before and after is left out on both sides.
-#[derive(Default)]
+/// Wall and CPU seconds from one step to another; what comes before and after is left out on both sides.
 struct Stopwatch {
+    /// Steps before the first that counts.
+    warm_up: u64,
+    /// Steps that count; `None`: all.
+    batches: Option<u64>,
     began: Option<(Instant, f64)>,
     steps: u64,
     accuracy: f64,
     taken: Option<(f64, f64)>,
+}
+
+impl Stopwatch {
+    fn new(asked: &Value) -> Self {
+        Self {
+            warm_up: asked["warm_up"].as_u64().unwrap_or(0),
+            batches: asked["batches"].as_u64(),
+            began: None,
+            steps: 0,
+            accuracy: 0.0,
+            taken: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.began = Some((Instant::now(), cpu_seconds()));
+    }
 }
 
 /// CPU time of this thread, which computes alone; 0 where the system does not tell.
@@ -65,8 +130,10 @@ fn cpu_seconds() -> f64 {
 
 impl Observer for Stopwatch {
     fn started(&mut self, started: &Started) {
-        self.steps = started.steps;
-        self.began = Some((Instant::now(), cpu_seconds()));
+        self.steps = self.batches.unwrap_or(started.steps);
+        if self.warm_up == 0 {
+            self.begin();
+        }
     }
 
     fn row(&mut self, row: &Row) {
@@ -74,7 +141,10 @@ impl Observer for Stopwatch {
     }
 
     fn progress(&mut self, step: u64) {
-        if step == self.steps
+        if step == self.warm_up {
+            self.begin();
+        }
+        if step == self.warm_up + self.steps
             && let Some((wall, cpu)) = self.began
         {
             self.taken = Some((wall.elapsed().as_secs_f64(), cpu_seconds() - cpu));
@@ -86,6 +156,6 @@ impl Observer for Stopwatch {
     }
 
     fn should_stop(&self) -> bool {
-        false
+        self.batches.is_some() && self.taken.is_some()
     }
 }

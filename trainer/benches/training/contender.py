@@ -6,14 +6,18 @@ KIND: notebook  the teaching notebook's loop: torchvision's MNIST with ToTensor 
                 at every step;
       resident  PyTorch written well: scaled images in memory, index_select, the fused optimiser, no synchronisation
                 but at a row;
+      transforms  augmentation by torchvision's transforms for every image, in a DataLoader; else as `resident`;
+      batchwise  augmentation of the whole batch at once, by affine_grid and grid_sample; else as `resident`;
       machine   no training: the ceilings of this machine.
 
 A run is {"hidden": [widths], "epochs": n, "threads": n or 0 for PyTorch's own choice}; the answer
 {"seconds", "cpu_seconds", "steps", "accuracy"}: from the first step to the last, with a validation of all 6,000 images
-after step 1, 101, 201, … of each epoch, as the notebook has it.
+after step 1, 101, 201, … of each epoch, as the notebook has it. With augmentation it is {…, "augmentation": "affine" or
+"elastic", "batches": n, "warm_up": n}: that many steps, after some that do not count, and no validation.
 """
 
 import json
+import math
 import sys
 import time
 import warnings
@@ -25,6 +29,9 @@ from torch.utils.data import DataLoader, random_split
 
 BATCH, EVERY, TRAIN, VALIDATION = 64, 100, 54_000, 6_000
 RATE, MOMENTUM = 1e-3, 0.9
+# The ranges of the augmentation; sizes are factors, lengths pixels.
+ROTATION, SHEAR, SMALLEST, LARGEST, SHIFT = 15.0, 15.0, 0.85, 1.15, 2.0
+ALPHA, SIGMA, SIDE = 36.0, 5.0, 28
 warnings.filterwarnings("ignore")
 
 
@@ -65,7 +72,8 @@ class Notebook:
             data, [TRAIN, VALIDATION], torch.Generator().manual_seed(17)
         )
 
-    def run(self, widths, epochs):
+    def run(self, widths, asked):
+        epochs = asked["epochs"]
         network = MLPNetwork(widths)
         loss_of = nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
@@ -110,7 +118,8 @@ class Resident:
         self.images, self.labels = pixels[:TRAIN].contiguous(), labels[:TRAIN].contiguous()
         self.validation = pixels[TRAIN:].contiguous(), labels[TRAIN:].contiguous()
 
-    def run(self, widths, epochs):
+    def run(self, widths, asked):
+        epochs = asked["epochs"]
         network = MLPNetwork(widths)
         optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, fused=True)
         began, steps, accuracy = clock(), 0, 0.0
@@ -131,13 +140,99 @@ class Resident:
         return answer(began, steps, accuracy)
 
 
+def augmented(batches, widths, asked):
+    """Trains on what `batches` gives, (images [n, 784], labels); the steps of the warm-up are not timed."""
+    network = MLPNetwork(widths)
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, fused=True)
+    began = clock()
+    for number in range(asked["warm_up"] + asked["batches"]):
+        if number == asked["warm_up"]:
+            began = clock()
+        images, labels = next(batches)
+        logits = network(images)
+        loss = functional.cross_entropy(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return answer(began, asked["batches"], (logits.argmax(1) == labels).float().mean().item())
+
+
+class Transforms:
+    """Augmentation by torchvision's transforms, in the order that is the fastest: geometry on the picture, the elastic
+    field on the tensor."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def run(self, widths, asked):
+        from torchvision import datasets, transforms
+
+        shift = SHIFT / SIDE
+        steps = [
+            transforms.RandomAffine(
+                ROTATION,
+                translate=(shift, shift),
+                scale=(SMALLEST, LARGEST),
+                shear=SHEAR,
+                interpolation=transforms.InterpolationMode.BILINEAR,
+            ),
+            transforms.ToTensor(),
+        ]
+        if asked["augmentation"] == "elastic":
+            steps.append(transforms.ElasticTransform(alpha=ALPHA, sigma=SIGMA))
+        data = datasets.MNIST(self.folder, train=True, transform=transforms.Compose(steps))
+        return augmented(iter(DataLoader(data, batch_size=BATCH, shuffle=True)), widths, asked)
+
+
+class Batchwise:
+    """Augmentation written well: one grid for the whole batch, one sampling, the blur as two products."""
+
+    def __init__(self, folder):
+        from torchvision import datasets
+
+        data = datasets.MNIST(folder, train=True)
+        self.images = data.data.unsqueeze(1).float() / 255
+        self.labels = data.targets
+        places = torch.arange(SIDE, dtype=torch.float32)
+        kernel = torch.exp(-(((places - places[:, None]) / SIGMA) ** 2) / 2)
+        self.blur = kernel / kernel.sum(1, keepdim=True)
+
+    def run(self, widths, asked):
+        return augmented(self.batches(asked["augmentation"] == "elastic"), widths, asked)
+
+    def batches(self, elastic):
+        while True:
+            for batch in torch.randperm(len(self.labels)).split(BATCH):
+                images = self.images.index_select(0, batch)
+                grid = functional.affine_grid(self.matrices(len(batch)), images.shape, align_corners=False)
+                if elastic:
+                    noise = torch.empty(len(batch), 2, SIDE, SIDE).uniform_(-1, 1)
+                    field = (self.blur @ noise @ self.blur.T) * (2 * ALPHA / SIDE)
+                    grid += field.permute(0, 2, 3, 1)
+                moved = functional.grid_sample(images, grid, align_corners=False)
+                yield moved.flatten(1), self.labels.index_select(0, batch)
+
+    @staticmethod
+    def matrices(count):
+        def uniform(low, high, *size):
+            return torch.empty(count, *size).uniform_(low, high)
+
+        turn = uniform(-math.radians(ROTATION), math.radians(ROTATION))
+        slant = uniform(-math.radians(SHEAR), math.radians(SHEAR)).tan()
+        across, down = 1 / uniform(SMALLEST, LARGEST), 1 / uniform(SMALLEST, LARGEST)
+        shift = uniform(-SHIFT, SHIFT, 2) * (2 / SIDE)
+        cos, sin = turn.cos(), turn.sin()
+        rows = [across * cos, down * (slant * cos - sin), shift[:, 0], across * sin, down * (slant * sin + cos), shift[:, 1]]
+        return torch.stack(rows, 1).view(count, 2, 3)
+
+
 class Machine:
     """What one core gives at the most: multiply-adds in a large product, bytes in a large copy."""
 
     def __init__(self, _folder):
         pass
 
-    def run(self, _widths, _epochs):
+    def run(self, _widths, _asked):
         def fastest(operation, runs):
             times = []
             for _ in range(runs):
@@ -155,7 +250,13 @@ class Machine:
         return {"flops": 2 * side**3 / product, "bytes_per_second": 2 * 4 * floats / copy}
 
 
-KINDS = {"notebook": Notebook, "resident": Resident, "machine": Machine}
+KINDS = {
+    "notebook": Notebook,
+    "resident": Resident,
+    "transforms": Transforms,
+    "batchwise": Batchwise,
+    "machine": Machine,
+}
 
 
 def main():
@@ -166,7 +267,7 @@ def main():
     for line in sys.stdin:
         asked = json.loads(line)
         torch.set_num_threads(asked["threads"] or own_choice)
-        print(json.dumps(contender.run([784, *asked["hidden"], 10], asked["epochs"])), flush=True)
+        print(json.dumps(contender.run([784, *asked["hidden"], 10], asked)), flush=True)
 
 
 main()
