@@ -153,6 +153,7 @@ impl Error {
                 Code::Unavailable | Code::DeadlineExceeded => 69,
                 Code::ResourceExhausted => 75,
                 Code::Unauthenticated | Code::PermissionDenied => 77,
+                Code::Internal | Code::Unknown if is_transport(status) => 69,
                 Code::Internal | Code::Unknown | Code::DataLoss => 70,
                 _ => 1,
             },
@@ -248,6 +249,7 @@ fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Ve
                 .chain(hint)
                 .collect()
         }
+        Code::Internal | Code::Unknown if is_transport(status) => broken(service, url, status),
         Code::Internal | Code::Unknown | Code::DataLoss => {
             vec![format!(
                 "the {service} failed: {message} (its log says more)"
@@ -265,6 +267,25 @@ fn unreachable(service: Service, url: &str) -> Vec<String> {
             "start it with `{}`, or name another with {flag} URL or {variable}; `digits doctor` checks the rest",
             service.binary()
         ),
+    ]
+}
+
+/// A connection that came up, and broke before there was an answer.
+fn broken(service: Service, url: &str, status: &Status) -> Vec<String> {
+    let mut cause = status.message().to_owned();
+    let mut next = status.source();
+    while let Some(error) = next {
+        cause = error.to_string();
+        next = error.source();
+    }
+    let remedy = if url.starts_with("https://") {
+        "if it asks for a client certificate, give --tls-client-certificate-file and --tls-client-key-file"
+    } else {
+        "if it speaks TLS, write the URL with https://"
+    };
+    vec![
+        format!("the connection to the {service} at {url} broke: {cause}"),
+        remedy.to_owned(),
     ]
 }
 
@@ -356,6 +377,19 @@ mod tests {
             ),
             75,
             &["the trainer is full: 64 jobs wait", "try again in 2.5 s"],
+        );
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_no_bug_of_the_service() {
+        let cause = io::Error::other("connection reset");
+        check(
+            Status::from_error(Box::new(cause)),
+            69,
+            &[
+                "the connection to the trainer at http://127.0.0.1:50051 broke: connection reset",
+                "if it speaks TLS, write the URL with https://",
+            ],
         );
     }
 
