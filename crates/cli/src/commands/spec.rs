@@ -47,7 +47,6 @@ pub fn spec(args: &Train, preset: PresetOptimizer) -> Result<v1::JobSpec, Error>
             .early_stopping
             .map(|patience_rows| v1::EarlyStoppingSpec { patience_rows }),
         calibrate: calibrate(args),
-        ..Default::default()
     })
 }
 
