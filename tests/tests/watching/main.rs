@@ -19,9 +19,12 @@ use digits_proto::v1::{
     ArchitectureSpec, GetModelRequest, HiddenLayers, Job, JobSpec, JobState, PromoteRequest,
     PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
 };
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
+    fs,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use traffic::{MAX_IN_FLIGHT, crowd};
@@ -51,7 +54,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(program: &std::path::Path) -> Result<Self> {
+    fn start(program: &Path) -> Result<Self> {
         let mut sandbox = Sandbox::new()?;
         let prometheus = Prometheus::start(program, sandbox.dir())?;
         let push = prometheus.remote_write();
@@ -148,6 +151,24 @@ fn exploding() -> JobSpec {
     }
 }
 
+/// Files with a certificate that has expired, its key, and a token.
+fn credentials(dir: &Path) -> Result<[String; 3]> {
+    let mut params = CertificateParams::new(["localhost".to_owned()])?;
+    params.not_after = date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?.pem();
+    let written = |name: &str, content: &str| -> Result<String> {
+        let file = dir.join(name);
+        fs::write(&file, content)?;
+        Ok(file.display().to_string())
+    };
+    Ok([
+        written("expired.crt", &certificate)?,
+        written("expired.key", &key.serialize_pem())?,
+        written("tokens", "ci secret\n")?,
+    ])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_finds_its_series() -> Result<()> {
     let name = "every_query_finds_its_series";
@@ -201,14 +222,24 @@ async fn every_query_finds_its_series() -> Result<()> {
         .remote_write()
         .replace("write", "nowhere");
     watched.sandbox.take_trainer()?.stop()?;
+    let [certificate, key, tokens] = credentials(watched.sandbox.dir())?;
     let trainer = watched.sandbox.start_trainer(&[
         "--remote-write",
         &nowhere,
         "--retention-interval",
         "1s",
+        "--tls-certificate-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--token-file",
+        &tokens,
     ])?;
     watched.prometheus.scrape("trainer", trainer.admin())?;
     watched.lights("DigitsCurvePointsDropped").await?;
+    watched.lights("DigitsCertificateExpires").await?;
+    fs::write(&tokens, "")?;
+    watched.lights("DigitsCredentialsReloadFailing").await?;
     damage::unreadable_record(&watched.sandbox)?;
     watched.lights("DigitsRetentionFailing").await?;
     drop(traffic);
