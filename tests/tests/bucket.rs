@@ -15,10 +15,17 @@ use digits_proto::v1::{
     training_service_client::TrainingServiceClient,
 };
 use serde_json::Value;
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 use tonic::transport::Channel;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks of the inference service at the bucket.
+const POLL: Duration = Duration::from_millis(50);
 
 /// A command of ours that works on the bucket.
 fn command(sandbox: &Sandbox, bucket: &Bucket, binary: &str) -> Command {
@@ -91,7 +98,7 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
     trainer.arg("--state").arg(sandbox.dir().join("state"));
     let trainer = Service::start_command("trainer", trainer, sandbox.dir())?;
     let mut inference = command(&sandbox, &bucket, "digits-inference");
-    inference.args(["--poll-interval", "50ms"]);
+    inference.args(["--poll-interval", &format!("{}ms", POLL.as_millis())]);
     let inference = Service::start_command("inference", inference, sandbox.dir())?;
 
     let flags = "--dataset drawn --hidden 32 --epochs 2 --train-count 6000 --validation-count 2000 --detach";
@@ -115,7 +122,8 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
 
     // What is asked of the bucket now waits; what is asked of the service does not.
     bucket.fall_silent()?;
-    for _ in 0..20 {
+    let silent = Instant::now();
+    while silent.elapsed() < 10 * POLL {
         assert_eq!(answered_by(&mut client).await?, *old);
     }
     bucket.speak_again()?;
