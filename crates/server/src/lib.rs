@@ -29,6 +29,7 @@ pub mod startup;
 pub mod status;
 mod timeout;
 mod transport;
+mod turns;
 pub mod violations;
 
 pub use body::FlightBody;

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -18,10 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Incoming};
 use crate::front::Front;
+use crate::turns::{TurnExecutor, Turns};
 
 /// How connections are served.
 pub(crate) struct Transport {
-    http: Builder<TokioExecutor>,
+    max_streams_per_connection: u32,
+    keepalive_interval: Duration,
+    keepalive_timeout: Duration,
     max_connection_age: Option<Duration>,
     shutdown: CancellationToken,
 }
@@ -29,16 +32,10 @@ pub(crate) struct Transport {
 impl Transport {
     /// Asks connections to end at `shutdown`.
     pub(crate) fn new(config: &ServerConfig, shutdown: CancellationToken) -> Self {
-        let mut http = Builder::new(TokioExecutor::new());
-        // Without a timer hyper does not limit the time that headers may take.
-        http.http1().timer(TokioTimer::new());
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(config.max_streams_per_connection)
-            .keep_alive_interval(config.keepalive_interval)
-            .keep_alive_timeout(config.keepalive_timeout);
         Self {
-            http,
+            max_streams_per_connection: config.max_streams_per_connection,
+            keepalive_interval: config.keepalive_interval,
+            keepalive_timeout: config.keepalive_timeout,
             max_connection_age: config.max_connection_age,
             shutdown,
         }
@@ -76,16 +73,29 @@ impl Transport {
         }
     }
 
+    fn http(&self, executor: TurnExecutor) -> Builder<TurnExecutor> {
+        let mut http = Builder::new(executor);
+        // Without a timer hyper does not limit the time that headers may take.
+        http.http1().timer(TokioTimer::new());
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.max_streams_per_connection)
+            .keep_alive_interval(self.keepalive_interval)
+            .keep_alive_timeout(self.keepalive_timeout);
+        http
+    }
+
     async fn carry(&self, front: Front, connection: Connection) {
-        let io = TokioIo::new(connection);
-        let mut serving = pin!(self.http.serve_connection(io, front));
+        let mut turns = Turns::default();
+        let http = self.http(turns.executor());
+        let mut serving = pin!(http.serve_connection(TokioIo::new(connection), front));
         let ended = tokio::select! {
             // First what there is to do at every turn.
             biased;
-            ended = &mut serving => ended,
+            ended = turns.drive(serving.as_mut()) => ended,
             () = self.retirement() => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                turns.drive(serving.as_mut()).await
             }
         };
         if let Err(error) = ended {
