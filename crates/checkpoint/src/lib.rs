@@ -28,7 +28,7 @@ mod validate;
 
 pub use catalog::{lasting_manifest, list_checkpoints, manifest};
 pub use follow::Follower;
-pub use load::{LoadError, Loaded, load, model_file};
+pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
 pub use storage::{Created, Entry, Storage, StorageError};

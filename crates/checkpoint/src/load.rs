@@ -35,15 +35,32 @@ pub enum LoadError {
     Refused(#[from] Refusal),
 }
 
-/// Loads a checkpoint and verifies all but the exam's answers: manifest, sizes, digests, header limits,
-/// shapes against the architecture, finite weights.
+/// A checkpoint as it was read; nothing in its files is believed yet.
+pub struct Unverified {
+    manifest: Manifest,
+    model: Bytes,
+    exam: Bytes,
+}
+
+impl Unverified {
+    /// Verifies all but the exam's answers: digests, header limits, shapes against the architecture, finite weights. Computes, for
+    /// longer than a thread of a runtime may be held.
+    ///
+    /// # Errors
+    /// When the checkpoint is wrong.
+    pub fn verify(self) -> Result<Loaded, Refusal> {
+        verify(self.manifest, &self.model, &self.exam)
+    }
+}
+
+/// Reads a checkpoint, for [`Unverified::verify`]; looks at its manifest and at the sizes of its files.
 ///
-/// Cancel-safe: it only reads. Hashing and decoding run on a blocking thread.
+/// Cancel-safe: it only reads.
 ///
 /// # Errors
 /// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a checkpoint
 /// that is wrong.
-pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadError> {
+pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
     let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
         .await
         .map_err(|error| too_large(error, RefusalReason::Manifest))?;
@@ -53,7 +70,22 @@ pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadErr
         sized(storage, id, keys::MODEL, &files.model),
         sized(storage, id, keys::EXAM, &files.exam),
     )?;
-    tokio::task::spawn_blocking(move || verify(manifest, &model, &exam))
+    Ok(Unverified {
+        manifest,
+        model,
+        exam,
+    })
+}
+
+/// Reads a checkpoint and verifies it.
+///
+/// Cancel-safe, as it changes nothing. Hashing and decoding run on a blocking thread.
+///
+/// # Errors
+/// Of [`fetch`] and of [`Unverified::verify`].
+pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadError> {
+    let fetched = fetch(storage, id).await?;
+    tokio::task::spawn_blocking(move || fetched.verify())
         .await
         .map_err(StorageError::from)?
         .map_err(LoadError::from)

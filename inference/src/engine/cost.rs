@@ -3,10 +3,7 @@
 //! Measured when a network is loaded: it depends on the machine and its caches as much as on the shape. Nothing here decides.
 
 use super::{Network, Way};
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Duration};
 
 /// Images at a time whose batch way is timed.
 const COUNTS: [usize; 4] = [1, 4, 16, 64];
@@ -45,12 +42,12 @@ impl Costs {
         }
     }
 
-    /// Times both ways over these images, [n, inputs]. Takes about 25 ms at most for networks of a few million weights.
+    /// Times both ways over these images, [n, inputs]; calls `between` between two runs. Takes about 25 ms at most for networks of a few million weights.
     ///
     /// # Panics
     ///
     /// When there is no image.
-    pub(super) fn measure(network: &Network, images: &[u8]) -> Self {
+    pub(super) fn measure(network: &Network, images: &[u8], mut between: impl FnMut()) -> Self {
         let inputs = network.inputs();
         assert!(images.len() >= inputs, "at least one image");
         let largest = COUNTS[COUNTS.len() - 1];
@@ -66,7 +63,10 @@ impl Costs {
                 &images[..count * inputs],
                 &mut logits[..count * network.classes()],
             );
-            best(|| network.logits_by(way, black_box(images), black_box(logits)))
+            best(
+                || network.logits_by(way, black_box(images), black_box(logits)),
+                &mut between,
+            )
         };
         let single = time(Way::Single, SINGLES);
         let batch = COUNTS.map(|count| time(Way::Batch, count));
@@ -129,20 +129,28 @@ impl Costs {
     }
 }
 
-fn best(mut run: impl FnMut()) -> f64 {
+fn best(mut run: impl FnMut(), mut between: impl FnMut()) -> f64 {
     run();
-    let begun = Instant::now();
+    let begun = processor_time();
     let mut best = f64::INFINITY;
     for _ in 1..RUNS {
-        let start = Instant::now();
+        between();
+        let start = processor_time();
         run();
-        best = best.min(start.elapsed().as_nanos() as f64);
-        if begun.elapsed() > ENOUGH {
+        let now = processor_time();
+        best = best.min((now - start).as_nanos() as f64);
+        if now - begun > ENOUGH {
             break;
         }
     }
     // A clock may be too coarse for the smallest networks.
     best.max(1.0)
+}
+
+/// What this thread has had of a processor: others may have their turns in between.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -204,13 +204,13 @@ impl Network {
     }
 
     /// Times both ways over some images, [n, inputs], which from then on tells which is the quicker one. Until then that is
-    /// guessed.
+    /// guessed. `between` is called between two runs, each of which is a small part of the whole.
     ///
     /// # Panics
     ///
     /// When there is no image.
-    pub fn measure(&mut self, images: &[u8]) {
-        self.costs = Costs::measure(self, images);
+    pub fn measure(&mut self, images: &[u8], between: impl FnMut()) {
+        self.costs = Costs::measure(self, images, between);
     }
 
     /// What images cost, as measured.

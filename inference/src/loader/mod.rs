@@ -4,6 +4,7 @@
 //! unloads anything, and never stops later records from being looked at. A refusal is final for its record; everything
 //! else is tried again.
 
+mod background;
 mod candidates;
 mod prepare;
 mod report;
@@ -285,7 +286,8 @@ impl Loader {
                         refusal.clone(),
                     )));
                 }
-                match prepare::prepare(&self.storage, id, &self.model.name).await {
+                let name = &self.model.name;
+                match prepare::prepare(&self.storage, id, name, before.is_some()).await {
                     Ok(prepared) => Arc::new(prepared),
                     Err(LoadError::Unavailable(error)) => return Err(Failure::Unavailable(error)),
                     Err(LoadError::Refused(refusal)) => {

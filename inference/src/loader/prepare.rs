@@ -1,13 +1,13 @@
 //! From a checkpoint's id to a network that has passed its exam on every way, and is warm.
 
+use super::background::{self, Pace};
 use crate::{
     engine::{Network, Pixel, Way},
     model::Prepared,
 };
 use digits_checkpoint::{
-    LoadError, Loaded, Refusal, RefusalReason, Storage, check_exam,
+    LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, check_exam, fetch,
     id::{CheckpointId, ModelName},
-    load,
 };
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
@@ -15,25 +15,27 @@ use tokio::sync::Semaphore;
 /// Loads that compute at the same time: one, whatever the number of models, so that serving keeps the other cores.
 static PREPARING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
 
-/// Reads, verifies, examines and warms up a checkpoint.
+/// Reads, verifies, examines and warms up a checkpoint; `beside` others that serve, at the cost of its own time.
 pub(super) async fn prepare(
     storage: &Storage,
     id: CheckpointId,
     model: &ModelName,
+    beside: bool,
 ) -> Result<Prepared, LoadError> {
-    let loaded = load(storage, id).await?;
-    if loaded.manifest.model != *model {
-        let message = format!(
-            "the checkpoint is for the model {}, not for {model}",
-            loaded.manifest.model
-        );
-        return Err(Refusal::new(RefusalReason::Manifest, message).into());
-    }
+    let fetched = fetch(storage, id).await?;
     // The semaphore is never closed; were it, there would be nothing to wait for.
     let _permit = Arc::clone(&PREPARING).acquire_owned().await;
-    let examined = tokio::task::spawn_blocking(move || examine(&loaded)).await;
-    examined
-        .unwrap_or_else(|_| {
+    let model = model.clone();
+    let work = move |pace: &mut Pace| {
+        let loaded = of_model(fetched.verify()?, &model)?;
+        pace.step();
+        examine(&loaded, pace)
+    };
+    let prepared = background::run(beside, work)
+        .await
+        .map_err(StorageError::Thread)?;
+    prepared
+        .unwrap_or_else(|| {
             Err(Refusal::new(
                 RefusalReason::Exam,
                 "the engine failed on the exam",
@@ -42,8 +44,19 @@ pub(super) async fn prepare(
         .map_err(Into::into)
 }
 
+fn of_model(loaded: Loaded, model: &ModelName) -> Result<Loaded, Refusal> {
+    if loaded.manifest.model == *model {
+        return Ok(loaded);
+    }
+    let message = format!(
+        "the checkpoint is for the model {}, not for {model}",
+        loaded.manifest.model
+    );
+    Err(Refusal::new(RefusalReason::Manifest, message))
+}
+
 /// Builds the network and lets every way of it sit the exam, in both forms of pixels, which also warms it up.
-fn examine(loaded: &Loaded) -> Result<Prepared, Refusal> {
+fn examine(loaded: &Loaded, pace: &mut Pace) -> Result<Prepared, Refusal> {
     let mut prepared = Prepared::new(loaded)
         .map_err(|error| Refusal::new(RefusalReason::Shape, error.to_string()))?;
     let (exam, network) = (&loaded.exam, &prepared.network);
@@ -62,18 +75,25 @@ fn examine(loaded: &Loaded) -> Result<Prepared, Refusal> {
             let message = format!("by the {} way, {form}: {}", name(way), refusal.message);
             Refusal::new(refusal.reason, message)
         };
-        sit(network, way, &exam.inputs, &mut answers);
+        sit(network, way, &exam.inputs, &mut answers, pace);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("bytes", refusal))?;
-        sit(network, way, &floats, &mut answers);
+        sit(network, way, &floats, &mut answers, pace);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("floats", refusal))?;
     }
-    prepared.network.measure(&exam.inputs);
+    prepared.network.measure(&exam.inputs, || pace.step());
     Ok(prepared)
 }
 
 /// Answers the images: the first alone, then three, then the others at once, as a matrix product goes another path for each.
-fn sit<P: Pixel>(network: &Network, way: Way, mut images: &[P], mut answers: &mut [f32]) {
+fn sit<P: Pixel>(
+    network: &Network,
+    way: Way,
+    mut images: &[P],
+    mut answers: &mut [f32],
+    pace: &mut Pace,
+) {
     for count in [1, 3, usize::MAX] {
+        pace.step();
         let count = count.min(images.len() / network.inputs());
         let (now, later) = images.split_at(count * network.inputs());
         let (logits, others) = answers.split_at_mut(count * network.classes());

@@ -9,6 +9,7 @@ mod swap;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::{env, str::FromStr};
+use tokio::runtime::Builder;
 
 const USAGE: &str = "\
 serving echo ANSWER_BYTES            a bare tonic server; answers the first bytes of what comes, until it is killed
@@ -16,10 +17,18 @@ serving product ROWS WIDTH,WIDTH,…   FLOP/s of the products of so many rows wi
 serving store FOLDER HIDDEN,HIDDEN,… publishes two checkpoints of such a network, serves the first, and writes images
 serving swap STORAGE ADDRESS COUNT   lets the checkpoints of the storage serve in turns, each once the one before serves";
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // The echo is compared; the others share the load's core, and should be slight.
+    let mut runtime = match words[..] {
+        ["echo", ..] => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(run(&words))
+}
+
+async fn run(words: &[&str]) -> Result<()> {
     let told: Value = match words[..] {
         ["echo", bytes] => return echo::serve(bytes.parse()?).await,
         ["product", rows, widths] => {

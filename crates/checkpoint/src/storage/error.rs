@@ -106,6 +106,9 @@ pub enum StorageError {
     /// A task of this process broke down.
     #[error("a background task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// This process can have no further thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 impl StorageError {

@@ -116,6 +116,7 @@ impl PushedError {
                     | StorageError::Missing { .. }
                     | StorageError::Contended { .. }
                     | StorageError::Task(_)
+                    | StorageError::Thread(_)
             )
         )
     }
