@@ -1,66 +1,156 @@
-//! The batch way: many vectors through one linear layer.
+//! The batch way: many vectors through one linear layer, by a matrix product over [`Panels`].
+//!
+//! A tile of the sums, some images by one panel, stays in registers while all inputs pass by (Goto and van de Geijn, "Anatomy of
+//! High-Performance Matrix Multiplication", 2008). The weights lie as the tile reads them since they were loaded, so nothing is
+//! packed for a request.
 
-use gemm::Parallelism;
+use super::panels::{Panels, WIDTH};
+use pulp::{Arch, Simd, WithSimd};
 
-/// A linear layer and what goes through it, as matrices in memory.
+/// Inputs that a tile takes in one go.
+const AT_ONCE: usize = 4;
+
+/// Vectors that go through one linear layer, as they lie in memory.
 pub(super) struct Product<'a> {
-    /// Weights, [inputs, outputs], rows `outputs` floats apart.
-    pub(super) weights: &'a [f32],
+    pub(super) panels: &'a Panels,
+    /// What the sums begin with, [outputs].
+    pub(super) bias: &'a [f32],
     /// Values that go in, [images, inputs], rows `values_stride` floats apart.
     pub(super) values: &'a [f32],
     /// Floats between two rows of `values`; at least `inputs`.
     pub(super) values_stride: usize,
-    /// Images.
-    pub(super) images: usize,
-    /// Values that go in per image.
-    pub(super) inputs: usize,
-    /// Values that come out per image.
-    pub(super) outputs: usize,
+    /// values × weights + bias, [images, outputs].
+    pub(super) sums: &'a mut [f32],
 }
 
 impl Product<'_> {
-    /// sums += values × weights; `sums` is [images, outputs].
-    ///
-    /// # Panics
-    ///
-    /// When a slice is shorter than its shape says.
-    #[allow(unsafe_code)] // The crate's only entry takes pointers; see the SAFETY comment.
-    pub(super) fn add_to(&self, sums: &mut [f32]) {
-        if self.images == 0 || self.inputs == 0 || self.outputs == 0 {
-            return;
+    /// Computes the sums, with the widest registers that this machine has.
+    pub(super) fn compute(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Vectors of a panel, and as many images as leave registers for a row of weights and a value.
+        match S::F32_LANES {
+            16 => tiles::<S, 1, 12>(simd, self),
+            8 => tiles::<S, 2, 6>(simd, self),
+            4 => tiles::<S, 4, 4>(simd, self),
+            _ => tiles::<S, WIDTH, 1>(simd, self),
         }
-        assert!(self.values_stride >= self.inputs, "rows overlap");
-        assert!(
-            self.weights.len() >= self.inputs * self.outputs,
-            "weights too short"
-        );
-        let values = (self.images - 1) * self.values_stride + self.inputs;
-        assert!(self.values.len() >= values, "values too short");
-        assert!(sums.len() >= self.images * self.outputs, "sums too short");
-        // SAFETY: the largest offset that the strides below reach is, for each of the three matrices, one less than the
-        // length asserted above; `sums` is borrowed mutably, so it overlaps neither of the others.
-        unsafe {
-            gemm::gemm(
-                self.outputs,
-                self.images,
-                self.inputs,
-                sums.as_mut_ptr(),
-                self.outputs as isize,
-                1,
-                true,
-                self.weights.as_ptr(),
-                self.outputs as isize,
-                1,
-                self.values.as_ptr(),
-                self.values_stride as isize,
-                1,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+    }
+}
+
+/// All tiles, `V` vectors by up to `R` images. A panel is read from memory once.
+#[inline(always)]
+fn tiles<S: Simd, const V: usize, const R: usize>(simd: S, product: Product<'_>) {
+    let Product {
+        panels,
+        bias,
+        values,
+        values_stride,
+        sums,
+    } = product;
+    let sums_stride = panels.outputs();
+    let images = sums.len() / sums_stride;
+    for (index, panel) in panels.iter().enumerate() {
+        let column = index * WIDTH;
+        let mut tile = Tile {
+            simd,
+            panel,
+            bias: &bias[column..column + WIDTH],
+            values,
+            values_stride,
+            sums: &mut *sums,
+            sums_stride,
+            column,
+        };
+        let mut image = 0;
+        while images - image >= R {
+            tile.compute::<V, R>(image);
+            image += R;
         }
+        for rows in (1..=6).rev() {
+            while images - image >= rows {
+                match rows {
+                    6 => tile.compute::<V, 6>(image),
+                    5 => tile.compute::<V, 5>(image),
+                    4 => tile.compute::<V, 4>(image),
+                    3 => tile.compute::<V, 3>(image),
+                    2 => tile.compute::<V, 2>(image),
+                    _ => tile.compute::<V, 1>(image),
+                }
+                image += rows;
+            }
+        }
+    }
+}
+
+struct Tile<'a, S> {
+    simd: S,
+    panel: &'a [[f32; WIDTH]],
+    bias: &'a [f32],
+    values: &'a [f32],
+    values_stride: usize,
+    sums: &'a mut [f32],
+    sums_stride: usize,
+    /// The panel's first output.
+    column: usize,
+}
+
+impl<S: Simd> Tile<'_, S> {
+    /// The sums of `R` images from `first` on.
+    #[inline(always)]
+    fn compute<const V: usize, const R: usize>(&mut self, first: usize) {
+        let inputs = self.panel.len();
+        let rows: [&[f32]; R] =
+            std::array::from_fn(|row| &self.values[(first + row) * self.values_stride..][..inputs]);
+        let (bias, _) = S::as_simd_f32s(self.bias);
+        let mut sums = [[self.simd.splat_f32s(0.0); V]; R];
+        for sum in &mut sums {
+            sum.copy_from_slice(&bias[..V]);
+        }
+        // Some inputs at a time: bounds are checked once for all of them.
+        let (groups, rest) = self.panel.as_chunks::<AT_ONCE>();
+        let mut values = [&[0.0; AT_ONCE]; R];
+        for (index, weights) in groups.iter().enumerate() {
+            for (value, row) in values.iter_mut().zip(&rows) {
+                *value = &row.as_chunks().0[index];
+            }
+            for (input, weights) in weights.iter().enumerate() {
+                for (sum, values) in sums.iter_mut().zip(&values) {
+                    add(self.simd, values[input], weights, sum);
+                }
+            }
+        }
+        for (input, weights) in rest.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(&rows) {
+                add(self.simd, row[groups.len() * AT_ONCE + input], weights, sum);
+            }
+        }
+        for (row, sum) in sums.iter().enumerate() {
+            let start = (first + row) * self.sums_stride + self.column;
+            let (out, _) = S::as_mut_simd_f32s(&mut self.sums[start..start + WIDTH]);
+            out[..V].copy_from_slice(sum);
+        }
+    }
+}
+
+/// What one input adds to an image's sums. Inlined, as it must be compiled for the registers that its caller is compiled for.
+#[inline(always)]
+fn add<S: Simd, const V: usize>(
+    simd: S,
+    value: f32,
+    weights: &[f32; WIDTH],
+    sums: &mut [S::f32s; V],
+) {
+    let value = simd.splat_f32s(value);
+    let (weights, _) = S::as_simd_f32s(weights);
+    for (sum, &weight) in sums.iter_mut().zip(weights) {
+        *sum = simd.mul_add_e_f32s(value, weight, *sum);
     }
 }

@@ -12,6 +12,7 @@ mod aligned;
 mod cost;
 mod matrix;
 mod network;
+mod panels;
 mod pixel;
 pub mod probability;
 mod sparse;

@@ -5,6 +5,7 @@ use super::{
     aligned::{AlignedFloats, padded},
     cost::Costs,
     matrix::Product,
+    panels::{Panels, WIDTH},
     pixel::{InputScale, Pixel, Scaling},
     sparse::{self, Entry},
 };
@@ -61,10 +62,9 @@ pub enum NetworkError {
 struct Layer {
     inputs: usize,
     outputs: usize,
-    /// Floats of a row: `outputs` padded to whole vectors.
+    /// Floats of a row: `outputs` and what fills up the last panel.
     stride: usize,
-    /// [inputs, stride]: transposed, so that what one input contributes lies in one piece.
-    weights: AlignedFloats,
+    weights: Panels,
     /// [stride].
     bias: AlignedFloats,
 }
@@ -84,44 +84,29 @@ impl Layer {
         {
             return Err(NetworkError::Shape(index));
         }
-        let stride = padded(outputs);
-        let floats = inputs
-            .checked_mul(stride)
-            .filter(|&floats| u32::try_from(floats).is_ok());
-        let floats = floats.ok_or(NetworkError::TooLarge(index))?;
+        let weights = Panels::new(inputs, outputs, weight).ok_or(NetworkError::TooLarge(index))?;
+        let stride = weights.outputs();
         let mut layer = Self {
             inputs,
             outputs,
             stride,
-            weights: AlignedFloats::zeros(floats),
+            weights,
             bias: AlignedFloats::zeros(stride),
         };
         layer.bias.as_mut_slice()[..outputs].copy_from_slice(bias);
-        let transposed = layer.weights.as_mut_slice();
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            for (input, &value) in row.iter().enumerate() {
-                transposed[input * stride + output] = value;
-            }
-        }
         Ok(layer)
     }
 
     /// sums = values × weights + bias; `sums` is [images, stride].
     fn multiply(&self, values: &[f32], values_stride: usize, images: usize, sums: &mut [f32]) {
-        let sums = &mut sums[..images * self.stride];
-        for row in sums.chunks_exact_mut(self.stride) {
-            row.copy_from_slice(self.bias.as_slice());
-        }
-        let weights = self.weights.as_slice();
         Product {
-            weights,
+            panels: &self.weights,
+            bias: self.bias.as_slice(),
             values,
             values_stride,
-            images,
-            inputs: self.inputs,
-            outputs: self.stride,
+            sums: &mut sums[..images * self.stride],
         }
-        .add_to(sums);
+        .compute();
     }
 }
 
@@ -235,8 +220,7 @@ impl Network {
 
     /// Multiplications of the single way for an image, about.
     pub(super) fn single_work<P: Pixel>(&self, image: &[P]) -> f64 {
-        let inked = image.iter().filter(|&&pixel| pixel != P::default()).count();
-        ((inked + 1) * self.layers[0].stride) as f64 + self.beyond * ACTIVE_SHARE
+        ((P::inked(image) + 1) * self.layers[0].stride) as f64 + self.beyond * ACTIVE_SHARE
     }
 
     /// Logits of the images, by one way.
@@ -275,20 +259,14 @@ impl Network {
 
     fn single<P: Pixel>(&self, image: &[P], logits: &mut [f32], scratch: &mut Scratch) {
         let Scratch { one, entries, .. } = scratch;
-        let first = &self.layers[0];
-        let mut count = P::entries(image, &self.scaling, first.stride, entries);
+        let mut count = P::entries(image, &self.scaling, entries);
         let mut base = &self.background;
         for (index, layer) in self.layers.iter().enumerate() {
             let sums = &mut one.as_mut_slice()[..layer.stride];
-            sparse::accumulate(
-                layer.weights.as_slice(),
-                base.as_slice(),
-                &entries[..count],
-                sums,
-            );
+            sparse::accumulate(&layer.weights, base.as_slice(), &entries[..count], sums);
             if let Some(next) = self.layers.get(index + 1) {
                 self.activation.apply(&mut sums[..layer.outputs]);
-                count = sparse::active(&sums[..layer.outputs], next.stride, entries);
+                count = sparse::active(&sums[..layer.outputs], entries);
                 base = &next.bias;
             }
         }
@@ -326,9 +304,11 @@ fn background(first: &Layer, value: f32) -> AlignedFloats {
         .map(|&bias| f64::from(bias))
         .collect();
     if value != 0.0 {
-        for row in first.weights.as_slice().chunks_exact(first.stride) {
-            for (sum, &weight) in sums.iter_mut().zip(row) {
-                *sum += f64::from(value) * f64::from(weight);
+        for (panel, sums) in first.weights.iter().zip(sums.chunks_exact_mut(WIDTH)) {
+            for row in panel {
+                for (sum, &weight) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(value) * f64::from(weight);
+                }
             }
         }
     }

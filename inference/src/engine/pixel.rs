@@ -1,6 +1,9 @@
 //! What an image is made of: grey bytes, or grey values from 0 to 1. Background is 0 in both.
 
-use super::sparse::{self, Entry};
+use super::{
+    panels::WIDTH,
+    sparse::{self, Entry},
+};
 use pulp::{Arch, Simd, WithSimd};
 
 /// How a raw pixel becomes an input value: (x / scale − mean) / std, in float32 and in this order.
@@ -133,7 +136,11 @@ pub trait Pixel: Copy + Default + PartialEq {
     ///
     /// `entries` must have a place for each pixel.
     #[doc(hidden)]
-    fn entries(image: &[Self], scaling: &Scaling, stride: usize, entries: &mut [Entry]) -> usize;
+    fn entries(image: &[Self], scaling: &Scaling, entries: &mut [Entry]) -> usize;
+
+    /// How many pixels have ink.
+    #[doc(hidden)]
+    fn inked(image: &[Self]) -> usize;
 }
 
 /// A grey byte, as IDX files and pictures have it.
@@ -153,8 +160,15 @@ impl Pixel for u8 {
     }
 
     #[inline]
-    fn entries(image: &[Self], scaling: &Scaling, stride: usize, entries: &mut [Entry]) -> usize {
-        sparse::inked(image, &scaling.ink, stride, entries)
+    fn entries(image: &[Self], scaling: &Scaling, entries: &mut [Entry]) -> usize {
+        sparse::inked(image, &scaling.ink, entries)
+    }
+
+    fn inked(image: &[Self]) -> usize {
+        // Bytes are added to bytes, many at a time, for as long as they cannot overflow.
+        let part = |part: &[u8]| part.iter().map(|&pixel| u8::from(pixel != 0)).sum::<u8>();
+        let parts = image.chunks(u8::MAX as usize / 16 * 16);
+        parts.map(|pixels| usize::from(part(pixels))).sum()
     }
 }
 
@@ -167,18 +181,22 @@ impl Pixel for f32 {
         }
     }
 
-    fn entries(image: &[Self], scaling: &Scaling, stride: usize, entries: &mut [Entry]) -> usize {
+    fn entries(image: &[Self], scaling: &Scaling, entries: &mut [Entry]) -> usize {
         let mut count = 0;
         for (index, &pixel) in image.iter().enumerate() {
             if pixel != 0.0 {
                 entries[count] = Entry {
-                    offset: (index * stride) as u32,
+                    offset: (index * WIDTH) as u32,
                     value: scaling.of_grey(pixel) - scaling.background(),
                 };
                 count += 1;
             }
         }
         count
+    }
+
+    fn inked(image: &[Self]) -> usize {
+        image.iter().filter(|&&pixel| pixel != 0.0).count()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The single way: one vector through one linear layer, walking only what is not 0.
 
-use super::aligned::LANES;
+use super::panels::{Panels, WIDTH};
 use pulp::{Arch, Simd, WithSimd};
 
-/// A value that is not 0, and where its row of weights begins.
+/// A value that is not 0, and where its row of weights begins in each panel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Entry {
-    /// First float of the row in the weights.
+    /// First float of the row in a panel.
     pub offset: u32,
     /// The value.
     pub value: f32,
@@ -15,12 +15,7 @@ pub struct Entry {
 /// Entries of an image: each pixel with ink as `table[pixel]`. Returns how many there are.
 ///
 /// `entries` must have a place for each pixel.
-pub(super) fn inked(
-    image: &[u8],
-    table: &[f32; 256],
-    stride: usize,
-    entries: &mut [Entry],
-) -> usize {
+pub(super) fn inked(image: &[u8], table: &[f32; 256], entries: &mut [Entry]) -> usize {
     let entries = &mut entries[..image.len()];
     let mut count = 0;
     let (words, rest) = image.as_chunks::<8>();
@@ -30,7 +25,7 @@ pub(super) fn inked(
             continue;
         }
         for (inner, &pixel) in word.iter().enumerate() {
-            let offset = ((index * 8 + inner) * stride) as u32;
+            let offset = ((index * 8 + inner) * WIDTH) as u32;
             // Written always and counted only with ink: no branch to guess wrong.
             entries[count] = Entry {
                 offset,
@@ -41,7 +36,7 @@ pub(super) fn inked(
     }
     for (inner, &pixel) in rest.iter().enumerate() {
         if pixel != 0 {
-            let offset = ((words.len() * 8 + inner) * stride) as u32;
+            let offset = ((words.len() * 8 + inner) * WIDTH) as u32;
             entries[count] = Entry {
                 offset,
                 value: table[usize::from(pixel)],
@@ -53,13 +48,13 @@ pub(super) fn inked(
 }
 
 /// Entries of a layer's input: each value that is not 0. Returns how many there are.
-pub(super) fn active(values: &[f32], stride: usize, entries: &mut [Entry]) -> usize {
+pub(super) fn active(values: &[f32], entries: &mut [Entry]) -> usize {
     let entries = &mut entries[..values.len()];
     let mut count = 0;
     for (index, &value) in values.iter().enumerate() {
         if value != 0.0 {
             entries[count] = Entry {
-                offset: (index * stride) as u32,
+                offset: (index * WIDTH) as u32,
                 value,
             };
             count += 1;
@@ -70,11 +65,11 @@ pub(super) fn active(values: &[f32], stride: usize, entries: &mut [Entry]) -> us
 
 /// out = base + Σ value · row, over the entries, with the widest registers that this machine has.
 ///
-/// Rows, `base` and `out` are `out.len()` long, a multiple of [`LANES`].
-pub(super) fn accumulate(weights: &[f32], base: &[f32], entries: &[Entry], out: &mut [f32]) {
-    debug_assert!(out.len().is_multiple_of(LANES) && base.len() == out.len());
+/// `base` and `out` are as long as the panels have outputs.
+pub(super) fn accumulate(panels: &Panels, base: &[f32], entries: &[Entry], out: &mut [f32]) {
+    debug_assert!(out.len() == panels.outputs() && base.len() == out.len());
     Arch::new().dispatch(Accumulate {
-        weights,
+        panels,
         base,
         entries,
         out,
@@ -82,7 +77,7 @@ pub(super) fn accumulate(weights: &[f32], base: &[f32], entries: &[Entry], out: 
 }
 
 struct Accumulate<'a> {
-    weights: &'a [f32],
+    panels: &'a Panels,
     base: &'a [f32],
     entries: &'a [Entry],
     out: &'a mut [f32],
@@ -92,80 +87,99 @@ impl WithSimd for Accumulate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (base, _) = S::as_simd_f32s(self.base);
-        let (out, _) = S::as_mut_simd_f32s(self.out);
-        let job = Columns {
-            simd,
-            weights: self.weights,
-            entries: self.entries,
-        };
-        let vectors = out.len();
-        let mut column = 0;
-        // As many sums at once as hide the latency of an addition; a narrow layer splits its entries instead.
-        while vectors - column >= 8 {
-            job.sum::<8, 1>(column, base, out);
-            column += 8;
-        }
-        if vectors - column >= 4 {
-            job.sum::<4, 2>(column, base, out);
-            column += 4;
-        }
-        if vectors - column >= 2 {
-            job.sum::<2, 4>(column, base, out);
-            column += 2;
-        }
-        if vectors - column == 1 {
-            job.sum::<1, 8>(column, base, out);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // As many sums at once as hide the latency of an addition; where panels do not give them, entries are split instead.
+        match S::F32_LANES {
+            16 => {
+                let done = self.panels::<S, 1, 4, 2>(simd, 0);
+                let done = self.panels::<S, 1, 2, 4>(simd, done);
+                self.panels::<S, 1, 1, 8>(simd, done);
+            }
+            8 => {
+                let done = self.panels::<S, 2, 4, 1>(simd, 0);
+                let done = self.panels::<S, 2, 2, 2>(simd, done);
+                self.panels::<S, 2, 1, 4>(simd, done);
+            }
+            4 => {
+                let done = self.panels::<S, 4, 2, 1>(simd, 0);
+                self.panels::<S, 4, 1, 2>(simd, done);
+            }
+            _ => {
+                self.panels::<S, WIDTH, 1, 1>(simd, 0);
+            }
         }
     }
 }
 
-struct Columns<'a, S> {
+impl Accumulate<'_> {
+    /// From panel `first` on, `P` panels of `V` vectors together with `U` entries in flight, while there are so many. Returns the
+    /// first panel that is left.
+    #[inline(always)]
+    fn panels<S: Simd, const V: usize, const P: usize, const U: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+    ) -> usize {
+        let size = self.panels.panel_floats();
+        let mut at = first;
+        while (at + P) * WIDTH <= self.out.len() {
+            let panels: [&[f32]; P] =
+                std::array::from_fn(|panel| &self.panels.as_slice()[(at + panel) * size..][..size]);
+            let columns = at * WIDTH..(at + P) * WIDTH;
+            let (base, _) = S::as_simd_f32s(&self.base[columns.clone()]);
+            let (out, _) = S::as_mut_simd_f32s(&mut self.out[columns]);
+            sum::<S, V, P, U>(simd, panels, base, self.entries, out);
+            at += P;
+        }
+        at
+    }
+}
+
+#[inline(always)]
+fn sum<S: Simd, const V: usize, const P: usize, const U: usize>(
     simd: S,
-    weights: &'a [f32],
-    entries: &'a [Entry],
-}
-
-impl<S: Simd> Columns<'_, S> {
-    /// `V` vectors of the output from vector `column` on, with `U` entries in flight.
-    #[inline(always)]
-    fn sum<const V: usize, const U: usize>(
-        &self,
-        column: usize,
-        base: &[S::f32s],
-        out: &mut [S::f32s],
-    ) {
-        let zero = self.simd.splat_f32s(0.0);
-        let mut sums = [[zero; V]; U];
-        sums[0].copy_from_slice(&base[column..column + V]);
-        let first = column * S::F32_LANES;
-        let groups = self.entries.chunks_exact(U);
-        let rest = groups.remainder();
-        for group in groups {
-            for (sum, entry) in sums.iter_mut().zip(group) {
-                self.add(sum, *entry, first);
-            }
-        }
-        for entry in rest {
-            self.add(&mut sums[0], *entry, first);
-        }
-        for vector in 0..V {
-            let mut total = sums[0][vector];
-            for sum in &sums[1..] {
-                total = self.simd.add_f32s(total, sum[vector]);
-            }
-            out[column + vector] = total;
+    panels: [&[f32]; P],
+    base: &[S::f32s],
+    entries: &[Entry],
+    out: &mut [S::f32s],
+) {
+    let mut sums = [[[simd.splat_f32s(0.0); V]; P]; U];
+    let (base, _) = base.as_chunks::<V>();
+    sums[0].copy_from_slice(&base[..P]);
+    let (groups, rest) = entries.as_chunks::<U>();
+    for group in groups {
+        for (sums, entry) in sums.iter_mut().zip(group) {
+            add(simd, panels, entry, sums);
         }
     }
+    for entry in rest {
+        add(simd, panels, entry, &mut sums[0]);
+    }
+    let (out, _) = out.as_chunks_mut::<V>();
+    for (panel, out) in out[..P].iter_mut().enumerate() {
+        *out = sums[0][panel];
+        for sums in &sums[1..] {
+            for (out, &sum) in out.iter_mut().zip(&sums[panel]) {
+                *out = simd.add_f32s(*out, sum);
+            }
+        }
+    }
+}
 
-    #[inline(always)]
-    fn add<const V: usize>(&self, sum: &mut [S::f32s; V], entry: Entry, first: usize) {
-        let start = entry.offset as usize + first;
-        let (row, _) = S::as_simd_f32s(&self.weights[start..start + V * S::F32_LANES]);
-        let value = self.simd.splat_f32s(entry.value);
-        for (slot, &weight) in sum.iter_mut().zip(row) {
-            *slot = self.simd.mul_add_e_f32s(value, weight, *slot);
+/// What one entry adds to the sums. Inlined, as it must be compiled for the registers that its caller is compiled for.
+#[inline(always)]
+fn add<S: Simd, const V: usize, const P: usize>(
+    simd: S,
+    panels: [&[f32]; P],
+    entry: &Entry,
+    sums: &mut [[S::f32s; V]; P],
+) {
+    let value = simd.splat_f32s(entry.value);
+    let start = entry.offset as usize;
+    for (sum, panel) in sums.iter_mut().zip(panels) {
+        let (row, _) = S::as_simd_f32s(&panel[start..start + WIDTH]);
+        for (sum, &weight) in sum.iter_mut().zip(row) {
+            *sum = simd.mul_add_e_f32s(value, weight, *sum);
         }
     }
 }

@@ -1,0 +1,77 @@
+//! Weights as both ways read them: cut into panels of some outputs, each of which lies in one piece.
+
+use super::aligned::{AlignedFloats, LANES, padded};
+
+/// Outputs of a panel: a cache line, and the widest vector.
+pub(super) const WIDTH: usize = LANES;
+
+/// The weights of a linear layer, [panels, inputs, WIDTH]. Outputs that fill up the last panel have the weight 0.
+pub(super) struct Panels {
+    inputs: usize,
+    outputs: usize,
+    weights: AlignedFloats,
+}
+
+impl Panels {
+    /// From `weight`, [outputs, inputs]. `None` when there are too many to be counted.
+    pub(super) fn new(inputs: usize, outputs: usize, weight: &[f32]) -> Option<Self> {
+        let padded = padded(outputs);
+        let floats = inputs.checked_mul(padded)?;
+        // The single way counts in 32 bits.
+        u32::try_from(inputs.checked_mul(WIDTH)?).ok()?;
+        let mut weights = AlignedFloats::zeros(floats);
+        let floats = weights.as_mut_slice();
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            let first = output / WIDTH * inputs * WIDTH + output % WIDTH;
+            for (input, &value) in row.iter().enumerate() {
+                floats[first + input * WIDTH] = value;
+            }
+        }
+        Some(Self {
+            inputs,
+            outputs: padded,
+            weights,
+        })
+    }
+
+    /// Values that come out, with those that fill up the last panel.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The panels; each has a row for each input.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[[f32; WIDTH]]> {
+        let (rows, _) = self.weights.as_slice().as_chunks();
+        rows.chunks_exact(self.inputs)
+    }
+
+    /// Floats of a panel.
+    pub(super) fn panel_floats(&self) -> usize {
+        self.inputs * WIDTH
+    }
+
+    pub(super) fn as_slice(&self) -> &[f32] {
+        self.weights.as_slice()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_weight_has_its_place() {
+        let (inputs, outputs) = (3, WIDTH + 2);
+        let weight: Vec<f32> = (0..inputs * outputs).map(|n| n as f32 + 1.0).collect();
+        let panels = Panels::new(inputs, outputs, &weight).expect("small");
+        assert_eq!(panels.outputs(), 2 * WIDTH);
+        let rows: Vec<&[[f32; WIDTH]]> = panels.iter().collect();
+        for output in 0..2 * WIDTH {
+            for input in 0..inputs {
+                let expected = weight.get(output * inputs + input).copied().unwrap_or(0.0);
+                let found = rows[output / WIDTH][input][output % WIDTH];
+                assert_eq!(found, expected, "{output} {input}");
+            }
+        }
+    }
+}
