@@ -4,7 +4,7 @@
 //! High-Performance Matrix Multiplication", 2008). The weights lie as the tile reads them since they were loaded, so nothing is
 //! packed for a request.
 
-use super::panels::{Panels, WIDTH};
+use super::panels::{Panels, WIDTH, add, vectors};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Inputs that a tile takes in one go.
@@ -105,31 +105,31 @@ struct Tile<'a, S> {
 impl<S: Simd> Tile<'_, S> {
     /// The sums of `R` images from `first` on.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // As in `add`.
     fn compute<const V: usize, const R: usize>(&mut self, first: usize) {
         let inputs = self.panel.len();
         let rows: [&[f32]; R] =
             std::array::from_fn(|row| &self.values[(first + row) * self.values_stride..][..inputs]);
-        let (bias, _) = S::as_simd_f32s(self.bias);
-        let mut sums = [[self.simd.splat_f32s(0.0); V]; R];
-        for sum in &mut sums {
-            sum.copy_from_slice(&bias[..V]);
-        }
+        let mut sums = [vectors::<S, V>(self.simd, self.bias); R];
         // Some inputs at a time: bounds are checked once for all of them.
         let (groups, rest) = self.panel.as_chunks::<AT_ONCE>();
-        let mut values = [&[0.0; AT_ONCE]; R];
         for (index, weights) in groups.iter().enumerate() {
-            for (value, row) in values.iter_mut().zip(&rows) {
-                *value = &row.as_chunks().0[index];
+            let mut values = [&[0.0; AT_ONCE]; R];
+            for row in 0..R {
+                values[row] = &rows[row].as_chunks().0[index];
             }
-            for (input, weights) in weights.iter().enumerate() {
-                for (sum, values) in sums.iter_mut().zip(&values) {
-                    add(self.simd, values[input], weights, sum);
+            for input in 0..AT_ONCE {
+                let weights = vectors::<S, V>(self.simd, &weights[input]);
+                for row in 0..R {
+                    add(self.simd, values[row][input], weights, &mut sums[row]);
                 }
             }
         }
-        for (input, weights) in rest.iter().enumerate() {
-            for (sum, row) in sums.iter_mut().zip(&rows) {
-                add(self.simd, row[groups.len() * AT_ONCE + input], weights, sum);
+        for (index, weights) in rest.iter().enumerate() {
+            let weights = vectors::<S, V>(self.simd, weights);
+            for row in 0..R {
+                let value = rows[row][groups.len() * AT_ONCE + index];
+                add(self.simd, value, weights, &mut sums[row]);
             }
         }
         for (row, sum) in sums.iter().enumerate() {
@@ -137,20 +137,5 @@ impl<S: Simd> Tile<'_, S> {
             let (out, _) = S::as_mut_simd_f32s(&mut self.sums[start..start + WIDTH]);
             out[..V].copy_from_slice(sum);
         }
-    }
-}
-
-/// What one input adds to an image's sums. Inlined, as it must be compiled for the registers that its caller is compiled for.
-#[inline(always)]
-fn add<S: Simd, const V: usize>(
-    simd: S,
-    value: f32,
-    weights: &[f32; WIDTH],
-    sums: &mut [S::f32s; V],
-) {
-    let value = simd.splat_f32s(value);
-    let (weights, _) = S::as_simd_f32s(weights);
-    for (sum, &weight) in sums.iter_mut().zip(weights) {
-        *sum = simd.mul_add_e_f32s(value, weight, *sum);
     }
 }

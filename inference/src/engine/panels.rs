@@ -1,6 +1,7 @@
 //! Weights as both ways read them: cut into panels of some outputs, each of which lies in one piece.
 
 use super::aligned::{AlignedFloats, LANES, padded};
+use pulp::Simd;
 
 /// Outputs of a panel: a cache line, and the widest vector.
 pub(super) const WIDTH: usize = LANES;
@@ -55,6 +56,33 @@ impl Panels {
     }
 }
 
+/// A panel's row as `V` registers.
+#[inline(always)]
+pub(super) fn vectors<S: Simd, const V: usize>(simd: S, row: &[f32]) -> [S::f32s; V] {
+    let (row, _) = S::as_simd_f32s(row);
+    let mut vectors = [simd.splat_f32s(0.0); V];
+    vectors.copy_from_slice(&row[..V]);
+    vectors
+}
+
+/// sums += value × weights.
+///
+/// Inlined, as it must be compiled for the registers that its caller is compiled for; counted by constants alone, or the compiler
+/// unrolls its loops too late to keep the sums in registers, which makes a product twice as slow.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+pub(super) fn add<S: Simd, const V: usize>(
+    simd: S,
+    value: f32,
+    weights: [S::f32s; V],
+    sums: &mut [S::f32s; V],
+) {
+    let value = simd.splat_f32s(value);
+    for vector in 0..V {
+        sums[vector] = simd.mul_add_e_f32s(value, weights[vector], sums[vector]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,10 +95,9 @@ mod tests {
         assert_eq!(panels.outputs(), 2 * WIDTH);
         let rows: Vec<&[[f32; WIDTH]]> = panels.iter().collect();
         for output in 0..2 * WIDTH {
-            for input in 0..inputs {
+            for (input, row) in rows[output / WIDTH].iter().enumerate() {
                 let expected = weight.get(output * inputs + input).copied().unwrap_or(0.0);
-                let found = rows[output / WIDTH][input][output % WIDTH];
-                assert_eq!(found, expected, "{output} {input}");
+                assert_eq!(row[output % WIDTH], expected, "{output} {input}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The single way: one vector through one linear layer, walking only what is not 0.
 
-use super::panels::{Panels, WIDTH};
+use super::panels::{Panels, WIDTH, add, vectors};
 use pulp::{Arch, Simd, WithSimd};
 
 /// A value that is not 0, and where its row of weights begins in each panel.
@@ -126,60 +126,52 @@ impl Accumulate<'_> {
             let panels: [&[f32]; P] =
                 std::array::from_fn(|panel| &self.panels.as_slice()[(at + panel) * size..][..size]);
             let columns = at * WIDTH..(at + P) * WIDTH;
-            let (base, _) = S::as_simd_f32s(&self.base[columns.clone()]);
-            let (out, _) = S::as_mut_simd_f32s(&mut self.out[columns]);
-            sum::<S, V, P, U>(simd, panels, base, self.entries, out);
+            let base = &self.base[columns.clone()];
+            sum::<S, V, P, U>(simd, panels, base, self.entries, &mut self.out[columns]);
             at += P;
         }
         at
     }
 }
 
+/// `P` panels of `V` vectors with `U` entries in flight.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // As in `add`.
 fn sum<S: Simd, const V: usize, const P: usize, const U: usize>(
     simd: S,
     panels: [&[f32]; P],
-    base: &[S::f32s],
+    base: &[f32],
     entries: &[Entry],
-    out: &mut [S::f32s],
+    out: &mut [f32],
 ) {
     let mut sums = [[[simd.splat_f32s(0.0); V]; P]; U];
-    let (base, _) = base.as_chunks::<V>();
-    sums[0].copy_from_slice(&base[..P]);
+    for panel in 0..P {
+        sums[0][panel] = vectors(simd, &base[panel * WIDTH..][..WIDTH]);
+    }
     let (groups, rest) = entries.as_chunks::<U>();
     for group in groups {
-        for (sums, entry) in sums.iter_mut().zip(group) {
-            add(simd, panels, entry, sums);
-        }
-    }
-    for entry in rest {
-        add(simd, panels, entry, &mut sums[0]);
-    }
-    let (out, _) = out.as_chunks_mut::<V>();
-    for (panel, out) in out[..P].iter_mut().enumerate() {
-        *out = sums[0][panel];
-        for sums in &sums[1..] {
-            for (out, &sum) in out.iter_mut().zip(&sums[panel]) {
-                *out = simd.add_f32s(*out, sum);
+        for turn in 0..U {
+            let Entry { offset, value } = group[turn];
+            for panel in 0..P {
+                let row = &panels[panel][offset as usize..][..WIDTH];
+                add(simd, value, vectors(simd, row), &mut sums[turn][panel]);
             }
         }
     }
-}
-
-/// What one entry adds to the sums. Inlined, as it must be compiled for the registers that its caller is compiled for.
-#[inline(always)]
-fn add<S: Simd, const V: usize, const P: usize>(
-    simd: S,
-    panels: [&[f32]; P],
-    entry: &Entry,
-    sums: &mut [[S::f32s; V]; P],
-) {
-    let value = simd.splat_f32s(entry.value);
-    let start = entry.offset as usize;
-    for (sum, panel) in sums.iter_mut().zip(panels) {
-        let (row, _) = S::as_simd_f32s(&panel[start..start + WIDTH]);
-        for (sum, &weight) in sum.iter_mut().zip(row) {
-            *sum = simd.mul_add_e_f32s(value, weight, *sum);
+    for &Entry { offset, value } in rest {
+        for panel in 0..P {
+            let row = &panels[panel][offset as usize..][..WIDTH];
+            add(simd, value, vectors(simd, row), &mut sums[0][panel]);
+        }
+    }
+    for panel in 0..P {
+        let (out, _) = S::as_mut_simd_f32s(&mut out[panel * WIDTH..][..WIDTH]);
+        for vector in 0..V {
+            let mut sum = sums[0][panel][vector];
+            for turn in 1..U {
+                sum = simd.add_f32s(sum, sums[turn][panel][vector]);
+            }
+            out[vector] = sum;
         }
     }
 }

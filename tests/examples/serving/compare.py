@@ -159,7 +159,7 @@ class Bench:
         try:
             before = server.failed()
             still = load.run(self.load_core, server, MANY, body, 5)
-            moving = load.run(self.load_core, server, MANY, body, 25, meanwhile=swap)
+            moving = load.run(self.load_core, server, MANY, body, 40, meanwhile=swap)
             again = load.run(self.load_core, server, MANY, body, 5)
             failed = server.failed() - before
         finally:
