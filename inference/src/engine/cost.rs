@@ -42,7 +42,8 @@ impl Costs {
         }
     }
 
-    /// Times both ways over these images, [n, inputs]; calls `between` between two runs. Takes about 25 ms at most for networks of a few million weights.
+    /// Times both ways over these images, [n, inputs]; calls `between` between two runs. Takes about 25 ms at most for networks of a
+    /// few million weights.
     ///
     /// # Panics
     ///

@@ -139,3 +139,48 @@ impl<S: Simd> Tile<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Scalar;
+
+    #[test]
+    fn every_number_of_images_with_and_without_vectors() {
+        // One input more than are taken at once, outputs that leave room in the last panel, rows that are further apart.
+        let (inputs, outputs, stride) = (2 * AT_ONCE + 1, WIDTH + 4, 2 * AT_ONCE + 3);
+        let number = |n: usize| ((n * 37 + 11) % 101) as f32 / 50.0 - 1.0;
+        let weight: Vec<f32> = (0..inputs * outputs).map(number).collect();
+        let panels = Panels::new(inputs, outputs, &weight).expect("small");
+        let bias: Vec<f32> = (0..panels.outputs()).map(|n| number(n + 5)).collect();
+        for images in 1..=25 {
+            let values: Vec<f32> = (0..images * stride).map(|n| number(n + 3)).collect();
+            let sums = |compute: fn(Product<'_>)| {
+                let mut sums = vec![f32::NAN; images * panels.outputs()];
+                compute(Product {
+                    panels: &panels,
+                    bias: &bias,
+                    values: &values,
+                    values_stride: stride,
+                    sums: &mut sums,
+                });
+                sums
+            };
+            let found = [
+                sums(|product| product.compute()),
+                sums(|product| Scalar::new().vectorize(product)),
+            ];
+            for image in 0..images {
+                for output in 0..outputs {
+                    let products = (0..inputs)
+                        .map(|at| weight[output * inputs + at] * values[image * stride + at]);
+                    let expected = bias[output] + products.sum::<f32>();
+                    for sums in &found {
+                        let sum = sums[image * panels.outputs() + output];
+                        assert!((sum - expected).abs() < 1e-5, "{images} {image} {output}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -175,3 +175,46 @@ fn sum<S: Simd, const V: usize, const P: usize, const U: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Scalar;
+
+    #[test]
+    fn every_number_of_panels_and_entries_with_and_without_vectors() {
+        let inputs = 13;
+        let number = |n: usize| ((n * 37 + 11) % 101) as f32 / 50.0 - 1.0;
+        for outputs in [10, 20, 40, 60, 75, 150] {
+            let weight: Vec<f32> = (0..inputs * outputs).map(number).collect();
+            let panels = Panels::new(inputs, outputs, &weight).expect("small");
+            let base: Vec<f32> = (0..panels.outputs()).map(|n| number(n + 5)).collect();
+            for count in 0..=inputs {
+                // Every second input, and then the others.
+                let input = |n: usize| n * 2 % inputs;
+                let entry = |n: usize| Entry {
+                    offset: (input(n) * WIDTH) as u32,
+                    value: number(n + 3),
+                };
+                let entries: Vec<Entry> = (0..count).map(entry).collect();
+                let (mut vectors, mut scalars) =
+                    (vec![f32::NAN; base.len()], vec![f32::NAN; base.len()]);
+                accumulate(&panels, &base, &entries, &mut vectors);
+                Scalar::new().vectorize(Accumulate {
+                    panels: &panels,
+                    base: &base,
+                    entries: &entries,
+                    out: &mut scalars,
+                });
+                for output in 0..outputs {
+                    let added =
+                        (0..count).map(|n| number(n + 3) * weight[output * inputs + input(n)]);
+                    let expected = base[output] + added.sum::<f32>();
+                    for sum in [vectors[output], scalars[output]] {
+                        assert!((sum - expected).abs() < 1e-5, "{outputs} {count} {output}");
+                    }
+                }
+            }
+        }
+    }
+}
