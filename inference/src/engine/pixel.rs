@@ -228,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn ink_is_counted() {
+        for length in [0, 1, 239, 240, 241, 784, 1_000] {
+            let all = vec![u8::MAX; length];
+            assert_eq!(Pixel::inked(&all), length);
+            let some: Vec<u8> = (0..length).map(|at| u8::from(at % 3 == 0)).collect();
+            assert_eq!(Pixel::inked(&some), length.div_ceil(3));
+        }
+    }
+
+    #[test]
     fn a_scale_whose_formula_is_not_exact_goes_by_its_table() {
         // Its reciprocal is too large for a number.
         let scale = InputScale {

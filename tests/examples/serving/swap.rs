@@ -8,9 +8,9 @@ use digits_checkpoint::{
     record::Role,
     serving::{self, Candidate, promote},
 };
+use digits_e2e::wait;
 use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServiceClient};
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
 
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,17 +37,15 @@ pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
         sequence = promote(&storage, &model, sequence, candidate, "bench-serve")
             .await?
             .sequence;
-        let asked = Instant::now();
-        loop {
+        wait::until_every(PAUSE, "the promoted checkpoint", PATIENCE, async || {
             let told = client.get_model(GetModelRequest::default()).await?;
             let told = told.into_inner();
             let served = told.served.first();
-            if served.is_some_and(|served| served.sequence == sequence) {
-                break;
-            }
-            ensure!(asked.elapsed() < PATIENCE, "a swap takes too long");
-            sleep(PAUSE).await;
-        }
+            Ok(served
+                .is_some_and(|served| served.sequence == sequence)
+                .then_some(()))
+        })
+        .await?;
     }
     Ok(begun.elapsed().as_secs_f64())
 }
