@@ -3,8 +3,8 @@
 use crate::{client::Endpoints, secure};
 use digits_checkpoint::StorageError;
 use digits_dataset::pushed::PushedError;
-use std::{error::Error as _, fmt, io, path::PathBuf};
-use tonic::{Code, Status};
+use std::{error::Error as StdError, fmt, io, path::PathBuf};
+use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
 /// The service that a call went to.
@@ -149,11 +149,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rpc { status, .. } => match status.code() {
+                _ if is_transport(status) => 69,
                 Code::InvalidArgument | Code::OutOfRange => 64,
                 Code::Unavailable | Code::DeadlineExceeded => 69,
                 Code::ResourceExhausted => 75,
                 Code::Unauthenticated | Code::PermissionDenied => 77,
-                Code::Internal | Code::Unknown if is_transport(status) => 69,
                 Code::Internal | Code::Unknown | Code::DataLoss => 70,
                 _ => 1,
             },
@@ -215,21 +215,51 @@ impl From<PushedError> for Error {
     }
 }
 
+fn has_cause(status: &Status, is: fn(&(dyn StdError + 'static)) -> bool) -> bool {
+    let mut next = status.source();
+    while let Some(error) = next {
+        if is(error) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Whether a connection was there, and is no longer: by TLS it comes up for the client before the server has accepted it.
+fn is_break(error: &(dyn StdError + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+        )
+    )
+}
+
 fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Vec<String> {
     let url = endpoints.url(service);
     let message = status.message();
     if let Some(lines) = secure::reason(status, url) {
         return lines.into();
     }
+    if is_transport(status) {
+        return match status.code() {
+            _ if has_cause(status, |it| it.is::<TimeoutExpired>()) => vec![
+                format!(
+                    "the {service} at {url} did not answer within {:?}",
+                    endpoints.timeout
+                ),
+                "give it longer with --timeout SECONDS".to_owned(),
+            ],
+            Code::Unavailable if !has_cause(status, is_break) => unreachable(service, url),
+            _ => broken(service, url, status),
+        };
+    }
     match status.code() {
-        Code::Unavailable if is_transport(status) => unreachable(service, url),
-        Code::DeadlineExceeded | Code::Cancelled if is_transport(status) => vec![
-            format!(
-                "the {service} at {url} did not answer within {:?}",
-                endpoints.timeout
-            ),
-            "give it longer with --timeout SECONDS".to_owned(),
-        ],
         Code::Unauthenticated => vec![
             format!("{service}: {message}"),
             "the operators give out tokens; put yours into a file and name it with --token-file"
@@ -249,7 +279,6 @@ fn report_status(service: Service, status: &Status, endpoints: &Endpoints) -> Ve
                 .chain(hint)
                 .collect()
         }
-        Code::Internal | Code::Unknown if is_transport(status) => broken(service, url, status),
         Code::Internal | Code::Unknown | Code::DataLoss => {
             vec![format!(
                 "the {service} failed: {message} (its log says more)"
@@ -323,7 +352,7 @@ impl From<StorageError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
     use tonic_types::ErrorDetails;
 
     fn check(status: Status, code: u8, expected: &[&str]) {
@@ -385,6 +414,41 @@ mod tests {
         let cause = io::Error::other("connection reset");
         check(
             Status::from_error(Box::new(cause)),
+            69,
+            &[
+                "the connection to the trainer at http://127.0.0.1:50051 broke: connection reset",
+                "if it speaks TLS, write the URL with https://",
+            ],
+        );
+    }
+
+    /// A connection that ended before the request was on its way is `CANCELLED` to tonic, as is a time that ran out.
+    #[test]
+    fn a_broken_connection_is_told_from_a_time_that_ran_out() {
+        let timed_out = Status::from_error(Box::new(TimeoutExpired(())));
+        assert_eq!(timed_out.code(), Code::Cancelled);
+        check(
+            timed_out,
+            69,
+            &[
+                "the trainer at http://127.0.0.1:50051 did not answer within 30s",
+                "give it longer with --timeout SECONDS",
+            ],
+        );
+        let mut cancelled = Status::cancelled("operation was canceled");
+        cancelled.set_source(Arc::new(io::Error::other("connection closed")));
+        check(
+            cancelled,
+            69,
+            &[
+                "the connection to the trainer at http://127.0.0.1:50051 broke: connection closed",
+                "if it speaks TLS, write the URL with https://",
+            ],
+        );
+        let mut reset = Status::unavailable("transport error");
+        reset.set_source(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        check(
+            reset,
             69,
             &[
                 "the connection to the trainer at http://127.0.0.1:50051 broke: connection reset",

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
@@ -21,6 +21,10 @@ use crate::handshake::Handshakes;
 
 /// Rest after an error such as "too many open files", which would come back at once.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long, and how many bytes, a client that was not accepted is listened to until it has gone.
+const LEAVE: Duration = Duration::from_secs(1);
+const LEAVE_BYTES: u64 = 64 << 10;
 
 /// The stream of accepted connections. Dropping it closes the port.
 pub(crate) struct Incoming {
@@ -109,6 +113,24 @@ impl Stream for Incoming {
     }
 }
 
+/// The handshake. Where it fails, the client is left the time to read why: closing a socket that has something unread throws away
+/// what was sent.
+async fn accept(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut stream)) => {
+            let leave = async {
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(LEAVE_BYTES), &mut tokio::io::sink()).await
+            };
+            if let Ok(Err(error)) = timeout(LEAVE, leave).await {
+                tracing::trace!(%error, "a client left before it was told why");
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Whether the next connection may well succeed.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -143,7 +165,7 @@ impl Connection {
         } = self;
         let stream = match stream {
             Wire::Plain(stream) => tokio::select! {
-                stream = acceptor.accept(stream) => Wire::Tls(Box::new(stream?)),
+                stream = accept(acceptor, stream) => Wire::Tls(Box::new(stream?)),
                 () = &mut cut => return Err(io::ErrorKind::ConnectionAborted.into()),
             },
             secured @ Wire::Tls(_) => secured,
