@@ -31,7 +31,6 @@ use digits_telemetry::{
     admin::{self, AdminServer},
     metrics::Recorder,
     readiness::Readiness,
-    traces::Traces,
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +71,6 @@ pub struct App {
     server: GrpcServer,
     admin: AdminServer,
     readiness: Readiness,
-    traces: Option<Traces>,
 }
 
 impl App {
@@ -92,10 +90,8 @@ impl App {
             None => recorder,
         };
         let readiness = Readiness::new();
-        let traces = config.requests.traces("digits-trainer");
-        let traces = traces.map_err(|error| BadConfig(error.to_string()))?;
         let server_config = ServerConfig {
-            traces: traces.clone(),
+            traces: tools.traces.clone(),
             credentials,
             ..server_config(&config)
         };
@@ -109,7 +105,6 @@ impl App {
             server,
             admin,
             readiness,
-            traces,
         };
         let addresses = Addresses {
             grpc,
@@ -168,7 +163,6 @@ impl App {
             server,
             admin,
             readiness,
-            traces,
         } = self;
         let stop = CancellationToken::new();
         let _stopped_when_dropped = stop.clone().drop_guard();
@@ -214,10 +208,7 @@ impl App {
         let (_, (), ()) = tokio::join!(serving, leaving, ending);
         // All watch the same token.
         let _ = tokio::join!(admin, counting, retaining);
-        close(&tools).await;
-        if let Some(traces) = traces {
-            traces.finish().await;
-        }
+        close(tools).await;
         Ok(())
     }
 }
@@ -227,6 +218,8 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
     let folders = config.folders().map_err(BadConfig)?;
     let cache = config.dataset_cache().map_err(BadConfig)?;
     // Before anything is created: an address that is wrong leaves no folder behind.
+    let traces = config.requests.traces("digits-trainer");
+    let traces = traces.map_err(|error| BadConfig(error.to_string()))?;
     let storage = Storage::open(&config.storage)?;
     let (mnist, state) = (config.mnist(), config.state.clone());
     // Both read files.
@@ -258,6 +251,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         bundle_interval: config.bundle_interval,
         metrics,
         remote_write,
+        traces,
         runtime,
     };
     Ok((tools, workers))
@@ -328,13 +322,16 @@ pub(crate) async fn end_of(workers: Workers, store: &Store, grace: Duration) {
     }
 }
 
-/// Pushes what is left of the curves, and closes the database.
-pub(crate) async fn close(tools: &Tools) {
+/// Pushes what is left of the curves, closes the database, and exports the last spans.
+pub(crate) async fn close(tools: Tools) {
     let remote_write = tools.remote_write.clone();
     if let Err(error) = tokio::task::spawn_blocking(move || remote_write.close()).await {
         tracing::error!(%error, "the curves could not be pushed to their end");
     }
     tools.store.close().await;
+    if let Some(traces) = tools.traces {
+        traces.finish().await;
+    }
 }
 
 /// Runs retention, unless it is off.

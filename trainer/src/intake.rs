@@ -53,11 +53,17 @@ pub enum Refused {
 }
 
 impl Intake {
-    /// Takes a job in under `request_id`, once for one id; durable when it returns.
+    /// Takes a job in under `request_id`, once for one id; durable when it returns. `traceparent` is what its spans will be under,
+    /// if anything.
     ///
     /// # Errors
     /// [`Refused`].
-    pub async fn accept(&self, request_id: String, spec: JobSpec) -> Result<Job, Refused> {
+    pub async fn accept(
+        &self,
+        request_id: String,
+        spec: JobSpec,
+        traceparent: Option<String>,
+    ) -> Result<Job, Refused> {
         if !(1..=128).contains(&request_id.len())
             || !request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         {
@@ -85,6 +91,7 @@ impl Intake {
             steps: resolved.job.steps,
             network: resolved.job.network,
             parent: resolved.job.parent,
+            traceparent: traceparent.unwrap_or_default(),
         };
         match self.store.submit(new, self.queue_capacity).await? {
             Submitted::Before(job) => Ok(*job),

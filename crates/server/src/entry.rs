@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use digits_telemetry::traces::{KeyValue, RequestSpan, Traces, trace_id};
+use digits_telemetry::traces::{ActiveSpan, KeyValue, Traces, trace_id};
 use http::Request;
 use tonic::Code;
 
@@ -22,7 +22,7 @@ pub(crate) struct Telling {
 /// A request that is told of when it ends.
 pub(crate) struct Entry {
     line: Option<Line>,
-    span: Option<RequestSpan>,
+    span: Option<ActiveSpan>,
 }
 
 struct Line {

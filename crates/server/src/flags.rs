@@ -1,5 +1,7 @@
 //! Flags about single requests, the same in both services.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use digits_telemetry::traces::{Traces, TracesError};
 
@@ -9,6 +11,9 @@ pub struct RequestFlags {
     /// Collector that gets a span of each request over OTLP/gRPC, such as http://collector:4317.
     #[arg(long, env = "DIGITS_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+    /// Authorities (PEM) that an https:// collector's certificate must be of; without it the system's.
+    #[arg(long, env = "DIGITS_OTLP_CA_FILE")]
+    pub otlp_ca_file: Option<PathBuf>,
     /// Share of the requests that get a line of log, from 0 to 1.
     #[arg(long, env = "DIGITS_ACCESS_LOG", default_value_t = 0.0, value_parser = parse_share)]
     pub access_log: f64,
@@ -23,7 +28,7 @@ impl RequestFlags {
         let endpoint = self.otlp_endpoint.as_deref();
         endpoint
             .filter(|endpoint| !endpoint.is_empty())
-            .map(|endpoint| Traces::export(endpoint, service))
+            .map(|endpoint| Traces::export(endpoint, self.otlp_ca_file.as_deref(), service))
             .transpose()
     }
 }

@@ -1,7 +1,6 @@
 //! Who may call: nothing but health and the files of a page without a token that the file lists.
 
 #[path = "support/secrets.rs"]
-#[allow(dead_code)]
 mod secrets;
 mod support;
 

@@ -1,72 +1,31 @@
 //! Spans and lines of single requests: against a collector that speaks OTLP, with W3C trace context in and on.
 
+#[path = "support/collector.rs"]
+mod collector;
+#[path = "support/secrets.rs"]
+mod secrets;
 mod support;
 
 use std::net::SocketAddr;
 
+use collector::{Collector, hex, value};
 use digits_server::{RequestFlags, ServerConfig};
 use digits_telemetry::traces::Traces;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
+use secrets::Authority;
 use support::{Running, call, within};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use tonic::Request;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// A collector that passes on what it is sent.
-struct Collector(mpsc::UnboundedSender<ExportTraceServiceRequest>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        // The test ends when it has seen enough.
-        let _ = self.0.send(request.into_inner());
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-async fn collector() -> (
-    SocketAddr,
-    mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
-) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let (sender, received) = mpsc::unbounded_channel();
-    let service = TraceServiceServer::new(Collector(sender));
-    tokio::spawn(
-        tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener)),
-    );
-    (address, received)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
-    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
-    attribute.value.as_ref()?.value.as_ref()
-}
-
 async fn exporting(endpoint: SocketAddr) -> Traces {
     let flags = RequestFlags {
         otlp_endpoint: Some(format!("http://{endpoint}")),
-        access_log: 0.0,
+        ..RequestFlags::default()
     };
     flags
         .traces("t-service")
@@ -76,8 +35,8 @@ async fn exporting(endpoint: SocketAddr) -> Traces {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_has_a_span_under_its_callers() {
-    let (endpoint, mut received) = collector().await;
-    let traces = exporting(endpoint).await;
+    let mut collector = Collector::start().await;
+    let traces = exporting(collector.address).await;
     let config = ServerConfig {
         traces: Some(traces.clone()),
         ..ServerConfig::default()
@@ -97,18 +56,7 @@ async fn each_request_has_a_span_under_its_callers() {
     unknown.await.expect_err("unknown");
     traces.finish().await;
 
-    let mut spans: Vec<Span> = Vec::new();
-    while spans.len() < 3 {
-        let request = within(received.recv()).await.expect("the collector runs");
-        for resource in request.resource_spans {
-            let attributes = &resource.resource.as_ref().expect("set").attributes;
-            assert_eq!(
-                value(attributes, "service.name"),
-                Some(&Value::StringValue("t-service".to_owned()))
-            );
-            spans.extend(resource.scope_spans.into_iter().flat_map(|s| s.spans));
-        }
-    }
+    let spans = collector.spans("t-service", 3).await;
     assert_eq!(spans.len(), 3);
     let code = |span: &Span| match value(&span.attributes, "rpc.grpc.status_code") {
         Some(Value::IntValue(code)) => *code,
@@ -138,8 +86,8 @@ async fn each_request_has_a_span_under_its_callers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_request() {
-    let (endpoint, mut received) = collector().await;
-    let traces = exporting(endpoint).await;
+    let mut collector = Collector::start().await;
+    let traces = exporting(collector.address).await;
     let config = ServerConfig {
         traces: Some(traces.clone()),
         ..ServerConfig::default()
@@ -154,7 +102,7 @@ async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_r
         .await
         .expect("said");
     traces.finish().await;
-    assert!(received.try_recv().is_err());
+    assert!(collector.is_empty());
 
     // A port that nobody listens on.
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -171,4 +119,42 @@ async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_r
         .await
         .expect("said");
     within(traces.finish()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_behind_tls_is_believed_by_its_authority() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let pair = ours.issue("collector");
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pair.certificate, &pair.key));
+    let server = Server::builder().tls_config(tls).expect("good PEM");
+    let mut collector = Collector::start_on(server).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (authority, trusted) in [(&theirs, false), (&ours, true)] {
+        let ca = folder.path().join("ca.crt");
+        std::fs::write(&ca, &authority.pem).expect("written");
+        let flags = RequestFlags {
+            otlp_endpoint: Some(format!("https://localhost:{}", collector.address.port())),
+            otlp_ca_file: Some(ca),
+            ..RequestFlags::default()
+        };
+        let traces = flags.traces("t-service").expect("good").expect("wanted");
+        let span = traces.begin_caused("", "work", Vec::new());
+        span.end(Vec::new(), false);
+        within(traces.finish()).await;
+        if trusted {
+            let spans = collector.spans("t-service", 1).await;
+            assert_eq!(spans[0].name, "work");
+        } else {
+            assert!(collector.is_empty());
+        }
+    }
+    let bad = folder.path().join("bad.crt");
+    std::fs::write(&bad, "no certificate").expect("written");
+    let flags = RequestFlags {
+        otlp_endpoint: Some("https://localhost:4317".to_owned()),
+        otlp_ca_file: Some(bad),
+        ..RequestFlags::default()
+    };
+    let refused = flags.traces("t-service").expect_err("no certificate in it");
+    assert!(refused.to_string().contains("--otlp-ca-file"), "{refused}");
 }

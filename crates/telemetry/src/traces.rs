@@ -1,5 +1,5 @@
-//! Spans of requests, exported over OTLP/gRPC, and W3C trace context (<https://www.w3.org/TR/trace-context/>) in and out of headers.
-//! What a request is, is the caller's to say; nothing here is done unless an endpoint is given.
+//! Spans of requests and of what they cause, exported over OTLP/gRPC, and W3C trace context (<https://www.w3.org/TR/trace-context/>)
+//! in and out of headers. What a request is, is the caller's to say; nothing here is done unless an endpoint is given.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
@@ -7,13 +7,20 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::{
     Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 pub use opentelemetry::KeyValue;
+
+const TRACEPARENT: &str = "traceparent";
 
 /// What an export may take, in the middle of work and at the end.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,6 +31,17 @@ pub enum TracesError {
     /// Not an address of a collector.
     #[error("--otlp-endpoint must be an address such as http://collector:4317")]
     Endpoint(#[source] Option<ExporterBuildError>),
+    /// The file with authorities cannot be read.
+    #[error("--otlp-ca-file {}: {cause}", path.display())]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file with authorities holds something else.
+    #[error("--otlp-ca-file must hold certificates as PEM")]
+    Ca(#[source] Option<ExporterBuildError>),
 }
 
 /// Exports the spans of this process. Clones share the exporter.
@@ -38,21 +56,31 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts exporting to a collector at `endpoint`, such as `http://collector:4317`. Call it on a runtime; nothing is
-    /// connected before the first span ends.
+    /// Starts exporting to a collector at `endpoint`, such as `http://collector:4317`. By https the system's authorities are
+    /// believed, or those of `ca_file` (PEM) alone. Call it on a runtime; nothing is connected before the first span ends.
     ///
     /// # Errors
-    /// [`TracesError`] when that is no address.
-    pub fn export(endpoint: &str, service: &'static str) -> Result<Self, TracesError> {
-        if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+    /// [`TracesError`] when that is no address, or the file of no use.
+    pub fn export(
+        endpoint: &str,
+        ca_file: Option<&Path>,
+        service: &'static str,
+    ) -> Result<Self, TracesError> {
+        let secure = endpoint.starts_with("https://");
+        if !endpoint.starts_with("http://") && !secure {
             return Err(TracesError::Endpoint(None));
         }
-        let exporter = SpanExporter::builder()
+        let mut exporter = SpanExporter::builder()
             .with_tonic()
             .with_endpoint(endpoint)
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()
-            .map_err(|error| TracesError::Endpoint(Some(error)))?;
+            .with_timeout(EXPORT_TIMEOUT);
+        if secure {
+            exporter = exporter.with_tls_config(tls(ca_file)?);
+        }
+        let exporter = exporter.build().map_err(|error| match ca_file {
+            Some(_) if secure => TracesError::Ca(Some(error)),
+            _ => TracesError::Endpoint(Some(error)),
+        })?;
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(
@@ -73,7 +101,7 @@ impl Traces {
         headers: &mut HeaderMap,
         name: String,
         attributes: Vec<KeyValue>,
-    ) -> RequestSpan {
+    ) -> ActiveSpan {
         let propagator = TraceContextPropagator::new();
         let parent = propagator.extract(&Headers(headers));
         let span = self
@@ -87,7 +115,30 @@ impl Traces {
             &Context::new().with_remote_span_context(context),
             &mut HeadersMut(headers),
         );
-        RequestSpan(span)
+        ActiveSpan(span)
+    }
+
+    /// Begins the span of work that was accepted earlier, under the span that `traceparent` names; a trace of its own when it
+    /// names none.
+    #[must_use]
+    pub fn begin_caused(
+        &self,
+        traceparent: &str,
+        name: &'static str,
+        attributes: Vec<KeyValue>,
+    ) -> ActiveSpan {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::try_from(traceparent) {
+            headers.insert(TRACEPARENT, value);
+        }
+        let parent = TraceContextPropagator::new().extract(&Headers(&headers));
+        let span = self
+            .tracer
+            .span_builder(name)
+            .with_kind(SpanKind::Consumer)
+            .with_attributes(attributes)
+            .start_with_context(&self.tracer, &parent);
+        ActiveSpan(span)
     }
 
     /// Sends what has ended and stops. Waits for the collector, but not long.
@@ -102,12 +153,30 @@ impl Traces {
     }
 }
 
-/// The span of one request. Dropping it ends it.
-#[derive(Debug)]
-pub struct RequestSpan(Span);
+/// Whom to believe.
+fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
+    let tls = ClientTlsConfig::new();
+    let Some(path) = ca_file else {
+        return Ok(tls.with_native_roots());
+    };
+    let pem = fs::read(path).map_err(|cause| TracesError::CaFile {
+        path: path.to_owned(),
+        cause,
+    })?;
+    // With none in it every collector would be refused, and nobody told.
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(begin.len()).any(|part| part == begin) {
+        return Err(TracesError::Ca(None));
+    }
+    Ok(tls.ca_certificate(Certificate::from_pem(pem)))
+}
 
-impl RequestSpan {
-    /// Ends it with what became of the request; `failed` says whether that was the server's fault.
+/// A span that has begun. Dropping it ends it.
+#[derive(Debug)]
+pub struct ActiveSpan(Span);
+
+impl ActiveSpan {
+    /// Ends it with what became of the work; `failed` says whether that was an error of this side.
     pub fn end(mut self, attributes: Vec<KeyValue>, failed: bool) {
         self.0.set_attributes(attributes);
         if failed {
@@ -115,6 +184,14 @@ impl RequestSpan {
         }
         self.0.end();
     }
+}
+
+/// What the headers say, to be kept for [`Traces::begin_caused`]: `traceparent`, where it is valid.
+#[must_use]
+pub fn traceparent(headers: &HeaderMap) -> Option<String> {
+    trace_id(headers)?;
+    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
+    Some(value.to_owned())
 }
 
 /// The trace that the headers name, as 32 hexadecimal digits.
@@ -163,6 +240,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("traceparent", value.parse().expect("a header"));
             assert_eq!(trace_id(&headers).as_deref(), expected, "{value}");
+            let kept = expected.is_some().then_some(value);
+            assert_eq!(traceparent(&headers), kept);
         }
         assert_eq!(trace_id(&HeaderMap::new()), None);
     }
@@ -170,8 +249,15 @@ mod tests {
     #[tokio::test]
     async fn an_endpoint_is_an_address() {
         for endpoint in ["collector:4317", "", "http://"] {
-            let error = Traces::export(endpoint, "test").expect_err(endpoint);
+            let error = Traces::export(endpoint, None, "test").expect_err(endpoint);
             assert!(error.to_string().contains("--otlp-endpoint"), "{error}");
         }
+        let nowhere = Some(Path::new("/nowhere/ca.crt"));
+        let error = Traces::export("https://collector:4317", nowhere, "test");
+        let error = error.expect_err("no file").to_string();
+        assert!(
+            error.starts_with("--otlp-ca-file /nowhere/ca.crt: "),
+            "{error}"
+        );
     }
 }

@@ -21,6 +21,7 @@ use digits_proto::v1::{
     ListJobsResponse, ListPresetsRequest, ListPresetsResponse, SubmitJobRequest, SubmitJobResponse,
     WatchJobRequest, training_service_server::TrainingService,
 };
+use digits_telemetry::traces;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -113,8 +114,10 @@ impl TrainingService for Training {
         &self,
         request: Request<SubmitJobRequest>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
+        let traceparent = traces::traceparent(request.metadata().as_ref());
         let SubmitJobRequest { request_id, spec } = request.into_inner();
-        let accepted = self.0.intake.accept(request_id, spec.unwrap_or_default());
+        let spec = spec.unwrap_or_default();
+        let accepted = self.0.intake.accept(request_id, spec, traceparent);
         let job = accepted.await.map_err(refused)?;
         Ok(Response::new(SubmitJobResponse {
             job: Some(self.message(&job)),

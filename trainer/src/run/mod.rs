@@ -50,7 +50,7 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
         Ok(job) => tools.store.job(job.id).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
-    close(&tools).await;
+    close(tools).await;
     let job = job?;
     Ok(grpc::job_message(&job, job.step))
 }
@@ -117,7 +117,7 @@ async fn submit_and_watch(
 async fn submit(intake: &Intake, spec: JobSpec) -> anyhow::Result<Job> {
     let digest = sha256_hex(&request_key(&spec));
     for number in 1..=RUNS_AT_MOST {
-        let accepted = intake.accept(format!("run-{digest}-{number}"), spec.clone());
+        let accepted = intake.accept(format!("run-{digest}-{number}"), spec.clone(), None);
         let job = accepted.await.map_err(told)?;
         if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
             return Ok(job);

@@ -40,6 +40,8 @@ pub struct NewJob {
     pub network: NetworkSize,
     /// The checkpoint that it starts from.
     pub parent: Option<CheckpointId>,
+    /// The W3C `traceparent` that it is submitted under; empty for none.
+    pub traceparent: String,
 }
 
 /// What became of a submission.
@@ -60,6 +62,8 @@ pub struct Job {
     pub id: JobId,
     /// The caller's idempotency key.
     pub request_id: String,
+    /// The W3C `traceparent` that it was submitted under; empty for none.
+    pub traceparent: String,
     /// The spec as it was asked for, encoded.
     pub requested: Vec<u8>,
     /// The spec that is trained, encoded.
@@ -125,7 +129,7 @@ pub struct JobFilter {
 
 const COLUMNS: &str = "number, id, request_id, requested, resolved, state, created_us, started_us,
     finished_us, error, device, dataset_digest, attempts, cancel_requested, last_event, epochs, epoch,
-    step, steps, train_seconds, validation_seconds, network, test, spent_us";
+    step, steps, train_seconds, validation_seconds, network, test, spent_us, traceparent";
 
 impl Store {
     /// The job of an earlier submission with `request_id`, if its spec was the same.
@@ -285,8 +289,8 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
     transaction
         .prepare_cached(
             "INSERT INTO jobs (id, request_id, request_key, name, requested, resolved, state,
-                               created_us, epochs, steps, network, parent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                               created_us, epochs, steps, network, parent, traceparent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             JobId::generate().to_string(),
@@ -301,6 +305,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
             i64::try_from(new.steps).unwrap_or(i64::MAX),
             wire::network_bytes(&new.network),
             new.parent.map(|id| id.to_string()).unwrap_or_default(),
+            new.traceparent,
         ])?;
     let number = transaction.last_insert_rowid();
     for (key, value) in &new.labels {
@@ -378,6 +383,7 @@ fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
         number: row.get("number")?,
         id: id.parse().map_err(corrupt)?,
         request_id: row.get("request_id")?,
+        traceparent: row.get("traceparent")?,
         requested: row.get("requested")?,
         resolved: row.get("resolved")?,
         state: JobState::from_number(state).ok_or_else(|| corrupt(format!("state {state}")))?,

@@ -4,7 +4,7 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// What `PRAGMA user_version` must be; migrations lead there one by one.
-const MIGRATIONS: [&str; 3] = [FIRST, DURABLE_JOBS, PARENTS];
+const MIGRATIONS: [&str; 4] = [FIRST, DURABLE_JOBS, PARENTS, TRACES];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -85,6 +85,9 @@ ALTER TABLE jobs ADD COLUMN put_back INTEGER NOT NULL DEFAULT 0;
 /// The checkpoint that a job starts from, or nothing; jobs of earlier versions started from none.
 const PARENTS: &str = "ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';";
 
+/// The `traceparent` that a job was submitted under, or nothing.
+const TRACES: &str = "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';";
+
 /// Sets the connection up and brings the tables to this version.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -104,4 +107,49 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = "INSERT INTO jobs (id, request_id, request_key, name, requested, resolved, state, created_us, epochs, steps, network)
+        VALUES ('a', 'b', x'', 'of an older version', x'', x'', 1, 1, 1, 1, x'')";
+
+    #[test]
+    fn jobs_of_every_older_version_are_taken_over() {
+        for older in 1..MIGRATIONS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut connection = Connection::open(folder.path().join("jobs.sqlite")).unwrap();
+            for migration in &MIGRATIONS[..older] {
+                connection.execute_batch(migration).unwrap();
+            }
+            connection
+                .pragma_update(None, "user_version", older)
+                .unwrap();
+            connection.execute(JOB, ()).unwrap();
+            prepare(&mut connection).unwrap();
+            let job = connection.query_row("SELECT * FROM jobs", (), |row| {
+                let text = |column| row.get::<_, String>(column);
+                Ok([text("name")?, text("parent")?, text("traceparent")?])
+            });
+            assert_eq!(
+                job.unwrap(),
+                ["of an older version", "", ""],
+                "version {older}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let newer = MIGRATIONS.len() + 1;
+        connection
+            .pragma_update(None, "user_version", newer)
+            .unwrap();
+        let refused = prepare(&mut connection).unwrap_err().to_string();
+        assert!(refused.contains("newer than this program"), "{refused}");
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
 };
 use digits_dataset::Dataset;
 use digits_proto::v1::JobSpec;
+use digits_telemetry::traces::KeyValue;
 use prost::Message as _;
 use std::{
     any::Any,
@@ -42,6 +43,13 @@ const END_PAUSE: Duration = Duration::from_millis(500);
 pub(super) fn run_job(place: &Place, job: &Job) {
     let tools = &place.tools;
     let begun = Instant::now();
+    let span = tools.traces.as_ref().map(|traces| {
+        let attributes = vec![
+            KeyValue::new("digits.job_id", job.id.to_string()),
+            KeyValue::new("digits.attempt", i64::from(job.attempts)),
+        ];
+        traces.begin_caused(&job.traceparent, "train", attributes)
+    });
     tracing::info!(job = %job.id, name = job.number, attempt = job.attempts, "job begins");
     let running = tools.registry.add(job.id);
     if place.shutdown.load(Ordering::Acquire) {
@@ -55,6 +63,20 @@ pub(super) fn run_job(place: &Place, job: &Job) {
             "an internal error; the trainer's log has more".to_owned(),
         ))
     });
+    if let Some(span) = span {
+        let state = match &run {
+            Run::Ended(ending) => ending.state,
+            Run::PutBack => JobState::Queued,
+        };
+        let attributes = vec![
+            KeyValue::new("digits.job_state", state.as_str()),
+            KeyValue::new(
+                "digits.step",
+                i64::try_from(running.step()).unwrap_or(i64::MAX),
+            ),
+        ];
+        span.end(attributes, state == JobState::Failed);
+    }
     match run {
         Run::Ended(ending) => {
             tracing::info!(

@@ -14,6 +14,7 @@ use crate::{
     train::{self, Device},
 };
 use digits_checkpoint::Storage;
+use digits_telemetry::traces::Traces;
 use std::{
     sync::{
         Arc,
@@ -46,6 +47,8 @@ pub struct Tools {
     pub metrics: Metrics,
     /// Where the points of curves are pushed to, if anywhere.
     pub remote_write: RemoteWrite,
+    /// Where spans are exported to, if anywhere.
+    pub traces: Option<Traces>,
     /// The runtime that carries out the storage's calls.
     pub runtime: tokio::runtime::Handle,
 }

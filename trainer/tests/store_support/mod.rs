@@ -84,5 +84,6 @@ pub fn new_job(request_id: &str) -> NewJob {
             activation_bytes: 4,
         },
         parent: None,
+        traceparent: String::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! Certificates of our own, in a folder as the kubelet mounts a Secret: each file is a link through `..data`, and one rename
 //! replaces all of them.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
