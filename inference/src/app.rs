@@ -142,8 +142,8 @@ impl App {
         let traces = config.requests.traces("digits-inference")?;
         let storage = Storage::open(config.storage_url()).map_err(AppError::Storage)?;
         let readiness = Readiness::new();
-        readiness.set_not_ready("no checkpoint is loaded yet");
         let registry = Arc::new(Registry::new(&config.models));
+        readiness.set_not_ready(missing(&registry).unwrap_or_default());
         let recorder = recorder.with_section(model_info::section(Arc::clone(&registry)));
         let server_config = ServerConfig {
             traces: traces.clone(),
@@ -194,16 +194,16 @@ impl App {
         let loaders: Vec<_> = registry
             .models()
             .map(|model| {
-                let loader = Loader::new(storage.clone(), Arc::clone(model), config.interval());
-                let (health, readiness, leaving) =
-                    (health.clone(), readiness.clone(), shutdown.clone());
-                tokio::spawn(loader.run(shutdown.clone(), async move || {
-                    // A load that ends while the process leaves must not call traffic back.
-                    if !leaving.is_cancelled() {
-                        readiness.set_ready();
-                        health.set_serving().await;
-                    }
-                }))
+                let loader = Loader::new(storage.clone(), Arc::clone(model), config.interval())
+                    .pinned(config.pinned(&model.name));
+                let entry = Entry {
+                    registry: Arc::clone(&registry),
+                    health: health.clone(),
+                    readiness: readiness.clone(),
+                    leaving: shutdown.clone(),
+                };
+                let leaving = shutdown.clone();
+                tokio::spawn(loader.run(leaving, async move || entry.tell().await))
             })
             .collect();
         let open = GrpcInferenceServiceServer::new(OpenInference::new(service.clone()))
@@ -228,7 +228,7 @@ impl App {
         let leave = async {
             shutdown.cancelled().await;
             for loader in loaders {
-                // Stops at its next wait; a panic in it was logged when it happened.
+                // Stops where it waits; a panic in it was logged when it happened.
                 let _ = loader.await;
             }
             withdraw(&health, &readiness, config.shutdown_delay).await;
@@ -260,6 +260,42 @@ impl App {
             None => Ok(()),
         }
     }
+}
+
+/// The way into traffic: open once every model serves.
+struct Entry {
+    registry: Arc<Registry>,
+    health: Health,
+    readiness: Readiness,
+    leaving: CancellationToken,
+}
+
+impl Entry {
+    /// A model serves, or another checkpoint of it.
+    async fn tell(&self) {
+        // A load that ends while the process leaves must not call traffic back.
+        if self.leaving.is_cancelled() {
+            return;
+        }
+        match missing(&self.registry) {
+            Some(reason) => self.readiness.set_not_ready(reason),
+            None => {
+                self.readiness.set_ready();
+                self.health.set_serving().await;
+            }
+        }
+    }
+}
+
+/// Which models do not serve yet, in words.
+fn missing(registry: &Registry) -> Option<String> {
+    let names: Vec<_> = registry
+        .models()
+        .filter(|model| model.serving().is_none())
+        .map(|model| model.name.to_string())
+        .collect();
+    let list = names.join(", ");
+    (!names.is_empty()).then(|| format!("no checkpoint is loaded yet of {list}"))
 }
 
 fn server_config(config: &Config) -> ServerConfig {

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
 use digits_server::{CredentialFlags, DEFAULT_MAX_MESSAGE_BYTES, RequestFlags};
 use digits_telemetry::logs::Format;
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
 /// Models of one process at most: each has its own series of metrics and its own follower.
 const MAX_MODELS: usize = 16;
@@ -55,6 +55,10 @@ pub struct Config {
     /// Models to serve, separated by commas.
     #[arg(long, env = "DIGITS_MODELS", default_value = ModelName::DEFAULT, value_delimiter = ',')]
     pub models: Vec<ModelName>,
+    /// Serves one serving record of a model, such as digits=12, whatever comes after it; more, separated by commas. All others
+    /// follow the newest.
+    #[arg(long, env = "DIGITS_PIN", value_name = "MODEL=SEQUENCE", value_delimiter = ',', value_parser = parse_pin)]
+    pub pin: Vec<(ModelName, NonZeroU64)>,
     /// Time between two looks at the storage, such as 250ms or 2s [default: 250ms, 2s for s3].
     #[arg(long, env = "DIGITS_POLL_INTERVAL", value_parser = parse_duration)]
     pub poll_interval: Option<Duration>,
@@ -119,6 +123,15 @@ impl Config {
                 names.len()
             ));
         }
+        let pinned: BTreeSet<&ModelName> = self.pin.iter().map(|(model, _)| model).collect();
+        if pinned.len() < self.pin.len() {
+            return Err("--pin must name each model once".to_owned());
+        }
+        if let Some(model) = pinned.difference(&names).next() {
+            return Err(format!(
+                "--pin names {model}, which --models does not: add it there"
+            ));
+        }
         if self
             .poll_interval
             .is_some_and(|interval| interval < Duration::from_millis(10))
@@ -126,6 +139,14 @@ impl Config {
             return Err("--poll-interval must be at least 10ms".to_owned());
         }
         Ok(())
+    }
+
+    /// The record that a model is pinned to, if it is.
+    #[must_use]
+    pub fn pinned(&self, model: &ModelName) -> Option<NonZeroU64> {
+        let mut pins = self.pin.iter();
+        pins.find(|(name, _)| name == model)
+            .map(|(_, sequence)| *sequence)
     }
 
     /// The storage's address; clap demands it.
@@ -163,6 +184,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration <= Duration::from_secs(24 * 3600) => Ok(duration),
         _ => Err("must be at most 24h".to_owned()),
     }
+}
+
+fn parse_pin(text: &str) -> Result<(ModelName, NonZeroU64), String> {
+    let form = "must be a model and the sequence of one of its serving records, such as digits=12";
+    let (model, sequence) = text.split_once('=').ok_or(form)?;
+    let model = model.parse().map_err(|_| form)?;
+    Ok((model, sequence.parse().map_err(|_| form)?))
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
@@ -221,7 +249,14 @@ mod tests {
         assert_eq!(config.models, [ModelName::default()]);
         let config = parse(&["--storage", "s3://a/b", "--models", "a,b"]).expect("two models");
         assert_eq!(config.interval(), Duration::from_secs(2));
-        let bad: [(&[&str], &str); 6] = [
+        let config = parse(&["--storage", "x", "--models", "a,b", "--pin", "b=7"]).expect("a pin");
+        let pinned = |name: &str| config.pinned(&name.parse().expect("a name"));
+        assert_eq!((pinned("a"), pinned("b")), (None, NonZeroU64::new(7)));
+        let bad: [(&[&str], &str); 10] = [
+            (&["--storage", "x", "--pin", "digits"], "--pin"),
+            (&["--storage", "x", "--pin", "digits=0"], "--pin"),
+            (&["--storage", "x", "--pin", "other=1"], "--pin"),
+            (&["--storage", "x", "--pin", "digits=1,digits=2"], "--pin"),
             (&[], "--storage"),
             (&["--storage", "x", "--models", "a,a"], "--models"),
             (&["--storage", "x", "--models", "A"], "--models"),

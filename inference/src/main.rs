@@ -18,14 +18,13 @@ fn main() -> ExitCode {
     match config
         .check()
         .map_err(AppError::Config)
-        .and_then(|()| serve(config))
+        .and_then(|()| startup::run(serve(config)).map_err(AppError::Thread)?)
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => startup::fail(error.line(), error.exit_code()),
     }
 }
 
-#[tokio::main]
 async fn serve(config: Config) -> Result<(), AppError> {
     let recorder = config.init_telemetry()?;
     let (app, addresses) = App::bind(config, recorder).await?;

@@ -139,6 +139,11 @@ pub fn describe() {
             "records between the two",
         ),
         (
+            "digits_inference_pinned_sequence",
+            Unit::Count,
+            "sequence that --pin keeps this replica at; 0 where it follows the newest",
+        ),
+        (
             "digits_inference_checkpoint_created_timestamp_seconds",
             Unit::Seconds,
             "when the served checkpoint was made",
@@ -310,6 +315,8 @@ pub struct ModelMetrics {
     pub head_sequence: Gauge,
     /// Records behind it.
     pub behind_head: Gauge,
+    /// The record that is kept to; 0 for the newest.
+    pub pinned_sequence: Gauge,
     /// Unix time of the last good read.
     pub storage_read: Gauge,
 }
@@ -331,6 +338,7 @@ impl ModelMetrics {
             publish_to_serve: histogram!("digits_inference_publish_to_serve_seconds", "model" => model.clone()),
             head_sequence: gauge("digits_inference_head_sequence"),
             behind_head: gauge("digits_inference_behind_head"),
+            pinned_sequence: gauge("digits_inference_pinned_sequence"),
             storage_read: gauge("digits_inference_storage_read_timestamp_seconds"),
             model,
         }

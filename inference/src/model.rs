@@ -147,6 +147,8 @@ pub struct Status {
     pub refusals: BTreeMap<&'static str, u64>,
     /// When the storage was last read without an error.
     pub storage_read_at: Option<Timestamp>,
+    /// The record that is kept to; 0 for the newest.
+    pub pinned_sequence: u64,
 }
 
 /// A model by name.

@@ -15,7 +15,42 @@ use std::{
 };
 use support::{Damage, Net, Service, Store, admin, image, pixels, recorder, series};
 use tonic::Code;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt as _;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_replica_serves_its_record_and_no_other() {
+    let store = Store::new();
+    store.serve("kept", 1, &Net::favouring(1, 1)).await;
+    let service = Service::start(&store, "kept", &["--pin", "kept=2"]).await;
+    // Not what is there, and what comes next once it is.
+    let waiting = service
+        .until("kept", |model| model.head_sequence == 1)
+        .await;
+    assert_eq!(
+        (waiting.served.len(), waiting.pinned_sequence),
+        (0, 2),
+        "{waiting:?}"
+    );
+    assert!(!service.is_serving().await);
+    store.serve("kept", 2, &Net::favouring(2, 2)).await;
+    service.serves("kept", 2).await;
+    service.becomes_serving().await;
+    store.serve("kept", 3, &Net::favouring(3, 3)).await;
+    let behind = service
+        .until("kept", |model| model.head_sequence == 3)
+        .await;
+    assert_eq!((behind.served[0].sequence, behind.behind_head), (2, 1));
+    let mut client = service.client().await;
+    let answer = client.predict(pixels("kept", image(1))).await.unwrap();
+    assert_eq!(answer.into_inner().predictions[0].label_index, Some(2));
+    service.end().await;
+
+    // A fresh one beside a newer head.
+    let service = Service::start(&store, "kept", &["--pin", "kept=1"]).await;
+    let first = service.serves("kept", 1).await;
+    assert_eq!(first.pinned_sequence, 1);
+    service.end().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn not_ready_until_the_first_checkpoint() {
@@ -24,15 +59,9 @@ async fn not_ready_until_the_first_checkpoint() {
     let mut client = service.client().await;
     let status = client.predict(pixels("early", image(1))).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(status.get_details_retry_info().is_some());
     assert!(admin(&service, "/readyz").await.0.contains("503"));
-    let mut health = HealthClient::new(service.channel().await);
-    let ask = HealthCheckRequest {
-        service: String::new(),
-    };
-    assert_eq!(
-        health.check(ask.clone()).await.unwrap().into_inner().status,
-        2
-    );
+    assert!(!service.is_serving().await);
     let asked = service.addresses.admin;
     assert!(
         tokio::task::spawn_blocking(move || ask_ready(asked))
@@ -53,11 +82,7 @@ async fn not_ready_until_the_first_checkpoint() {
             .len(),
         1
     );
-    let give_up = Instant::now() + Duration::from_secs(5);
-    while health.check(ask.clone()).await.unwrap().into_inner().status != 1 {
-        assert!(Instant::now() < give_up, "never SERVING");
-        tokio::task::yield_now().await;
-    }
+    service.becomes_serving().await;
     assert!(admin(&service, "/readyz").await.0.contains("200"));
     assert_eq!(
         tokio::task::spawn_blocking(move || ask_ready(asked))

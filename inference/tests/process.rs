@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::fs::OpenOptionsExt as _,
     process::{Child, Command, Output},
     time::{Duration, Instant},
 };
@@ -165,6 +166,34 @@ async fn sigterm_answers_what_waits_in_the_queue() {
         answered as f64 >= waiting,
         "{answered} answers, {waiting} waited"
     );
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
+/// A file that never comes to be read stands for a network file system that hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_while_the_storage_hangs() {
+    let store = Store::new();
+    store.serve("digits", 1, &Net::favouring(3, 1)).await;
+    let (mut process, _, mut client) = start(&store, &[]).await;
+    let record = |sequence: u64| {
+        let name = format!("serving/digits/{sequence:020}.json");
+        store.path().join(name)
+    };
+    for sequence in [3, 2] {
+        let made = Command::new("mkfifo").arg(record(sequence)).status();
+        assert!(made.unwrap().success());
+    }
+    // It opens the second record; let go there, it goes on to the third and hangs for good.
+    until(|| {
+        let opened = File::options()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+            .open(record(2));
+        opened.is_ok()
+    })
+    .await;
+    client.predict(pixels("", image(1))).await.unwrap();
+    process.terminate();
     assert_eq!(process.exit_code().await, Some(0));
 }
 

@@ -16,20 +16,21 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
     let task = arguments.next();
-    let result = match task.as_deref().and_then(|task| task.to_str()) {
-        Some("run") => startup::parse_from(name.into_iter().chain(arguments)).map(run_one),
-        Some("health") => {
-            startup::parse_from(name.into_iter().chain(arguments)).map(|config| Ok(health(&config)))
-        }
-        _ => startup::parse().map(|config| serve(config).map(|()| ExitCode::SUCCESS)),
-    };
+    let result =
+        match task.as_deref().and_then(|task| task.to_str()) {
+            Some("run") => startup::parse_from(name.into_iter().chain(arguments))
+                .map(|config| startup::run(run_one(config))?),
+            Some("health") => startup::parse_from(name.into_iter().chain(arguments))
+                .map(|config| Ok(health(&config))),
+            _ => startup::parse()
+                .map(|config| startup::run(serve(config))?.map(|()| ExitCode::SUCCESS)),
+        };
     match result {
         Ok(Ok(code)) | Err(code) => code,
         Ok(Err(error)) => startup::fail(format!("{error:#}"), exit_code(&error)),
     }
 }
 
-#[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
     logs::init(config.log_format, "info")?;
     let (app, addresses) = App::bind(config, metrics::install()?).await?;
@@ -37,7 +38,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     app.run(stopped_by_signals()).await
 }
 
-#[tokio::main]
 async fn run_one(config: RunConfig) -> anyhow::Result<ExitCode> {
     logs::init(config.log_format, "info")?;
     let job = run::run(&config, stopped_by_signals()).await?;

@@ -41,6 +41,12 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest one that is echoed, in bytes.
 pub(crate) const MAX_REQUEST_ID: usize = 128;
 
+/// The id that is to be echoed.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(REQUEST_ID)?;
+    (id.len() <= MAX_REQUEST_ID).then(|| id.clone())
+}
+
 /// What all requests of a server share.
 pub(crate) struct Traffic {
     pub(crate) metrics: RequestMetrics,
@@ -156,12 +162,13 @@ impl FlightService {
         token: Option<Arc<str>>,
         status: Status,
     ) -> FlightFuture {
+        let request_id = request_id(request.headers());
         Flight::begin(&self.traffic, &mut request, false, token).end(status.code());
         FlightFuture {
             answer: Answer::Refused(Some(status.into_http())),
             flight: None,
             until: None,
-            request_id: None,
+            request_id,
             clock: None,
         }
     }
@@ -197,8 +204,7 @@ impl FlightService {
             return self.refuse(request, token, status);
         }
         let flight = Flight::begin(&self.traffic, &mut request, !health, token);
-        let id = request.headers().get(REQUEST_ID);
-        let request_id = id.filter(|id| id.len() <= MAX_REQUEST_ID).cloned();
+        let request_id = request_id(request.headers());
         let cut = (health || reflection).then(until);
         let request = if reflection {
             let until = until();

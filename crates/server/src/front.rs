@@ -19,7 +19,7 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
 use crate::body::FlightBody;
-use crate::flight::{FlightFuture, FlightService};
+use crate::flight::{FlightFuture, FlightService, REQUEST_ID, request_id};
 
 /// The whole port.
 #[derive(Clone)]
@@ -104,7 +104,10 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         }
         match (kind, &doors.pages) {
             (Kind::GrpcWeb, _) => FrontFuture::Web(doors.web.clone().call(request)),
-            (_, Some(pages)) => FrontFuture::Page(pages.clone().call(request)),
+            (_, Some(pages)) => {
+                let id = request_id(request.headers());
+                FrontFuture::Page(pages.clone().call(request), id)
+            }
             (_, None) => FrontFuture::text(
                 StatusCode::NOT_FOUND,
                 "this port speaks gRPC and gRPC-Web\n",
@@ -117,7 +120,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 pub(crate) enum FrontFuture {
     Grpc(FlightFuture),
     Web(<GrpcWebService<FlightService> as Service<Request<Body>>>::Future),
-    Page(RouteFuture<Infallible>),
+    /// With the id that is echoed.
+    Page(RouteFuture<Infallible>, Option<HeaderValue>),
     Text(StatusCode, &'static str),
 }
 
@@ -134,8 +138,12 @@ impl Future for FrontFuture {
         let response = match &mut *self {
             Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Grpc),
             Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Other),
-            Self::Page(future) => {
-                ready!(Pin::new(future).poll(cx))?.map(|body| FrontBody::Other(Body::new(body)))
+            Self::Page(future, id) => {
+                let mut response = ready!(Pin::new(future).poll(cx))?;
+                if let Some(id) = id.take() {
+                    response.headers_mut().insert(REQUEST_ID, id);
+                }
+                response.map(|body| FrontBody::Other(Body::new(body)))
             }
             Self::Text(status, text) => {
                 let text = Body::new(axum::body::Body::from(*text));

@@ -42,5 +42,5 @@ pub use reflection::reflection;
 pub use request_metrics::RequestMetrics;
 pub use routes::{GrpcService, RouteFuture, Routes};
 pub use server::{Drained, GrpcServer};
-pub use status::{not_found, retry_status};
+pub use status::{not_found, retry_status, unavailable_status};
 pub use timeout::grpc_timeout;

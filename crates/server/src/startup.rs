@@ -62,6 +62,20 @@ fn one_line(text: &str) -> String {
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Runs a service to its end. What then still waits for a file or a socket, as on a storage that hangs, holds the process no
+/// longer.
+///
+/// # Errors
+/// When the system gives no thread, before `service` began.
+pub fn run<T>(service: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(service);
+    runtime.shutdown_background();
+    Ok(ended)
+}
+
 /// Writes `{"grpc":"…","admin":"…"}` to `path`, once both ports are bound. A reader sees the whole file or
 /// none. Blocks for the write.
 ///

@@ -15,6 +15,16 @@ pub fn retry_status(message: impl Into<String>, retry_after: Duration) -> Status
     )
 }
 
+/// UNAVAILABLE with a `google.rpc.RetryInfo`: try again after `retry_after`.
+#[must_use]
+pub fn unavailable_status(message: impl Into<String>, retry_after: Duration) -> Status {
+    Status::with_error_details(
+        Code::Unavailable,
+        message,
+        ErrorDetails::with_retry_info(Some(retry_after)),
+    )
+}
+
 /// NOT_FOUND with a `google.rpc.ResourceInfo`. `resource` is the kind of thing, such as `job`; `message`
 /// says what to do.
 #[must_use]

@@ -202,6 +202,35 @@ async fn the_id_of_a_request_comes_back_with_its_answer() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_request_that_is_not_begun_comes_back_too() {
+    let config = ServerConfig {
+        max_in_flight: 1,
+        ..ServerConfig::default()
+    };
+    let pages = |server: digits_server::GrpcServer| server.with_pages(axum::Router::new());
+    let server = Running::start_with("t_id_refused", config, pages, |routes| routes).await;
+    let held = tokio::spawn(say(server.channel().await, "hold"));
+    server.entered(1).await;
+    let mut request = Request::new("seven".to_owned());
+    let id = "id-of-one-too-many".parse().expect("a header's value");
+    request.metadata_mut().insert("x-request-id", id);
+    let refused = call(server.channel().await, request, "/test.v1.Echo/Say").await;
+    let refused = refused.expect_err("full");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(
+        refused.metadata().get("x-request-id").expect("its id"),
+        "id-of-one-too-many"
+    );
+    server.echo.gate.send_replace(true);
+    held.await.expect("no panic").expect("said");
+
+    let request = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: plain\r\n\r\n";
+    let answer = raw(server.address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.contains("\r\nx-request-id: plain\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn plain_http_made_of_the_services_is_metered_and_limited() {
     let config = ServerConfig {
         max_in_flight: 1,

@@ -24,6 +24,7 @@ pub(super) fn model(model: &Model) -> v1::GetModelResponse {
             .map(|(&reason, &count)| (reason.to_owned(), count))
             .collect(),
         storage_read_at: status.storage_read_at.map(timestamp),
+        pinned_sequence: status.pinned_sequence,
     }
 }
 

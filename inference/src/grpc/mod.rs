@@ -28,9 +28,9 @@ use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
     ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
-use digits_server::not_found;
+use digits_server::{not_found, unavailable_status};
 use shadow::Shadows;
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -169,16 +169,20 @@ impl Inference {
     }
 }
 
+/// A load takes moments; a training may take any time.
+const NOT_YET: Duration = Duration::from_secs(1);
+
 /// What serves at this moment, for a whole request.
 fn now_serving(model: &Model) -> Result<Arc<Serving>, Status> {
     model.serving().clone().ok_or_else(|| no_checkpoint(model))
 }
 
 fn no_checkpoint(model: &Model) -> Status {
-    Status::unavailable(format!(
+    let message = format!(
         "no checkpoint of the model {} is loaded yet; train one or try again",
         model.name
-    ))
+    );
+    unavailable_status(message, NOT_YET)
 }
 
 #[tonic::async_trait]

@@ -19,6 +19,7 @@ use digits_checkpoint::{
 use jiff::Timestamp;
 use std::{
     collections::{BTreeSet, HashMap},
+    num::NonZeroU64,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -50,18 +51,32 @@ struct Pending {
     retry_at: Instant,
 }
 
+impl Pending {
+    fn new(record: ServingRecord) -> Self {
+        let now = Instant::now();
+        Self {
+            record,
+            seen: now,
+            failures: 0,
+            retry_at: now,
+        }
+    }
+}
+
 /// Follows the storage for one model.
 pub struct Loader {
     storage: Storage,
     model: Arc<Model>,
     interval: Duration,
     follower: Follower,
+    /// Serves this record and no other.
+    pin: Option<NonZeroU64>,
     pending: Option<Pending>,
     /// Checkpoints that were refused: not verified again when another record names them too.
     refused: HashMap<CheckpointId, Refusal>,
     /// Records that were refused: counted once.
     refused_records: BTreeSet<u64>,
-    /// When to walk back next, while nothing serves, and how often that came to nothing.
+    /// When to walk back, or to look for the pinned record, next, while nothing serves, and how often that came to nothing.
     walk_at: Instant,
     walks: u32,
     retired: Vec<Arc<Serving>>,
@@ -76,6 +91,7 @@ impl Loader {
             storage,
             model,
             interval,
+            pin: None,
             pending: None,
             refused: HashMap::new(),
             refused_records: BTreeSet::new(),
@@ -85,8 +101,23 @@ impl Loader {
         }
     }
 
-    /// Follows until the token is cancelled; `served` is called whenever something was swapped in.
+    /// Serves this record and no other; the newest is still looked for, to tell how far behind it is.
+    #[must_use]
+    pub fn pinned(mut self, sequence: Option<NonZeroU64>) -> Self {
+        self.pin = sequence;
+        let sequence = sequence.map_or(0, NonZeroU64::get);
+        self.model.metrics.pinned_sequence.set(sequence as f64);
+        self.model.status().pinned_sequence = sequence;
+        self
+    }
+
+    /// Follows until the token is cancelled, also amid a look at a storage that does not answer; `served` is called whenever
+    /// something was swapped in.
     pub async fn run(mut self, shutdown: CancellationToken, served: impl AsyncFn()) {
+        shutdown.run_until_cancelled(self.follow(served)).await;
+    }
+
+    async fn follow(&mut self, served: impl AsyncFn()) {
         let mut errors = 0_u32;
         loop {
             let before = self
@@ -114,14 +145,7 @@ impl Loader {
             self.tell_drift();
             self.tell_behind();
             self.free_retired();
-            let wait = backoff(self.interval, errors);
-            if shutdown
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await
-                .is_none()
-            {
-                return;
-            }
+            tokio::time::sleep(backoff(self.interval, errors)).await;
         }
     }
 
@@ -132,29 +156,54 @@ impl Loader {
         self.model.metrics.head_sequence.set(head as f64);
         self.model.status().head_sequence = head;
         match polled {
-            Ok(None) => {}
-            Ok(Some(record)) => {
-                let now = Instant::now();
-                self.pending = Some(Pending {
-                    record,
-                    seen: now,
-                    failures: 0,
-                    retry_at: now,
-                });
-            }
+            Ok(Some(record)) if self.pin.is_none() => self.pending = Some(Pending::new(record)),
+            Ok(_) => {}
             Err(error) => self.unreadable(head, error)?,
         }
         self.storage_read();
+        let idle = self.pending.is_none() && self.model.serving().is_none();
+        if let Some(pin) = self.pin
+            && idle
+            && self.is_time_to_look()
+        {
+            self.look_for(pin.get()).await?;
+        }
         if let Some(pending) = self
             .pending
             .take_if(|pending| pending.retry_at <= Instant::now())
         {
             self.try_pending(pending).await;
         }
-        if head > 0 && self.model.serving().is_none() && self.walk_at <= Instant::now() {
-            self.walks = self.walks.saturating_add(1);
-            self.walk_at = Instant::now() + backoff(self.interval, self.walks);
+        let follows = self.pin.is_none() && head > 0;
+        if follows && self.model.serving().is_none() && self.is_time_to_look() {
             self.walk_back(head).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether to look at older records now; less and less often.
+    fn is_time_to_look(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.walk_at {
+            return false;
+        }
+        self.walks = self.walks.saturating_add(1);
+        self.walk_at = now + backoff(self.interval, self.walks);
+        true
+    }
+
+    /// The pinned record is to be served, unless it was refused.
+    async fn look_for(&mut self, sequence: u64) -> Result<(), StorageError> {
+        if self.refused_records.contains(&sequence) {
+            return Ok(());
+        }
+        match serving::record(&self.storage, &self.model.name, sequence).await {
+            Ok(Some(record)) => self.pending = Some(Pending::new(record)),
+            Ok(None) if self.walks == 1 => {
+                tracing::warn!(model = %self.model.name, sequence, "--pin names a record that is not there; waiting for it");
+            }
+            Ok(None) => {}
+            Err(error) => self.unreadable(sequence, error)?,
         }
         Ok(())
     }

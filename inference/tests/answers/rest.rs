@@ -221,6 +221,17 @@ async fn answers_are_those_of_grpc() {
     )
     .await;
     assert_eq!(answer.header("x-request-id"), Some("abc-1"));
+    let late = "X-Request-Id: abc-2\r\ngrpc-timeout: 0n\r\n";
+    let answer = http(
+        &service,
+        "POST",
+        "/v2/models/digits/infer",
+        late,
+        body.as_bytes(),
+    )
+    .await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.header("x-request-id"), Some("abc-2"));
     service.end().await;
 }
 

@@ -39,6 +39,9 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 pub type Client = InferenceServiceClient<Channel>;
 
@@ -187,6 +190,24 @@ impl Service {
 
     pub async fn client(&self) -> Client {
         InferenceServiceClient::new(self.channel().await).max_decoding_message_size(64 << 20)
+    }
+
+    /// What health over gRPC says of the whole server.
+    pub async fn is_serving(&self) -> bool {
+        let request = HealthCheckRequest {
+            service: String::new(),
+        };
+        let mut health = HealthClient::new(self.channel().await);
+        let answer = health.check(request).await.unwrap().into_inner();
+        answer.status() == ServingStatus::Serving
+    }
+
+    /// Waits until health over gRPC says that it serves: a moment after the checkpoint does.
+    pub async fn becomes_serving(&self) {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while !self.is_serving().await {
+            assert!(Instant::now() < give_up, "never SERVING");
+        }
     }
 
     /// Waits until this sequence of the model serves.

@@ -39,9 +39,14 @@ fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
         1 => ", 1 record behind it".to_owned(),
         count => format!(", {count} records behind it"),
     };
+    let pinned = match model.pinned_sequence {
+        0 => String::new(),
+        sequence => format!("to record {sequence}, by --pin"),
+    };
     let mut lines = fields(&[
         ("model", model.model.clone()),
         ("head", format!("record {}{behind}", model.head_sequence)),
+        ("pinned", pinned),
         (
             "storage",
             format!(

@@ -27,9 +27,13 @@ use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 
 /// Headers of a request that the service gets too.
-const PASSED_ON: [&str; 4] = ["authorization", "traceparent", "tracestate", "x-request-id"];
-/// Header of an answer that the caller gets too.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PASSED_ON: [&str; 5] = [
+    "authorization",
+    "grpc-timeout",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
+];
 /// Bodies that are read where they arrive; larger ones take a while.
 const QUICK_BYTES: usize = 32 << 10;
 
@@ -102,13 +106,13 @@ fn call<T>(message: T, headers: &HeaderMap) -> tonic::Request<T> {
     )
 }
 
-/// A document as the answer, with the request's id where it had one.
-fn document(status: StatusCode, document: &impl Serialize, headers: &HeaderMap) -> Response {
+/// A document as the answer.
+fn document(status: StatusCode, document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(mut body) => {
             body.push(b'\n');
             let kind = [(header::CONTENT_TYPE, "application/json")];
-            echo((status, kind, body).into_response(), headers)
+            (status, kind, body).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
@@ -117,20 +121,13 @@ fn document(status: StatusCode, document: &impl Serialize, headers: &HeaderMap) 
     }
 }
 
-fn echo(mut response: Response, headers: &HeaderMap) -> Response {
-    if let Some(id) = headers.get(REQUEST_ID) {
-        response.headers_mut().insert(REQUEST_ID, id.clone());
-    }
-    response
-}
-
 async fn live(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
     let answer = it
         .service
         .server_live(call(open::ServerLiveRequest {}, &headers))
         .await?;
     let live = answer.into_inner().live;
-    Ok(document(is(live), &json!({ "live": live }), &headers))
+    Ok(document(is(live), &json!({ "live": live })))
 }
 
 async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
@@ -139,7 +136,7 @@ async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Resp
         .server_ready(call(open::ServerReadyRequest {}, &headers))
         .await?;
     let ready = answer.into_inner().ready;
-    Ok(document(is(ready), &json!({ "ready": ready }), &headers))
+    Ok(document(is(ready), &json!({ "ready": ready })))
 }
 
 async fn model_ready(
@@ -157,7 +154,6 @@ async fn model_ready(
     Ok(document(
         is(ready),
         &json!({ "name": asked, "ready": ready }),
-        &headers,
     ))
 }
 
@@ -178,7 +174,7 @@ async fn server(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Res
         "version": answer.version,
         "extensions": answer.extensions,
     });
-    Ok(document(StatusCode::OK, &told, &headers))
+    Ok(document(StatusCode::OK, &told))
 }
 
 async fn metadata(
@@ -206,7 +202,7 @@ async fn metadata(
         "inputs": tensors(answer.inputs),
         "outputs": tensors(answer.outputs),
     });
-    Ok(document(StatusCode::OK, &told, &headers))
+    Ok(document(StatusCode::OK, &told))
 }
 
 async fn infer(
@@ -238,8 +234,7 @@ async fn infer(
     message.model_name = model;
     message.model_version = version;
     let answer = it.service.model_infer(call(message, &headers)).await?;
-    let answer = infer::answer(answer.into_inner(), &form)?;
-    Ok(echo(answer, &headers))
+    infer::answer(answer.into_inner(), &form)
 }
 
 async fn unknown() -> Failure {

@@ -1,7 +1,7 @@
 //! Health, metadata, versions.
 
 use super::{open, raw};
-use crate::support::{Net, Service, Store, image};
+use crate::support::{Net, Service, Store, admin, image};
 use digits_proto::open_inference::{
     ModelMetadataRequest, ModelReadyRequest, ServerLiveRequest, ServerMetadataRequest,
     ServerReadyRequest,
@@ -58,8 +58,16 @@ async fn health_metadata_and_versions() {
             .into_inner()
             .ready
     );
+    assert!(!service.is_serving().await, "one of two models serves");
+    let (line, reason) = admin(&service, "/readyz").await;
+    assert!(
+        line.contains("503") && reason.contains("of other"),
+        "{line} {reason}"
+    );
     store.serve("other", 1, &net).await;
     service.serves("other", 1).await;
+    service.becomes_serving().await;
+    assert!(admin(&service, "/readyz").await.0.contains("200"));
     assert!(
         open.server_ready(ServerReadyRequest {})
             .await
