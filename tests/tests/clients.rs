@@ -5,6 +5,7 @@ use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs, wait};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
 use serde_json::Value;
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -153,6 +154,9 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     let measured = &json(&sandbox, &["evaluate", "mnist:test"])?[0];
     assert_eq!(measured["correct"], 8_997, "{measured}");
 
+    let image = sandbox.dir().join("image");
+    std::fs::write(&image, &dataset.test.images.pixels[..784])?;
+    let by_rust = readme_in_rust(&sandbox, &image)?;
     let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
     let has_clients = Command::new(&python)
         .args([
@@ -189,6 +193,9 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
         Ok(serde_json::from_slice(&output.stdout)?)
     };
     let answer = run("python/client.py")?;
+    let expected = format!("7 by version {}\n", answer["sequence"]);
+    assert_eq!(by_rust, expected);
+    assert_eq!(readme_in_python(&python, &address, &image)?, expected);
     assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
     // The same by Triton's own clients, in the Open Inference Protocol.
     let triton = run("python/open_inference.py")?;
@@ -200,6 +207,48 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     );
     assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
     sandbox.stop()
+}
+
+/// The lines of the README's one block in a language.
+fn readme_block(language: &str) -> Result<&'static str> {
+    let readme = include_str!("../../README.md");
+    let (_, block) = readme
+        .split_once(&format!("```{language}\n"))
+        .context("the README has no such block")?;
+    Ok(block.split("```").next().unwrap_or_default())
+}
+
+fn printed(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{command:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs the example, whose lines the README has.
+fn readme_in_rust(sandbox: &Sandbox, image: &Path) -> Result<String> {
+    let mut lines = include_str!("../examples/client.rs").lines().map(str::trim);
+    for line in readme_block("rust")?.lines().map(str::trim) {
+        anyhow::ensure!(lines.any(|it| it == line), "not in the example: {line}");
+    }
+    let tests = std::env::current_exe()?;
+    let target = tests.ancestors().nth(2).context("the build's folder")?;
+    printed(
+        Command::new(target.join("examples/client"))
+            .arg(sandbox.inference()?.grpc())
+            .arg(image),
+    )
+}
+
+/// Runs the README's lines, with another address.
+fn readme_in_python(python: &OsStr, address: &str, image: &Path) -> Result<String> {
+    let block = readme_block("python")?.replace("127.0.0.1:50052", address);
+    let script = format!(
+        "image_784_bytes = open({:?}, 'rb').read()\n{block}",
+        image.display().to_string()
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    printed(Command::new(python).arg("-c").arg(script).current_dir(root))
 }
 
 /// As grpcurl does it: the services tell their own messages, by reflection.
