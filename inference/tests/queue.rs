@@ -154,8 +154,13 @@ async fn what_is_too_much_is_refused() {
     });
     let kept = [1, 2].map(|number| submit(&by_count, &[number]).unwrap());
     assert_eq!(submit(&by_count, &[3]).unwrap_err(), NotComputed::Full);
+    let text = recorder.render();
     let full = "digits_inference_queue_not_computed_total{reason=\"full\"}";
-    assert_eq!(series(&recorder.render(), full), Some(1.0));
+    assert_eq!(series(&text, full), Some(1.0));
+    for name in ["requests", "capacity"] {
+        let name = format!("digits_inference_queue_{name}");
+        assert_eq!(series(&text, &name), Some(2.0), "{name}");
+    }
     let (by_bytes, _) = queue(Limits {
         bytes: 2 * PIXELS,
         ..LIMITS

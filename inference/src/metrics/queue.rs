@@ -13,6 +13,8 @@ pub struct QueueMetrics {
     pub batch: Histogram,
     /// Requests that wait.
     pub requests: Gauge,
+    /// Requests that may wait.
+    pub capacity: Gauge,
     /// Seconds that handing work over costs.
     pub handoff: Gauge,
     /// Refused, as too much waited.
@@ -32,6 +34,7 @@ impl QueueMetrics {
             wait: histogram!("digits_inference_queue_wait_duration_seconds"),
             batch: histogram!("digits_inference_queue_batch_requests"),
             requests: gauge!("digits_inference_queue_requests"),
+            capacity: gauge!("digits_inference_queue_capacity"),
             handoff: gauge!("digits_inference_queue_handoff_seconds"),
             full: not_computed("full"),
             overdue: not_computed("overdue"),
@@ -61,6 +64,11 @@ pub(super) fn describe() {
         "digits_inference_queue_requests",
         Unit::Count,
         "requests that wait"
+    );
+    describe_gauge!(
+        "digits_inference_queue_capacity",
+        Unit::Count,
+        "requests that may wait"
     );
     describe_gauge!(
         "digits_inference_queue_handoff_seconds",

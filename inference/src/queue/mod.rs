@@ -117,6 +117,7 @@ impl Queue {
         let handoff = handoff::measure()?;
         let metrics = QueueMetrics::new();
         metrics.handoff.set(handoff.as_secs_f64());
+        metrics.capacity.set(limits.requests as f64);
         let waiting = Waiting {
             jobs: VecDeque::with_capacity(limits.requests.min(1 << 10)),
             ..Waiting::default()
