@@ -26,7 +26,7 @@ use metrics::{
 use std::sync::Arc;
 
 /// Labels from this index on are counted as `other`.
-const LABELS: usize = 64;
+pub(crate) const LABELS: usize = 64;
 /// Times of the network alone begin below a microsecond.
 const COMPUTE_BUCKETS: &[f64] = &[
     0.000_000_5,
@@ -228,17 +228,16 @@ pub struct RoleMetrics {
 }
 
 impl RoleMetrics {
-    /// Handles for a role and a number of classes.
+    /// Handles for a model in a role, with a number of classes.
     #[must_use]
-    pub fn new(role: Role, classes: usize) -> Self {
+    pub fn new(model: &str, role: Role, classes: usize) -> Self {
+        let model: Arc<str> = model.into();
         let role = role.as_str();
         let prediction = |index: usize| {
-            let label = if index < LABELS {
-                index.to_string()
-            } else {
-                "other".to_owned()
-            };
-            counter!("digits_inference_predictions_total", "role" => role, "label" => label)
+            counter!(
+                "digits_inference_predictions_total",
+                "model" => model.clone(), "role" => role, "label" => label_name(index)
+            )
         };
         Self {
             compute: histogram!("digits_inference_compute_duration_seconds", "role" => role),
@@ -254,6 +253,15 @@ impl RoleMetrics {
         if let Some(counter) = self.predictions.get(label_index.min(LABELS)) {
             counter.increment(1);
         }
+    }
+}
+
+/// What a label is called in a series, by its index.
+pub(crate) fn label_name(index: usize) -> String {
+    if index < LABELS {
+        index.to_string()
+    } else {
+        "other".to_owned()
     }
 }
 

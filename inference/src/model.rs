@@ -212,7 +212,7 @@ impl Model {
             since: same.map_or_else(Timestamp::now, |served| served.since),
             since_sequence: same.map_or(sequence, |served| served.since_sequence),
             metrics: same.map_or_else(
-                || Arc::new(RoleMetrics::new(route.role, classes)),
+                || Arc::new(RoleMetrics::new(self.name.as_str(), route.role, classes)),
                 |served| served.metrics.clone(),
             ),
             live: same.map_or_else(

@@ -1,13 +1,17 @@
-//! `digits_inference_model_info`: the series that name what is served, made anew at each scrape.
+//! The series that name what is served and what it was trained on, made anew at each scrape.
 //!
-//! A registered series cannot be taken back, and every hot load would leave one behind for ever. So these are not
+//! A registered series cannot be taken back, and every hot load would leave some behind for ever. So these are not
 //! registered but rendered from what serves at the moment.
 
-use crate::model::Registry;
+use crate::{
+    metrics::{LABELS, label_name},
+    model::{Registry, Served},
+};
 use digits_telemetry::metrics::Section;
 use std::{fmt::Write as _, sync::Arc};
 
-const NAME: &str = "digits_inference_model_info";
+const INFO: &str = "digits_inference_model_info";
+const TRAINING_LABELS: &str = "digits_inference_training_labels_ratio";
 
 /// The series of all models, in the Prometheus text format.
 #[must_use]
@@ -16,23 +20,61 @@ pub fn section(registry: Arc<Registry>) -> Section {
 }
 
 fn render(registry: &Registry) -> String {
-    let mut text = format!("# HELP {NAME} 1 for what is served\n# TYPE {NAME} gauge\n");
+    let mut infos = format!("# HELP {INFO} 1 for what is served\n# TYPE {INFO} gauge\n");
+    let mut labels = format!(
+        "# HELP {TRAINING_LABELS} share of a label in the training set of what is served\n\
+         # TYPE {TRAINING_LABELS} gauge\n"
+    );
     for model in registry.models() {
         let serving = model.serving();
         for served in serving.iter().flat_map(|serving| serving.all()) {
-            let manifest = &served.checkpoint.manifest;
-            let labels = [
-                ("model", model.name.to_string()),
-                ("role", served.role.as_str().to_owned()),
-                ("checkpoint", manifest.id.to_string()),
-                ("job_id", manifest.lineage.job.clone().unwrap_or_default()),
-            ];
-            let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(&value)));
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "{NAME}{{{}}} 1", labels.join(","));
+            info(&mut infos, &model.name.to_string(), served);
+            training_labels(&mut labels, &model.name.to_string(), served);
         }
     }
-    text
+    infos + &labels
+}
+
+fn info(text: &mut String, model: &str, served: &Served) {
+    let manifest = &served.checkpoint.manifest;
+    let labels = [
+        ("model", model),
+        ("role", served.role.as_str()),
+        ("checkpoint", &manifest.id.to_string()),
+        ("job_id", manifest.lineage.job.as_deref().unwrap_or_default()),
+    ];
+    let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
+}
+
+/// Nothing where the manifest has no figures of the training set.
+fn training_labels(text: &mut String, model: &str, served: &Served) {
+    let training = served.checkpoint.manifest.training.as_ref();
+    let counts = training.map_or(&[][..], |training| &training.label_counts);
+    let (model, role) = (escape(model), served.role.as_str());
+    for (label, share) in shares(counts) {
+        // As above.
+        let _ = writeln!(
+            text,
+            "{TRAINING_LABELS}{{model=\"{model}\",role=\"{role}\",label=\"{label}\"}} {share}"
+        );
+    }
+}
+
+/// Share of each label by its name; the labels that predictions count as one are one here as well.
+fn shares(counts: &[u64]) -> Vec<(String, f64)> {
+    // The sum of numbers from a file may be more than an integer holds.
+    let sum = |counts: &[u64]| counts.iter().map(|&count| count as f64).sum::<f64>();
+    let all = sum(counts);
+    let (named, others) = counts.split_at(counts.len().min(LABELS));
+    let others = (!others.is_empty()).then(|| sum(others));
+    let counts = named.iter().map(|&count| count as f64).chain(others);
+    counts
+        .enumerate()
+        .filter(|_| all > 0.0)
+        .map(|(index, count)| (label_name(index), count / all))
+        .collect()
 }
 
 /// A label's value as the text format wants it.
@@ -60,10 +102,29 @@ mod tests {
     }
 
     #[test]
-    fn without_a_checkpoint_only_the_header_is_there() {
+    fn shares_are_of_all_and_bounded_by_label() {
+        for (counts, expected) in [
+            (&[3, 1][..], vec![("0", 0.75), ("1", 0.25)]),
+            (&[], vec![]),
+            (&[0, 0], vec![]),
+        ] {
+            let expected: Vec<(String, f64)> = expected
+                .into_iter()
+                .map(|(label, share)| (label.to_owned(), share))
+                .collect();
+            assert_eq!(shares(counts), expected, "{counts:?}");
+        }
+        let many = shares(&[1; LABELS * 4]);
+        assert_eq!(many.len(), LABELS + 1);
+        assert_eq!(many[LABELS - 1], ((LABELS - 1).to_string(), 0.25 / 64.0));
+        assert_eq!(many[LABELS], ("other".to_owned(), 0.75));
+    }
+
+    #[test]
+    fn without_a_checkpoint_only_the_headers_are_there() {
         let registry = Registry::new(&["digits".parse().expect("a model name")]);
         let text = render(&registry);
-        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use digits_checkpoint::record::Role;
+use digits_checkpoint::{manifest::TrainingSet, record::Role};
 use digits_proto::v1::{PredictRequest, ReportOutcomeRequest};
 use std::collections::{BTreeMap, BTreeSet};
 use support::{Damage, Net, PIXELS, Service, Store, admin, image, pixels, series};
@@ -63,7 +63,13 @@ fn shown(text: &str) -> Metrics {
 async fn metrics_are_those_of_the_page() {
     let store = Store::new();
     let net = Net::with_hidden(&[256], 7, 3);
-    store.serve("digits", 1, &net).await;
+    let mut draft = net.draft("digits");
+    draft.manifest.training = Some(TrainingSet {
+        label_counts: vec![100, 0, 0, 200, 100, 100, 100, 100, 100, 200],
+        mean_ink: 0.13,
+    });
+    let first = store.publish(draft).await;
+    store.record("digits", 1, &[(first, Role::Primary, 1.0)]);
     let service = Service::start(&store, "digits", &["--poll-interval", "10ms"]).await;
     service.serves("digits", 1).await;
     let mut client = service.client().await;
@@ -120,11 +126,19 @@ async fn metrics_are_those_of_the_page() {
     let expected = [
         ("digits_inference_images_total{role=\"primary\"}", 4118.0),
         (
-            "digits_inference_predictions_total{role=\"primary\",label=\"7\"}",
+            "digits_inference_predictions_total{model=\"digits\",role=\"primary\",label=\"7\"}",
             4117.0,
         ),
         (
-            "digits_inference_predictions_total{role=\"primary\",label=\"0\"}",
+            "digits_inference_predictions_total{model=\"digits\",role=\"primary\",label=\"0\"}",
+            0.0,
+        ),
+        (
+            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"3\"}",
+            0.2,
+        ),
+        (
+            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"1\"}",
             0.0,
         ),
         ("digits_inference_no_label_total{verdict=\"unsure\"}", 1.0),
@@ -192,7 +206,7 @@ async fn metrics_are_those_of_the_page() {
         "a refused checkpoint has no series"
     );
 
-    // A candidate that goes away leaves zeros behind, and one checkpoint is 1.
+    // A candidate that goes away leaves zeros behind, one checkpoint is 1, and a training set that it does not tell of has gone.
     let primary = store.publish(net.draft("digits")).await;
     let canary = store.publish(net.draft("digits")).await;
     store.record(
@@ -217,5 +231,7 @@ async fn metrics_are_those_of_the_page() {
         .collect();
     assert_eq!(ones.len(), 1, "{ones:?}");
     assert!(ones[0].contains(&primary.to_string()) && ones[0].contains("job_id=\"job-1\""));
+    let training = "digits_inference_training_labels_ratio{";
+    assert!(!text.contains(training), "{text}");
     service.end().await;
 }

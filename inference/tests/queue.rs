@@ -44,7 +44,7 @@ async fn prepared(store: &Store, net: &Net) -> Arc<Prepared> {
 fn work(checkpoint: &Arc<Prepared>, pixels: Pixels) -> Work {
     Work {
         checkpoint: Arc::clone(checkpoint),
-        metrics: Arc::new(RoleMetrics::new(Role::Primary, 10)),
+        metrics: Arc::new(RoleMetrics::new("digits", Role::Primary, 10)),
         pixels,
         deadline: None,
     }

@@ -159,7 +159,7 @@ async fn a_shadow_computes_and_never_answers() {
     assert_eq!(
         metric(
             &service,
-            "digits_inference_predictions_total{role=\"shadow\",label=\"2\"}"
+            "digits_inference_predictions_total{model=\"shadow\",role=\"shadow\",label=\"2\"}"
         )
         .await,
         30.0
