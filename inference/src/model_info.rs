@@ -41,7 +41,10 @@ fn info(text: &mut String, model: &str, served: &Served) {
         ("model", model),
         ("role", served.role.as_str()),
         ("checkpoint", &manifest.id.to_string()),
-        ("job_id", manifest.lineage.job.as_deref().unwrap_or_default()),
+        (
+            "job_id",
+            manifest.lineage.job.as_deref().unwrap_or_default(),
+        ),
     ];
     let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
     // Writing to a string does not fail.

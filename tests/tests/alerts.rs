@@ -11,7 +11,10 @@ use std::process::Command;
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
 const TESTS: &str = "deploy/prometheus/alerts.test.yml";
 /// Metrics that are there only once something happened, so their absence says nothing.
-const MADE_BY_REQUESTS: [&str; 1] = ["digits_inference_grpc_requests_total"];
+const MADE_BY_REQUESTS: [&str; 2] = [
+    "digits_inference_grpc_requests_total",
+    "digits_trainer_job_state",
+];
 
 /// Name and text of every alert.
 fn alerts() -> Result<Vec<(String, String)>> {

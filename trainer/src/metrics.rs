@@ -11,7 +11,10 @@ mod push;
 pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use push::{DropReason, PushMetrics};
 
-use crate::{job::JobState, train::TrainError};
+use crate::{
+    job::{JobId, JobState},
+    train::TrainError,
+};
 use digits_checkpoint::{
     manifest::{Evaluation, Report},
     retention::Report as Retained,
@@ -202,7 +205,8 @@ impl Metrics {
     }
 
     /// A job ended, `elapsed` after it began.
-    pub fn job_finished(&self, end: JobState, elapsed: Duration) {
+    pub fn job_finished(&self, job: JobId, end: JobState, elapsed: Duration) {
+        self.jobs.finish(&job.to_string(), end);
         for (state, count, duration) in self.finished.iter() {
             if *state == end {
                 count.increment(1);

@@ -83,6 +83,7 @@ async fn the_page_and_the_port_agree() {
         format!("digits_trainer_job_step{{job_id=\"{id}\"}} 54"),
         format!("digits_trainer_job_steps{{job_id=\"{id}\"}} 54"),
         format!("digits_trainer_job_epoch{{job_id=\"{id}\"}} 2"),
+        format!("digits_trainer_job_state{{job_id=\"{id}\",state=\"succeeded\"}} 1"),
         "digits_trainer_samples_total 1080".to_owned(),
         "digits_trainer_checkpoints_published_total 2".to_owned(),
         "digits_trainer_jobs_finished_total{state=\"succeeded\"} 1".to_owned(),

@@ -1,17 +1,18 @@
 //! Series of single jobs: of those that run and of the last ones to end, twenty in all.
 
-use crate::job::now_us;
+use crate::job::{JobState, now_us};
 use std::{
     collections::VecDeque,
     fmt::Write as _,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 const JOBS_AT_MOST: usize = 20;
 const INFO: &str = "digits_trainer_job_info";
+const STATE: &str = "digits_trainer_job_state";
 
 /// A gauge that every job has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,10 +117,12 @@ const GAUGES: [(&str, &str); 17] = [
 ];
 
 /// What a job's info series says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobInfo {
     /// The job.
     pub job_id: String,
+    /// What its user calls it: at most 100 printable characters.
+    pub name: String,
     /// The model that its checkpoints are for.
     pub model: String,
     /// Its data set.
@@ -133,7 +136,11 @@ pub struct JobInfo {
 /// The gauges of one job. A gauge that was never set has no series.
 pub struct JobSeries {
     info: JobInfo,
+    /// Whether it ever began to be trained; else there is nothing to tell but its id and its end.
+    begun: bool,
     ended: AtomicBool,
+    /// How it ended, once that is written down.
+    end: OnceLock<JobState>,
     /// Bits of f64; NaN where not set.
     values: [AtomicU64; GAUGES.len()],
 }
@@ -148,6 +155,10 @@ impl JobSeries {
     pub fn end(&self) {
         self.set(Gauge::Ended, now_seconds());
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> JobState {
+        self.end.get().copied().unwrap_or(JobState::Running)
     }
 
     fn value(&self, index: usize) -> Option<f64> {
@@ -165,13 +176,44 @@ pub(super) struct AllJobs {
 
 impl AllJobs {
     pub(super) fn add(&self, info: JobInfo) -> Arc<JobSeries> {
+        let series = self.put(info, true);
+        series.set(Gauge::Begun, now_seconds());
+        series
+    }
+
+    /// How a job ended; one that never began to be trained gets its series now.
+    pub(super) fn finish(&self, job_id: &str, state: JobState) {
+        let found = self
+            .lock()
+            .iter()
+            .find(|job| job.info.job_id == job_id)
+            .cloned();
+        let series = found.unwrap_or_else(|| {
+            let job_id = job_id.to_owned();
+            self.put(
+                JobInfo {
+                    job_id,
+                    ..JobInfo::default()
+                },
+                false,
+            )
+        });
+        // It ends once.
+        let _ = series.end.set(state);
+        if !series.ended.load(Ordering::Relaxed) {
+            series.end();
+        }
+    }
+
+    fn put(&self, info: JobInfo, begun: bool) -> Arc<JobSeries> {
         let series = Arc::new(JobSeries {
+            begun,
             ended: AtomicBool::new(false),
+            end: OnceLock::new(),
             values: std::array::from_fn(|_| AtomicU64::new(f64::NAN.to_bits())),
             info,
         });
-        series.set(Gauge::Begun, now_seconds());
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.lock();
         // A second attempt replaces the first.
         jobs.retain(|job| job.info.job_id != series.info.job_id);
         while jobs.len() >= JOBS_AT_MOST {
@@ -184,14 +226,13 @@ impl AllJobs {
         series
     }
 
+    /// Held for moments only.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<JobSeries>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn render(&self) -> String {
-        let jobs: Vec<Arc<JobSeries>> = self
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect();
+        let jobs: Vec<Arc<JobSeries>> = self.lock().iter().cloned().collect();
         let mut text = String::new();
         for (index, (name, meaning)) in GAUGES.iter().enumerate() {
             // The header is there without a job too, so that the metric is seen to exist.
@@ -206,26 +247,45 @@ impl AllJobs {
                 }
             }
         }
-        let _ = write!(text, "# HELP {INFO} always 1\n# TYPE {INFO} gauge\n");
-        for job in &jobs {
-            let JobInfo {
-                job_id,
-                model,
-                dataset,
-                device,
-                preset,
-            } = &job.info;
-            let labels = [
-                ("job_id", job_id),
-                ("model", model),
-                ("dataset", dataset),
-                ("device", device),
-                ("preset", preset),
-            ]
-            .map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
-            let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
-        }
+        render_states(&mut text, &jobs);
+        render_infos(&mut text, &jobs);
         text
+    }
+}
+
+/// One series for each job: that of its present state.
+fn render_states(text: &mut String, jobs: &[Arc<JobSeries>]) {
+    let _ = write!(
+        text,
+        "# HELP {STATE} 1 for the state that the job is in\n# TYPE {STATE} gauge\n"
+    );
+    for job in jobs {
+        let (job_id, state) = (escape(&job.info.job_id), job.state().as_str());
+        let _ = writeln!(text, "{STATE}{{job_id=\"{job_id}\",state=\"{state}\"}} 1");
+    }
+}
+
+fn render_infos(text: &mut String, jobs: &[Arc<JobSeries>]) {
+    let _ = write!(text, "# HELP {INFO} always 1\n# TYPE {INFO} gauge\n");
+    for job in jobs.iter().filter(|job| job.begun) {
+        let JobInfo {
+            job_id,
+            name,
+            model,
+            dataset,
+            device,
+            preset,
+        } = &job.info;
+        let labels = [
+            ("job_id", job_id),
+            ("name", name),
+            ("model", model),
+            ("dataset", dataset),
+            ("device", device),
+            ("preset", preset),
+        ]
+        .map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
+        let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
     }
 }
 
@@ -247,6 +307,7 @@ mod tests {
     fn info(job_id: usize) -> JobInfo {
         JobInfo {
             job_id: job_id.to_string(),
+            name: "first\\try".to_owned(),
             model: "digits".to_owned(),
             dataset: "a\"b".to_owned(),
             device: "cpu".to_owned(),
@@ -270,6 +331,54 @@ mod tests {
         job.end();
         assert!(all.render().contains(ended));
         assert!(text.contains("dataset=\"a\\\"b\""), "{text}");
+        assert!(text.contains("name=\"first\\\\try\""), "{text}");
+    }
+
+    /// The lines of the states that the text tells of.
+    fn states(all: &AllJobs) -> Vec<String> {
+        let text = all.render();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(STATE));
+        lines
+            .filter(|rest| rest.starts_with('{'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn a_job_has_the_series_of_its_present_state_alone() {
+        let all = AllJobs::default();
+        let job = all.add(info(7));
+        assert_eq!(states(&all), ["{job_id=\"7\",state=\"running\"} 1"]);
+        // Its end is not written down yet.
+        job.end();
+        assert_eq!(states(&all), ["{job_id=\"7\",state=\"running\"} 1"]);
+        all.finish("7", JobState::Failed);
+        assert_eq!(states(&all), ["{job_id=\"7\",state=\"failed\"} 1"]);
+    }
+
+    #[test]
+    fn a_job_that_never_began_is_told_of_when_it_ends() {
+        let all = AllJobs::default();
+        all.finish("8", JobState::Failed);
+        assert_eq!(states(&all), ["{job_id=\"8\",state=\"failed\"} 1"]);
+        let text = all.render();
+        assert!(text.contains("digits_trainer_job_ended_timestamp_seconds{job_id=\"8\"}"));
+        assert!(!text.contains("digits_trainer_job_begun_timestamp_seconds{"));
+        assert!(!text.contains("digits_trainer_job_info{"), "{text}");
+        // It does not hold the place of those that run.
+        let running = all.add(info(0));
+        running.set(Gauge::Step, 1.0);
+        for id in 1..JOBS_AT_MOST {
+            all.finish(&format!("failed-{id}"), JobState::Failed);
+        }
+        assert_eq!(states(&all).len(), JOBS_AT_MOST);
+        assert!(
+            all.render()
+                .contains("digits_trainer_job_step{job_id=\"0\"} 1")
+        );
+        all.finish("the last", JobState::Cancelled);
+        assert_eq!(states(&all).len(), JOBS_AT_MOST);
+        assert!(!states(&all).iter().any(|line| line.contains("\"8\"")));
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn write_end(place: &Place, job: JobId, ending: Ending, elapsed: Duration) {
         thread::sleep(END_PAUSE);
     }
     tools.bundles.remove(job);
-    tools.metrics.job_finished(ending.state, elapsed);
+    tools.metrics.job_finished(job, ending.state, elapsed);
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -160,6 +160,7 @@ fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Res
     let device = plan.train.device.to_string();
     let series = tools.metrics.job_begins(JobInfo {
         job_id: job.id.to_string(),
+        name: spec.name.clone(),
         model: plan.model.to_string(),
         dataset: plan.dataset_name.clone(),
         device: device.clone(),
