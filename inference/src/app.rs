@@ -279,10 +279,12 @@ impl Entry {
         }
         match missing(&self.registry) {
             Some(reason) => self.readiness.set_not_ready(reason),
-            None => {
-                self.readiness.set_ready();
-                self.health.set_serving().await;
-            }
+            None => self.readiness.set_ready(),
+        }
+        // Another model may have come to serve, and said so, between the look and what was said here.
+        if missing(&self.registry).is_none() {
+            self.readiness.set_ready();
+            self.health.set_serving().await;
         }
     }
 }

@@ -45,6 +45,18 @@ async fn a_pinned_replica_serves_its_record_and_no_other() {
     assert_eq!(answer.into_inner().predictions[0].label_index, Some(2));
     service.end().await;
 
+    // One whose record is refused serves nothing else.
+    store
+        .serve_damaged("kept", 4, &Net::favouring(4, 4), Damage::WrongExam)
+        .await;
+    let service = Service::start(&store, "kept", &["--pin", "kept=4"]).await;
+    let refused = service
+        .until("kept", |model| model.last_refusal.is_some())
+        .await;
+    assert_eq!(refused.last_refusal.unwrap().sequence, 4);
+    assert!(refused.served.is_empty());
+    service.end().await;
+
     // A fresh one beside a newer head.
     let service = Service::start(&store, "kept", &["--pin", "kept=1"]).await;
     let first = service.serves("kept", 1).await;

@@ -157,6 +157,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     let image = sandbox.dir().join("image");
     std::fs::write(&image, &dataset.test.images.pixels[..784])?;
     let by_rust = readme_in_rust(&sandbox, &image)?;
+    assert!(by_rust.starts_with("7 by version "), "{by_rust}");
     let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
     let has_clients = Command::new(&python)
         .args([
@@ -233,8 +234,14 @@ fn readme_in_rust(sandbox: &Sandbox, image: &Path) -> Result<String> {
     }
     let tests = std::env::current_exe()?;
     let target = tests.ancestors().nth(2).context("the build's folder")?;
+    let client = target.join("examples/client");
+    // `cargo test --test clients` alone does not build it.
+    anyhow::ensure!(
+        client.exists(),
+        "run `cargo build -p digits-e2e --examples`"
+    );
     printed(
-        Command::new(target.join("examples/client"))
+        Command::new(client)
             .arg(sandbox.inference()?.grpc())
             .arg(image),
     )

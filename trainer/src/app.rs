@@ -133,6 +133,7 @@ impl App {
             tls_client_ca_file = ?config.credentials.tls_client_ca_file,
             token_file = ?config.credentials.token_file,
             otlp_endpoint = config.requests.otlp_endpoint,
+            otlp_ca_file = ?config.requests.otlp_ca_file,
             access_log = config.requests.access_log,
             remote_write = config.remote_write.as_ref().map(tracing::field::display),
             remote_write_token_file = ?config.remote_write_token_file,
@@ -167,7 +168,13 @@ impl App {
         let stop = CancellationToken::new();
         let _stopped_when_dropped = stop.clone().drop_guard();
         let admin = tokio::spawn(admin.serve(stop.clone()));
-        take_up(&tools).await?;
+        match shutdown.run_until_cancelled(take_up(&tools)).await {
+            Some(taken_up) => taken_up?,
+            None => {
+                close(tools).await;
+                return Ok(());
+            }
+        }
         let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
         let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
         let retaining = tokio::spawn(retain(&config, &tools, stop.clone()));
@@ -219,7 +226,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
     let cache = config.dataset_cache().map_err(BadConfig)?;
     // Before anything is created: an address that is wrong leaves no folder behind.
     let traces = config.requests.traces("digits-trainer");
-    let traces = traces.map_err(|error| BadConfig(error.to_string()))?;
+    let traces = traces.map_err(|error| BadConfig(format!("{:#}", anyhow::Error::from(error))))?;
     let storage = Storage::open(&config.storage)?;
     let (mnist, state) = (config.mnist(), config.state.clone());
     // Both read files.

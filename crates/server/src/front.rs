@@ -90,6 +90,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         if kind == Kind::Grpc {
             if request.version() != Version::HTTP_2 {
                 return FrontFuture::text(
+                    &request,
                     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                     "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
                 );
@@ -98,6 +99,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         }
         if doors.is_foreign(&request) {
             return FrontFuture::text(
+                &request,
                 StatusCode::MISDIRECTED_REQUEST,
                 "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
             );
@@ -109,6 +111,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
                 FrontFuture::Page(pages.clone().call(request), id)
             }
             (_, None) => FrontFuture::text(
+                &request,
                 StatusCode::NOT_FOUND,
                 "this port speaks gRPC and gRPC-Web\n",
             ),
@@ -122,12 +125,12 @@ pub(crate) enum FrontFuture {
     Web(<GrpcWebService<FlightService> as Service<Request<Body>>>::Future),
     /// With the id that is echoed.
     Page(RouteFuture<Infallible>, Option<HeaderValue>),
-    Text(StatusCode, &'static str),
+    Text(StatusCode, &'static str, Option<HeaderValue>),
 }
 
 impl FrontFuture {
-    fn text(status: StatusCode, text: &'static str) -> Self {
-        Self::Text(status, text)
+    fn text(request: &Request<Body>, status: StatusCode, text: &'static str) -> Self {
+        Self::Text(status, text, request_id(request.headers()))
     }
 }
 
@@ -145,7 +148,7 @@ impl Future for FrontFuture {
                 }
                 response.map(|body| FrontBody::Other(Body::new(body)))
             }
-            Self::Text(status, text) => {
+            Self::Text(status, text, id) => {
                 let text = Body::new(axum::body::Body::from(*text));
                 let mut response = Response::new(FrontBody::Other(text));
                 *response.status_mut() = *status;
@@ -153,6 +156,9 @@ impl Future for FrontFuture {
                     header::CONTENT_TYPE,
                     HeaderValue::from_static("text/plain; charset=utf-8"),
                 );
+                if let Some(id) = id.take() {
+                    response.headers_mut().insert(REQUEST_ID, id);
+                }
                 response
             }
         };

@@ -225,9 +225,13 @@ async fn the_id_of_a_request_that_is_not_begun_comes_back_too() {
     held.await.expect("no panic").expect("said");
 
     let request = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: plain\r\n\r\n";
-    let answer = raw(server.address, request.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-    assert!(answer.contains("\r\nx-request-id: plain\r\n"), "{answer}");
+    let foreign = request.replace("localhost", "elsewhere.example");
+    for (request, status) in [(request, "404"), (&foreign, "421")] {
+        let answer = raw(server.address, request.as_bytes()).await;
+        let start = format!("HTTP/1.1 {status}");
+        assert!(answer.starts_with(&start), "{answer}");
+        assert!(answer.contains("\r\nx-request-id: plain\r\n"), "{answer}");
+    }
 }
 
 #[tokio::test]

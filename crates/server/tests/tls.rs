@@ -153,8 +153,13 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
             identity.is_some()
         );
     }
+    // It is told why, though it has sent what is never read.
+    let mut stream = secured(server.address, &ours, b"h2").await;
+    stream.write_all(&[0; 16 << 10]).await.expect("sent");
+    let told = within(stream.read(&mut [0])).await.expect_err("refused");
+    assert!(told.to_string().contains("CertificateRequired"), "{told}");
     let failed = "t_mutual_tls_handshakes_failed_total";
-    eventually("both are counted", || series(failed) >= Some(2.0)).await;
+    eventually("all are counted", || series(failed) >= Some(3.0)).await;
 
     let friend = ours.issue("friend");
     let channel = endpoint(server.address, &ours, Some(&friend)).connect_lazy();

@@ -39,6 +39,9 @@ pub enum TracesError {
         /// Why.
         cause: io::Error,
     },
+    /// There are authorities, and no certificate will be shown.
+    #[error("--otlp-ca-file needs an https:// --otlp-endpoint")]
+    PlainText,
     /// The file with authorities holds something else.
     #[error("--otlp-ca-file must hold certificates as PEM")]
     Ca(#[source] Option<ExporterBuildError>),
@@ -74,6 +77,9 @@ impl Traces {
             .with_tonic()
             .with_endpoint(endpoint)
             .with_timeout(EXPORT_TIMEOUT);
+        if !secure && ca_file.is_some() {
+            return Err(TracesError::PlainText);
+        }
         if secure {
             exporter = exporter.with_tls_config(tls(ca_file)?);
         }
@@ -189,8 +195,12 @@ impl ActiveSpan {
 /// What the headers say, to be kept for [`Traces::begin_caused`]: `traceparent`, where it is valid.
 #[must_use]
 pub fn traceparent(headers: &HeaderMap) -> Option<String> {
-    trace_id(headers)?;
-    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
+    let propagator = TraceContextPropagator::new();
+    let context = propagator.extract(&Headers(headers));
+    // Written anew: what a later version of the format may add would be kept for ever.
+    let mut kept = HeaderMap::new();
+    propagator.inject_context(&context, &mut HeadersMut(&mut kept));
+    let value = kept.get(TRACEPARENT)?.to_str().ok()?;
     Some(value.to_owned())
 }
 

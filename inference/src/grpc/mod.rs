@@ -34,6 +34,9 @@ use std::{io, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+/// Told to those who ask before anything serves: a load takes moments, a training may take any time.
+const NOT_YET: Duration = Duration::from_secs(1);
+
 /// Bounds of one request, and of what waits.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
@@ -168,9 +171,6 @@ impl Inference {
         Ok(answer::answer(answering, &images, &logits, wanted, metrics))
     }
 }
-
-/// A load takes moments; a training may take any time.
-const NOT_YET: Duration = Duration::from_secs(1);
 
 /// What serves at this moment, for a whole request.
 fn now_serving(model: &Model) -> Result<Arc<Serving>, Status> {

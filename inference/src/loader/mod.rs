@@ -6,6 +6,7 @@
 
 mod background;
 mod candidates;
+mod pin;
 mod prepare;
 mod report;
 
@@ -17,9 +18,9 @@ use digits_checkpoint::{
     serving,
 };
 use jiff::Timestamp;
+use pin::Pin;
 use std::{
     collections::{BTreeSet, HashMap},
-    num::NonZeroU64,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -70,7 +71,7 @@ pub struct Loader {
     interval: Duration,
     follower: Follower,
     /// Serves this record and no other.
-    pin: Option<NonZeroU64>,
+    pin: Option<Pin>,
     pending: Option<Pending>,
     /// Checkpoints that were refused: not verified again when another record names them too.
     refused: HashMap<CheckpointId, Refusal>,
@@ -99,16 +100,6 @@ impl Loader {
             walks: 0,
             retired: Vec::new(),
         }
-    }
-
-    /// Serves this record and no other; the newest is still looked for, to tell how far behind it is.
-    #[must_use]
-    pub fn pinned(mut self, sequence: Option<NonZeroU64>) -> Self {
-        self.pin = sequence;
-        let sequence = sequence.map_or(0, NonZeroU64::get);
-        self.model.metrics.pinned_sequence.set(sequence as f64);
-        self.model.status().pinned_sequence = sequence;
-        self
     }
 
     /// Follows until the token is cancelled, also amid a look at a storage that does not answer; `served` is called whenever
@@ -155,19 +146,19 @@ impl Loader {
         let head = self.follower.head();
         self.model.metrics.head_sequence.set(head as f64);
         self.model.status().head_sequence = head;
+        let mut looked = Ok(());
         match polled {
             Ok(Some(record)) if self.pin.is_none() => self.pending = Some(Pending::new(record)),
             Ok(_) => {}
-            Err(error) => self.unreadable(head, error)?,
+            Err(error) => looked = self.unreadable(head, error),
         }
-        self.storage_read();
-        let idle = self.pending.is_none() && self.model.serving().is_none();
-        if let Some(pin) = self.pin
-            && idle
-            && self.is_time_to_look()
-        {
-            self.look_for(pin.get()).await?;
+        if looked.is_ok() {
+            self.storage_read();
+        } else if self.pin.is_none() {
+            return looked;
         }
+        // A pinned record does not wait for a head that cannot be read.
+        self.look_for_pinned().await?;
         if let Some(pending) = self
             .pending
             .take_if(|pending| pending.retry_at <= Instant::now())
@@ -178,7 +169,7 @@ impl Loader {
         if follows && self.model.serving().is_none() && self.is_time_to_look() {
             self.walk_back(head).await?;
         }
-        Ok(())
+        looked
     }
 
     /// Whether to look at older records now; less and less often.
@@ -190,22 +181,6 @@ impl Loader {
         self.walks = self.walks.saturating_add(1);
         self.walk_at = now + backoff(self.interval, self.walks);
         true
-    }
-
-    /// The pinned record is to be served, unless it was refused.
-    async fn look_for(&mut self, sequence: u64) -> Result<(), StorageError> {
-        if self.refused_records.contains(&sequence) {
-            return Ok(());
-        }
-        match serving::record(&self.storage, &self.model.name, sequence).await {
-            Ok(Some(record)) => self.pending = Some(Pending::new(record)),
-            Ok(None) if self.walks == 1 => {
-                tracing::warn!(model = %self.model.name, sequence, "--pin names a record that is not there; waiting for it");
-            }
-            Ok(None) => {}
-            Err(error) => self.unreadable(sequence, error)?,
-        }
-        Ok(())
     }
 
     /// A record that is there and cannot be understood is refused; any other error is the storage's.
