@@ -134,6 +134,14 @@ test-pair: build $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser #
 	$(say) 'testing the pair'
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
 
+# What the dashboards' queries gave, as JSON, and screenshots of both pages.
+EVIDENCE := $(abspath $(TARGET))/evidence
+.PHONY: evidence
+evidence: build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
+	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
+		$(CARGO) test --locked -p digits-e2e --test watching --test page --test trainer_page
+	$(say) 'kept in $(EVIDENCE)'
+
 # Programs of Debian's that the tests drive; what is there already is left as it is.
 .PHONY: debian-tools
 debian-tools:

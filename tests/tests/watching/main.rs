@@ -2,12 +2,13 @@
 //! annotation and rule is asked while a job runs and `Predict` is called, and gives series. What only a fault lights
 //! up gets its fault, or stands in [`UNLIT`].
 
+mod evidence;
 mod traffic;
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{
     damage,
-    dashboards::{all, step},
+    dashboards::{Query, all, step},
     jobs,
     metric_names::{OF_A_GPU, documented, mentioned},
     prometheus,
@@ -205,6 +206,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     drop(crowd);
 
     every_query_of_the_dashboards(&watched.prometheus).await?;
+    evidence::keep(&watched.prometheus)?;
     every_rule(&watched).await?;
 
     // One runs, one waits: there is no place for a third.
@@ -273,18 +275,8 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
     let all_found = wait::until("series of every query", PATIENCE, async || {
         let mut still = Vec::new();
         for query in std::mem::take(&mut missing) {
-            let expression = query.interpolated(RANGE, SCRAPE_INTERVAL);
-            let series = if query.instant {
-                prometheus.query(&expression)
-            } else {
-                let step = step(RANGE, SCRAPE_INTERVAL).as_secs_f64();
-                let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-                // Grafana asks at multiples of the step.
-                let to = (now / step).floor() * step;
-                prometheus.query_range(&expression, to - RANGE.as_secs_f64(), to, step)
-            };
-            let empty = series.with_context(|| query.place.clone())?.is_empty();
-            if empty && !of_gpus_alone(&query.expression)? {
+            let (_, series) = ask(prometheus, &query)?;
+            if series.is_empty() && !of_gpus_alone(&query.expression)? {
                 still.push(query);
             }
         }
@@ -303,6 +295,21 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
             missing.join("\n")
         )
     })
+}
+
+/// What is sent for a query, and the series that it gives.
+fn ask(prometheus: &Prometheus, query: &Query) -> Result<(String, Vec<Value>)> {
+    let expression = query.interpolated(RANGE, SCRAPE_INTERVAL);
+    let series = if query.instant {
+        prometheus.query(&expression)
+    } else {
+        let step = step(RANGE, SCRAPE_INTERVAL).as_secs_f64();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        // Grafana asks at multiples of the step.
+        let to = (now / step).floor() * step;
+        prometheus.query_range(&expression, to - RANGE.as_secs_f64(), to, step)
+    };
+    Ok((expression, series.with_context(|| query.place.clone())?))
 }
 
 /// Whether a query can give nothing where there is no GPU.
