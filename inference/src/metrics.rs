@@ -9,14 +9,16 @@
 mod drift;
 mod outcomes;
 mod queue;
+mod roles;
 mod served;
 
 pub use drift::DriftGauges;
 pub use outcomes::{Live, Outcome, Outcomes};
 pub use queue::QueueMetrics;
+pub(crate) use roles::{LABELS, label_name};
+pub use roles::{Method, RoleMetrics};
 pub use served::ServedGauges;
 
-use crate::drift::Tally;
 use digits_checkpoint::{RefusalReason, record::Role};
 use digits_telemetry::metrics::{DURATION_BUCKETS, RATIO_BUCKETS};
 use metrics::{
@@ -25,8 +27,6 @@ use metrics::{
 };
 use std::sync::Arc;
 
-/// Labels from this index on are counted as `other`.
-pub(crate) const LABELS: usize = 64;
 /// Times of the network alone begin below a microsecond.
 const COMPUTE_BUCKETS: &[f64] = &[
     0.000_000_5,
@@ -53,6 +53,11 @@ const COMPUTE_BUCKETS: &[f64] = &[
     10.0,
 ];
 
+/// Times of whole answers. Few: there is a histogram for each model, method and part.
+const ANSWER_BUCKETS: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.01, 0.025, 0.1, 0.5, 2.5,
+];
+
 /// Requests that are computed together.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
@@ -67,6 +72,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
         "digits_inference_queue_wait_duration_seconds",
         COMPUTE_BUCKETS,
     ),
+    ("digits_inference_answer_duration_seconds", ANSWER_BUCKETS),
     ("digits_inference_queue_batch_requests", BATCH_BUCKETS),
     ("digits_inference_confidence_ratio", RATIO_BUCKETS),
     ("digits_inference_reload_duration_seconds", DURATION_BUCKETS),
@@ -98,11 +104,6 @@ pub const PREFIX: &str = "digits_inference";
 /// Describes every metric and sets what never changes. Call it once, after the recorder was installed.
 pub fn describe() {
     let counters = [
-        ("digits_inference_images_total", "images classified"),
-        (
-            "digits_inference_predictions_total",
-            "images by the label that was given",
-        ),
         ("digits_inference_no_label_total", "images without a label"),
         ("digits_inference_reloads_total", "loads by result"),
         (
@@ -184,16 +185,6 @@ pub fn describe() {
     }
     let histograms = [
         (
-            "digits_inference_compute_duration_seconds",
-            Unit::Seconds,
-            "time of the network alone, per request; of its whole batch where it had company",
-        ),
-        (
-            "digits_inference_confidence_ratio",
-            Unit::Count,
-            "probability of the most probable label",
-        ),
-        (
             "digits_inference_reload_duration_seconds",
             Unit::Seconds,
             "from seeing a record to serving it",
@@ -210,63 +201,11 @@ pub fn describe() {
     outcomes::describe();
     drift::describe();
     queue::describe();
+    roles::describe();
     gauge!("digits_inference_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
-/// What predictions in one role count.
-pub struct RoleMetrics {
-    /// Seconds of the network alone, per request.
-    pub compute: Histogram,
-    /// Images.
-    pub images: Counter,
-    /// Probability of the most probable label.
-    pub confidence: Histogram,
-    /// What is compared with the training set.
-    pub tally: Tally,
-    /// By label; the last one is `other` where there are too many.
-    predictions: Vec<Counter>,
-}
-
-impl RoleMetrics {
-    /// Handles for a model in a role, with a number of classes.
-    #[must_use]
-    pub fn new(model: &str, role: Role, classes: usize) -> Self {
-        let model: Arc<str> = model.into();
-        let role = role.as_str();
-        let prediction = |index: usize| {
-            counter!(
-                "digits_inference_predictions_total",
-                "model" => model.clone(), "role" => role, "label" => label_name(index)
-            )
-        };
-        Self {
-            compute: histogram!("digits_inference_compute_duration_seconds", "role" => role),
-            images: counter!("digits_inference_images_total", "role" => role),
-            confidence: histogram!("digits_inference_confidence_ratio", "role" => role),
-            tally: Tally::new(classes),
-            predictions: (0..classes.min(LABELS + 1)).map(prediction).collect(),
-        }
-    }
-
-    /// Counts an image that was given a label.
-    pub fn predicted(&self, label_index: usize) {
-        if let Some(counter) = self.predictions.get(label_index.min(LABELS)) {
-            counter.increment(1);
-        }
-    }
-}
-
-/// What a label is called in a series, by its index.
-pub(crate) fn label_name(index: usize) -> String {
-    if index < LABELS {
-        index.to_string()
-    } else {
-        "other".to_owned()
-    }
-}
-
-/// Images that got no label, and what shadows made of them.
-#[derive(Clone)]
+/// Images of one model that got no label, and what its shadows made of them.
 pub struct AnswerMetrics {
     /// No ink.
     pub blank: Counter,
@@ -283,25 +222,17 @@ pub struct AnswerMetrics {
 }
 
 impl AnswerMetrics {
-    /// Looks the handles up.
-    #[must_use]
-    pub fn new() -> Self {
-        let no_label = |verdict: &'static str| counter!("digits_inference_no_label_total", "verdict" => verdict);
-        let shadow = |result: &'static str| counter!("digits_inference_shadow_comparisons_total", "result" => result);
+    fn new(model: &Arc<str>) -> Self {
+        let no_label = |verdict: &'static str| counter!("digits_inference_no_label_total", "model" => model.clone(), "verdict" => verdict);
+        let shadow = |result: &'static str| counter!("digits_inference_shadow_comparisons_total", "model" => model.clone(), "result" => result);
         Self {
             blank: no_label("blank"),
             several_digits: no_label("several_digits"),
             unsure: no_label("unsure"),
             shadow_same: shadow("same"),
             shadow_different: shadow("different"),
-            shadow_dropped: counter!("digits_inference_shadow_dropped_total"),
+            shadow_dropped: counter!("digits_inference_shadow_dropped_total", "model" => model.clone()),
         }
-    }
-}
-
-impl Default for AnswerMetrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -365,6 +296,18 @@ impl ModelMetrics {
     #[must_use]
     pub fn served(&self, role: Role) -> ServedGauges {
         ServedGauges::new(&self.model, role)
+    }
+
+    /// What predictions of a checkpoint that is about to be served count; it has so many classes.
+    #[must_use]
+    pub fn role(&self, role: Role, classes: usize) -> RoleMetrics {
+        RoleMetrics::new(&self.model, role, classes)
+    }
+
+    /// Images of the model without a label, and comparisons of its shadows.
+    #[must_use]
+    pub fn answers(&self) -> AnswerMetrics {
+        AnswerMetrics::new(&self.model)
     }
 
     /// Reported outcomes of a checkpoint that is about to be served.

@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{Activation, InputScale, Linear, Network, NetworkError},
-    metrics::{Live, ModelMetrics, Outcomes, RoleMetrics, ServedGauges},
+    metrics::{AnswerMetrics, Live, ModelMetrics, Outcomes, RoleMetrics, ServedGauges},
     picture::{Normalizer, Recipe},
 };
 use arc_swap::{ArcSwapOption, Guard};
@@ -159,6 +159,8 @@ pub struct Model {
     pub metrics: ModelMetrics,
     /// What callers report.
     pub outcomes: Outcomes,
+    /// Images without a label, and comparisons of shadows.
+    pub answers: Arc<AnswerMetrics>,
     serving: ArcSwapOption<Serving>,
     /// Locked for moments only, never by Predict.
     status: Mutex<Status>,
@@ -171,6 +173,7 @@ impl Model {
         let metrics = ModelMetrics::new(name.as_str());
         Self {
             outcomes: metrics.outcomes(),
+            answers: Arc::new(metrics.answers()),
             metrics,
             name,
             serving: ArcSwapOption::empty(),
@@ -212,7 +215,7 @@ impl Model {
             since: same.map_or_else(Timestamp::now, |served| served.since),
             since_sequence: same.map_or(sequence, |served| served.since_sequence),
             metrics: same.map_or_else(
-                || Arc::new(RoleMetrics::new(self.name.as_str(), route.role, classes)),
+                || Arc::new(self.metrics.role(route.role, classes)),
                 |served| served.metrics.clone(),
             ),
             live: same.map_or_else(

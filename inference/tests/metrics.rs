@@ -124,7 +124,18 @@ async fn metrics_are_those_of_the_page() {
         assert!(documented.contains_key(name), "{name} is not documented");
     }
     let expected = [
-        ("digits_inference_images_total{role=\"primary\"}", 4118.0),
+        (
+            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"3\"}",
+            0.2,
+        ),
+        (
+            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"1\"}",
+            0.0,
+        ),
+        (
+            "digits_inference_images_total{model=\"digits\",role=\"primary\"}",
+            4118.0,
+        ),
         (
             "digits_inference_predictions_total{model=\"digits\",role=\"primary\",label=\"7\"}",
             4117.0,
@@ -134,29 +145,40 @@ async fn metrics_are_those_of_the_page() {
             0.0,
         ),
         (
-            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"3\"}",
-            0.2,
+            "digits_inference_no_label_total{model=\"digits\",verdict=\"unsure\"}",
+            1.0,
         ),
         (
-            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"1\"}",
-            0.0,
+            "digits_inference_no_label_total{model=\"digits\",verdict=\"blank\"}",
+            1.0,
         ),
-        ("digits_inference_no_label_total{verdict=\"unsure\"}", 1.0),
-        ("digits_inference_no_label_total{verdict=\"blank\"}", 1.0),
         (
-            "digits_inference_compute_duration_seconds_count{role=\"primary\"}",
+            "digits_inference_compute_duration_seconds_count{model=\"digits\",role=\"primary\"}",
             4.0,
         ),
         (
-            "digits_inference_confidence_ratio_count{role=\"primary\"}",
+            "digits_inference_confidence_ratio_count{model=\"digits\",role=\"primary\"}",
             4118.0,
         ),
         (
-            "digits_inference_outcomes_total{role=\"primary\",result=\"right\"}",
+            "digits_inference_outcomes_total{model=\"digits\",role=\"primary\",result=\"right\"}",
             2.0,
         ),
         (
-            "digits_inference_outcomes_total{role=\"primary\",result=\"wrong\"}",
+            "digits_inference_outcomes_total{model=\"digits\",role=\"primary\",result=\"wrong\"}",
+            1.0,
+        ),
+        // The one that was refused had no part to be counted in.
+        (
+            "digits_inference_answer_duration_seconds_count{model=\"digits\",method=\"Predict\",role=\"primary\"}",
+            5.0,
+        ),
+        (
+            "digits_inference_answer_duration_seconds_count{model=\"digits\",method=\"ModelInfer\",role=\"primary\"}",
+            0.0,
+        ),
+        (
+            "digits_inference_queue_wait_duration_seconds_count{model=\"digits\",role=\"primary\"}",
             1.0,
         ),
         (

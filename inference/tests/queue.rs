@@ -28,11 +28,20 @@ const LIMITS: Limits = Limits {
     bytes: 1 << 20,
 };
 
-/// A queue without workers, and its own metrics.
-fn queue(limits: Limits) -> (Queue, Recorder) {
+/// A queue without workers, with metrics of its own.
+struct Alone {
+    queue: Queue,
+    metrics: Arc<RoleMetrics>,
+    recorder: Recorder,
+}
+
+fn queue(limits: Limits) -> Alone {
     let (local, recorder) = build(BUCKETS).unwrap();
-    let queue = metrics::with_local_recorder(&local, || Queue::new(limits)).unwrap();
-    (queue, recorder)
+    metrics::with_local_recorder(&local, || Alone {
+        queue: Queue::new(limits).unwrap(),
+        metrics: Arc::new(RoleMetrics::new(&"digits".into(), Role::Canary, 10)),
+        recorder,
+    })
 }
 
 async fn prepared(store: &Store, net: &Net) -> Arc<Prepared> {
@@ -41,12 +50,14 @@ async fn prepared(store: &Store, net: &Net) -> Arc<Prepared> {
     Arc::new(Prepared::new(&loaded).unwrap())
 }
 
-fn work(checkpoint: &Arc<Prepared>, pixels: Pixels) -> Work {
-    Work {
-        checkpoint: Arc::clone(checkpoint),
-        metrics: Arc::new(RoleMetrics::new("digits", Role::Primary, 10)),
-        pixels,
-        deadline: None,
+impl Alone {
+    fn work(&self, checkpoint: &Arc<Prepared>, pixels: Pixels) -> Work {
+        Work {
+            checkpoint: Arc::clone(checkpoint),
+            metrics: Arc::clone(&self.metrics),
+            pixels,
+            deadline: None,
+        }
     }
 }
 
@@ -72,18 +83,19 @@ async fn what_waits_is_computed_together_and_never_mixed() {
         prepared(&store, &nets[0]).await,
         prepared(&store, &nets[1]).await,
     ];
-    let (queue, recorder) = queue(LIMITS);
+    let alone = queue(LIMITS);
+    let (queue, recorder) = (&alone.queue, &alone.recorder);
     let mut answers = Vec::new();
     for number in 0..6_u64 {
         // Two checkpoints in turn, and requests of one to three images.
         let which = number as usize % 2;
         let images: Vec<u64> = (number..=number + number % 3).collect();
-        let answer = queue.submit(work(&checkpoints[which], bytes(&images)));
+        let answer = queue.submit(alone.work(&checkpoints[which], bytes(&images)));
         answers.push((which, images, answer.unwrap()));
     }
     // Another form of pixels cannot go along, but is answered all the same.
     let floats: Vec<f32> = image(9).iter().map(|&x| f32::from(x) / 255.0).collect();
-    let floats = work(&checkpoints[0], Pixels::Floats(Arc::new(floats)));
+    let floats = alone.work(&checkpoints[0], Pixels::Floats(Arc::new(floats)));
     answers.push((0, vec![9], queue.submit(floats).unwrap()));
     let waiting = "digits_inference_queue_requests";
     assert_eq!(series(&recorder.render(), waiting), Some(7.0));
@@ -95,7 +107,10 @@ async fn what_waits_is_computed_together_and_never_mixed() {
     for (name, expected) in [
         ("digits_inference_queue_batch_requests_count", 3.0),
         ("digits_inference_queue_batch_requests_sum", 7.0),
-        ("digits_inference_queue_wait_duration_seconds_count", 7.0),
+        (
+            "digits_inference_queue_wait_duration_seconds_count{model=\"digits\",role=\"canary\"}",
+            7.0,
+        ),
         (waiting, 0.0),
     ] {
         assert_eq!(series(&text, name), Some(expected), "{name}\n{text}");
@@ -107,16 +122,17 @@ async fn overdue_and_abandoned_work_is_not_computed() {
     let store = Store::new();
     let net = Net::favouring(3, 1);
     let checkpoint = prepared(&store, &net).await;
-    let (queue, recorder) = queue(LIMITS);
+    let alone = queue(LIMITS);
+    let (queue, recorder) = (&alone.queue, &alone.recorder);
     let overdue = Work {
         deadline: Some(Instant::now()),
-        ..work(&checkpoint, bytes(&[1]))
+        ..alone.work(&checkpoint, bytes(&[1]))
     };
     let overdue = queue.submit(overdue).unwrap();
-    drop(queue.submit(work(&checkpoint, bytes(&[2]))).unwrap());
+    drop(queue.submit(alone.work(&checkpoint, bytes(&[2]))).unwrap());
     let wanted = Work {
         deadline: Some(Instant::now() + Duration::from_secs(3600)),
-        ..work(&checkpoint, bytes(&[3]))
+        ..alone.work(&checkpoint, bytes(&[3]))
     };
     let wanted = queue.submit(wanted).unwrap();
     queue.start().unwrap();
@@ -137,6 +153,10 @@ async fn overdue_and_abandoned_work_is_not_computed() {
             0.0,
         ),
         ("digits_inference_queue_batch_requests_sum", 1.0),
+        (
+            "digits_inference_compute_duration_seconds_count{model=\"digits\",role=\"canary\"}",
+            1.0,
+        ),
     ] {
         assert_eq!(series(&text, name), Some(expected), "{name}\n{text}");
     }
@@ -147,21 +167,21 @@ async fn what_is_too_much_is_refused() {
     let store = Store::new();
     let net = Net::favouring(3, 1);
     let checkpoint = prepared(&store, &net).await;
-    let submit = |queue: &Queue, images: &[u64]| queue.submit(work(&checkpoint, bytes(images)));
-    let (by_count, recorder) = queue(Limits {
+    let submit = |to: &Alone, images: &[u64]| to.queue.submit(to.work(&checkpoint, bytes(images)));
+    let by_count = queue(Limits {
         requests: 2,
         ..LIMITS
     });
     let kept = [1, 2].map(|number| submit(&by_count, &[number]).unwrap());
     assert_eq!(submit(&by_count, &[3]).unwrap_err(), NotComputed::Full);
-    let text = recorder.render();
+    let text = by_count.recorder.render();
     let full = "digits_inference_queue_not_computed_total{reason=\"full\"}";
     assert_eq!(series(&text, full), Some(1.0));
     for name in ["requests", "capacity"] {
         let name = format!("digits_inference_queue_{name}");
         assert_eq!(series(&text, &name), Some(2.0), "{name}");
     }
-    let (by_bytes, _) = queue(Limits {
+    let by_bytes = queue(Limits {
         bytes: 2 * PIXELS,
         ..LIMITS
     });
@@ -169,8 +189,8 @@ async fn what_is_too_much_is_refused() {
     let large = submit(&by_bytes, &[1, 2, 3]).unwrap();
     assert_eq!(submit(&by_bytes, &[4]).unwrap_err(), NotComputed::Full);
     // What was taken is answered, also by a queue that is given up at once.
-    by_bytes.start().unwrap();
-    by_count.start().unwrap();
+    by_bytes.queue.start().unwrap();
+    by_count.queue.start().unwrap();
     drop((by_bytes, by_count));
     assert_logits(&net, &[1, 2, 3], &large.await.unwrap().unwrap());
     for (number, answer) in [1, 2].into_iter().zip(kept) {
@@ -221,6 +241,23 @@ async fn a_large_network_answers_from_the_queue() {
     let computed = series(&text, "digits_inference_queue_batch_requests_sum");
     // The other tests of this process count here too.
     assert!(computed >= Some(f64::from(answered)), "{text}");
+    let of = "model=\"large\",method=\"Predict\",role=\"primary\"";
+    for (name, expected) in [
+        (
+            format!("digits_inference_answer_duration_seconds_count{{{of}}}"),
+            answered,
+        ),
+        (
+            format!("digits_inference_answer_failures_total{{{of},reason=\"full\"}}"),
+            refused,
+        ),
+        (
+            format!("digits_inference_answer_failures_total{{{of},reason=\"failed\"}}"),
+            0,
+        ),
+    ] {
+        assert_eq!(series(&text, &name), Some(f64::from(expected)), "{name}");
+    }
     service.end().await;
 }
 

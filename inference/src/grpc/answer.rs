@@ -1,19 +1,23 @@
 //! From logits to the answer: probabilities, labels, verdicts, and what is counted of them.
 
-use super::input::{Outcome, Prepared};
+use super::{
+    Asked,
+    input::{Outcome, Prepared},
+};
 use crate::{
     engine::probability::top,
     judge::Judge,
     metrics::AnswerMetrics,
-    model::{Served, Serving},
+    model::{Model, Served, Serving},
     picture::components,
     routing::Choice,
 };
-use digits_checkpoint::{id::ModelName, record::Role};
+use digits_checkpoint::record::Role;
 use digits_proto::v1::{
     Box as BoxMessage, LabelProbability, PredictRequest, PredictResponse, Prediction, ServedBy,
     ServingRole, Verdict,
 };
+use std::sync::Arc;
 
 /// What a request wants to be told.
 #[derive(Clone, Copy)]
@@ -38,9 +42,17 @@ impl From<&PredictRequest> for Wanted {
 /// Who answers.
 #[derive(Clone, Copy)]
 pub(super) struct Answering<'a> {
-    pub(super) model: &'a ModelName,
-    pub(super) serving: &'a Serving,
+    pub(super) model: &'a Model,
+    pub(super) serving: &'a Arc<Serving>,
     pub(super) choice: Choice,
+}
+
+impl Answering<'_> {
+    /// Counts the whole time of a request whose answer is made.
+    pub(super) fn count(self, asked: Asked) {
+        let metrics = &self.serving.served(self.choice).metrics;
+        metrics.answered(asked.method, asked.since);
+    }
 }
 
 /// The answer to a request; counts it. `logits` are those of the images that are an input, in order.
@@ -49,7 +61,6 @@ pub(super) fn answer(
     images: &Prepared,
     logits: &[f32],
     wanted: Wanted,
-    metrics: &AnswerMetrics,
 ) -> PredictResponse {
     let Answering {
         model,
@@ -61,7 +72,7 @@ pub(super) fn answer(
         served,
         images,
         wanted,
-        metrics,
+        metrics: &model.answers,
     };
     let mut judge = served.judge(images.pixels());
     let mut digits = logits
@@ -80,7 +91,7 @@ pub(super) fn answer(
             .collect(),
     };
     let served_by = ServedBy {
-        model: model.as_str().to_owned(),
+        model: model.name.as_str().to_owned(),
         checkpoint_id: served.checkpoint.id.clone(),
         sequence: serving.sequence,
         role: role_message(served.role).into(),

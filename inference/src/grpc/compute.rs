@@ -92,14 +92,14 @@ impl Pool {
 ///
 /// # Errors
 ///
-/// RESOURCE_EXHAUSTED when too much waits, DEADLINE_EXCEEDED when its turn came too late, INTERNAL when the engine failed.
+/// When too much waits, its turn came too late, or the engine failed.
 pub(super) async fn logits(
     queue: &Queue,
     serving: &Serving,
     choice: Choice,
     pixels: &Pixels,
     deadline: Deadline,
-) -> Result<Vec<f32>, Status> {
+) -> Result<Vec<f32>, NotComputed> {
     let served = serving.served(choice);
     let network = &served.checkpoint.network;
     let images = pixels.len() / network.inputs();
@@ -112,11 +112,8 @@ pub(super) async fn logits(
         pixels: pixels.clone(),
         deadline: deadline.at(),
     };
-    let answer = queue.submit(work).map_err(status)?;
-    answer
-        .await
-        .unwrap_or(Err(NotComputed::Failed))
-        .map_err(status)
+    let answer = queue.submit(work)?;
+    answer.await.unwrap_or(Err(NotComputed::Failed))
 }
 
 fn in_place(served: &Served, pixels: &Pixels) -> Vec<f32> {
@@ -129,7 +126,8 @@ fn in_place(served: &Served, pixels: &Pixels) -> Vec<f32> {
     logits
 }
 
-fn status(error: NotComputed) -> Status {
+/// RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED or INTERNAL.
+pub(super) fn status(error: NotComputed) -> Status {
     match error {
         NotComputed::Full => retry_status("too much work waits; try again", RETRY_AFTER),
         NotComputed::Overdue => given_up(),

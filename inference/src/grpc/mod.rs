@@ -15,13 +15,13 @@ mod stream;
 pub use open_inference::OpenInference;
 
 use crate::{
-    metrics::AnswerMetrics,
+    metrics::Method,
     model::{Model, Registry, Serving},
     picture,
     pixels::Pixels,
     queue::{self, Queue},
-    routing::Choice,
 };
+use answer::Answering;
 use compute::Pool;
 use deadline::Deadline;
 use digits_proto::v1::{
@@ -30,7 +30,11 @@ use digits_proto::v1::{
 };
 use digits_server::{not_found, unavailable_status};
 use shadow::Shadows;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -61,11 +65,30 @@ pub struct Inference {
 struct Shared {
     registry: Arc<Registry>,
     limits: RequestLimits,
-    metrics: AnswerMetrics,
     pool: Pool,
     queue: Queue,
     shadows: Shadows,
     shutdown: CancellationToken,
+}
+
+/// How a request came that is to be answered.
+#[derive(Clone, Copy)]
+struct Asked {
+    method: Method,
+    /// When its handling began.
+    since: Instant,
+    deadline: Deadline,
+}
+
+impl Asked {
+    /// One that begins now.
+    fn now(method: Method, deadline: Deadline) -> Self {
+        Self {
+            method,
+            since: Instant::now(),
+            deadline,
+        }
+    }
 }
 
 impl Inference {
@@ -79,14 +102,12 @@ impl Inference {
         limits: RequestLimits,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
-        let metrics = AnswerMetrics::new();
         let queue = Queue::new(limits.queue)?;
         queue.start()?;
         let shared = Shared {
             registry,
             limits,
-            shadows: Shadows::start(metrics.clone())?,
-            metrics,
+            shadows: Shadows::start()?,
             pool: Pool::new(),
             queue,
             shutdown,
@@ -113,22 +134,30 @@ impl Inference {
         })
     }
 
-    /// Logits of the images by the chosen route, [n, classes]; the shadows get them too.
+    /// Logits of the images by who answers, [n, classes]; the shadows get them too.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED when too much waits, DEADLINE_EXCEEDED when its turn came too late, INTERNAL when the engine failed.
     async fn compute(
         &self,
-        serving: &Arc<Serving>,
-        choice: Choice,
+        answering: Answering<'_>,
         pixels: &Pixels,
-        deadline: Deadline,
+        asked: Asked,
     ) -> Result<Vec<f32>, Status> {
-        let Shared {
-            queue,
-            shadows,
-            metrics,
-            ..
-        } = &*self.shared;
-        let logits = compute::logits(queue, serving, choice, pixels, deadline).await?;
-        shadows.follow(serving, choice, pixels, &logits, metrics);
+        let Shared { queue, shadows, .. } = &*self.shared;
+        let Answering {
+            model,
+            serving,
+            choice,
+        } = answering;
+        let logits = compute::logits(queue, serving, choice, pixels, asked.deadline)
+            .await
+            .map_err(|error| {
+                serving.served(choice).metrics.failed(asked.method, error);
+                compute::status(error)
+            })?;
+        shadows.follow(serving, choice, pixels, &logits, &model.answers);
         Ok(logits)
     }
 
@@ -136,39 +165,33 @@ impl Inference {
     async fn predict_one(
         &self,
         request: PredictRequest,
-        deadline: Deadline,
+        asked: Asked,
     ) -> Result<PredictResponse, Status> {
-        let Shared {
-            limits,
-            metrics,
-            pool,
-            ..
-        } = &*self.shared;
+        let Shared { limits, pool, .. } = &*self.shared;
         let model = self.model(&request.model)?;
         let serving = now_serving(model)?;
         let images = input::read(&request, &serving.primary.checkpoint, limits)?;
         let wanted = answer::Wanted::from(&request);
-        deadline.check()?;
+        asked.deadline.check()?;
         let images = match images {
             input::Images::Ready(pixels) => input::Prepared::ready(pixels),
             input::Images::Raw(raw) => {
                 let (normalizer, limits) = (serving.primary.checkpoint.normalizer, limits.picture);
-                pool.run(deadline, move |abandoned| {
+                pool.run(asked.deadline, move |abandoned| {
                     raw.prepare(normalizer, limits, abandoned)
                 })
                 .await??
             }
         };
-        let choice = serving.choose(&request.routing_key);
-        let logits = self
-            .compute(&serving, choice, images.pixels(), deadline)
-            .await?;
-        let answering = answer::Answering {
-            model: &model.name,
+        let answering = Answering {
+            model,
             serving: &serving,
-            choice,
+            choice: serving.choose(&request.routing_key),
         };
-        Ok(answer::answer(answering, &images, &logits, wanted, metrics))
+        let logits = self.compute(answering, images.pixels(), asked).await?;
+        let answer = answer::answer(answering, &images, &logits, wanted);
+        answering.count(asked);
+        Ok(answer)
     }
 }
 
@@ -191,8 +214,8 @@ impl InferenceService for Inference {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let deadline = Deadline::of(request.metadata());
-        self.predict_one(request.into_inner(), deadline)
+        let asked = Asked::now(Method::Predict, Deadline::of(request.metadata()));
+        self.predict_one(request.into_inner(), asked)
             .await
             .map(Response::new)
     }

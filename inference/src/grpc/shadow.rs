@@ -30,6 +30,8 @@ const WAITING_BYTES: usize = 64 << 20;
 /// A request that was answered.
 struct Answered {
     serving: Arc<Serving>,
+    /// Of its model.
+    metrics: Arc<AnswerMetrics>,
     pixels: Pixels,
     /// Most probable label of each image by who answered.
     labels: Vec<usize>,
@@ -46,13 +48,13 @@ impl Shadows {
     /// # Errors
     ///
     /// When there can be no further thread.
-    pub(super) fn start(metrics: AnswerMetrics) -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let (requests, receiver) = sync_channel(WAITING);
         let waiting_bytes = Arc::<AtomicUsize>::default();
         let done = Arc::clone(&waiting_bytes);
         thread::Builder::new()
             .name("shadow".to_owned())
-            .spawn(move || work(&receiver, &done, &metrics))?;
+            .spawn(move || work(&receiver, &done))?;
         Ok(Self {
             requests,
             waiting_bytes,
@@ -66,7 +68,7 @@ impl Shadows {
         choice: Choice,
         pixels: &Pixels,
         logits: &[f32],
-        metrics: &AnswerMetrics,
+        metrics: &Arc<AnswerMetrics>,
     ) {
         if pixels.is_empty() || serving.shadows().next().is_none() {
             return;
@@ -79,6 +81,7 @@ impl Shadows {
                 .requests
                 .try_send(Answered {
                     serving: Arc::clone(serving),
+                    metrics: Arc::clone(metrics),
                     pixels: pixels.clone(),
                     labels: logits.chunks_exact(classes).map(most_probable).collect(),
                     bytes,
@@ -91,16 +94,16 @@ impl Shadows {
     }
 }
 
-fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize, metrics: &AnswerMetrics) {
+fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize) {
     for answered in requests {
         for shadow in answered.serving.shadows() {
-            compare(shadow, &answered, metrics);
+            compare(shadow, &answered);
         }
         waiting_bytes.fetch_sub(answered.bytes, Ordering::Relaxed);
     }
 }
 
-fn compare(shadow: &Served, answered: &Answered, metrics: &AnswerMetrics) {
+fn compare(shadow: &Served, answered: &Answered) {
     let network = &shadow.checkpoint.network;
     let start = Instant::now();
     let Some(logits) = logits::in_slices(network, &answered.pixels, || false) else {
@@ -113,9 +116,9 @@ fn compare(shadow: &Served, answered: &Answered, metrics: &AnswerMetrics) {
         let judgement = judge.image(logits, &mut probabilities);
         shadow.metrics.predicted(judgement.label);
         if judgement.label == label {
-            metrics.shadow_same.increment(1);
+            answered.metrics.shadow_same.increment(1);
         } else {
-            metrics.shadow_different.increment(1);
+            answered.metrics.shadow_different.increment(1);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `PredictStream`: one request at a time. The next one is read when the answer before it was taken, so a slow reader slows its
 //! writer, and a stream holds the memory of one request.
 
-use super::{Deadline, Inference};
+use super::{Asked, Deadline, Inference};
+use crate::metrics::Method;
 use digits_proto::v1::{PredictStreamRequest, PredictStreamResponse};
 use digits_server::violations::Violations;
 use futures::{Stream, StreamExt as _, stream};
@@ -52,7 +53,8 @@ impl Inference {
             violations.push("request", "must be set");
             return Some(Err(violations.into_status()));
         };
-        let answer = self.predict_one(request, deadline).await;
+        let asked = Asked::now(Method::PredictStream, deadline);
+        let answer = self.predict_one(request, asked).await;
         Some(answer.map(|response| PredictStreamResponse {
             response: Some(response),
         }))

@@ -67,12 +67,12 @@ pub struct Outcomes {
 
 impl Outcomes {
     pub(super) fn new(model: Arc<str>) -> Self {
-        let result = |role: Role, result: &'static str| counter!("digits_inference_outcomes_total", "role" => role.as_str(), "result" => result);
+        let result = |role: Role, result: &'static str| counter!("digits_inference_outcomes_total", "model" => model.clone(), "role" => role.as_str(), "result" => result);
         let cells = ROLES.len() * (LABELS + 1) * (LABELS + 1);
         Self {
-            model,
             results: ROLES.map(|role| [result(role, "wrong"), result(role, "right")]),
             confusion: (0..cells).map(|_| OnceLock::new()).collect(),
+            model,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the queue of large work counts.
+//! What the queue of large work counts, but for the waits: those are told by part, as [`super::RoleMetrics`].
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
@@ -7,8 +7,6 @@ use metrics::{
 
 /// Handles of the queue.
 pub struct QueueMetrics {
-    /// Seconds that a request waited.
-    pub wait: Histogram,
     /// Requests that were computed together.
     pub batch: Histogram,
     /// Requests that wait.
@@ -31,7 +29,6 @@ impl QueueMetrics {
     pub fn new() -> Self {
         let not_computed = |reason: &'static str| counter!("digits_inference_queue_not_computed_total", "reason" => reason);
         Self {
-            wait: histogram!("digits_inference_queue_wait_duration_seconds"),
             batch: histogram!("digits_inference_queue_batch_requests"),
             requests: gauge!("digits_inference_queue_requests"),
             capacity: gauge!("digits_inference_queue_capacity"),
@@ -50,11 +47,6 @@ impl Default for QueueMetrics {
 }
 
 pub(super) fn describe() {
-    describe_histogram!(
-        "digits_inference_queue_wait_duration_seconds",
-        Unit::Seconds,
-        "time that a request waited in the queue; what is computed in place never does"
-    );
     describe_histogram!(
         "digits_inference_queue_batch_requests",
         Unit::Count,

@@ -79,7 +79,7 @@ impl Batch {
         let start = Instant::now();
         for job in &self.jobs {
             let wait = start - job.since;
-            shared.metrics.wait.record(wait.as_secs_f64());
+            job.work.metrics.wait.record(wait.as_secs_f64());
         }
         if self.jobs.len() == 1 {
             let job = self.jobs.remove(0);

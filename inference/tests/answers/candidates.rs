@@ -110,6 +110,15 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
         );
     }
     assert!((83..=157).contains(&random), "{random} of 400 at random");
+    for (role, expected) in [
+        ("canary", 2 * canaries + random),
+        ("primary", 1_200 - 2 * canaries - random),
+    ] {
+        let name = format!(
+            "digits_inference_answer_duration_seconds_count{{model=\"canary\",method=\"Predict\",role=\"{role}\"}}"
+        );
+        assert_eq!(metric(&service, &name).await, expected as f64, "{role}");
+    }
 
     // A growing share keeps those that it has.
     store.record("canary", 2, &beside(0.6));
@@ -144,8 +153,9 @@ async fn a_shadow_computes_and_never_answers() {
     let service = Service::start(&store, "shadow", &["--poll-interval", "10ms"]).await;
     service.serves("shadow", 1).await;
     let mut client = service.client().await;
-    let compared =
-        |result: &str| format!("digits_inference_shadow_comparisons_total{{result=\"{result}\"}}");
+    let compared = |result: &str| {
+        format!("digits_inference_shadow_comparisons_total{{model=\"shadow\",result=\"{result}\"}}")
+    };
     for _ in 0..10 {
         let answer = ask(&mut client, pixels("shadow", image(2).repeat(3))).await;
         assert_eq!(told(&answer), (1, ServingRole::Primary));
@@ -153,7 +163,11 @@ async fn a_shadow_computes_and_never_answers() {
     eventually(&service, &compared("different"), 30.0).await;
     assert_eq!(metric(&service, &compared("same")).await, 0.0);
     assert_eq!(
-        metric(&service, "digits_inference_images_total{role=\"shadow\"}").await,
+        metric(
+            &service,
+            "digits_inference_images_total{model=\"shadow\",role=\"shadow\"}"
+        )
+        .await,
         30.0
     );
     assert_eq!(
@@ -164,8 +178,20 @@ async fn a_shadow_computes_and_never_answers() {
         .await,
         30.0
     );
+    let (_, text) = admin(&service, "/metrics").await;
+    for name in ["answer_duration", "queue_wait"] {
+        let of_shadow = text.lines().filter(|line| {
+            line.starts_with(&format!("digits_inference_{name}"))
+                && line.contains("role=\"shadow\"")
+        });
+        assert_eq!(of_shadow.count(), 0, "{name}: a shadow does neither");
+    }
     assert_eq!(
-        metric(&service, "digits_inference_shadow_dropped_total").await,
+        metric(
+            &service,
+            "digits_inference_shadow_dropped_total{model=\"shadow\"}"
+        )
+        .await,
         0.0
     );
     store.record("shadow", 2, &with(same));

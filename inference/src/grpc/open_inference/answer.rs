@@ -101,7 +101,7 @@ pub(super) fn answer(
     };
     let role = served.role.as_str().to_owned();
     ModelInferResponse {
-        model_name: model.to_string(),
+        model_name: model.name.to_string(),
         model_version: serving.sequence.to_string(),
         id,
         parameters: [

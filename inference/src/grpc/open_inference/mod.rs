@@ -9,8 +9,11 @@ mod answer;
 mod metadata;
 mod request;
 
-use super::{Deadline, Inference, answer::Answering, now_serving};
-use crate::model::{Model, Serving};
+use super::{Asked, Deadline, Inference, answer::Answering, now_serving};
+use crate::{
+    metrics::Method,
+    model::{Model, Serving},
+};
 use digits_proto::open_inference::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
     ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
@@ -52,14 +55,14 @@ impl OpenInference {
     async fn infer(
         &self,
         request: ModelInferRequest,
-        deadline: Deadline,
+        asked: Asked,
     ) -> Result<ModelInferResponse, Status> {
         let service = &self.0;
         let model = service.model_in("model_name", &request.model_name)?;
         let serving = Self::version(model, ("model_version", &request.model_version))?;
         let limits = &service.shared.limits;
         let request = request::read(request, &serving.primary.checkpoint, limits)?;
-        deadline.check()?;
+        asked.deadline.check()?;
         let request::Read {
             id,
             routing_key,
@@ -70,16 +73,18 @@ impl OpenInference {
             values.into_pixels()?
         } else {
             let pool = &service.shared.pool;
-            pool.run(deadline, move |_| values.into_pixels()).await??
+            pool.run(asked.deadline, move |_| values.into_pixels())
+                .await??
         };
-        let choice = serving.choose(&routing_key);
-        let logits = service.compute(&serving, choice, &pixels, deadline).await?;
         let answering = Answering {
-            model: &model.name,
+            model,
             serving: &serving,
-            choice,
+            choice: serving.choose(&routing_key),
         };
-        Ok(answer::answer(answering, &pixels, logits, id, &form))
+        let logits = service.compute(answering, &pixels, asked).await?;
+        let answer = answer::answer(answering, &pixels, logits, id, &form);
+        answering.count(asked);
+        Ok(answer)
     }
 }
 
@@ -140,8 +145,8 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let deadline = Deadline::of(request.metadata());
-        let answer = self.infer(request.into_inner(), deadline).await?;
+        let asked = Asked::now(Method::ModelInfer, Deadline::of(request.metadata()));
+        let answer = self.infer(request.into_inner(), asked).await?;
         Ok(Response::new(answer))
     }
 }
