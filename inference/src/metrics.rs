@@ -192,7 +192,7 @@ pub fn describe() {
         (
             "digits_inference_publish_to_serve_seconds",
             Unit::Seconds,
-            "from the record's time to serving it",
+            "from a record's time to serving it, of records that came while the process followed the storage",
         ),
     ];
     for (name, unit, text) in histograms {
@@ -248,7 +248,7 @@ pub struct ModelMetrics {
     refusals: Vec<Counter>,
     /// From seeing a record to serving it.
     pub reload_duration: Histogram,
-    /// From a record's time to serving it.
+    /// From the time of a record that came while the storage was followed to serving it.
     pub publish_to_serve: Histogram,
     /// Newest sequence on the storage.
     pub head_sequence: Gauge,

@@ -5,7 +5,11 @@ mod support;
 
 use digits_checkpoint::{manifest::TrainingSet, record::Role};
 use digits_proto::v1::{PredictRequest, ReportOutcomeRequest};
-use std::collections::{BTreeMap, BTreeSet};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 use support::{Damage, Net, PIXELS, Service, Store, admin, image, pixels, series};
 
 /// Type and labels by name.
@@ -217,7 +221,7 @@ async fn metrics_are_those_of_the_page() {
         ),
         (
             "digits_inference_publish_to_serve_seconds_count{model=\"digits\"}",
-            1.0,
+            0.0,
         ),
     ];
     for (name, value) in expected {
@@ -255,5 +259,48 @@ async fn metrics_are_those_of_the_page() {
     assert!(ones[0].contains(&primary.to_string()) && ones[0].contains("job_id=\"job-1\""));
     let training = "digits_inference_training_labels_ratio{";
     assert!(!text.contains(training), "{text}");
+    service.end().await;
+}
+
+/// A replica that starts, or that finds its head damaged, serves what was published long ago; that is no delay.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_is_timed_for_what_came_while_it_was_followed() {
+    let store = Store::new();
+    let net = Net::favouring(3, 77);
+    let a_week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);
+    let publish = async |model: &str, sequence: u64, at: Timestamp| {
+        let id = store.publish(net.draft(model)).await;
+        store.record_at(at, model, sequence, &[(id, Role::Primary, 1.0)]);
+    };
+    publish("restarted", 1, a_week_ago).await;
+    publish("walked", 1, a_week_ago).await;
+    store
+        .serve_damaged("walked", 2, &net, Damage::BitFlip)
+        .await;
+    let models = "restarted,walked,fresh";
+    let service = Service::start(&store, models, &["--poll-interval", "10ms"]).await;
+    let told = async |model: &str, what: &str| {
+        let (_, text) = admin(&service, "/metrics").await;
+        let name = format!("digits_inference_publish_to_serve_seconds_{what}{{model=\"{model}\"}}");
+        series(&text, &name).unwrap()
+    };
+    for model in ["restarted", "walked"] {
+        service.serves(model, 1).await;
+    }
+    // The storage was read before this model had a record: its first one came while it was followed.
+    service
+        .until("fresh", |model| model.storage_read_at.is_some())
+        .await;
+    for (model, sequence) in [("restarted", 2), ("walked", 3), ("fresh", 1)] {
+        publish(model, sequence, Timestamp::now()).await;
+        service.serves(model, sequence).await;
+        // It is told a moment after it serves, and what came before was told before.
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while told(model, "count").await == 0.0 {
+            assert!(Instant::now() < give_up, "{model} was not timed");
+        }
+        assert_eq!(told(model, "count").await, 1.0, "{model}");
+        assert!(told(model, "sum").await < 3_600.0, "{model}");
+    }
     service.end().await;
 }

@@ -81,6 +81,8 @@ pub struct Loader {
     walk_at: Instant,
     walks: u32,
     retired: Vec<Arc<Serving>>,
+    /// Head of the storage when it was first read: what came later was published while this process followed.
+    first_head: Option<u64>,
 }
 
 impl Loader {
@@ -99,6 +101,7 @@ impl Loader {
             walk_at: Instant::now(),
             walks: 0,
             retired: Vec::new(),
+            first_head: None,
         }
     }
 
@@ -154,6 +157,7 @@ impl Loader {
         }
         if looked.is_ok() {
             self.storage_read();
+            self.first_head.get_or_insert(head);
         } else if self.pin.is_none() {
             return looked;
         }
@@ -347,7 +351,15 @@ impl Loader {
         let metrics = &self.model.metrics;
         metrics.loaded.increment(1);
         metrics.reload_duration.record(seen.elapsed().as_secs_f64());
-        metrics.publish_to_serve.record(seconds_since(record.at));
+        // What was there before this process tells when it was started, and an older record how far it walked back.
+        let came = self.first_head.is_some_and(|head| record.sequence > head);
+        if came
+            && old
+                .as_ref()
+                .is_none_or(|old| old.sequence < record.sequence)
+        {
+            metrics.publish_to_serve.record(seconds_since(record.at));
+        }
         let checkpoint = &serving.primary.checkpoint;
         tracing::info!(
             model = %self.model.name,

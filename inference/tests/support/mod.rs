@@ -86,6 +86,16 @@ impl Store {
 
     /// Writes a serving record as another process would: the whole file appears at once.
     pub fn record(&self, model: &str, sequence: u64, routes: &[(CheckpointId, Role, f64)]) {
+        self.record_at(Timestamp::now(), model, sequence, routes);
+    }
+
+    pub fn record_at(
+        &self,
+        at: Timestamp,
+        model: &str,
+        sequence: u64,
+        routes: &[(CheckpointId, Role, f64)],
+    ) {
         let route = |&(checkpoint, role, share): &(CheckpointId, Role, f64)| Route {
             checkpoint,
             role,
@@ -99,7 +109,7 @@ impl Store {
             hold: false,
             reason: Reason::Published,
             by: "test".into(),
-            at: Timestamp::now(),
+            at,
         };
         self.raw_record(model, sequence, &serde_json::to_vec(&record).unwrap());
     }
