@@ -33,6 +33,7 @@ pub(super) fn report(
             );
         }
     }
+    // No upper bound: a caller reports to any replica, and another one may serve a record already that this one has not seen yet.
     if request.sequence == 0 {
         violations.push("sequence", "must be the one that served the prediction");
     }

@@ -400,5 +400,9 @@ async fn outcomes_are_of_the_part_and_the_checkpoint() {
     assert_eq!(metric(&service, &live("primary")).await, 1.0);
     assert_eq!(metric(&service, &outcomes("primary")).await, 1.0);
     assert_eq!(metric(&service, &cell("primary", 1, 7)).await, 2.0);
+    // So are those of a record that another replica serves already.
+    report(9, ServingRole::Primary, 2, 7).await;
+    assert_eq!(metric(&service, &outcomes("primary")).await, 1.0);
+    assert_eq!(metric(&service, &cell("primary", 2, 7)).await, 1.0);
     service.end().await;
 }
