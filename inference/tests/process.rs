@@ -3,7 +3,7 @@
 
 mod support;
 
-use digits_proto::v1::inference_service_client::InferenceServiceClient;
+use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServiceClient};
 use std::{
     fs::File,
     io::{Read as _, Write as _},
@@ -207,6 +207,7 @@ async fn sigterm_answers_what_is_in_flight() {
         request.metadata_mut().insert(name, value.parse().unwrap());
     }
     client.predict(request).await.unwrap();
+    client.get_model(GetModelRequest::default()).await.unwrap();
     let calling = tokio::spawn(async move {
         let mut answered = 0;
         loop {
@@ -238,9 +239,12 @@ async fn sigterm_answers_what_is_in_flight() {
     );
     assert_eq!(process.exit_code().await, Some(0));
     let log = std::fs::read_to_string(store.folder.path().join("log.json")).unwrap();
-    let line = log
+    let lines: Vec<serde_json::Value> = log
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let line = lines
+        .iter()
         .find(|line| line["request_id"] == "seven")
         .expect("a line for the request");
     assert_eq!(line["target"], "digits_access");
@@ -250,4 +254,13 @@ async fn sigterm_answers_what_is_in_flight() {
     );
     assert_eq!(line["trace_id"], trace);
     assert!(line["seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(
+        (&line["model"], &line["sequence"], &line["role"]),
+        (&"digits".into(), &1.into(), &"primary".into())
+    );
+    let other = lines
+        .iter()
+        .find(|line| line["method"] == "GetModel")
+        .expect("a line for a question that no model answers");
+    assert!(other.get("role").is_none(), "{other}");
 }

@@ -1,10 +1,10 @@
 //! What is told of a single request: a line of the access log and a span. Neither is made unless it is asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use digits_telemetry::traces::{ActiveSpan, KeyValue, Traces, trace_id};
-use http::Request;
+use http::{Extensions, Request};
 use tonic::Code;
 
 use crate::flight::{MAX_REQUEST_ID, REQUEST_ID};
@@ -19,6 +19,35 @@ pub(crate) struct Telling {
     pub(crate) traces: Option<Traces>,
 }
 
+/// What a service may tell of its answer, for the line of the request.
+#[derive(Clone, Debug)]
+pub struct AnsweredBy {
+    /// The model that answered.
+    pub model: String,
+    /// Its version.
+    pub sequence: u64,
+    /// Its part.
+    pub role: &'static str,
+}
+
+/// Where a service writes who answers. The requests that get a line bring one in their extensions, and no others do: what
+/// nobody reads costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerNote(Arc<OnceLock<AnsweredBy>>);
+
+impl AnswerNote {
+    /// The note of a request, if it has one.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<Self>().cloned()
+    }
+
+    /// Writes who answers; of a stream, who answers its first message.
+    pub fn write(&self, by: impl FnOnce() -> AnsweredBy) {
+        self.0.get_or_init(by);
+    }
+}
+
 /// A request that is told of when it ends.
 pub(crate) struct Entry {
     line: Option<Line>,
@@ -31,6 +60,7 @@ struct Line {
     token: Option<Arc<str>>,
     request_id: Option<String>,
     trace_id: Option<String>,
+    answer: AnswerNote,
 }
 
 impl Telling {
@@ -52,7 +82,12 @@ impl Telling {
             ];
             traces.begin(request.headers_mut(), method.to_owned(), attributes)
         });
+        let answer = AnswerNote::default();
+        if logged {
+            request.extensions_mut().insert(answer.clone());
+        }
         let line = logged.then(|| Line {
+            answer,
             method,
             token,
             request_id: request
@@ -71,6 +106,7 @@ impl Entry {
     /// Tells of it.
     pub(crate) fn end(self, code: Code, elapsed: Duration) {
         if let Some(line) = self.line {
+            let by = line.answer.0.get();
             tracing::info!(
                 target: "digits_access",
                 method = line.method,
@@ -79,6 +115,9 @@ impl Entry {
                 token_name = line.token.as_deref(),
                 request_id = line.request_id,
                 trace_id = line.trace_id,
+                model = by.map(|by| &*by.model),
+                sequence = by.map(|by| by.sequence),
+                role = by.map(|by| by.role),
                 "request"
             );
         }

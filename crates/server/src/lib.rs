@@ -35,6 +35,7 @@ pub mod violations;
 pub use body::FlightBody;
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use credentials::{CredentialFlags, Credentials, CredentialsError};
+pub use entry::{AnswerNote, AnsweredBy};
 pub use error::ServerError;
 pub use flags::RequestFlags;
 pub use flight::{FlightFuture, FlightService};

@@ -17,6 +17,7 @@ use digits_proto::v1::{
     Box as BoxMessage, LabelProbability, PredictRequest, PredictResponse, Prediction, ServedBy,
     ServingRole, Verdict,
 };
+use digits_server::AnsweredBy;
 use std::sync::Arc;
 
 /// What a request wants to be told.
@@ -48,8 +49,19 @@ pub(super) struct Answering<'a> {
 }
 
 impl Answering<'_> {
+    /// Tells the request's line in the log who answers, where it has one.
+    pub(super) fn note(self, asked: &Asked) {
+        if let Some(note) = &asked.note {
+            note.write(|| AnsweredBy {
+                model: self.model.name.to_string(),
+                sequence: self.serving.sequence,
+                role: self.serving.served(self.choice).role.as_str(),
+            });
+        }
+    }
+
     /// Counts the whole time of a request whose answer is made.
-    pub(super) fn count(self, asked: Asked) {
+    pub(super) fn count(self, asked: &Asked) {
         let metrics = &self.serving.served(self.choice).metrics;
         metrics.answered(asked.method, asked.since);
     }

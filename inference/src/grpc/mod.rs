@@ -28,7 +28,7 @@ use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
     ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
-use digits_server::{not_found, unavailable_status};
+use digits_server::{AnswerNote, not_found, unavailable_status};
 use shadow::Shadows;
 use std::{
     io,
@@ -72,21 +72,23 @@ struct Shared {
 }
 
 /// How a request came that is to be answered.
-#[derive(Clone, Copy)]
 struct Asked {
     method: Method,
     /// When its handling began.
     since: Instant,
     deadline: Deadline,
+    /// For the few that are told of one by one.
+    note: Option<AnswerNote>,
 }
 
 impl Asked {
-    /// One that begins now.
-    fn now(method: Method, deadline: Deadline) -> Self {
+    /// One that begins now, with a request of its own.
+    fn now<T>(method: Method, request: &Request<T>) -> Self {
         Self {
             method,
             since: Instant::now(),
-            deadline,
+            deadline: Deadline::of(request.metadata()),
+            note: AnswerNote::of(request.extensions()),
         }
     }
 }
@@ -143,9 +145,10 @@ impl Inference {
         &self,
         answering: Answering<'_>,
         pixels: &Pixels,
-        asked: Asked,
+        asked: &Asked,
     ) -> Result<Vec<f32>, Status> {
         let Shared { queue, shadows, .. } = &*self.shared;
+        answering.note(asked);
         let Answering {
             model,
             serving,
@@ -165,7 +168,7 @@ impl Inference {
     async fn predict_one(
         &self,
         request: PredictRequest,
-        asked: Asked,
+        asked: &Asked,
     ) -> Result<PredictResponse, Status> {
         let Shared { limits, pool, .. } = &*self.shared;
         let model = self.model(&request.model)?;
@@ -214,8 +217,8 @@ impl InferenceService for Inference {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let asked = Asked::now(Method::Predict, Deadline::of(request.metadata()));
-        self.predict_one(request.into_inner(), asked)
+        let asked = Asked::now(Method::Predict, &request);
+        self.predict_one(request.into_inner(), &asked)
             .await
             .map(Response::new)
     }
@@ -226,8 +229,8 @@ impl InferenceService for Inference {
         &self,
         request: Request<Streaming<PredictStreamRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
-        let deadline = Deadline::of(request.metadata());
-        let answers = stream::answers(self.clone(), request.into_inner(), deadline);
+        let asked = Asked::now(Method::PredictStream, &request);
+        let answers = stream::answers(self.clone(), request.into_inner(), asked);
         Ok(Response::new(answers))
     }
 

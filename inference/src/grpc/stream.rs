@@ -1,12 +1,11 @@
 //! `PredictStream`: one request at a time. The next one is read when the answer before it was taken, so a slow reader slows its
 //! writer, and a stream holds the memory of one request.
 
-use super::{Asked, Deadline, Inference};
-use crate::metrics::Method;
+use super::{Asked, Inference};
 use digits_proto::v1::{PredictStreamRequest, PredictStreamResponse};
 use digits_server::violations::Violations;
 use futures::{Stream, StreamExt as _, stream};
-use std::pin::Pin;
+use std::{pin::Pin, time::Instant};
 use tonic::{Status, Streaming};
 
 /// Answers of a stream.
@@ -16,13 +15,13 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<PredictStreamResponse
 pub(super) fn answers(
     service: Inference,
     requests: Streaming<PredictStreamRequest>,
-    deadline: Deadline,
+    asked: Asked,
 ) -> Answers {
-    let state = Some((service, requests));
+    let state = Some((service, requests, asked));
     let answers = stream::unfold(state, move |state| async move {
-        let (service, mut requests) = state?;
-        let answer = service.next_answer(&mut requests, deadline).await?;
-        let more = answer.is_ok().then_some((service, requests));
+        let (service, mut requests, mut asked) = state?;
+        let answer = service.next_answer(&mut requests, &mut asked).await?;
+        let more = answer.is_ok().then_some((service, requests, asked));
         Some((answer, more))
     });
     answers.boxed()
@@ -33,11 +32,11 @@ impl Inference {
     async fn next_answer(
         &self,
         requests: &mut Streaming<PredictStreamRequest>,
-        deadline: Deadline,
+        asked: &mut Asked,
     ) -> Option<Result<PredictStreamResponse, Status>> {
         let shutdown = &self.shared.shutdown;
         let next = shutdown.run_until_cancelled(requests.message());
-        let request = match deadline.limit(next).await {
+        let request = match asked.deadline.limit(next).await {
             Err(late) => return Some(Err(late)),
             Ok(None) => {
                 return Some(Err(Status::unavailable(
@@ -53,7 +52,8 @@ impl Inference {
             violations.push("request", "must be set");
             return Some(Err(violations.into_status()));
         };
-        let asked = Asked::now(Method::PredictStream, deadline);
+        // Each request of a stream has its own time; the wait for it is its writer's.
+        asked.since = Instant::now();
         let answer = self.predict_one(request, asked).await;
         Some(answer.map(|response| PredictStreamResponse {
             response: Some(response),

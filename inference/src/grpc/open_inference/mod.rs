@@ -9,7 +9,7 @@ mod answer;
 mod metadata;
 mod request;
 
-use super::{Asked, Deadline, Inference, answer::Answering, now_serving};
+use super::{Asked, Inference, answer::Answering, now_serving};
 use crate::{
     metrics::Method,
     model::{Model, Serving},
@@ -55,7 +55,7 @@ impl OpenInference {
     async fn infer(
         &self,
         request: ModelInferRequest,
-        asked: Asked,
+        asked: &Asked,
     ) -> Result<ModelInferResponse, Status> {
         let service = &self.0;
         let model = service.model_in("model_name", &request.model_name)?;
@@ -145,8 +145,8 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let asked = Asked::now(Method::ModelInfer, Deadline::of(request.metadata()));
-        let answer = self.infer(request.into_inner(), asked).await?;
+        let asked = Asked::now(Method::ModelInfer, &request);
+        let answer = self.infer(request.into_inner(), &asked).await?;
         Ok(Response::new(answer))
     }
 }
