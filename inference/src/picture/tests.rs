@@ -1,8 +1,9 @@
 //! The recipe as a whole, on drawn pictures.
 
+mod formats;
+
 use super::{place::centre_of_mass, plane::Plane, *};
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
-use std::io::Cursor;
+use image::{Rgba, RgbaImage};
 
 const MNIST: Normalizer = Normalizer {
     height: 28,
@@ -165,6 +166,43 @@ fn the_same_digit_in_other_guises() {
         mix(if dust { 1.0 } else { ink }, [255.0; 3], [0.0; 3])
     });
     check("with dust", 1.0, &dusty);
+    // Fainter than the pen, as printed rules are, and as often behind the digit as beside it.
+    let ruled = canvas(&[seven], |x, y, ink| {
+        let rules = y % 32 < 2 || x == 40;
+        let paper = if rules {
+            [200.0, 215.0, 255.0]
+        } else {
+            [255.0; 3]
+        };
+        mix(ink, paper, [30.0; 3])
+    });
+    check("on ruled paper", 1.0, &ruled);
+}
+
+/// A thin line stays thin: what must be left of it is the whole of it, in each row and where the broad one is.
+#[test]
+fn a_thin_pen_leaves_the_whole_digit() {
+    let thin = Seven {
+        pen: 2.0,
+        ..Seven::PLAIN
+    };
+    let thin = canvas(&[thin], |_, _, ink| mix(ink, [255.0; 3], [0.0; 3]));
+    // Of each row with ink: how much, and the column of its centre.
+    let rows = |input: &[u8]| -> Vec<(u32, f32)> {
+        let rows = input.chunks(28).filter(|row| row.iter().any(|&x| x > 0));
+        rows.map(|row| {
+            let (x, _) = centre_of_mass(&Plane::from_bytes(28, 1, row));
+            (row.iter().map(|&ink| u32::from(ink)).sum(), x)
+        })
+        .collect()
+    };
+    let (thin, broad) = (rows(&input(&MNIST.picture(&thin))), rows(&plain()));
+    assert_eq!((thin.len(), broad.len()), (20, 20));
+    // The bar of the broad one takes two rows.
+    for (row, ((ink, x), (_, beside))) in thin.iter().zip(&broad).enumerate().skip(2) {
+        assert!(*ink >= 100, "row {row} has {ink}");
+        assert!((x - beside).abs() <= 1.0, "row {row}: {x} beside {beside}");
+    }
 }
 
 #[test]
@@ -233,97 +271,6 @@ fn scale_only_keeps_what_it_gets() {
     let row: Vec<u8> = (0..20).map(|x| if x < 10 { 255 } else { 50 }).collect();
     assert_eq!(bytes, row.repeat(10));
     assert_eq!(normalizer.pixels(&bytes), Normalized::Input(bytes.clone()));
-}
-
-fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, format).expect("encodes");
-    bytes.into_inner()
-}
-
-#[test]
-fn formats_are_read() {
-    let picture = RgbaImage::from_fn(30, 20, |x, y| Rgba([x as u8 * 8, y as u8 * 12, 200, 255]));
-    let image = DynamicImage::ImageRgba8(picture);
-    let limits = Limits::default();
-    let lossless = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp];
-    let expected = decode(&encoded(&image, ImageFormat::Png), limits).expect("png");
-    assert_eq!((expected.width, expected.height), (30, 20));
-    for format in lossless {
-        assert_eq!(
-            decode(&encoded(&image, format), limits).as_ref(),
-            Ok(&expected),
-            "{format:?}"
-        );
-    }
-    for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
-        let opaque = if format == ImageFormat::Jpeg {
-            DynamicImage::ImageRgb8(image.to_rgb8())
-        } else {
-            image.clone()
-        };
-        let picture = decode(&encoded(&opaque, format), limits).expect("lossy");
-        assert_eq!((picture.width, picture.height), (30, 20), "{format:?}");
-    }
-    let sixteen = DynamicImage::ImageLuma16(image::ImageBuffer::from_fn(4, 1, |x, _| {
-        image::Luma([x as u16 * 21_845])
-    }));
-    let picture = decode(&encoded(&sixteen, ImageFormat::Png), limits).expect("16 bit");
-    assert_eq!(picture.luma().to_bytes(), [0, 85, 170, 255]);
-}
-
-#[test]
-fn bad_pictures_are_refused() {
-    let good = encoded(
-        &DynamicImage::ImageRgba8(RgbaImage::new(40, 40)),
-        ImageFormat::Png,
-    );
-    let limits = Limits { max_pixels: 10_000 };
-    let mut huge = good.clone();
-    huge[16..24].copy_from_slice(&[0, 0, 0x9c, 0x40, 0, 0, 0x9c, 0x40]);
-    let wide = encoded(&DynamicImage::new_rgb8(101, 100), ImageFormat::Bmp);
-    let too_large = |width, height| DecodeError::TooLarge {
-        width,
-        height,
-        limit: 10_000,
-    };
-    let cases: [(&str, &[u8], DecodeError); 7] = [
-        ("empty", &[], DecodeError::Empty),
-        ("text", b"seven", DecodeError::Format),
-        ("truncated", &good[..good.len() / 2], DecodeError::Damaged),
-        ("header only", &good[..30], DecodeError::Damaged),
-        ("40,000 x 40,000", &huge, too_large(40_000, 40_000)),
-        ("a row too many", &wide, too_large(101, 100)),
-        (
-            "jpeg cut off",
-            &[0xff, 0xd8, 0xff, 0xe0, 0, 16],
-            DecodeError::Damaged,
-        ),
-    ];
-    for (name, bytes, expected) in cases {
-        assert_eq!(decode(bytes, limits).err(), Some(expected), "{name}");
-    }
-}
-
-/// A JPEG with an EXIF segment that turns it is upright afterwards.
-#[test]
-fn orientation_is_followed() {
-    let image = image::RgbImage::from_fn(48, 32, |x, _| {
-        image::Rgb(if x < 24 { [255; 3] } else { [0; 3] })
-    });
-    let jpeg = encoded(&DynamicImage::ImageRgb8(image), ImageFormat::Jpeg);
-    // Orientation 6: the camera was turned; the picture must be turned clockwise.
-    let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
-    let mut turned = jpeg[..2].to_vec();
-    turned.append(&mut exif);
-    turned.extend(&jpeg[2..]);
-    let picture = decode(&turned, Limits::default()).expect("decodes");
-    assert_eq!((picture.width, picture.height), (32, 48));
-    let luma = picture.luma();
-    assert!(
-        luma.at(16, 5) > 0.9 && luma.at(16, 43) < 0.1,
-        "left must have become top"
-    );
 }
 
 #[test]
