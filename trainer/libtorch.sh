@@ -2,16 +2,26 @@
 # Puts libtorch into a private Python environment: PyTorch's wheel is the libtorch for CPU and GPU alike.
 # Usage: libtorch.sh VENV TORCH_VERSION
 #
-# On a machine without an NVIDIA GPU PyTorch's own CPU wheels are tried first, a tenth of the size; the wheel
-# of the Python package index, which brings CUDA, serves everywhere. DIGITS_TORCH=cuda skips the first try.
+# DIGITS_TORCH=auto, the default: on a machine without an NVIDIA GPU PyTorch's own CPU wheels are tried first, a tenth of the size; the wheel
+# of the Python package index, which brings CUDA, serves everywhere. DIGITS_TORCH=cuda takes that at once. DIGITS_TORCH=cpu takes the CPU wheel or
+# nothing. DIGITS_TORCH_CPU_INDEX is a mirror of PyTorch's index of CPU wheels.
 set -euo pipefail
 venv=$1
 version=$2
 stamp=$venv/.torch-$version
 [ -e "$stamp" ] && exit 0
 
+wanted=${DIGITS_TORCH:-auto}
+
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
+case $wanted in
+auto | cpu | cuda) ;;
+*)
+    say "DIGITS_TORCH=$wanted: must be auto, cpu or cuda"
+    exit 64
+    ;;
+esac
 command -v python3 >/dev/null || {
     say "python3 is missing: install Python 3 with its venv module (Debian: apt-get install python3-venv)"
     exit 69
@@ -23,11 +33,18 @@ if ! "$venv/bin/python" -c "import torch, sys; sys.exit(not torch.__version__.st
         exit 69
     }
     installed=
-    cpu_wheels=https://download.pytorch.org/whl/cpu
-    if [ "${DIGITS_TORCH:-auto}" != cuda ] && [ ! -e /dev/nvidiactl ] && ! command -v nvidia-smi >/dev/null &&
-        "$venv/bin/python" -c "import urllib.request as u; u.urlopen('$cpu_wheels/torch/', timeout=10)" 2>/dev/null; then
-        say "no GPU here: installing torch $version for the CPU (about 200 MB)"
-        "$venv/bin/pip" install --quiet --index-url "$cpu_wheels" "torch==$version" && installed=yes
+    cpu_wheels=${DIGITS_TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
+    has_gpu() { [ -e /dev/nvidiactl ] || command -v nvidia-smi >/dev/null; }
+    if [ "$wanted" = cpu ] || { [ "$wanted" = auto ] && ! has_gpu; }; then
+        if "$venv/bin/python" -c "import urllib.request as u; u.urlopen('$cpu_wheels/torch/', timeout=10)" 2>/dev/null; then
+            say "installing torch $version for the CPU (about 200 MB)"
+            "$venv/bin/pip" install --quiet --index-url "$cpu_wheels" "torch==$version" && installed=yes
+        fi
+        if [ "$wanted" = cpu ] && [ -z "$installed" ]; then
+            say "DIGITS_TORCH=cpu: torch $version for the CPU cannot be had from $cpu_wheels"
+            say "name a mirror with DIGITS_TORCH_CPU_INDEX, or leave DIGITS_TORCH out: then the wheel with CUDA serves, 3.6 GB on disk"
+            exit 69
+        fi
     fi
     if [ -z "$installed" ]; then
         say "installing torch $version (3.6 GB on disk; a minute or two with a fast connection)"
