@@ -1,6 +1,9 @@
 # digits-inference and nothing else: the program, glibc's few libraries, root certificates. No shell; user 65532.
 #
 #     docker build --file deploy/docker/inference.Dockerfile --tag digits-inference:0.1.0 .
+#
+# What is released is told where it comes from: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
+# --build-arg CREATED="$(date --utc +%Y-%m-%dT%H:%M:%SZ)".
 
 ARG RUST=rust:1.95.0-slim-bookworm
 # The stage with the files of the image, or an image that has them.
@@ -39,3 +42,8 @@ ENV DIGITS_LISTEN=0.0.0.0:50052 DIGITS_ADMIN_LISTEN=0.0.0.0:9052
 EXPOSE 50052 9052
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-inference", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-inference"]
+# Where it was made from, as whoever builds it tells: last, so that no layer is made anew for it.
+ARG SOURCE="" REVISION="" CREATED=""
+LABEL org.opencontainers.image.source="${SOURCE}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.created="${CREATED}"

@@ -3,6 +3,9 @@
 #     docker build --file deploy/docker/trainer.Dockerfile --tag digits-trainer:0.1.0 .
 #     docker build --file deploy/docker/trainer.Dockerfile --build-arg TORCH=cuda --tag digits-trainer:0.1.0-cuda .
 #
+# What is released is told where it comes from: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
+# --build-arg CREATED="$(date --utc +%Y-%m-%dT%H:%M:%SZ)".
+#
 # The wheel brings its own CUDA, so the base needs none; the driver is the node's.
 
 ARG RUST=rust:1.95.0-slim-bookworm
@@ -23,7 +26,7 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
-# libtorch first: it changes least. TORCH is cpu or cuda.
+# libtorch first: it changes least. TORCH is cpu, cuda, or auto, which takes CUDA's where PyTorch's index of CPU wheels cannot be reached.
 ARG TORCH=cpu
 ENV DIGITS_CACHE=/opt/digits
 COPY Makefile ./
@@ -52,3 +55,8 @@ ENV DIGITS_LISTEN=0.0.0.0:50051 DIGITS_ADMIN_LISTEN=0.0.0.0:9051 NVIDIA_VISIBLE_
 EXPOSE 50051 9051
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-trainer", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-trainer"]
+# Where it was made from, as whoever builds it tells: last, so that no layer is made anew for it.
+ARG SOURCE="" REVISION="" CREATED=""
+LABEL org.opencontainers.image.source="${SOURCE}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.created="${CREATED}"
