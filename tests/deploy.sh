@@ -23,7 +23,7 @@ by_its_schema() {
 
 # The oldest that has preStop.sleep by default, and the newest that the validator knows. Removed APIs and unknown kinds only
 # warn, so a warning fails.
-for folder in base overlays/{local,gpu,s3,full}; do
+for folder in base overlays/{local,gpu,gpu-jobs,s3,s3-jobs,full}; do
     made=$built/${folder##*/}
     mkdir "$made"
     "$kubectl" kustomize "deploy/kubernetes/$folder" --output "$made"

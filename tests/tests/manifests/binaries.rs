@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{
-    manifests::{Manifests, list, string},
+    manifests::{Manifests, Workload, list, string},
     process::Service,
+    prometheus::{self, Prometheus},
     sandbox::{Sandbox, http_get},
     wait::until,
 };
@@ -79,21 +80,28 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
                     variables[variable]
                 );
             }
-            let grace = seconds(&variables["DIGITS_SHUTDOWN_GRACE"])?;
-            let sleep = workload
-                .container()
-                .pointer("/lifecycle/preStop/sleep/seconds")
-                .and_then(Value::as_f64)
-                .unwrap_or_default();
-            let given = workload.pod()["terminationGracePeriodSeconds"]
-                .as_f64()
-                .context("a time to end")?;
-            ensure!(
-                given > sleep + SHUTDOWN_DELAY + grace,
-                "{folder}: {name} needs {sleep} + {SHUTDOWN_DELAY} + {grace} s and has {given}"
-            );
+        }
+        for workload in all.workloads() {
+            time_to_end_is_enough(&all, workload).with_context(|| folder.to_owned())?;
         }
     }
+    Ok(())
+}
+
+fn time_to_end_is_enough(all: &Manifests, workload: Workload<'_>) -> Result<()> {
+    let (name, container) = (workload.name(), workload.container());
+    let grace = seconds(&all.variables(container)?["DIGITS_SHUTDOWN_GRACE"])?;
+    let sleep = container
+        .pointer("/lifecycle/preStop/sleep/seconds")
+        .and_then(Value::as_f64)
+        .unwrap_or_default();
+    let given = workload.pod()["terminationGracePeriodSeconds"]
+        .as_f64()
+        .context("a time to end")?;
+    ensure!(
+        given > sleep + SHUTDOWN_DELAY + grace,
+        "{name} needs {sleep} + {SHUTDOWN_DELAY} + {grace} s and has {given}"
+    );
     Ok(())
 }
 
@@ -108,18 +116,18 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
     let Some(all) = Manifests::build("overlays/full", test)? else {
         return Ok(());
     };
+    let Some(program) = prometheus::program("prometheus", test) else {
+        return Ok(());
+    };
     let sandbox = Sandbox::new()?;
     let dir = sandbox.dir();
-    run_job(&all, &sandbox)?;
+    run_job(&all, &sandbox, &Prometheus::start(&program, dir)?)?;
     for name in ["digits-trainer", "digits-inference"] {
         let workload = all.workload(name)?;
         let container = workload.container();
         let mut command = Command::new(sandbox.binary(name));
         let variables = moved(&all.variables(container)?, dir);
-        for (_, file) in variables.iter().filter(|(name, _)| name.ends_with("_FILE")) {
-            fs::create_dir_all(Path::new(file).parent().context("a folder")?)?;
-            fs::write(file, content(file))?;
-        }
+        write_credentials(&variables)?;
         command.envs(variables);
         let service = Service::start_command(name_of(name), command, dir)?;
         let admin = service.admin();
@@ -151,6 +159,15 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
     Ok(())
 }
 
+/// Writes the files of credentials that variables name.
+fn write_credentials(variables: &BTreeMap<String, String>) -> Result<()> {
+    for (_, file) in variables.iter().filter(|(name, _)| name.ends_with("_FILE")) {
+        fs::create_dir_all(Path::new(file).parent().context("a folder")?)?;
+        fs::write(file, content(file))?;
+    }
+    Ok(())
+}
+
 /// What a file of credentials may hold.
 fn content(file: &str) -> String {
     match Path::new(file).file_name().and_then(|name| name.to_str()) {
@@ -167,8 +184,8 @@ static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
     (pair.cert.pem(), pair.signing_key.serialize_pem())
 });
 
-/// Runs the Job's own arguments; only its data are built-in digits, and fewer.
-fn run_job(all: &Manifests, sandbox: &Sandbox) -> Result<()> {
+/// Runs the Job as its manifest has it; only its data are built-in digits, and fewer, and its curves go to `prometheus`.
+fn run_job(all: &Manifests, sandbox: &Sandbox, prometheus: &Prometheus) -> Result<()> {
     let dir = sandbox.dir();
     let job = all.workload("digits-job")?;
     let map = list(&job.pod()["volumes"])
@@ -182,17 +199,25 @@ fn run_job(all: &Manifests, sandbox: &Sandbox) -> Result<()> {
         "synthetic": {"trainImages": 1000, "testImages": 100},
         "counts": {"train": 800, "validation": 200},
     });
-    fs::write(dir.join("job.json"), spec.to_string())?;
+    fs::create_dir(dir.join("job"))?;
+    fs::write(dir.join("job/job.json"), spec.to_string())?;
     let place = dir.display().to_string();
     let arguments = list(&job.container()["args"]).iter().map(|argument| {
         let argument = string(argument).replace(DATA, &place);
         argument.replace(MOUNTED, &place)
     });
+    let mut variables = moved(&all.variables(job.container())?, dir);
+    write_credentials(&variables)?;
+    let receiver = variables.get_mut("DIGITS_REMOTE_WRITE");
+    *receiver.context("the Job pushes no curves")? = prometheus.remote_write();
     let output = Command::new(sandbox.binary("digits-trainer"))
         .args(arguments)
-        .envs(moved(&all.variables(job.container())?, dir))
+        .envs(variables)
         .output()?;
-    ended_well(&output).context("the job")
+    ended_well(&output).context("the job")?;
+    let pushed = prometheus.query("digits_trainer_curve_step[1h]")?;
+    ensure!(pushed.len() == 1, "curves of {} jobs", pushed.len());
+    Ok(())
 }
 
 fn name_of(binary: &str) -> &'static str {

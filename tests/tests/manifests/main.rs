@@ -3,6 +3,7 @@
 
 mod binaries;
 mod copies;
+mod reach;
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{
@@ -12,11 +13,13 @@ use digits_e2e::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const ALL: [&str; 5] = [
+const ALL: [&str; 7] = [
     "base",
     "overlays/local",
     "overlays/gpu",
     "overlays/s3",
+    "overlays/s3-jobs",
+    "overlays/gpu-jobs",
     "overlays/full",
 ];
 /// Made by the operator: docs/operations.md gives the commands with their keys.
