@@ -61,18 +61,31 @@ pub fn republish(sandbox: &Sandbox, damage: impl FnOnce(&mut Files)) -> Result<S
             serde_json::to_vec(&files.manifest)?,
         )?;
     }
+    record["routes"][0]["checkpoint"] = id.clone().into();
+    append(sandbox, record)?;
+    Ok(id)
+}
+
+/// Makes a record that a newer program wrote the head of the serving log; returns its sequence.
+pub fn newer_record(sandbox: &Sandbox) -> Result<u64> {
+    let head = head(&sandbox.dir().join("storage/serving/digits"))?;
+    let mut record: Value = serde_json::from_slice(&fs::read(&head)?)?;
+    record["format"] = 99.into();
+    record["routes"] = "of another form".into();
+    append(sandbox, record)
+}
+
+/// Appends a record behind the one that it was; returns its sequence.
+fn append(sandbox: &Sandbox, mut record: Value) -> Result<u64> {
     let sequence = record["sequence"].as_u64().context("a sequence")? + 1;
     record["sequence"] = sequence.into();
     record["nonce"] = Uuid::now_v7().to_string().into();
-    record["routes"][0]["checkpoint"] = id.clone().into();
     // Written whole, then linked into place, as a publisher does.
     let whole = sandbox.dir().join("record.json");
     fs::write(&whole, serde_json::to_vec(&record)?)?;
-    fs::rename(
-        whole,
-        storage.join(format!("serving/digits/{sequence:020}.json")),
-    )?;
-    Ok(id)
+    let log = sandbox.dir().join("storage/serving/digits");
+    fs::rename(whole, log.join(format!("{sequence:020}.json")))?;
+    Ok(sequence)
 }
 
 /// Begins the log of another model with a record that nobody understands: what it protects cannot be known.

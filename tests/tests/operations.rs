@@ -1,7 +1,11 @@
 //! The commands of `docs/operations.md`, run as they stand there on a pair of their own.
 
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{jobs, metric_names, sandbox::Sandbox, specs, wait};
+use digits_e2e::{
+    damage, jobs, metric_names,
+    sandbox::{Sandbox, http_get},
+    specs, wait,
+};
 use digits_proto::v1::{GetModelRequest, JobState};
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -20,11 +24,12 @@ fn block(heading: &str, number: usize) -> Result<String> {
 }
 
 /// Folders below the sandbox that the page names by variables.
-const FOLDERS: [(&str, &str); 4] = [
+const FOLDERS: [(&str, &str); 5] = [
     ("STORAGE", "storage"),
     ("STATE", "state"),
     ("BACKUP", "backup"),
     ("STATE_BACKUP", "state-backup"),
+    ("NEW_STORAGE", "new-storage"),
 ];
 
 /// Runs commands as an operator of this pair would; returns what they print.
@@ -101,6 +106,32 @@ async fn a_backup_taken_while_training_comes_back() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_storage_that_moved_serves_and_goes_on() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, specs::synthetic(2)).await?;
+    serves(&sandbox, |sequence| sequence == 2).await?;
+    ensure!(sandbox.take_trainer()?.stop()?.success());
+    run(&sandbox, &block("Back up, move, restore", 3)?)?;
+    serves(&sandbox, |sequence| sequence == 2).await?;
+    ensure!(sandbox.take_inference()?.stop()?.success());
+
+    // The services of the sandbox know one place: the new one takes it.
+    let place = |name: &str| sandbox.dir().join(name);
+    fs::remove_dir_all(place("storage"))?;
+    fs::rename(place("new-storage"), place("storage"))?;
+    sandbox.start_inference(&[])?;
+    serves(&sandbox, |sequence| sequence == 2).await?;
+    sandbox.start_trainer(&[])?;
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, specs::synthetic(3)).await?;
+    serves(&sandbox, |sequence| sequence == 5).await?;
+    sandbox.stop()
+}
+
+#[tokio::test]
 async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
     const SECTION: &str = "A bad model";
     let mut sandbox = Sandbox::new()?;
@@ -118,5 +149,110 @@ async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
     run(&sandbox, &block(SECTION, 1)?)?;
     jobs::run(&mut training, specs::synthetic(4)).await?;
     serves(&sandbox, |sequence| sequence > 4).await?;
+    sandbox.stop()
+}
+
+/// Waits until the record `sequence` was refused for its format, and checks that record 2 serves on.
+async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
+    let mut client = sandbox.predict().await?;
+    wait::until("a refusal", PATIENCE, async || {
+        let model = client.get_model(GetModelRequest::default()).await?;
+        let model = model.into_inner();
+        ensure!(model.served.iter().all(|it| it.sequence == 2));
+        let refused = model.last_refusal.filter(|it| it.sequence == sequence);
+        Ok(refused.filter(|it| it.reason == "format"))
+    })
+    .await?;
+    let admin = sandbox.inference()?.admin();
+    http_get(admin, "/readyz").context("what serves is ready")?;
+    // What the alert DigitsReloadFailing reads.
+    let behind = format!(
+        "digits_inference_behind_head{{model=\"digits\"}} {}",
+        sequence - 2
+    );
+    wait::until(&behind, PATIENCE, async || {
+        Ok(http_get(admin, "/metrics")?.contains(&behind).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Result<()> {
+    const SECTION: &str = "Upgrade";
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    sandbox.start_inference(&[])?;
+    let mut training = sandbox.training().await?;
+    let job = jobs::run(&mut training, specs::synthetic(2)).await?;
+    serves(&sandbox, |sequence| sequence == 2).await?;
+    // A checkpoint in a record that is understood, then a record that is not.
+    damage::republish(&sandbox, |files| files.manifest["format"] = 99.into())?;
+    is_left_out(&sandbox, 3).await?;
+    let head = damage::newer_record(&sandbox)?;
+    is_left_out(&sandbox, head).await?;
+    // The trainer stands back: a newer one decides what serves.
+    jobs::run(&mut training, specs::synthetic(1)).await?;
+    let records = fs::read_dir(sandbox.dir().join("storage/serving/digits"))?;
+    ensure!(records.count() as u64 == head);
+    is_left_out(&sandbox, head).await?;
+
+    // Record 3 is understood, and names what is not.
+    ensure!(run(&sandbox, "digits rollback").is_err());
+    let told = run(&sandbox, &format!("RECORD=2\n{}", block(SECTION, 0)?))?;
+    ensure!(told.contains("format"), "{told}");
+    serves(&sandbox, |sequence| sequence == head + 1).await?;
+    let served = run(&sandbox, "digits model --json")?;
+    let last = job.checkpoint_ids.last().context("a checkpoint")?;
+    ensure!(served.contains(last.as_str()), "{served}");
+    // By its id, past another such record.
+    let head = damage::newer_record(&sandbox)?;
+    let first = job.checkpoint_ids.first().context("a checkpoint")?;
+    run(&sandbox, &format!("digits promote {first}"))?;
+    serves(&sandbox, |sequence| sequence == head + 1).await?;
+    run(&sandbox, &block(SECTION, 1)?)?;
+    jobs::run(&mut training, specs::synthetic(3)).await?;
+    serves(&sandbox, |sequence| sequence > head + 2).await?;
+    sandbox.stop()
+}
+
+/// Where SQLite keeps `PRAGMA user_version` in a file: four bytes, the highest first.
+const USER_VERSION: std::ops::Range<usize> = 60..64;
+
+#[tokio::test]
+async fn a_newer_state_is_refused_and_its_backup_goes_on() -> Result<()> {
+    let mut sandbox = Sandbox::new()?;
+    sandbox.start_trainer(&[])?;
+    let mut training = sandbox.training().await?;
+    let job = jobs::run(&mut training, specs::synthetic(1)).await?;
+    ensure!(sandbox.take_trainer()?.stop()?.success());
+    run(&sandbox, &block("Back up, move, restore", 1)?)?;
+
+    // As a newer trainer leaves it.
+    let state = sandbox.dir().join("state");
+    let database = state.join("jobs.sqlite3");
+    let mut bytes = fs::read(&database)?;
+    let version = u32::from_be_bytes(bytes[USER_VERSION].try_into()?);
+    bytes[USER_VERSION].copy_from_slice(&(version + 1).to_be_bytes());
+    fs::write(&database, bytes)?;
+    let output = Command::new(sandbox.binary("digits-trainer"))
+        .args(["--storage", &sandbox.storage(), "--state"])
+        .arg(&state)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .output()?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(69),
+        "{}: {told}",
+        output.status
+    );
+    let reason = format!("its version {} is newer than this program", version + 1);
+    ensure!(told.contains(&reason), "{told}");
+
+    run(&sandbox, &block("Upgrade", 2)?)?;
+    sandbox.start_trainer(&[])?;
+    let mut training = sandbox.training().await?;
+    let again = jobs::get(&mut training, &job.job_id).await?;
+    assert_eq!(again.state(), JobState::Succeeded);
+    jobs::run(&mut training, specs::synthetic(1)).await?;
     sandbox.stop()
 }

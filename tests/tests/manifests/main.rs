@@ -3,6 +3,7 @@
 
 mod binaries;
 mod copies;
+mod page;
 mod reach;
 
 use anyhow::{Context as _, Result, ensure};
