@@ -46,7 +46,7 @@ fn of(dashboard: &Dashboard, prometheus: &Prometheus) -> Result<Value> {
 
 /// A series with its newest points, and how many came before them.
 fn shortened(mut series: Value) -> Value {
-    if let Some(points) = series["values"].as_array_mut() {
+    if let Some(points) = series.get_mut("values").and_then(Value::as_array_mut) {
         let left_out = points.len().saturating_sub(POINTS);
         points.drain(..left_out);
         if left_out > 0 {
