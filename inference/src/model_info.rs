@@ -28,8 +28,8 @@ fn render(registry: &Registry) -> String {
     for model in registry.models() {
         let serving = model.serving();
         for served in serving.iter().flat_map(|serving| serving.all()) {
-            info(&mut infos, &model.name.to_string(), served);
-            training_labels(&mut labels, &model.name.to_string(), served);
+            info(&mut infos, model.name.as_str(), served);
+            training_labels(&mut labels, model.name.as_str(), served);
         }
     }
     infos + &labels
