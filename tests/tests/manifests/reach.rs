@@ -9,7 +9,7 @@ use serde_json::Value;
 const RECEIVER: &str = "http://prometheus-operated.monitoring.svc:9090/api/v1/write";
 const COLLECTOR: &str = "http://otel-collector.monitoring.svc:4317";
 /// Beginnings of variables of the service that `digits-trainer run` has no use for: it has no ports.
-const OF_PORTS: [&str; 3] = ["DIGITS_TLS_", "DIGITS_TOKEN_FILE", "DIGITS_OTLP_"];
+const OF_PORTS: [&str; 2] = ["DIGITS_TLS_", "DIGITS_TOKEN_FILE"];
 const GPU: &str = "/resources/limits/nvidia.com~1gpu";
 
 /// The variables that mean something to a pod.
@@ -96,6 +96,7 @@ fn a_receiver_and_a_collector_in_the_cluster_can_be_reached() -> Result<()> {
         ("overlays/s3-jobs", "digits-job", RECEIVER, true),
         ("overlays/full", "digits-trainer", COLLECTOR, true),
         ("overlays/full", "digits-inference", COLLECTOR, true),
+        ("overlays/full", "digits-job", COLLECTOR, true),
         // And nothing else gets out.
         ("base", "digits-trainer", RECEIVER, false),
         ("overlays/full", "digits-inference", RECEIVER, false),
