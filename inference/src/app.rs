@@ -277,9 +277,8 @@ impl Entry {
         if self.leaving.is_cancelled() {
             return;
         }
-        match missing(&self.registry) {
-            Some(reason) => self.readiness.set_not_ready(reason),
-            None => self.readiness.set_ready(),
+        if let Some(reason) = missing(&self.registry) {
+            self.readiness.set_not_ready(reason);
         }
         // Another model may have come to serve, and said so, between the look and what was said here.
         if missing(&self.registry).is_none() {

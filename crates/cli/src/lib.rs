@@ -3,6 +3,7 @@
 //!
 //! It starts no service and holds no state; what is printed where is the binary's business.
 
+pub mod call;
 pub mod client;
 pub mod credentials;
 pub mod error;

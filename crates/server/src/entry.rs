@@ -36,6 +36,13 @@ pub struct AnsweredBy {
 pub struct AnswerNote(Arc<OnceLock<AnsweredBy>>);
 
 impl AnswerNote {
+    /// Gives a request one.
+    fn attach(extensions: &mut Extensions) -> Self {
+        let note = Self::default();
+        extensions.insert(note.clone());
+        note
+    }
+
     /// The note of a request, if it has one.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {
@@ -82,12 +89,8 @@ impl Telling {
             ];
             traces.begin(request.headers_mut(), method.to_owned(), attributes)
         });
-        let answer = AnswerNote::default();
-        if logged {
-            request.extensions_mut().insert(answer.clone());
-        }
         let line = logged.then(|| Line {
-            answer,
+            answer: AnswerNote::attach(request.extensions_mut()),
             method,
             token,
             request_id: request

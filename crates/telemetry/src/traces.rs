@@ -110,12 +110,7 @@ impl Traces {
     ) -> ActiveSpan {
         let propagator = TraceContextPropagator::new();
         let parent = propagator.extract(&Headers(headers));
-        let span = self
-            .tracer
-            .span_builder(name)
-            .with_kind(SpanKind::Server)
-            .with_attributes(attributes)
-            .start_with_context(&self.tracer, &parent);
+        let span = self.start(SpanKind::Server, name, attributes, &parent);
         let context = span.span_context().clone();
         propagator.inject_context(
             &Context::new().with_remote_span_context(context),
@@ -138,13 +133,21 @@ impl Traces {
             headers.insert(TRACEPARENT, value);
         }
         let parent = TraceContextPropagator::new().extract(&Headers(&headers));
-        let span = self
-            .tracer
+        ActiveSpan(self.start(SpanKind::Consumer, name.to_owned(), attributes, &parent))
+    }
+
+    fn start(
+        &self,
+        kind: SpanKind,
+        name: String,
+        attributes: Vec<KeyValue>,
+        parent: &Context,
+    ) -> Span {
+        self.tracer
             .span_builder(name)
-            .with_kind(SpanKind::Consumer)
+            .with_kind(kind)
             .with_attributes(attributes)
-            .start_with_context(&self.tracer, &parent);
-        ActiveSpan(span)
+            .start_with_context(&self.tracer, parent)
     }
 
     /// Sends what has ended and stops. Waits for the collector, but not long.

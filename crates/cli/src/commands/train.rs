@@ -5,9 +5,7 @@ use crate::{
     args::{Optimizer, Train},
     context::Context,
 };
-use digits_cli::{
-    Error, Service, credentials::Connection, error::is_transport, json, secure, text,
-};
+use digits_cli::{Error, Service, call::is_transport, credentials::Connection, json, secure, text};
 use digits_proto::v1::{
     Job, ListPresetsRequest, SubmitJobRequest, job_spec,
     training_service_client::TrainingServiceClient,
