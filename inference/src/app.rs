@@ -32,7 +32,7 @@ use digits_telemetry::{
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// Services whose health is told by name.
+/// Services whose health and messages are told by name.
 const SERVICES: &[&str] = &[
     "digits.v1.InferenceService",
     "inference.GRPCInferenceService",
@@ -210,7 +210,7 @@ impl App {
             .max_decoding_message_size(config.max_message_bytes);
         let service = InferenceServiceServer::new(service)
             .max_decoding_message_size(config.max_message_bytes);
-        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
+        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET, SERVICES)?;
         let routes = Routes::new(service)
             .add_service(open)
             .add_service(health_service)

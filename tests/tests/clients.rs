@@ -289,6 +289,10 @@ async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
             "{trainer}"
         );
     }
+    assert!(
+        !trainer.contains("InferenceService"),
+        "not served there: {trainer}"
+    );
     let picture = stroke(&sandbox)?;
     let encoded = Command::new("base64").arg("-w0").arg(&picture).output()?;
     let encoded = String::from_utf8(encoded.stdout)?;

@@ -187,7 +187,7 @@ impl App {
         };
         let reporter = Reporter::new(&tools, stop.clone());
         let limit = config.max_message_bytes as usize;
-        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET)?;
+        let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET, SERVICES)?;
         let routes = Routes::new(health_service)
             .add_service(v1)
             .add_service(v1alpha)

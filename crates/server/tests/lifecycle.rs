@@ -205,10 +205,14 @@ async fn health_is_off_until_told_and_off_again_before_the_end() {
     assert_eq!(answer.into_inner().status, off);
 }
 
+/// The set holds the trainer's services too; this server has one of its own.
 #[tokio::test]
-async fn both_versions_of_reflection_list_the_services() {
-    let (v1_service, v1alpha_service) =
-        digits_server::reflection(digits_proto::FILE_DESCRIPTOR_SET).expect("descriptors");
+async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of_errors() {
+    let (v1_service, v1alpha_service) = digits_server::reflection(
+        digits_proto::FILE_DESCRIPTOR_SET,
+        &["digits.v1.InferenceService"],
+    )
+    .expect("descriptors");
     let server = Running::start_with(
         "t_reflection",
         ServerConfig {
@@ -220,53 +224,63 @@ async fn both_versions_of_reflection_list_the_services() {
     )
     .await;
     let channel = server.channel().await;
-
-    let request = v1::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(
-            String::new(),
-        )),
-    };
-    let mut v1_client = v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
-    // The client's side stays open: the shutdown below must end it.
-    let (_open, requests) = tokio::sync::mpsc::channel(1);
-    _open.send(request).await.expect("queued");
-    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
-    let mut answers = v1_client
-        .server_reflection_info(requests)
-        .await
-        .expect("asked")
-        .into_inner();
-    let answer = within(answers.message())
-        .await
-        .expect("answered")
-        .expect("an answer");
-    let text = format!("{answer:?}");
-    for service in ["digits.v1.InferenceService", "grpc.health.v1.Health"] {
-        assert!(text.contains(service), "{service}: {text}");
+    let listed = [
+        "digits.v1.InferenceService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    // The client's sides stay open: the shutdown below must end them.
+    macro_rules! asks {
+        ($version:ident) => {{
+            use $version::server_reflection_request::MessageRequest;
+            use $version::server_reflection_response::MessageResponse;
+            let (open, requests) = tokio::sync::mpsc::channel(2);
+            for asked in [
+                MessageRequest::ListServices(String::new()),
+                MessageRequest::FileContainingSymbol("google.rpc.BadRequest".to_owned()),
+            ] {
+                let request = $version::ServerReflectionRequest {
+                    host: String::new(),
+                    message_request: Some(asked),
+                };
+                open.send(request).await.expect("queued");
+            }
+            let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+            let mut answers =
+                $version::server_reflection_client::ServerReflectionClient::new(channel.clone())
+                    .server_reflection_info(requests)
+                    .await
+                    .expect("asked")
+                    .into_inner();
+            let answer = within(answers.message()).await.expect("answered");
+            let Some(MessageResponse::ListServicesResponse(list)) =
+                answer.expect("an answer").message_response
+            else {
+                panic!("not a list");
+            };
+            let names: Vec<_> = list.service.into_iter().map(|it| it.name).collect();
+            assert_eq!(names, listed, stringify!($version));
+            let answer = within(answers.message()).await.expect("answered");
+            let Some(MessageResponse::FileDescriptorResponse(file)) =
+                answer.expect("an answer").message_response
+            else {
+                panic!("no file");
+            };
+            assert!(!file.file_descriptor_proto[0].is_empty());
+            (open, answers)
+        }};
     }
-
-    let request = v1alpha::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(
-            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
-        ),
-    };
-    let mut client =
-        v1alpha::server_reflection_client::ServerReflectionClient::new(channel.clone());
-    let answer = client
-        .server_reflection_info(tokio_stream::iter([request]))
-        .await
-        .expect("asked")
-        .into_inner()
-        .message()
-        .await
-        .expect("answered");
-    assert!(format!("{answer:?}").contains("digits.v1.InferenceService"));
+    let (_open, mut answers) = asks!(v1);
+    let (_open, mut older) = asks!(v1alpha);
 
     server.shutdown.cancel();
-    let ended = within(answers.message()).await.expect_err("ended");
-    assert_eq!(ended.code(), Code::Unavailable);
-    drop((channel, client, v1_client));
+    for ended in [
+        within(answers.message()).await.err(),
+        within(older.message()).await.err(),
+    ] {
+        assert_eq!(ended.expect("ended").code(), Code::Unavailable);
+    }
+    drop(channel);
     assert_eq!(server.ended().await, Drained::Complete);
 }

@@ -16,7 +16,7 @@ pub use job_message::job_message;
 pub use training::{Training, TrainingContext};
 pub use watch::{WatchStream, events};
 
-/// Full names of the services, for health.
+/// Full names of the services, for health and reflection.
 pub const SERVICES: &[&str] = &["digits.v1.TrainingService", "digits.v1.CheckpointService"];
 
 /// Methods that request metrics name.
