@@ -171,6 +171,9 @@ pub enum Refused {
     /// No such record.
     #[error("there is no serving record {0}")]
     UnknownRecord(u64),
+    /// The log is empty.
+    #[error("nothing serves yet: promote a checkpoint")]
+    NothingServes,
     /// There is nothing to roll back to.
     #[error("no earlier serving record names another primary")]
     NothingEarlier,
@@ -183,7 +186,15 @@ pub enum Refused {
     /// The newest record is of a newer format, and what it serves is not known.
     #[error("the newest serving record cannot be understood: promote what is to serve alone")]
     HeadUnknown,
-    /// The candidate or the routes cannot be.
+    /// The candidate cannot be.
+    #[error("{field}: {reason}")]
+    Candidate {
+        /// What of the request is wrong.
+        field: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The routes cannot be.
     #[error("{0}")]
     Routes(String),
     /// `by` is too long.

@@ -156,9 +156,11 @@ fn refused_status(refused: &Refused) -> Status {
             format!("there is no serving record {sequence}: ListServing lists them"),
         ),
         Refused::By => invalid_field("by", refused.to_string()),
+        Refused::Candidate { field, reason } => invalid_field(field, *reason),
         Refused::Routes(reason) => invalid_field("share", reason.clone()),
         Refused::OtherModel { .. }
         | Refused::Tombstoned(_)
+        | Refused::NothingServes
         | Refused::NothingEarlier
         | Refused::NotHeld
         | Refused::NoCandidates

@@ -66,11 +66,7 @@ pub async fn drop_candidates(
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await?;
-    let head = head.ok_or(match expected {
-        0 => Refused::UnknownRecord(0),
-        _ => Refused::HeadUnknown,
-    })?;
+    let head = understood(storage, model, expected).await?;
     let primary = head.primary().filter(|_| head.routes.len() > 1);
     let primary = primary.ok_or(Refused::NoCandidates)?;
     servable(storage, model, primary).await?;
@@ -127,8 +123,7 @@ pub async fn release(
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await?;
-    let head = head.ok_or(Refused::UnknownRecord(expected))?;
+    let head = understood(storage, model, expected).await?;
     if !head.hold {
         return Err(Refused::NotHeld.into());
     }
@@ -165,6 +160,19 @@ async fn seen(
     }
 }
 
+/// [`seen`], where what serves must be known.
+async fn understood(
+    storage: &Storage,
+    model: &ModelName,
+    expected: u64,
+) -> Result<ServingRecord, AppendError> {
+    let head = seen(storage, model, expected).await?;
+    Ok(head.ok_or(match expected {
+        0 => Refused::NothingServes,
+        _ => Refused::HeadUnknown,
+    })?)
+}
+
 async fn routes_with(
     storage: &Storage,
     model: &ModelName,
@@ -172,23 +180,26 @@ async fn routes_with(
     candidate: Candidate,
     manifest: &Manifest,
 ) -> Result<Vec<Route>, AppendError> {
-    let refuse = |message: &str| Err(Refused::Routes(message.to_owned()).into());
+    let refuse = |field, reason| Err(Refused::Candidate { field, reason }.into());
     let share = match (candidate.role, candidate.share) {
         (Role::Primary, None) => return Ok(whole(candidate.checkpoint)),
         (Role::Shadow, None) => 0.0,
         (Role::Canary, Some(share)) if share > 0.0 && share < 1.0 => share,
-        (Role::Canary, _) => return refuse("share: a canary needs one between 0 and 1"),
-        (Role::Primary | Role::Shadow, Some(_)) => return refuse("share: only for a canary"),
+        (Role::Canary, _) => return refuse("share", "a canary needs one between 0 and 1"),
+        (Role::Primary | Role::Shadow, Some(_)) => return refuse("share", "only for a canary"),
     };
     let Some((head, primary)) = head.and_then(|head| Some((head, head.primary()?))) else {
-        return refuse("role: promote a primary first");
+        return refuse("role", "promote a primary first");
     };
     if primary == candidate.checkpoint {
-        return refuse("checkpoint_id: it is the primary already");
+        return refuse("checkpoint_id", "it is the primary already");
     }
     let beside = servable(storage, model, primary).await?;
     if beside.input != manifest.input || beside.labels != manifest.labels {
-        return refuse("checkpoint_id: its inputs or labels are not those of the primary");
+        return refuse(
+            "checkpoint_id",
+            "its inputs or labels are not those of the primary",
+        );
     }
     let stays = |route: &&Route| {
         route.checkpoint != candidate.checkpoint

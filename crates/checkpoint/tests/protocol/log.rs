@@ -194,7 +194,7 @@ async fn candidates_that_cannot_be() {
     ];
     for (case, field) in cases {
         match refused(promote(&storage, &digits(), 1, case, "").await) {
-            Refused::Routes(message) => assert!(message.starts_with(field), "{case:?}: {message}"),
+            Refused::Candidate { field: named, .. } => assert_eq!(named, field, "{case:?}"),
             other => panic!("{case:?}: {other}"),
         }
     }
@@ -264,6 +264,17 @@ async fn rolling_back_and_releasing() {
 }
 
 #[tokio::test]
+async fn an_empty_log_holds_nothing_to_change() {
+    let (storage, _) = memory();
+    for nothing in [
+        release(&storage, &digits(), 0, "").await,
+        drop_candidates(&storage, &digits(), 0, "").await,
+    ] {
+        assert_eq!(refused(nothing), Refused::NothingServes);
+    }
+}
+
+#[tokio::test]
 async fn operators_get_past_a_newest_record_that_is_not_understood() {
     let (storage, store) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
@@ -277,7 +288,14 @@ async fn operators_get_past_a_newest_record_that_is_not_understood() {
             .await
             .is_err()
     );
-    // … but a person may overrule it.
+    // … nor can a person keep a part of what is not known …
+    for unknown in [
+        release(&storage, &digits(), 2, "").await,
+        drop_candidates(&storage, &digits(), 2, "").await,
+    ] {
+        assert_eq!(refused(unknown), Refused::HeadUnknown);
+    }
+    // … but one may overrule it.
     let record = rollback(&storage, &digits(), 2, 0, "").await.unwrap();
     assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
 }
