@@ -8,7 +8,7 @@ use digits_e2e::{
     metric_names::{documented, repository, text},
 };
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Blocks of YAML, as they stand there.
 fn blocks() -> Result<Vec<String>> {
@@ -83,6 +83,39 @@ fn other_operators_are_told_of_what_there_is() -> Result<()> {
     for wanted in ["prometheus-adapter", "ScaledObject", "LocalQueue"] {
         ensure!(found.iter().any(|it| it == wanted), "no {wanted}");
     }
+    Ok(())
+}
+
+#[test]
+fn commands_name_what_there_is() -> Result<()> {
+    let Some(full) = Manifests::build("overlays/full", "commands_name_what_there_is")? else {
+        return Ok(());
+    };
+    let mut found = BTreeSet::new();
+    for page in ["README.md", "docs/operations.md", "docs/runbook.md"] {
+        let page = text(page)?;
+        for line in page.lines() {
+            for command in line.split("kubectl --namespace ").skip(1) {
+                let command = command.split(['`', '|', '#']).next().unwrap_or_default();
+                let (namespace, rest) = command.split_once(' ').context("a command")?;
+                ensure!(full.find("Namespace", namespace).is_some(), "{command}");
+                for (kind, name) in rest.split_whitespace().filter_map(|it| it.split_once('/')) {
+                    let kind = match kind {
+                        "deployment" => "Deployment",
+                        "statefulset" => "StatefulSet",
+                        // A file.
+                        _ => continue,
+                    };
+                    ensure!(
+                        full.find(kind, name).is_some(),
+                        "{command}: no {kind} {name}"
+                    );
+                    found.insert(kind);
+                }
+            }
+        }
+    }
+    assert_eq!(found, BTreeSet::from(["Deployment", "StatefulSet"]));
     Ok(())
 }
 
