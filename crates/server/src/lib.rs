@@ -30,6 +30,7 @@ pub mod status;
 mod timeout;
 mod transport;
 mod turns;
+mod unserved;
 pub mod violations;
 
 pub use body::FlightBody;
@@ -45,3 +46,4 @@ pub use routes::{GrpcService, RouteFuture, Routes};
 pub use server::{Drained, GrpcServer};
 pub use status::{not_found, retry_status, unavailable_status};
 pub use timeout::grpc_timeout;
+pub use unserved::Unserved;

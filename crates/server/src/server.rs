@@ -24,6 +24,7 @@ use crate::handshake::Handshakes;
 use crate::request_metrics::RequestMetrics;
 use crate::routes::Routes;
 use crate::transport::Transport;
+use crate::unserved::counted;
 
 /// How long connections may take to notice that they were cut.
 const CUT: Duration = Duration::from_secs(1);
@@ -78,7 +79,8 @@ impl GrpcServer {
 
     /// Answers further plain HTTP by what `make` makes of the services: they come to it metered and limited, as they come to
     /// gRPC's clients, and a generated client can be made of them. Its routes must not be those of
-    /// [`Self::with_pages`], nor have a fallback where those have one.
+    /// [`Self::with_pages`], nor have a fallback where those have one. What it refuses by itself it marks as
+    /// [`Unserved`](crate::Unserved).
     #[must_use]
     pub fn with_http(
         mut self,
@@ -115,7 +117,7 @@ impl GrpcServer {
         let service = FlightService::new(routes, Arc::clone(&traffic));
         let http = self
             .http
-            .map(|make| guarded(make(service.clone()), &traffic));
+            .map(|make| guarded(counted(make(service.clone()), &traffic), &traffic));
         let pages = match (self.pages, http) {
             (Some(pages), Some(http)) => Some(pages.merge(http)),
             (pages, http) => pages.or(http),

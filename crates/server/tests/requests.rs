@@ -242,7 +242,15 @@ async fn plain_http_made_of_the_services_is_metered_and_limited() {
     };
     let http = |server: digits_server::GrpcServer| {
         server.with_http(|services| {
-            axum::Router::new().route(
+            let refused = async || {
+                let unserved = digits_server::Unserved {
+                    path: "/test.v1.Echo/Say",
+                    code: Code::OutOfRange,
+                };
+                (axum::Extension(unserved), "refused")
+            };
+            let router = axum::Router::new().route("/refused", axum::routing::get(refused));
+            router.route(
                 "/say/{text}",
                 axum::routing::get(
                     async move |axum::extract::Path(text): axum::extract::Path<String>| {
@@ -267,7 +275,14 @@ async fn plain_http_made_of_the_services_is_metered_and_limited() {
     assert!(answer.ends_with("ResourceExhausted"), "{answer}");
     server.echo.gate.send_replace(true);
     within(held).await.expect("no panic").expect("said");
-    for (code, expected) in [("OK", 2.0), ("RESOURCE_EXHAUSTED", 1.0)] {
+    let refused = b"GET /refused HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = raw(server.address, refused).await;
+    assert!(answer.ends_with("refused"), "{answer}");
+    for (code, expected) in [
+        ("OK", 2.0),
+        ("RESOURCE_EXHAUSTED", 1.0),
+        ("OUT_OF_RANGE", 1.0),
+    ] {
         let name = format!(r#"t_http_grpc_requests_total{{method="Say",code="{code}"}}"#);
         assert_eq!(series(&name), Some(expected), "{name}");
     }

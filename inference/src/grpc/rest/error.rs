@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use digits_server::Unserved;
 use serde_json::json;
 use tonic::{Code, Status};
 
@@ -13,6 +14,8 @@ use tonic::{Code, Status};
 pub(super) struct Failure {
     status: StatusCode,
     message: String,
+    /// The method that it did not get to.
+    unserved: Option<Unserved>,
 }
 
 impl Failure {
@@ -20,7 +23,21 @@ impl Failure {
         Self {
             status,
             message: message.into(),
+            unserved: None,
         }
+    }
+
+    /// It was found before the service was asked, which counts what it is asked.
+    pub(super) fn before(mut self, path: &'static str) -> Self {
+        let code = match self.status {
+            StatusCode::BAD_REQUEST => Code::InvalidArgument,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::OutOfRange,
+            StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Code::Unimplemented,
+            _ => Code::Internal,
+        };
+        self.unserved = Some(Unserved { path, code });
+        self
     }
 
     /// Something is wrong with what `field` of the body says.
@@ -79,6 +96,9 @@ impl IntoResponse for Failure {
         let mut response = (self.status, body).into_response();
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if let Some(unserved) = self.unserved {
+            response.extensions_mut().insert(unserved);
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response

@@ -23,7 +23,7 @@ use error::Failure;
 use serde::Serialize;
 use serde_json::json;
 use std::{sync::Arc, thread::available_parallelism};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::MetadataMap;
 
 /// Headers of a request that the service gets too.
@@ -34,6 +34,10 @@ const PASSED_ON: [&str; 5] = [
     "tracestate",
     "x-request-id",
 ];
+/// What is counted where the service is not got to.
+const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// Paths and methods that there are not.
+const UNKNOWN: &str = "/";
 /// Bodies that are read where they arrive; larger ones take a while.
 const QUICK_BYTES: usize = 32 << 10;
 
@@ -207,44 +211,56 @@ async fn metadata(
 
 async fn infer(
     State(mut it): State<Gateway>,
-    Path(Named { model, version }): Path<Named>,
+    Path(named): Path<Named>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let _place = it
-        .places
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Failure::full())?;
     let headers = request.headers().clone();
-    let json_bytes = infer::json_bytes(&headers)?;
-    let body = Bytes::from_request(request, &()).await?;
-    let read = move || infer::read(body, json_bytes);
-    let (mut message, form) = if headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok())
-        .is_some_and(|length: usize| length <= QUICK_BYTES)
-    {
-        read()?
-    } else {
-        // The semaphore is never closed; were it, there would be nothing to wait for.
-        let _reader = it.readers.clone().acquire_owned().await;
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|_| Failure::internal())??
-    };
-    message.model_name = model;
-    message.model_version = version;
+    let (message, form, _place) = it
+        .read(named, request)
+        .await
+        .map_err(|failure| failure.before(MODEL_INFER))?;
     let answer = it.service.model_infer(call(message, &headers)).await?;
     infer::answer(answer.into_inner(), &form)
+}
+
+impl Gateway {
+    /// The request as the service takes it, with the place that it holds.
+    async fn read(
+        &self,
+        named: Named,
+        request: Request,
+    ) -> Result<(open::ModelInferRequest, infer::Form, OwnedSemaphorePermit), Failure> {
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Failure::full())?;
+        let json_bytes = infer::json_bytes(request.headers())?;
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let is_quick = length
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .is_some_and(|length: usize| length <= QUICK_BYTES);
+        let body = Bytes::from_request(request, &()).await?;
+        let read = move || infer::read(body, json_bytes);
+        let (mut message, form) = if is_quick {
+            read()?
+        } else {
+            // The semaphore is never closed; were it, there would be nothing to wait for.
+            let _reader = self.readers.clone().acquire_owned().await;
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|_| Failure::internal())??
+        };
+        message.model_name = named.model;
+        message.model_version = named.version;
+        Ok((message, form, place))
+    }
 }
 
 async fn unknown() -> Failure {
     let message =
         "there is nothing at this path; GET /v2 and /v2/models/{model} tell what there is";
-    Failure::new(StatusCode::NOT_FOUND, message)
+    Failure::new(StatusCode::NOT_FOUND, message).before(UNKNOWN)
 }
 
 async fn not_allowed() -> Failure {
     let message =
         "this path does not take this method: infer is asked with POST, all else with GET";
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message)
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message).before(UNKNOWN)
 }
