@@ -9,8 +9,8 @@ use digits_checkpoint::{
 use digits_proto::v1::{
     Job, JobSpec, JobState, ListCheckpointsRequest, ListServingRequest, PromoteRequest,
     PromotionPolicy, PublishPolicy, PublishSpec, ReleaseRequest, RollbackRequest, ServingReason,
-    ServingRecord, Sgd, checkpoint_service_client::CheckpointServiceClient, job_spec::Optimizer,
-    training_service_client::TrainingServiceClient, watch_job_response::Event,
+    ServingRecord, ServingRole, Sgd, checkpoint_service_client::CheckpointServiceClient,
+    job_spec::Optimizer, training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
 use jiff::SignedDuration;
 use service_support::{
@@ -212,6 +212,22 @@ async fn operators_hold_roll_back_and_release_while_a_job_publishes() {
     }
     let early = rollback(&mut checkpoints, 9, 0).await.expect_err("no such");
     assert_status(&early, Code::NotFound, "9");
+    let primary = log(&mut checkpoints).await[0].routes[0]
+        .checkpoint_id
+        .clone();
+    let itself = PromoteRequest {
+        model: "digits".to_owned(),
+        checkpoint_id: primary,
+        expected_sequence: 2,
+        role: ServingRole::Shadow.into(),
+        ..PromoteRequest::default()
+    };
+    let itself = checkpoints.promote(itself).await.expect_err("beside it");
+    assert_status(
+        &itself,
+        Code::InvalidArgument,
+        "checkpoint_id: it is the primary",
+    );
     let free = release(&mut checkpoints, 2).await.expect_err("not held");
     assert_status(&free, Code::FailedPrecondition, "holds nothing");
 
@@ -331,6 +347,8 @@ async fn a_record_of_a_newer_format_does_not_spoil_the_list() {
     assert!(unknown.routes.is_empty());
     assert_eq!(served(known), done.checkpoint_ids[0]);
     assert!(!known.not_understood);
+    let unknown = release(&mut client, 2).await.expect_err("not understood");
+    assert_status(&unknown, Code::FailedPrecondition, "cannot be understood");
     let record = promote(&mut client, &done.checkpoint_ids[0], 2).await;
     assert_eq!(record.expect("past it").sequence, 3);
     server.stop().await;

@@ -44,7 +44,15 @@ pub async fn promote(
 ) -> Result<ServingRecord, AppendError> {
     let head = seen(storage, model, expected).await?;
     let manifest = servable(storage, model, candidate.checkpoint).await?;
-    let routes = routes_with(storage, model, head.as_ref(), candidate, &manifest).await?;
+    let routes = routes_with(
+        storage,
+        model,
+        expected,
+        head.as_ref(),
+        candidate,
+        &manifest,
+    )
+    .await?;
     let proposal = Proposal {
         routes,
         hold: true,
@@ -176,6 +184,7 @@ async fn understood(
 async fn routes_with(
     storage: &Storage,
     model: &ModelName,
+    expected: u64,
     head: Option<&ServingRecord>,
     candidate: Candidate,
     manifest: &Manifest,
@@ -189,7 +198,10 @@ async fn routes_with(
         (Role::Primary | Role::Shadow, Some(_)) => return refuse("share", "only for a canary"),
     };
     let Some((head, primary)) = head.and_then(|head| Some((head, head.primary()?))) else {
-        return refuse("role", "promote a primary first");
+        return match expected {
+            0 => refuse("role", "promote a primary first"),
+            _ => Err(Refused::HeadUnknown.into()),
+        };
     };
     if primary == candidate.checkpoint {
         return refuse("checkpoint_id", "it is the primary already");

@@ -272,6 +272,12 @@ async fn an_empty_log_holds_nothing_to_change() {
     ] {
         assert_eq!(refused(nothing), Refused::NothingServes);
     }
+    let id = published(&storage, 0).await.id;
+    let shadow = candidate(id, Role::Shadow, None);
+    match refused(promote(&storage, &digits(), 0, shadow, "").await) {
+        Refused::Candidate { field, .. } => assert_eq!(field, "role"),
+        other => panic!("{other}"),
+    }
 }
 
 #[tokio::test]
@@ -292,6 +298,14 @@ async fn operators_get_past_a_newest_record_that_is_not_understood() {
     for unknown in [
         release(&storage, &digits(), 2, "").await,
         drop_candidates(&storage, &digits(), 2, "").await,
+        promote(
+            &storage,
+            &digits(),
+            2,
+            candidate(new.id, Role::Shadow, None),
+            "",
+        )
+        .await,
     ] {
         assert_eq!(refused(unknown), Refused::HeadUnknown);
     }
