@@ -4,6 +4,8 @@
 TORCH_VERSION := 2.11.0
 BUF_VERSION := 1.75.0
 PLAYWRIGHT_VERSION := 1.65.1
+GRAFANA_VERSION := 11.6.0
+TYPESCRIPT_VERSION := 5.9.3
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -174,9 +176,18 @@ $(DEPLOY_VENV)/.requirements: tests/deploy-requirements.txt
 	@$(DEPLOY_VENV)/bin/pip install --quiet --requirement $<
 	@touch $@
 
+# The types of the Grafana that compose has, and what checks by them.
+GRAFANA_TYPES := $(DIGITS_CACHE)/grafana-types-$(GRAFANA_VERSION)-$(TYPESCRIPT_VERSION)/node_modules
+$(GRAFANA_TYPES)/.installed:
+	@command -v npm >/dev/null || { echo 'npm is missing: it brings the types of Grafana'"'"'s dashboards (Debian: apt-get install npm)' >&2; exit 69; }
+	$(say) 'installing the types of Grafana $(GRAFANA_VERSION)'
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$(GRAFANA_TYPES)/.." \
+		@grafana/schema@$(GRAFANA_VERSION) typescript@$(TYPESCRIPT_VERSION)
+	@touch $@
+
 .PHONY: check-deploy
-check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) ## Validates deploy/, builds the images and runs them (as root).
-	@tests/deploy.sh "$(DIGITS_KUBECTL)" "$(DEPLOY_VENV)/bin"
+check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYPES)/.installed ## Validates deploy/, builds the images and runs them (as root).
+	@tests/deploy.sh "$(DIGITS_KUBECTL)" "$(DEPLOY_VENV)/bin" "$(GRAFANA_TYPES)"
 	@tests/tools.sh "$(DIGITS_CACHE)" buildah umoci runc
 	@tests/images.sh "$(TARGET)/release"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Holds deploy/ against schemas and linters. Usage: deploy.sh KUBECTL VALIDATORS_DIR
+# Holds deploy/ against schemas and linters. Usage: deploy.sh KUBECTL VALIDATORS_DIR NODE_MODULES
 set -euo pipefail
 cd "$(dirname "$0")/.."
-kubectl=$1 bin=$2
+kubectl=$1 bin=$2 modules=$3
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 passed() { printf 'deploy passed: %s\n' "$*"; }
@@ -11,6 +11,8 @@ passed() { printf 'deploy passed: %s\n' "$*"; }
 passed 'hadolint'
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 passed 'the schema of compose'
+node tests/grafana.mjs "$modules"
+passed "dashboards, by Grafana's own types"
 
 # Kinds of operators: tests/schemas/ has what deploy/ uses of them, each file named as kustomize names what it writes. All that has no
 # schema there is Kubernetes' own. Prints the files of a folder that are (`operators`) or are not (`own`).
