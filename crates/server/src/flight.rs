@@ -101,12 +101,6 @@ impl Flight {
         }
     }
 
-    /// Began earlier than it was known to be one.
-    pub(crate) fn since(mut self, started: Instant) -> Self {
-        self.started = started;
-        self
-    }
-
     fn deadline(&self) -> Option<Instant> {
         self.started.checked_add(self.timeout?)
     }

@@ -1,5 +1,6 @@
 //! Server reflection in both versions that clients ask for. Which files it shows is the caller's.
 
+use tonic_reflection::pb;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
 use crate::error::ServerError;
@@ -15,7 +16,7 @@ const COMMON: [&str; 3] = [
 /// Older grpcurl and Postman still ask for v1alpha.
 ///
 /// Of the services in the set it lists those named, which are served: a set may hold others for their
-/// messages. The details of errors (`google/rpc/error_details.proto`) are shown too, or a client without
+/// messages. The details of errors (those of `google.rpc`) are shown too, or a client without
 /// protos prints them as raw bytes.
 ///
 /// # Errors
@@ -34,6 +35,9 @@ pub fn reflection(
         let known = Builder::configure()
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Each version knows the other too: some clients resolve all that is listed.
+            .register_encoded_file_descriptor_set(pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(pb::v1alpha::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
         let named = services.iter().chain(&COMMON);
         named.fold(known, |builder, name| builder.with_service_name(*name))

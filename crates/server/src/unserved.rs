@@ -1,7 +1,6 @@
 //! Counts what plain HTTP refuses by itself, before any of the services meets it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +16,7 @@ use crate::flight::{Flight, Traffic};
 /// counted and logged as a request of `path` that ended with `code`.
 #[derive(Clone, Copy, Debug)]
 pub struct Unserved {
-    /// The whole path of the method that was meant, `/digits.v1.InferenceService/Predict`.
+    /// The whole path of the method that was meant, `/digits.v1.InferenceService/Predict`, or `/`: it counts as `other`.
     pub path: &'static str,
     /// What gRPC calls the reason.
     pub code: Code,
@@ -33,7 +32,6 @@ async fn count(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let started = Instant::now();
     let headers = request.headers().clone();
     let answer = next.run(request).await;
     if let Some(&Unserved { path, code }) = answer.extensions().get() {
@@ -41,9 +39,7 @@ async fn count(
         let mut meant = Request::new(());
         *meant.uri_mut() = Uri::from_static(path);
         *meant.headers_mut() = headers;
-        Flight::begin(&traffic, &mut meant, false, token)
-            .since(started)
-            .end(code);
+        Flight::begin(&traffic, &mut meant, false, token).end(code);
     }
     answer
 }

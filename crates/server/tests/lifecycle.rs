@@ -235,11 +235,11 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
         ($version:ident) => {{
             use $version::server_reflection_request::MessageRequest;
             use $version::server_reflection_response::MessageResponse;
-            let (open, requests) = tokio::sync::mpsc::channel(2);
-            for asked in [
-                MessageRequest::ListServices(String::new()),
-                MessageRequest::FileContainingSymbol("google.rpc.BadRequest".to_owned()),
-            ] {
+            let symbols = listed.iter().chain(&["google.rpc.BadRequest"]);
+            let symbols = symbols.map(|it| MessageRequest::FileContainingSymbol((*it).to_owned()));
+            let asked = [MessageRequest::ListServices(String::new())];
+            let (open, requests) = tokio::sync::mpsc::channel(8);
+            for asked in asked.into_iter().chain(symbols) {
                 let request = $version::ServerReflectionRequest {
                     host: String::new(),
                     message_request: Some(asked),
@@ -261,13 +261,15 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
             };
             let names: Vec<_> = list.service.into_iter().map(|it| it.name).collect();
             assert_eq!(names, listed, stringify!($version));
-            let answer = within(answers.message()).await.expect("answered");
-            let Some(MessageResponse::FileDescriptorResponse(file)) =
-                answer.expect("an answer").message_response
-            else {
-                panic!("no file");
-            };
-            assert!(!file.file_descriptor_proto[0].is_empty());
+            for symbol in listed.iter().chain(&["google.rpc.BadRequest"]) {
+                let answer = within(answers.message()).await.expect("answered");
+                let Some(MessageResponse::FileDescriptorResponse(file)) =
+                    answer.expect("an answer").message_response
+                else {
+                    panic!("no file of {symbol}");
+                };
+                assert!(!file.file_descriptor_proto[0].is_empty());
+            }
             (open, answers)
         }};
     }

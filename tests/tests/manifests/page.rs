@@ -1,7 +1,7 @@
 //! `docs/operations.md`: its overlays are built, what it tells other operators fits what we have, and its tables of the
 //! dashboards have every row and every alert.
 
-use crate::reach;
+use crate::{SECRETS, reach};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{
     manifests::{Manifests, documents, list, string},
@@ -99,6 +99,11 @@ fn commands_name_what_there_is() -> Result<()> {
                 let command = command.split(['`', '|', '#']).next().unwrap_or_default();
                 let (namespace, rest) = command.split_once(' ').context("a command")?;
                 ensure!(full.find("Namespace", namespace).is_some(), "{command}");
+                if let Some(secret) = rest.strip_prefix("create secret generic ") {
+                    let name = secret.split(' ').next().unwrap_or_default();
+                    ensure!(SECRETS.contains(&name), "{command}: no Secret {name}");
+                    found.insert("Secret");
+                }
                 for (kind, name) in rest.split_whitespace().filter_map(|it| it.split_once('/')) {
                     let kind = match kind {
                         "deployment" => "Deployment",
@@ -115,7 +120,10 @@ fn commands_name_what_there_is() -> Result<()> {
             }
         }
     }
-    assert_eq!(found, BTreeSet::from(["Deployment", "StatefulSet"]));
+    assert_eq!(
+        found,
+        BTreeSet::from(["Deployment", "Secret", "StatefulSet"])
+    );
     Ok(())
 }
 

@@ -14,29 +14,32 @@ use tonic::{Code, Status};
 pub(super) struct Failure {
     status: StatusCode,
     message: String,
-    /// The method that it did not get to.
-    unserved: Option<Unserved>,
+    /// What gRPC calls it.
+    code: Code,
+    /// Path of the method that it did not get to.
+    unserved: Option<&'static str>,
 }
 
 impl Failure {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            unserved: None,
-        }
-    }
-
-    /// It was found before the service was asked, which counts what it is asked.
-    pub(super) fn before(mut self, path: &'static str) -> Self {
-        let code = match self.status {
+        let code = match status {
             StatusCode::BAD_REQUEST => Code::InvalidArgument,
             StatusCode::PAYLOAD_TOO_LARGE => Code::OutOfRange,
             StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Code::Unimplemented,
             _ => Code::Internal,
         };
-        self.unserved = Some(Unserved { path, code });
+        Self {
+            status,
+            message: message.into(),
+            code,
+            unserved: None,
+        }
+    }
+
+    /// It was found before the service was asked, which counts what it is asked.
+    pub(super) fn before(mut self, path: &'static str) -> Self {
+        self.unserved = Some(path);
         self
     }
 
@@ -58,7 +61,7 @@ impl Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        let code = match status.code() {
+        let http = match status.code() {
             Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
             // What tonic says of a message over the limit.
             Code::OutOfRange => StatusCode::PAYLOAD_TOO_LARGE,
@@ -74,19 +77,25 @@ impl From<Status> for Failure {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self::new(code, status.message())
+        Self {
+            code: status.code(),
+            ..Self::new(http, status.message())
+        }
     }
 }
 
 impl From<BytesRejection> for Failure {
     fn from(rejection: BytesRejection) -> Self {
-        let message = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                "the body is longer than the server takes; send fewer images, or binary data"
-            }
-            _ => "the body could not be read to its end",
-        };
-        Self::new(rejection.status(), message)
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let message =
+                "the body is longer than the server takes; send fewer images, or binary data";
+            return Self::new(rejection.status(), message);
+        }
+        // Its client went away within it.
+        Self {
+            code: Code::Cancelled,
+            ..Self::new(rejection.status(), "the body could not be read to its end")
+        }
     }
 }
 
@@ -96,8 +105,9 @@ impl IntoResponse for Failure {
         let mut response = (self.status, body).into_response();
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some(unserved) = self.unserved {
-            response.extensions_mut().insert(unserved);
+        if let Some(path) = self.unserved {
+            let code = self.code;
+            response.extensions_mut().insert(Unserved { path, code });
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");

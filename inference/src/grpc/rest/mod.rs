@@ -10,8 +10,8 @@ mod tensor;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRequest as _, FromRequestParts, Path, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -81,6 +81,7 @@ pub fn router(service: FlightService, limits: HttpLimits) -> Router {
         .route(&format!("{version}/ready"), get(model_ready))
         .route(&format!("{model}/infer"), post(infer))
         .route(&format!("{version}/infer"), post(infer))
+        .route("/v2/", get(unknown).post(unknown))
         .route("/v2/{*path}", get(unknown).post(unknown))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(limits.max_body_bytes))
@@ -93,6 +94,20 @@ struct Named {
     model: String,
     #[serde(default)]
     version: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(named),
+            Err(rejection) => {
+                let message = format!("the path cannot be read: {}", rejection.body_text());
+                Err(Failure::new(StatusCode::BAD_REQUEST, message).before(UNKNOWN))
+            }
+        }
+    }
 }
 
 /// A request to the service with what is passed on of `headers`.
@@ -145,7 +160,7 @@ async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Resp
 
 async fn model_ready(
     State(mut it): State<Gateway>,
-    Path(Named { model, version }): Path<Named>,
+    Named { model, version }: Named,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let asked = json!(model);
@@ -183,7 +198,7 @@ async fn server(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Res
 
 async fn metadata(
     State(mut it): State<Gateway>,
-    Path(Named { model, version }): Path<Named>,
+    Named { model, version }: Named,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let message = open::ModelMetadataRequest {
@@ -211,7 +226,7 @@ async fn metadata(
 
 async fn infer(
     State(mut it): State<Gateway>,
-    Path(named): Path<Named>,
+    named: Named,
     request: Request,
 ) -> Result<Response, Failure> {
     let headers = request.headers().clone();
