@@ -44,15 +44,7 @@ pub async fn promote(
 ) -> Result<ServingRecord, AppendError> {
     let head = seen(storage, model, expected).await?;
     let manifest = servable(storage, model, candidate.checkpoint).await?;
-    let routes = routes_with(
-        storage,
-        model,
-        expected,
-        head.as_ref(),
-        candidate,
-        &manifest,
-    )
-    .await?;
+    let routes = routes_with(storage, model, head, candidate, &manifest).await?;
     let proposal = Proposal {
         routes,
         hold: true,
@@ -74,7 +66,7 @@ pub async fn drop_candidates(
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = understood(storage, model, expected).await?;
+    let head = seen(storage, model, expected).await??;
     let primary = head.primary().filter(|_| head.routes.len() > 1);
     let primary = primary.ok_or(Refused::NoCandidates)?;
     servable(storage, model, primary).await?;
@@ -102,7 +94,7 @@ pub async fn rollback(
 ) -> Result<ServingRecord, AppendError> {
     let head = seen(storage, model, expected).await?;
     let target = match to {
-        0 => other_primary(storage, model, expected, head.as_ref()).await?,
+        0 => other_primary(storage, model, expected, head.ok().as_ref()).await?,
         to if to > expected => return Err(Refused::UnknownRecord(to).into()),
         to => record(storage, model, to)
             .await?
@@ -131,7 +123,7 @@ pub async fn release(
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = understood(storage, model, expected).await?;
+    let head = seen(storage, model, expected).await??;
     if !head.hold {
         return Err(Refused::NotHeld.into());
     }
@@ -144,13 +136,13 @@ pub async fn release(
     append(storage, model, expected, proposal).await
 }
 
-/// The record that the operator saw as the newest; `None` for an empty log, and for one that this program
-/// does not understand. When it is not the newest any more the operator has lost, whatever else is wrong.
+/// The record that the operator saw as the newest, or why what serves is not known: the log is empty, or this program
+/// does not understand it. When it is not the newest any more the operator has lost, whatever else is wrong.
 async fn seen(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
-) -> Result<Option<ServingRecord>, AppendError> {
+) -> Result<Result<ServingRecord, Refused>, AppendError> {
     let next = expected
         .checked_add(1)
         .ok_or(Refused::UnknownRecord(expected))?;
@@ -158,34 +150,22 @@ async fn seen(
         return Err(lost(storage, model, next).await);
     }
     if expected == 0 {
-        return Ok(None);
+        return Ok(Err(Refused::NothingServes));
     }
     match record(storage, model, expected).await {
-        Ok(Some(head)) => Ok(Some(head)),
+        Ok(Some(head)) => Ok(Ok(head)),
         Ok(None) => Err(Refused::UnknownRecord(expected).into()),
-        Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => Ok(None),
+        Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
+            Ok(Err(Refused::HeadUnknown))
+        }
         Err(error) => Err(error.into()),
     }
-}
-
-/// [`seen`], where what serves must be known.
-async fn understood(
-    storage: &Storage,
-    model: &ModelName,
-    expected: u64,
-) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await?;
-    Ok(head.ok_or(match expected {
-        0 => Refused::NothingServes,
-        _ => Refused::HeadUnknown,
-    })?)
 }
 
 async fn routes_with(
     storage: &Storage,
     model: &ModelName,
-    expected: u64,
-    head: Option<&ServingRecord>,
+    head: Result<ServingRecord, Refused>,
     candidate: Candidate,
     manifest: &Manifest,
 ) -> Result<Vec<Route>, AppendError> {
@@ -197,12 +177,8 @@ async fn routes_with(
         (Role::Canary, _) => return refuse("share", "a canary needs one between 0 and 1"),
         (Role::Primary | Role::Shadow, Some(_)) => return refuse("share", "only for a canary"),
     };
-    let Some((head, primary)) = head.and_then(|head| Some((head, head.primary()?))) else {
-        return match expected {
-            0 => refuse("role", "promote a primary first"),
-            _ => Err(Refused::HeadUnknown.into()),
-        };
-    };
+    let head = head?;
+    let primary = head.primary().ok_or(Refused::HeadUnknown)?;
     if primary == candidate.checkpoint {
         return refuse("checkpoint_id", "it is the primary already");
     }
