@@ -4,7 +4,6 @@
 TORCH_VERSION := 2.11.0
 BUF_VERSION := 1.75.0
 PLAYWRIGHT_VERSION := 1.65.1
-GRAFANA_VERSION := 11.6.0
 TYPESCRIPT_VERSION := 5.9.3
 
 SHELL := /bin/bash
@@ -177,6 +176,7 @@ $(DEPLOY_VENV)/.requirements: tests/deploy-requirements.txt
 	@touch $@
 
 # The types of the Grafana that compose has, and what checks by them.
+GRAFANA_VERSION := $(shell sed -n 's|.*image: grafana/grafana:||p' deploy/compose.yaml)
 GRAFANA_TYPES := $(DIGITS_CACHE)/grafana-types-$(GRAFANA_VERSION)-$(TYPESCRIPT_VERSION)/node_modules
 $(GRAFANA_TYPES)/.installed:
 	@command -v npm >/dev/null || { echo 'npm is missing: it brings the types of Grafana'"'"'s dashboards (Debian: apt-get install npm)' >&2; exit 69; }
