@@ -3,6 +3,7 @@
 use crate::support::{Net, Service, Setup, Store, image, setup};
 use digits_proto::v1::PredictRequest;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 struct Answer {
@@ -386,7 +387,23 @@ async fn errors_are_json_with_their_status() {
     let unreadable = get(&service, "/v2/models/%FF").await;
     assert!(unreadable.status == 400 && unreadable.json()["error"].is_string());
     assert_eq!(get(&service, "/v2/models/digits/infer").await.status, 405);
-    let (_, metrics) = crate::support::admin(&service, "/metrics").await;
+    // A client that goes away within its body.
+    let mut stream = tokio::net::TcpStream::connect(service.addresses.grpc)
+        .await
+        .unwrap();
+    stream
+        .write_all(b"POST /v2/models/digits/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        .await
+        .unwrap();
+    drop(stream);
+    let mut metrics = String::new();
+    for _ in 0..100 {
+        (_, metrics) = crate::support::admin(&service, "/metrics").await;
+        if metrics.contains("method=\"ModelInfer\",code=\"CANCELLED\"") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let counted = |method: &str, code: &str| {
         let name =
             format!("digits_inference_grpc_requests_total{{method=\"{method}\",code=\"{code}\"}}");
@@ -397,6 +414,7 @@ async fn errors_are_json_with_their_status() {
     for (method, code, requests) in [
         ("ModelInfer", "OK", 1.0),
         ("ModelInfer", "OUT_OF_RANGE", 1.0),
+        ("ModelInfer", "CANCELLED", 1.0),
         ("other", "UNIMPLEMENTED", 2.0),
         ("other", "INVALID_ARGUMENT", 1.0),
     ] {
