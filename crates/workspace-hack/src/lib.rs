@@ -1,0 +1,1 @@
+//! Empty: the dependencies of this crate unify features in development builds, see its `Cargo.toml`.
