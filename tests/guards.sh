@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The rules of what links and depends on what. Usage: guards.sh RELEASE_DIR
+# The rules of what links and depends on what. Usage: guards.sh BINARIES_DIR
 set -euo pipefail
-release=$1
+binaries=$1
 failed=0
 fail() { printf 'guard failed: %s\n' "$*" >&2; failed=1; }
 passed() { printf 'guard passed: %s\n' "$*"; }
@@ -27,11 +27,27 @@ for package in digits-proto digits-checkpoint digits-dataset digits-server digit
 done
 check_absent digits-cli digits-trainer digits-inference tch torch-sys
 
+# What serves development builds alone stays out of what is shipped.
+for package in digits-inference digits-trainer digits-cli; do
+    check_absent "$package" digits-workspace-hack digits-testing
+    if cargo tree --locked --quiet --edges normal --prefix none --package "$package" --format '{p} {f}' |
+        grep '^tokio v' | grep -q test-util; then
+        fail "$package ships tokio's test-util"
+    else
+        passed "$package ships tokio without test-util"
+    fi
+done
+if tests/features.py; then
+    passed "every member builds third-party crates with the workspace's features"
+else
+    fail "third-party crates are built again for single members: name the features in crates/workspace-hack/Cargo.toml"
+fi
+
 # Only the trainer's engine links libtorch, and with it CUDA where the libtorch has CUDA.
 for binary in digits-inference digits digits-trainer; do
-    if needed "$release/$binary" | grep -q torch; then fail "$binary links libtorch"; else passed "$binary links no libtorch"; fi
+    if needed "$binaries/$binary" | grep -q torch; then fail "$binary links libtorch"; else passed "$binary links no libtorch"; fi
 done
-engine=$release/digits-trainer-engine
+engine=$binaries/digits-trainer-engine
 libtorch=$(readelf --dynamic --wide "$engine" | sed -n 's/.*(R\(UN\)\?PATH).*\[\(.*\)\]/\2/p' | tr ':' '\n' | while read -r dir; do
     if [ -e "$dir/libtorch_cpu.so" ]; then echo "$dir"; break; fi
 done)
