@@ -3,6 +3,8 @@
 # The one place that names torch's version; tch in Cargo.toml speaks exactly to it.
 TORCH_VERSION := 2.11.0
 BUF_VERSION := 1.75.0
+NEXTEST_VERSION := 0.9.148
+DENY_VERSION := 0.20.2
 PLAYWRIGHT_VERSION := 1.65.1
 TYPESCRIPT_VERSION := 5.9.3
 
@@ -42,7 +44,12 @@ endif
 
 CARGO := cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Where the tests' one build puts the binaries, and where `make build` does.
+DEV_BIN := $(abspath $(TARGET))/debug
+RELEASE_BIN := $(abspath $(TARGET))/release
 say = @printf '\033[1m==>\033[0m %s\n'
+# Runs a command as a phase: says its name, and what it took.
+phase = @tests/phase.sh
 
 .PHONY: help
 help: ## Lists the tasks.
@@ -50,15 +57,33 @@ help: ## Lists the tasks.
 
 .PHONY: demo
 demo: build ## Runs the pair on MNIST, end to end, and prints what came out (KEEP=1 leaves it running).
-	@$(TARGET)/release/digits-demo
+	@$(RELEASE_BIN)/digits-demo
 
 .PHONY: test
-test: test-plain test-trainer test-pair ## Runs the tests that CI runs.
+test: test-build test-plain test-docs test-trainer test-pair ## Runs the tests that CI runs.
 	$(say) 'all tests passed'
 
 .PHONY: check
-check: fmt clippy doc proto-lint guards ## Runs the checks that CI runs beside the tests.
+check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs beside the tests.
 	$(say) 'all checks passed'
+
+.PHONY: demo-dev
+demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI does.
+	$(phase) 'demo' $(DEV_BIN)/digits-demo
+
+# What CI leaves out, as it costs more than half an hour: optimised builds, and hundreds of kills.
+.PHONY: release-check
+release-check: build ## Runs what CI leaves out: release and dist builds, their guards, the demo, 300 kills.
+	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
+	@$(CARGO) build --profile dist --locked -p digits-inference
+	@$(RELEASE_BIN)/digits-demo
+	@$(MAKE) torture
+
+# All that is fetched once into DIGITS_CACHE.
+.PHONY: tools
+tools: ## Fetches libtorch and the tools of checks and tests.
+	$(phase) 'fetching of libtorch and tools' $(MAKE) --no-print-directory \
+		libtorch $(PYTHON_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
 
 .PHONY: libtorch
 libtorch: $(LIBTORCH_READY) ## Fetches libtorch into a private Python environment.
@@ -120,27 +145,42 @@ build: $(LIBTORCH_READY) ## Builds every binary in release.
 	$(say) 'building the services, the client and the demo'
 	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-inference -p digits-cli -p digits-trainer -p digits-e2e --bins
 
-.PHONY: test-plain
-test-plain: ## Tests everything that needs no libtorch.
-	$(say) 'testing what needs no libtorch'
-	@$(CARGO) test --locked
+# Every test, and every binary that tests start: one build, whose crates `cargo test -p X` uses again.
+.PHONY: test-build
+test-build: $(LIBTORCH_READY) ## Builds all tests, and the binaries that they start.
+	$(phase) 'build of the tests' env $(TORCH_ENV) $(CARGO) test --locked --workspace --no-run --quiet
 
+# Without cargo-nextest the same tests run under cargo test, one binary after another.
+NEXTEST := $(or $(shell command -v cargo-nextest),$(DIGITS_CACHE)/nextest-$(NEXTEST_VERSION)/bin/cargo-nextest)
+RUN_TESTS = $(if $(shell command -v $(NEXTEST)),$(NEXTEST) nextest run --locked,$(CARGO) test --locked --lib --bins --tests)
+
+.PHONY: nextest
+nextest:
+	@[ -x "$(NEXTEST)" ] || tests/cargo-tools.sh "$(DIGITS_CACHE)" nextest $(NEXTEST_VERSION) || true
+
+.PHONY: test-plain
+test-plain: nextest ## Tests everything that needs no libtorch.
+	$(phase) 'tests without libtorch' $(RUN_TESTS)
+
+.PHONY: test-docs
+test-docs: ## Runs the examples of the documentation.
+	$(phase) 'examples of the documentation' $(CARGO) test --locked --doc --quiet
+
+# As whole binaries: each process would load libtorch, which takes longer than most tests.
 .PHONY: test-trainer
 test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
-	$(say) 'testing the trainer'
-	@$(TORCH_ENV) $(CARGO) test --locked -p digits-trainer
+	$(phase) 'tests of the trainer' env $(TORCH_ENV) $(CARGO) test --locked -p digits-trainer --lib --bins --tests
 
 .PHONY: test-pair
-test-pair: build $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Tests the real binaries together.
-	$(say) 'testing the pair'
-	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" $(CARGO) test --locked -p digits-e2e
+test-pair: test-build nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Tests the real binaries together.
+	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
 
 # What the dashboards' queries gave, as JSON, and screenshots of both pages.
 EVIDENCE := $(abspath $(TARGET))/evidence
 .PHONY: evidence
-evidence: build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
-	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
-		$(CARGO) test --locked -p digits-e2e --test watching --test page --test trainer_page
+evidence: test-build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
+	@DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
+		$(CARGO) test --locked -p digits-e2e --test e2e -- watching:: page:: trainer_page::
 	$(say) 'kept in $(EVIDENCE)'
 
 # Programs of Debian's that the tests drive; what is there already is left as it is.
@@ -193,8 +233,8 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).
-	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
-		$(CARGO) test --locked -p digits-e2e --test torture -- --nocapture
+	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
+		$(CARGO) test --locked -p digits-e2e --test e2e -- torture:: --nocapture
 
 .PHONY: fmt
 fmt:
@@ -202,11 +242,25 @@ fmt:
 
 .PHONY: clippy
 clippy: $(LIBTORCH_READY)
-	@$(TORCH_ENV) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(phase) 'clippy' env $(TORCH_ENV) $(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 
+# Examples are named so that dev-dependencies count, as for clippy: what it compiled is used again.
 .PHONY: doc
 doc: $(LIBTORCH_READY)
-	@$(TORCH_ENV) RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	$(phase) 'documentation' env $(TORCH_ENV) RUSTDOCFLAGS='-D warnings' \
+		$(CARGO) doc --locked --workspace --no-deps --lib --bins --examples --quiet
+
+# Licences, duplicate versions and sources of the dependencies; known vulnerabilities where the database can be had.
+DENY := $(or $(shell command -v cargo-deny),$(DIGITS_CACHE)/deny-$(DENY_VERSION)/bin/cargo-deny)
+.PHONY: deny-tool
+deny-tool:
+	@[ -x "$(DENY)" ] || tests/cargo-tools.sh "$(DIGITS_CACHE)" deny $(DENY_VERSION)
+
+.PHONY: deny
+deny: deny-tool
+	@$(DENY) --locked --log-level error check licenses bans sources
+	@if $(DENY) --log-level off fetch db; then $(DENY) --locked --log-level error check --disable-fetch advisories; \
+		else echo 'the database of vulnerabilities cannot be had here: advisories are not checked'; fi
 
 .PHONY: proto-lint
 proto-lint: $(BUF)
@@ -218,8 +272,8 @@ $(BUF):
 	@npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/buf-$(BUF_VERSION)" @bufbuild/buf@$(BUF_VERSION)
 
 .PHONY: guards
-guards: build ## Checks what links and depends on what.
-	@$(TORCH_ENV) tests/guards.sh "$(TARGET)/release"
+guards: test-build ## Checks what links and depends on what.
+	$(phase) 'guards' env $(TORCH_ENV) tests/guards.sh "$(DEV_BIN)"
 
 .PHONY: clean
 clean: ## Removes what was built (not what was fetched into DIGITS_CACHE).

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs a subcommand of cargo into a folder of its own: `cargo-tools.sh CACHE nextest|deny VERSION`.
+# Astral's wheels on the Python package index hold ready binaries; elsewhere it is built from crates.io.
+set -euo pipefail
+cache=$1 name=$2 version=$3
+folder=$cache/$name-$version
+printf '\033[1m==>\033[0m installing cargo-%s %s\n' "$name" "$version"
+mkdir -p "$cache"
+rm -rf "$folder"
+from_wheel() {
+    python3 -m venv "$folder" &&
+        "$folder/bin/pip" install --quiet --no-deps --only-binary :all: "astral-dev-toolchain-cargo-$name==$version"
+}
+from_source() { cargo install --quiet --locked --root "$folder" "cargo-$name@$version"; }
+from_wheel 2>/dev/null || from_source
