@@ -140,7 +140,7 @@ EVIDENCE := $(abspath $(TARGET))/evidence
 .PHONY: evidence
 evidence: build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
-		$(CARGO) test --locked -p digits-e2e --test watching --test page --test trainer_page
+		$(CARGO) test --locked -p digits-e2e --test e2e -- watching:: page:: trainer_page::
 	$(say) 'kept in $(EVIDENCE)'
 
 # Programs of Debian's that the tests drive; what is there already is left as it is.
@@ -194,7 +194,7 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).
 	@DIGITS_BIN_DIR="$(abspath $(TARGET))/release" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
-		$(CARGO) test --locked -p digits-e2e --test torture -- --nocapture
+		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
 .PHONY: fmt
 fmt:

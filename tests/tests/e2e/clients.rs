@@ -212,7 +212,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
 
 /// The lines of the README's one block in a language.
 fn readme_block(language: &str) -> Result<&'static str> {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, block) = readme
         .split_once(&format!("```{language}\n"))
         .context("the README has no such block")?;
@@ -228,14 +228,16 @@ fn printed(command: &mut Command) -> Result<String> {
 
 /// Runs the example, whose lines the README has.
 fn readme_in_rust(sandbox: &Sandbox, image: &Path) -> Result<String> {
-    let mut lines = include_str!("../examples/client.rs").lines().map(str::trim);
+    let mut lines = include_str!("../../examples/client.rs")
+        .lines()
+        .map(str::trim);
     for line in readme_block("rust")?.lines().map(str::trim) {
         anyhow::ensure!(lines.any(|it| it == line), "not in the example: {line}");
     }
     let tests = std::env::current_exe()?;
     let target = tests.ancestors().nth(2).context("the build's folder")?;
     let client = target.join("examples/client");
-    // `cargo test --test clients` alone does not build it.
+    // `cargo test --test e2e` alone does not build it.
     anyhow::ensure!(
         client.exists(),
         "run `cargo build -p digits-e2e --examples`"

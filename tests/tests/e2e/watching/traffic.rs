@@ -1,6 +1,6 @@
 //! What users do with the pair while it is watched, again and again: right and wrong requests, pictures, outcomes.
 
-use crate::PATIENCE;
+use super::PATIENCE;
 use anyhow::Result;
 use digits_e2e::{sandbox::Sandbox, wait};
 use digits_proto::v1::{

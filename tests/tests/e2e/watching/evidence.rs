@@ -1,6 +1,6 @@
 //! What the queries of the dashboards give, kept as JSON for whoever has no Grafana at hand.
 
-use crate::ask;
+use super::ask;
 use anyhow::{Context as _, Result};
 use digits_e2e::{
     dashboards::{Dashboard, all},

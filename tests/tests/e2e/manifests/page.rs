@@ -1,7 +1,7 @@
 //! `docs/operations.md`: its overlays are built, what it tells other operators fits what we have, and its tables of the
 //! dashboards have every row and every alert.
 
-use crate::{SECRETS, reach};
+use super::{SECRETS, reach};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{
     manifests::{Manifests, documents, list, string},

@@ -13,7 +13,7 @@ const RULES: &str = "deploy/kubernetes/components/monitoring/rules.yaml";
 /// The file as it is made of the two files of Prometheus.
 fn rules() -> Result<String> {
     let mut made = String::from(
-        "# Made of deploy/prometheus/rules.yml and alerts.yml: UPDATE_GOLDEN=1 cargo test -p digits-e2e --test manifests\n\
+        "# Made of deploy/prometheus/rules.yml and alerts.yml: UPDATE_GOLDEN=1 cargo test -p digits-e2e --test e2e manifests::copies\n\
          apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: digits\n  namespace: digits\n\
          spec:\n  groups:\n",
     );
