@@ -3,12 +3,12 @@
 use anyhow::{Context as _, Result};
 use digits_cli::evaluate;
 use digits_dataset::synthetic;
-use digits_e2e::{jobs, sandbox::Sandbox, specs, wait};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{
     Activation, AdamW, ArchitectureSpec, GetCheckpointRequest, GetModelRequest, HiddenLayers,
     JobSpec, job_spec::Optimizer,
 };
-use std::time::Duration;
+use digits_testing::{patience, until};
 
 /// The activation between hidden layers of different widths, so that a mistake in one grows in the next, and a
 /// temperature of its own.
@@ -31,9 +31,9 @@ fn spec(activation: Activation) -> JobSpec {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_served_as_it_was_trained() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     let mut checkpoints = sandbox.checkpoints().await?;
     let mut client = sandbox.predict().await?;
@@ -47,7 +47,7 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
         let job = jobs::run(&mut training, spec(activation)).await?;
         let id = job.checkpoint_ids.last().context("a checkpoint")?;
         // It is served only once its exam has been passed, on every path of the engine.
-        wait::until("the last checkpoint", Duration::from_secs(30), async || {
+        until("the last checkpoint", async || {
             let request = GetModelRequest::default();
             let model = client.get_model(request).await?.into_inner();
             let refusal = &model.last_refusal;
@@ -85,5 +85,5 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
             "{activation:?}: {served} for {calibrated}"
         );
     }
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,11 +1,11 @@
 //! `deploy/prometheus`: promtool accepts it and its alerts do what their unit tests say; each alert has such tests and
 //! its section of the runbook; none reads a metric that nobody makes, or whose absence nobody would notice.
 
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
     metric_names::{mentioned, recorded, repository, text, unknown},
     prometheus,
 };
+use anyhow::{Context as _, Result, ensure};
 use std::process::Command;
 
 const ALERTS: &str = "deploy/prometheus/alerts.yml";

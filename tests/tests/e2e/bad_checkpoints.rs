@@ -1,14 +1,13 @@
 //! A bad checkpoint on the storage stays out; the old one serves on.
 
-use anyhow::{Context as _, Result};
-use digits_e2e::{
+use crate::support::{
     damage::{self, Files},
-    jobs,
-    sandbox::{Sandbox, http_get},
-    specs, wait,
+    http,
 };
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
-use std::time::Duration;
+use digits_testing::{patience, until};
 
 type Damage = fn(&mut Files);
 
@@ -46,11 +45,19 @@ fn claim_a_newer_format(files: &mut Files) {
     files.manifest["format"] = 99.into();
 }
 
+/// Loads of the inference service that failed and are tried again.
+fn failed_loads(sandbox: &Sandbox) -> Result<u64> {
+    let metrics = http::get(sandbox.inference()?.admin(), "/metrics")?;
+    let series = r#"digits_inference_reloads_total{model="digits",result="failed"} "#;
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(series));
+    Ok(values.next().context(series)?.parse()?)
+}
+
 #[tokio::test]
 async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
     let good = job.checkpoint_ids.last().context("a checkpoint")?;
@@ -59,10 +66,7 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
         images: Some(Images::Pixels(vec![0; 784].into())),
         ..PredictRequest::default()
     };
-    wait::until("an answer", Duration::from_secs(5), async || {
-        Ok(client.predict(ask()).await.ok())
-    })
-    .await?;
+    until("an answer", async || Ok(client.predict(ask()).await.ok())).await?;
 
     let cases: [(&str, &[&str], Damage); 6] = [
         ("a flipped bit", &["digest"], flip_a_bit),
@@ -79,7 +83,7 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
     let mut last_good = good.clone();
     for (case, reasons, damage) in cases {
         let id = damage::republish(&sandbox, damage)?;
-        let refusal = wait::until(case, Duration::from_secs(5), async || {
+        let refusal = until(case, async || {
             let model = client
                 .get_model(GetModelRequest::default())
                 .await?
@@ -109,49 +113,49 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
         // The next good one is served again: a bad head freezes nothing.
         let job = jobs::run(&mut training, specs::synthetic(1)).await?;
         last_good = job.checkpoint_ids.last().context("a checkpoint")?.clone();
-        wait::until(
-            "the next good checkpoint",
-            Duration::from_secs(5),
-            async || {
-                let answer = client.predict(ask()).await?.into_inner();
-                Ok(
-                    (answer.served_by.context("served_by")?.checkpoint_id == last_good)
-                        .then_some(()),
-                )
-            },
-        )
+        until("the next good checkpoint", async || {
+            let answer = client.predict(ask()).await?.into_inner();
+            Ok((answer.served_by.context("served_by")?.checkpoint_id == last_good).then_some(()))
+        })
         .await?;
     }
 
     // Half a checkpoint is not refused but waited for: it may still be committed.
-    damage::republish(&sandbox, |files| files.committed = false)?;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let before = failed_loads(&sandbox)?;
+    let id = damage::republish(&sandbox, |files| files.committed = false)?;
+    until("a second attempt to load it", async || {
+        Ok((failed_loads(&sandbox)? > before + 1).then_some(()))
+    })
+    .await?;
     let answer = client.predict(ask()).await?.into_inner();
     assert_eq!(
         answer.served_by.context("served_by")?.checkpoint_id,
         last_good
     );
+    let model = client.get_model(GetModelRequest::default()).await?;
+    let refusal = model.into_inner().last_refusal.context("a refusal")?;
+    assert_ne!(refusal.checkpoint_id, id);
 
-    let metrics = http_get(sandbox.inference()?.admin(), "/metrics")?;
+    let metrics = http::get(sandbox.inference()?.admin(), "/metrics")?;
     for reason in ["digest", "size", "not_finite", "exam", "format"] {
         let series =
             format!("digits_inference_refusals_total{{model=\"digits\",reason=\"{reason}\"}} 1");
         assert!(metrics.contains(&series), "{series} is not in\n{metrics}");
     }
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn fresh_replica_beside_a_bad_head_serves_the_newest_good_one() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
     damage::republish(&sandbox, flip_a_bit)?;
 
-    sandbox.start_inference(&[])?;
+    sandbox.start_inference(&[]).await?;
     let mut client = sandbox.predict().await?;
-    let model = wait::until("a served checkpoint", Duration::from_secs(5), async || {
+    let model = until("a served checkpoint", async || {
         let model = client
             .get_model(GetModelRequest::default())
             .await?
@@ -165,5 +169,5 @@ async fn fresh_replica_beside_a_bad_head_serves_the_newest_good_one() -> Result<
         .as_ref()
         .context("a checkpoint")?;
     assert_eq!(Some(&served.checkpoint_id), job.checkpoint_ids.last());
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -6,6 +6,7 @@ use digits_proto::v1::{
     ArchitectureSpec, CancelJobRequest, DataSpec, EncodedPictures, GetJobRequest, HiddenLayers,
     JobSpec, PredictRequest, Sgd, SubmitJobRequest, job_spec::Optimizer, predict_request::Images,
 };
+use digits_testing::{patience, until};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -65,8 +66,8 @@ fn with_dataset(name: &str) -> JobSpec {
 
 #[tokio::test]
 async fn jobs_are_refused_by_field() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let spec = specs::synthetic(1);
     let cases = [
@@ -189,7 +190,7 @@ async fn jobs_are_refused_by_field() -> Result<()> {
     };
     let status = training.get_job(request).await.expect_err("nonsense");
     check("no id", &status, Code::InvalidArgument, "job_id");
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// A PNG header that claims to be 40,000 × 40,000 pixels, with no pixel behind it.
@@ -224,9 +225,9 @@ fn png() -> Vec<u8> {
 
 #[tokio::test]
 async fn predictions_are_refused_by_field() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut client = sandbox.predict().await?;
 
     let pixels = |bytes: usize| Some(Images::Pixels(vec![0; bytes].into()));
@@ -247,7 +248,7 @@ async fn predictions_are_refused_by_field() -> Result<()> {
 
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(1)).await?;
-    digits_e2e::wait::until("an answer", std::time::Duration::from_secs(5), async || {
+    until("an answer", async || {
         Ok(client.predict(request(pixels(784))).await.ok())
     })
     .await?;
@@ -312,5 +313,5 @@ async fn predictions_are_refused_by_field() -> Result<()> {
         let status = client.predict(request).await.expect_err(case);
         check(case, &status, code, field);
     }
-    sandbox.stop()
+    sandbox.stop().await
 }

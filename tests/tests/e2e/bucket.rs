@@ -1,31 +1,21 @@
 //! The pair with a bucket for its storage: a data set pushed to it, checkpoints published and hot-loaded, a rollback
 //! with no trainer alive, and a bucket that falls silent.
 
+use crate::support::bucket::Bucket;
 use anyhow::{Context as _, Result, ensure};
 use digits_dataset::{idx, synthetic};
 use digits_e2e::{
-    bucket::Bucket,
     jobs,
-    process::Service,
     sandbox::{Sandbox, channel},
-    wait,
 };
 use digits_proto::v1::{
     PredictRequest, inference_service_client::InferenceServiceClient, predict_request::Images,
     training_service_client::TrainingServiceClient,
 };
+use digits_testing::{patience, until};
 use serde_json::Value;
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::Command};
 use tonic::transport::Channel;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks of the inference service at the bucket.
-const POLL: Duration = Duration::from_millis(50);
 
 /// A command of ours that works on the bucket.
 fn command(sandbox: &Sandbox, bucket: &Bucket, binary: &str) -> Command {
@@ -76,7 +66,7 @@ async fn answers_from(
     client: &mut InferenceServiceClient<Channel>,
     checkpoint: &str,
 ) -> Result<()> {
-    wait::until("answers from the checkpoint", PATIENCE, async || {
+    until("answers from the checkpoint", async || {
         // Nothing may be loaded yet.
         let by = answered_by(client).await.ok();
         Ok(by.filter(|by| by == checkpoint).map(|_| ()))
@@ -86,8 +76,8 @@ async fn answers_from(
 
 #[tokio::test]
 async fn the_pair_works_on_a_bucket() -> Result<()> {
-    let sandbox = Sandbox::new()?;
-    let Some(bucket) = Bucket::start(sandbox.dir(), "the_pair_works_on_a_bucket")? else {
+    let sandbox = Sandbox::new(patience())?;
+    let Some(bucket) = Bucket::start(sandbox.dir(), "the_pair_works_on_a_bucket").await? else {
         return Ok(());
     };
     let digits = || command(&sandbox, &bucket, "digits");
@@ -96,10 +86,10 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
 
     let mut trainer = command(&sandbox, &bucket, "digits-trainer");
     trainer.arg("--state").arg(sandbox.dir().join("state"));
-    let trainer = Service::start_command("trainer", trainer, sandbox.dir())?;
+    let trainer = sandbox.start("trainer", trainer).await?;
     let mut inference = command(&sandbox, &bucket, "digits-inference");
-    inference.args(["--poll-interval", &format!("{}ms", POLL.as_millis())]);
-    let inference = Service::start_command("inference", inference, sandbox.dir())?;
+    inference.args(["--poll-interval", "50ms"]);
+    let inference = sandbox.start("inference", inference).await?;
 
     let flags = "--dataset drawn --hidden 32 --epochs 2 --train-count 6000 --validation-count 2000 --detach";
     let mut train = digits();
@@ -114,7 +104,7 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
     };
     let mut client = InferenceServiceClient::new(channel(&inference.grpc()).await?);
     answers_from(&mut client, new).await?;
-    ensure!(trainer.stop()?.success());
+    ensure!(trainer.stop().await?.success());
 
     let storage = bucket.storage();
     json(digits(), &["rollback", "--storage", &storage])?;
@@ -122,13 +112,16 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
 
     // What is asked of the bucket now waits; what is asked of the service does not.
     bucket.fall_silent()?;
-    let silent = Instant::now();
-    while silent.elapsed() < 10 * POLL {
+    until("a request to the silent bucket", async || {
+        Ok(bucket.has_unread_requests()?.then_some(()))
+    })
+    .await?;
+    for _ in 0..20 {
         assert_eq!(answered_by(&mut client).await?, *old);
     }
     bucket.speak_again()?;
     json(digits(), &["promote", new, "--storage", &storage])?;
     answers_from(&mut client, new).await?;
-    ensure!(inference.stop()?.success());
+    ensure!(inference.stop().await?.success());
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! The command line, a program in Python, and a caller without protos against the running pair.
 
+use crate::support::mnist;
 use anyhow::{Context as _, Result};
-use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs, wait};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
+use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
 };
 
 /// `digits` with both services' addresses.
@@ -46,13 +47,13 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<Value>> {
 }
 
 async fn served_pair() -> Result<(Sandbox, String)> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(2)).await?;
     let mut client = sandbox.predict().await?;
-    wait::until("a served checkpoint", Duration::from_secs(5), async || {
+    until("a served checkpoint", async || {
         let model = client.get_model(GetModelRequest::default()).await;
         Ok(model
             .ok()
@@ -120,7 +121,7 @@ async fn every_command_works_and_speaks_json() -> Result<()> {
         String::from_utf8_lossy(&failed.stderr).contains("epochs"),
         "{failed:?}"
     );
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
@@ -129,12 +130,12 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     let Some(dataset) = mnist::for_test(name) else {
         return Ok(());
     };
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     good(&sandbox, &["train", "--preset", "notebook"])?;
     let mut client = sandbox.predict().await?;
-    wait::until("a seven", Duration::from_secs(5), async || {
+    until("a seven", async || {
         let images = Some(Images::Pixels(
             dataset.test.images.pixels[..784].to_vec().into(),
         ));
@@ -168,7 +169,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     if !has_clients.is_ok_and(|output| output.status.success()) {
         let missing = "Python lacks what tests/python/requirements.txt names; set DIGITS_PYTHON";
         mnist::skip(name, missing);
-        return sandbox.stop();
+        return sandbox.stop().await;
     }
     let images = sandbox.dir().join("images");
     let mut file = vec![0, 0, 8, 3];
@@ -207,7 +208,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
         "{triton} {answer}"
     );
     assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// The lines of the README's one block in a language.
@@ -310,5 +311,5 @@ async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
         label.is_string() && *label == ours["prediction"]["label"],
         "{answer} {ours}"
     );
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,10 +1,10 @@
 //! The dashboards of `deploy/grafana` keep the rules of their form, and each rule sees who breaks it.
 
-use anyhow::{Context as _, Result};
-use digits_e2e::{
+use crate::support::{
     dashboards::{all, lint},
     metric_names::{recorded, text},
 };
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 #[test]

@@ -3,17 +3,17 @@
 
 use anyhow::{Context as _, Result, ensure};
 use digits_dataset::{Dataset, Images, LabelledImages, idx};
-use digits_e2e::{jobs, sandbox::Sandbox, wait};
+use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{
     GetJobRequest, GetModelRequest, PictureNormalization, PredictRequest,
     predict_request::Images as Sent,
 };
+use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
 };
 
 const HEIGHT: usize = 20;
@@ -142,7 +142,7 @@ async fn train(sandbox: &Sandbox, dataset: &str, at_least: f64) -> Result<String
 
 #[tokio::test]
 async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     let letters = bands(26, 1_300, 104)?;
     let dir = folder(&sandbox, "letters", &letters)?;
     let receipt = push(&sandbox, &dir, "letters")?;
@@ -154,8 +154,8 @@ async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
         (&Value::Bool(true), &Value::Bool(true))
     );
 
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let id = train(&sandbox, "letters", 0.95).await?;
     let request = GetJobRequest { job_id: id };
     let job = sandbox
@@ -174,17 +174,13 @@ async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
     assert_eq!(job.dataset_digest, letters.digest);
 
     let mut client = sandbox.predict().await?;
-    let model = wait::until(
-        "the letters are served",
-        Duration::from_secs(10),
-        async || {
-            let model = client.get_model(GetModelRequest::default()).await;
-            let served = model
-                .ok()
-                .and_then(|model| model.into_inner().served.into_iter().next());
-            Ok(served.and_then(|served| served.checkpoint))
-        },
-    )
+    let model = until("the letters are served", async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        let served = model
+            .ok()
+            .and_then(|model| model.into_inner().served.into_iter().next());
+        Ok(served.and_then(|served| served.checkpoint))
+    })
     .await?;
     assert_eq!(model.label_names, letters.label_names);
     assert_eq!(model.picture_normalization(), PictureNormalization::None);
@@ -230,45 +226,41 @@ async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
             ("letters", &letters.digest, true)
         ]
     );
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// As many labels as there may be.
 #[tokio::test]
 async fn a_thousand_labels_are_trained_and_served() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     let signs = bands(1_000, 8_000, 1_000)?;
     push(&sandbox, &folder(&sandbox, "signs", &signs)?, "signs")?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     // A hundred times chance: a small network in a few seconds.
     train(&sandbox, "signs", 0.1).await?;
     let mut client = sandbox.predict().await?;
     let images = signs.test.images.image(999).context("an image")?.to_vec();
-    let answer = wait::until(
-        "the signs are served",
-        Duration::from_secs(10),
-        async || {
-            let images = Some(Sent::Pixels(images.clone().into()));
-            let request = PredictRequest {
-                images,
-                ..PredictRequest::default()
-            };
-            Ok(client.predict(request).await.ok())
-        },
-    )
+    let answer = until("the signs are served", async || {
+        let images = Some(Sent::Pixels(images.clone().into()));
+        let request = PredictRequest {
+            images,
+            ..PredictRequest::default()
+        };
+        Ok(client.predict(request).await.ok())
+    })
     .await?;
     let prediction = &answer.get_ref().predictions[0];
     assert_eq!(prediction.probabilities.len(), 1_000);
     let index = prediction.label_index.context("a label")?;
     let label = format!("sign {index}");
     assert_eq!(prediction.label, label);
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn show_and_list_need_no_trainer_and_refusals_say_what_to_do() -> Result<()> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     let letters = bands(26, 260, 52)?;
     let dir = folder(&sandbox, "letters", &letters)?;
     push(&sandbox, &dir, "letters")?;

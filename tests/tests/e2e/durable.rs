@@ -1,31 +1,27 @@
 //! Jobs that outlive their process: told to end, killed, with damaged bundles, a deadline, watchers that do not
 //! read, a limit on the size of files.
 
-use anyhow::{Context as _, Result};
-use digits_e2e::{
-    jobs,
-    sandbox::{Sandbox, http_get},
-    specs,
+use crate::support::{
+    http,
     torture::{Evidence, listen, undisturbed},
-    wait,
 };
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{
     ArchitectureSpec, CancelJobRequest, EvaluationSpec, HiddenLayers, Job, JobSpec, JobState,
     LimitsSpec, PublishPolicy, PublishSpec, WatchJobRequest, WatchJobResponse,
     training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use digits_testing::{patience, until};
+use std::{fs, path::PathBuf};
 use tonic::transport::Channel;
 
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Bundles as often as the disk takes them.
 const OFTEN: [&str; 2] = ["--bundle-interval", "10ms"];
 /// None but the last.
 const NEVER: [&str; 2] = ["--bundle-interval", "24h"];
+/// As [`NEVER`], and a shutdown waits for the running job as long as it takes.
+const PATIENT: [&str; 4] = ["--bundle-interval", "24h", "--shutdown-grace", "24h"];
 
 type Training = TrainingServiceClient<Channel>;
 
@@ -53,7 +49,7 @@ fn publish_last() -> Option<PublishSpec> {
 
 /// Waits until a running job has made so many steps.
 async fn steps(training: &mut Training, job_id: &str, at_least: u64) -> Result<Job> {
-    wait::until("steps of a job", PATIENCE, async || {
+    until("steps of a job", async || {
         let job = jobs::get(training, job_id).await?;
         let step = job.progress.as_ref().map_or(0, |progress| progress.step);
         Ok((step >= at_least).then_some(job))
@@ -68,7 +64,7 @@ fn bundle(sandbox: &Sandbox, job_id: &str, kind: &str) -> PathBuf {
 
 /// How many attempts of this process began at a bundle.
 fn resumed(sandbox: &Sandbox) -> Result<bool> {
-    let text = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    let text = http::get(sandbox.trainer()?.admin(), "/metrics")?;
     let line = "digits_trainer_job_attempts_total{from=\"bundle\"} 1";
     Ok(text.lines().any(|found| found == line))
 }
@@ -86,24 +82,21 @@ async fn ends_undisturbed(sandbox: &Sandbox, job_id: &str, spec: JobSpec) -> Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     // Not one bundle but the last.
-    sandbox.start_trainer(&NEVER)?;
+    sandbox.start_trainer(&PATIENT).await?;
     let mut training = sandbox.training().await?;
     let id = jobs::submit(&mut training, long()).await?.job_id;
     let mut reached = 0;
     for _ in 0..3 {
         let job = steps(&mut training, &id, reached + 500).await?;
         reached = job.progress.context("progress")?.step;
-        let begun = Instant::now();
-        let status = sandbox.take_trainer()?.stop()?;
+        // It ends because the job stops, for the grace time is not over.
+        let status = sandbox.take_trainer()?.stop().await?;
         assert!(status.success(), "{status}");
-        let took = begun.elapsed();
-        sandbox.start_trainer(&NEVER)?;
-        let log = sandbox.trainer()?.log()?;
-        assert!(took < Duration::from_secs(10), "the grace time: {log}");
+        sandbox.start_trainer(&PATIENT).await?;
         training = sandbox.training().await?;
-        wait::until("the job goes on", PATIENCE, async || {
+        until("the job goes on", async || {
             Ok(resumed(&sandbox)?.then_some(()))
         })
         .await?;
@@ -112,23 +105,20 @@ async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
     }
     let job = ends_undisturbed(&sandbox, &id, long()).await?;
     assert_eq!(job.attempts, 1, "an orderly end is no retry");
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_bundles_are_passed() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&OFTEN)?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&OFTEN).await?;
     let mut training = sandbox.training().await?;
     let id = jobs::submit(&mut training, long()).await?.job_id;
     let mut told = 0;
     // The newest, then both.
     for damaged in [1, 2] {
         let before = bundle(&sandbox, &id, "before");
-        wait::until("two bundles", PATIENCE, async || {
-            Ok(before.exists().then_some(()))
-        })
-        .await?;
+        until("two bundles", async || Ok(before.exists().then_some(()))).await?;
         sandbox.take_trainer()?.crash()?;
         let kept = ["bundle", "before"].map(|kind| bundle(&sandbox, &id, kind));
         // Killed between two renames there is only the older one, which is then the newest.
@@ -138,8 +128,8 @@ async fn damaged_bundles_are_passed() -> Result<()> {
             bytes[middle] ^= 1;
             fs::write(path, bytes)?;
         }
-        sandbox.start_trainer(&OFTEN)?;
-        wait::until("the damage is told", PATIENCE, async || {
+        sandbox.start_trainer(&OFTEN).await?;
+        until("the damage is told", async || {
             let log = sandbox.trainer()?.log()?;
             let now = log.matches("a resume bundle is damaged").count();
             Ok((now > told).then(|| told = now))
@@ -147,27 +137,27 @@ async fn damaged_bundles_are_passed() -> Result<()> {
         .await?;
     }
     ends_undisturbed(&sandbox, &id, long()).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_gets_no_further_is_given_up() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&NEVER)?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&NEVER).await?;
     let mut training = sandbox.training().await?;
     let id = jobs::submit(&mut training, endless()).await?.job_id;
     let mut heard = 0;
     for _ in 0..3 {
         let listening = listen(training.clone(), id.clone(), heard);
         let listening = tokio::spawn(listening);
-        wait::until("the job runs", PATIENCE, async || {
+        until("the job runs", async || {
             let job = jobs::get(&mut training, &id).await?;
             Ok((job.state() == JobState::Running).then_some(()))
         })
         .await?;
         sandbox.take_trainer()?.crash()?;
         heard += listening.await??.len() as u64;
-        sandbox.start_trainer(&NEVER)?;
+        sandbox.start_trainer(&NEVER).await?;
         training = sandbox.training().await?;
     }
     let rest = listen(training.clone(), id.clone(), heard).await?;
@@ -178,23 +168,56 @@ async fn a_job_that_gets_no_further_is_given_up() -> Result<()> {
     assert!(job.error.contains("step 0"), "{}", job.error);
     // The next job is none the worse for it.
     jobs::run(&mut training, specs::synthetic(1)).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
-/// Seconds since 1970 of the first event that `which` picks.
-fn time_of(events: &[WatchJobResponse], which: impl Fn(&Event) -> bool) -> Result<f64> {
-    let found = events
-        .iter()
-        .find(|event| event.event.as_ref().is_some_and(&which));
-    let at = found.context("the event")?.at.context("its time")?;
+/// When an event happened, in seconds since 1970.
+fn time_of(event: &WatchJobResponse) -> Result<f64> {
+    let at = event.at.context("the time of an event")?;
     Ok(at.seconds as f64 + f64::from(at.nanos) * 1e-9)
 }
 
+/// Watches a job from `after` on until it has run for `seconds` by the times of its events, or has
+/// ended; returns the events.
+async fn watch_for(
+    training: &mut Training,
+    job_id: &str,
+    after: u64,
+    seconds: f64,
+) -> Result<Vec<WatchJobResponse>> {
+    let request = WatchJobRequest {
+        job_id: job_id.to_owned(),
+        after_sequence: after,
+    };
+    let mut stream = training.watch_job(request).await?.into_inner();
+    let (mut events, mut running_since) = (Vec::new(), None);
+    loop {
+        let event = stream.message().await?.context("the watch was cut")?;
+        let now = time_of(&event)?;
+        let over = match &event.event {
+            Some(Event::Finished(_)) => true,
+            Some(Event::Row(_)) => running_since.is_some_and(|since| now - since > seconds),
+            Some(Event::StateChanged(changed)) if changed.state() == JobState::Running => {
+                running_since = Some(now);
+                false
+            }
+            _ => false,
+        };
+        events.push(event);
+        if over {
+            return Ok(events);
+        }
+    }
+}
+
+/// A trainer that counted each life anew would never reach the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_counts_the_time_before_a_crash() -> Result<()> {
-    const DEADLINE: i64 = 6;
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&OFTEN)?;
+    const DEADLINE: i64 = 5;
+    const LIFE: f64 = DEADLINE as f64 * 0.3;
+    const LIVES: usize = 8;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&OFTEN).await?;
     let mut training = sandbox.training().await?;
     let deadline = prost_types::Duration {
         seconds: DEADLINE,
@@ -207,55 +230,38 @@ async fn a_deadline_counts_the_time_before_a_crash() -> Result<()> {
         ..endless()
     };
     let id = jobs::submit(&mut training, spec).await?.job_id;
-    // By the clock of its events more than half of the time is spent.
-    let is_running = |event: &Event| matches!(event, Event::StateChanged(changed) if changed.state() == JobState::Running);
-    let mut heard = Vec::new();
-    let request = WatchJobRequest {
-        job_id: id.clone(),
-        after_sequence: 0,
-    };
-    let mut stream = training.watch_job(request).await?.into_inner();
-    loop {
-        let event = stream.message().await?.context("it runs")?;
-        let row = matches!(event.event, Some(Event::Row(_)));
-        heard.push(event);
-        if row {
-            let newest = &heard[heard.len() - 1..];
-            let spent = time_of(newest, |_| true)? - time_of(&heard, is_running)?;
-            if spent > DEADLINE as f64 * 0.6 {
-                break;
-            }
+    let (mut heard, mut end) = (0, None);
+    for _ in 0..LIVES {
+        let events = watch_for(&mut training, &id, heard, LIFE).await?;
+        heard += events.len() as u64;
+        if let Some(Event::Finished(finished)) = events.last().and_then(|it| it.event.clone()) {
+            end = Some(finished);
+            break;
         }
+        sandbox.take_trainer()?.crash()?;
+        sandbox.start_trainer(&OFTEN).await?;
+        training = sandbox.training().await?;
     }
-    sandbox.take_trainer()?.crash()?;
-    sandbox.start_trainer(&OFTEN)?;
-    let training = sandbox.training().await?;
-    let rest = listen(training, id, heard.len() as u64).await?;
-    let spent =
-        time_of(&rest, |event| matches!(event, Event::Finished(_)))? - time_of(&rest, is_running)?;
-    assert!(spent < DEADLINE as f64 * 0.6, "{spent} s after the crash");
-    let Some(Event::Finished(end)) = rest.last().and_then(|event| event.event.clone()) else {
-        anyhow::bail!("no end");
-    };
+    let end = end.with_context(|| format!("no deadline after {LIVES} lives of {LIFE} s"))?;
     assert_eq!(end.state(), JobState::Failed);
-    assert!(end.error.contains("deadline of 6 seconds"), "{}", end.error);
-    sandbox.stop()
+    assert!(end.error.contains("deadline of 5 seconds"), "{}", end.error);
+    sandbox.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_after_a_crash_keeps_what_was_published() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&OFTEN)?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&OFTEN).await?;
     let mut training = sandbox.training().await?;
     let spec = specs::synthetic(10_000);
     let id = jobs::submit(&mut training, spec).await?.job_id;
-    wait::until("a checkpoint", PATIENCE, async || {
+    until("a checkpoint", async || {
         let job = jobs::get(&mut training, &id).await?;
         Ok((!job.checkpoint_ids.is_empty()).then_some(()))
     })
     .await?;
     sandbox.take_trainer()?.crash()?;
-    sandbox.start_trainer(&OFTEN)?;
+    sandbox.start_trainer(&OFTEN).await?;
     training = sandbox.training().await?;
     // Whenever it comes, before the job runs again or after; twice is once.
     let cancel = CancelJobRequest { job_id: id.clone() };
@@ -273,12 +279,12 @@ async fn cancelling_after_a_crash_keeps_what_was_published() -> Result<()> {
         assert!(manifest.exists(), "{}", manifest.display());
     }
     assert!(!job.checkpoint_ids.is_empty());
-    wait::until("no bundle is left", PATIENCE, async || {
+    until("no bundle is left", async || {
         let left = fs::read_dir(sandbox.dir().join("state/bundles"))?.count();
         Ok((left == 0).then_some(()))
     })
     .await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// Resident bytes of a process.
@@ -292,8 +298,8 @@ fn resident(pid: u32) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
     const WATCHERS: usize = 40;
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     // A row at every step: 5,120 events, of which a connection holds only the first few hundred.
     let spec = JobSpec {
@@ -318,7 +324,7 @@ async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
         let mut training = sandbox.training().await?;
         watching.push(training.watch_job(request).await?.into_inner());
     }
-    let end = wait::until("the end of the job", PATIENCE, async || {
+    let end = until("the end of the job", async || {
         let job = jobs::get(&mut training, &job.job_id).await?;
         Ok((job.state() != JobState::Running).then_some(job))
     })
@@ -336,15 +342,17 @@ async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
     assert_eq!(expected - 1, end.last_event_sequence);
     assert!(expected > 5_000, "{expected} events");
     drop(watching);
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// As on a full disk every file ends at a size, but nobody needs a privilege for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_on_files_fails_the_job_with_a_reason() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     // 4 MiB, in blocks of 512 bytes; ignored, so that writing fails instead of the process.
-    sandbox.start_trainer_after("trap '' XFSZ; ulimit -f 8192", &OFTEN)?;
+    sandbox
+        .start_trainer_after("trap '' XFSZ; ulimit -f 8192", &OFTEN)
+        .await?;
     let mut training = sandbox.training().await?;
     let large = JobSpec {
         architecture: Some(ArchitectureSpec {
@@ -360,12 +368,12 @@ async fn a_limit_on_files_fails_the_job_with_a_reason() -> Result<()> {
     assert_eq!(job.state(), JobState::Failed);
     assert!(job.error.contains("checkpoint of epoch 1"), "{}", job.error);
     assert!(job.error.contains("no file of that size"), "{}", job.error);
-    let metrics = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    let metrics = http::get(sandbox.trainer()?.admin(), "/metrics")?;
     let failures = metrics.lines().find_map(|line| {
         line.strip_prefix("digits_trainer_bundle_failures_total{operation=\"write\"} ")
     });
     assert_ne!(failures.context("the metric")?, "0");
     // A job with smaller files is none the worse for it.
     jobs::run(&mut training, specs::synthetic(2)).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,9 +1,11 @@
 //! Checkpoints carried out, in and through again by the command line: ONNX against onnxruntime, a state dict there and
 //! back, and the same weights from the same lineage.
 
+use crate::support::mnist;
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{jobs, mnist, sandbox::Sandbox, specs};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{Activation, DataSpec, JobSpec, Precision, PublishPolicy, PublishSpec};
+use digits_testing::patience;
 use serde_json::Value;
 use std::{
     fs,
@@ -81,8 +83,8 @@ async fn onnxruntime_gives_the_answers_of_the_exam() -> Result<()> {
     let Some(python) = python("onnxruntime_gives_the_answers_of_the_exam") else {
         return Ok(());
     };
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let scaled = spec(Activation::ScaledTanh);
     let normalised = JobSpec {
@@ -136,13 +138,13 @@ async fn onnxruntime_gives_the_answers_of_the_exam() -> Result<()> {
             < 1e-5,
         "{answer}"
     );
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn weights_go_out_and_come_in_again() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, spec(Activation::Gelu)).await?;
     let id = job.checkpoint_ids.last().context("a checkpoint")?;
@@ -172,13 +174,13 @@ async fn weights_go_out_and_come_in_again() -> Result<()> {
         assert_eq!(refused.status.code(), Some(66), "{told}");
         assert!(told.contains("SHA-256"), "{told}");
     }
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn a_checkpoint_is_made_again_to_the_byte() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     // One in the middle of a job that publishes every epoch, and one that started from it.
     let parent = jobs::run(&mut training, specs::synthetic(3)).await?;
@@ -230,5 +232,5 @@ async fn a_checkpoint_is_made_again_to_the_byte() -> Result<()> {
         .context("an id")?;
     let refused = digits(&sandbox, &["reproduce", id])?;
     assert_eq!(refused.status.code(), Some(1));
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -23,6 +23,7 @@ mod processes;
 mod pushed_curves;
 mod secured;
 mod serving;
+mod support;
 mod torture;
 mod trainer_page;
 mod watching;

@@ -6,11 +6,11 @@ mod copies;
 mod page;
 mod reach;
 
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
     manifests::{Manifests, Workload, labels, list, quantity, selects, string},
     metric_names::documented,
 };
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -189,7 +189,7 @@ fn secrets_are_documented(all: &Manifests, workload: Workload<'_>) -> Result<()>
         ensure!(!keys.is_empty(), "nothing reads {secret}");
         named.extend(keys.into_iter().map(|key| (string(secret), key)));
     }
-    let documentation = digits_e2e::metric_names::text("docs/operations.md")?;
+    let documentation = crate::support::metric_names::text("docs/operations.md")?;
     for (secret, key) in named {
         ensure!(SECRETS.contains(&secret), "{secret} is not documented");
         let command = format!("create secret generic {secret} ");

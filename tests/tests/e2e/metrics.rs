@@ -1,22 +1,21 @@
 //! `deploy/METRICS.md` names what the running services export, and nothing else.
 
-use anyhow::{Context as _, Result};
-use digits_e2e::{
-    jobs,
+use crate::support::{
+    http,
     metric_names::{OF_A_GPU, PUSHED, documented},
     prometheus,
-    sandbox::{Sandbox, http_get},
-    specs, wait,
 };
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{
     EncodedPictures, GetModelRequest, JobSpec, PredictRequest, ReportOutcomeRequest,
     predict_request::Images,
 };
+use digits_testing::{patience, until};
 use std::{
     collections::BTreeMap,
     io::Write as _,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 /// What both services tell of their process.
@@ -35,9 +34,9 @@ fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn page_and_services_agree() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     // A gauge that is never set has no series.
     let spec = JobSpec {
@@ -51,7 +50,7 @@ async fn page_and_services_agree() -> Result<()> {
         images: Some(images),
         ..PredictRequest::default()
     };
-    wait::until("an answer", Duration::from_secs(5), async || {
+    until("an answer", async || {
         Ok(client
             .predict(request(Images::Pixels(vec![0; 784].into())))
             .await
@@ -84,7 +83,7 @@ async fn page_and_services_agree() -> Result<()> {
         (sandbox.trainer()?.admin(), "digits_trainer_"),
         (sandbox.inference()?.admin(), "digits_inference_"),
     ] {
-        let exposition = http_get(address, "/metrics")?;
+        let exposition = http::get(address, "/metrics")?;
         let mut page = documented(prefix)?;
         let mut told = exported(&exposition, prefix);
         told.retain(|name, _| page.get(name).is_none_or(|kind| kind != OF_A_GPU));
@@ -100,7 +99,7 @@ async fn page_and_services_agree() -> Result<()> {
         }
         lint(&exposition)?;
     }
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// What `promtool` says of names, types and descriptions.
@@ -143,12 +142,12 @@ async fn damage_the_head(
         tonic::transport::Channel,
     >,
 ) -> Result<()> {
-    let damaged = digits_e2e::damage::republish(sandbox, |files| {
+    let damaged = crate::support::damage::republish(sandbox, |files| {
         if let Some(byte) = files.model.last_mut() {
             *byte ^= 1;
         }
     })?;
-    wait::until("the refusal", Duration::from_secs(5), async || {
+    until("the refusal", async || {
         let model = client
             .get_model(GetModelRequest::default())
             .await?

@@ -1,15 +1,11 @@
 //! The commands of `docs/operations.md`, run as they stand there on a pair of their own.
 
+use crate::support::{damage, http, metric_names};
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
-    damage, jobs, metric_names,
-    sandbox::{Sandbox, http_get},
-    specs, wait,
-};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{GetModelRequest, JobState};
-use std::{fs, path::PathBuf, process::Command, time::Duration};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use digits_testing::{patience, until};
+use std::{fs, path::PathBuf, process::Command};
 
 /// The `number`th block of commands, from 0, under a heading.
 fn block(heading: &str, number: usize) -> Result<String> {
@@ -61,7 +57,7 @@ fn run(sandbox: &Sandbox, commands: &str) -> Result<String> {
 /// Waits until something serves that `wanted` takes, by its sequence; returns that.
 async fn serves(sandbox: &Sandbox, wanted: impl Fn(u64) -> bool) -> Result<u64> {
     let mut client = sandbox.predict().await?;
-    wait::until("what serves", PATIENCE, async || {
+    until("what serves", async || {
         let model = client.get_model(GetModelRequest::default()).await;
         let served = model.ok().map(|it| it.into_inner().served);
         let sequence = served.and_then(|it| it.first().map(|it| it.sequence));
@@ -73,70 +69,72 @@ async fn serves(sandbox: &Sandbox, wanted: impl Fn(u64) -> bool) -> Result<u64> 
 #[tokio::test]
 async fn a_backup_taken_while_training_comes_back() -> Result<()> {
     const SECTION: &str = "Back up, move, restore";
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&["--bundle-interval", "100ms"])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox
+        .start_trainer(&["--bundle-interval", "100ms"])
+        .await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(3)).await?;
     // Publishes all the while.
     let running = jobs::submit(&mut training, specs::synthetic(40)).await?;
     serves(&sandbox, |sequence| sequence > 5).await?;
     run(&sandbox, &block(SECTION, 0)?)?;
-    ensure!(sandbox.take_trainer()?.stop()?.success());
+    ensure!(sandbox.take_trainer()?.stop().await?.success());
     run(&sandbox, &block(SECTION, 1)?)?;
-    ensure!(sandbox.take_inference()?.stop()?.success());
+    ensure!(sandbox.take_inference()?.stop().await?.success());
 
     for folder in ["storage", "state"] {
         fs::remove_dir_all(sandbox.dir().join(folder))?;
     }
     // It is there before the storage is.
     fs::create_dir(sandbox.dir().join("storage"))?;
-    sandbox.start_inference(&[])?;
+    sandbox.start_inference(&[]).await?;
     let told = run(&sandbox, &block(SECTION, 2)?)?;
     ensure!(told.lines().count() > 10, "{told}");
     serves(&sandbox, |sequence| sequence > 5).await?;
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::watch(&mut training, &running.job_id, |_| {}).await?;
     assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
     let newest = run(&sandbox, "digits serving --json --storage \"$STORAGE\"")?;
     let last = job.checkpoint_ids.last().context("a checkpoint")?;
     ensure!(newest.contains(last.as_str()), "{newest}");
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn a_storage_that_moved_serves_and_goes_on() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(2)).await?;
     serves(&sandbox, |sequence| sequence == 2).await?;
-    ensure!(sandbox.take_trainer()?.stop()?.success());
+    ensure!(sandbox.take_trainer()?.stop().await?.success());
     run(&sandbox, &block("Back up, move, restore", 3)?)?;
     serves(&sandbox, |sequence| sequence == 2).await?;
-    ensure!(sandbox.take_inference()?.stop()?.success());
+    ensure!(sandbox.take_inference()?.stop().await?.success());
 
     // The services of the sandbox know one place: the new one takes it.
     let place = |name: &str| sandbox.dir().join(name);
     fs::remove_dir_all(place("storage"))?;
     fs::rename(place("new-storage"), place("storage"))?;
-    sandbox.start_inference(&[])?;
+    sandbox.start_inference(&[]).await?;
     serves(&sandbox, |sequence| sequence == 2).await?;
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(3)).await?;
     serves(&sandbox, |sequence| sequence == 5).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
     const SECTION: &str = "A bad model";
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(2)).await?;
     serves(&sandbox, |sequence| sequence == 2).await?;
@@ -149,13 +147,13 @@ async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
     run(&sandbox, &block(SECTION, 1)?)?;
     jobs::run(&mut training, specs::synthetic(4)).await?;
     serves(&sandbox, |sequence| sequence > 4).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// Waits until the record `sequence` was refused for its format, and checks that record 2 serves on.
 async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
     let mut client = sandbox.predict().await?;
-    wait::until("a refusal", PATIENCE, async || {
+    until("a refusal", async || {
         let model = client.get_model(GetModelRequest::default()).await?;
         let model = model.into_inner();
         ensure!(model.served.iter().all(|it| it.sequence == 2));
@@ -164,14 +162,16 @@ async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
     })
     .await?;
     let admin = sandbox.inference()?.admin();
-    http_get(admin, "/readyz").context("what serves is ready")?;
+    http::get(admin, "/readyz").context("what serves is ready")?;
     // What the alert DigitsReloadFailing reads.
     let behind = format!(
         "digits_inference_behind_head{{model=\"digits\"}} {}",
         sequence - 2
     );
-    wait::until(&behind, PATIENCE, async || {
-        Ok(http_get(admin, "/metrics")?.contains(&behind).then_some(()))
+    until(&behind, async || {
+        Ok(http::get(admin, "/metrics")?
+            .contains(&behind)
+            .then_some(()))
     })
     .await
 }
@@ -179,9 +179,9 @@ async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
 #[tokio::test]
 async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Result<()> {
     const SECTION: &str = "Upgrade";
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(2)).await?;
     serves(&sandbox, |sequence| sequence == 2).await?;
@@ -212,7 +212,7 @@ async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Resu
     run(&sandbox, &block(SECTION, 1)?)?;
     jobs::run(&mut training, specs::synthetic(3)).await?;
     serves(&sandbox, |sequence| sequence > head + 2).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// Where SQLite keeps `PRAGMA user_version` in a file: four bytes, the highest first.
@@ -220,11 +220,11 @@ const USER_VERSION: std::ops::Range<usize> = 60..64;
 
 #[tokio::test]
 async fn a_newer_state_is_refused_and_its_backup_goes_on() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
-    ensure!(sandbox.take_trainer()?.stop()?.success());
+    ensure!(sandbox.take_trainer()?.stop().await?.success());
     run(&sandbox, &block("Back up, move, restore", 1)?)?;
 
     // As a newer trainer leaves it.
@@ -249,10 +249,10 @@ async fn a_newer_state_is_refused_and_its_backup_goes_on() -> Result<()> {
     ensure!(told.contains(&reason), "{told}");
 
     run(&sandbox, &block("Upgrade", 2)?)?;
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let again = jobs::get(&mut training, &job.job_id).await?;
     assert_eq!(again.state(), JobState::Succeeded);
     jobs::run(&mut training, specs::synthetic(1)).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,13 +1,10 @@
 //! The page of the inference service in a real browser, in front of the real service and a network trained on MNIST.
 
+use crate::support::{browser::Script, damage, http::ask, mnist};
 use anyhow::{Context as _, Result};
-use digits_e2e::{browser::Script, damage, jobs, mnist, sandbox::Sandbox, wait};
+use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest, PromoteRequest};
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
+use digits_testing::{patience, until};
 
 /// Trains, and waits until the newest serving record is served; returns its sequence.
 async fn serve(sandbox: &Sandbox, spec: JobSpec) -> Result<u64> {
@@ -56,7 +53,7 @@ async fn newest_served(sandbox: &Sandbox) -> Result<u64> {
         .context("a record")?
         .sequence;
     let mut client = sandbox.predict().await?;
-    wait::until("a served checkpoint", Duration::from_secs(30), async || {
+    until("a served checkpoint", async || {
         let model = client.get_model(GetModelRequest::default()).await;
         let served = model.ok().and_then(|model| model.into_inner().served.pop());
         Ok(served.filter(|served| served.sequence == newest))
@@ -71,9 +68,9 @@ async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> 
     if mnist::for_test(name).is_none() {
         return Ok(());
     }
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let spec = JobSpec {
         preset: "fast".to_owned(),
         epochs: Some(2),
@@ -83,7 +80,7 @@ async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> 
     let address = sandbox.inference()?.grpc();
     let arguments = [address.as_str(), &first.to_string()];
     let Some(mut script) = Script::start("page.mjs", &arguments, sandbox.dir(), name)? else {
-        return sandbox.stop();
+        return sandbox.stop().await;
     };
     script.wants("a hot load")?;
     let again = JobSpec {
@@ -102,28 +99,13 @@ async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> 
     let good = promote_served(&sandbox, damaged).await?;
     script.done(&good.to_string())?;
     script.end()?;
-    sandbox.stop()
-}
-
-/// The head and the body of an answer to a request on a connection of its own.
-fn ask(address: &str, request: &str) -> Result<(String, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let (line, rest) = request.split_once("\r\n").unwrap_or((request, ""));
-    write!(
-        stream,
-        "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{rest}\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    Ok((head.to_ascii_lowercase(), body.to_owned()))
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn page_rest_and_grpc_share_the_port() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_inference(&[]).await?;
     let address = sandbox.inference()?.grpc().replace("http://", "");
     let (head, body) = ask(&address, "GET /")?;
     assert!(head.starts_with("http/1.1 200"), "{head}");
@@ -149,5 +131,5 @@ async fn page_rest_and_grpc_share_the_port() -> Result<()> {
     assert!(ask(&address, "GET /absent")?.0.starts_with("http/1.1 404"));
     let mut client = sandbox.predict().await?;
     client.get_model(GetModelRequest::default()).await?;
-    sandbox.stop()
+    sandbox.stop().await
 }

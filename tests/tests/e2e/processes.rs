@@ -1,13 +1,14 @@
 //! What an operator meets: a missing libtorch, a missing GPU, a crash, a bad flag.
 
 use anyhow::{Context as _, Result};
-use digits_e2e::{jobs, sandbox::Sandbox, specs, wait};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{JobSpec, JobState};
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+use digits_testing::{patience, until};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 #[test]
 fn trainer_without_libtorch_says_so_in_a_sentence() -> Result<()> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     let dir = sandbox.dir();
     fs::copy(sandbox.binary("digits-trainer"), dir.join("digits-trainer"))?;
     // The same engine, but its search path leads nowhere.
@@ -45,8 +46,8 @@ fn trainer_without_libtorch_says_so_in_a_sentence() -> Result<()> {
 
 #[tokio::test]
 async fn cuda_is_linked_and_never_replaced_by_the_cpu() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let pid = sandbox.trainer()?.pid();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let libtorch = maps
@@ -74,24 +75,24 @@ async fn cuda_is_linked_and_never_replaced_by_the_cpu() -> Result<()> {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         assert!(status.message().contains("device"), "{status}");
     }
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[tokio::test]
 async fn killed_trainer_goes_on_with_its_jobs() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let long = jobs::submit(&mut training, specs::synthetic(40)).await?;
     let queued = jobs::submit(&mut training, specs::synthetic(1)).await?;
-    wait::until("the first row", Duration::from_secs(30), async || {
+    until("the first row", async || {
         let rows = jobs::history(&mut training, &long.job_id).await?;
         Ok((!rows.is_empty()).then_some(()))
     })
     .await?;
     sandbox.take_trainer()?.crash()?;
 
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     for id in [&long.job_id, &queued.job_id] {
         let job = jobs::watch(&mut training, id, |_| {}).await?;
@@ -103,12 +104,12 @@ async fn killed_trainer_goes_on_with_its_jobs() -> Result<()> {
     sorted.dedup();
     sorted.sort_unstable();
     assert_eq!(steps, sorted, "each row once, in order");
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 #[test]
 fn bad_configuration_exits_64_with_one_line() -> Result<()> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     let cases: [(&str, &[&str], &str); 4] = [
         ("digits-trainer", &["--listen", "nowhere"], "--listen"),
         (

@@ -1,15 +1,12 @@
 //! The trainer pushes the curves of a job that takes a second into a real Prometheus, which then has every point.
 
+use crate::support::{http, metric_names, mnist, prometheus, prometheus::Prometheus};
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
-    jobs, metric_names, mnist, prometheus,
-    prometheus::Prometheus,
-    sandbox::{Sandbox, http_get},
-    specs, wait,
-};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::CurveRow;
+use digits_testing::{patience, until};
 use serde_json::Value;
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{collections::BTreeSet, process::Command};
 
 /// A small job, as `digits-trainer run` reads it.
 const JOB: &str = r#"{
@@ -53,9 +50,11 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
         Some(_) => (specs::notebook(), Some(45)),
         None => (specs::synthetic(20), None),
     };
-    let mut sandbox = Sandbox::new()?;
-    let prometheus = Prometheus::start(&program, sandbox.dir())?;
-    sandbox.start_trainer(&["--remote-write", &prometheus.remote_write()])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    let prometheus = Prometheus::start(&program, sandbox.dir()).await?;
+    sandbox
+        .start_trainer(&["--remote-write", &prometheus.remote_write()])
+        .await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, spec).await?.job_id;
     let rows = jobs::history(&mut training, &job).await?;
@@ -75,7 +74,7 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
     ];
     for (name, value) in series {
         let name = format!("digits_trainer_curve_{name}");
-        let found = wait::until(&name, Duration::from_secs(30), async || {
+        let found = until(&name, async || {
             let found = samples(&prometheus, &name, &job)?;
             Ok((found.len() >= rows.len()).then_some(found))
         })
@@ -93,7 +92,7 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
             assert!((0..=50).contains(&(at_ms - told_ms)), "{at_ms} {told_ms}");
         }
         // The series ends: nothing is drawn on. Its end may come with a later push.
-        wait::until("the end", Duration::from_secs(30), async || {
+        until("the end", async || {
             let drawn = prometheus.query(&format!("{name}{{job_id=\"{job}\"}}"))?;
             Ok(drawn.is_empty().then_some(()))
         })
@@ -105,13 +104,13 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
         "digits_trainer_remote_write_samples_pushed_total {}",
         rows.len() * series.len()
     );
-    wait::until(&pushed, Duration::from_secs(30), async || {
-        let exposition = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    until(&pushed, async || {
+        let exposition = http::get(sandbox.trainer()?.admin(), "/metrics")?;
         Ok(exposition.contains(&pushed).then_some(()))
     })
     .await?;
     assert!(!sandbox.trainer()?.log()?.contains("WARN"));
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 fn the_page_names_what_is_pushed(prometheus: &Prometheus) -> Result<()> {
@@ -133,8 +132,8 @@ async fn a_run_of_one_job_pushes_its_points_before_it_ends() -> Result<()> {
     let Some(program) = prometheus::program("prometheus", name) else {
         return Ok(());
     };
-    let mut sandbox = Sandbox::new()?;
-    let prometheus = Prometheus::start(&program, sandbox.dir())?;
+    let mut sandbox = Sandbox::new(patience())?;
+    let prometheus = Prometheus::start(&program, sandbox.dir()).await?;
     let spec = sandbox.dir().join("job.json");
     std::fs::write(&spec, JOB)?;
     let output = Command::new(sandbox.binary("digits-trainer"))
@@ -153,12 +152,12 @@ async fn a_run_of_one_job_pushes_its_points_before_it_ends() -> Result<()> {
     let steps: Vec<f64> = steps.into_iter().map(|(step, _)| step).collect();
     assert!(!log.contains("WARN"), "{log}");
 
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let rows = jobs::history(&mut sandbox.training().await?, job_id).await?;
     assert!(!rows.is_empty());
     assert_eq!(
         steps,
         rows.iter().map(|row| row.step as f64).collect::<Vec<f64>>()
     );
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,22 +1,16 @@
 //! The pair behind TLS and tokens, with the real client: trained and asked through https, refused without a token, and a
 //! certificate and a token replaced while both run.
 
+use crate::support::{browser::Script, http};
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
-    browser::Script,
-    sandbox::{Sandbox, http_get},
-    wait::until,
-};
+use digits_e2e::sandbox::Sandbox;
+use digits_testing::{patience, until};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
-    time::Duration,
 };
-
-/// Longer than it takes until the files are read again, twice.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Secrets in the sandbox's folder.
 struct Secrets {
@@ -102,14 +96,14 @@ fn done(output: &Output) -> Result<()> {
 
 #[tokio::test]
 async fn the_client_trains_and_asks_by_https_with_a_token() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     let flags = secrets.flags();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    sandbox.start_trainer(&flags)?;
+    sandbox.start_trainer(&flags).await?;
     let ca = secrets.path("ca.crt");
     let mutual = [flags.clone(), vec!["--tls-client-ca-file", ca.as_str()]].concat();
-    sandbox.start_inference(&mutual)?;
+    sandbox.start_inference(&mutual).await?;
 
     let (token, certificate, key) = (
         secrets.path("token"),
@@ -147,7 +141,7 @@ async fn the_client_trains_and_asks_by_https_with_a_token() -> Result<()> {
         "2",
     ];
     done(&digits(&sandbox, &train, &with_token)?)?;
-    until("what was trained serves", PATIENCE, async || {
+    until("what was trained serves", async || {
         let told = digits(&sandbox, &["model"], &all)?;
         done(&told)?;
         let serves = String::from_utf8_lossy(&told.stdout).contains("% of the requests");
@@ -166,15 +160,15 @@ async fn the_client_trains_and_asks_by_https_with_a_token() -> Result<()> {
         ensure!(!log.contains("ERROR"), "{log}");
         ensure!(!log.contains("stays in use"), "{log}");
     }
-    sandbox.stop()
+    sandbox.stop().await
 }
 
 /// Another certificate, and one token in the place of another.
 async fn rotate(sandbox: &Sandbox, secrets: &Secrets, with_ca: &[(&str, &str)]) -> Result<()> {
     secrets.issue("server")?;
     fs::write(secrets.dir.join("tokens"), "ci second-secret\n")?;
-    until("both are taken", PATIENCE, async || {
-        let page = http_get(sandbox.trainer()?.admin(), "/metrics")?;
+    until("both are taken", async || {
+        let page = http::get(sandbox.trainer()?.admin(), "/metrics")?;
         let name = r#"digits_trainer_credentials_reloads_total{result="reloaded"} "#;
         let line = page.lines().find_map(|line| line.strip_prefix(name));
         let count: u64 = line.context("the counter")?.parse()?;
@@ -195,7 +189,7 @@ async fn rotate(sandbox: &Sandbox, secrets: &Secrets, with_ca: &[(&str, &str)]) 
 
 #[test]
 fn what_cannot_be_used_is_refused_at_the_start() -> Result<()> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     for name in ["digits-trainer", "digits-inference"] {
         for (flags, part) in [
@@ -235,21 +229,21 @@ fn what_cannot_be_used_is_refused_at_the_start() -> Result<()> {
 #[tokio::test]
 async fn both_pages_ask_for_the_token_and_remember_it() -> Result<()> {
     let name = "both_pages_ask_for_the_token_and_remember_it";
-    let mut sandbox = Sandbox::new()?;
+    let mut sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     let tokens = secrets.path("tokens");
     let flags = ["--token-file", tokens.as_str()];
-    sandbox.start_trainer(&flags)?;
-    sandbox.start_inference(&flags)?;
+    sandbox.start_trainer(&flags).await?;
+    sandbox.start_inference(&flags).await?;
     for (address, id) in [
         (sandbox.trainer()?.grpc(), "counts"),
         (sandbox.inference()?.grpc(), "notice"),
     ] {
         let arguments = [address.as_str(), "first-secret", id];
         let Some(script) = Script::start("token.mjs", &arguments, sandbox.dir(), name)? else {
-            return sandbox.stop();
+            return sandbox.stop().await;
         };
         tokio::task::spawn_blocking(move || script.end()).await??;
     }
-    sandbox.stop()
+    sandbox.stop().await
 }

@@ -1,16 +1,10 @@
 //! Changing what is served takes effect in the inference service at once, with or without a trainer.
 
 use anyhow::{Context as _, Result};
-use digits_e2e::{jobs, sandbox::Sandbox, specs, wait};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
-
-/// Longer than a change takes on a busy machine. It is to be seen within a second on one that is not; how long it took
-/// is printed.
-const PATIENCE: Duration = Duration::from_secs(60);
+use digits_testing::{patience, until};
+use std::process::Command;
 
 /// Runs `digits` and returns its standard output.
 fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<String> {
@@ -22,11 +16,10 @@ fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Waits until answers come from this checkpoint, and prints how long that took.
-async fn answers_from(sandbox: &Sandbox, checkpoint: &str, after: &str) -> Result<()> {
-    let begun = Instant::now();
+/// Waits until answers come from this checkpoint.
+async fn answers_from(sandbox: &Sandbox, checkpoint: &str) -> Result<()> {
     let mut client = sandbox.predict().await?;
-    wait::until("answers from the checkpoint", PATIENCE, async || {
+    until("answers from the checkpoint", async || {
         let request = PredictRequest {
             images: Some(Images::Pixels(vec![0; 784].into())),
             ..PredictRequest::default()
@@ -36,22 +29,21 @@ async fn answers_from(sandbox: &Sandbox, checkpoint: &str, after: &str) -> Resul
         Ok((served.checkpoint_id == checkpoint).then_some(()))
     })
     .await?;
-    println!("{after}: answers after {:?}", begun.elapsed());
     Ok(())
 }
 
 #[tokio::test]
 async fn rollback_takes_effect_with_and_without_a_trainer() -> Result<()> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
-    sandbox.start_inference(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(2)).await?;
     let [old, new] = job.checkpoint_ids.as_slice() else {
         anyhow::bail!("{:?}", job.checkpoint_ids)
     };
     let mut client = sandbox.predict().await?;
-    wait::until("the newest checkpoint", PATIENCE, async || {
+    until("the newest checkpoint", async || {
         let model = client.get_model(GetModelRequest::default()).await?;
         let served = model.into_inner().served;
         let checkpoint = served.first().and_then(|served| served.checkpoint.as_ref());
@@ -61,17 +53,17 @@ async fn rollback_takes_effect_with_and_without_a_trainer() -> Result<()> {
 
     let trainer = sandbox.trainer()?.grpc();
     digits(&sandbox, &["rollback", "--trainer", &trainer])?;
-    answers_from(&sandbox, old, "rollback by the trainer").await?;
+    answers_from(&sandbox, old).await?;
 
     sandbox.take_trainer()?.crash()?;
     let storage = sandbox.storage();
     digits(&sandbox, &["rollback", "--storage", &storage])?;
-    answers_from(&sandbox, new, "rollback on the storage").await?;
+    answers_from(&sandbox, new).await?;
     digits(&sandbox, &["promote", old, "--storage", &storage])?;
-    answers_from(&sandbox, old, "promotion on the storage").await?;
+    answers_from(&sandbox, old).await?;
 
     // The hold stands for the trainer that comes back.
-    sandbox.start_trainer(&[])?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(1)).await?;
     let log = digits(&sandbox, &["serving", "--storage", &storage, "--json"])?;
@@ -80,11 +72,6 @@ async fn rollback_takes_effect_with_and_without_a_trainer() -> Result<()> {
     let trainer = sandbox.trainer()?.grpc();
     digits(&sandbox, &["release", "--trainer", &trainer])?;
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
-    answers_from(
-        &sandbox,
-        &job.checkpoint_ids[0],
-        "publishing after the release",
-    )
-    .await?;
-    sandbox.stop()
+    answers_from(&sandbox, &job.checkpoint_ids[0]).await?;
+    sandbox.stop().await
 }

@@ -3,8 +3,9 @@
 //!
 //! `DIGITS_TORTURE_KILLS` sets how often; `make torture` does it hundreds of times.
 
+use crate::support::{mnist, torture::Torture};
 use anyhow::{Context as _, Result};
-use digits_e2e::{mnist, specs, torture::Torture};
+use digits_e2e::specs;
 use digits_proto::v1::{
     Activation, AdamW, ArchitectureSpec, AugmentationSpec, CosineSchedule, EarlyStoppingSpec,
     EvaluationSpec, HiddenLayers, JobSpec, OneCycleSchedule, PublishPolicy, PublishSpec,

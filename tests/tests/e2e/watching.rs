@@ -5,21 +5,20 @@
 mod evidence;
 mod traffic;
 
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
     damage,
     dashboards::{Query, all, step},
-    jobs,
     metric_names::{OF_A_GPU, documented, mentioned},
     prometheus,
     prometheus::Prometheus,
-    sandbox::Sandbox,
-    specs, wait,
 };
+use anyhow::{Context as _, Result, ensure};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{
     ArchitectureSpec, GetModelRequest, HiddenLayers, Job, JobSpec, JobState, PromoteRequest,
     PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
 };
+use digits_testing::{patience, until};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::{
@@ -30,7 +29,6 @@ use std::{
 };
 use traffic::{MAX_IN_FLIGHT, crowd};
 
-const PATIENCE: Duration = Duration::from_secs(90);
 /// What the tests replace the configured 15 s by.
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that the dashboards show when they are opened.
@@ -55,12 +53,16 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(program: &Path) -> Result<Self> {
-        let mut sandbox = Sandbox::new()?;
-        let prometheus = Prometheus::start(program, sandbox.dir())?;
+    async fn start(program: &Path) -> Result<Self> {
+        let mut sandbox = Sandbox::new(patience())?;
+        let prometheus = Prometheus::start(program, sandbox.dir()).await?;
         let push = prometheus.remote_write();
-        sandbox.start_trainer(&["--remote-write", &push, "--queue-capacity", "1"])?;
-        sandbox.start_inference(&["--max-in-flight", &MAX_IN_FLIGHT.to_string()])?;
+        sandbox
+            .start_trainer(&["--remote-write", &push, "--queue-capacity", "1"])
+            .await?;
+        sandbox
+            .start_inference(&["--max-in-flight", &MAX_IN_FLIGHT.to_string()])
+            .await?;
         prometheus.scrape("trainer", sandbox.trainer()?.admin())?;
         prometheus.scrape("inference", sandbox.inference()?.admin())?;
         let alerts = rules(&prometheus)?
@@ -80,7 +82,7 @@ impl Watched {
     async fn lights(&mut self, name: &str) -> Result<()> {
         let alert = self.alerts.iter().find(|(one, _)| one == name);
         let (_, expression) = alert.with_context(|| format!("there is no alert {name}"))?;
-        wait::until(name, PATIENCE, async || {
+        until(name, async || {
             Ok((!self.prometheus.query(expression)?.is_empty()).then_some(()))
         })
         .await?;
@@ -109,7 +111,7 @@ impl Watched {
             };
             let answer = checkpoints.promote(request).await?.into_inner();
             newest = answer.record.context("a record")?.sequence;
-            wait::until("the candidate", PATIENCE, async || {
+            until("the candidate", async || {
                 let model = inference.get_model(GetModelRequest::default()).await?;
                 let mut served = model.get_ref().served.iter();
                 Ok(served.any(|it| it.role() == role).then_some(()))
@@ -176,7 +178,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     let Some(program) = prometheus::program("prometheus", name) else {
         return Ok(());
     };
-    let mut watched = Watched::start(&program)?;
+    let mut watched = Watched::start(&program).await?;
     let traffic = traffic::start(&watched.sandbox).await?;
     // Nothing is served yet, and each request fails for it.
     for alert in [
@@ -211,7 +213,7 @@ async fn every_query_finds_its_series() -> Result<()> {
 
     // One runs, one waits: there is no place for a third.
     let running = jobs::submit(&mut training, specs::synthetic(10_000)).await?;
-    wait::until("the begin of a job", PATIENCE, async || {
+    until("the begin of a job", async || {
         let job = jobs::get(&mut training, &running.job_id).await?;
         Ok((job.state() == JobState::Running).then_some(()))
     })
@@ -223,20 +225,23 @@ async fn every_query_finds_its_series() -> Result<()> {
         .prometheus
         .remote_write()
         .replace("write", "nowhere");
-    watched.sandbox.take_trainer()?.stop()?;
+    watched.sandbox.take_trainer()?.stop().await?;
     let [certificate, key, tokens] = credentials(watched.sandbox.dir())?;
-    let trainer = watched.sandbox.start_trainer(&[
-        "--remote-write",
-        &nowhere,
-        "--retention-interval",
-        "1s",
-        "--tls-certificate-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--token-file",
-        &tokens,
-    ])?;
+    let trainer = watched
+        .sandbox
+        .start_trainer(&[
+            "--remote-write",
+            &nowhere,
+            "--retention-interval",
+            "1s",
+            "--tls-certificate-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--token-file",
+            &tokens,
+        ])
+        .await?;
     watched.prometheus.scrape("trainer", trainer.admin())?;
     watched.lights("DigitsCurvePointsDropped").await?;
     watched.lights("DigitsCertificateExpires").await?;
@@ -245,13 +250,13 @@ async fn every_query_finds_its_series() -> Result<()> {
     damage::unreadable_record(&watched.sandbox)?;
     watched.lights("DigitsRetentionFailing").await?;
     drop(traffic);
-    watched.sandbox.take_inference()?.stop()?;
+    watched.sandbox.take_inference()?.stop().await?;
     watched.lights("DigitsTargetDown").await?;
 
     let expected = watched.alerts.iter().map(|(name, _)| name.clone());
     let expected = expected.filter(|name| !UNLIT.contains(&name.as_str()));
     assert_eq!(watched.lit, expected.collect::<BTreeSet<String>>());
-    watched.sandbox.stop()
+    watched.sandbox.stop().await
 }
 
 /// Asks as Grafana does, until each query has given something.
@@ -272,7 +277,7 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
     }
     ensure!(missing.len() > 80, "there are {} queries", missing.len());
     let told = missing.len();
-    let all_found = wait::until("series of every query", PATIENCE, async || {
+    let all_found = until("series of every query", async || {
         let mut still = Vec::new();
         for query in std::mem::take(&mut missing) {
             let (_, series) = ask(prometheus, &query)?;
@@ -327,7 +332,7 @@ async fn every_rule(watched: &Watched) -> Result<()> {
         let name = text(&rule["name"]).context("a name")?;
         assert_eq!(rule["health"], "ok", "{rule}");
         if rule["type"] == "recording" {
-            wait::until(&name, PATIENCE, async || {
+            until(&name, async || {
                 Ok((!prometheus.query(&name)?.is_empty()).then_some(()))
             })
             .await?;

@@ -1,13 +1,13 @@
 //! The real binaries, started with the variables and arguments of the manifests; only folders and ports are others.
 
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
+    http,
     manifests::{Manifests, Workload, list, string},
-    process::Service,
     prometheus::{self, Prometheus},
-    sandbox::{Sandbox, http_get},
-    wait::until,
 };
+use anyhow::{Context as _, Result, ensure};
+use digits_e2e::sandbox::Sandbox;
+use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,6 @@ use std::{
     path::Path,
     process::{Command, Output},
     sync::LazyLock,
-    time::Duration,
 };
 
 const DATA: &str = "/var/lib/digits";
@@ -52,7 +51,7 @@ fn ended_well(output: &Output) -> Result<()> {
 
 #[test]
 fn ports_variables_and_times_are_the_binaries() -> Result<()> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     for folder in super::ALL {
         let test = "ports_variables_and_times_are_the_binaries";
         let Some(all) = Manifests::build(folder, test)? else {
@@ -119,9 +118,9 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
     let Some(program) = prometheus::program("prometheus", test) else {
         return Ok(());
     };
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new(patience())?;
     let dir = sandbox.dir();
-    run_job(&all, &sandbox, &Prometheus::start(&program, dir)?)?;
+    run_job(&all, &sandbox, &Prometheus::start(&program, dir).await?)?;
     for name in ["digits-trainer", "digits-inference"] {
         let workload = all.workload(name)?;
         let container = workload.container();
@@ -129,23 +128,20 @@ async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Re
         let variables = moved(&all.variables(container)?, dir);
         write_credentials(&variables)?;
         command.envs(variables);
-        let service = Service::start_command(name_of(name), command, dir)?;
+        let service = sandbox.start(name_of(name), command).await?;
         let admin = service.admin();
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
             let get = &container[probe]["httpGet"];
             ensure!(get["port"] == "admin", "{name}: {probe} asks {get}");
             let path = string(&get["path"]);
-            until(probe, Duration::from_secs(60), async || {
-                Ok(http_get(admin, path).ok())
-            })
-            .await?;
+            until(probe, async || Ok(http::get(admin, path).ok())).await?;
         }
         let health = Command::new(sandbox.binary(name))
             .args(["health", "--admin-listen", admin])
             .output()?;
         ended_well(&health).with_context(|| format!("{name} health"))?;
         let admin = admin.to_owned();
-        ensure!(service.stop()?.success(), "{name} did not end well");
+        ensure!(service.stop().await?.success(), "{name} did not end well");
         let health = Command::new(sandbox.binary(name))
             .args(["health", "--admin-listen", &admin])
             .output()?;

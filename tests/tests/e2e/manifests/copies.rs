@@ -1,10 +1,10 @@
 //! What had to be written twice is the same: the rules for the Prometheus Operator, and compose beside Kubernetes.
 
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
     manifests::{documents, list, string},
     metric_names::{repository, text},
 };
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::{env, fs};
 

@@ -2,11 +2,11 @@
 //! dashboards have every row and every alert.
 
 use super::{SECRETS, reach};
-use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{
+use crate::support::{
     manifests::{Manifests, documents, list, string},
     metric_names::{documented, repository, text},
 };
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 

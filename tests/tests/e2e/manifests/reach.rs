@@ -1,8 +1,8 @@
 //! What a pod is told to use it can use: the storage, the files that variables name, and the addresses, which a
 //! NetworkPolicy must let it reach.
 
+use crate::support::manifests::{Labels, Manifests, Workload, list, selects, string};
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::manifests::{Labels, Manifests, Workload, list, selects, string};
 use serde_json::Value;
 
 /// A Prometheus and a collector as their operators name them.

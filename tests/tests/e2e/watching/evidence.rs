@@ -1,11 +1,11 @@
 //! What the queries of the dashboards give, kept as JSON for whoever has no Grafana at hand.
 
 use super::ask;
-use anyhow::{Context as _, Result};
-use digits_e2e::{
+use crate::support::{
     dashboards::{Dashboard, all},
     prometheus::Prometheus,
 };
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf};
 

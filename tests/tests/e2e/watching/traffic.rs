@@ -1,14 +1,14 @@
 //! What users do with the pair while it is watched, again and again: right and wrong requests, pictures, outcomes.
 
-use super::PATIENCE;
 use anyhow::Result;
-use digits_e2e::{sandbox::Sandbox, wait};
+use digits_e2e::sandbox::Sandbox;
 use digits_proto::v1::{
     EncodedPictures, GetJobRequest, PredictRequest, PredictResponse, PredictStreamRequest,
     PredictStreamResponse, ReportOutcomeRequest, ServingRole,
     inference_service_client::InferenceServiceClient, predict_request::Images,
     training_service_client::TrainingServiceClient,
 };
+use digits_testing::until;
 use std::{io::Cursor, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
@@ -140,9 +140,7 @@ pub async fn crowd(sandbox: &Sandbox) -> Result<Crowd> {
     let mut streams = Vec::new();
     while streams.len() < MAX_IN_FLIGHT {
         // The traffic may have the last place just then.
-        let stream = wait::until("a place", PATIENCE, async || {
-            Ok(open(&mut client).await.ok())
-        });
+        let stream = until("a place", async || Ok(open(&mut client).await.ok()));
         streams.push(stream.await?);
     }
     Ok(Crowd { _streams: streams })

@@ -1,7 +1,8 @@
 //! A headless Chromium that a script in `tests/browser` drives with Playwright.
 
-use crate::mnist::skip;
+use super::mnist::skip;
 use anyhow::{Context as _, Result, bail, ensure};
+use digits_testing::patience;
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -45,6 +46,7 @@ impl Script {
             .env("DIGITS_SCREENSHOTS", screenshots)
             .env("DIGITS_PLAYWRIGHT", playwright)
             .env("DIGITS_CHROMIUM", chromium)
+            .env("PATIENCE_MS", patience().as_millis().to_string())
             // Each browser makes a fresh profile in it.
             .env("TMPDIR", profile)
             .stdin(Stdio::piped())
@@ -62,7 +64,8 @@ impl Script {
         }))
     }
 
-    /// Waits until it wants `what`. The script has deadlines of its own.
+    /// Waits until it wants `what`. The script fails by itself when a wait takes longer than
+    /// [`patience`].
     pub fn wants(&mut self, what: &str) -> Result<()> {
         let mut line = String::new();
         self.says.read_line(&mut line)?;

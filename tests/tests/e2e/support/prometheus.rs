@@ -1,19 +1,16 @@
 //! Debian's `prometheus` and `promtool`, which the tests of `deploy/` drive.
 
-use crate::{metric_names::text, mnist::skip};
+use super::{metric_names::text, mnist::skip};
 use anyhow::{Context as _, Result, bail, ensure};
+use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
     env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 use ureq::Agent;
-
-/// How long it may take to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where one of the programs is: in `DIGITS_PROMETHEUS_DIR`, else on the `PATH`. Where it is not, the caller's test
 /// is skipped as [`skip`] does it.
@@ -48,7 +45,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts it in `dir`. Its configuration is ours but for the interval, a second, and its targets, none yet.
-    pub fn start(program: &Path, dir: &Path) -> Result<Self> {
+    pub async fn start(program: &Path, dir: &Path) -> Result<Self> {
         let dir = dir.join("prometheus");
         fs::create_dir_all(dir.join("targets"))?;
         let configuration = text("deploy/prometheus/prometheus.yml")?;
@@ -66,7 +63,7 @@ impl Prometheus {
         }
         let log = dir.join("log");
         let output = File::create(&log)?;
-        let mut child = Command::new(program)
+        let child = Command::new(program)
             .arg("--config.file=prometheus.yml")
             .arg("--storage.tsdb.path=data")
             .arg("--web.listen-address=127.0.0.1:0")
@@ -77,33 +74,28 @@ impl Prometheus {
             .stderr(output)
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        let deadline = Instant::now() + PATIENCE;
-        let address = loop {
-            let told = fs::read_to_string(&log)?;
-            if told.contains("Server is ready to receive web requests")
-                && let Some(address) = listens_at(&told)
-            {
-                break address;
-            }
-            if child.try_wait()?.is_some() || Instant::now() > deadline {
-                // It may have ended already.
-                let _ = child.kill();
-                bail!("prometheus did not come up:\n{told}");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
         let agent = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(20)))
+            .timeout_global(Some(patience()))
             .http_status_as_error(false)
             .proxy(None)
             .build()
             .new_agent();
-        Ok(Self {
+        let mut prometheus = Self {
             child,
             dir,
-            address,
+            address: String::new(),
             agent,
+        };
+        prometheus.address = until("Prometheus is ready", async || {
+            let text = fs::read_to_string(&log)?;
+            if let Some(status) = prometheus.child.try_wait()? {
+                bail!("Prometheus ended with {status}:\n{text}");
+            }
+            let ready = text.contains("Server is ready to receive web requests");
+            Ok(listens_at(&text).filter(|_| ready))
         })
+        .await?;
+        Ok(prometheus)
     }
 
     /// Where samples are pushed to.

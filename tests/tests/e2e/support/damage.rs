@@ -1,8 +1,8 @@
 //! Bad checkpoints on the storage: a served checkpoint is copied under a new id, changed, and named by a new
 //! serving record, past every check of the publisher.
 
-use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result};
+use digits_e2e::sandbox::Sandbox;
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 use uuid::Uuid;

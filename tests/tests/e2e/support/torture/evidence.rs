@@ -1,7 +1,7 @@
 //! What a job leaves behind, without what differs from run to run: ids, times and speeds.
 
-use crate::{jobs, sandbox::Sandbox};
 use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{CurveRow, Evaluation, Job, training_service_client::TrainingServiceClient};
 use std::fs;
 use tonic::transport::Channel;

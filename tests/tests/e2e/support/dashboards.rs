@@ -5,7 +5,7 @@ mod rules;
 
 pub use rules::lint;
 
-use crate::metric_names::text;
+use super::metric_names::text;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::time::Duration;

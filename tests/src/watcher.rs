@@ -1,6 +1,5 @@
-//! A caller that asks `Predict` without a pause while the model changes under it.
+//! A client that calls `Predict` without a pause while the served checkpoint changes under it.
 
-use super::data::Data;
 use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result, bail};
 use digits_proto::v1::{PredictRequest, predict_request::Images};
@@ -11,10 +10,10 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::Code;
 
-/// How long the last published version may take to be served.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two requests.
+const PAUSE: Duration = Duration::from_millis(1);
 
-/// What the caller saw.
+/// What the client saw.
 #[derive(Default)]
 pub struct Seen {
     /// When each sequence first answered.
@@ -23,19 +22,18 @@ pub struct Seen {
     pub answered: u64,
 }
 
-/// The caller, at work in a task of its own.
+/// The client, in a task of its own.
 pub struct Watcher {
     task: JoinHandle<Result<Seen>>,
-    until: watch::Sender<Option<u64>>,
+    last: watch::Sender<Option<u64>>,
 }
 
 impl Watcher {
-    /// Starts to ask for the first test image, one request after the other.
-    pub async fn start(sandbox: &Sandbox, data: &Data) -> Result<Self> {
+    /// Starts to send `image`, one request after the other. Once something has answered, a request
+    /// that fails ends the task with its error.
+    pub async fn start(sandbox: &Sandbox, image: Vec<u8>) -> Result<Self> {
         let mut client = sandbox.predict().await?;
-        let images = &data.set().test.images;
-        let image = images.pixels[..images.height * images.width].to_vec();
-        let (until, stop) = watch::channel(None);
+        let (last, awaited) = watch::channel(None);
         let task = tokio::spawn(async move {
             let mut seen = Seen::default();
             loop {
@@ -50,7 +48,7 @@ impl Watcher {
                             .entry(served.sequence)
                             .or_insert_with(Instant::now);
                         seen.answered += 1;
-                        if stop.borrow().is_some_and(|last| served.sequence >= last) {
+                        if awaited.borrow().is_some_and(|last| served.sequence >= last) {
                             return Ok(seen);
                         }
                     }
@@ -58,18 +56,21 @@ impl Watcher {
                     Err(status) if seen.answered == 0 && status.code() == Code::Unavailable => {}
                     Err(status) => bail!("a request failed: {status}"),
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         });
-        Ok(Self { task, until })
+        Ok(Self { task, last })
     }
 
-    /// Waits until `last` has answered (any version for `None`), and returns what was seen.
-    pub async fn finish(self, last: Option<u64>) -> Result<Seen> {
-        self.until.send_replace(Some(last.unwrap_or(0)));
-        let patience = tokio::time::timeout(PATIENCE, self.task);
-        patience
+    /// Waits until `last` or a later sequence has answered (any for `None`), and returns what the
+    /// client saw.
+    ///
+    /// # Errors
+    /// When a request failed, or `last` has not answered after `patience`.
+    pub async fn finish(self, last: Option<u64>, patience: Duration) -> Result<Seen> {
+        self.last.send_replace(Some(last.unwrap_or(0)));
+        tokio::time::timeout(patience, self.task)
             .await
-            .context("the last published version was not served")??
+            .context("the newest published checkpoint was not served")??
     }
 }

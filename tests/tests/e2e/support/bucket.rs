@@ -1,19 +1,19 @@
 //! A bucket to test with: moto, an emulation of S3 in Python that shares no code with our client.
 
-use crate::mnist::skip;
+use super::mnist::skip;
 use anyhow::{Context as _, Result, bail, ensure};
+use digits_testing::until;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     ffi::OsString,
     fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
-/// How long it may take to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "digits-test";
+/// The state of an open connection in `/proc/net/tcp`; proc(5).
+const ESTABLISHED: &str = "01";
 
 /// A running emulation with one empty bucket in its memory; killed when dropped.
 pub struct Bucket {
@@ -30,7 +30,7 @@ impl Bucket {
     ///
     /// # Panics
     /// With `DIGITS_FORBID_SKIP=1` and without moto.
-    pub fn start(dir: &Path, test: &str) -> Result<Option<Self>> {
+    pub async fn start(dir: &Path, test: &str) -> Result<Option<Self>> {
         let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
         if !has_moto(&python) {
             skip(
@@ -51,26 +51,26 @@ impl Bucket {
             child,
             address: String::new(),
         };
-        bucket.address = bucket.listens_at(&log)?;
+        bucket.address = bucket.listens_at(&log).await?;
         let answer = ureq::put(format!("{}/{NAME}", bucket.address)).send_empty()?;
         ensure!(answer.status().is_success(), "{answer:?}");
         Ok(Some(bucket))
     }
 
-    fn listens_at(&mut self, log: &Path) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let told = fs::read_to_string(log)?;
-            if let Some((_, after)) = told.split_once("Running on ")
+    async fn listens_at(&mut self, log: &Path) -> Result<String> {
+        until("moto listens", async || {
+            let text = fs::read_to_string(log)?;
+            if let Some((_, after)) = text.split_once("Running on ")
                 && let Some((address, _)) = after.split_once('\n')
             {
-                return Ok(address.trim().to_owned());
+                return Ok(Some(address.trim().to_owned()));
             }
-            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                bail!("moto did not come up:\n{told}");
+            match self.child.try_wait()? {
+                Some(status) => bail!("moto ended with {status}:\n{text}"),
+                None => Ok(None),
             }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        })
+        .await
     }
 
     /// The storage of a pair in it.
@@ -94,6 +94,22 @@ impl Bucket {
     /// From now on takes connections and answers none.
     pub fn fall_silent(&self) -> Result<()> {
         self.signal(Signal::STOP)
+    }
+
+    /// Whether a request has arrived since [`Bucket::fall_silent`]: bytes that it has not read, as
+    /// Linux lists them for each connection.
+    pub fn has_unread_requests(&self) -> Result<bool> {
+        let port = self.address.rsplit(':').next().context("a port")?;
+        let local = format!("0100007F:{:04X}", port.parse::<u16>()?);
+        let connections = fs::read_to_string("/proc/net/tcp")?;
+        Ok(connections.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, address, _, state, queues, ..] = fields[..] else {
+                return false;
+            };
+            let unread = queues.split(':').nth(1);
+            address == local && state == ESTABLISHED && unread.is_some_and(|it| it != "00000000")
+        }))
     }
 
     /// Answers again, what was asked meanwhile as well.

@@ -1,7 +1,7 @@
 //! The rules of form of a dashboard.
 
 use super::{Dashboard, list, string};
-use crate::metric_names::unknown;
+use crate::support::metric_names::unknown;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! `deploy/kubernetes` as `kubectl kustomize` builds it, with questions about what refers to what. Knows no cluster.
 
-use crate::{metric_names::repository, mnist::skip};
+use super::{metric_names::repository, mnist::skip};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize as _;
 use serde_json::Value;

@@ -8,16 +8,17 @@ mod evidence;
 mod random;
 mod victim;
 
-pub use evidence::{Evidence, Published, timeless};
+pub use evidence::{Evidence, timeless};
 pub use random::Random;
 pub use victim::{Victim, listen};
 
-use crate::{jobs, sandbox::Sandbox, wait};
 use anyhow::{Context as _, Result, ensure};
+use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{
     JobSpec, JobState, SubmitJobRequest, WatchJobResponse,
     training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
+use digits_testing::{patience, until};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -28,8 +29,6 @@ const UNFINISHED: usize = 3;
 /// A trainer that answers is killed within this time, one that starts within the other.
 const LIFE: Duration = Duration::from_millis(700);
 const START: Duration = Duration::from_millis(600);
-/// How long something may take that only a hung trainer does not do.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Deaths without progress after which the next one waits: one more and the job is rightly given up.
 const DEATHS_AT_MOST: u32 = 2;
 
@@ -97,7 +96,7 @@ impl Torture {
     /// With jobs of these specs, in turn.
     pub fn new(specs: Vec<JobSpec>, seed: u64) -> Result<Self> {
         Ok(Self {
-            sandbox: Sandbox::new()?,
+            sandbox: Sandbox::new(patience())?,
             specs,
             random: Random::new(seed),
             victims: Vec::new(),
@@ -109,7 +108,7 @@ impl Torture {
     pub async fn run(mut self, kills: usize) -> Result<Summary> {
         while self.summary.kills() < kills {
             if self.random.once_in(6) && self.at_risk().next().is_none() {
-                self.kill_a_start()?;
+                self.kill_a_start().await?;
             } else {
                 self.round().await?;
             }
@@ -127,7 +126,8 @@ impl Torture {
         let interval = format!("{}ms", [10, 50, 200][self.random.below(3) as usize]);
         let workers = (1 + self.random.below(2)).to_string();
         self.sandbox
-            .start_trainer(&["--bundle-interval", &interval, "--workers", &workers])?;
+            .start_trainer(&["--bundle-interval", &interval, "--workers", &workers])
+            .await?;
         let training = self.sandbox.training().await?;
         self.submit_all(&training).await?;
         let listening = self.listen(&training);
@@ -149,7 +149,7 @@ impl Torture {
             self.sandbox.take_trainer()?.crash()?;
             self.summary.killed_serving += 1;
         } else {
-            let status = self.sandbox.take_trainer()?.stop()?;
+            let status = self.sandbox.take_trainer()?.stop().await?;
             ensure!(status.success(), "after SIGTERM it ended with {status}");
             self.summary.told_to_end += 1;
         }
@@ -168,9 +168,9 @@ impl Torture {
     }
 
     /// A life that ends before, while or just after the trainer takes up what the last one left.
-    fn kill_a_start(&mut self) -> Result<()> {
+    async fn kill_a_start(&mut self) -> Result<()> {
         let after = self.random.time(START);
-        self.sandbox.start_and_crash_trainer(after)?;
+        self.sandbox.start_and_crash_trainer(after).await?;
         self.summary.killed_starting += 1;
         self.note_deaths();
         Ok(())
@@ -246,7 +246,8 @@ impl Torture {
         listening: Vec<(usize, JoinHandle<Result<Vec<WatchJobResponse>>>)>,
     ) -> Result<()> {
         for (number, heard) in listening {
-            let events = tokio::time::timeout(PATIENCE, heard).await???;
+            // Jobs may have to wait for one another.
+            let events = tokio::time::timeout(patience() * UNFINISHED as u32, heard).await???;
             self.victims[number].hear(events)?;
         }
         Ok(())
@@ -265,7 +266,7 @@ impl Torture {
         let state = self.state();
         for victim in self.at_risk() {
             let id = victim.job_id.as_deref().context("it was submitted")?;
-            wait::until("progress of a job", PATIENCE, async || {
+            until("progress of a job", async || {
                 let state_now = jobs::get(&mut training, id).await?.state();
                 let unfinished = matches!(state_now, JobState::Queued | JobState::Running);
                 Ok((!unfinished || victim.got_further(&state)).then_some(()))
@@ -277,7 +278,7 @@ impl Torture {
 
     /// Lets every job end, and compares each with one that was not disturbed.
     async fn end(&mut self) -> Result<()> {
-        self.sandbox.start_trainer(&[])?;
+        self.sandbox.start_trainer(&[]).await?;
         let mut training = self.sandbox.training().await?;
         self.submit_all(&training).await?;
         let listening = self.listen(&training);
@@ -310,7 +311,7 @@ impl Torture {
         self.read_log(&log)?;
         let left = std::fs::read_dir(self.state().join("bundles"))?.count();
         ensure!(left == 0, "{left} bundles of ended jobs are left");
-        let status = self.sandbox.take_trainer()?.stop()?;
+        let status = self.sandbox.take_trainer()?.stop().await?;
         ensure!(status.success(), "it ended with {status}");
         Ok(())
     }
@@ -338,15 +339,15 @@ impl Torture {
 
 /// What jobs of these specs leave behind when nobody disturbs them.
 pub async fn undisturbed(specs: &[JobSpec]) -> Result<Vec<Evidence>> {
-    let mut sandbox = Sandbox::new()?;
-    sandbox.start_trainer(&[])?;
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let mut found = Vec::new();
     for spec in specs {
         let job = jobs::run(&mut training, spec.clone()).await?;
         found.push(Evidence::of(&sandbox, &mut training, &job).await?);
     }
-    sandbox.stop()?;
+    sandbox.stop().await?;
     Ok(found)
 }
 
