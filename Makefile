@@ -234,7 +234,7 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 .PHONY: torture
 torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).
 	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
-		$(CARGO) test --locked -p digits-e2e --test e2e -- torture:: --nocapture
+		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
 .PHONY: fmt
 fmt:

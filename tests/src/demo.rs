@@ -3,15 +3,16 @@
 mod data;
 mod report;
 mod train;
-mod watcher;
 
-use crate::{jobs, notebook, sandbox::Sandbox, specs};
+use crate::{jobs, notebook, sandbox::Sandbox, specs, watcher::Watcher};
 use anyhow::{Context as _, Result, ensure};
 use data::Data;
 use digits_cli::{evaluate, render::Style};
 use digits_proto::v1::{JobState, PromotionPolicy, PublishPolicy, PublishSpec};
 use std::time::{Duration, Instant};
-use watcher::Watcher;
+
+/// How long a service may take to start or to stop, and a published checkpoint to be served.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Accuracies between which the notebook's network ends for any seed.
 const USUAL_ACCURACY: std::ops::RangeInclusive<f64> = 0.890..=0.915;
@@ -22,12 +23,14 @@ pub async fn run(keep: bool) -> Result<()> {
     let mut times = Times::default();
 
     report::heading(&style, "Data");
-    let data = times.take("read the data", data::load)?;
+    let data = times.take("read the data", async { data::load() }).await?;
     println!("{}", data.description());
 
     report::heading(&style, "Two services");
-    let mut sandbox = Sandbox::new()?;
-    times.take("start both services", || start(&mut sandbox, &data))?;
+    let mut sandbox = Sandbox::new(PATIENCE)?;
+    times
+        .take("start both services", start(&mut sandbox, &data))
+        .await?;
     println!(
         "trainer    gRPC {}  admin {}",
         sandbox.trainer()?.grpc(),
@@ -41,14 +44,15 @@ pub async fn run(keep: bool) -> Result<()> {
     println!("storage    {}", sandbox.storage());
 
     report::heading(&style, "Training, hot-loaded as it goes");
-    let watcher = Watcher::start(&sandbox, &data).await?;
+    let watcher = Watcher::start(&sandbox, data.first_test_image()).await?;
     let mut training = sandbox.training().await?;
     let began = Instant::now();
     let run = train::run(training.clone(), data.spec()).await?;
     times.add("train the notebook's network", began.elapsed());
-    let loads = watcher.finish(run.published.keys().last().copied()).await?;
+    let newest = run.published.keys().last().copied();
+    let seen = watcher.finish(newest, PATIENCE).await?;
     report::training(&style, &run);
-    report::hot_loads(&style, &run, &loads)?;
+    report::hot_loads(&style, &run, &seen);
 
     let rows = jobs::history(&mut training, &run.job.job_id).await?;
     let test = run.job.test.context("the job has no test")?;
@@ -99,18 +103,18 @@ pub async fn run(keep: bool) -> Result<()> {
         report::heading(&style, "Left running");
         report::left_running(sandbox)?;
     } else {
-        times.take("stop both services", || sandbox.stop())?;
+        times.take("stop both services", sandbox.stop()).await?;
     }
     report::heading(&style, "Time of each part");
     report::times(&style, &times);
     Ok(())
 }
 
-fn start(sandbox: &mut Sandbox, data: &Data) -> Result<()> {
+async fn start(sandbox: &mut Sandbox, data: &Data) -> Result<()> {
     let arguments = data.trainer_arguments();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    sandbox.start_trainer(&arguments)?;
-    sandbox.start_inference(&[])?;
+    sandbox.start_trainer(&arguments).await?;
+    sandbox.start_inference(&[]).await?;
     Ok(())
 }
 
@@ -123,9 +127,13 @@ impl Times {
         self.0.push((part, time));
     }
 
-    fn take<T>(&mut self, part: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    async fn take<T>(
+        &mut self,
+        part: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let began = Instant::now();
-        let result = work()?;
+        let result = work.await?;
         self.add(part, began.elapsed());
         Ok(result)
     }

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a service may take to bind its ports, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two checks whether a process has started or ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A running service; killed when dropped.
 pub struct Service {
@@ -19,6 +19,7 @@ pub struct Service {
     child: Child,
     log: PathBuf,
     addresses: Addresses,
+    patience: Duration,
 }
 
 /// Where a service listens, as its ready file tells.
@@ -31,49 +32,49 @@ pub struct Addresses {
 }
 
 impl Service {
-    /// Starts `binary` with `arguments` on free loopback ports and waits until they are bound. Its log goes to
-    /// `<dir>/<name>.log`, behind what an earlier run wrote there.
-    pub fn start(
+    /// Starts `command`, the program of a service with its arguments, on free loopback ports and
+    /// waits until they are bound. Appends its log to `<dir>/<name>.log`.
+    ///
+    /// # Errors
+    /// When the process ends, or has not bound its ports after `patience`; with its log. `patience`
+    /// also limits how long [`Service::stop`] waits.
+    pub async fn start(
         name: &'static str,
-        binary: &Path,
+        command: Command,
         dir: &Path,
-        arguments: &[String],
+        patience: Duration,
     ) -> Result<Self> {
-        let mut command = Command::new(binary);
-        command.args(arguments);
-        Self::start_command(name, command, dir)
-    }
-
-    /// The same with a command that ends in the arguments of a service.
-    pub fn start_command(name: &'static str, command: Command, dir: &Path) -> Result<Self> {
         let Started {
             mut child,
             ready,
             log,
         } = spawn(name, command, dir)?;
-        let deadline = Instant::now() + PATIENCE;
-        let addresses = loop {
+        let bound = poll(patience, || {
             if let Ok(text) = fs::read(&ready) {
-                break serde_json::from_slice(&text).context("read the ready file")?;
+                return Ok(Some(serde_json::from_slice(&text).context("ready file")?));
             }
-            if let Some(status) = child.try_wait()? {
-                bail!("{name} ended with {status}:\n{}", fs::read_to_string(&log)?);
+            match child.try_wait()? {
+                Some(status) => bail!("ended with {status}"),
+                None => Ok(None),
             }
-            if Instant::now() > deadline {
-                child.kill()?;
-                bail!(
-                    "{name} did not come up in {PATIENCE:?}:\n{}",
-                    fs::read_to_string(&log)?
-                );
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        Ok(Self {
-            name,
-            child,
-            log,
-            addresses,
         })
+        .await;
+        match bound {
+            Ok(addresses) => Ok(Self {
+                name,
+                child,
+                log,
+                addresses,
+                patience,
+            }),
+            Err(error) => {
+                // It may have ended already.
+                let _ = child.kill();
+                let _ = child.wait();
+                let log = fs::read_to_string(&log)?;
+                Err(error.context(format!("{name} did not start; its log:\n{log}")))
+            }
+        }
     }
 
     /// Address of its gRPC server, as a URL.
@@ -99,20 +100,17 @@ impl Service {
         fs::read_to_string(&self.log).context("read the log")
     }
 
-    /// Sends SIGTERM and waits for the end.
-    pub fn stop(mut self) -> Result<ExitStatus> {
+    /// Sends SIGTERM and waits until the process has ended. The caller's own connections to it can
+    /// close meanwhile, for which a shutdown waits.
+    ///
+    /// # Errors
+    /// When it has not ended within the patience given to [`Service::start`].
+    pub async fn stop(mut self) -> Result<ExitStatus> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("process id")?, Signal::TERM)?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                bail!("{} did not stop in {PATIENCE:?}", self.name);
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        poll(self.patience, || Ok(self.child.try_wait()?))
+            .await
+            .with_context(|| format!("{} did not stop", self.name))
     }
 
     /// Kills it as a crash would, with SIGKILL.
@@ -131,21 +129,33 @@ impl Service {
     }
 }
 
-/// Starts `binary` as [`Service::start`] does and kills it `after` a while, however far it is then.
-pub fn start_and_crash(
+/// Starts `command` as [`Service::start`] does, and kills it `after` some time, whether or not it
+/// has bound its ports by then.
+pub async fn start_and_crash(
     name: &'static str,
-    binary: &Path,
+    command: Command,
     dir: &Path,
-    arguments: &[String],
     after: Duration,
 ) -> Result<()> {
-    let mut command = Command::new(binary);
-    command.args(arguments);
     let Started { mut child, .. } = spawn(name, command, dir)?;
-    std::thread::sleep(after);
+    tokio::time::sleep(after).await;
     child.kill()?;
     child.wait()?;
     Ok(())
+}
+
+/// Calls `check` every few milliseconds until it returns a value, but no longer than `patience`.
+async fn poll<T>(patience: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = check()? {
+            return Ok(value);
+        }
+        if Instant::now() > deadline {
+            bail!("timed out after {patience:?}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// A process that may not have bound its ports yet.

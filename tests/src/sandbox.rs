@@ -8,8 +8,6 @@ use digits_proto::v1::{
     training_service_client::TrainingServiceClient,
 };
 use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -23,17 +21,19 @@ pub struct Sandbox {
     binaries: PathBuf,
     trainer: Option<Service>,
     inference: Option<Service>,
+    patience: Duration,
 }
 
 impl Sandbox {
-    /// An empty folder; nothing runs yet.
-    pub fn new() -> Result<Self> {
+    /// An empty folder; nothing runs yet. A service may take `patience` to start and to stop.
+    pub fn new(patience: Duration) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("digits-").tempdir()?;
         Ok(Self {
             dir,
             binaries: binaries()?,
             trainer: None,
             inference: None,
+            patience,
         })
     }
 
@@ -56,45 +56,53 @@ impl Sandbox {
     }
 
     /// Starts the trainer, with further arguments.
-    pub fn start_trainer(&mut self, arguments: &[&str]) -> Result<&Service> {
-        let all = self.trainer_arguments(arguments);
-        let binary = self.binary("digits-trainer");
-        let service = Service::start("trainer", &binary, self.dir.path(), &all)?;
+    pub async fn start_trainer(&mut self, arguments: &[&str]) -> Result<&Service> {
+        let command = self.trainer_command(arguments);
+        let service = self.start("trainer", command).await?;
         Ok(self.trainer.insert(service))
     }
 
-    /// Starts the trainer and kills it `after` a while, however far it is then.
-    pub fn start_and_crash_trainer(&self, after: Duration) -> Result<()> {
-        let all = self.trainer_arguments(&[]);
-        let binary = self.binary("digits-trainer");
-        start_and_crash("trainer", &binary, self.dir.path(), &all, after)
+    /// Starts the trainer and kills it `after` some time, whether or not it serves by then.
+    pub async fn start_and_crash_trainer(&self, after: Duration) -> Result<()> {
+        start_and_crash("trainer", self.trainer_command(&[]), self.dir(), after).await
     }
 
-    /// Starts the trainer through a shell that first carries out `setup`, such as the setting of a limit.
-    pub fn start_trainer_after(&mut self, setup: &str, arguments: &[&str]) -> Result<&Service> {
+    /// Starts the trainer from a shell that first runs `setup`, for instance to set a limit.
+    pub async fn start_trainer_after(
+        &mut self,
+        setup: &str,
+        arguments: &[&str],
+    ) -> Result<&Service> {
+        let trainer = self.trainer_command(arguments);
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")])
-            .arg(self.binary("digits-trainer"))
-            .args(self.trainer_arguments(arguments));
-        let service = Service::start_command("trainer", command, self.dir.path())?;
+            .arg(trainer.get_program())
+            .args(trainer.get_args());
+        let service = self.start("trainer", command).await?;
         Ok(self.trainer.insert(service))
     }
 
-    fn trainer_arguments(&self, further: &[&str]) -> Vec<String> {
-        let mut all = vec!["--storage".to_owned(), self.storage(), "--state".to_owned()];
-        all.push(self.dir.path().join("state").display().to_string());
-        all.extend(further.iter().map(ToString::to_string));
-        all
+    fn trainer_command(&self, further: &[&str]) -> Command {
+        let mut command = Command::new(self.binary("digits-trainer"));
+        command
+            .args(["--storage", &self.storage(), "--state"])
+            .arg(self.dir().join("state"))
+            .args(further);
+        command
     }
 
     /// Starts the inference service, with further arguments.
-    pub fn start_inference(&mut self, arguments: &[&str]) -> Result<&Service> {
-        let mut all = vec!["--storage".to_owned(), self.storage()];
-        all.extend(arguments.iter().map(ToString::to_string));
-        let binary = self.binary("digits-inference");
-        let service = Service::start("inference", &binary, self.dir.path(), &all)?;
+    pub async fn start_inference(&mut self, arguments: &[&str]) -> Result<&Service> {
+        let mut command = Command::new(self.binary("digits-inference"));
+        command.args(["--storage", &self.storage()]).args(arguments);
+        let service = self.start("inference", command).await?;
         Ok(self.inference.insert(service))
+    }
+
+    /// Starts `command` as a service in the folder, and leaves it to the caller.
+    pub async fn start(&self, name: &'static str, command: Command) -> Result<Service> {
+        Service::start(name, command, self.dir(), self.patience).await
     }
 
     /// The running trainer.
@@ -145,12 +153,12 @@ impl Sandbox {
     }
 
     /// Stops what runs with SIGTERM and checks that each ends with status 0.
-    pub fn stop(mut self) -> Result<()> {
+    pub async fn stop(mut self) -> Result<()> {
         for service in [self.inference.take(), self.trainer.take()]
             .into_iter()
             .flatten()
         {
-            let status = service.stop()?;
+            let status = service.stop().await?;
             ensure!(status.success(), "a service ended with {status}");
         }
         Ok(())
@@ -182,29 +190,11 @@ fn binaries() -> Result<PathBuf> {
     Ok(dir.to_owned())
 }
 
-/// A connection to a URL; waits for the server for a few seconds.
+/// A connection to the gRPC server at a URL.
 pub async fn channel(url: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(Duration::from_secs(5));
+    let endpoint = Endpoint::from_shared(url.to_owned())?;
     endpoint
         .connect()
         .await
         .with_context(|| format!("connect to {url}"))
-}
-
-/// Body of an HTTP GET; fails on a status other than 200.
-pub fn http_get(address: &str, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    ensure!(
-        head.starts_with("HTTP/1.1 200"),
-        "GET {path} on {address}: {head}"
-    );
-    Ok(body.to_owned())
 }

@@ -8,12 +8,10 @@ use digits_checkpoint::{
     record::Role,
     serving::{self, Candidate, promote},
 };
-use digits_e2e::wait;
 use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServiceClient};
+use digits_testing::until_every;
 use std::time::{Duration, Instant};
 
-/// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two questions whether it has happened: few, as they are asked from the core that makes the load.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -37,7 +35,7 @@ pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
         sequence = promote(&storage, &model, sequence, candidate, "bench-serve")
             .await?
             .sequence;
-        wait::until_every(PAUSE, "the promoted checkpoint", PATIENCE, async || {
+        until_every(PAUSE, "the promoted checkpoint", async || {
             let told = client.get_model(GetModelRequest::default()).await?;
             let told = told.into_inner();
             let served = told.served.first();

@@ -50,6 +50,12 @@ impl Data {
         &self.set
     }
 
+    /// The pixels of the first test image.
+    pub fn first_test_image(&self) -> Vec<u8> {
+        let images = &self.set.test.images;
+        images.pixels[..images.height * images.width].to_vec()
+    }
+
     /// Whether it is the real MNIST.
     pub fn is_mnist(&self) -> bool {
         self.mnist.is_some()

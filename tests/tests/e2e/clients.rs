@@ -1,0 +1,315 @@
+//! The command line, a program in Python, and a caller without protos against the running pair.
+
+use crate::support::mnist;
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
+use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
+use digits_testing::{patience, until};
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// `digits` with both services' addresses.
+fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
+    let mut command = Command::new(sandbox.binary("digits"));
+    command
+        .args(arguments)
+        .env("DIGITS_TRAINER", sandbox.trainer()?.grpc())
+        .env("DIGITS_INFERENCE", sandbox.inference()?.grpc());
+    Ok(command.output()?)
+}
+
+/// Runs a command that must succeed.
+fn good(sandbox: &Sandbox, arguments: &[&str]) -> Result<String> {
+    let output = digits(sandbox, arguments)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(
+        output.status.success(),
+        "digits {arguments:?}: {}\n{errors}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The documents that a command prints with `--json`, one a line or a whole one.
+fn json(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<Value>> {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let text = good(sandbox, &arguments)?;
+    let documents = serde_json::Deserializer::from_str(&text).into_iter();
+    let documents: Vec<Value> = documents
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{arguments:?}: {text}"))?;
+    anyhow::ensure!(!documents.is_empty(), "{arguments:?} printed nothing");
+    Ok(documents)
+}
+
+async fn served_pair() -> Result<(Sandbox, String)> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
+    let mut training = sandbox.training().await?;
+    let job = jobs::run(&mut training, specs::synthetic(2)).await?;
+    let mut client = sandbox.predict().await?;
+    until("a served checkpoint", async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        Ok(model
+            .ok()
+            .filter(|model| !model.get_ref().served.is_empty()))
+    })
+    .await?;
+    Ok((sandbox, job.job_id))
+}
+
+/// A PNG of a vertical stroke on paper.
+fn stroke(sandbox: &Sandbox) -> Result<PathBuf> {
+    let picture = sandbox.dir().join("one.png");
+    image::GrayImage::from_fn(120, 160, |x, y| {
+        image::Luma([if (55..68).contains(&x) && (20..140).contains(&y) {
+            20
+        } else {
+            250
+        }])
+    })
+    .save(&picture)?;
+    Ok(picture)
+}
+
+#[tokio::test]
+async fn every_command_works_and_speaks_json() -> Result<()> {
+    let (sandbox, job) = served_pair().await?;
+    let picture = stroke(&sandbox)?.display().to_string();
+    let curves = sandbox.dir().join("curves.svg").display().to_string();
+    let commands: [&[&str]; 10] = [
+        &[
+            "train",
+            "--dataset",
+            "synthetic",
+            "--synthetic-train",
+            "600",
+            "--train-count",
+            "500",
+            "--validation-count",
+            "100",
+            "--epochs",
+            "1",
+        ],
+        &["jobs"],
+        &["jobs", &job],
+        &["watch", &job],
+        &["cancel", &job],
+        &["predict", &picture],
+        &["model"],
+        &["checkpoints"],
+        &["presets"],
+        &["plot", &job, "-o", &curves],
+    ];
+    for command in commands {
+        assert!(!good(&sandbox, command)?.is_empty(), "{command:?}");
+        json(&sandbox, command)?;
+    }
+    assert!(std::fs::read_to_string(&curves)?.starts_with("<"), "an SVG");
+    let png = sandbox.dir().join("curves.png");
+    good(&sandbox, &["plot", &job, "-o", &png.display().to_string()])?;
+    assert!(image::open(&png)?.width() > 300);
+
+    let failed = digits(&sandbox, &["train", "--epochs", "0"])?;
+    assert!(!failed.status.success());
+    assert!(
+        String::from_utf8_lossy(&failed.stderr).contains("epochs"),
+        "{failed:?}"
+    );
+    sandbox.stop().await
+}
+
+#[tokio::test]
+async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Result<()> {
+    let name = "first_test_image_is_a_seven_on_the_command_line_and_in_python";
+    let Some(dataset) = mnist::for_test(name) else {
+        return Ok(());
+    };
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
+    good(&sandbox, &["train", "--preset", "notebook"])?;
+    let mut client = sandbox.predict().await?;
+    until("a seven", async || {
+        let images = Some(Images::Pixels(
+            dataset.test.images.pixels[..784].to_vec().into(),
+        ));
+        let answer = client
+            .predict(PredictRequest {
+                images,
+                ..Default::default()
+            })
+            .await;
+        Ok(answer
+            .ok()
+            .filter(|answer| answer.get_ref().predictions[0].label == "7"))
+    })
+    .await?;
+    let drawn = good(&sandbox, &["predict", "mnist:test/0"])?;
+    assert!(drawn.contains('7') && drawn.lines().count() > 14, "{drawn}");
+    let measured = &json(&sandbox, &["evaluate", "mnist:test"])?[0];
+    assert_eq!(measured["correct"], 8_997, "{measured}");
+
+    let image = sandbox.dir().join("image");
+    std::fs::write(&image, &dataset.test.images.pixels[..784])?;
+    let by_rust = readme_in_rust(&sandbox, &image)?;
+    assert!(by_rust.starts_with("7 by version "), "{by_rust}");
+    let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
+    let has_clients = Command::new(&python)
+        .args([
+            "-c",
+            "import grpc_tools, grpc, tritonclient.grpc, tritonclient.http",
+        ])
+        .output();
+    if !has_clients.is_ok_and(|output| output.status.success()) {
+        let missing = "Python lacks what tests/python/requirements.txt names; set DIGITS_PYTHON";
+        mnist::skip(name, missing);
+        return sandbox.stop().await;
+    }
+    let images = sandbox.dir().join("images");
+    let mut file = vec![0, 0, 8, 3];
+    for size in [2_u32, 28, 28] {
+        file.extend(size.to_be_bytes());
+    }
+    file.extend(&dataset.test.images.pixels[..2 * 784]);
+    std::fs::write(&images, file)?;
+    let address = sandbox.inference()?.grpc().replace("http://", "");
+    let run = |script: &str| -> Result<Value> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let output = Command::new(&python)
+            .arg(script)
+            .arg(&address)
+            .arg(&images)
+            .arg("2")
+            .output()?;
+        anyhow::ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let answer = run("python/client.py")?;
+    let expected = format!("7 by version {}\n", answer["sequence"]);
+    assert_eq!(by_rust, expected);
+    assert_eq!(readme_in_python(&python, &address, &image)?, expected);
+    assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
+    // The same by Triton's own clients, in the Open Inference Protocol.
+    let triton = run("python/open_inference.py")?;
+    assert_eq!(triton["labels"], answer["labels"]);
+    assert_eq!(
+        triton["version"],
+        answer["sequence"].to_string(),
+        "{triton} {answer}"
+    );
+    assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
+    sandbox.stop().await
+}
+
+/// The lines of the README's one block in a language.
+fn readme_block(language: &str) -> Result<&'static str> {
+    let readme = include_str!("../../../README.md");
+    let (_, block) = readme
+        .split_once(&format!("```{language}\n"))
+        .context("the README has no such block")?;
+    Ok(block.split("```").next().unwrap_or_default())
+}
+
+fn printed(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{command:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs the example, whose lines the README has.
+fn readme_in_rust(sandbox: &Sandbox, image: &Path) -> Result<String> {
+    let mut lines = include_str!("../../examples/client.rs")
+        .lines()
+        .map(str::trim);
+    for line in readme_block("rust")?.lines().map(str::trim) {
+        anyhow::ensure!(lines.any(|it| it == line), "not in the example: {line}");
+    }
+    let tests = std::env::current_exe()?;
+    let target = tests.ancestors().nth(2).context("the build's folder")?;
+    let client = target.join("examples/client");
+    // `cargo test --test e2e` alone does not build it.
+    anyhow::ensure!(
+        client.exists(),
+        "run `cargo build -p digits-e2e --examples`"
+    );
+    printed(
+        Command::new(client)
+            .arg(sandbox.inference()?.grpc())
+            .arg(image),
+    )
+}
+
+/// Runs the README's lines, with another address.
+fn readme_in_python(python: &OsStr, address: &str, image: &Path) -> Result<String> {
+    let block = readme_block("python")?.replace("127.0.0.1:50052", address);
+    let script = format!(
+        "image_784_bytes = open({:?}, 'rb').read()\n{block}",
+        image.display().to_string()
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    printed(Command::new(python).arg("-c").arg(script).current_dir(root))
+}
+
+/// As grpcurl does it: the services tell their own messages, by reflection.
+#[tokio::test]
+async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
+    let name = "a_caller_without_protos_asks_for_them_and_predicts";
+    let named = std::env::var_os("DIGITS_BUF").map(PathBuf::from);
+    let Some(buf) = named.filter(|program| program.is_file()) else {
+        mnist::skip(
+            name,
+            "buf is missing: `make test-pair` fetches it, or DIGITS_BUF names it",
+        );
+        return Ok(());
+    };
+    let (sandbox, _) = served_pair().await?;
+    let curl = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new(&buf)
+            .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])
+            .args(arguments)
+            .current_dir(sandbox.dir())
+            .env("XDG_CACHE_HOME", sandbox.dir())
+            .output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "buf curl {arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let trainer = curl(&["--list-methods", &sandbox.trainer()?.grpc()])?;
+    for method in ["TrainingService/SubmitJob", "CheckpointService/Rollback"] {
+        assert!(
+            trainer.contains(&format!("digits.v1.{method}")),
+            "{trainer}"
+        );
+    }
+    assert!(
+        !trainer.contains("InferenceService"),
+        "not served there: {trainer}"
+    );
+    let picture = stroke(&sandbox)?;
+    let encoded = Command::new("base64").arg("-w0").arg(&picture).output()?;
+    let encoded = String::from_utf8(encoded.stdout)?;
+    let request = serde_json::json!({"pictures": {"encoded": [encoded]}}).to_string();
+    let url = format!(
+        "{}/digits.v1.InferenceService/Predict",
+        sandbox.inference()?.grpc()
+    );
+    let answer: Value = serde_json::from_str(&curl(&["--data", &request, &url])?)?;
+    let ours = &json(&sandbox, &["predict", &picture.display().to_string()])?[0];
+    let label = &answer["predictions"][0]["label"];
+    assert!(
+        label.is_string() && *label == ours["prediction"]["label"],
+        "{answer} {ours}"
+    );
+    sandbox.stop().await
+}

@@ -1,0 +1,29 @@
+//! End-to-end tests of both services, the command-line client, and the files of `deploy/` and `docs/`
+//! that describe how to run them.
+//!
+//! Each test starts its own processes in a temporary folder and on ports chosen by the system, so
+//! tests run in parallel, in one process or in several.
+
+mod activations;
+mod alerts;
+mod bad_checkpoints;
+mod bad_input;
+mod bucket;
+mod clients;
+mod dashboards;
+mod datasets;
+mod durable;
+mod lineage;
+mod manifests;
+mod metrics;
+mod notebook;
+mod operations;
+mod page;
+mod processes;
+mod pushed_curves;
+mod secured;
+mod serving;
+mod support;
+mod torture;
+mod trainer_page;
+mod watching;

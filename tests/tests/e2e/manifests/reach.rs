@@ -1,0 +1,194 @@
+//! What a pod is told to use it can use: the storage, the files that variables name, and the addresses, which a
+//! NetworkPolicy must let it reach.
+
+use crate::support::manifests::{Labels, Manifests, Workload, list, selects, string};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+/// A Prometheus and a collector as their operators name them.
+const RECEIVER: &str = "http://prometheus-operated.monitoring.svc:9090/api/v1/write";
+const COLLECTOR: &str = "http://otel-collector.monitoring.svc:4317";
+/// Beginnings of variables of the service that `digits-trainer run` has no use for: it has no ports.
+const OF_PORTS: [&str; 2] = ["DIGITS_TLS_", "DIGITS_TOKEN_FILE"];
+const GPU: &str = "/resources/limits/nvidia.com~1gpu";
+
+/// The variables that mean something to a pod.
+fn variables(all: &Manifests, workload: Workload<'_>) -> Result<Vec<(String, String)>> {
+    let job = workload.object["kind"] == "Job";
+    let found = all.variables(workload.container())?.into_iter();
+    Ok(found
+        .filter(|(name, _)| !(job && OF_PORTS.iter().any(|of| name.starts_with(of))))
+        .collect())
+}
+
+/// Host and port of an address that a variable holds; `None` where it is none.
+fn address(value: &str) -> Option<(&str, u64)> {
+    if value.starts_with("s3://") {
+        return Some(("", 443));
+    }
+    let (scheme, rest) = value.split_once("://")?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) => Some((host, port.parse().ok()?)),
+        None => Some((authority, default)),
+    }
+}
+
+/// Whether some policy lets the pods of a workload reach an address. A host `NAME.NAMESPACE.svc` is in the cluster.
+fn reaches(all: &Manifests, workload: Workload<'_>, (host, port): (&str, u64)) -> bool {
+    let mut parts = host.split('.').skip(1);
+    let namespace = parts.next().filter(|_| parts.next() == Some("svc"));
+    let there = namespace.map(|name| {
+        let label = "kubernetes.io/metadata.name".to_owned();
+        Labels::from([(label, name.to_owned())])
+    });
+    let lets = |rule: &Value| {
+        let ports = list(&rule["ports"]);
+        let port = ports.is_empty() || ports.iter().any(|it| it["port"] == port);
+        // A rule for a namespace says nothing of the world outside.
+        let peers = list(&rule["to"]);
+        let peer = peers.is_empty()
+            || peers.iter().any(|peer| {
+                let selector = peer.get("namespaceSelector");
+                selector.is_some_and(|it| there.as_ref().is_some_and(|there| selects(it, there)))
+            });
+        port && peer
+    };
+    all.of("NetworkPolicy").any(|policy| {
+        let spec = &policy["spec"];
+        selects(&spec["podSelector"], &workload.labels()) && list(&spec["egress"]).iter().any(lets)
+    })
+}
+
+/// Every address that a pod is told.
+pub fn addresses(all: &Manifests) -> Result<()> {
+    for workload in all.workloads() {
+        for (variable, value) in variables(all, workload)? {
+            if let Some(address) = address(&value) {
+                ensure!(
+                    reaches(all, workload, address),
+                    "{}: no policy lets it reach {variable}={value}",
+                    workload.name()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn addresses_are_let_through() -> Result<()> {
+    super::each("addresses_are_let_through", addresses)
+}
+
+/// An overlay of one's own says where they are; the component has the hole.
+#[test]
+fn a_receiver_and_a_collector_in_the_cluster_can_be_reached() -> Result<()> {
+    let test = "a_receiver_and_a_collector_in_the_cluster_can_be_reached";
+    let cases = [
+        ("overlays/full", "digits-trainer", RECEIVER, true),
+        ("overlays/full", "digits-job", RECEIVER, true),
+        ("overlays/s3-jobs", "digits-job", RECEIVER, true),
+        ("overlays/full", "digits-trainer", COLLECTOR, true),
+        ("overlays/full", "digits-inference", COLLECTOR, true),
+        ("overlays/full", "digits-job", COLLECTOR, true),
+        // And nothing else gets out.
+        ("base", "digits-trainer", RECEIVER, false),
+        ("overlays/full", "digits-inference", RECEIVER, false),
+        ("overlays/s3-jobs", "digits-trainer", COLLECTOR, false),
+        (
+            "overlays/full",
+            "digits-trainer",
+            "http://prometheus.other.svc:9090",
+            false,
+        ),
+        (
+            "overlays/full",
+            "digits-trainer",
+            "http://prometheus.example.com:9090",
+            false,
+        ),
+    ];
+    for (folder, name, url, reached) in cases {
+        let Some(all) = Manifests::build(folder, test)? else {
+            return Ok(());
+        };
+        let address = address(url).context("an address")?;
+        ensure!(
+            reaches(&all, all.workload(name)?, address) == reached,
+            "{folder}: {name} and {url}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn files_that_variables_name_are_mounted() -> Result<()> {
+    super::each("files_that_variables_name_are_mounted", |all| {
+        for workload in all.workloads() {
+            let mounts = list(&workload.container()["volumeMounts"]);
+            let mounted = |path: &str| {
+                mounts.iter().any(|mount| {
+                    let rest = path.strip_prefix(string(&mount["mountPath"]));
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+            };
+            for (variable, value) in variables(all, workload)? {
+                let path = value.strip_prefix("file://").unwrap_or(&value);
+                ensure!(
+                    !path.starts_with('/') || mounted(path),
+                    "{}: nothing is mounted for {variable}={value}",
+                    workload.name()
+                );
+            }
+        }
+        Ok(())
+    })
+}
+
+/// One storage for all, and what trains as a Job has what the trainer has.
+#[test]
+fn a_job_has_what_the_trainer_has() -> Result<()> {
+    super::each("a_job_has_what_the_trainer_has", |all| {
+        let trainer = all.workload("digits-trainer")?;
+        let told = all.variables(trainer.container())?;
+        for workload in all.workloads() {
+            let storage = &all.variables(workload.container())?["DIGITS_STORAGE"];
+            ensure!(
+                storage == &told["DIGITS_STORAGE"],
+                "{}: {storage}",
+                workload.name()
+            );
+        }
+        for job in all.of("Job") {
+            let job = all.workload(string(&job["metadata"]["name"]))?;
+            let (container, of_trainer) = (job.container(), trainer.container());
+            ensure!(
+                variables(all, job)? == {
+                    let mut all = variables(all, trainer)?;
+                    all.retain(|(name, _)| !OF_PORTS.iter().any(|of| name.starts_with(of)));
+                    all
+                }
+            );
+            ensure!(container["image"] == of_trainer["image"]);
+            ensure!(
+                container.pointer(GPU) == of_trainer.pointer(GPU),
+                "{}: GPU",
+                job.name()
+            );
+            for field in ["nodeSelector", "tolerations"] {
+                ensure!(job.pod()[field] == trainer.pod()[field], "{field}");
+            }
+            let rules = &job.object["spec"]["podFailurePolicy"]["rules"];
+            for rule in list(rules).iter().filter_map(|it| it.get("onExitCodes")) {
+                ensure!(rule["containerName"] == container["name"], "{rule}");
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,135 @@
+//! The page of the inference service in a real browser, in front of the real service and a network trained on MNIST.
+
+use crate::support::{browser::Script, damage, http::ask, mnist};
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox};
+use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest, PromoteRequest};
+use digits_testing::{patience, until};
+
+/// Trains, and waits until the newest serving record is served; returns its sequence.
+async fn serve(sandbox: &Sandbox, spec: JobSpec) -> Result<u64> {
+    let mut training = sandbox.training().await?;
+    jobs::run(&mut training, spec).await?;
+    newest_served(sandbox).await
+}
+
+/// Names a damaged copy of what serves as the next version; returns its sequence.
+fn publish_damaged(sandbox: &Sandbox, serving: u64) -> Result<u64> {
+    damage::republish(sandbox, |files| {
+        let middle = files.model.len() / 2;
+        files.model[middle] ^= 1;
+    })?;
+    Ok(serving + 1)
+}
+
+/// Lets what serves be the next version after the damaged one too; returns its sequence once it is.
+async fn promote_served(sandbox: &Sandbox, head: u64) -> Result<u64> {
+    let mut client = sandbox.predict().await?;
+    let model = client.get_model(GetModelRequest::default()).await?;
+    let served = model.into_inner().served.pop();
+    let checkpoint = served.and_then(|served| served.checkpoint);
+    let request = PromoteRequest {
+        model: "digits".to_owned(),
+        checkpoint_id: checkpoint.context("a served checkpoint")?.checkpoint_id,
+        expected_sequence: head,
+        ..PromoteRequest::default()
+    };
+    sandbox.checkpoints().await?.promote(request).await?;
+    newest_served(sandbox).await
+}
+
+async fn newest_served(sandbox: &Sandbox) -> Result<u64> {
+    let mut checkpoints = sandbox.checkpoints().await?;
+    let records = checkpoints
+        .list_serving(ListServingRequest {
+            model: "digits".to_owned(),
+            ..Default::default()
+        })
+        .await?;
+    let newest = records
+        .into_inner()
+        .records
+        .first()
+        .context("a record")?
+        .sequence;
+    let mut client = sandbox.predict().await?;
+    until("a served checkpoint", async || {
+        let model = client.get_model(GetModelRequest::default()).await;
+        let served = model.ok().and_then(|model| model.into_inner().served.pop());
+        Ok(served.filter(|served| served.sequence == newest))
+    })
+    .await?;
+    Ok(newest)
+}
+
+#[tokio::test]
+async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> Result<()> {
+    let name = "a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed";
+    if mnist::for_test(name).is_none() {
+        return Ok(());
+    }
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    sandbox.start_inference(&[]).await?;
+    let spec = JobSpec {
+        preset: "fast".to_owned(),
+        epochs: Some(2),
+        ..JobSpec::default()
+    };
+    let first = serve(&sandbox, spec.clone()).await?;
+    let address = sandbox.inference()?.grpc();
+    let arguments = [address.as_str(), &first.to_string()];
+    let Some(mut script) = Script::start("page.mjs", &arguments, sandbox.dir(), name)? else {
+        return sandbox.stop().await;
+    };
+    script.wants("a hot load")?;
+    let again = JobSpec {
+        seed: Some(7),
+        generator_skip: Some(0),
+        epochs: Some(1),
+        ..spec
+    };
+    let second = serve(&sandbox, again).await?;
+    assert!(second > first);
+    script.done(&second.to_string())?;
+    script.wants("a damaged version")?;
+    let damaged = publish_damaged(&sandbox, second)?;
+    script.done(&damaged.to_string())?;
+    script.wants("a good one again")?;
+    let good = promote_served(&sandbox, damaged).await?;
+    script.done(&good.to_string())?;
+    script.end()?;
+    sandbox.stop().await
+}
+
+#[tokio::test]
+async fn page_rest_and_grpc_share_the_port() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_inference(&[]).await?;
+    let address = sandbox.inference()?.grpc().replace("http://", "");
+    let (head, body) = ask(&address, "GET /")?;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'none'"),
+        "{head}"
+    );
+    // Everything that the page names is there, and nothing lies elsewhere.
+    let named: Vec<&str> = body
+        .split(['"', '\''])
+        .filter(|word| word.starts_with("/page/"))
+        .collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for path in named.into_iter().chain(["/page/models.json", "/v2"]) {
+        let (head, body) = ask(&address, &format!("GET {path}"))?;
+        assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+        assert!(!body.contains("https://"), "{path}");
+    }
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: "));
+    let known = format!("GET /\r\nIf-None-Match: {}\r\n", tag.context("an ETag")?);
+    assert!(ask(&address, &known)?.0.starts_with("http/1.1 304"));
+    assert!(ask(&address, "POST /")?.0.starts_with("http/1.1 405"));
+    assert!(ask(&address, "GET /absent")?.0.starts_with("http/1.1 404"));
+    let mut client = sandbox.predict().await?;
+    client.get_model(GetModelRequest::default()).await?;
+    sandbox.stop().await
+}

@@ -1,0 +1,136 @@
+//! What an operator meets: a missing libtorch, a missing GPU, a crash, a bad flag.
+
+use anyhow::{Context as _, Result};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
+use digits_proto::v1::{JobSpec, JobState};
+use digits_testing::{patience, until};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+#[test]
+fn trainer_without_libtorch_says_so_in_a_sentence() -> Result<()> {
+    let sandbox = Sandbox::new(patience())?;
+    let dir = sandbox.dir();
+    fs::copy(sandbox.binary("digits-trainer"), dir.join("digits-trainer"))?;
+    // The same engine, but its search path leads nowhere.
+    let mut engine = fs::read(sandbox.binary("digits-trainer-engine"))?;
+    let needle = b"torch/lib";
+    let places: Vec<usize> = (0..engine.len() - needle.len())
+        .filter(|&at| engine[at..].starts_with(needle))
+        .collect();
+    for at in places {
+        engine[at..at + needle.len()].copy_from_slice(b"nowhere/x");
+    }
+    fs::write(dir.join("digits-trainer-engine"), engine)?;
+    fs::set_permissions(
+        dir.join("digits-trainer-engine"),
+        fs::Permissions::from_mode(0o755),
+    )?;
+
+    let output = Command::new(dir.join("digits-trainer"))
+        .env_remove("LD_LIBRARY_PATH")
+        .output()?;
+    let message = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success());
+    assert!(message.contains("libtorch"), "{message}");
+    assert!(
+        message.contains("LD_LIBRARY_PATH") || message.contains("make libtorch"),
+        "{message}"
+    );
+    assert!(
+        !message.contains("error while loading shared libraries"),
+        "{message}"
+    );
+    assert_eq!(message.trim().lines().count(), 1, "{message}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn cuda_is_linked_and_never_replaced_by_the_cpu() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    let pid = sandbox.trainer()?.pid();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let libtorch = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .find(|path| path.ends_with("/libtorch_cpu.so"))
+        .context("the trainer has not loaded libtorch")?;
+    let cuda = libtorch.replace("libtorch_cpu.so", "libtorch_cuda.so");
+    assert_eq!(
+        fs::exists(&cuda)?,
+        maps.contains("/libtorch_cuda.so"),
+        "{cuda}"
+    );
+
+    if !fs::exists("/dev/nvidiactl")? {
+        let mut training = sandbox.training().await?;
+        let spec = JobSpec {
+            device: Some("cuda".into()),
+            ..specs::synthetic(1)
+        };
+        let error = jobs::submit(&mut training, spec)
+            .await
+            .expect_err("there is no GPU");
+        let status = error.downcast::<tonic::Status>()?;
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        assert!(status.message().contains("device"), "{status}");
+    }
+    sandbox.stop().await
+}
+
+#[tokio::test]
+async fn killed_trainer_goes_on_with_its_jobs() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    let mut training = sandbox.training().await?;
+    let long = jobs::submit(&mut training, specs::synthetic(40)).await?;
+    let queued = jobs::submit(&mut training, specs::synthetic(1)).await?;
+    until("the first row", async || {
+        let rows = jobs::history(&mut training, &long.job_id).await?;
+        Ok((!rows.is_empty()).then_some(()))
+    })
+    .await?;
+    sandbox.take_trainer()?.crash()?;
+
+    sandbox.start_trainer(&[]).await?;
+    let mut training = sandbox.training().await?;
+    for id in [&long.job_id, &queued.job_id] {
+        let job = jobs::watch(&mut training, id, |_| {}).await?;
+        assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+    }
+    let rows = jobs::history(&mut training, &long.job_id).await?;
+    let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
+    let mut sorted = steps.clone();
+    sorted.dedup();
+    sorted.sort_unstable();
+    assert_eq!(steps, sorted, "each row once, in order");
+    sandbox.stop().await
+}
+
+#[test]
+fn bad_configuration_exits_64_with_one_line() -> Result<()> {
+    let sandbox = Sandbox::new(patience())?;
+    let cases: [(&str, &[&str], &str); 4] = [
+        ("digits-trainer", &["--listen", "nowhere"], "--listen"),
+        (
+            "digits-trainer",
+            &["--state", "state", "--storage", "gopher://x"],
+            "storage",
+        ),
+        ("digits-inference", &["--listen", "nowhere"], "--listen"),
+        ("digits-inference", &["--storage", "gopher://x"], "storage"),
+    ];
+    for (binary, arguments, word) in cases {
+        let output = Command::new(sandbox.binary(binary))
+            .args(arguments)
+            .output()?;
+        let message = String::from_utf8(output.stderr)?;
+        assert_eq!(
+            output.status.code(),
+            Some(64),
+            "{binary} {arguments:?}: {message}"
+        );
+        assert!(message.contains(word), "{binary} {arguments:?}: {message}");
+    }
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! Kills the trainer again and again at random moments, and holds what is there at the end against a run that
+//! nobody disturbed.
+//!
+//! Jobs are submitted all along, so that there is always one to be hit, and each is listened to over all
+//! restarts.
+
+mod evidence;
+mod random;
+mod victim;
+
+pub use evidence::{Evidence, timeless};
+pub use random::Random;
+pub use victim::{Victim, listen};
+
+use anyhow::{Context as _, Result, ensure};
+use digits_e2e::{jobs, sandbox::Sandbox};
+use digits_proto::v1::{
+    JobSpec, JobState, SubmitJobRequest, WatchJobResponse,
+    training_service_client::TrainingServiceClient, watch_job_response::Event,
+};
+use digits_testing::{patience, until};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// Jobs that have not ended, while there are kills to come.
+const UNFINISHED: usize = 3;
+/// A trainer that answers is killed within this time, one that starts within the other.
+const LIFE: Duration = Duration::from_millis(700);
+const START: Duration = Duration::from_millis(600);
+/// Deaths without progress after which the next one waits: one more and the job is rightly given up.
+const DEATHS_AT_MOST: u32 = 2;
+
+/// What was done, and what was found.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// SIGKILLs while it started.
+    pub killed_starting: usize,
+    /// SIGKILLs while it served.
+    pub killed_serving: usize,
+    /// SIGTERMs.
+    pub told_to_end: usize,
+    /// Jobs.
+    pub jobs: usize,
+    /// Trainings that went on from a bundle, and those that began at the first step.
+    pub from_bundle: usize,
+    /// Those that began at the first step.
+    pub from_start: usize,
+    /// Rows and checkpoints that were compared.
+    pub rows: usize,
+    /// Checkpoints that were compared.
+    pub checkpoints: usize,
+    /// Events that were heard.
+    pub events: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} kills (SIGKILL: {} while serving, {} while starting) and {} SIGTERMs over {} jobs; {} attempts went on \
+             from a bundle, {} began at the first step; {} rows, {} checkpoints, {} events: all as without a kill",
+            self.kills(),
+            self.killed_serving,
+            self.killed_starting,
+            self.told_to_end,
+            self.jobs,
+            self.from_bundle,
+            self.from_start,
+            self.rows,
+            self.checkpoints,
+            self.events
+        )
+    }
+}
+
+impl Summary {
+    /// SIGKILLs.
+    #[must_use]
+    pub fn kills(&self) -> usize {
+        self.killed_starting + self.killed_serving
+    }
+}
+
+/// A sandbox whose trainer is killed.
+pub struct Torture {
+    sandbox: Sandbox,
+    specs: Vec<JobSpec>,
+    random: Random,
+    victims: Vec<Victim>,
+    summary: Summary,
+}
+
+impl Torture {
+    /// With jobs of these specs, in turn.
+    pub fn new(specs: Vec<JobSpec>, seed: u64) -> Result<Self> {
+        Ok(Self {
+            sandbox: Sandbox::new(patience())?,
+            specs,
+            random: Random::new(seed),
+            victims: Vec::new(),
+            summary: Summary::default(),
+        })
+    }
+
+    /// Kills the trainer so many times, lets the jobs end, and compares.
+    pub async fn run(mut self, kills: usize) -> Result<Summary> {
+        while self.summary.kills() < kills {
+            if self.random.once_in(6) && self.at_risk().next().is_none() {
+                self.kill_a_start().await?;
+            } else {
+                self.round().await?;
+            }
+        }
+        self.end().await?;
+        Ok(self.summary)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.sandbox.dir().join("state")
+    }
+
+    /// One life of the trainer: it serves for a random time.
+    async fn round(&mut self) -> Result<()> {
+        let interval = format!("{}ms", [10, 50, 200][self.random.below(3) as usize]);
+        let workers = (1 + self.random.below(2)).to_string();
+        self.sandbox
+            .start_trainer(&["--bundle-interval", &interval, "--workers", &workers])
+            .await?;
+        let training = self.sandbox.training().await?;
+        self.submit_all(&training).await?;
+        let listening = self.listen(&training);
+        self.wait_for_progress().await?;
+        tokio::time::sleep(self.random.time(LIFE)).await;
+        // May or may not be accepted: the next life tells.
+        let mut late = None;
+        if self.random.once_in(4) {
+            let victim = self.new_victim();
+            let request = self.request(&victim);
+            let mut training = training.clone();
+            late = Some((
+                victim,
+                tokio::spawn(async move { training.submit_job(request).await }),
+            ));
+        }
+        let killed = !self.random.once_in(6);
+        if killed {
+            self.sandbox.take_trainer()?.crash()?;
+            self.summary.killed_serving += 1;
+        } else {
+            let status = self.sandbox.take_trainer()?.stop().await?;
+            ensure!(status.success(), "after SIGTERM it ended with {status}");
+            self.summary.told_to_end += 1;
+        }
+        if let Some((mut victim, submitting)) = late {
+            let answer = submitting.await?.ok();
+            if let Some(job) = answer.and_then(|answer| answer.into_inner().job) {
+                victim.is_known_as(job.job_id, &self.state());
+            }
+            // It may have begun to run before the kill.
+            self.victims.push(victim);
+        }
+        if killed {
+            self.note_deaths();
+        }
+        self.hear(listening).await
+    }
+
+    /// A life that ends before, while or just after the trainer takes up what the last one left.
+    async fn kill_a_start(&mut self) -> Result<()> {
+        let after = self.random.time(START);
+        self.sandbox.start_and_crash_trainer(after).await?;
+        self.summary.killed_starting += 1;
+        self.note_deaths();
+        Ok(())
+    }
+
+    fn note_deaths(&mut self) {
+        let state = self.state();
+        for victim in self.victims.iter_mut().filter(|victim| !victim.has_ended()) {
+            victim.note_death(&state);
+        }
+    }
+
+    fn new_victim(&self) -> Victim {
+        let kind = self.victims.len() % self.specs.len();
+        Victim::new(Uuid::now_v7().to_string(), kind)
+    }
+
+    fn request(&self, victim: &Victim) -> SubmitJobRequest {
+        SubmitJobRequest {
+            request_id: victim.request_id.clone(),
+            spec: Some(self.specs[victim.kind].clone()),
+        }
+    }
+
+    /// Submits new jobs, and again those that have not ended: an accepted one must be there, as the same job.
+    async fn submit_all(&mut self, training: &TrainingServiceClient<Channel>) -> Result<()> {
+        while self.victims.iter().filter(|v| !v.has_ended()).count() < UNFINISHED {
+            let victim = self.new_victim();
+            self.victims.push(victim);
+        }
+        let mut training = training.clone();
+        for number in 0..self.victims.len() {
+            let victim = &self.victims[number];
+            if victim.has_ended() {
+                continue;
+            }
+            let answer = training.submit_job(self.request(victim)).await?;
+            let job = answer.into_inner().job.context("a job")?;
+            match &self.victims[number].job_id {
+                Some(known) => ensure!(
+                    *known == job.job_id,
+                    "{known} was accepted, now it is {}",
+                    job.job_id
+                ),
+                None => {
+                    let state = self.state();
+                    self.victims[number].is_known_as(job.job_id, &state);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens to every job that has not ended, from the last event that was heard on.
+    fn listen(
+        &self,
+        training: &TrainingServiceClient<Channel>,
+    ) -> Vec<(usize, JoinHandle<Result<Vec<WatchJobResponse>>>)> {
+        let unfinished = self.victims.iter().enumerate();
+        unfinished
+            .filter(|(_, victim)| !victim.has_ended())
+            .filter_map(|(number, victim)| {
+                let after = victim.events.len() as u64;
+                let job_id = victim.job_id.clone()?;
+                let listening = listen(training.clone(), job_id, after);
+                Some((number, tokio::spawn(listening)))
+            })
+            .collect()
+    }
+
+    async fn hear(
+        &mut self,
+        listening: Vec<(usize, JoinHandle<Result<Vec<WatchJobResponse>>>)>,
+    ) -> Result<()> {
+        for (number, heard) in listening {
+            // Jobs may have to wait for one another.
+            let events = tokio::time::timeout(patience() * UNFINISHED as u32, heard).await???;
+            self.victims[number].hear(events)?;
+        }
+        Ok(())
+    }
+
+    /// Jobs that are rightly given up if they die once more without progress.
+    fn at_risk(&self) -> impl Iterator<Item = &Victim> {
+        self.victims.iter().filter(|victim| {
+            !victim.has_ended() && victim.deaths_without_progress >= DEATHS_AT_MOST
+        })
+    }
+
+    /// Gives each of those the time for some.
+    async fn wait_for_progress(&self) -> Result<()> {
+        let mut training = self.sandbox.training().await?;
+        let state = self.state();
+        for victim in self.at_risk() {
+            let id = victim.job_id.as_deref().context("it was submitted")?;
+            until("progress of a job", async || {
+                let state_now = jobs::get(&mut training, id).await?.state();
+                let unfinished = matches!(state_now, JobState::Queued | JobState::Running);
+                Ok((!unfinished || victim.got_further(&state)).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Lets every job end, and compares each with one that was not disturbed.
+    async fn end(&mut self) -> Result<()> {
+        self.sandbox.start_trainer(&[]).await?;
+        let mut training = self.sandbox.training().await?;
+        self.submit_all(&training).await?;
+        let listening = self.listen(&training);
+        self.hear(listening).await?;
+        let expected = undisturbed(&self.specs).await?;
+        for victim in &self.victims {
+            let id = victim.job_id.as_deref().context("it was submitted")?;
+            let job = jobs::get(&mut training, id).await?;
+            ensure!(
+                job.state() == JobState::Succeeded,
+                "job {id} ended as {:?}: {}",
+                job.state(),
+                job.error
+            );
+            let found = Evidence::of(&self.sandbox, &mut training, &job).await?;
+            same(id, &found, &expected[victim.kind])?;
+            told_alike(victim, &found)?;
+            let mut again = Vec::new();
+            jobs::watch(&mut training, id, |event| again.push(event.clone())).await?;
+            ensure!(
+                again == victim.events,
+                "job {id}: events changed afterwards"
+            );
+            self.summary.rows += found.rows.len();
+            self.summary.checkpoints += found.checkpoints.len();
+            self.summary.events += again.len();
+        }
+        self.summary.jobs = self.victims.len();
+        let log = self.sandbox.trainer()?.log()?;
+        self.read_log(&log)?;
+        let left = std::fs::read_dir(self.state().join("bundles"))?.count();
+        ensure!(left == 0, "{left} bundles of ended jobs are left");
+        let status = self.sandbox.take_trainer()?.stop().await?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
+    }
+
+    /// Counts where attempts began; nothing in the log may be unexpected.
+    fn read_log(&mut self, log: &str) -> Result<()> {
+        for line in log.lines() {
+            ensure!(!line.contains(" ERROR "), "the log has an error: {line}");
+            let expected = line.contains("the last process died while this job ran");
+            ensure!(
+                expected || !line.contains(" WARN "),
+                "the log warns: {line}"
+            );
+            if line.contains("training begins") {
+                if line.contains("from_step=0") {
+                    self.summary.from_start += 1;
+                } else {
+                    self.summary.from_bundle += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What jobs of these specs leave behind when nobody disturbs them.
+pub async fn undisturbed(specs: &[JobSpec]) -> Result<Vec<Evidence>> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    let mut training = sandbox.training().await?;
+    let mut found = Vec::new();
+    for spec in specs {
+        let job = jobs::run(&mut training, spec.clone()).await?;
+        found.push(Evidence::of(&sandbox, &mut training, &job).await?);
+    }
+    sandbox.stop().await?;
+    Ok(found)
+}
+
+fn same(id: &str, found: &Evidence, expected: &Evidence) -> Result<()> {
+    for (ours, theirs) in found.rows.iter().zip(&expected.rows) {
+        ensure!(
+            ours == theirs,
+            "job {id}: row {ours:?}, undisturbed {theirs:?}"
+        );
+    }
+    ensure!(
+        found == expected,
+        "job {id}: {} rows, {:?}; undisturbed {} rows, {:?}",
+        found.rows.len(),
+        found.checkpoints,
+        expected.rows.len(),
+        expected.checkpoints
+    );
+    Ok(())
+}
+
+/// What was heard of a job while it was killed is what it left behind, each row and each checkpoint once.
+fn told_alike(victim: &Victim, found: &Evidence) -> Result<()> {
+    let mut rows = Vec::new();
+    let mut epochs: BTreeMap<u32, usize> = BTreeMap::new();
+    for event in &victim.events {
+        match &event.event {
+            Some(Event::Row(row)) => rows.push(timeless(*row)),
+            Some(Event::CheckpointPublished(published)) => {
+                *epochs.entry(published.epoch).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    ensure!(
+        rows == found.rows,
+        "job {:?}: other rows were told",
+        victim.job_id
+    );
+    let published: BTreeMap<u32, usize> = found
+        .checkpoints
+        .iter()
+        .map(|checkpoint| (checkpoint.epoch as u32, 1))
+        .collect();
+    ensure!(
+        epochs == published,
+        "job {:?}: checkpoints told by epoch {epochs:?}, published {published:?}",
+        victim.job_id
+    );
+    Ok(())
+}

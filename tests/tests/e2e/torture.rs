@@ -1,0 +1,129 @@
+//! `kill -9` at random moments, again and again: nothing that was accepted is lost, every job goes on by itself, and
+//! all that is left at the end is as if nothing had happened.
+//!
+//! `DIGITS_TORTURE_KILLS` sets how often; `make torture` does it hundreds of times.
+
+use crate::support::{mnist, torture::Torture};
+use anyhow::{Context as _, Result};
+use digits_e2e::specs;
+use digits_proto::v1::{
+    Activation, AdamW, ArchitectureSpec, AugmentationSpec, CosineSchedule, EarlyStoppingSpec,
+    EvaluationSpec, HiddenLayers, JobSpec, OneCycleSchedule, PublishPolicy, PublishSpec,
+    RegularizationSpec, Sgd,
+    job_spec::{Optimizer, Schedule},
+};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+const KILLS: usize = 24;
+
+/// Jobs of a second or so, each with another part of a training's state to lose.
+fn jobs() -> Vec<JobSpec> {
+    let publish = |policy: PublishPolicy| {
+        Some(PublishSpec {
+            policy: policy.into(),
+        })
+    };
+    let hidden = |widths: &[u32], activation: Activation| {
+        Some(ArchitectureSpec {
+            hidden: Some(HiddenLayers {
+                widths: widths.to_vec(),
+            }),
+            activation: activation.into(),
+        })
+    };
+    let nesterov = JobSpec {
+        optimizer: Some(Optimizer::Sgd(Sgd {
+            learning_rate: Some(0.05),
+            momentum: Some(0.8),
+            nesterov: Some(true),
+            weight_decay: Some(1e-4),
+        })),
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(7),
+            batch_size: None,
+        }),
+        publish: publish(PublishPolicy::Best),
+        ..specs::synthetic(60)
+    };
+    let small_batches = JobSpec {
+        architecture: hidden(&[64, 32], Activation::Gelu),
+        schedule: Some(Schedule::Cosine(CosineSchedule {
+            warmup: Some(0.1),
+            final_factor: Some(0.01),
+        })),
+        // The last batch of an epoch is short.
+        batch_size: Some(33),
+        publish: publish(PublishPolicy::EveryEpoch),
+        ..specs::synthetic(15)
+    };
+    let plain = JobSpec {
+        optimizer: Some(Optimizer::Sgd(Sgd {
+            learning_rate: Some(0.1),
+            momentum: Some(0.0),
+            ..Sgd::default()
+        })),
+        architecture: hidden(&[], Activation::Relu),
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(1),
+            batch_size: None,
+        }),
+        publish: publish(PublishPolicy::Final),
+        ..specs::synthetic(40)
+    };
+    vec![nesterov, small_batches, plain, regularized()]
+}
+
+/// Everything that draws numbers at a step, or keeps more of the past than the weights.
+fn regularized() -> JobSpec {
+    JobSpec {
+        optimizer: Some(Optimizer::Adamw(AdamW {
+            learning_rate: Some(3e-3),
+            weight_decay: Some(0.05),
+            ..AdamW::default()
+        })),
+        schedule: Some(Schedule::OneCycle(OneCycleSchedule::default())),
+        augmentation: Some(AugmentationSpec {
+            rotation_degrees: Some(10.0),
+            shift_pixels: Some(2.0),
+            outlier_share: Some(0.1),
+            ..AugmentationSpec::default()
+        }),
+        regularization: Some(RegularizationSpec {
+            label_smoothing: Some(0.05),
+            dropout: Some(0.2),
+            ema_decay: Some(0.98),
+            max_gradient_norm: Some(1.0),
+        }),
+        early_stopping: Some(EarlyStoppingSpec { patience_rows: 25 }),
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(11),
+            batch_size: None,
+        }),
+        publish: Some(PublishSpec {
+            policy: PublishPolicy::EveryEpoch.into(),
+        }),
+        calibrate: Some(true),
+        ..specs::synthetic(20)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_moments_it_ends_as_if_it_never_was() -> Result<()> {
+    let kills = match std::env::var("DIGITS_TORTURE_KILLS") {
+        Ok(text) => text.parse().context("DIGITS_TORTURE_KILLS is a number")?,
+        Err(_) => KILLS,
+    };
+    let mut specs = jobs();
+    if mnist::for_test("killed_at_random_moments (the notebook's job)").is_some() {
+        specs.push(specs::notebook());
+    }
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
+    let begun = Instant::now();
+    let summary = Torture::new(specs, seed)?
+        .run(kills)
+        .await
+        .with_context(|| format!("seed {seed}"))?;
+    println!("{summary} ({:.0?}, seed {seed})", begun.elapsed());
+    assert!(summary.from_bundle >= kills / 8, "{summary}");
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The page of the trainer in a real browser, in front of the real service: jobs that it submits, watches and cancels.
+
+use crate::support::{browser::Script, mnist};
+use anyhow::Result;
+use digits_e2e::sandbox::Sandbox;
+use digits_testing::patience;
+
+#[tokio::test]
+async fn jobs_are_submitted_watched_compared_served_and_cancelled() -> Result<()> {
+    let name = "jobs_are_submitted_watched_compared_served_and_cancelled";
+    if mnist::for_test(name).is_none() {
+        return Ok(());
+    }
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    let address = sandbox.trainer()?.grpc();
+    if let Some(script) = Script::start("trainer.mjs", &[&address], sandbox.dir(), name)? {
+        tokio::task::spawn_blocking(move || script.end()).await??;
+    }
+    sandbox.stop().await
+}

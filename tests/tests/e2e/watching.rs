@@ -1,0 +1,351 @@
+//! The pair under a real Prometheus with the configuration of `deploy/prometheus`: every query of every panel, variable,
+//! annotation and rule is asked while a job runs and `Predict` is called, and gives series. What only a fault lights
+//! up gets its fault, or stands in [`UNLIT`].
+
+mod evidence;
+mod traffic;
+
+use crate::support::{
+    damage,
+    dashboards::{Query, all, step},
+    metric_names::{OF_A_GPU, documented, mentioned},
+    prometheus,
+    prometheus::Prometheus,
+};
+use anyhow::{Context as _, Result, ensure};
+use digits_e2e::{jobs, sandbox::Sandbox, specs};
+use digits_proto::v1::{
+    ArchitectureSpec, GetModelRequest, HiddenLayers, Job, JobSpec, JobState, PromoteRequest,
+    PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
+};
+use digits_testing::{patience, until};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use traffic::{MAX_IN_FLIGHT, crowd};
+
+/// What the tests replace the configured 15 s by.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
+/// The time that the dashboards show when they are opened.
+const RANGE: Duration = Duration::from_secs(3_600);
+
+/// Alerts whose fault would take minutes, or another machine. Their unit tests light them; here each metric that they read
+/// must be there.
+const UNLIT: [&str; 4] = [
+    "DigitsMetricMissing",
+    "DigitsReplicasDisagree",
+    "DigitsStorageUnreadable",
+    "DigitsLatencyHigh",
+];
+
+/// The services, who watches them, and which alerts have been seen to be lit.
+struct Watched {
+    sandbox: Sandbox,
+    prometheus: Prometheus,
+    /// Name and expression of every alert.
+    alerts: Vec<(String, String)>,
+    lit: BTreeSet<String>,
+}
+
+impl Watched {
+    async fn start(program: &Path) -> Result<Self> {
+        let mut sandbox = Sandbox::new(patience())?;
+        let prometheus = Prometheus::start(program, sandbox.dir()).await?;
+        let push = prometheus.remote_write();
+        sandbox
+            .start_trainer(&["--remote-write", &push, "--queue-capacity", "1"])
+            .await?;
+        sandbox
+            .start_inference(&["--max-in-flight", &MAX_IN_FLIGHT.to_string()])
+            .await?;
+        prometheus.scrape("trainer", sandbox.trainer()?.admin())?;
+        prometheus.scrape("inference", sandbox.inference()?.admin())?;
+        let alerts = rules(&prometheus)?
+            .into_iter()
+            .filter(|rule| rule["type"] == "alerting")
+            .map(|rule| Some((text(&rule["name"])?, text(&rule["query"])?)));
+        let alerts = alerts.collect::<Option<Vec<(String, String)>>>();
+        Ok(Self {
+            sandbox,
+            prometheus,
+            alerts: alerts.context("alerts")?,
+            lit: BTreeSet::new(),
+        })
+    }
+
+    /// Waits until the expression of an alert gives something: then it fires once that has lasted.
+    async fn lights(&mut self, name: &str) -> Result<()> {
+        let alert = self.alerts.iter().find(|(one, _)| one == name);
+        let (_, expression) = alert.with_context(|| format!("there is no alert {name}"))?;
+        until(name, async || {
+            Ok((!self.prometheus.query(expression)?.is_empty()).then_some(()))
+        })
+        .await?;
+        self.lit.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Two checkpoints of the job become canary and shadow.
+    async fn try_out(&self, job: &Job) -> Result<()> {
+        let mut checkpoints = self.sandbox.checkpoints().await?;
+        let mut inference = self.sandbox.predict().await?;
+        // The storage was new: a record for each checkpoint.
+        let mut newest = job.checkpoint_ids.len() as u64;
+        let candidates = [
+            (ServingRole::Canary, Some(0.4)),
+            (ServingRole::Shadow, None),
+        ];
+        for ((role, share), id) in candidates.into_iter().zip(&job.checkpoint_ids) {
+            let request = PromoteRequest {
+                model: "digits".to_owned(),
+                checkpoint_id: id.clone(),
+                expected_sequence: newest,
+                role: role.into(),
+                share,
+                by: "watching".to_owned(),
+            };
+            let answer = checkpoints.promote(request).await?.into_inner();
+            newest = answer.record.context("a record")?.sequence;
+            until("the candidate", async || {
+                let model = inference.get_model(GetModelRequest::default()).await?;
+                let mut served = model.get_ref().served.iter();
+                Ok(served.any(|it| it.role() == role).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn rules(prometheus: &Prometheus) -> Result<Vec<Value>> {
+    let groups = prometheus.get("rules", &[])?;
+    let groups = groups["groups"].as_array().context("groups")?;
+    let rules = groups.iter().filter_map(|group| group["rules"].as_array());
+    Ok(rules.flatten().cloned().collect())
+}
+
+/// A job whose loss is soon no number; it publishes nothing before its end.
+fn exploding() -> JobSpec {
+    JobSpec {
+        optimizer: Some(Optimizer::Sgd(Sgd {
+            learning_rate: Some(100.0),
+            momentum: Some(0.999),
+            ..Sgd::default()
+        })),
+        architecture: Some(ArchitectureSpec {
+            hidden: Some(HiddenLayers {
+                widths: vec![50; 5],
+            }),
+            ..ArchitectureSpec::default()
+        }),
+        publish: Some(PublishSpec {
+            policy: PublishPolicy::Final.into(),
+        }),
+        ..specs::synthetic(100)
+    }
+}
+
+/// Files with a certificate that has expired, its key, and a token.
+fn credentials(dir: &Path) -> Result<[String; 3]> {
+    let mut params = CertificateParams::new(["localhost".to_owned()])?;
+    params.not_after = date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?.pem();
+    let written = |name: &str, content: &str| -> Result<String> {
+        let file = dir.join(name);
+        fs::write(&file, content)?;
+        Ok(file.display().to_string())
+    };
+    Ok([
+        written("expired.crt", &certificate)?,
+        written("expired.key", &key.serialize_pem())?,
+        written("tokens", "ci secret\n")?,
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_finds_its_series() -> Result<()> {
+    let name = "every_query_finds_its_series";
+    let Some(program) = prometheus::program("prometheus", name) else {
+        return Ok(());
+    };
+    let mut watched = Watched::start(&program).await?;
+    let traffic = traffic::start(&watched.sandbox).await?;
+    // Nothing is served yet, and each request fails for it.
+    for alert in [
+        "DigitsNoCheckpointServed",
+        "DigitsErrorBudgetBurnsFast",
+        "DigitsErrorBudgetBurnsSlowly",
+    ] {
+        watched.lights(alert).await?;
+    }
+    let mut training = watched.sandbox.training().await?;
+    let job = jobs::run(&mut training, specs::synthetic(3)).await?;
+    watched.try_out(&job).await?;
+    let failed = jobs::submit(&mut training, exploding()).await?;
+    let failed = jobs::watch(&mut training, &failed.job_id, |_| {}).await?;
+    assert_eq!(failed.state(), JobState::Failed, "{failed:?}");
+    watched.lights("DigitsLossNotFinite").await?;
+    watched.lights("DigitsJobFailed").await?;
+    watched.lights("DigitsLiveAccuracyDropped").await?;
+    damage::republish(&watched.sandbox, |files| {
+        if let Some(byte) = files.model.last_mut() {
+            *byte ^= 1;
+        }
+    })?;
+    watched.lights("DigitsReloadFailing").await?;
+    let crowd = crowd(&watched.sandbox).await?;
+    watched.lights("DigitsRequestsRefused").await?;
+    drop(crowd);
+
+    every_query_of_the_dashboards(&watched.prometheus).await?;
+    evidence::keep(&watched.prometheus)?;
+    every_rule(&watched).await?;
+
+    // One runs, one waits: there is no place for a third.
+    let running = jobs::submit(&mut training, specs::synthetic(10_000)).await?;
+    until("the begin of a job", async || {
+        let job = jobs::get(&mut training, &running.job_id).await?;
+        Ok((job.state() == JobState::Running).then_some(()))
+    })
+    .await?;
+    jobs::submit(&mut training, specs::synthetic(10_000)).await?;
+    watched.lights("DigitsQueueFull").await?;
+    // The same trainer again, which now pushes to where nobody takes it; the job that ran goes on.
+    let nowhere = watched
+        .prometheus
+        .remote_write()
+        .replace("write", "nowhere");
+    watched.sandbox.take_trainer()?.stop().await?;
+    let [certificate, key, tokens] = credentials(watched.sandbox.dir())?;
+    let trainer = watched
+        .sandbox
+        .start_trainer(&[
+            "--remote-write",
+            &nowhere,
+            "--retention-interval",
+            "1s",
+            "--tls-certificate-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--token-file",
+            &tokens,
+        ])
+        .await?;
+    watched.prometheus.scrape("trainer", trainer.admin())?;
+    watched.lights("DigitsCurvePointsDropped").await?;
+    watched.lights("DigitsCertificateExpires").await?;
+    fs::write(&tokens, "")?;
+    watched.lights("DigitsCredentialsReloadFailing").await?;
+    damage::unreadable_record(&watched.sandbox)?;
+    watched.lights("DigitsRetentionFailing").await?;
+    drop(traffic);
+    watched.sandbox.take_inference()?.stop().await?;
+    watched.lights("DigitsTargetDown").await?;
+
+    let expected = watched.alerts.iter().map(|(name, _)| name.clone());
+    let expected = expected.filter(|name| !UNLIT.contains(&name.as_str()));
+    assert_eq!(watched.lit, expected.collect::<BTreeSet<String>>());
+    watched.sandbox.stop().await
+}
+
+/// Asks as Grafana does, until each query has given something.
+async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
+    let mut missing = Vec::new();
+    for dashboard in all()? {
+        for variable in dashboard.variables() {
+            let definition = variable["definition"].as_str().unwrap_or_default();
+            let inner = definition.strip_prefix("label_values(");
+            if let Some((selector, label)) =
+                inner.and_then(|it| it.trim_end_matches(')').rsplit_once(", "))
+            {
+                let values = prometheus.label_values(label, selector)?;
+                ensure!(!values.is_empty(), "{definition} gives nothing");
+            }
+        }
+        missing.extend(dashboard.queries());
+    }
+    ensure!(missing.len() > 80, "there are {} queries", missing.len());
+    let told = missing.len();
+    let all_found = until("series of every query", async || {
+        let mut still = Vec::new();
+        for query in std::mem::take(&mut missing) {
+            let (_, series) = ask(prometheus, &query)?;
+            if series.is_empty() && !of_gpus_alone(&query.expression)? {
+                still.push(query);
+            }
+        }
+        missing = still;
+        Ok(missing.is_empty().then_some(()))
+    })
+    .await;
+    all_found.with_context(|| {
+        let missing: Vec<String> = missing
+            .iter()
+            .map(|it| format!("{}: {}", it.place, it.expression))
+            .collect();
+        format!(
+            "{} of {told} queries give nothing:\n{}",
+            missing.len(),
+            missing.join("\n")
+        )
+    })
+}
+
+/// What is sent for a query, and the series that it gives.
+fn ask(prometheus: &Prometheus, query: &Query) -> Result<(String, Vec<Value>)> {
+    let expression = query.interpolated(RANGE, SCRAPE_INTERVAL);
+    let series = if query.instant {
+        prometheus.query(&expression)
+    } else {
+        let step = step(RANGE, SCRAPE_INTERVAL).as_secs_f64();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        // Grafana asks at multiples of the step.
+        let to = (now / step).floor() * step;
+        prometheus.query_range(&expression, to - RANGE.as_secs_f64(), to, step)
+    };
+    Ok((expression, series.with_context(|| query.place.clone())?))
+}
+
+/// Whether a query can give nothing where there is no GPU.
+fn of_gpus_alone(expression: &str) -> Result<bool> {
+    let documented = documented("")?;
+    let mut names = mentioned(expression).into_iter();
+    let of_a_gpu = |name: String| documented.get(&name).is_some_and(|kind| kind == OF_A_GPU);
+    Ok(expression.contains("digits_") && names.all(of_a_gpu))
+}
+
+/// Rules are evaluated without an error; what is recorded is there, and what alerts read.
+async fn every_rule(watched: &Watched) -> Result<()> {
+    let prometheus = &watched.prometheus;
+    for rule in rules(prometheus)? {
+        let name = text(&rule["name"]).context("a name")?;
+        assert_eq!(rule["health"], "ok", "{rule}");
+        if rule["type"] == "recording" {
+            until(&name, async || {
+                Ok((!prometheus.query(&name)?.is_empty()).then_some(()))
+            })
+            .await?;
+        }
+    }
+    for (name, expression) in &watched.alerts {
+        for metric in mentioned(expression) {
+            let series = prometheus.query(&metric)?;
+            assert!(
+                !series.is_empty(),
+                "{name} reads {metric}, which is not there"
+            );
+        }
+    }
+    Ok(())
+}
