@@ -1,0 +1,158 @@
+//! `digits-trainer run`: one job as a process of its own.
+
+use crate::{
+    child::{self, Ended, Process},
+    support::{Server, endless_job, get, small_job, submit, watch_to_end},
+};
+use digits_proto::v1::JobSpec;
+use digits_trainer::proto_json;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+
+fn command(folder: &Path, spec: &str, state: Option<&str>) -> Command {
+    let mut command = child::engine();
+    command
+        .args(["run", "--json", "--spec", spec, "--storage"])
+        .arg(folder.join("storage"))
+        .current_dir(folder);
+    if let Some(state) = state {
+        command.args(["--state", state]);
+    }
+    command
+}
+
+fn write_spec(folder: &Path, spec: &JobSpec) {
+    let json = proto_json::write("digits.v1.JobSpec", spec);
+    fs::write(folder.join("job.json"), json.to_string()).expect("written");
+}
+
+fn job(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.printed).expect("one document")
+}
+
+/// Digest of the weights of a checkpoint.
+fn weights(folder: &Path, checkpoint: &str) -> String {
+    let path = folder.join("storage/checkpoints").join(checkpoint);
+    let manifest = fs::read(path.join("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    manifest["files"]["model"]["sha256"]
+        .as_str()
+        .expect("a digest")
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_makes_what_the_service_makes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = small_job(2);
+    let json = proto_json::write("digits.v1.JobSpec", &spec).to_string();
+    let ended = Process::start(&mut command(folder.path(), "-", None), &json);
+    let ended = ended.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let job = job(&ended);
+    assert_eq!(job["state"], "JOB_STATE_SUCCEEDED");
+    assert!(ended.log.contains("progress"), "{}", ended.log);
+    let last = job["checkpoint_ids"][1].as_str().expect("two checkpoints");
+
+    let server = Server::start(folder.path(), &[]).await;
+    let mut client = server.training().await;
+    let twin = submit(&mut client, "a", spec).await.expect("accepted");
+    watch_to_end(&mut client, &twin.job_id, 0).await;
+    let twin = get(&mut client, &twin.job_id).await;
+    assert_eq!(
+        weights(folder.path(), last),
+        weights(folder.path(), &twin.checkpoint_ids[1])
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_exits_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async || {
+        let mut command = command(folder.path(), "job.json", None);
+        Process::start(&mut command, "").end().await
+    };
+    let missing = run().await;
+    assert_eq!(missing.code, Some(64));
+    assert!(missing.log.contains("--spec job.json"), "{}", missing.log);
+
+    fs::write(folder.path().join("job.json"), r#"{"epoch": 3}"#).expect("written");
+    let unknown = run().await;
+    assert_eq!(unknown.code, Some(64));
+    assert!(unknown.log.contains("epoch"), "{}", unknown.log);
+
+    let two = JobSpec {
+        seed: Some(1 << 40),
+        ..small_job(0)
+    };
+    write_spec(folder.path(), &two);
+    let refused = run().await;
+    assert_eq!(refused.code, Some(64), "{}", refused.log);
+    for field in ["spec.epochs: must be", "spec.seed: must be"] {
+        assert!(refused.log.contains(field), "{}", refused.log);
+    }
+
+    let late = JobSpec {
+        limits: Some(digits_proto::v1::LimitsSpec {
+            deadline: Some(prost_types::Duration {
+                seconds: 0,
+                nanos: 1,
+            }),
+        }),
+        ..small_job(1)
+    };
+    write_spec(folder.path(), &late);
+    let failed = run().await;
+    assert_eq!(failed.code, Some(1), "{}", failed.log);
+    assert_eq!(job(&failed)["state"], "JOB_STATE_FAILED");
+    assert!(failed.log.contains("deadline"), "{}", failed.log);
+}
+
+/// A count in the job's progress, which JSON has as text.
+fn progress(job: &Value, count: &str) -> u64 {
+    let text = job["progress"][count].as_str().expect("a count");
+    text.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_stopped_run_is_found_again_in_its_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_spec(folder.path(), &endless_job());
+    let stopped_by = async |signal| {
+        let mut command = command(folder.path(), "job.json", Some("state"));
+        let mut run = Process::start(&mut command, "");
+        run.logged("progress").await;
+        let stopped = run.end_by(signal).await;
+        assert_eq!(stopped.code, Some(75), "{}", stopped.log);
+        // At its next step, not when the grace time is over.
+        assert!(
+            !stopped.log.contains("did not stop in time"),
+            "{}",
+            stopped.log
+        );
+        job(&stopped)
+    };
+    let first = stopped_by(Signal::TERM).await;
+    assert_eq!(first["state"], "JOB_STATE_QUEUED");
+    assert!(
+        progress(&first, "step") < progress(&first, "steps"),
+        "{first}"
+    );
+
+    let again = stopped_by(Signal::INT).await;
+    assert_eq!(again["job_id"], first["job_id"], "the same job goes on");
+    let step = |job: &Value| progress(job, "step");
+    assert!(step(&again) > step(&first), "from its bundle");
+
+    // A run that has succeeded is not made twice.
+    write_spec(folder.path(), &small_job(1));
+    let done = async |state: &str| {
+        let mut command = command(folder.path(), "job.json", Some(state));
+        let ended = Process::start(&mut command, "").end().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        job(&ended)["job_id"].clone()
+    };
+    assert_eq!(done("other").await, done("other").await);
+}
