@@ -2,8 +2,7 @@
 //! serves, holds, rollbacks, refused promotions, retention.
 
 use crate::support::{
-    PATIENCE, Server, assert_status, endless_job, get, is_row, small_job, submit, watch,
-    watch_to_end,
+    Server, assert_status, endless_job, get, is_row, small_job, submit, watch, watch_to_end,
 };
 use digits_checkpoint::{
     Storage,
@@ -15,8 +14,9 @@ use digits_proto::v1::{
     ServingRecord, ServingRole, Sgd, checkpoint_service_client::CheckpointServiceClient,
     job_spec::Optimizer, training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
+use digits_testing::until;
 use jiff::SignedDuration;
-use std::{collections::BTreeSet, path::Path, time::Instant};
+use std::{collections::BTreeSet, path::Path};
 use tonic::{Code, Status, transport::Channel};
 
 type Checkpoints = CheckpointServiceClient<Channel>;
@@ -355,18 +355,13 @@ async fn a_record_of_a_newer_format_does_not_spoil_the_list() {
 
 /// Waits until these checkpoints are left, and no others; they must stay all the time.
 async fn until_left(storage: &Storage, kept: &[&String]) {
-    let begun = Instant::now();
-    loop {
-        let found = digits_checkpoint::list_checkpoints(storage).await;
-        let found = found.expect("listed");
+    let left = until("nothing else is left", async || {
+        let found = digits_checkpoint::list_checkpoints(storage).await?;
         let left: Vec<String> = found.iter().map(|it| it.id.to_string()).collect();
         assert!(kept.iter().all(|id| left.contains(*id)), "{left:?}");
-        if left.len() == kept.len() {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "still there: {left:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        Ok((left.len() == kept.len()).then_some(()))
+    });
+    left.await.expect("left");
 }
 
 /// The retention sweep keeps what a serving record names and what a running job started from.
@@ -404,10 +399,10 @@ async fn the_trainer_deletes_what_nothing_needs() {
     // The manifest goes first, the folder last.
     let checkpoints = folder.path().join("storage/checkpoints");
     let gone = [&unneeded.checkpoint_ids[..2], &parent.checkpoint_ids].concat();
-    let begun = Instant::now();
-    while gone.iter().any(|id| checkpoints.join(id).exists()) {
-        assert!(begun.elapsed() < PATIENCE, "folders are left: {gone:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let removed = until("the folders are removed", async || {
+        let left = gone.iter().any(|id| checkpoints.join(id).exists());
+        Ok((!left).then_some(()))
+    });
+    removed.await.expect("removed");
     server.stop().await;
 }

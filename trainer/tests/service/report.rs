@@ -1,12 +1,13 @@
 //! Report cards over gRPC: measured on request, one at a time, and carried by the last manifest of
 //! a job that asks for one.
 
-use crate::support::{PATIENCE, Server, assert_status, get, small_job, submit, watch_to_end};
+use crate::support::{Server, assert_status, get, small_job, submit, watch_to_end};
 use digits_proto::v1::{
     ArchitectureSpec, DataSpec, HiddenLayers, JobSpec, JobState, ReportCard,
     ReportCheckpointRequest, ReportCheckpointResponse, SyntheticSpec,
     checkpoint_service_client::CheckpointServiceClient,
 };
+use digits_testing::until;
 use std::path::Path;
 use tonic::{Code, Status, transport::Channel};
 
@@ -177,29 +178,20 @@ async fn one_at_a_time_and_a_client_that_leaves_frees_the_place() {
     });
     let mut client = server.checkpoints().await;
     // Busy as soon as the other one has begun.
-    let refused = poll(async || report(&mut client, &quick, false).await.err()).await;
+    let refused = until("another report is refused", async || {
+        Ok(report(&mut client, &quick, false).await.err())
+    });
+    let refused = refused.await.expect("refused");
     assert_status(&refused, Code::ResourceExhausted, "another report");
     assert!(!waiting.is_finished());
 
     waiting.abort();
-    let done = poll(async || report(&mut client, &quick, false).await.ok()).await;
+    let done = until("the place is free", async || {
+        Ok(report(&mut client, &quick, false).await.ok())
+    });
+    let done = done.await.expect("measured");
     assert!(!done.from_manifest);
     server.stop().await;
-}
-
-/// Asks again until there is an answer.
-async fn poll<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let polling = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, polling)
-        .await
-        .expect("in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,13 @@
 //! A job database in a scratch folder, for the tests of it.
 
 use digits_proto::v1::WatchJobResponse;
+use digits_testing::until;
 use digits_trainer::{
     job::{JobId, NetworkSize},
-    store::{Job, NewJob, Store, Submitted},
+    store::{Job, NewJob, Store, StoreError, Submitted},
 };
 use prost::Message as _;
-use std::{path::Path, time::Duration, time::Instant};
+use std::{path::Path, time::Duration};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,19 +17,18 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens it, waiting for the last owner to let go.
+    /// Opens it, waiting until the last owner has closed it.
     pub fn open(folder: &Path) -> Self {
-        let begun = Instant::now();
-        let store = loop {
-            match Store::open(folder) {
-                Ok(store) => break store,
-                Err(error) if begun.elapsed() > Duration::from_secs(30) => panic!("{error}"),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .expect("a runtime");
+        let opened = until("the folder is free", async || match Store::open(folder) {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Folder { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+        let store = runtime.block_on(opened).expect("opened");
         Self { store, runtime }
     }
 

@@ -8,17 +8,15 @@ use digits_proto::v1::{
     WatchJobRequest, WatchJobResponse, checkpoint_service_client::CheckpointServiceClient,
     training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
+use digits_testing::{patience, until};
 use digits_trainer::{
     app::{Addresses, App},
     config::Config,
 };
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
-
-/// Longer than anything here takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running trainer.
 pub struct Server {
@@ -38,7 +36,7 @@ impl Server {
             ("--storage", path("storage")),
             ("--state", path("state")),
             ("--shutdown-delay", "0".to_owned()),
-            ("--shutdown-grace", "60s".to_owned()),
+            ("--shutdown-grace", format!("{}s", patience().as_secs_f64())),
         ] {
             all.extend([flag.to_owned(), value]);
         }
@@ -73,7 +71,7 @@ impl Server {
     /// Ends it as SIGTERM does.
     pub async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task)
+        tokio::time::timeout(patience(), self.task)
             .await
             .expect("in time")
             .expect("no panic")
@@ -164,7 +162,7 @@ pub async fn watch(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, watching)
+    tokio::time::timeout(patience(), watching)
         .await
         .expect("in time");
     events
@@ -200,18 +198,12 @@ pub async fn reach(
     job_id: &str,
     state: JobState,
 ) -> Job {
-    let polling = async {
-        loop {
-            let job = get(client, job_id).await;
-            if job.state() == state {
-                return job;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, polling)
-        .await
-        .expect("in time")
+    let what = format!("job {job_id} is {state:?}");
+    let reached = until(&what, async || {
+        let job = get(client, job_id).await;
+        Ok((job.state() == state).then_some(job))
+    });
+    reached.await.expect("reached")
 }
 
 /// Asserts code and a part of the message.
