@@ -4,7 +4,7 @@ use crate::{
     child::{self, Ended, Process},
     support::{Server, endless_job, get, small_job, submit, watch_to_end},
 };
-use digits_proto::v1::JobSpec;
+use digits_proto::v1::{EvaluationSpec, JobSpec};
 use digits_trainer::proto_json;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -155,4 +155,50 @@ async fn a_stopped_run_is_found_again_in_its_state() {
         job(&ended)["job_id"].clone()
     };
     assert_eq!(done("other").await, done("other").await);
+}
+
+/// The lines of a JSON log with this message.
+fn lines(ended: &Ended, message: &str) -> Vec<Value> {
+    let lines = ended.log.lines().map(serde_json::from_str::<Value>);
+    let lines = lines.map(|line| line.expect("JSON"));
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+#[tokio::test]
+async fn the_log_of_a_run_has_the_name_and_the_figures_of_its_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = JobSpec {
+        name: "sevens and ones".to_owned(),
+        // 100 images are not a whole number of batches: the mean over the batches is another.
+        evaluation: Some(EvaluationSpec {
+            batch_size: Some(64),
+            ..EvaluationSpec::default()
+        }),
+        ..small_job(1)
+    };
+    write_spec(folder.path(), &spec);
+    let mut command = command(folder.path(), "job.json", None);
+    command.args(["--log-format", "json"]);
+    let ended = Process::start(&mut command, "").end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let job = job(&ended);
+
+    let begins = lines(&ended, "job begins");
+    let [begins] = begins.as_slice() else {
+        panic!("{begins:?}")
+    };
+    assert_eq!(begins["job"], job["job_id"]);
+    assert_eq!(begins["name"], "sevens and ones");
+    assert_eq!(begins["attempt"], 1);
+
+    // The mean over the images, as the metrics of the same names, and not over the batches.
+    let validation = &job["progress"]["latest"]["validation"];
+    let rows = lines(&ended, "progress");
+    let newest = rows.last().expect("a row");
+    assert_eq!(newest["validation_loss"], validation["loss"]);
+    assert_eq!(newest["validation_accuracy"], validation["accuracy"]);
+    let tests = lines(&ended, "test");
+    assert_eq!(tests.len(), 1, "{}", ended.log);
+    assert_eq!(tests[0]["test_loss"], job["test"]["loss"]);
+    assert_ne!(job["test"]["loss"], job["test"]["loss_batch_mean"]);
 }
