@@ -202,3 +202,56 @@ async fn the_log_of_a_run_has_the_name_and_the_figures_of_its_job() {
     assert_eq!(tests[0]["test_loss"], job["test"]["loss"]);
     assert_ne!(job["test"]["loss"], job["test"]["loss_batch_mean"]);
 }
+
+#[tokio::test]
+async fn what_a_run_has_no_flag_for_comes_from_the_environment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_spec(folder.path(), &small_job(1));
+    for (variables, parts) in [
+        (
+            &[("DIGITS_QUEUE_CAPACITY", "many")][..],
+            &["DIGITS_QUEUE_CAPACITY", "'many'"][..],
+        ),
+        (
+            &[("DIGITS_BUNDLE_INTERVAL", "often")],
+            &["DIGITS_BUNDLE_INTERVAL", "such as 250ms"],
+        ),
+        (&[("DIGITS_LISTEN", "here")], &["DIGITS_LISTEN", "'here'"]),
+        (
+            &[("DIGITS_REMOTE_WRITE_TOKEN_FILE", "token")],
+            &["--remote-write <"],
+        ),
+        (
+            &[("DIGITS_SHUTDOWN_GRACE", "soon")],
+            &["--shutdown-grace", "'soon'"],
+        ),
+        // Good values that do not go together: they were taken.
+        (
+            &[
+                ("DIGITS_MAX_DATASET_BYTES", "7"),
+                ("DIGITS_DATASET_CACHE_BYTES", "5"),
+            ],
+            &["--dataset-cache-bytes 5 is less than --max-dataset-bytes 7"],
+        ),
+    ] {
+        let mut command = command(folder.path(), "job.json", None);
+        let ended = Process::start(command.envs(variables.iter().copied()), "");
+        let ended = ended.end().await;
+        assert_eq!(ended.code, Some(64), "{variables:?}: {}", ended.log);
+        let lines: Vec<&str> = ended.log.lines().collect();
+        let [line] = lines.as_slice() else {
+            panic!("one line: {lines:?}")
+        };
+        assert_eq!(line.matches("error: ").count(), 1, "{line}");
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+
+    // A run has a number of workers of its own and opens no port.
+    let mut command = command(folder.path(), "job.json", None);
+    command.env("DIGITS_WORKERS", "many");
+    command.env("DIGITS_LISTEN", "192.0.2.1:1");
+    let ended = Process::start(&mut command, "").end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
