@@ -6,13 +6,22 @@
 //! Linux only: it reads the thread's processor time, which a busy machine does not stretch as it does the
 //! clock's.
 
-#[path = "../tests/train_support/mod.rs"]
-mod train_support;
+#[path = "../tests/train/support/head.rs"]
+mod head;
+#[path = "../tests/train/support/mnist.rs"]
+mod mnist;
+#[path = "../tests/train/support/notebook_plan.rs"]
+mod notebook_plan;
+#[path = "../tests/train/support/record.rs"]
+mod record;
 
 use digits_checkpoint::manifest::Architecture;
 use digits_dataset::Dataset;
 use digits_trainer::train::{Augmentation, Plan, Split, run};
-use train_support::{Record, head, mnist, mnist_dir, notebook_plan};
+use head::head;
+use mnist::{mnist, mnist_dir};
+use notebook_plan::notebook_plan;
+use record::Record;
 
 /// Steps of a run.
 const STEPS: usize = 100;

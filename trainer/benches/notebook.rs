@@ -2,11 +2,17 @@
 //!
 //! `cargo bench -p digits-trainer --bench notebook -- [RUNS]`
 
-#[path = "../tests/train_support/mod.rs"]
-mod train_support;
+#[path = "../tests/train/support/mnist.rs"]
+mod mnist;
+#[path = "../tests/train/support/notebook_plan.rs"]
+mod notebook_plan;
+#[path = "../tests/train/support/record.rs"]
+mod record;
 
 use digits_trainer::train::{Plan, run};
-use train_support::{Record, mnist, mnist_dir, notebook_plan};
+use mnist::{mnist, mnist_dir};
+use notebook_plan::notebook_plan;
+use record::Record;
 
 fn main() -> anyhow::Result<()> {
     let Some(dir) = mnist_dir() else {

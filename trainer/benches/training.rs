@@ -1,10 +1,13 @@
-//! Our side of `make bench-train`: trains as told on standard input, one line of JSON a run, and answers with the time
-//! it took, as `benches/training/contender.py` does. Needs `DIGITS_MNIST_DIR`.
+//! Our side of `make bench-train`: reads one line of JSON per run from standard input and answers with
+//! the time that the training took, as `benches/training/contender.py` does. Needs `DIGITS_MNIST_DIR`.
 //!
-//! A run is of whole epochs with their validations, or, with `batches`, of that many steps after `warm_up` others.
+//! A run is of whole epochs with their validations, or, with `batches`, of that many steps after
+//! `warm_up` others.
 
-#[path = "../tests/train_support/mod.rs"]
-mod train_support;
+#[path = "../tests/train/support/mnist.rs"]
+mod mnist;
+#[path = "../tests/train/support/notebook_plan.rs"]
+mod notebook_plan;
 
 use anyhow::Context as _;
 use digits_checkpoint::manifest::Architecture;
@@ -13,10 +16,11 @@ use digits_trainer::train::{
     Augmentation, Observer, Plan, Precision, PublishFailed, PublishPolicy, Row, Snapshot, Started,
     libtorch_version, run,
 };
+use mnist::{mnist, mnist_dir};
+use notebook_plan::notebook_plan;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
-use train_support::{mnist, mnist_dir, notebook_plan};
 
 fn main() -> anyhow::Result<()> {
     let dir = mnist_dir().context("set DIGITS_MNIST_DIR to a folder with MNIST's four files")?;

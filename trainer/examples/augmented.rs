@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release -p digits-trainer --example augmented -- sheet.png [PRESET] [SEED]`
 
-#[path = "../tests/train_support/mod.rs"]
-mod train_support;
+#[path = "../tests/train/support/mnist.rs"]
+mod mnist;
 
 use anyhow::Context as _;
 use digits_dataset::mnist::MnistSource;
@@ -13,8 +13,8 @@ use digits_proto::v1::{AugmentationSpec, JobSpec};
 use digits_trainer::datasets::Catalog;
 use digits_trainer::spec::{presets, resolve};
 use digits_trainer::train::preview_augmentation;
+use mnist::{mnist, mnist_dir};
 use std::path::PathBuf;
-use train_support::{mnist, mnist_dir};
 
 /// Rows of the sheet, and how often each is drawn.
 const ROWS: usize = 10;

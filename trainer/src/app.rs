@@ -80,7 +80,7 @@ impl App {
     /// When something cannot be opened, or the storage does not hold what a writer relies on.
     pub async fn bind(config: Config, recorder: Recorder) -> anyhow::Result<(Self, Addresses)> {
         // Before anything is created.
-        let credentials = config.credentials.load();
+        let credentials = config.service.credentials.load();
         let credentials = credentials.map_err(|error| BadConfig(error.to_string()))?;
         let (tools, workers) = open_tools(&config).await?;
         let recorder = recorder.with_section(tools.metrics.section());
@@ -97,7 +97,7 @@ impl App {
         };
         let (server, grpc) = GrpcServer::bind(server_config).await?;
         let (admin, admin_address) =
-            admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
+            admin::bind(config.service.admin_listen, recorder, readiness.clone()).await?;
         let app = Self {
             config,
             tools,
@@ -126,26 +126,26 @@ impl App {
             state = %config.state.display(),
             mnist_dir = ?config.mnist_dir,
             datasets = self.tools.catalog.names().join(","),
-            queue_capacity = config.queue_capacity,
+            queue_capacity = config.service.queue_capacity,
             workers = self.workers,
-            bundle_interval = ?config.bundle_interval,
-            tls_certificate_file = ?config.credentials.tls_certificate_file,
-            tls_client_ca_file = ?config.credentials.tls_client_ca_file,
-            token_file = ?config.credentials.token_file,
-            otlp_endpoint = config.requests.otlp_endpoint,
-            otlp_ca_file = ?config.requests.otlp_ca_file,
-            access_log = config.requests.access_log,
-            remote_write = config.remote_write.as_ref().map(tracing::field::display),
-            remote_write_token_file = ?config.remote_write_token_file,
-            remote_write_ca_file = ?config.remote_write_ca_file,
+            bundle_interval = ?config.service.bundle_interval,
+            tls_certificate_file = ?config.service.credentials.tls_certificate_file,
+            tls_client_ca_file = ?config.service.credentials.tls_client_ca_file,
+            token_file = ?config.service.credentials.token_file,
+            otlp_endpoint = config.service.requests.otlp_endpoint,
+            otlp_ca_file = ?config.service.requests.otlp_ca_file,
+            access_log = config.service.requests.access_log,
+            remote_write = config.service.remote_write.as_ref().map(tracing::field::display),
+            remote_write_token_file = ?config.service.remote_write_token_file,
+            remote_write_ca_file = ?config.service.remote_write_ca_file,
             shutdown_grace = ?config.shutdown_grace,
             libtorch = train::libtorch_version(),
             retention = ?config.retention(),
-            retention_interval = ?config.retention_interval,
+            retention_interval = ?config.service.retention_interval,
             version = env!("CARGO_PKG_VERSION"),
             "digits-trainer listens"
         );
-        match &config.ready_file {
+        match &config.service.ready_file {
             Some(path) => write_ready_file(path, addresses),
             None => Ok(()),
         }
@@ -180,13 +180,13 @@ impl App {
         let retaining = tokio::spawn(retain(&config, &tools, stop.clone()));
         let (health, health_service) = Health::new(SERVICES).await;
         let context = TrainingContext {
-            intake: tools.intake(workers.wake(), config.queue_capacity.into()),
+            intake: tools.intake(workers.wake(), config.service.queue_capacity.into()),
             registry: Arc::clone(&tools.registry),
             bundles: Arc::clone(&tools.bundles),
             shutdown: stop.clone(),
         };
         let reporter = Reporter::new(&tools, stop.clone());
-        let limit = config.max_message_bytes as usize;
+        let limit = config.service.max_message_bytes as usize;
         let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET, SERVICES)?;
         let routes = Routes::new(health_service)
             .add_service(v1)
@@ -208,7 +208,7 @@ impl App {
             () = shutdown.cancelled() => {}
         }
         let leaving = async {
-            withdraw(&health, &readiness, config.shutdown_delay).await;
+            withdraw(&health, &readiness, config.service.shutdown_delay).await;
             stop.cancel();
         };
         let ending = end_of(workers, &tools.store, config.shutdown_grace);
@@ -225,7 +225,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
     let folders = config.folders().map_err(BadConfig)?;
     let cache = config.dataset_cache().map_err(BadConfig)?;
     // Before anything is created: an address that is wrong leaves no folder behind.
-    let traces = config.requests.traces("digits-trainer");
+    let traces = config.service.requests.traces("digits-trainer");
     let traces = traces.map_err(|error| BadConfig(format!("{:#}", anyhow::Error::from(error))))?;
     let storage = Storage::open(&config.storage)?;
     let (mnist, state) = (config.mnist(), config.state.clone());
@@ -245,9 +245,9 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         storage.clone(),
         runtime.clone(),
         cache,
-        config.max_dataset_bytes,
+        config.service.max_dataset_bytes,
     );
-    let metrics = Metrics::new(config.queue_capacity.into(), workers);
+    let metrics = Metrics::new(config.service.queue_capacity.into(), workers);
     let remote_write = push_curves(config, &metrics)?;
     let tools = Tools {
         store,
@@ -255,7 +255,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         catalog: Arc::new(catalog.with_pushed(pushed)),
         registry: Arc::new(Registry::default()),
         bundles: Arc::new(bundles),
-        bundle_interval: config.bundle_interval,
+        bundle_interval: config.service.bundle_interval,
         metrics,
         remote_write,
         traces,
@@ -281,13 +281,13 @@ fn write_ready_file(path: &Path, addresses: Addresses) -> anyhow::Result<()> {
 
 fn server_config(config: &Config) -> ServerConfig {
     ServerConfig {
-        listen: config.listen,
-        max_message_bytes: config.max_message_bytes as usize,
-        max_in_flight: config.max_in_flight as usize,
+        listen: config.service.listen,
+        max_message_bytes: config.service.max_message_bytes as usize,
+        max_in_flight: config.service.max_in_flight as usize,
         // A watch lasts as long as its job, and there is no replica to move to.
         max_connection_age: None,
         drain: config.shutdown_grace,
-        access_log: config.requests.access_log,
+        access_log: config.service.requests.access_log,
         ..ServerConfig::default()
     }
 }
@@ -347,7 +347,7 @@ fn retain(
     tools: &Tools,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let interval = config.retention_interval;
+    let interval = config.service.retention_interval;
     let retention = config.retention().map(|rules| Retention {
         store: tools.store.clone(),
         storage: tools.storage.clone(),

@@ -4,7 +4,7 @@ use crate::{
     datasets::{BUILT_IN, Folder},
     remote_write::{Address, Receiver},
 };
-use clap::Parser;
+use clap::{Args, Command, FromArgMatches as _, Parser, error::ContextKind};
 use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
 use digits_server::{CredentialFlags, RequestFlags};
@@ -13,7 +13,8 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
-    fs,
+    ffi::OsString,
+    fs, iter,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -31,12 +32,6 @@ const FOLDERS_AT_MOST: usize = 100;
     after_help = "`digits-trainer run --help` is about running one job without the service, `digits-trainer health --help` about asking a running one."
 )]
 pub struct Config {
-    /// Address of the gRPC port; port 0 takes a free one.
-    #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]
-    pub listen: SocketAddr,
-    /// Address of the admin port: /metrics, /livez, /readyz.
-    #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
-    pub admin_listen: SocketAddr,
     /// Shared storage for checkpoints: a folder, file:///folder or s3://bucket/prefix (AWS_* for the credentials).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
@@ -52,6 +47,27 @@ pub struct Config {
     /// Jobs that run at a time; without it one per GPU, or one where there is none. On the CPU they share the cores.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
+    /// Time that the running job and the requests in flight have to stop at the end.
+    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
+    pub shutdown_grace: Duration,
+    /// Logs for people or for machines: text or json.
+    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// What `digits-trainer run` takes from the environment alone.
+    #[command(flatten)]
+    pub service: ServiceFlags,
+}
+
+/// Flags that only the service has. `digits-trainer run` has the settings, from the environment or by
+/// default, and not the flags.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceFlags {
+    /// Address of the gRPC port; port 0 takes a free one.
+    #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Address of the admin port: /metrics, /livez, /readyz.
+    #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
+    pub admin_listen: SocketAddr,
     /// Time between two resume bundles of a running job: what a crash costs at most.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
@@ -74,9 +90,6 @@ pub struct Config {
     /// Time between "not ready" and closing the port, in which load balancers learn it.
     #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
     pub shutdown_delay: Duration,
-    /// Time that the running job and the requests in flight have to stop at the end.
-    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
-    pub shutdown_grace: Duration,
     /// Time between two looks for checkpoints that nothing needs any more; 0 keeps everything.
     #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]
     pub retention_interval: Duration,
@@ -111,9 +124,6 @@ pub struct Config {
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,
-    /// Logs for people or for machines: text or json.
-    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
-    pub log_format: Format,
     /// File that gets the bound addresses as JSON once both ports are open.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
@@ -126,6 +136,37 @@ pub struct HealthConfig {
     /// Its admin port.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
     pub admin_listen: SocketAddr,
+}
+
+impl ServiceFlags {
+    /// The settings of the environment and the defaults of the others, without a command line.
+    ///
+    /// # Errors
+    /// One line that names the variable and what is wrong with its value.
+    pub fn from_environment() -> Result<Self, String> {
+        let mut command = Self::augment_args(Command::new("digits-trainer").no_binary_name(true));
+        let parsed = command
+            .try_get_matches_from_mut(iter::empty::<OsString>())
+            .and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.map_err(|error| bad_environment(&command, &error))
+    }
+}
+
+/// clap's first paragraph in one line, after the name of the variable.
+fn bad_environment(command: &Command, error: &clap::Error) -> String {
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let line = words.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    let argument = command
+        .get_arguments()
+        .find(|argument| flag.as_ref() == Some(&argument.to_string()));
+    match argument.and_then(clap::Arg::get_env) {
+        Some(variable) => format!("{}: {line}", variable.display()),
+        None => format!("environment: {line}"),
+    }
 }
 
 impl Config {
@@ -144,7 +185,10 @@ impl Config {
     /// # Errors
     /// One line, when the largest data set would not fit into it.
     pub fn dataset_cache(&self) -> Result<Cache, String> {
-        let (cache, largest) = (self.dataset_cache_bytes, self.max_dataset_bytes);
+        let (cache, largest) = (
+            self.service.dataset_cache_bytes,
+            self.service.max_dataset_bytes,
+        );
         if cache < largest {
             return Err(format!(
                 "--dataset-cache-bytes {cache} is less than --max-dataset-bytes {largest}: raise it, or lower the other"
@@ -156,10 +200,10 @@ impl Config {
     /// Where the points of curves are pushed to, if anywhere.
     #[must_use]
     pub fn receiver(&self) -> Option<Receiver> {
-        self.remote_write.clone().map(|address| Receiver {
+        self.service.remote_write.clone().map(|address| Receiver {
             address,
-            token_file: self.remote_write_token_file.clone(),
-            ca_file: self.remote_write_ca_file.clone(),
+            token_file: self.service.remote_write_token_file.clone(),
+            ca_file: self.service.remote_write_ca_file.clone(),
         })
     }
 
@@ -167,10 +211,10 @@ impl Config {
     #[must_use]
     pub fn retention(&self) -> Option<Rules> {
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-        (!self.retention_interval.is_zero()).then(|| Rules {
-            keep_newest: self.retention_keep as usize,
-            keep_younger: signed(self.retention_age),
-            grace: signed(self.retention_grace),
+        (!self.service.retention_interval.is_zero()).then(|| Rules {
+            keep_newest: self.service.retention_keep as usize,
+            keep_younger: signed(self.service.retention_age),
+            grace: signed(self.service.retention_grace),
             ..Rules::default()
         })
     }
@@ -240,7 +284,7 @@ fn folders(text: &str, beside: &Path) -> Result<Vec<Folder>, String> {
 }
 
 /// A number with a unit: 250ms, 2s, 30m, 1h; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_age(text)?;
     if duration > DAY {
         return Err("must be at most 24h".to_owned());
@@ -281,8 +325,8 @@ mod tests {
             Config::try_parse_from(all.iter().chain(arguments)).map_err(|error| error.to_string())
         };
         let config = parse(&[]).expect("the least there is");
-        assert_eq!(config.listen.port(), 50_051);
-        assert_eq!(config.queue_capacity, 100);
+        assert_eq!(config.service.listen.port(), 50_051);
+        assert_eq!(config.service.queue_capacity, 100);
         assert_eq!(config.retention(), Some(Rules::default()));
         let config = parse(&["--retention-age", "1.5d"]).expect("days");
         let kept = config.retention().expect("on").keep_younger;

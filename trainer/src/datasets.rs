@@ -176,7 +176,7 @@ impl Catalog {
             Err(PushedError::Name { .. }) => Err(self.unknown()),
             Err(PushedError::Unknown { .. }) if !name.contains('@') => Err(self.unknown()),
             Err(error) => {
-                tracing::warn!(%error, name, "a pushed data set was asked for and cannot be had");
+                tracing::warn!(%error, dataset = name, "a pushed data set was asked for and cannot be had");
                 Err(told(&error))
             }
         }

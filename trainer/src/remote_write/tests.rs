@@ -6,6 +6,7 @@ use super::{
     *,
 };
 use crate::job::now_us;
+use digits_testing::patience;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost::Message as _;
 use std::{
@@ -104,7 +105,7 @@ fn has(handle: &PrometheusHandle, line: &str) -> bool {
 }
 
 fn wait_for(handle: &PrometheusHandle, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + patience();
     while !has(handle, line) {
         assert!(
             Instant::now() < deadline,

@@ -1,14 +1,14 @@
 //! What a run of one job is told.
 
-use crate::config::Config;
+use crate::config::{Config, ServiceFlags, parse_duration};
 use clap::Parser;
 use digits_proto::v1::JobSpec;
 use digits_telemetry::logs::Format;
 use std::{
-    ffi::OsString,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Bytes of a spec, at most.
@@ -38,8 +38,8 @@ pub struct RunConfig {
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
     /// Time that the job has to stop after SIGTERM, such as 10s.
-    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s")]
-    pub shutdown_grace: String,
+    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
+    pub shutdown_grace: Duration,
     /// Logs for people or for machines: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
@@ -74,27 +74,50 @@ impl RunConfig {
         crate::proto_json::read("digits.v1.JobSpec", &text).map_err(refuse)
     }
 
-    /// The service's configuration for a run with its state in `state`: what is not said here is the service's
-    /// default or environment.
+    /// The service's configuration for a run with its state in `state`. What a run has no flag for is
+    /// as the service's environment variables say, or its default.
     ///
     /// # Errors
-    /// One line.
+    /// One line that names a variable with a bad value.
     pub fn service(&self, state: &Path) -> Result<Config, String> {
-        let mut arguments: Vec<OsString> = vec!["digits-trainer".into()];
-        let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
-        add("--storage", self.storage.clone().into());
-        add("--state", state.into());
-        // One job: all of the machine is its.
-        add("--workers", "1".into());
-        add("--shutdown-grace", self.shutdown_grace.clone().into());
-        for (flag, path) in [("--mnist-dir", &self.mnist_dir), ("--config", &self.config)] {
-            if let Some(path) = path {
-                add(flag, path.into());
-            }
-        }
-        Config::try_parse_from(arguments).map_err(|error| {
-            let text = error.to_string();
-            text.lines().next().unwrap_or_default().to_owned()
+        Ok(Config {
+            storage: self.storage.clone(),
+            state: state.to_owned(),
+            mnist_dir: self.mnist_dir.clone(),
+            config: self.config.clone(),
+            // One job: all of the machine is its.
+            workers: Some(1),
+            shutdown_grace: self.shutdown_grace,
+            log_format: self.log_format,
+            service: ServiceFlags::from_environment()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holds whatever the environment of the tests is, since both sides read it.
+    #[test]
+    fn a_run_has_the_defaults_of_the_service() {
+        let run = |more: &[&str]| {
+            let all = ["digits-trainer run", "--spec", "-", "--storage", "/s"];
+            let parsed = RunConfig::try_parse_from(all.iter().chain(more)).expect("flags");
+            let service = parsed.service(Path::new("/t"));
+            format!("{:?}", service.expect("a good environment"))
+        };
+        let service = |more: &[&str]| {
+            let all = ["digits-trainer", "--storage", "/s", "--state", "/t"];
+            let all = all.iter().chain(&["--workers", "1"]).chain(more);
+            format!("{:?}", Config::try_parse_from(all).expect("flags"))
+        };
+        for more in [
+            &[][..],
+            &["--mnist-dir", "/m", "--config", "/c"],
+            &["--shutdown-grace", "3s", "--log-format", "json"],
+        ] {
+            assert_eq!(run(more), service(more));
+        }
     }
 }

@@ -39,13 +39,13 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     let spec = spec.map_err(BadConfig)?;
     // Gone when this returns, whatever comes.
     let (_temporary, state) = state(config)?;
-    let service = config.service(&state).map_err(BadConfig)?;
-    let (tools, workers) = open_tools(&service).await?;
+    let config = config.service(&state).map_err(BadConfig)?;
+    let (tools, workers) = open_tools(&config).await?;
     take_up(&tools).await?;
     let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
-    let intake = tools.intake(workers.wake(), service.queue_capacity.into());
+    let intake = tools.intake(workers.wake(), config.service.queue_capacity.into());
     let watched = submit_and_watch(&tools, &intake, spec, &stop).await;
-    end_of(workers, &tools.store, service.shutdown_grace).await;
+    end_of(workers, &tools.store, config.shutdown_grace).await;
     let job = match watched {
         Ok(job) => tools.store.job(job.id).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),

@@ -11,7 +11,7 @@ pub(super) fn log(event: &WatchJobResponse) {
                 epoch = row.epoch,
                 step = row.step,
                 train_loss = row.train_loss,
-                validation_loss = validation.loss_batch_mean,
+                validation_loss = validation.loss,
                 validation_accuracy = validation.accuracy,
                 images_per_second = row.samples_per_second.round(),
                 "progress"
@@ -20,7 +20,7 @@ pub(super) fn log(event: &WatchJobResponse) {
         Some(Event::Finished(finished)) => {
             if let Some(test) = finished.test {
                 tracing::info!(
-                    test_loss = test.loss_batch_mean,
+                    test_loss = test.loss,
                     test_accuracy = test.accuracy,
                     test_images = test.images,
                     "test"

@@ -1,9 +1,8 @@
 //! What shares a transaction, and what does not suffer from it.
 
 use super::*;
-use std::{sync::mpsc as channel, time::Duration};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use digits_testing::patience;
+use std::sync::mpsc as channel;
 
 /// A database with one small table and no room for anything large.
 fn small(folder: &Path) -> Store {
@@ -33,17 +32,17 @@ fn together<T: Send>(store: &Store, tasks: Vec<Box<dyn FnOnce() -> T + Send + '_
     let (entered, inside) = channel::channel();
     let (message, held) = write(move |_| {
         entered.send(()).expect("heard");
-        gate.recv_timeout(PATIENCE).expect("opened");
+        gate.recv_timeout(patience()).expect("opened");
         Ok(())
     });
     store.tasks.blocking_send(message).expect("sent");
-    inside.recv_timeout(PATIENCE).expect("held");
+    inside.recv_timeout(patience()).expect("held");
     let answers = thread::scope(|scope| {
         let mut running = Vec::new();
         for (index, task) in tasks.into_iter().enumerate() {
             running.push(scope.spawn(task));
             // In their order, which is that of the queue.
-            let deadline = std::time::Instant::now() + PATIENCE;
+            let deadline = std::time::Instant::now() + patience();
             while store.tasks.max_capacity() - store.tasks.capacity() <= index {
                 assert!(std::time::Instant::now() < deadline, "it does not wait");
                 thread::yield_now();

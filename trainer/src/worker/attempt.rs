@@ -50,12 +50,18 @@ pub(super) fn run_job(place: &Place, job: &Job) {
         ];
         traces.begin_caused(&job.traceparent, "train", attributes)
     });
-    tracing::info!(job = %job.id, name = job.number, attempt = job.attempts, "job begins");
+    let spec = JobSpec::decode(job.resolved.as_slice())
+        .map_err(|_| "its spec cannot be read by this version".to_owned());
+    let name = spec.as_ref().map_or("", |spec| spec.name.as_str());
+    tracing::info!(job = %job.id, name, attempt = job.attempts, "job begins");
     let running = tools.registry.add(job.id);
     if place.shutdown.load(Ordering::Acquire) {
         running.stop(Stop::Shutdown);
     }
-    let run = catch_unwind(AssertUnwindSafe(|| attempt(place, job, &running)));
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        let trained = spec.and_then(|spec| prepare_and_train(place, job, spec, &running));
+        trained.unwrap_or_else(|reason| Run::Ended(Ending::failed(reason)))
+    }));
     tools.registry.remove(job.id);
     let run = run.unwrap_or_else(|panic| {
         tracing::error!(job = %job.id, panic = panic_text(&*panic), "a job panicked");
@@ -128,17 +134,15 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
-fn attempt(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Run {
-    match prepare_and_train(place, job, running) {
-        Ok(run) => run,
-        Err(reason) => Run::Ended(Ending::failed(reason)),
-    }
-}
-
 /// Errors are for the client: causes and paths go to the log.
-fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Result<Run, String> {
+fn prepare_and_train(
+    place: &Place,
+    job: &Job,
+    spec: JobSpec,
+    running: &Arc<RunningJob>,
+) -> Result<Run, String> {
     let tools = &place.tools;
-    let (spec, mut plan) = plan(place, job)?;
+    let mut plan = plan(place, &spec)?;
     let data = tools.catalog.load(&plan.dataset).map_err(|error| {
         tracing::error!(job = %job.id, %error, "a data set cannot be loaded");
         let name = &plan.dataset_name;
@@ -205,10 +209,8 @@ fn prepare_and_train(place: &Place, job: &Job, running: &Arc<RunningJob>) -> Res
 }
 
 /// What the job is to do, here.
-fn plan(place: &Place, job: &Job) -> Result<(JobSpec, JobPlan), String> {
-    let spec = JobSpec::decode(job.resolved.as_slice())
-        .map_err(|_| "its spec cannot be read by this version".to_owned())?;
-    let mut plan = spec::plan(&spec, &place.tools.catalog).map_err(|found| {
+fn plan(place: &Place, spec: &JobSpec) -> Result<JobPlan, String> {
+    let mut plan = spec::plan(spec, &place.tools.catalog).map_err(|found| {
         let found: Vec<String> = found
             .into_iter()
             .map(|violation| format!("{}: {}", violation.field, violation.message))
@@ -219,7 +221,7 @@ fn plan(place: &Place, job: &Job) -> Result<(JobSpec, JobPlan), String> {
         plan.train.device = place.device;
     }
     plan.train.threads_at_most = place.threads;
-    Ok((spec, plan))
+    Ok(plan)
 }
 
 /// The threads beside the training's own.

@@ -17,7 +17,7 @@ pub(super) fn load(
     id: CheckpointId,
 ) -> Result<FirstWeights, String> {
     let mut pause = FIRST_PAUSE;
-    for number in 1.. {
+    for tries in 1.. {
         let error = match tools
             .runtime
             .block_on(digits_checkpoint::load(&tools.storage, id))
@@ -25,7 +25,7 @@ pub(super) fn load(
             Ok(loaded) => return Ok(FirstWeights::new(loaded.layers)),
             Err(error) => error,
         };
-        tracing::warn!(checkpoint = %id, %error, number, "the checkpoint to start from was not loaded");
+        tracing::warn!(checkpoint = %id, %error, tries, "the checkpoint to start from was not loaded");
         match error {
             LoadError::Refused(refusal) => {
                 return Err(format!(
@@ -35,7 +35,7 @@ pub(super) fn load(
             LoadError::Unavailable(StorageError::Missing { .. }) => {
                 return Err(format!("init_from: the checkpoint {id} is no longer there"));
             }
-            LoadError::Unavailable(_) if number >= ATTEMPTS || running.stopped().is_some() => break,
+            LoadError::Unavailable(_) if tries >= ATTEMPTS || running.stopped().is_some() => break,
             LoadError::Unavailable(_) => {}
         }
         thread::sleep(pause);

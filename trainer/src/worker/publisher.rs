@@ -278,7 +278,7 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let mut pause = FIRST_PAUSE;
-    for number in 1.. {
+    for tries in 1.. {
         let error = match context.tools.runtime.block_on(attempt()) {
             Ok(value) => return Ok(value),
             Err(Failure::Storage(error)) => error,
@@ -286,10 +286,10 @@ where
         };
         context.tools.metrics.publish_failed();
         let stop = context.running.stopped().is_some();
-        if error.is_final() || number >= ATTEMPTS || stop {
+        if error.is_final() || tries >= ATTEMPTS || stop {
             return Err(error.into());
         }
-        tracing::warn!(job = %context.job, %error, number, "the storage failed; trying again");
+        tracing::warn!(job = %context.job, %error, tries, "the storage failed; trying again");
         thread::sleep(pause);
         pause *= 2;
     }

@@ -1,0 +1,28 @@
+//! The service through its gRPC API, its command line and its job database.
+//!
+//! The tests share one process and run in parallel threads. Each has its own state folder, storage
+//! and ports. What belongs to a process, such as the metrics recorder, the log and exit codes, is
+//! tested in a child process (`metrics`, `run`).
+
+mod bad_input;
+mod checkpoints;
+mod child;
+#[path = "../../../crates/server/tests/support/collector.rs"]
+mod collector;
+mod datasets;
+mod fine_tune;
+mod full_disk;
+mod import;
+mod jobs;
+mod metrics;
+mod queue;
+mod report;
+mod run;
+#[path = "../train/support/skip.rs"]
+mod skip;
+mod storage;
+mod store;
+mod store_crashes;
+mod store_support;
+mod support;
+mod traces;

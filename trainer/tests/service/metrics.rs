@@ -1,0 +1,120 @@
+//! The admin port exports the metrics that `deploy/METRICS.md` describes. Tested in a child
+//! process: there is one recorder per process, and its counters hold what all servers of the
+//! process did.
+
+use crate::{
+    child::{self, Process},
+    support::{small_job, submit, training, watch_to_end},
+};
+use digits_proto::v1::JobSpec;
+use digits_testing::until;
+use rustix::process::Signal;
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+};
+
+fn scrape(admin: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(admin).expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+async fn get(admin: SocketAddr, path: &'static str) -> String {
+    tokio::task::spawn_blocking(move || scrape(admin, path))
+        .await
+        .expect("scraped")
+}
+
+/// Metrics of the page with their types, without those that are pushed and never scraped, and those
+/// of a GPU, which not every machine has.
+fn documented() -> BTreeSet<(String, String)> {
+    let page = include_str!("../../../deploy/METRICS.md");
+    page.lines()
+        .filter(|line| line.starts_with("| `digits_trainer_"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
+        })
+        .filter(|(_, kind)| kind != "pushed" && kind != "gauge (GPU)")
+        .collect()
+}
+
+fn exported(text: &str) -> BTreeSet<(String, String)> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE digits_trainer_"))
+        .filter_map(|rest| rest.split_once(' '))
+        .filter(|(name, _)| !name.starts_with("gpu_"))
+        .map(|(name, kind)| (format!("digits_trainer_{name}"), kind.trim().to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_and_the_port_agree() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (storage, state) = (folder.path().join("storage"), folder.path().join("state"));
+    let ready_file = folder.path().join("ready.json");
+    let mut command = child::engine();
+    command
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--shutdown-delay", "0"])
+        .arg("--storage")
+        .arg(storage)
+        .arg("--state")
+        .arg(state)
+        .arg("--ready-file")
+        .arg(&ready_file);
+    let mut trainer = Process::start(&mut command, "");
+    let addresses = trainer.ready(&ready_file).await;
+    let mut client = training(addresses.grpc).await;
+    // A gauge that is never set has no series.
+    let spec = JobSpec {
+        calibrate: Some(true),
+        ..small_job(2)
+    };
+    let job = submit(&mut client, "a", spec).await.expect("accepted");
+    watch_to_end(&mut client, &job.job_id, 0).await;
+
+    let admin = addresses.admin;
+    let text = until("the job is counted", async || {
+        let text = get(admin, "/metrics").await;
+        let counted = text.contains("digits_trainer_jobs{state=\"succeeded\"} 1");
+        Ok(counted.then_some(text))
+    });
+    let text = text.await.expect("counted");
+    assert_eq!(exported(&text), documented());
+    let id = &job.job_id;
+    for line in [
+        format!("digits_trainer_job_step{{job_id=\"{id}\"}} 54"),
+        format!("digits_trainer_job_steps{{job_id=\"{id}\"}} 54"),
+        format!("digits_trainer_job_epoch{{job_id=\"{id}\"}} 2"),
+        format!("digits_trainer_job_state{{job_id=\"{id}\",state=\"succeeded\"}} 1"),
+        "digits_trainer_samples_total 1080".to_owned(),
+        "digits_trainer_checkpoints_published_total 2".to_owned(),
+        "digits_trainer_jobs_finished_total{state=\"succeeded\"} 1".to_owned(),
+        "digits_trainer_grpc_requests_total{method=\"SubmitJob\",code=\"OK\"} 1".to_owned(),
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no {line} in\n{text}"
+        );
+    }
+    for name in [
+        "train_loss",
+        "validation_accuracy_ratio",
+        "test_loss",
+        "learning_rate",
+    ] {
+        let series = format!("digits_trainer_job_{name}{{job_id=\"{id}\"}} ");
+        assert!(text.contains(&series), "no {series} in\n{text}");
+    }
+    let ready = get(admin, "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    drop(client);
+    let ended = trainer.end_by(Signal::TERM).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}

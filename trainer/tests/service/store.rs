@@ -1,0 +1,258 @@
+//! The job database over its whole life: reopened, locked, asked twice.
+
+use crate::store_support::{Database, SECOND, new_job};
+use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
+use digits_trainer::{
+    job::{CurveRow, JobId, JobState},
+    store::{Ending, Intention, IntentionState, JobFilter, NewJob, Store, StoreError, Submitted},
+};
+use std::collections::BTreeSet;
+
+fn row(step: u64, train_loss: f64) -> CurveRow {
+    CurveRow {
+        at_us: 5,
+        step,
+        epoch: 1,
+        step_in_epoch: 1,
+        train_loss,
+        validation: Evaluation {
+            images: 10,
+            correct: 5,
+            loss: 0.5,
+            loss_batch_mean: 0.5,
+            batch_size: 5,
+        },
+        learning_rate: 0.1,
+        samples_per_second: 1e6,
+    }
+}
+
+#[test]
+fn everything_is_there_after_reopening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let id = {
+        let database = Database::open(folder.path());
+        let job = database.submit("a");
+        let claimed = database.store.claim().expect("claims").expect("a job");
+        assert_eq!(claimed.id, job.id);
+        assert!(
+            database.store.claim().expect("claims").is_none(),
+            "once only"
+        );
+        database
+            .store
+            .begun(job.id, "cpu".to_owned(), "d".repeat(64))
+            .expect("begun");
+        database
+            .store
+            .append_rows(job.id, vec![row(1, 2.5), row(11, f64::NAN)], SECOND)
+            .expect("rows");
+        let ending = Ending {
+            state: JobState::Succeeded,
+            train_seconds: 0.1 + 0.2,
+            ..Ending::cancelled()
+        };
+        database.store.finish(job.id, ending).expect("finished");
+        job.id
+    };
+    let database = Database::open(folder.path());
+    let job = database.job(id);
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(job.train_seconds.to_bits(), (0.1_f64 + 0.2).to_bits());
+    assert_eq!(job.last_event, 5);
+    assert_eq!(job.spent, SECOND);
+    let sequences: Vec<u64> = database
+        .events(id)
+        .iter()
+        .map(|event| event.sequence)
+        .collect();
+    assert_eq!(
+        sequences,
+        [1, 2, 3, 4, 5],
+        "queued, running, two rows, finished"
+    );
+    let sampled = database
+        .runtime
+        .block_on(database.store.history(id, 2))
+        .expect("history");
+    assert_eq!(sampled.rows[0], row(1, 2.5));
+    assert!(sampled.rows[1].train_loss.is_nan());
+}
+
+#[test]
+fn two_trainers_cannot_share_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _first = Database::open(folder.path());
+    let second = Store::open(folder.path()).err().expect("refused");
+    assert!(second.to_string().contains("another trainer"), "{second}");
+}
+
+#[test]
+fn a_request_is_accepted_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let first = database.submit("a");
+    assert_eq!(database.submit("a").id, first.id);
+    let other = NewJob {
+        request_key: vec![9],
+        ..new_job("a")
+    };
+    let refused = database.runtime.block_on(database.store.submit(other, 10));
+    assert!(matches!(refused, Err(StoreError::RequestIdTaken)));
+    let full = database
+        .runtime
+        .block_on(database.store.submit(new_job("b"), 1));
+    assert!(matches!(full, Err(StoreError::QueueFull { waiting: 1 })));
+    let listed = database.runtime.block_on(database.store.jobs(JobFilter {
+        limit: 10,
+        ..JobFilter::default()
+    }));
+    assert_eq!(
+        listed.expect("listed").len(),
+        1,
+        "what was refused left nothing behind"
+    );
+}
+
+#[test]
+fn the_queue_is_first_in_first_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let ids: Vec<JobId> = ["a", "b", "c"]
+        .iter()
+        .map(|id| database.submit(id).id)
+        .collect();
+    let first = database.store.claim().expect("claims").expect("a job");
+    database.store.requeue(first.id, SECOND).expect("put back");
+    let order: Vec<JobId> = std::iter::from_fn(|| database.store.claim().expect("claims"))
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(order, ids, "one that was put back is the first again");
+}
+
+#[test]
+fn a_second_attempt_leaves_no_double_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let id = database.submit("a").id;
+    let append = |rows| database.store.append_rows(id, rows, SECOND).expect("rows");
+    append(vec![row(1, 2.0), row(11, 1.0), row(21, 0.5)]);
+    let before = database.job(id).last_event;
+    // The same again, at another time and speed, or with other last bits: what was told stays.
+    let again = CurveRow {
+        at_us: 9,
+        samples_per_second: 1.0,
+        ..row(1, 2.0)
+    };
+    append(vec![again]);
+    append(vec![row(11, 1.0 + f64::EPSILON), row(21, 0.5)]);
+    assert_eq!(database.job(id).last_event, before);
+    assert_eq!(database.job(id).step, 21);
+    append(vec![row(21, 0.5), row(31, 0.25)]);
+    assert_eq!(database.job(id).last_event, before + 1);
+    assert_eq!(database.steps(id), [1, 11, 21, 31]);
+    let latest = database.job(id).latest.map(|row| row.train_loss);
+    assert_eq!(latest, Some(0.25));
+}
+
+#[test]
+fn intentions_are_kept_until_they_are_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let job = database.submit("a").id;
+    let intention = |epoch: u32| Intention {
+        id: CheckpointId::generate(),
+        job,
+        epoch,
+        step: 10,
+        promotion: 1,
+        weights_sha256: epoch.to_string(),
+        state: IntentionState::Planned,
+        serving_sequence: 0,
+    };
+    let (done, abandoned, open) = (intention(1), intention(2), intention(3));
+    for each in [&done, &abandoned, &open] {
+        database
+            .store
+            .plan_checkpoint(each.clone())
+            .expect("planned");
+    }
+    database
+        .store
+        .checkpoint_committed(done.id)
+        .expect("committed");
+    database.store.checkpoint_done(done.id, 7).expect("done");
+    database
+        .store
+        .checkpoint_abandoned(abandoned.id)
+        .expect("abandoned");
+    let unfinished = database.store.unfinished_checkpoints().expect("listed");
+    assert_eq!(unfinished, [open]);
+    assert_eq!(database.job(job).checkpoint_ids, [done.id.to_string()]);
+    let before = database
+        .store
+        .committed_before(job, 1, "1".to_owned())
+        .expect("asked");
+    assert_eq!(before.map(|intention| intention.id), Some(done.id));
+    assert!(
+        database
+            .store
+            .committed_before(job, 2, "2".to_owned())
+            .expect("asked")
+            .is_none()
+    );
+}
+
+#[test]
+fn parents_are_needed_until_their_jobs_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parents = [CheckpointId::generate(), CheckpointId::generate()];
+    let database = Database::open(folder.path());
+    let jobs: Vec<JobId> = [Some(parents[0]), Some(parents[1]), Some(parents[1]), None]
+        .into_iter()
+        .enumerate()
+        .map(|(index, parent)| {
+            let new = NewJob {
+                parent,
+                ..new_job(&index.to_string())
+            };
+            match database.runtime.block_on(database.store.submit(new, 10)) {
+                Ok(Submitted::New(job)) => job.id,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    let needed = |database: &Database| {
+        database
+            .runtime
+            .block_on(database.store.needed_parents())
+            .expect("parents")
+    };
+    assert_eq!(needed(&database), BTreeSet::from(parents));
+    let first = database.store.claim().expect("claimed").expect("a job").id;
+    assert_eq!(first, jobs[0]);
+    assert_eq!(
+        needed(&database),
+        BTreeSet::from(parents),
+        "one that runs needs its own too"
+    );
+    database
+        .store
+        .finish(first, Ending::failed("no".to_owned()))
+        .expect("ended");
+    let cancel = |id: JobId| {
+        database
+            .runtime
+            .block_on(database.store.cancel(id))
+            .expect("cancelled")
+    };
+    cancel(jobs[1]);
+    assert_eq!(needed(&database), BTreeSet::from([parents[1]]));
+    drop(database);
+    let database = Database::open(folder.path());
+    assert_eq!(
+        needed(&database),
+        BTreeSet::from([parents[1]]),
+        "after a restart too"
+    );
+}

@@ -1,0 +1,88 @@
+//! A job database in a scratch folder, for the tests of it.
+
+use digits_proto::v1::WatchJobResponse;
+use digits_testing::until;
+use digits_trainer::{
+    job::{JobId, NetworkSize},
+    store::{Job, NewJob, Store, StoreError, Submitted},
+};
+use prost::Message as _;
+use std::{path::Path, time::Duration};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+pub struct Database {
+    pub store: Store,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl Database {
+    /// Opens it, waiting until the last owner has closed it.
+    pub fn open(folder: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let opened = until("the folder is free", async || match Store::open(folder) {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Folder { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+        let store = runtime.block_on(opened).expect("opened");
+        Self { store, runtime }
+    }
+
+    pub fn submit(&self, request_id: &str) -> Job {
+        match self
+            .runtime
+            .block_on(self.store.submit(new_job(request_id), 10))
+        {
+            Ok(Submitted::New(job) | Submitted::Before(job)) => *job,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub fn job(&self, id: JobId) -> Job {
+        self.runtime.block_on(self.store.job(id)).expect("the job")
+    }
+
+    pub fn events(&self, id: JobId) -> Vec<WatchJobResponse> {
+        let (events, _) = self
+            .runtime
+            .block_on(self.store.events_after(id, 0))
+            .expect("events");
+        events
+            .into_iter()
+            .map(|event| WatchJobResponse::decode(event.message.as_slice()).expect("a message"))
+            .collect()
+    }
+
+    pub fn steps(&self, id: JobId) -> Vec<u64> {
+        let sampled = self
+            .runtime
+            .block_on(self.store.history(id, 1_000))
+            .expect("history");
+        sampled.rows.iter().map(|row| row.step).collect()
+    }
+}
+
+pub fn new_job(request_id: &str) -> NewJob {
+    NewJob {
+        request_id: request_id.to_owned(),
+        request_key: vec![1, 2, 3],
+        requested: Vec::new(),
+        resolved: Vec::new(),
+        name: "name".to_owned(),
+        labels: [("a".to_owned(), "b".to_owned())].into(),
+        epochs: 2,
+        steps: 20,
+        network: NetworkSize {
+            parameters: 1,
+            parameter_bytes: 4,
+            multiply_adds: 1,
+            activation_bytes: 4,
+        },
+        parent: None,
+        traceparent: String::new(),
+    }
+}

@@ -1,0 +1,31 @@
+//! The accuracy that a preset promises on MNIST, for the one preset that trains quickly enough for
+//! a test.
+
+use crate::support::{Record, mnist, mnist_dir, skip};
+use digits_dataset::mnist::MnistSource;
+use digits_proto::v1::JobSpec;
+use digits_trainer::datasets::Catalog;
+use digits_trainer::spec::resolve;
+use digits_trainer::train::run;
+
+#[test]
+fn fast_errs_on_at_most_1_7_percent() {
+    let Some(dir) = mnist_dir() else {
+        return skip(
+            "fast_errs_on_at_most_1_7_percent",
+            "set DIGITS_MNIST_DIR to a folder with MNIST's four files",
+        );
+    };
+    let spec = JobSpec {
+        preset: "fast".to_owned(),
+        device: Some("cpu".to_owned()),
+        ..JobSpec::default()
+    };
+    let catalog = Catalog::open(MnistSource::default(), Vec::new()).expect("a catalog");
+    let plan = resolve(&spec, &catalog).expect("a good preset").job.train;
+    let outcome = run(&plan, &mnist(&dir), None, &mut Record::default()).expect("a training");
+    let test = outcome.test.expect("completed");
+    let seconds = outcome.train_seconds + outcome.validation_seconds;
+    println!("{} of {} right, {seconds:.2} s", test.correct, test.images);
+    assert!(test.accuracy() >= 0.983, "{}", test.accuracy());
+}

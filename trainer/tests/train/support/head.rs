@@ -1,0 +1,23 @@
+//! A short data set out of a long one.
+
+use digits_dataset::{Dataset, Images, LabelledImages};
+
+/// The first images of a data set's training part.
+pub fn head(data: &Dataset, images: usize) -> Dataset {
+    let set = &data.train;
+    let train = LabelledImages {
+        images: Images {
+            count: images,
+            pixels: set.images.pixels[..images * set.images.image_size()].to_vec(),
+            ..set.images
+        },
+        labels: set.labels[..images].to_vec(),
+    };
+    Dataset::new(
+        &data.name,
+        train,
+        data.test.clone(),
+        data.label_names.clone(),
+    )
+    .expect("good")
+}
