@@ -176,7 +176,8 @@ impl Sandbox {
     }
 }
 
-/// The folder with the built binaries: `DIGITS_BIN_DIR`, else where this program lies.
+/// The folder with the built binaries: `DIGITS_BIN_DIR`, else the nearest folder above this program
+/// that has them, such as `target/debug` for a test of that build.
 fn binaries() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("DIGITS_BIN_DIR") {
         return Ok(dir.into());
@@ -186,7 +187,8 @@ fn binaries() -> Result<PathBuf> {
         .ancestors()
         .skip(1)
         .find(|dir| dir.join("digits-trainer").exists());
-    let dir = dir.context("digits-trainer is not beside this program: run `make build`")?;
+    let dir =
+        dir.context("no digits-trainer beside this program: build it or set DIGITS_BIN_DIR")?;
     Ok(dir.to_owned())
 }
 

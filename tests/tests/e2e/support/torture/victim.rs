@@ -5,12 +5,11 @@ use digits_proto::v1::{
     WatchJobRequest, WatchJobResponse, training_service_client::TrainingServiceClient,
     watch_job_response::Event,
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fs, ops::Range, path::Path};
 use tonic::transport::Channel;
+
+/// Where a bundle's file has its step: behind 16 bytes that name the format and a SHA-256.
+const BUNDLE_STEP: Range<usize> = 48..56;
 
 /// A job that was accepted, or may have been.
 pub struct Victim {
@@ -22,9 +21,9 @@ pub struct Victim {
     pub job_id: Option<String>,
     /// Every event that was heard, in order.
     pub events: Vec<WatchJobResponse>,
-    /// When its bundle was written that the last death found.
-    bundle: Option<SystemTime>,
-    /// Deaths since that changed.
+    /// The highest step of a resume bundle that a death found.
+    step: u64,
+    /// Deaths since that grew.
     pub deaths_without_progress: u32,
 }
 
@@ -37,7 +36,7 @@ impl Victim {
             kind,
             job_id: None,
             events: Vec::new(),
-            bundle: None,
+            step: 0,
             deaths_without_progress: 0,
         }
     }
@@ -45,7 +44,7 @@ impl Victim {
     /// It was accepted. A bundle that is there already counts as no progress: it may be older than the last death.
     pub fn is_known_as(&mut self, job_id: String, state: &Path) {
         self.job_id = Some(job_id);
-        self.bundle = self.bundle_time(state);
+        self.step = self.bundle_step(state);
     }
 
     /// Whether its last event was heard.
@@ -70,26 +69,32 @@ impl Victim {
         Ok(())
     }
 
-    /// The process died: notes whether a bundle was written since the death before.
+    /// The process died: notes whether its bundle got further since the death before.
     pub fn note_death(&mut self, state: &Path) {
-        let now = self.bundle_time(state);
-        if now > self.bundle {
-            self.bundle = now;
+        let step = self.bundle_step(state);
+        if step > self.step {
+            self.step = step;
             self.deaths_without_progress = 0;
         }
         self.deaths_without_progress += 1;
     }
 
-    /// Whether a bundle was written since the last death.
+    /// Whether its bundle got further since the last death.
     #[must_use]
     pub fn got_further(&self, state: &Path) -> bool {
-        self.bundle_time(state) > self.bundle
+        self.bundle_step(state) > self.step
     }
 
-    fn bundle_time(&self, state: &Path) -> Option<SystemTime> {
-        let id = self.job_id.as_ref()?;
-        let file: PathBuf = state.join("bundles").join(format!("{id}.bundle"));
-        fs::metadata(file).ok()?.modified().ok()
+    /// The step in its newest bundle, and 0 without one. A bundle may also be of step 0: the trainer
+    /// writes it before the first step, and counts it as no progress.
+    fn bundle_step(&self, state: &Path) -> u64 {
+        let Some(id) = &self.job_id else {
+            return 0;
+        };
+        let file = state.join("bundles").join(format!("{id}.bundle"));
+        let bytes = fs::read(file).unwrap_or_default();
+        let step = bytes.get(BUNDLE_STEP).and_then(|step| step.try_into().ok());
+        step.map_or(0, u64::from_le_bytes)
     }
 }
 
