@@ -1,11 +1,9 @@
 //! A job's spans are under the request that submitted it, also after a restart.
 
-#[path = "../../crates/server/tests/support/collector.rs"]
-mod collector;
 mod service_support;
 
-use collector::{Collector, hex, value};
 use digits_proto::v1::{CancelJobRequest, JobSpec, JobState, SubmitJobRequest};
+use digits_testing::collector::{Collector, hex, value};
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind, status::StatusCode},

@@ -1,8 +1,5 @@
-//! The port with a certificate: everything goes over TLS, clients may have to show one too, and both are replaced while it runs.
-
-#[path = "support/secrets.rs"]
-mod secrets;
-mod support;
+//! The port with a certificate: all traffic uses TLS, clients may have to present a certificate, and
+//! both are replaced while the server runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +7,6 @@ use std::time::Duration;
 
 use digits_server::page::{File, Kind, router};
 use digits_server::{CredentialFlags, ServerConfig};
-use secrets::{Authority, Mounted, Pair, files};
-use support::{Running, eventually, raw, say, series, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,6 +15,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::support::secrets::{Authority, Mounted, Pair, files};
+use crate::support::{Running, eventually, raw, say, series, within};
 
 fn config(flags: &CredentialFlags) -> ServerConfig {
     ServerConfig {

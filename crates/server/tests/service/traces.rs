@@ -1,23 +1,18 @@
-//! Spans and lines of single requests: against a collector that speaks OTLP, with W3C trace context in and on.
-
-#[path = "support/collector.rs"]
-mod collector;
-#[path = "support/secrets.rs"]
-mod secrets;
-mod support;
+//! Per-request spans, exported to an OTLP collector, with W3C trace context in and out.
 
 use std::net::SocketAddr;
 
-use collector::{Collector, hex, value};
 use digits_server::{RequestFlags, ServerConfig};
 use digits_telemetry::traces::Traces;
+use digits_testing::collector::{Collector, hex, value};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
-use secrets::Authority;
-use support::{Running, call, within};
 use tokio::net::TcpListener;
 use tonic::Request;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+use crate::support::secrets::Authority;
+use crate::support::{Running, call, within};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";

@@ -1,8 +1,6 @@
-//! A collector that speaks OTLP, and what it was sent.
-#![allow(dead_code, clippy::expect_used, clippy::missing_panics_doc)]
+//! An OTLP trace collector in the test's process that keeps the spans it receives.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -19,10 +17,9 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// Spans leave in batches, every few seconds and at the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience;
 
-/// Passes on what it is sent.
+/// Forwards each export request to the test.
 struct Service(mpsc::UnboundedSender<ExportTraceServiceRequest>);
 
 #[tonic::async_trait]
@@ -31,24 +28,29 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        // The test ends when it has seen enough.
+        // Fails when the test has dropped its collector; the exporter is answered all the same.
         let _ = self.0.send(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-/// A running collector.
+/// A running collector. The server stops with the test's runtime.
 pub struct Collector {
+    /// Where it listens, on the loopback interface.
     pub address: SocketAddr,
     received: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
 }
 
 impl Collector {
+    /// Starts a collector that accepts plain text.
     pub async fn start() -> Self {
         Self::start_on(Server::builder()).await
     }
 
-    /// With TLS, or whatever else the server was told.
+    /// Starts a collector on `server`, which carries the transport's settings, such as TLS.
+    ///
+    /// # Panics
+    /// When no port is free.
     pub async fn start_on(mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -61,11 +63,15 @@ impl Collector {
         Self { address, received }
     }
 
-    /// The next spans of `service`, as many as these and those that came with the last.
+    /// Waits for at least `at_least` spans of `service` and returns them together with those that
+    /// arrived in the same export request.
+    ///
+    /// # Panics
+    /// When they do not arrive within [`patience`], or spans of another service do.
     pub async fn spans(&mut self, service: &str, at_least: usize) -> Vec<Span> {
         let mut spans = Vec::new();
         while spans.len() < at_least {
-            let received = timeout(PATIENCE, self.received.recv()).await;
+            let received = timeout(patience(), self.received.recv()).await;
             let request = received.expect("in time").expect("the collector runs");
             for resource in request.resource_spans {
                 let attributes = &resource.resource.as_ref().expect("set").attributes;
@@ -79,16 +85,20 @@ impl Collector {
         spans
     }
 
-    /// Whether nothing came that was not asked for yet.
+    /// Whether every export request received so far was returned by [`Self::spans`].
     pub fn is_empty(&mut self) -> bool {
         self.received.try_recv().is_err()
     }
 }
 
+/// The lower-case hexadecimal form of a trace or span id.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The value of an attribute, if there is one of this name.
+#[must_use]
 pub fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
     attribute.value.as_ref()?.value.as_ref()

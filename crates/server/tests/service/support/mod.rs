@@ -1,17 +1,19 @@
 //! A real server on a free port with a small service whose calls can be held, and clients for it.
-#![allow(dead_code, clippy::expect_used)]
 
+pub mod secrets;
+
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use digits_server::health::Health;
 use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig};
 use digits_telemetry::metrics::Recorder;
+use digits_testing::{patience, until};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -29,15 +31,12 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-/// Nothing here takes longer, even on a loaded machine.
-pub const DEADLINE: Duration = Duration::from_secs(20);
-
 pub const METHODS: &[&str] = &["/test.v1.Echo/Say", "/test.v1.Echo/Count"];
 
 type Messages = BoxStream<'static, Result<String, Status>>;
 
-/// `Say` answers with its text; `hold` waits for the gate, `fail` fails. `Count` sends so many numbers;
-/// `forever` sends one and goes on without end.
+/// `Say` answers with its text; for `hold` it waits for the gate first, for `fail` it fails. `Count`
+/// streams that many numbers; for `forever` it sends one and stays open.
 #[derive(Clone)]
 pub struct Echo {
     pub gate: watch::Sender<bool>,
@@ -134,8 +133,8 @@ impl Service<Request<String>> for Count {
     }
 }
 
-/// The recorder of this test process; tests tell their series apart by prefix.
-pub fn recorder() -> &'static Recorder {
+/// The recorder of this process, which all tests of the binary share.
+fn recorder() -> &'static Recorder {
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     RECORDER.get_or_init(|| digits_telemetry::metrics::install(&[]).expect("the first recorder"))
 }
@@ -151,16 +150,16 @@ pub fn series(name: &str) -> Option<f64> {
 
 /// Polls until `check` holds.
 pub async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let waiting = async {
-        while !check() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(DEADLINE, waiting).await.is_err() {
-        panic!("never: {what}\n{}", recorder().render());
+    let waited = until(what, async || Ok(check().then_some(()))).await;
+    if let Err(error) = waited {
+        panic!("{error}\n{}", recorder().render());
     }
 }
 
+/// A running server.
+///
+/// Its metrics are in the recorder of the process, under a prefix that no other test may use: so a
+/// test can assert exact values, whatever runs beside it.
 pub struct Running {
     pub address: SocketAddr,
     pub echo: Echo,
@@ -180,6 +179,9 @@ impl Running {
         server: impl FnOnce(GrpcServer) -> GrpcServer,
         routes: impl FnOnce(Routes) -> Routes,
     ) -> Self {
+        static PREFIXES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        let unused = PREFIXES.lock().expect("no panic").insert(prefix);
+        assert!(unused, "two servers have the prefix {prefix}");
         recorder();
         let (bound, address) = GrpcServer::bind(config).await.expect("bound");
         let echo = Echo {
@@ -229,7 +231,7 @@ impl Running {
 }
 
 pub async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future)
+    tokio::time::timeout(patience(), future)
         .await
         .expect("in time")
 }
@@ -252,7 +254,7 @@ pub async fn call(
     Ok(answer.into_inner())
 }
 
-/// Says it to the services themselves, over no network.
+/// Calls `Say` of the services in this process, without a network.
 pub async fn say_to(services: digits_server::FlightService, text: &str) -> Result<String, Status> {
     let mut grpc = client::Grpc::new(services);
     within(grpc.ready())

@@ -1,20 +1,22 @@
 //! How a server begins and ends: ports, connections, health, drain.
 
-mod support;
-
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use digits_server::health::withdraw;
 use digits_server::{Drained, GrpcServer, ServerConfig};
 use digits_telemetry::readiness::Readiness;
-use support::{DEADLINE, Running, count, say, within};
+use digits_testing::{patience, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tonic::Code;
+use tonic::transport::Endpoint;
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::support::{Running, count, say, within};
 
 fn asked(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
@@ -22,14 +24,12 @@ fn asked(service: &str) -> HealthCheckRequest {
     }
 }
 
-/// Polls until the port refuses.
-async fn refuses(address: std::net::SocketAddr) {
-    let waiting = async {
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(waiting).await;
+/// Polls until the port refuses connections.
+async fn refuses(address: SocketAddr) {
+    let refused = until("the port refuses connections", async || {
+        Ok(TcpStream::connect(address).await.err())
+    });
+    refused.await.expect("refused");
 }
 
 #[tokio::test]
@@ -126,19 +126,14 @@ async fn one_connection_too_many_is_closed_and_its_place_comes_free_again() {
     assert!(say(channel.clone(), "still").await.is_ok());
 
     drop(channel);
-    let again = async {
-        loop {
-            let endpoint =
-                tonic::transport::Endpoint::from_shared(format!("http://{}", server.address));
-            if let Ok(channel) = endpoint.expect("an address").connect().await
-                && say(channel, "again").await.is_ok()
-            {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(again).await;
+    let again = until("the place is free", async || {
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
+        Ok(match endpoint.connect().await {
+            Ok(channel) => say(channel, "again").await.ok(),
+            Err(_) => None,
+        })
+    });
+    assert_eq!(again.await.expect("a place"), "again");
 }
 
 #[tokio::test]
@@ -151,9 +146,17 @@ async fn an_old_connection_is_asked_to_end() {
     let mut idle = server.tcp().await;
     let mut byte = [0];
     assert!(matches!(within(idle.read(&mut byte)).await, Ok(0) | Err(_)));
-    // A request that is older than its connection may become is still answered.
-    let held = tokio::spawn(say(server.channel().await, "hold"));
-    server.entered(1).await;
+    // A request that outlives the maximum age of its connection is still answered. On a slow machine
+    // the connection may reach that age before the request arrives; then another one is sent.
+    let held = until("a request is held", async || {
+        let mut held = tokio::spawn(say(server.channel().await, "hold"));
+        let mut entered = server.echo.entered.subscribe();
+        tokio::select! {
+            _ = entered.wait_for(|count| *count > 0) => Ok(Some(held)),
+            _ = &mut held => Ok(None),
+        }
+    });
+    let held = held.await.expect("held");
     let mut witness = server.tcp().await;
     assert!(matches!(
         within(witness.read(&mut byte)).await,
@@ -216,7 +219,7 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
     let server = Running::start_with(
         "t_reflection",
         ServerConfig {
-            drain: DEADLINE * 2,
+            drain: patience() * 2,
             ..ServerConfig::default()
         },
         |server| server,

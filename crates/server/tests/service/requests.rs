@@ -1,14 +1,13 @@
 //! Requests of every kind against a running server: what is answered, and what is counted.
 
-mod support;
-
 use digits_server::ServerConfig;
-use support::{METHODS, Running, call, count, eventually, raw, say, series, within};
 use tokio::io::AsyncWriteExt as _;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
+
+use crate::support::{METHODS, Running, call, count, eventually, raw, say, say_to, series, within};
 
 #[tokio::test]
 async fn requests_are_counted_exactly_by_method_and_code() {
@@ -85,7 +84,8 @@ fn begun_request(path: &str) -> Vec<u8> {
     const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
     const END_HEADERS: u8 = 4;
-    // HPACK (RFC 7541): POST and http by their place in the static table, then names by theirs (4, 1, 15 + 16) with plain values.
+    // HPACK (RFC 7541): POST and http by their index in the static table, then names by theirs
+    // (4, 1, 15 + 16) with plain values.
     let mut headers = vec![0x83, 0x86];
     for (name, value) in [
         (&[0x04][..], path),
@@ -254,7 +254,7 @@ async fn plain_http_made_of_the_services_is_metered_and_limited() {
                 "/say/{text}",
                 axum::routing::get(
                     async move |axum::extract::Path(text): axum::extract::Path<String>| {
-                        match support::say_to(services, &text).await {
+                        match say_to(services, &text).await {
                             Ok(said) => said,
                             Err(status) => format!("{:?}", status.code()),
                         }

@@ -1,6 +1,5 @@
-//! Certificates of our own, in a folder as the kubelet mounts a Secret: each file is a link through `..data`, and one rename
-//! replaces all of them.
-#![allow(dead_code, reason = "each test uses its part")]
+//! Certificates made for a test, in a folder laid out as the kubelet mounts a Secret: each file is a
+//! symbolic link through `..data`, and one rename replaces all of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,20 +1,17 @@
 //! Who may call: nothing but health and the files of a page without a token that the file lists.
 
-#[path = "support/secrets.rs"]
-mod secrets;
-mod support;
-
 use std::time::Duration;
 
 use axum::routing::post;
 use digits_server::page::{File, Kind, router};
 use digits_server::{CredentialFlags, ServerConfig};
-use secrets::Mounted;
-use support::{METHODS, Running, call, count, eventually, raw, series, within};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::secrets::Mounted;
+use crate::support::{METHODS, Running, call, count, eventually, raw, series, within};
 
 const SAY: &str = METHODS[0];
 
@@ -127,7 +124,7 @@ async fn rest_is_refused_before_its_body_comes() {
 #[tokio::test]
 async fn grpc_web_needs_a_token_too() {
     let mounted = Mounted::new(&[("tokens", "alice abc\n")]);
-    let server = start("t_web", &mounted).await;
+    let server = start("t_tokens_web", &mounted).await;
     let request = |header: &str| {
         // A frame with the message "hi", as field 1.
         let mut request = format!(
