@@ -1,6 +1,7 @@
 //! Report cards, imports, exports.
 
-use super::{Fixture, err, out, services::CHECKPOINT};
+use super::{Fixture, err, out};
+use crate::services::CHECKPOINT;
 use serde_json::{Value, json};
 
 #[tokio::test]

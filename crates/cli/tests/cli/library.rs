@@ -1,7 +1,6 @@
 //! The library against services in this process.
 
-mod services;
-
+use crate::services::{self, EVENTS, JOB, Trainer};
 use digits_cli::{
     Error,
     client::Endpoints,
@@ -9,7 +8,6 @@ use digits_cli::{
     watch::{Notice, Options, watch},
 };
 use digits_dataset::{Images, LabelledImages};
-use services::{EVENTS, JOB, Trainer};
 use std::{sync::Arc, sync::atomic::Ordering::SeqCst, time::Duration};
 
 async fn endpoints(trainer: &Arc<Trainer>) -> Endpoints {

@@ -1,4 +1,4 @@
-//! The binary `digits` on a storage, with no service anywhere: what is there, and changing what serves.
+//! The binary `digits` on a storage, without any service: listing checkpoints, changing what serves.
 
 use digits_checkpoint::{
     Draft, Exam, Layer, Storage, encode_exam, encode_model,
@@ -10,6 +10,7 @@ use digits_checkpoint::{
     publish,
     serving::{Policy, promote_published},
 };
+use digits_testing::patience;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::{
@@ -258,13 +259,14 @@ async fn the_answer_may_be_no() {
     fixture.error(&["rollback"], 1, "marked for deletion");
 }
 
-/// The process must have a cryptography of its own before it speaks TLS: without one the client of a bucket panics.
+/// The process must install its cryptography provider before it uses TLS: without one the client of a
+/// bucket panics.
 #[test]
 fn a_bucket_is_spoken_to_over_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
     let (tell, told) = mpsc::channel();
-    // Ends with the process; each attempt is hung up on.
+    // Ends with the process; every connection is closed after its first bytes.
     thread::spawn(move || {
         for connection in listener.incoming() {
             let mut first = [0; 3];
@@ -288,7 +290,8 @@ fn a_bucket_is_spoken_to_over_tls() {
     assert_eq!(output.status.code(), Some(69), "{text}");
     // A TLS record (RFC 8446, 5.1) with a handshake in it.
     assert_eq!(
-        told.try_recv().map(|first| first[..2].to_vec()),
+        told.recv_timeout(patience())
+            .map(|first| first[..2].to_vec()),
         Ok(vec![22, 3]),
         "{text}"
     );

@@ -3,11 +3,9 @@
 mod checkpoints;
 mod inference;
 mod jobs;
-#[path = "../services/mod.rs"]
-mod services;
 
+use crate::services::{self, Trainer};
 use serde_json::Value;
-use services::Trainer;
 use std::{process::Output, sync::Arc};
 use tempfile::TempDir;
 

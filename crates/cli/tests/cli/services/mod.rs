@@ -1,4 +1,5 @@
-//! Small services in this process that answer as the real ones would, so that the client is tested alone.
+//! Small services in this process that answer as the real ones would, so that the client is tested
+//! without them.
 
 mod checkpoints;
 mod inference;
@@ -43,6 +44,7 @@ pub async fn start(trainer: Arc<Trainer>) -> String {
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     url
 }
+
 fn evaluation(images: u64, accuracy: f64, loss: f64) -> v1::Evaluation {
     v1::Evaluation {
         images,

@@ -1,9 +1,7 @@
 //! Submitting, watching, listing, drawing; and errors of every command.
 
-use super::{
-    Fixture, err, out,
-    services::{CHECKPOINT, EVENTS, JOB},
-};
+use super::{Fixture, err, out};
+use crate::services::{CHECKPOINT, EVENTS, JOB};
 use serde_json::json;
 
 #[tokio::test]
