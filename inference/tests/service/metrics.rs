@@ -1,16 +1,11 @@
-//! What /metrics shows after everything was used is what `deploy/METRICS.md` lists: names, types, labels.
-#![allow(clippy::unwrap_used)]
+//! `/metrics` after every feature was used has exactly the metrics that `deploy/METRICS.md` lists, by
+//! name, type and labels.
 
-mod support;
-
+use crate::support::{Damage, Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{manifest::TrainingSet, record::Role};
 use digits_proto::v1::{PredictRequest, ReportOutcomeRequest};
 use jiff::{SignedDuration, Timestamp};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
-use support::{Damage, Net, PIXELS, Service, Store, admin, image, pixels, series};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Type and labels by name.
 type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -67,41 +62,41 @@ fn shown(text: &str) -> Metrics {
 async fn metrics_are_those_of_the_page() {
     let store = Store::new();
     let net = Net::with_hidden(&[256], 7, 3);
-    let mut draft = net.draft("digits");
+    let mut draft = net.draft("page");
     draft.manifest.training = Some(TrainingSet {
         label_counts: vec![100, 0, 0, 200, 100, 100, 100, 100, 100, 200],
         mean_ink: 0.13,
     });
     let first = store.publish(draft).await;
-    store.record("digits", 1, &[(first, Role::Primary, 1.0)]);
-    let service = Service::start(&store, "digits", &["--poll-interval", "10ms"]).await;
-    service.serves("digits", 1).await;
+    store.record("page", 1, &[(first, Role::Primary, 1.0)]);
+    let service = Service::start(&store, "page", &["--poll-interval", "10ms"]).await;
+    service.serves("page", 1).await;
     let mut client = service.client().await;
     // The last one is large enough for the queue.
     for count in [1, 20, 4096] {
         client
-            .predict(pixels("", image(1).repeat(count)))
+            .predict(pixels("page", image(1).repeat(count)))
             .await
             .unwrap();
     }
     client
         .predict(PredictRequest {
             min_probability: 1.0,
-            ..pixels("", image(1))
+            ..pixels("page", image(1))
         })
         .await
         .unwrap();
     client
         .predict(PredictRequest {
             normalize_pixels: true,
-            ..pixels("", vec![0; PIXELS])
+            ..pixels("page", vec![0; PIXELS])
         })
         .await
         .unwrap();
-    client.predict(pixels("", vec![1])).await.unwrap_err();
+    client.predict(pixels("page", vec![1])).await.unwrap_err();
     for actual in [7, 7, 1] {
         let outcome = ReportOutcomeRequest {
-            model: String::new(),
+            model: "page".into(),
             sequence: 1,
             predicted_label_index: 7,
             true_label_index: actual,
@@ -109,12 +104,13 @@ async fn metrics_are_those_of_the_page() {
         };
         client.report_outcome(outcome).await.unwrap();
     }
-    let bad = store
-        .serve_damaged("digits", 2, &net, Damage::BitFlip)
-        .await;
+    let bad = store.serve_damaged("page", 2, &net, Damage::BitFlip).await;
     service
-        .until("digits", |model| model.last_refusal.is_some())
+        .until("page", |model| model.last_refusal.is_some())
         .await;
+    // The last that the loader updates.
+    let behind = "digits_inference_behind_head{model=\"page\"}";
+    service.until_series(behind, |value| value == 1.0).await;
 
     let (status, text) = admin(&service, "/metrics").await;
     assert!(status.contains("200"));
@@ -123,86 +119,99 @@ async fn metrics_are_those_of_the_page() {
     for (name, expected) in &documented {
         assert_eq!(shown.get(name), Some(expected), "{name}");
     }
-    // Those of the process are the crate's that tells them; the end-to-end tests hold them against the page.
+    // Process metrics come from a crate; the end-to-end tests compare them with the page.
     for name in shown.keys().filter(|name| !name.starts_with("process_")) {
         assert!(documented.contains_key(name), "{name} is not documented");
     }
     let expected = [
         (
-            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"3\"}",
+            "digits_inference_training_labels_ratio{model=\"page\",role=\"primary\",label=\"3\"}",
             0.2,
         ),
         (
-            "digits_inference_training_labels_ratio{model=\"digits\",role=\"primary\",label=\"1\"}",
+            "digits_inference_training_labels_ratio{model=\"page\",role=\"primary\",label=\"1\"}",
             0.0,
         ),
         (
-            "digits_inference_images_total{model=\"digits\",role=\"primary\"}",
+            "digits_inference_images_total{model=\"page\",role=\"primary\"}",
             4118.0,
         ),
         (
-            "digits_inference_predictions_total{model=\"digits\",role=\"primary\",label=\"7\"}",
+            "digits_inference_predictions_total{model=\"page\",role=\"primary\",label=\"7\"}",
             4117.0,
         ),
         (
-            "digits_inference_predictions_total{model=\"digits\",role=\"primary\",label=\"0\"}",
+            "digits_inference_predictions_total{model=\"page\",role=\"primary\",label=\"0\"}",
             0.0,
         ),
         (
-            "digits_inference_no_label_total{model=\"digits\",verdict=\"unsure\"}",
+            "digits_inference_no_label_total{model=\"page\",verdict=\"unsure\"}",
             1.0,
         ),
         (
-            "digits_inference_no_label_total{model=\"digits\",verdict=\"blank\"}",
+            "digits_inference_no_label_total{model=\"page\",verdict=\"blank\"}",
             1.0,
         ),
         (
-            "digits_inference_compute_duration_seconds_count{model=\"digits\",role=\"primary\"}",
+            "digits_inference_compute_duration_seconds_count{model=\"page\",role=\"primary\"}",
             4.0,
         ),
         (
-            "digits_inference_confidence_ratio_count{model=\"digits\",role=\"primary\"}",
+            "digits_inference_confidence_ratio_count{model=\"page\",role=\"primary\"}",
             4118.0,
         ),
         (
-            "digits_inference_outcomes_total{model=\"digits\",role=\"primary\",result=\"right\"}",
+            "digits_inference_outcomes_total{model=\"page\",role=\"primary\",result=\"right\"}",
             2.0,
         ),
         (
-            "digits_inference_outcomes_total{model=\"digits\",role=\"primary\",result=\"wrong\"}",
+            "digits_inference_outcomes_total{model=\"page\",role=\"primary\",result=\"wrong\"}",
             1.0,
         ),
         // The one that was refused had no part to be counted in.
         (
-            "digits_inference_answer_duration_seconds_count{model=\"digits\",method=\"Predict\",role=\"primary\"}",
+            "digits_inference_answer_duration_seconds_count{model=\"page\",method=\"Predict\",role=\"primary\"}",
             5.0,
         ),
         (
-            "digits_inference_answer_duration_seconds_count{model=\"digits\",method=\"ModelInfer\",role=\"primary\"}",
+            "digits_inference_answer_duration_seconds_count{model=\"page\",method=\"ModelInfer\",role=\"primary\"}",
             0.0,
         ),
         (
-            "digits_inference_queue_wait_duration_seconds_count{model=\"digits\",role=\"primary\"}",
+            "digits_inference_model_sequence{model=\"page\",role=\"primary\"}",
             1.0,
         ),
+        ("digits_inference_head_sequence{model=\"page\"}", 2.0),
         (
-            "digits_inference_model_sequence{model=\"digits\",role=\"primary\"}",
-            1.0,
-        ),
-        ("digits_inference_head_sequence{model=\"digits\"}", 2.0),
-        ("digits_inference_behind_head{model=\"digits\"}", 1.0),
-        (
-            "digits_inference_checkpoint_step{model=\"digits\",role=\"primary\"}",
+            "digits_inference_checkpoint_step{model=\"page\",role=\"primary\"}",
             4220.0,
         ),
         (
-            "digits_inference_checkpoint_validation_loss{model=\"digits\",role=\"primary\"}",
+            "digits_inference_checkpoint_validation_loss{model=\"page\",role=\"primary\"}",
             0.35,
         ),
         (
-            "digits_inference_checkpoint_validation_accuracy_ratio{model=\"digits\",role=\"primary\"}",
+            "digits_inference_checkpoint_validation_accuracy_ratio{model=\"page\",role=\"primary\"}",
             0.9,
         ),
+        (
+            "digits_inference_refusals_total{model=\"page\",reason=\"digest\"}",
+            1.0,
+        ),
+        (
+            "digits_inference_reload_duration_seconds_count{model=\"page\"}",
+            1.0,
+        ),
+        (
+            "digits_inference_publish_to_serve_seconds_count{model=\"page\"}",
+            0.0,
+        ),
+    ];
+    for (name, value) in expected {
+        assert_eq!(series(&text, name), Some(value), "{name}\n{text}");
+    }
+    // Counted for the whole process; and a fast machine queues smaller requests than a slow one.
+    for (name, at_least) in [
         (
             "digits_inference_grpc_requests_total{method=\"Predict\",code=\"OK\"}",
             5.0,
@@ -212,45 +221,32 @@ async fn metrics_are_those_of_the_page() {
             1.0,
         ),
         (
-            "digits_inference_refusals_total{model=\"digits\",reason=\"digest\"}",
+            "digits_inference_queue_wait_duration_seconds_count{model=\"page\",role=\"primary\"}",
             1.0,
         ),
-        (
-            "digits_inference_reload_duration_seconds_count{model=\"digits\"}",
-            1.0,
-        ),
-        (
-            "digits_inference_publish_to_serve_seconds_count{model=\"digits\"}",
-            0.0,
-        ),
-    ];
-    for (name, value) in expected {
-        assert_eq!(series(&text, name), Some(value), "{name}\n{text}");
+    ] {
+        assert!(series(&text, name) >= Some(at_least), "{name}\n{text}");
     }
     assert!(
         !text.contains(&bad.to_string()),
         "a refused checkpoint has no series"
     );
 
-    // A candidate that goes away leaves zeros behind, one checkpoint is 1, and a training set that it does not tell of has gone.
-    let primary = store.publish(net.draft("digits")).await;
-    let canary = store.publish(net.draft("digits")).await;
+    // After a candidate was dropped its gauges are 0, one checkpoint is named, and the training set of
+    // the checkpoint before is gone.
+    let primary = store.publish(net.draft("page")).await;
+    let canary = store.publish(net.draft("page")).await;
     store.record(
-        "digits",
+        "page",
         3,
         &[(primary, Role::Primary, 0.9), (canary, Role::Canary, 0.1)],
     );
-    service.serves("digits", 3).await;
-    store.record("digits", 4, &[(primary, Role::Primary, 1.0)]);
-    service.serves("digits", 4).await;
+    service.serves("page", 3).await;
+    store.record("page", 4, &[(primary, Role::Primary, 1.0)]);
+    service.serves("page", 4).await;
+    let canary = "digits_inference_model_sequence{model=\"page\",role=\"canary\"}";
+    service.until_series(canary, |value| value == 0.0).await;
     let (_, text) = admin(&service, "/metrics").await;
-    assert_eq!(
-        series(
-            &text,
-            "digits_inference_model_sequence{model=\"digits\",role=\"canary\"}"
-        ),
-        Some(0.0)
-    );
     let ones: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("digits_inference_model_info{") && line.ends_with(" 1"))
@@ -262,7 +258,8 @@ async fn metrics_are_those_of_the_page() {
     service.end().await;
 }
 
-/// A replica that starts, or that finds its head damaged, serves what was published long ago; that is no delay.
+/// A replica that starts, or that finds its head damaged, serves a record that was published long ago.
+/// The age of such a record is not recorded as a delay.
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_is_timed_for_what_came_while_it_was_followed() {
     let store = Store::new();
@@ -277,30 +274,31 @@ async fn publishing_is_timed_for_what_came_while_it_was_followed() {
     store
         .serve_damaged("walked", 2, &net, Damage::BitFlip)
         .await;
-    let models = "restarted,walked,fresh";
+    let models = "restarted,walked,followed";
     let service = Service::start(&store, models, &["--poll-interval", "10ms"]).await;
-    let told = async |model: &str, what: &str| {
-        let (_, text) = admin(&service, "/metrics").await;
-        let name = format!("digits_inference_publish_to_serve_seconds_{what}{{model=\"{model}\"}}");
-        series(&text, &name).unwrap()
+    let timed = |model: &str, what: &str| {
+        format!("digits_inference_publish_to_serve_seconds_{what}{{model=\"{model}\"}}")
     };
     for model in ["restarted", "walked"] {
         service.serves(model, 1).await;
     }
-    // The storage was read before this model had a record: its first one came while it was followed.
+    // The storage was read before this model had a record, so its first one was seen while following.
     service
-        .until("fresh", |model| model.storage_read_at.is_some())
+        .until("followed", |model| model.storage_read_at.is_some())
         .await;
-    for (model, sequence) in [("restarted", 2), ("walked", 3), ("fresh", 1)] {
+    for (model, sequence) in [("restarted", 2), ("walked", 3), ("followed", 1)] {
         publish(model, sequence, Timestamp::now()).await;
         service.serves(model, sequence).await;
-        // It is told a moment after it serves, and what came before was told before.
-        let give_up = Instant::now() + Duration::from_secs(20);
-        while told(model, "count").await == 0.0 {
-            assert!(Instant::now() < give_up, "{model} was not timed");
-        }
-        assert_eq!(told(model, "count").await, 1.0, "{model}");
-        assert!(told(model, "sum").await < 3_600.0, "{model}");
+        // Recorded after the swap; earlier records would have been counted before.
+        service
+            .until_series(&timed(model, "count"), |value| value > 0.0)
+            .await;
+        let (_, text) = admin(&service, "/metrics").await;
+        assert_eq!(series(&text, &timed(model, "count")), Some(1.0), "{model}");
+        assert!(
+            series(&text, &timed(model, "sum")) < Some(3_600.0),
+            "{model}"
+        );
     }
     service.end().await;
 }

@@ -1,5 +1,4 @@
 //! The engine against a naive network in float64, for random networks and images, on every way.
-#![allow(clippy::unwrap_used)]
 
 use digits_inference::engine::{Activation, InputScale, Linear, Network, NetworkError, Way};
 use proptest::prelude::*;

@@ -6,7 +6,8 @@ use digits_inference::picture::{Normalized, Normalizer, Recipe};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, LumaA};
 use std::io::Cursor;
 
-/// Ink of a pixel of a drawn 0, 1 or 7, in a box of 1 × 1.6 that begins at `left`, `top` and is `unit` wide.
+/// Ink of a pixel of a drawn 0, 1 or 7, in a box that begins at `left`, `top`, is `unit` wide and
+/// 1.6 times as high.
 pub fn drawn(digit: usize, x: f32, y: f32, (left, top, unit): (f32, f32, f32)) -> f32 {
     let (x, y) = ((x - left) / unit, (y - top) / unit);
     let line = |(ax, ay): (f32, f32), (bx, by): (f32, f32)| {
@@ -25,7 +26,8 @@ pub fn drawn(digit: usize, x: f32, y: f32, (left, top, unit): (f32, f32, f32)) -
 /// The digits that are drawn.
 pub const DRAWN: [usize; 3] = [0, 1, 7];
 
-/// A network that compares with the three drawn digits, in their place and blurred: label n is the n-th of [`DRAWN`].
+/// A network that correlates its input with the three drawn digits, in place and blurred. Label n is
+/// the n-th of [`DRAWN`].
 pub fn comparing() -> Net {
     let row = |digit: &usize| {
         let ink = |i: usize| {

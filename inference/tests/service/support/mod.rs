@@ -1,6 +1,4 @@
 //! A real service on free ports over a folder of its own, with real checkpoints in it.
-// Each test binary uses a part of it.
-#![allow(clippy::unwrap_used, dead_code, unused_imports)]
 
 mod damage;
 mod drawing;
@@ -29,12 +27,9 @@ use digits_proto::v1::{
     inference_service_client::InferenceServiceClient, predict_request::Images,
 };
 use digits_telemetry::metrics::Recorder;
+use digits_testing::until;
 use jiff::Timestamp;
-use std::{
-    path::PathBuf,
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::OnceLock};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +40,12 @@ use tonic_health::pb::{
 
 pub type Client = InferenceServiceClient<Channel>;
 
-/// The recorder of this test's process.
-pub fn recorder() -> Recorder {
+/// The recorder of this process, which all services of all tests record to.
+///
+/// A test that asserts exact values reads series of a model whose name no other test uses. Series
+/// without a model (`…_grpc_…`, the queue's) count what other tests do as well: of these a test
+/// asserts at least what it did itself.
+fn recorder() -> Recorder {
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     RECORDER
         .get_or_init(|| digits_telemetry::metrics::install(BUCKETS).unwrap())
@@ -202,7 +201,7 @@ impl Service {
         InferenceServiceClient::new(self.channel().await).max_decoding_message_size(64 << 20)
     }
 
-    /// What health over gRPC says of the whole server.
+    /// Whether health over gRPC reports the whole server as serving.
     pub async fn is_serving(&self) -> bool {
         let request = HealthCheckRequest {
             service: String::new(),
@@ -212,12 +211,12 @@ impl Service {
         answer.status() == ServingStatus::Serving
     }
 
-    /// Waits until health over gRPC says that it serves: a moment after the checkpoint does.
+    /// Waits until health over gRPC reports SERVING, which follows the swap of the checkpoint.
     pub async fn becomes_serving(&self) {
-        let give_up = Instant::now() + Duration::from_secs(20);
-        while !self.is_serving().await {
-            assert!(Instant::now() < give_up, "never SERVING");
-        }
+        let serving = until("health is SERVING", async || {
+            Ok(self.is_serving().await.then_some(()))
+        });
+        serving.await.unwrap();
     }
 
     /// Waits until this sequence of the model serves.
@@ -237,23 +236,29 @@ impl Service {
         good: impl Fn(&GetModelResponse) -> bool,
     ) -> GetModelResponse {
         let mut client = self.client().await;
-        let give_up = Instant::now() + Duration::from_secs(20);
-        loop {
-            let answer = client
-                .get_model(GetModelRequest {
-                    model: model.into(),
-                })
-                .await
-                .unwrap()
-                .into_inner();
-            if good(&answer) {
-                return answer;
-            }
-            assert!(
-                Instant::now() < give_up,
-                "{model} never came there: {answer:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let mut last = None;
+        let found = until(model, async || {
+            let request = GetModelRequest {
+                model: model.into(),
+            };
+            let answer = client.get_model(request).await?.into_inner();
+            last = Some(answer.clone());
+            Ok(good(&answer).then_some(answer))
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}; it is {last:?}"))
+    }
+
+    /// Waits until a series of `/metrics` has a value for which `good` holds.
+    pub async fn until_series(&self, name: &str, good: impl Fn(f64) -> bool) {
+        let mut text = String::new();
+        let found = until(name, async || {
+            (_, text) = admin(self, "/metrics").await;
+            Ok(series(&text, name).filter(|&value| good(value)))
+        })
+        .await;
+        if let Err(error) = found {
+            panic!("{error}\n{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Canaries and shadows: who answers, who computes along, and what becomes of candidates that cannot.
+//! Canaries and shadows: which checkpoint answers, and candidates that cannot be served.
 
 use crate::support::{Client, Damage, Net, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{
@@ -7,10 +7,7 @@ use digits_checkpoint::{
     serving::{Candidate, promote},
 };
 use digits_proto::v1::{PredictRequest, PredictResponse, ReportOutcomeRequest, ServingRole};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tonic::Code;
 
 fn keyed(model: &str, key: &str) -> PredictRequest {
@@ -33,21 +30,6 @@ fn told(answer: &PredictResponse) -> (u32, ServingRole) {
 async fn metric(service: &Service, name: &str) -> f64 {
     let (_, text) = admin(service, "/metrics").await;
     series(&text, name).unwrap_or(f64::NAN)
-}
-
-async fn eventually(service: &Service, name: &str, expected: f64) {
-    let give_up = Instant::now() + Duration::from_secs(20);
-    loop {
-        let value = metric(service, name).await;
-        if value == expected {
-            return;
-        }
-        assert!(
-            Instant::now() < give_up,
-            "{name} is {value}, not {expected}"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,24 +142,15 @@ async fn a_shadow_computes_and_never_answers() {
         let answer = ask(&mut client, pixels("shadow", image(2).repeat(3))).await;
         assert_eq!(told(&answer), (1, ServingRole::Primary));
     }
-    eventually(&service, &compared("different"), 30.0).await;
+    // A shadow counts the images of a request after their comparisons.
+    for name in [
+        &compared("different"),
+        "digits_inference_predictions_total{model=\"shadow\",role=\"shadow\",label=\"2\"}",
+        "digits_inference_images_total{model=\"shadow\",role=\"shadow\"}",
+    ] {
+        service.until_series(name, |value| value == 30.0).await;
+    }
     assert_eq!(metric(&service, &compared("same")).await, 0.0);
-    assert_eq!(
-        metric(
-            &service,
-            "digits_inference_images_total{model=\"shadow\",role=\"shadow\"}"
-        )
-        .await,
-        30.0
-    );
-    assert_eq!(
-        metric(
-            &service,
-            "digits_inference_predictions_total{model=\"shadow\",role=\"shadow\",label=\"2\"}"
-        )
-        .await,
-        30.0
-    );
     let (_, text) = admin(&service, "/metrics").await;
     for name in ["answer_duration", "queue_wait"] {
         let of_shadow = text.lines().filter(|line| {
@@ -197,7 +170,9 @@ async fn a_shadow_computes_and_never_answers() {
     store.record("shadow", 2, &with(same));
     service.serves("shadow", 2).await;
     ask(&mut client, pixels("shadow", image(2))).await;
-    eventually(&service, &compared("same"), 1.0).await;
+    service
+        .until_series(&compared("same"), |value| value == 1.0)
+        .await;
 
     // What was answered by a shadow cannot be reported of.
     let mut outcome = ReportOutcomeRequest {
@@ -308,7 +283,7 @@ async fn a_canary_is_promoted_or_dropped_by_records_alone() {
         service.serves("pair", record.sequence).await;
     };
     change(1, second, Role::Canary, Some(0.5)).await;
-    let mut labels = std::collections::BTreeSet::new();
+    let mut labels = BTreeSet::new();
     for number in 0..40 {
         labels.insert(told(&ask(&mut client, keyed("pair", &number.to_string())).await).0);
     }
@@ -394,7 +369,9 @@ async fn outcomes_are_of_the_part_and_the_checkpoint() {
     // Another checkpoint begins anew, and outcomes of the one before are only counted.
     store.record("live", 2, &[(canary, Role::Primary, 1.0)]);
     service.serves("live", 2).await;
-    eventually(&service, &outcomes("primary"), 0.0).await;
+    service
+        .until_series(&outcomes("primary"), |value| value == 0.0)
+        .await;
     report(1, ServingRole::Primary, 1, 7).await;
     report(2, ServingRole::Primary, 2, 2).await;
     assert_eq!(metric(&service, &live("primary")).await, 1.0);

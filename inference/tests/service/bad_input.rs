@@ -1,10 +1,7 @@
 //! Each kind of bad input gets its code, and a message that names the field.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{PIXELS, Setup, image, pictures, pixels, png, setup};
 use digits_proto::v1::{GetModelRequest, PredictRequest, ReportOutcomeRequest};
-use support::{PIXELS, Setup, image, pictures, pixels, png, setup};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 

@@ -1,16 +1,15 @@
-//! What is asked, beside what was learnt: full windows of answers against the figures in the manifest.
+//! Drift: full windows of answers are compared with the training set's figures in the manifest.
 
 use crate::support::{Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{manifest::TrainingSet, record::Role};
-use std::time::{Duration, Instant};
+
+fn of_primary(name: &str) -> String {
+    format!("{name}{{model=\"drift\",role=\"primary\"}}")
+}
 
 async fn gauge(service: &Service, name: &str) -> f64 {
     let (_, text) = admin(service, "/metrics").await;
-    series(
-        &text,
-        &format!("{name}{{model=\"drift\",role=\"primary\"}}"),
-    )
-    .unwrap()
+    series(&text, &of_primary(name)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,14 +42,6 @@ async fn full_windows_are_compared_with_the_training_set() {
         .unwrap()
         .into_inner();
     let confidence = f64::from(answer.predictions[0].probabilities[3]);
-    let give_up = Instant::now() + Duration::from_secs(20);
-    while gauge(&service, "digits_inference_drift_labels_ratio")
-        .await
-        .is_nan()
-    {
-        assert!(Instant::now() < give_up, "the window was never compared");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
     let ink = image(1).iter().map(|&x| f64::from(x)).sum::<f64>() / 255.0 / PIXELS as f64;
     for (name, expected) in [
         ("digits_inference_drift_labels_ratio", 0.8),
@@ -59,29 +50,19 @@ async fn full_windows_are_compared_with_the_training_set() {
         // The manifest says 90 of 100.
         ("digits_inference_drift_confidence_ratio", confidence - 0.9),
     ] {
-        let value = gauge(&service, name).await;
-        assert!(
-            (value - expected).abs() < 1e-5,
-            "{name}: {value} for {expected}"
-        );
+        let near = |value: f64| (value - expected).abs() < 1e-5;
+        service.until_series(&of_primary(name), near).await;
     }
-    // Of a checkpoint without figures nothing is claimed.
+    // A checkpoint without figures is compared with nothing.
     store.serve("drift", 2, &Net::favouring(4, 6)).await;
-    service.serves("drift", 2).await;
-    assert!(
-        gauge(&service, "digits_inference_drift_labels_ratio")
-            .await
-            .is_nan()
-    );
+    let labels = of_primary("digits_inference_drift_labels_ratio");
+    service.until_series(&labels, f64::is_nan).await;
     client
         .predict(pixels("drift", image(1).repeat(1_000)))
         .await
         .unwrap();
-    let give_up = Instant::now() + Duration::from_secs(20);
-    while gauge(&service, "digits_inference_ink_ratio").await.is_nan() {
-        assert!(Instant::now() < give_up, "the window was never looked at");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let ink = of_primary("digits_inference_ink_ratio");
+    service.until_series(&ink, |value| !value.is_nan()).await;
     assert!(
         gauge(&service, "digits_inference_drift_labels_ratio")
             .await

@@ -1,22 +1,21 @@
 //! What Predict and PredictStream answer.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{
+    DRAWN, Net, PIXELS, Service, Setup, Store, admin, comparing, guises, image, pictures, pixels,
+    png, series, setup,
+};
 use digits_checkpoint::record::Role;
 use digits_proto::v1::{
     EncodedPictures, PredictRequest, PredictStreamRequest, Verdict, predict_request::Images,
 };
+use digits_testing::patience;
 use futures::StreamExt as _;
 use image::{GrayImage, ImageFormat, Luma};
 use std::{io::Cursor, time::Duration};
-use support::{
-    DRAWN, Net, PIXELS, Service, Setup, Store, admin, comparing, guises, image, pictures, pixels,
-    png, series, setup,
-};
 use tonic::{Code, Request};
 
-/// Probabilities are of the logits divided by the manifest's temperature; the logits are told as they are.
+/// Probabilities are of the logits divided by the manifest's temperature; the logits are returned
+/// undivided.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_of_another_temperature_answers_with_it() {
     const TEMPERATURE: f64 = 2.5;
@@ -146,7 +145,8 @@ async fn computed(service: &Service, model: &str) -> f64 {
     series(&text, &name).unwrap()
 }
 
-/// Predicts an image of the model `expired` over gRPC-Web, with a `grpc-timeout`; the whole answer as text.
+/// Predicts an image with the model `expired` over gRPC-Web, with a `grpc-timeout`. Returns the whole
+/// response as text.
 async fn over_the_web(service: &Service, timeout: &str, image: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     // Field 1, the model, and field 2, the pixels, whose length takes two bytes.
@@ -256,14 +256,14 @@ async fn an_open_stream_does_not_hold_up_the_end() {
         service,
         mut client,
         ..
-    } = setup("digits", &[]).await;
+    } = setup("digits", &["--shutdown-grace", "1h"]).await;
     let request = PredictStreamRequest {
         request: Some(pixels("", image(1))),
     };
     let requests = futures::stream::iter([request]).chain(futures::stream::pending());
     let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
     answers.message().await.unwrap().unwrap();
-    let ending = tokio::time::timeout(Duration::from_secs(5), service.end());
+    let ending = tokio::time::timeout(patience(), service.end());
     let (status, ended) = tokio::join!(answers.message(), ending);
     assert_eq!(status.unwrap_err().code(), Code::Unavailable);
     ended.expect("the stream held up the end");
