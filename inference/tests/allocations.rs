@@ -1,6 +1,8 @@
-//! The engine takes no memory per image: neither the network nor the softmax behind it, on any way, once its thread is warm.
+//! The engine allocates no memory per image once its thread is warm: neither the network, on any
+//! execution path, nor the softmax after it.
 //!
-//! A binary of its own, as it has an allocator that counts. What an answer is made of takes memory by nature; `docs/serving.md` says what.
+//! A binary of its own because it replaces the global allocator with one that counts. The response to a
+//! request does allocate; `docs/serving.md` lists what.
 #![allow(clippy::unwrap_used)]
 
 use digits_inference::engine::{
@@ -32,7 +34,8 @@ impl Counting {
 }
 
 #[allow(unsafe_code)] // The trait is unsafe to implement; there is no other way to see what is taken.
-// SAFETY: every call goes to the system's allocator as it came; counting takes no memory and cannot panic.
+// SAFETY: every call is forwarded unchanged to the system's allocator; counting neither allocates nor
+// panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
@@ -136,7 +139,8 @@ impl Room {
     }
 }
 
-/// Every image by itself as a small request comes, and all in batches, by the way that is chosen and by each.
+/// Every image alone, as in a small request, and all in batches, by the chosen execution path and by
+/// each of them.
 fn check<P: Pixel>(name: &str, network: &Network, images: &[P]) {
     for at_once in [1, 64] {
         for way in [None, Some(Way::Single), Some(Way::Batch)] {

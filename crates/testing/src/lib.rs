@@ -1,7 +1,9 @@
-//! Waiting in tests: one patience for all crates, and polling with a deadline.
+//! Support for the tests of all crates: one patience, polling with a deadline, and a trace collector.
 //!
 //! No test waits a fixed time or asserts how long something took. A test polls until the condition
 //! holds and fails after [`patience`], which a slow machine raises with `DIGITS_TEST_PATIENCE`.
+
+pub mod collector;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -7,8 +7,6 @@
 mod bad_input;
 mod checkpoints;
 mod child;
-#[path = "../../../crates/server/tests/support/collector.rs"]
-mod collector;
 mod datasets;
 mod fine_tune;
 mod full_disk;

@@ -1,8 +1,8 @@
 //! The spans of a job are children of the request that submitted it, also after a restart.
 
-use crate::collector::{Collector, hex, value};
 use crate::support::{Server, endless_job, reach, small_job, watch_to_end};
 use digits_proto::v1::{CancelJobRequest, JobSpec, JobState, SubmitJobRequest};
+use digits_testing::collector::{Collector, hex, value};
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind, status::StatusCode},

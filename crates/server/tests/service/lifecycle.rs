@@ -1,0 +1,291 @@
+//! How a server begins and ends: ports, connections, health, drain.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use digits_server::health::withdraw;
+use digits_server::{Drained, GrpcServer, ServerConfig};
+use digits_telemetry::readiness::Readiness;
+use digits_testing::{patience, until};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::support::{Running, count, say, within};
+
+fn asked(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+/// Polls until the port refuses connections.
+async fn refuses(address: SocketAddr) {
+    let refused = until("the port refuses connections", async || {
+        Ok(TcpStream::connect(address).await.err())
+    });
+    refused.await.expect("refused");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_says_what_to_do() {
+    let (_held, address) = GrpcServer::bind(ServerConfig::default())
+        .await
+        .expect("bound");
+    let config = ServerConfig {
+        listen: address,
+        ..ServerConfig::default()
+    };
+    let error = GrpcServer::bind(config)
+        .await
+        .err()
+        .expect("taken")
+        .to_string();
+    assert!(error.contains(&address.to_string()), "{error}");
+    assert!(error.contains("the port is taken"), "{error}");
+    assert!(error.contains("--listen"), "{error}");
+}
+
+#[tokio::test]
+async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
+    let server = Running::start("t_drain", ServerConfig::default()).await;
+    let channel = server.channel().await;
+    let held = tokio::spawn(say(channel.clone(), "hold"));
+    server.entered(1).await;
+    // Two that would hold up the end for ever: a health watch, and a connection that says nothing.
+    let mut watch = HealthClient::new(channel.clone())
+        .watch(asked(""))
+        .await
+        .expect("watched")
+        .into_inner();
+    within(watch.message()).await.expect("the first status");
+    let _silent = server.tcp().await;
+
+    server.shutdown.cancel();
+    refuses(server.address).await;
+    let ended = within(watch.message()).await.expect_err("ended");
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert!(!server.task.is_finished(), "a request is in flight");
+
+    server.echo.gate.send_replace(true);
+    assert_eq!(
+        within(held).await.expect("no panic").expect("answered"),
+        "hold"
+    );
+    drop(channel);
+    assert_eq!(server.ended().await, Drained::Complete);
+}
+
+#[tokio::test]
+async fn draining_ends_in_its_time() {
+    let config = ServerConfig {
+        drain: Duration::from_millis(100),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_cut", config).await;
+    let channel = server.channel().await;
+    let held = tokio::spawn(say(channel.clone(), "hold"));
+    server.entered(1).await;
+    let mut numbers = count(channel, "forever").await.expect("counts");
+    within(numbers.message()).await.expect("the first number");
+
+    server.shutdown.cancel();
+    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
+    assert!(within(numbers.message()).await.is_err(), "it was cut");
+    assert_eq!(server.ended().await, Drained::Cut { requests: 2 });
+}
+
+#[tokio::test]
+async fn dropping_the_server_cuts_its_connections() {
+    let server = Running::start("t_drop", ServerConfig::default()).await;
+    let held = tokio::spawn(say(server.channel().await, "hold"));
+    server.entered(1).await;
+    server.task.abort();
+    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
+    refuses(server.address).await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_its_place_comes_free_again() {
+    let config = ServerConfig {
+        max_connections: 1,
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_many", config).await;
+    let channel = server.channel().await;
+    assert!(say(channel.clone(), "first").await.is_ok());
+    let mut second = server.tcp().await;
+    let mut byte = [0];
+    let closed = within(second.read(&mut byte)).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    assert!(say(channel.clone(), "still").await.is_ok());
+
+    drop(channel);
+    let again = until("the place is free", async || {
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
+        Ok(match endpoint.connect().await {
+            Ok(channel) => say(channel, "again").await.ok(),
+            Err(_) => None,
+        })
+    });
+    assert_eq!(again.await.expect("a place"), "again");
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_end() {
+    let config = ServerConfig {
+        max_connection_age: Some(Duration::from_millis(50)),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_age", config).await;
+    let mut idle = server.tcp().await;
+    let mut byte = [0];
+    assert!(matches!(within(idle.read(&mut byte)).await, Ok(0) | Err(_)));
+    // A request that outlives the maximum age of its connection is still answered. On a slow machine
+    // the connection may reach that age before the request arrives; then another one is sent.
+    let held = until("a request is held", async || {
+        let mut held = tokio::spawn(say(server.channel().await, "hold"));
+        let mut entered = server.echo.entered.subscribe();
+        tokio::select! {
+            _ = entered.wait_for(|count| *count > 0) => Ok(Some(held)),
+            _ = &mut held => Ok(None),
+        }
+    });
+    let held = held.await.expect("held");
+    let mut witness = server.tcp().await;
+    assert!(matches!(
+        within(witness.read(&mut byte)).await,
+        Ok(0) | Err(_)
+    ));
+    server.echo.gate.send_replace(true);
+    assert_eq!(
+        within(held).await.expect("no panic").expect("answered"),
+        "hold"
+    );
+}
+
+#[tokio::test]
+async fn health_is_off_until_told_and_off_again_before_the_end() {
+    let server = Running::start("t_health", ServerConfig::default()).await;
+    let readiness = Readiness::new();
+    let mut client = HealthClient::new(server.channel().await);
+    let (on, off) = (
+        ServingStatus::Serving as i32,
+        ServingStatus::NotServing as i32,
+    );
+    for service in ["", "test.v1.Echo"] {
+        let answer = client.check(asked(service)).await.expect("answered");
+        assert_eq!(answer.into_inner().status, off, "{service:?} at the start");
+    }
+    let unknown = client
+        .check(asked("no.Service"))
+        .await
+        .expect_err("unknown");
+    assert_eq!(unknown.code(), Code::NotFound);
+
+    server.health.set_serving().await;
+    readiness.set_ready();
+    for service in ["", "test.v1.Echo"] {
+        let answer = client.check(asked(service)).await.expect("answered");
+        assert_eq!(answer.into_inner().status, on, "{service:?} when serving");
+    }
+
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    withdraw(&server.health, &readiness, Duration::from_secs(5)).await;
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    tokio::time::resume();
+    assert_eq!(readiness.check(), Err("shutting down".to_owned()));
+    let answer = client
+        .check(asked("test.v1.Echo"))
+        .await
+        .expect("still answered");
+    assert_eq!(answer.into_inner().status, off);
+}
+
+/// The set holds the trainer's services too; this server has one of its own.
+#[tokio::test]
+async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of_errors() {
+    let (v1_service, v1alpha_service) = digits_server::reflection(
+        digits_proto::FILE_DESCRIPTOR_SET,
+        &["digits.v1.InferenceService"],
+    )
+    .expect("descriptors");
+    let server = Running::start_with(
+        "t_reflection",
+        ServerConfig {
+            drain: patience() * 2,
+            ..ServerConfig::default()
+        },
+        |server| server,
+        |routes| routes.add_service(v1_service).add_service(v1alpha_service),
+    )
+    .await;
+    let channel = server.channel().await;
+    let listed = [
+        "digits.v1.InferenceService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    // The client's sides stay open: the shutdown below must end them.
+    macro_rules! asks {
+        ($version:ident) => {{
+            use $version::server_reflection_request::MessageRequest;
+            use $version::server_reflection_response::MessageResponse;
+            let symbols = listed.iter().chain(&["google.rpc.BadRequest"]);
+            let symbols = symbols.map(|it| MessageRequest::FileContainingSymbol((*it).to_owned()));
+            let asked = [MessageRequest::ListServices(String::new())];
+            let (open, requests) = tokio::sync::mpsc::channel(8);
+            for asked in asked.into_iter().chain(symbols) {
+                let request = $version::ServerReflectionRequest {
+                    host: String::new(),
+                    message_request: Some(asked),
+                };
+                open.send(request).await.expect("queued");
+            }
+            let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+            let mut answers =
+                $version::server_reflection_client::ServerReflectionClient::new(channel.clone())
+                    .server_reflection_info(requests)
+                    .await
+                    .expect("asked")
+                    .into_inner();
+            let answer = within(answers.message()).await.expect("answered");
+            let Some(MessageResponse::ListServicesResponse(list)) =
+                answer.expect("an answer").message_response
+            else {
+                panic!("not a list");
+            };
+            let names: Vec<_> = list.service.into_iter().map(|it| it.name).collect();
+            assert_eq!(names, listed, stringify!($version));
+            for symbol in listed.iter().chain(&["google.rpc.BadRequest"]) {
+                let answer = within(answers.message()).await.expect("answered");
+                let Some(MessageResponse::FileDescriptorResponse(file)) =
+                    answer.expect("an answer").message_response
+                else {
+                    panic!("no file of {symbol}");
+                };
+                assert!(!file.file_descriptor_proto[0].is_empty());
+            }
+            (open, answers)
+        }};
+    }
+    let (_open, mut answers) = asks!(v1);
+    let (_open, mut older) = asks!(v1alpha);
+
+    server.shutdown.cancel();
+    for ended in [
+        within(answers.message()).await.err(),
+        within(older.message()).await.err(),
+    ] {
+        assert_eq!(ended.expect("ended").code(), Code::Unavailable);
+    }
+    drop(channel);
+    assert_eq!(server.ended().await, Drained::Complete);
+}

@@ -1,0 +1,177 @@
+//! PredictStream with slow readers, readers that disconnect, hot loads and deadlines.
+
+use crate::support::{Client, Net, Service, Setup, Store, image, pixels, setup};
+use digits_proto::v1::{PredictRequest, PredictStreamRequest};
+use digits_testing::{patience, until};
+use futures::{StreamExt as _, stream};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request};
+
+fn wants_input(model: &str, number: u64, images: usize) -> PredictStreamRequest {
+    PredictStreamRequest {
+        request: Some(PredictRequest {
+            want_input: true,
+            ..pixels(model, image(number).repeat(images))
+        }),
+    }
+}
+
+/// Waits until `value` has stayed the same while another client was answered many times: then what
+/// changes it stands still, however slow the machine is.
+async fn settled(value: &AtomicUsize, other: &mut Client) -> usize {
+    const ANSWERS: usize = 200;
+    let (mut last, mut unchanged) = (value.load(Ordering::Relaxed), 0);
+    let settled = until("the stream stands still", async || {
+        other.predict(pixels("", image(1))).await?;
+        let now = value.load(Ordering::Relaxed);
+        unchanged = if now == last { unchanged + 1 } else { 0 };
+        last = now;
+        Ok((unchanged == ANSWERS).then_some(now))
+    });
+    settled.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
+    let Setup {
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    // 300 requests of 78 kB, each with a response as large: 24 MB each way, more than any HTTP/2 window.
+    let requests = stream::iter(0..300_u64).map(move |number| {
+        count.fetch_add(1, Ordering::Relaxed);
+        wants_input("", number, 100)
+    });
+    let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+    let stopped = settled(&written, &mut service.client().await).await;
+    assert!(
+        stopped < 200,
+        "{stopped} of 300 were taken in from a client that reads nothing"
+    );
+    for number in 0..300 {
+        let answer = answers.message().await.unwrap().unwrap().response.unwrap();
+        assert_eq!(answer.predictions.len(), 100);
+        assert!(
+            answer
+                .predictions
+                .iter()
+                .all(|it| it.input == image(number)),
+            "answer {number}"
+        );
+    }
+    assert!(answers.message().await.unwrap().is_none());
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_gone_ends_its_stream() {
+    const CANCELLED: &str =
+        "digits_inference_grpc_requests_total{method=\"PredictStream\",code=\"CANCELLED\"}";
+    let Setup { service, .. } = setup("digits", &[]).await;
+    // The wire to the client, which is cut.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (here, there) = (listener.local_addr().unwrap(), service.addresses.grpc);
+    let wire = tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(there).await.unwrap();
+        copy_bidirectional(&mut near, &mut far).await
+    });
+    let mut client = Client::connect(format!("http://{here}")).await.unwrap();
+    let (send, receive) = mpsc::channel(4);
+    send.send(wants_input("", 1, 1)).await.unwrap();
+    let requests = ReceiverStream::new(receive);
+    let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap();
+    wire.abort();
+    // No other test of the process cancels a stream.
+    service.until_series(CANCELLED, |value| value == 1.0).await;
+    // The client's writer is told too.
+    timeout(patience(), send.closed()).await.unwrap();
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_load_meets_a_stream_between_two_requests() {
+    let store = Store::new();
+    let net = |sequence: u64| Net::favouring(sequence as usize, sequence);
+    store.serve("flow", 1, &net(1)).await;
+    let service = Service::start(&store, "flow", &["--poll-interval", "10ms"]).await;
+    service.serves("flow", 1).await;
+    let mut client = service.client().await;
+    let (send, receive) = mpsc::channel(1);
+    let request = || PredictStreamRequest {
+        request: Some(pixels("flow", image(2).repeat(12))),
+    };
+    send.send(request()).await.unwrap();
+    let requests = ReceiverStream::new(receive);
+    let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+    for sequence in 1..=4 {
+        if sequence > 1 {
+            store.serve("flow", sequence, &net(sequence)).await;
+            service.serves("flow", sequence).await;
+            send.send(request()).await.unwrap();
+        }
+        let answer = answers.message().await.unwrap().unwrap().response.unwrap();
+        assert_eq!(answer.served_by.unwrap().sequence, sequence);
+        let labels = answer.predictions.iter().map(|it| it.label_index.unwrap());
+        assert!(
+            labels.into_iter().all(|label| u64::from(label) == sequence),
+            "a torn answer"
+        );
+    }
+    drop(send);
+    assert!(answers.message().await.unwrap().is_none());
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_deadline() {
+    let Setup {
+        service,
+        mut client,
+        ..
+    } = setup("digits", &[]).await;
+    // A machine that is too slow for the first answer within the deadline gets a longer one.
+    let mut deadline_ms = 350;
+    let (mut answers, _send, began) = until("an answer before the deadline", async || {
+        deadline_ms *= 2;
+        let (send, receive) = mpsc::channel(4);
+        send.send(wants_input("", 1, 1)).await?;
+        let mut request = Request::new(ReceiverStream::new(receive));
+        let deadline = format!("{deadline_ms}m").parse()?;
+        request.metadata_mut().insert("grpc-timeout", deadline);
+        let began = Instant::now();
+        let Ok(answers) = client.predict_stream(request).await else {
+            return Ok(None);
+        };
+        let mut answers = answers.into_inner();
+        let first = answers.message().await;
+        Ok(first.ok().flatten().map(|_| (answers, send, began)))
+    })
+    .await
+    .unwrap();
+    // The writer keeps the stream open and sends no further request.
+    let ended = timeout(patience(), answers.message()).await.unwrap();
+    let status = ended.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    // Never before the deadline.
+    let early = Duration::from_millis(deadline_ms - deadline_ms / 10);
+    assert!(began.elapsed() >= early, "{:?}", began.elapsed());
+    service.end().await;
+}
