@@ -3,7 +3,6 @@
 
 mod answer;
 mod compute;
-mod deadline;
 mod describe;
 mod input;
 mod open_inference;
@@ -23,12 +22,11 @@ use crate::{
 };
 use answer::Answering;
 use compute::Pool;
-use deadline::Deadline;
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
     ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
-use digits_server::{AnswerNote, not_found, unavailable_status};
+use digits_server::{AnswerNote, Deadline, not_found, unavailable_status};
 use shadow::Shadows;
 use std::{
     io,
@@ -87,7 +85,7 @@ impl Asked {
         Self {
             method,
             since: Instant::now(),
-            deadline: Deadline::of(request.metadata()),
+            deadline: Deadline::of(request.extensions()),
             note: AnswerNote::of(request.extensions()),
         }
     }
@@ -251,5 +249,24 @@ impl InferenceService for Inference {
         let serving = now_serving(model)?;
         outcome::report(model, &serving, &request)?;
         Ok(Response::new(ReportOutcomeResponse {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::metadata::MetadataValue;
+
+    #[test]
+    fn the_deadline_is_the_servers_and_is_not_parsed_again() {
+        let mut request = Request::new(());
+        let timeout = MetadataValue::from_static("1n");
+        request.metadata_mut().insert("grpc-timeout", timeout);
+        let asked = Asked::now(Method::Predict, &request);
+        assert_eq!(asked.deadline, Deadline::default());
+        let deadline = Deadline::from(Instant::now());
+        request.extensions_mut().insert(deadline);
+        let asked = Asked::now(Method::Predict, &request);
+        assert_eq!(asked.deadline, deadline);
     }
 }
