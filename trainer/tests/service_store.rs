@@ -8,7 +8,7 @@ use digits_trainer::{
     store::{Ending, Intention, IntentionState, JobFilter, NewJob, Store, StoreError, Submitted},
 };
 use std::collections::BTreeSet;
-use store_support::{Database, SECOND, new_job};
+use store_support::{Database, SECOND, new_job, supervisor};
 
 fn row(step: u64, train_loss: f64) -> CurveRow {
     CurveRow {
@@ -85,7 +85,9 @@ fn everything_is_there_after_reopening() {
 fn two_trainers_cannot_share_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let _first = Database::open(folder.path());
-    let second = Store::open(folder.path()).err().expect("refused");
+    let second = Store::open(folder.path(), &supervisor())
+        .err()
+        .expect("refused");
     assert!(second.to_string().contains("another trainer"), "{second}");
 }
 

@@ -27,6 +27,7 @@ use digits_proto::v1::{
     ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
 use digits_server::{AnswerNote, Deadline, not_found, unavailable_status};
+use digits_telemetry::supervisor::Supervisor;
 use shadow::Shadows;
 use std::{
     io,
@@ -100,14 +101,15 @@ impl Inference {
     pub fn new(
         registry: Arc<Registry>,
         limits: RequestLimits,
+        supervisor: &Supervisor,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
         let queue = Queue::new(limits.queue)?;
-        queue.start()?;
+        queue.start(supervisor)?;
         let shared = Shared {
             registry,
             limits,
-            shadows: Shadows::start()?,
+            shadows: Shadows::start(supervisor, shutdown.clone())?,
             pool: Pool::new(),
             queue,
             shutdown,

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use digits_proto::v1::WatchJobResponse;
+use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use digits_trainer::{
     job::{JobId, NetworkSize},
     store::{Job, NewJob, Store, Submitted},
@@ -10,6 +11,10 @@ use prost::Message as _;
 use std::{path::Path, time::Duration, time::Instant};
 
 pub const SECOND: Duration = Duration::from_secs(1);
+
+pub fn supervisor() -> Supervisor {
+    Supervisor::new("digits_trainer", Liveness::default())
+}
 
 pub struct Database {
     pub store: Store,
@@ -21,7 +26,7 @@ impl Database {
     pub fn open(folder: &Path) -> Self {
         let begun = Instant::now();
         let store = loop {
-            match Store::open(folder) {
+            match Store::open(folder, &supervisor()) {
                 Ok(store) => break store,
                 Err(error) if begun.elapsed() > Duration::from_secs(30) => panic!("{error}"),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
