@@ -8,7 +8,7 @@ use crate::{
     },
     loader::Loader,
     metrics,
-    model::Registry,
+    model::{Model, Registry},
     model_info, page, picture, queue,
 };
 use digits_checkpoint::{Storage, StorageError};
@@ -24,12 +24,15 @@ use digits_server::{
 use digits_telemetry::{
     admin::{self, AdminServer},
     listen::BindError,
+    liveness::Liveness,
     logs::{self, LogsError},
     metrics::{InstallError, Recorder, install},
     readiness::Readiness,
+    supervisor::{RepeatedDeaths, Supervisor, Task},
     traces::{Traces, TracesError},
 };
 use std::{net::SocketAddr, sync::Arc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Services whose health and messages are told by name.
@@ -127,6 +130,7 @@ pub struct App {
     server: GrpcServer,
     admin: AdminServer,
     readiness: Readiness,
+    supervisor: Supervisor,
     traces: Option<Traces>,
 }
 
@@ -137,10 +141,33 @@ impl App {
     ///
     /// When one of them cannot be opened.
     pub async fn bind(config: Config, recorder: Recorder) -> Result<(Self, Addresses), AppError> {
+        let open = |config: &Config| Storage::open(config.storage_url());
+        Self::bind_with(open, config, recorder).await
+    }
+
+    /// [`App::bind`] with a storage that is open already.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::bind`].
+    pub async fn bind_to(
+        storage: Storage,
+        config: Config,
+        recorder: Recorder,
+    ) -> Result<(Self, Addresses), AppError> {
+        Self::bind_with(|_| Ok(storage), config, recorder).await
+    }
+
+    async fn bind_with(
+        open: impl FnOnce(&Config) -> Result<Storage, StorageError>,
+        config: Config,
+        recorder: Recorder,
+    ) -> Result<(Self, Addresses), AppError> {
         metrics::describe();
         let credentials = config.credentials.load()?;
         let traces = config.requests.traces("digits-inference")?;
-        let storage = Storage::open(config.storage_url()).map_err(AppError::Storage)?;
+        let storage = open(&config).map_err(AppError::Storage)?;
+        let supervisor = Supervisor::new(metrics::PREFIX, Liveness::default());
         let readiness = Readiness::new();
         let registry = Arc::new(Registry::new(&config.models));
         readiness.set_not_ready(missing(&registry).unwrap_or_default());
@@ -151,8 +178,13 @@ impl App {
             ..server_config(&config)
         };
         let (server, grpc) = GrpcServer::bind(server_config).await?;
-        let (admin, admin_address) =
-            admin::bind(config.admin_listen, recorder, readiness.clone()).await?;
+        let (admin, admin_address) = admin::bind(
+            config.admin_listen,
+            recorder,
+            readiness.clone(),
+            supervisor.liveness().clone(),
+        )
+        .await?;
         let app = Self {
             config,
             storage,
@@ -160,6 +192,7 @@ impl App {
             server,
             admin,
             readiness,
+            supervisor,
             traces,
         };
         Ok((
@@ -184,27 +217,29 @@ impl App {
             server,
             admin,
             readiness,
+            supervisor,
             traces,
         } = self;
         let stop = CancellationToken::new();
-        let service = Inference::new(Arc::clone(&registry), limits(&config), stop.clone());
+        let service = Inference::new(
+            Arc::clone(&registry),
+            limits(&config),
+            &supervisor,
+            stop.clone(),
+        );
         let service = service.map_err(AppError::Thread)?;
         let (health, health_service) = Health::new(SERVICES).await;
-        let admin = tokio::spawn(admin.serve(stop.clone()));
+        // Its port closes with it: /livez is then not answered at all, which fails as well.
+        let admin = supervisor.watch(Task::new("admin"), stop.clone(), admin.serve(stop.clone()));
+        let entry = Entry {
+            registry: Arc::clone(&registry),
+            health: health.clone(),
+            readiness: readiness.clone(),
+            leaving: shutdown.clone(),
+        };
         let loaders: Vec<_> = registry
             .models()
-            .map(|model| {
-                let loader = Loader::new(storage.clone(), Arc::clone(model), config.interval())
-                    .pinned(config.pinned(&model.name));
-                let entry = Entry {
-                    registry: Arc::clone(&registry),
-                    health: health.clone(),
-                    readiness: readiness.clone(),
-                    leaving: shutdown.clone(),
-                };
-                let leaving = shutdown.clone();
-                tokio::spawn(loader.run(leaving, async move || entry.tell().await))
-            })
+            .map(|model| follow(&config, &storage, model, &entry, &supervisor))
             .collect();
         let open = GrpcInferenceServiceServer::new(OpenInference::new(service.clone()))
             .max_decoding_message_size(config.max_message_bytes);
@@ -222,13 +257,14 @@ impl App {
         };
         let names: Vec<_> = config.models.iter().map(ToString::to_string).collect();
         let server = server
+            .with_supervisor(supervisor)
             .with_pages(page::router(&names))
             .with_http(move |services| rest::router(services, http));
         let metrics = RequestMetrics::new(metrics::PREFIX, metrics::METHODS);
         let leave = async {
             shutdown.cancelled().await;
             for loader in loaders {
-                // Stops where it waits; a panic in it was logged when it happened.
+                // Stops where it waits; the supervisor has logged its deaths.
                 let _ = loader.await;
             }
             withdraw(&health, &readiness, config.shutdown_delay).await;
@@ -262,7 +298,30 @@ impl App {
     }
 }
 
+/// Follows the storage for one model until the service leaves.
+///
+/// A loader that dies is started anew, and what serves stays. One that keeps dying fails liveness:
+/// the replica would serve an old checkpoint for ever.
+fn follow(
+    config: &Config,
+    storage: &Storage,
+    model: &Arc<Model>,
+    entry: &Entry,
+    supervisor: &Supervisor,
+) -> JoinHandle<()> {
+    let (interval, pinned) = (config.interval(), config.pinned(&model.name));
+    let task = Task::instance("loader", &model.name);
+    let leaving = entry.leaving.clone();
+    let (storage, model, entry) = (storage.clone(), Arc::clone(model), entry.clone());
+    supervisor.restart(task, RepeatedDeaths::FailLiveness, leaving, move || {
+        let loader = Loader::new(storage.clone(), Arc::clone(&model), interval).pinned(pinned);
+        let entry = entry.clone();
+        loader.run(entry.leaving.clone(), async move || entry.tell().await)
+    })
+}
+
 /// The way into traffic: open once every model serves.
+#[derive(Clone)]
 struct Entry {
     registry: Arc<Registry>,
     health: Health,

@@ -29,10 +29,13 @@ use digits_server::{
 };
 use digits_telemetry::{
     admin::{self, AdminServer},
+    liveness::Liveness,
     metrics::Recorder,
     readiness::Readiness,
+    supervisor::{RepeatedDeaths, Supervisor, Task},
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Time between two counts of the jobs by state.
@@ -96,8 +99,13 @@ impl App {
             ..server_config(&config)
         };
         let (server, grpc) = GrpcServer::bind(server_config).await?;
-        let (admin, admin_address) =
-            admin::bind(config.service.admin_listen, recorder, readiness.clone()).await?;
+        let (admin, admin_address) = admin::bind(
+            config.service.admin_listen,
+            recorder,
+            readiness.clone(),
+            tools.supervisor.liveness().clone(),
+        )
+        .await?;
         let app = Self {
             config,
             tools,
@@ -167,7 +175,9 @@ impl App {
         } = self;
         let stop = CancellationToken::new();
         let _stopped_when_dropped = stop.clone().drop_guard();
-        let admin = tokio::spawn(admin.serve(stop.clone()));
+        let supervisor = tools.supervisor.clone();
+        // Its port closes with it: /livez is then not answered at all, which fails as well.
+        let admin = supervisor.watch(Task::new("admin"), stop.clone(), admin.serve(stop.clone()));
         match shutdown.run_until_cancelled(take_up(&tools)).await {
             Some(taken_up) => taken_up?,
             None => {
@@ -176,8 +186,7 @@ impl App {
             }
         }
         let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
-        let counting = tokio::spawn(count_jobs(tools.clone(), stop.clone()));
-        let retaining = tokio::spawn(retain(&config, &tools, stop.clone()));
+        let upkeep = upkeep(&config, &tools, &stop);
         let (health, health_service) = Health::new(SERVICES).await;
         let context = TrainingContext {
             intake: tools.intake(workers.wake(), config.service.queue_capacity.into()),
@@ -199,7 +208,9 @@ impl App {
                     .max_decoding_message_size(limit),
             );
         let requests = RequestMetrics::new("digits_trainer", METHODS);
-        let server = server.with_pages(page::router());
+        let server = server
+            .with_supervisor(supervisor)
+            .with_pages(page::router());
         let mut serving = std::pin::pin!(server.serve(routes, requests, stop.clone()));
         readiness.set_ready();
         health.set_serving().await;
@@ -214,7 +225,10 @@ impl App {
         let ending = end_of(workers, &tools.store, config.shutdown_grace);
         let (_, (), ()) = tokio::join!(serving, leaving, ending);
         // All watch the same token.
-        let _ = tokio::join!(admin, counting, retaining);
+        let _ = admin.await;
+        for task in upkeep {
+            let _ = task.await;
+        }
         close(tools).await;
         Ok(())
     }
@@ -233,7 +247,9 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
     let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders))
         .await?
         .map_err(|error| BadConfig(format!("--config: {error}")))?;
-    let store = tokio::task::spawn_blocking(move || Store::open(&state)).await?;
+    let supervisor = Supervisor::new("digits_trainer", Liveness::default());
+    let watching = supervisor.clone();
+    let store = tokio::task::spawn_blocking(move || Store::open(&state, &watching)).await?;
     let store = store.context("--state cannot be used")?;
     let bundles = Bundles::open(&config.state).context("--state cannot be used")?;
     // Asks libtorch, which can take a moment.
@@ -248,7 +264,7 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         config.service.max_dataset_bytes,
     );
     let metrics = Metrics::new(config.service.queue_capacity.into(), workers);
-    let remote_write = push_curves(config, &metrics)?;
+    let remote_write = push_curves(config, &metrics, &supervisor)?;
     let tools = Tools {
         store,
         storage,
@@ -259,16 +275,21 @@ pub(crate) async fn open_tools(config: &Config) -> anyhow::Result<(Tools, usize)
         metrics,
         remote_write,
         traces,
+        supervisor,
         runtime,
     };
     Ok((tools, workers))
 }
 
-fn push_curves(config: &Config, metrics: &Metrics) -> anyhow::Result<RemoteWrite> {
+fn push_curves(
+    config: &Config,
+    metrics: &Metrics,
+    supervisor: &Supervisor,
+) -> anyhow::Result<RemoteWrite> {
     let Some(receiver) = config.receiver() else {
         return Ok(RemoteWrite::default());
     };
-    RemoteWrite::start(receiver, metrics.push.clone()).map_err(|error| match error {
+    RemoteWrite::start(receiver, metrics.push.clone(), supervisor).map_err(|error| match error {
         StartError::Credentials(reason) => BadConfig(reason).into(),
         StartError::Thread(_) => error.into(),
     })
@@ -341,24 +362,35 @@ pub(crate) async fn close(tools: Tools) {
     }
 }
 
-/// Runs retention, unless it is off.
-fn retain(
-    config: &Config,
-    tools: &Tools,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let interval = config.service.retention_interval;
-    let retention = config.retention().map(|rules| Retention {
-        store: tools.store.clone(),
-        storage: tools.storage.clone(),
-        metrics: tools.metrics.clone(),
-        rules,
-    });
-    async move {
-        if let Some(retention) = retention {
-            retention.run(interval, stop).await;
-        }
+/// Starts what goes on beside the jobs: counting them, and retention, unless it is off.
+///
+/// Where these keep dying, gauges are stale or the storage grows, and jobs are trained all the same: a
+/// restart of the process would interrupt them.
+fn upkeep(config: &Config, tools: &Tools, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let supervisor = &tools.supervisor;
+    let (counted, until) = (tools.clone(), stop.clone());
+    let mut tasks = vec![supervisor.restart(
+        Task::new("job_counter"),
+        RepeatedDeaths::Tolerate,
+        stop.clone(),
+        move || count_jobs(counted.clone(), until.clone()),
+    )];
+    if let Some(rules) = config.retention() {
+        let (interval, until) = (config.service.retention_interval, stop.clone());
+        let retention = Retention {
+            store: tools.store.clone(),
+            storage: tools.storage.clone(),
+            metrics: tools.metrics.clone(),
+            rules,
+        };
+        tasks.push(supervisor.restart(
+            Task::new("retention"),
+            RepeatedDeaths::Tolerate,
+            stop.clone(),
+            move || retention.clone().run(interval, until.clone()),
+        ));
     }
+    tasks
 }
 
 async fn count_jobs(tools: Tools, stop: CancellationToken) {

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 /// What retention needs.
+#[derive(Clone)]
 pub struct Retention {
     /// What the jobs need.
     pub store: Store,

@@ -20,11 +20,11 @@ use tower::Service;
 
 use crate::body::{FlightBody, Until, UntilBody};
 use crate::credentials::Credentials;
+use crate::deadline::Deadline;
 use crate::entry::{Entry, Telling};
 use crate::request_metrics::{Method, RequestMetrics};
 use crate::routes::{RouteFuture, Routes};
 use crate::status::retry_status;
-use crate::timeout::grpc_timeout;
 
 /// Told to clients that come over the limit.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -59,12 +59,13 @@ pub(crate) struct Traffic {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// One request. Dropping it records CANCELLED, so that no way out is missed.
+/// One request. Dropping it before its end records CANCELLED or DEADLINE_EXCEEDED, so that every
+/// request is counted.
 pub(crate) struct Flight {
     traffic: Arc<Traffic>,
     method: Method,
     started: Instant,
-    timeout: Option<Duration>,
+    deadline: Deadline,
     /// Whether it holds one of the places under the limit.
     limited: bool,
     ended: bool,
@@ -73,7 +74,8 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    /// `token` is the name of the token that the request brought.
+    /// `token` is the name of the token that the request brought. Puts the deadline into the
+    /// request's extensions.
     pub(crate) fn begin<B>(
         traffic: &Arc<Traffic>,
         request: &mut Request<B>,
@@ -81,6 +83,8 @@ impl Flight {
         token: Option<Arc<str>>,
     ) -> Self {
         traffic.metrics.begin();
+        let started = Instant::now();
+        let deadline = Deadline::attach(request, started);
         let method = traffic.metrics.method(request.uri().path());
         let quiet = request.uri().path().starts_with(HEALTH);
         let entry = if quiet {
@@ -94,30 +98,24 @@ impl Flight {
             traffic: Arc::clone(traffic),
             method,
             entry,
-            started: Instant::now(),
-            timeout: grpc_timeout(request.headers()),
+            started,
+            deadline,
             limited,
             ended: false,
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.started.checked_add(self.timeout?)
-    }
-
-    /// Records the end. The first one counts.
+    /// Records the end.
     pub(crate) fn end(mut self, code: Code) {
-        self.record(code);
+        self.record(code, Instant::now());
     }
 
-    fn record(&mut self, code: Code) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
+    fn record(&mut self, code: Code, now: Instant) {
+        self.ended = true;
         if self.limited {
             self.traffic.in_flight.fetch_sub(1, Ordering::Release);
         }
-        let elapsed = self.started.elapsed();
+        let elapsed = now.saturating_duration_since(self.started);
         self.traffic.metrics.end(self.method, code, elapsed);
         if let Some(entry) = self.entry.take() {
             entry.end(code, elapsed);
@@ -127,15 +125,10 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        // Client and server time a request apart, and the client's reset may come a little before the time is over here.
-        let late = self
-            .timeout
-            .is_some_and(|timeout| self.started.elapsed() + timeout / 20 >= timeout);
-        self.record(if late {
-            Code::DeadlineExceeded
-        } else {
-            Code::Cancelled
-        });
+        if !self.ended {
+            let now = Instant::now();
+            self.record(self.deadline.code_of_drop(now), now);
+        }
     }
 }
 
@@ -254,7 +247,8 @@ pub struct FlightFuture {
 impl FlightFuture {
     /// Whether the client waits no longer; wakes when that is so.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.flight.as_ref().and_then(Flight::deadline);
+        let flight = self.flight.as_ref();
+        let deadline = flight.and_then(|flight| flight.deadline.instant());
         deadline.is_some_and(|deadline| {
             let clock = self
                 .clock
@@ -286,11 +280,11 @@ impl Future for FlightFuture {
             return Poll::Ready(Ok(response.map(FlightBody::ended)));
         };
         if let Some(code) = code_of(response.headers()) {
-            flight.end(if is_of_broken_connection(&response) {
-                Code::Cancelled
+            if is_of_broken_connection(&response) {
+                drop(flight);
             } else {
-                code
-            });
+                flight.end(code);
+            }
             return Poll::Ready(Ok(response.map(FlightBody::ended)));
         }
         let without_status = code_of_http(response.status());
@@ -334,3 +328,6 @@ fn code_of_http(status: StatusCode) -> Code {
         _ => Code::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

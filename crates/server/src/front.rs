@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use axum::Router;
 use axum::routing::future::RouteFuture;
@@ -19,6 +20,7 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
 use crate::body::FlightBody;
+use crate::deadline::Deadline;
 use crate::flight::{FlightFuture, FlightService, REQUEST_ID, request_id};
 
 /// The whole port.
@@ -85,7 +87,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> FrontFuture {
         let doors = &*self.0;
-        let request = request.map(Body::new);
+        let mut request = request.map(Body::new);
         let kind = kind(request.headers().get(header::CONTENT_TYPE));
         if kind == Kind::Grpc {
             if request.version() != Version::HTTP_2 {
@@ -108,6 +110,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             (Kind::GrpcWeb, _) => FrontFuture::Web(doors.web.clone().call(request)),
             (_, Some(pages)) => {
                 let id = request_id(request.headers());
+                // Its time runs from here, not from the call that is made once the body was read.
+                Deadline::attach(&mut request, Instant::now());
                 FrontFuture::Page(pages.clone().call(request), id)
             }
             (_, None) => FrontFuture::text(

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use digits_telemetry::listen::listen;
+use digits_telemetry::liveness::Liveness;
+use digits_telemetry::supervisor::{RepeatedDeaths, Supervisor, Task};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +50,7 @@ pub struct GrpcServer {
     address: SocketAddr,
     pages: Option<axum::Router>,
     http: Option<MakeHttp>,
+    supervisor: Option<Supervisor>,
 }
 
 /// Plain HTTP that is made of the services.
@@ -66,8 +69,16 @@ impl GrpcServer {
             address,
             pages: None,
             http: None,
+            supervisor: None,
         };
         Ok((server, address))
+    }
+
+    /// Supervises the server's own tasks by `supervisor`; without it their deaths fail nothing.
+    #[must_use]
+    pub fn with_supervisor(mut self, supervisor: Supervisor) -> Self {
+        self.supervisor = Some(supervisor);
+        self
     }
 
     /// Answers plain HTTP (what is neither gRPC nor gRPC-Web) with `pages`; without, it is 404.
@@ -103,6 +114,9 @@ impl GrpcServer {
         let config = self.config;
         warn_of_tokens_in_the_open(&config.credentials, self.address);
         let credential_metrics = CredentialMetrics::new(metrics.prefix());
+        let supervisor = self
+            .supervisor
+            .unwrap_or_else(|| Supervisor::new(metrics.prefix(), Liveness::default()));
         let traffic = Arc::new(Traffic {
             metrics,
             telling: Telling {
@@ -126,7 +140,8 @@ impl GrpcServer {
 
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();
-        let incoming = connections(self.listener, &config, credential_metrics, cut.clone());
+        follow_credentials(&config, credential_metrics.clone(), &supervisor, &cut);
+        let incoming = connections(self.listener, &config, &credential_metrics, cut.clone());
         let serving = Transport::new(&config, shutdown.clone()).serve(front, incoming);
         tokio::pin!(serving);
 
@@ -151,21 +166,46 @@ impl GrpcServer {
     }
 }
 
-/// The connections as they come, by TLS where there is a certificate. The files of the credentials are followed until `cut`.
+/// The connections as they come, by TLS where there is a certificate.
 fn connections(
     listener: TcpListener,
     config: &ServerConfig,
-    metrics: CredentialMetrics,
+    metrics: &CredentialMetrics,
     cut: CancellationToken,
 ) -> Incoming {
-    let credentials = config.credentials.clone();
+    let credentials = &config.credentials;
     let failed = metrics.handshakes_failed.clone();
     let handshakes = credentials
         .has_tls()
         .then(|| Handshakes::new(credentials.clone(), failed));
-    let interval = config.credentials_interval;
-    tokio::spawn(follow(credentials, metrics, interval, cut.clone()));
     Incoming::new(listener, config.max_connections, cut, handshakes)
+}
+
+/// Follows the files of the credentials, if there are any, until `stop`.
+///
+/// Where that keeps failing the process must be restarted: it would go on with a certificate that
+/// expires and with tokens that were withdrawn, and a new process reads the files at its start.
+fn follow_credentials(
+    config: &ServerConfig,
+    metrics: CredentialMetrics,
+    supervisor: &Supervisor,
+    stop: &CancellationToken,
+) {
+    let (credentials, interval) = (config.credentials.clone(), config.credentials_interval);
+    if !credentials.has_tls() && !credentials.asks_for_tokens() {
+        return;
+    }
+    let task = Task::new("credentials");
+    let follow_until = stop.clone();
+    let start = move || {
+        follow(
+            credentials.clone(),
+            metrics.clone(),
+            interval,
+            follow_until.clone(),
+        )
+    };
+    supervisor.restart(task, RepeatedDeaths::FailLiveness, stop.clone(), start);
 }
 
 fn warn_of_tokens_in_the_open(credentials: &Credentials, address: SocketAddr) {

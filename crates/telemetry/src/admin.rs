@@ -1,6 +1,7 @@
 //! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for an orchestrator. It is
 //! private by nature: no authentication, nothing that changes the service.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::{BindError, listen, names_loopback};
+use crate::liveness::Liveness;
 use crate::metrics::Recorder;
 use crate::readiness::Readiness;
 
@@ -34,6 +36,7 @@ pub struct AdminServer {
 struct Shown {
     recorder: Recorder,
     readiness: Readiness,
+    liveness: Liveness,
 }
 
 /// Opens the admin port and returns it with the address that it got.
@@ -44,15 +47,17 @@ pub async fn bind(
     address: SocketAddr,
     recorder: Recorder,
     readiness: Readiness,
+    liveness: Liveness,
 ) -> Result<(AdminServer, SocketAddr), BindError> {
     let (listener, bound) = listen(address, "--admin-listen").await?;
     let shown = Shown {
         recorder,
         readiness,
+        liveness,
     };
     let mut router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/livez", get(async || "ok\n"))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .with_state(shown);
     if bound.ip().is_loopback() {
@@ -95,12 +100,20 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     }
 }
 
+async fn livez(State(shown): State<Shown>) -> Response {
+    probe("not live", shown.liveness.check())
+}
+
 async fn readyz(State(shown): State<Shown>) -> Response {
-    match shown.readiness.check() {
+    probe("not ready", shown.readiness.check())
+}
+
+fn probe(failed: &str, checked: Result<(), impl Display>) -> Response {
+    match checked {
         Ok(()) => "ok\n".into_response(),
         Err(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
+            format!("{failed}: {reason}\n"),
         )
             .into_response(),
     }

@@ -1,9 +1,12 @@
-//! What both services show of themselves: logs, Prometheus metrics, traces, readiness, and the admin port
-//! that serves them. Knows nothing of gRPC, training or models.
+//! What both services show of themselves: logs, Prometheus metrics, traces, readiness, liveness, and
+//! the admin port that serves them; and the supervision of their long-lived tasks. Knows nothing of
+//! gRPC, training or models.
 
 pub mod admin;
 pub mod listen;
+pub mod liveness;
 pub mod logs;
 pub mod metrics;
 pub mod readiness;
+pub mod supervisor;
 pub mod traces;

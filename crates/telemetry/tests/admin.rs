@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use digits_telemetry::{admin, metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,14 +16,16 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Admin {
     address: SocketAddr,
     readiness: Readiness,
+    liveness: Liveness,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
 async fn start(recorder: metrics::Recorder) -> Admin {
     let readiness = Readiness::new();
+    let liveness = Liveness::default();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (server, address) = admin::bind(any, recorder, readiness.clone())
+    let (server, address) = admin::bind(any, recorder, readiness.clone(), liveness.clone())
         .await
         .expect("bound");
     let shutdown = CancellationToken::new();
@@ -30,6 +33,7 @@ async fn start(recorder: metrics::Recorder) -> Admin {
     Admin {
         address,
         readiness,
+        liveness,
         shutdown,
         task,
     }
@@ -88,6 +92,11 @@ async fn probes_and_metrics_are_answered() {
             .await
             .contains("not ready: shutting down")
     );
+
+    admin.liveness.fail("a task died");
+    let answer = get(admin.address, "/livez", &own).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("not live: a task died\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Where a request is computed: the network where it arrived or in the queue, pictures and the like on a bounded pool.
 
-use super::deadline::Deadline;
 use crate::{
     logits,
     model::{Served, Serving},
@@ -8,7 +7,7 @@ use crate::{
     queue::{NotComputed, Queue, Work},
     routing::Choice,
 };
-use digits_server::retry_status;
+use digits_server::{Deadline, retry_status};
 use std::{
     sync::{
         Arc,
@@ -110,7 +109,7 @@ pub(super) async fn logits(
         checkpoint: Arc::clone(&served.checkpoint),
         metrics: Arc::clone(&served.metrics),
         pixels: pixels.clone(),
-        deadline: deadline.at(),
+        deadline: deadline.instant(),
     };
     let answer = queue.submit(work)?;
     answer.await.unwrap_or(Err(NotComputed::Failed))

@@ -3,7 +3,6 @@
 
 mod answer;
 mod compute;
-mod deadline;
 mod describe;
 mod input;
 mod open_inference;
@@ -23,12 +22,12 @@ use crate::{
 };
 use answer::Answering;
 use compute::Pool;
-use deadline::Deadline;
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
     ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
 };
-use digits_server::{AnswerNote, not_found, unavailable_status};
+use digits_server::{AnswerNote, Deadline, not_found, unavailable_status};
+use digits_telemetry::supervisor::Supervisor;
 use shadow::Shadows;
 use std::{
     io,
@@ -87,7 +86,7 @@ impl Asked {
         Self {
             method,
             since: Instant::now(),
-            deadline: Deadline::of(request.metadata()),
+            deadline: Deadline::of(request.extensions()),
             note: AnswerNote::of(request.extensions()),
         }
     }
@@ -102,14 +101,15 @@ impl Inference {
     pub fn new(
         registry: Arc<Registry>,
         limits: RequestLimits,
+        supervisor: &Supervisor,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
         let queue = Queue::new(limits.queue)?;
-        queue.start()?;
+        queue.start(supervisor)?;
         let shared = Shared {
             registry,
             limits,
-            shadows: Shadows::start()?,
+            shadows: Shadows::start(supervisor, shutdown.clone())?,
             pool: Pool::new(),
             queue,
             shutdown,
@@ -251,5 +251,24 @@ impl InferenceService for Inference {
         let serving = now_serving(model)?;
         outcome::report(model, &serving, &request)?;
         Ok(Response::new(ReportOutcomeResponse {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::metadata::MetadataValue;
+
+    #[test]
+    fn the_deadline_is_the_servers_and_is_not_parsed_again() {
+        let mut request = Request::new(());
+        let timeout = MetadataValue::from_static("1n");
+        request.metadata_mut().insert("grpc-timeout", timeout);
+        let asked = Asked::now(Method::Predict, &request);
+        assert_eq!(asked.deadline, Deadline::default());
+        let deadline = Deadline::from(Instant::now());
+        request.extensions_mut().insert(deadline);
+        let asked = Asked::now(Method::Predict, &request);
+        assert_eq!(asked.deadline, deadline);
     }
 }

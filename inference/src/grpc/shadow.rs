@@ -11,6 +11,7 @@ use crate::{
     pixels::Pixels,
     routing::Choice,
 };
+use digits_telemetry::supervisor::{Supervisor, Task};
 use std::{
     io,
     sync::{
@@ -18,9 +19,9 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread,
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Requests that may wait.
 const WAITING: usize = 256;
@@ -45,16 +46,20 @@ pub(super) struct Shadows {
 }
 
 impl Shadows {
+    /// A panic of the engine costs the request that it fell into; then the thread goes on. It never
+    /// fails liveness: no answer depends on shadows.
+    ///
     /// # Errors
     ///
     /// When there can be no further thread.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(supervisor: &Supervisor, shutdown: CancellationToken) -> io::Result<Self> {
         let (requests, receiver) = sync_channel(WAITING);
         let waiting_bytes = Arc::<AtomicUsize>::default();
         let done = Arc::clone(&waiting_bytes);
-        thread::Builder::new()
-            .name("shadow".to_owned())
-            .spawn(move || work(&receiver, &done))?;
+        let stopping = move || shutdown.is_cancelled();
+        supervisor.restart_thread(Task::new("shadow"), stopping, move || {
+            work(&receiver, &done);
+        })?;
         Ok(Self {
             requests,
             waiting_bytes,
@@ -96,10 +101,11 @@ impl Shadows {
 
 fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize) {
     for answered in requests {
+        // Before the engine, which may panic.
+        waiting_bytes.fetch_sub(answered.bytes, Ordering::Relaxed);
         for shadow in answered.serving.shadows() {
             compare(shadow, &answered);
         }
-        waiting_bytes.fetch_sub(answered.bytes, Ordering::Relaxed);
     }
 }
 

@@ -105,20 +105,16 @@ impl Loader {
         }
     }
 
-    /// Follows until the token is cancelled, also amid a look at a storage that does not answer; `served` is called whenever
-    /// something was swapped in.
+    /// Follows until the token is cancelled, also amid a look at a storage that does not answer; `served` is called after the
+    /// first look at what is served then, and whenever something was swapped in.
     pub async fn run(mut self, shutdown: CancellationToken, served: impl AsyncFn()) {
         shutdown.run_until_cancelled(self.follow(served)).await;
     }
 
     async fn follow(&mut self, served: impl AsyncFn()) {
         let mut errors = 0_u32;
+        let mut told = None;
         loop {
-            let before = self
-                .model
-                .serving()
-                .as_ref()
-                .map(|serving| serving.sequence);
             match self.step().await {
                 Ok(()) => errors = 0,
                 Err(error) => {
@@ -126,14 +122,10 @@ impl Loader {
                     self.storage_failed(&error, errors);
                 }
             }
-            if self
-                .model
-                .serving()
-                .as_ref()
-                .map(|serving| serving.sequence)
-                != before
-            {
+            let sequence = self.model.serving().as_ref().map(|it| it.sequence);
+            if sequence != told {
                 served().await;
+                told = sequence;
             }
             self.tell_age();
             self.tell_drift();
@@ -146,7 +138,8 @@ impl Loader {
     /// One look at the storage, and what follows from it.
     async fn step(&mut self) -> Result<(), StorageError> {
         let polled = self.follower.poll().await;
-        let head = self.follower.head();
+        // A follower of a restarted loader may not have read anything yet.
+        let head = self.follower.head().max(self.model.status().head_sequence);
         self.model.metrics.head_sequence.set(head as f64);
         self.model.status().head_sequence = head;
         let mut looked = Ok(());

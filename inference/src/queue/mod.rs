@@ -13,11 +13,12 @@ use crate::{
     model::Prepared,
     pixels::Pixels,
 };
+use digits_telemetry::supervisor::{Supervisor, Task};
 use std::{
     collections::VecDeque,
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, available_parallelism},
+    thread::available_parallelism,
     time::Instant,
 };
 use tokio::sync::oneshot;
@@ -133,18 +134,18 @@ impl Queue {
         })
     }
 
-    /// Starts a worker for each core.
+    /// Starts a worker for each core. A worker survives a panic of the engine; any other panic may have
+    /// left the queue itself inconsistent, and fails liveness.
     ///
     /// # Errors
     ///
     /// When there can be no further thread.
-    pub fn start(&self) -> io::Result<()> {
+    pub fn start(&self, supervisor: &Supervisor) -> io::Result<()> {
         let workers = available_parallelism().map_or(1, |cores| cores.get());
         for worker in 0..workers {
             let shared = Arc::clone(&self.shared);
-            thread::Builder::new()
-                .name(format!("compute-{worker}"))
-                .spawn(move || worker::work(&shared))?;
+            let task = Task::instance("compute", worker);
+            supervisor.watch_thread(task, move || worker::work(&shared))?;
         }
         tracing::info!(
             workers,

@@ -12,4 +12,5 @@ mod metrics;
 mod predict;
 mod process;
 mod queue;
+mod supervision;
 mod support;

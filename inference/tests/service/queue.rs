@@ -10,7 +10,11 @@ use digits_inference::{
     queue::{Limits, NotComputed, Queue, Work},
 };
 use digits_proto::v1::PredictRequest;
-use digits_telemetry::metrics::{Recorder, build};
+use digits_telemetry::{
+    liveness::Liveness,
+    metrics::{Recorder, build},
+    supervisor::Supervisor,
+};
 use digits_testing::until;
 use std::{
     sync::{
@@ -40,6 +44,10 @@ fn queue(limits: Limits) -> Alone {
         metrics: Arc::new(RoleMetrics::new(&"digits".into(), Role::Canary, 10)),
         recorder,
     })
+}
+
+fn supervisor() -> Supervisor {
+    Supervisor::new("digits_inference", Liveness::default())
 }
 
 async fn prepared(store: &Store, net: &Net) -> Arc<Prepared> {
@@ -97,7 +105,7 @@ async fn what_waits_is_computed_together_and_never_mixed() {
     answers.push((0, vec![9], queue.submit(floats).unwrap()));
     let waiting = "digits_inference_queue_requests";
     assert_eq!(series(&recorder.render(), waiting), Some(7.0));
-    queue.start().unwrap();
+    queue.start(&supervisor()).unwrap();
     for (which, images, answer) in answers {
         assert_logits(&nets[which], &images, &answer.await.unwrap().unwrap());
     }
@@ -133,7 +141,7 @@ async fn overdue_and_abandoned_work_is_not_computed() {
         ..alone.work(&checkpoint, bytes(&[3]))
     };
     let wanted = queue.submit(wanted).unwrap();
-    queue.start().unwrap();
+    queue.start(&supervisor()).unwrap();
     assert_logits(&net, &[3], &wanted.await.unwrap().unwrap());
     assert_eq!(overdue.await.unwrap(), Err(NotComputed::Overdue));
     let text = recorder.render();
@@ -187,8 +195,8 @@ async fn what_is_too_much_is_refused() {
     let large = submit(&by_bytes, &[1, 2, 3]).unwrap();
     assert_eq!(submit(&by_bytes, &[4]).unwrap_err(), NotComputed::Full);
     // What was taken is answered, also by a queue that is given up at once.
-    by_bytes.queue.start().unwrap();
-    by_count.queue.start().unwrap();
+    by_bytes.queue.start(&supervisor()).unwrap();
+    by_count.queue.start(&supervisor()).unwrap();
     drop((by_bytes, by_count));
     assert_logits(&net, &[1, 2, 3], &large.await.unwrap().unwrap());
     for (number, answer) in [1, 2].into_iter().zip(kept) {

@@ -21,6 +21,7 @@ use crate::{
     metrics::{DropReason, PushMetrics},
 };
 use client::Client;
+use digits_telemetry::supervisor::{Supervisor, Task};
 use points::{Point, SERIES};
 use sender::{Sender, State};
 use std::{
@@ -67,24 +68,32 @@ struct Pushing {
 }
 
 impl RemoteWrite {
-    /// Starts the thread that pushes to a receiver.
+    /// Starts the thread that pushes to a receiver. After a panic it is started anew, without the points that waited; it never
+    /// fails liveness: jobs do not depend on it, and a restart of the process would interrupt them.
     ///
     /// # Errors
     /// [`StartError`]
-    pub fn start(receiver: Receiver, metrics: PushMetrics) -> Result<Self, StartError> {
+    pub fn start(
+        receiver: Receiver,
+        metrics: PushMetrics,
+        supervisor: &Supervisor,
+    ) -> Result<Self, StartError> {
         let client = Client::new(receiver).map_err(StartError::Credentials)?;
         let (messages, taken) = sync_channel(MESSAGES_AT_MOST);
         let closing = Arc::new(AtomicBool::new(false));
-        let sender = Sender {
+        let mut sender = Sender {
             client,
             metrics: metrics.clone(),
             messages: taken,
             closing: Arc::clone(&closing),
             state: State::new(),
         };
-        let thread = thread::Builder::new()
-            .name("remote-write".to_owned())
-            .spawn(move || sender.run())?;
+        let stop = Arc::clone(&closing);
+        let thread = supervisor.restart_thread(
+            Task::new("remote_write"),
+            move || stop.load(Ordering::Acquire),
+            move || sender.run(),
+        )?;
         Ok(Self(Some(Arc::new(Pushing {
             messages,
             metrics,
@@ -112,10 +121,9 @@ impl RemoteWrite {
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that pushes curves panicked");
+        if let Some(thread) = thread.take() {
+            // Its panics are caught and logged where they happen.
+            let _ = thread.join();
         }
     }
 }

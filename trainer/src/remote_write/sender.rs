@@ -60,7 +60,13 @@ impl State {
 
 impl Sender {
     /// Works until it is told to end, or nobody is left to tell it anything.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(&mut self) {
+        // What waits already was left by a run that ended in a panic, and may be its cause.
+        let left = self.waiting_samples();
+        if left > 0 {
+            self.metrics.dropped(DropReason::Failed, left);
+        }
+        self.state = State::new();
         loop {
             let ended = self.listen();
             let closing = ended || self.closing.load(Ordering::Acquire);
@@ -200,7 +206,7 @@ impl Sender {
     }
 
     /// Pushes what is left, for a while.
-    fn close(mut self) {
+    fn close(&mut self) {
         let jobs: Vec<JobId> = self.state.pending.keys().copied().collect();
         for job in jobs {
             self.take(Message::End(job));
@@ -220,8 +226,11 @@ impl Sender {
     }
 
     fn count(&self) {
+        self.metrics.waiting(self.waiting_samples());
+    }
+
+    fn waiting_samples(&self) -> u64 {
         let pending: usize = self.state.pending.values().map(Pending::len).sum();
-        let waiting = (pending * SERIES.len()) as u64;
-        self.metrics.waiting(waiting + self.state.backlog.samples());
+        (pending * SERIES.len()) as u64 + self.state.backlog.samples()
     }
 }

@@ -6,6 +6,7 @@ use super::{
     *,
 };
 use crate::job::now_us;
+use digits_telemetry::liveness::Liveness;
 use digits_testing::patience;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost::Message as _;
@@ -17,6 +18,10 @@ use std::{
 };
 
 mod credentials;
+
+fn supervisor() -> Supervisor {
+    Supervisor::new("digits_trainer", Liveness::default())
+}
 
 /// A receiver that asks for nothing.
 fn open(address: Address) -> Receiver {
@@ -120,7 +125,7 @@ fn wait_for(handle: &PrometheusHandle, line: &str) {
 fn every_point_of_a_job_arrives_and_the_end_after_them() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let job = JobId::generate();
     let curve = remote_write.curve(job);
     let now = now_us();
@@ -164,7 +169,7 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
         "429 Too Many Requests",
     ]);
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let refused = remote_write.curve(JobId::generate());
     refused.rows(&[row(now_us(), 1)]);
     wait_for(
@@ -194,7 +199,7 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
 fn one_request_is_of_one_job() {
     let (address, received) = receiver(Vec::new());
     let (metrics, _) = metrics();
-    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let curves = [
         remote_write.curve(JobId::generate()),
         remote_write.curve(JobId::generate()),
@@ -229,7 +234,7 @@ fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
         .expect("a port");
     let (metrics, handle) = metrics();
     let address = format!("http://{nowhere}/").parse().expect("an address");
-    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us(), 1)]);
     wait_for(&handle, "digits_trainer_remote_write_backlog_samples 6");
@@ -249,7 +254,7 @@ fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
 fn a_point_of_the_future_is_not_pushed() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(open(address), metrics).expect("a thread");
+    let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us() + 3_600_000_000, 1)]);
     wait_for(

@@ -23,10 +23,11 @@ pub use events::{Sampled, StoredEvent};
 pub use jobs::{Job, JobFilter, NewJob, Submitted};
 pub use signals::Signals;
 
+use digits_telemetry::supervisor::{Supervisor, Task};
 use owner::{Message, Waiting, own, read, write};
 use reserve::Reserve;
 use rusqlite::{Connection, Transaction};
-use std::{path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 
 /// Closures that may wait for the database.
@@ -105,19 +106,19 @@ pub struct Store {
 
 impl Store {
     /// Opens the database in `folder`, which is made when it is not there, and takes it for this
-    /// process alone.
+    /// process alone. A panic of the owning thread fails liveness: what it was about to commit is
+    /// unknown, and every later call would fail with [`StoreError::Closed`].
     ///
     /// # Errors
     /// [`StoreError::Folder`] where the folder is used by another trainer or lies on a network file system.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, supervisor: &Supervisor) -> Result<Self, StoreError> {
         let lock = lock::take(folder)?;
         let mut connection = Connection::open(folder.join("jobs.sqlite3"))?;
         schema::prepare(&mut connection)?;
         let reserve = Reserve::take(folder);
         let (tasks, receiver) = mpsc::channel(PENDING_AT_MOST);
-        thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || {
+        supervisor
+            .watch_thread(Task::new("store"), move || {
                 let told = own(connection, receiver, reserve);
                 drop(lock);
                 for closed in told {

@@ -1,12 +1,17 @@
 //! What shares a transaction, and what does not suffer from it.
 
 use super::*;
+use digits_telemetry::liveness::Liveness;
 use digits_testing::patience;
 use std::sync::mpsc as channel;
 
+fn supervisor() -> Supervisor {
+    Supervisor::new("digits_trainer", Liveness::default())
+}
+
 /// A database with one small table and no room for anything large.
 fn small(folder: &Path) -> Store {
-    let store = Store::open(folder).expect("opened");
+    let store = Store::open(folder, &supervisor()).expect("opened");
     let made = store.write_blocking(|transaction| {
         transaction.execute_batch("CREATE TABLE notes (note BLOB NOT NULL) STRICT")?;
         let pages: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -114,4 +119,20 @@ fn a_write_that_fails_alone_leaves_its_group() {
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert!(matches!(answers[1], Err(StoreError::NoSuchJob)));
     assert_eq!(store.read_blocking(count).expect("read"), 2);
+}
+
+#[test]
+fn a_panic_of_the_owning_thread_fails_liveness() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let supervisor = supervisor();
+    let store = Store::open(folder.path(), &supervisor).expect("opened");
+    let died = store.write_blocking::<()>(|_| panic!("meant to"));
+    assert!(matches!(died, Err(StoreError::Closed)), "{died:?}");
+    let begun = std::time::Instant::now();
+    while supervisor.liveness().check().is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "liveness does not fail");
+        thread::yield_now();
+    }
+    let later = store.read_blocking(count);
+    assert!(matches!(later, Err(StoreError::Closed)), "{later:?}");
 }

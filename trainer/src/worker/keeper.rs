@@ -7,6 +7,7 @@ use super::{Tools, durable::Durable, running::RunningJob};
 use crate::{job::JobId, train::Bundle};
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -82,7 +83,7 @@ impl Keeper {
     pub(super) fn take(&mut self, parcel: Parcel) {
         self.newest = Instant::now();
         self.busy.store(true, Ordering::Release);
-        // The thread is gone when it panicked: then there are no more bundles, and the job goes on.
+        // It fails only where the thread is gone: then there are no more bundles, and the job goes on.
         let _ = self.parcels.send(parcel);
     }
 
@@ -105,7 +106,12 @@ fn keep_all(
 ) {
     for parcel in parcels {
         if durable.wait(parcel.rows, parcel.snapshots) {
-            keep(tools, job, running, &parcel.bundle);
+            let keep = || keep(tools, job, running, &parcel.bundle);
+            // A bundle is made of its parcel alone, so the next one is not affected.
+            if catch_unwind(AssertUnwindSafe(keep)).is_err() {
+                tools.metrics.bundle_failed();
+                tracing::error!(%job, step = parcel.bundle.step, "writing a bundle panicked; the one before stays");
+            }
         }
         busy.store(false, Ordering::Release);
     }

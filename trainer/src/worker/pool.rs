@@ -14,7 +14,10 @@ use crate::{
     train::{self, Device},
 };
 use digits_checkpoint::Storage;
-use digits_telemetry::traces::Traces;
+use digits_telemetry::{
+    supervisor::{Supervisor, Task},
+    traces::Traces,
+};
 use std::{
     sync::{
         Arc,
@@ -49,6 +52,8 @@ pub struct Tools {
     pub remote_write: RemoteWrite,
     /// Where spans are exported to, if anywhere.
     pub traces: Option<Traces>,
+    /// Watches the threads and tasks that live as long as the service.
+    pub supervisor: Supervisor,
     /// The runtime that carries out the storage's calls.
     pub runtime: tokio::runtime::Handle,
 }
@@ -105,6 +110,9 @@ pub struct Workers {
 impl Workers {
     /// Starts `count` threads, at least one. They share the cores; each has a GPU of its own while there are enough.
     ///
+    /// A panic of a training ends its job alone. Any other panic leaves a job that is marked as running and is not trained,
+    /// which only the start of a process puts right: it fails liveness.
+    ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(tools: &Tools, count: usize) -> std::io::Result<Self> {
@@ -121,10 +129,11 @@ impl Workers {
                 shutdown: Arc::clone(&shutdown),
             };
             wakes.push(sender);
+            let task = Task::instance("worker", number);
             threads.push(
-                thread::Builder::new()
-                    .name(format!("worker-{number}"))
-                    .spawn(move || work(&place, &receiver))?,
+                tools
+                    .supervisor
+                    .watch_thread(task, move || work(&place, &receiver))?,
             );
         }
         Ok(Self {

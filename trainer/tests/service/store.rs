@@ -1,6 +1,6 @@
 //! The job database over its whole life: reopened, locked, asked twice.
 
-use crate::store_support::{Database, SECOND, new_job};
+use crate::store_support::{Database, SECOND, new_job, supervisor};
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
 use digits_trainer::{
     job::{CurveRow, JobId, JobState},
@@ -83,7 +83,9 @@ fn everything_is_there_after_reopening() {
 fn two_trainers_cannot_share_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let _first = Database::open(folder.path());
-    let second = Store::open(folder.path()).err().expect("refused");
+    let second = Store::open(folder.path(), &supervisor())
+        .err()
+        .expect("refused");
     assert!(second.to_string().contains("another trainer"), "{second}");
 }
 

@@ -1,6 +1,7 @@
 //! A job database in a scratch folder, for the tests of it.
 
 use digits_proto::v1::WatchJobResponse;
+use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use digits_testing::until;
 use digits_trainer::{
     job::{JobId, NetworkSize},
@@ -10,6 +11,10 @@ use prost::Message as _;
 use std::{path::Path, time::Duration};
 
 pub const SECOND: Duration = Duration::from_secs(1);
+
+pub fn supervisor() -> Supervisor {
+    Supervisor::new("digits_trainer", Liveness::default())
+}
 
 pub struct Database {
     pub store: Store,
@@ -23,10 +28,13 @@ impl Database {
             .enable_time()
             .build()
             .expect("a runtime");
-        let opened = until("the folder is free", async || match Store::open(folder) {
-            Ok(store) => Ok(Some(store)),
-            Err(StoreError::Folder { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+        let supervisor = supervisor();
+        let opened = until("the folder is free", async || {
+            match Store::open(folder, &supervisor) {
+                Ok(store) => Ok(Some(store)),
+                Err(StoreError::Folder { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
         });
         let store = runtime.block_on(opened).expect("opened");
         Self { store, runtime }

@@ -1,6 +1,7 @@
 //! Looks at the files again and again, and swaps in what they hold now. Content is compared, since Kubernetes replaces the
 //! files of a mounted Secret by swapping a symbolic link. What cannot be used changes nothing.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,7 @@ use super::metrics::CredentialMetrics;
 use super::tls::Contents;
 use super::{Credentials, Current, tokens};
 
-/// Looks every `interval` until `stop`. Does nothing where there are no files.
+/// Looks every `interval` until `stop`. Panics where a look does.
 pub(crate) async fn follow(
     credentials: Credentials,
     metrics: CredentialMetrics,
@@ -20,9 +21,6 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) {
     let mut follower = Follower::new(credentials, metrics);
-    if !follower.credentials.has_tls() && !follower.credentials.asks_for_tokens() {
-        return;
-    }
     let wait = || tokio::time::sleep(interval);
     while stop.run_until_cancelled(wait()).await.is_some() {
         // Reads files and checks a key: not on a thread that answers requests.
@@ -32,10 +30,11 @@ pub(crate) async fn follow(
         });
         follower = match look.await {
             Ok(follower) => follower,
-            Err(error) => {
-                tracing::error!(%error, "certificates and tokens are no longer read again: restart the service");
-                return;
-            }
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(_) => return,
+            },
         };
     }
 }

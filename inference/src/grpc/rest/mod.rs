@@ -11,29 +11,24 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest as _, FromRequestParts, Path, Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use digits_proto::open_inference::{
     self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
 };
-use digits_server::FlightService;
+use digits_server::{Deadline, FlightService};
 use error::Failure;
 use serde::Serialize;
 use serde_json::json;
-use std::{sync::Arc, thread::available_parallelism};
+use std::{convert::Infallible, sync::Arc, thread::available_parallelism};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::MetadataMap;
 
-/// Headers of a request that the service gets too.
-const PASSED_ON: [&str; 5] = [
-    "authorization",
-    "grpc-timeout",
-    "traceparent",
-    "tracestate",
-    "x-request-id",
-];
+/// Headers that are forwarded from an HTTP request to the gRPC call. `grpc-timeout` is not one: the
+/// deadline was computed when the HTTP request arrived.
+const FORWARDED_HEADERS: [&str; 4] = ["authorization", "traceparent", "tracestate", "x-request-id"];
 /// What is counted where the service is not got to.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Paths and methods that there are not.
@@ -110,19 +105,41 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
-/// A request to the service with what is passed on of `headers`.
-fn call<T>(message: T, headers: &HeaderMap) -> tonic::Request<T> {
-    let mut passed = HeaderMap::new();
-    for name in PASSED_ON {
-        if let Some(value) = headers.get(name) {
-            passed.insert(HeaderName::from_static(name), value.clone());
+/// What is forwarded from an HTTP request to the gRPC call that it becomes.
+struct Forwarded {
+    headers: HeaderMap,
+    deadline: Deadline,
+}
+
+impl Forwarded {
+    fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let mut forwarded = HeaderMap::new();
+        for name in FORWARDED_HEADERS {
+            if let Some(value) = headers.get(name) {
+                forwarded.insert(HeaderName::from_static(name), value.clone());
+            }
+        }
+        Self {
+            headers: forwarded,
+            deadline: Deadline::of(extensions),
         }
     }
-    tonic::Request::from_parts(
-        MetadataMap::from_headers(passed),
-        Default::default(),
-        message,
-    )
+
+    /// The gRPC request with this message.
+    fn request<T>(self, message: T) -> tonic::Request<T> {
+        let mut extensions = Extensions::new();
+        extensions.insert(self.deadline);
+        let metadata = MetadataMap::from_headers(self.headers);
+        tonic::Request::from_parts(metadata, extensions, message)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Forwarded {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers, &parts.extensions))
+    }
 }
 
 /// A document as the answer.
@@ -140,19 +157,19 @@ fn document(status: StatusCode, document: &impl Serialize) -> Response {
     }
 }
 
-async fn live(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
+async fn live(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
     let answer = it
         .service
-        .server_live(call(open::ServerLiveRequest {}, &headers))
+        .server_live(forwarded.request(open::ServerLiveRequest {}))
         .await?;
     let live = answer.into_inner().live;
     Ok(document(is(live), &json!({ "live": live })))
 }
 
-async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
+async fn ready(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
     let answer = it
         .service
-        .server_ready(call(open::ServerReadyRequest {}, &headers))
+        .server_ready(forwarded.request(open::ServerReadyRequest {}))
         .await?;
     let ready = answer.into_inner().ready;
     Ok(document(is(ready), &json!({ "ready": ready })))
@@ -161,14 +178,14 @@ async fn ready(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Resp
 async fn model_ready(
     State(mut it): State<Gateway>,
     Named { model, version }: Named,
-    headers: HeaderMap,
+    forwarded: Forwarded,
 ) -> Result<Response, Failure> {
     let asked = json!(model);
     let message = open::ModelReadyRequest {
         name: model,
         version,
     };
-    let answer = it.service.model_ready(call(message, &headers)).await?;
+    let answer = it.service.model_ready(forwarded.request(message)).await?;
     let ready = answer.into_inner().ready;
     Ok(document(
         is(ready),
@@ -185,8 +202,8 @@ fn is(good: bool) -> StatusCode {
     }
 }
 
-async fn server(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Response, Failure> {
-    let message = call(open::ServerMetadataRequest {}, &headers);
+async fn server(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
+    let message = forwarded.request(open::ServerMetadataRequest {});
     let answer = it.service.server_metadata(message).await?.into_inner();
     let told = json!({
         "name": answer.name,
@@ -199,7 +216,7 @@ async fn server(State(mut it): State<Gateway>, headers: HeaderMap) -> Result<Res
 async fn metadata(
     State(mut it): State<Gateway>,
     Named { model, version }: Named,
-    headers: HeaderMap,
+    forwarded: Forwarded,
 ) -> Result<Response, Failure> {
     let message = open::ModelMetadataRequest {
         name: model,
@@ -207,7 +224,7 @@ async fn metadata(
     };
     let answer = it
         .service
-        .model_metadata(call(message, &headers))
+        .model_metadata(forwarded.request(message))
         .await?
         .into_inner();
     let tensors = |tensors: Vec<open::model_metadata_response::TensorMetadata>| {
@@ -229,12 +246,12 @@ async fn infer(
     named: Named,
     request: Request,
 ) -> Result<Response, Failure> {
-    let headers = request.headers().clone();
+    let forwarded = Forwarded::of(request.headers(), request.extensions());
     let (message, form, _place) = it
         .read(named, request)
         .await
         .map_err(|failure| failure.before(MODEL_INFER))?;
-    let answer = it.service.model_infer(call(message, &headers)).await?;
+    let answer = it.service.model_infer(forwarded.request(message)).await?;
     infer::answer(answer.into_inner(), &form)
 }
 
@@ -278,4 +295,26 @@ async fn not_allowed() -> Failure {
     let message =
         "this path does not take this method: infer is asked with POST, all else with GET";
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, message).before(UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_call_has_the_deadline_of_its_http_request() {
+        let deadline = Deadline::from(Instant::now());
+        let mut http = Request::new(axum::body::Body::empty());
+        for name in ["grpc-timeout", "traceparent", "cookie"] {
+            let value = header::HeaderValue::from_static("1n");
+            http.headers_mut().insert(name, value);
+        }
+        http.extensions_mut().insert(deadline);
+        let request = Forwarded::of(http.headers(), http.extensions()).request(());
+        assert_eq!(Deadline::of(request.extensions()), deadline);
+        let names: Vec<_> = request.metadata().keys().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert!(request.metadata().contains_key("traceparent"));
+    }
 }

@@ -52,7 +52,8 @@ fn a_token_is_read_again_when_it_was_replaced() {
     fs::write(&file, "old\n").expect("a file");
     let (address, told) = insists_on("new");
     let (metrics, handle) = metrics();
-    let remote_write = RemoteWrite::start(with_token(address, &file), metrics).expect("a thread");
+    let remote_write =
+        RemoteWrite::start(with_token(address, &file), metrics, &supervisor()).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us(), 1)]);
     assert!(!told.recv().expect("a push"));
@@ -81,7 +82,7 @@ fn a_file_of_no_use_is_told_at_the_start() {
             ..open(address)
         },
     ] {
-        let error = RemoteWrite::start(receiver, metrics().0)
+        let error = RemoteWrite::start(receiver, metrics().0, &supervisor())
             .err()
             .expect("refused");
         assert!(
@@ -143,7 +144,7 @@ fn a_receiver_behind_tls_is_the_one_that_the_file_vouches_for() {
             ca_file: Some(file.clone()),
             ..open(address.clone())
         };
-        let remote_write = RemoteWrite::start(receiver, metrics).expect("a thread");
+        let remote_write = RemoteWrite::start(receiver, metrics, &supervisor()).expect("a thread");
         let curve = remote_write.curve(JobId::generate());
         curve.rows(&[row(now_us(), 1)]);
         drop(curve);

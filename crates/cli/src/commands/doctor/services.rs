@@ -78,19 +78,25 @@ async fn service(service: Service, name: &str, port: u16, endpoints: &Endpoints)
 async fn admin(name: &str, port: u16, variable: &str) -> Check {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match timeout(PATIENCE, livez(address)).await {
-        Ok(Ok(true)) => Check::ok(name, format!("answering on port {port}")),
+        Ok(Ok(200)) => Check::ok(name, format!("answering on port {port}")),
+        Ok(Ok(503)) => {
+            let message = format!("answers on port {port}, but /livez fails");
+            Check::fail(name, message, "its log has the cause; restart it")
+        }
         _ => port_only(name, port, variable).await,
     }
 }
 
-/// Whether `/livez` answers with 200.
-async fn livez(address: SocketAddr) -> io::Result<bool> {
+/// The HTTP status of `/livez`; 0 for an answer that is not HTTP/1.1.
+async fn livez(address: SocketAddr) -> io::Result<u16> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;
-    Ok(&head == b"HTTP/1.1 200")
+    let status = head.strip_prefix(b"HTTP/1.1 ").unwrap_or_default();
+    let status = str::from_utf8(status).unwrap_or_default();
+    Ok(status.parse().unwrap_or_default())
 }
 
 async fn port_only(name: &str, port: u16, variable: &str) -> Check {
@@ -130,5 +136,27 @@ mod tests {
             port_only("x", port, "DIGITS_LISTEN").await.outcome,
             Outcome::Ok
         );
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_not_live_is_told_from_another_program() {
+        for (answer, part) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", "answering"),
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "/livez fails"),
+            ("SSH-2.0-OpenSSH\r\n", "another program"),
+        ] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+            let listener = listener.expect("a port");
+            let port = listener.local_addr().expect("bound").port();
+            let answering = async {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                stream.write_all(answer.as_bytes()).await.expect("sent");
+                // Whoever closes first with something unread resets the connection.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            };
+            let asking = admin("x", port, "DIGITS_ADMIN_LISTEN");
+            let (check, ()) = tokio::join!(asking, answering);
+            assert!(check.message.contains(part), "{}", check.message);
+        }
     }
 }

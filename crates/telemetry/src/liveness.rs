@@ -1,0 +1,45 @@
+//! Whether the orchestrator should restart this process, as `/livez` answers.
+
+use std::sync::{Arc, OnceLock};
+
+/// The liveness of this process; clones share it. It starts as live, and a failure is final: what
+/// made a task fail again and again is repaired by a restart of the process or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Liveness {
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Liveness {
+    /// Fails `/livez` from now on, with a reason for its readers. The first reason stays.
+    pub fn fail(&self, reason: impl Into<String>) {
+        // Failed already.
+        let _ = self.failure.set(reason.into());
+    }
+
+    /// `Ok` while live.
+    ///
+    /// # Errors
+    /// The reason when not.
+    pub fn check(&self) -> Result<(), &str> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(reason) => Err(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_final_and_the_first_reason_stays() {
+        let liveness = Liveness::default();
+        let other = liveness.clone();
+        assert_eq!(other.check(), Ok(()));
+        liveness.fail("first");
+        other.fail("second");
+        assert_eq!(liveness.check(), Err("first"));
+        assert_eq!(other.check(), Err("first"));
+    }
+}

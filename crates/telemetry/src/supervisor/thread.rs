@@ -1,0 +1,76 @@
+//! Supervised threads of the operating system. One that returns has ended as it should: threads end
+//! when their channel is closed.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{RepeatedDeaths, Supervisor, Task, text};
+
+/// How often a thread that waits for its restart looks whether the service stops.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Supervisor {
+    /// Runs `body` on a thread of its own and again, after a pause, when it panics. Deaths in a row
+    /// are tolerated ([`RepeatedDeaths::Tolerate`]).
+    ///
+    /// While `stopping` is true there is no pause, and no restart after a further panic.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn restart_thread(
+        &self,
+        task: Task,
+        stopping: impl Fn() -> bool + Send + 'static,
+        mut body: impl FnMut() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let name = thread_name(&task);
+        let mut record = self.record(task);
+        thread::Builder::new().name(name).spawn(move || {
+            loop {
+                let begun = Instant::now();
+                let Err(panic) = catch_unwind(AssertUnwindSafe(&mut body)) else {
+                    return;
+                };
+                let was_stopping = stopping();
+                let lived = begun.elapsed();
+                let pause = record.died(&text(&*panic), lived, RepeatedDeaths::Tolerate);
+                if was_stopping {
+                    return;
+                }
+                let died = Instant::now();
+                while died.elapsed() < pause && !stopping() {
+                    thread::sleep(LOOK.min(pause));
+                }
+            }
+        })
+    }
+
+    /// Runs `body` on a thread of its own. For threads that own state that cannot be made anew: a
+    /// panic fails liveness at once.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn watch_thread(
+        &self,
+        task: Task,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let name = thread_name(&task);
+        let record = self.record(task);
+        thread::Builder::new().name(name).spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+                record.died_for_good(&text(&*panic));
+            }
+        })
+    }
+}
+
+fn thread_name(task: &Task) -> String {
+    let name = task.name.replace('_', "-");
+    match &*task.instance {
+        "" => name,
+        instance => format!("{name}-{instance}"),
+    }
+}
