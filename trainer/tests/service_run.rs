@@ -31,7 +31,7 @@ fn command(folder: &Path, spec: &str, state: Option<&str>) -> Command {
 }
 
 fn write_spec(folder: &Path, spec: &JobSpec) {
-    let json = proto_json::write("digits.v1.JobSpec", spec);
+    let json = proto_json::write("digits.v1.JobSpec", spec).expect("JSON");
     fs::write(folder.join("job.json"), json.to_string()).expect("written");
 }
 
@@ -59,9 +59,11 @@ async fn a_run_makes_what_the_service_makes() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = small_job(2);
     let mut child = command(folder.path(), "-", None).spawn().expect("started");
-    let json = proto_json::write("digits.v1.JobSpec", &spec).to_string();
+    let json = proto_json::write("digits.v1.JobSpec", &spec).expect("JSON");
     let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(json.as_bytes()).expect("written");
+    stdin
+        .write_all(json.to_string().as_bytes())
+        .expect("written");
     drop(stdin);
     let output = child.wait_with_output().expect("ended");
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));

@@ -11,6 +11,7 @@ mod parent;
 mod plan;
 mod precision;
 mod presets;
+mod stored;
 
 pub use fill::request_key;
 pub use network::network_size;
@@ -18,6 +19,7 @@ pub use parent::parent_id;
 pub(crate) use plan::wanted;
 pub use plan::{JobPlan, plan};
 pub use presets::{Preset, presets};
+pub use stored::{LineageSpec, StoredSpec};
 
 use crate::datasets::Catalog;
 use digits_checkpoint::manifest::Manifest;
