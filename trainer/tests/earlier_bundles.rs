@@ -1,4 +1,4 @@
-//! Resume bundles that an earlier version wrote are continued from, by the training and by the service.
+//! The training and the service continue from resume bundles that an earlier version wrote.
 //!
 //! The fixtures were left by a trainer that was killed while a job ran, when bundles still named
 //! their training by a hash of the plan's `Debug` form. They also pin the names inside a bundle. No
@@ -145,7 +145,7 @@ fn resume(plan: &Plan, data: &Dataset, bundle: &[u8], steps: usize) -> (u64, Vec
     (started, observer.bundle.expect("a bundle").encode())
 }
 
-/// What a bundle holds: digests of tensors and figures by name, without the times that were measured.
+/// What a bundle holds: digests of tensors and figures by name, without measured times.
 #[derive(Debug, PartialEq)]
 struct Content {
     tensors: BTreeMap<String, String>,

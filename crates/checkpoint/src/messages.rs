@@ -134,7 +134,7 @@ pub enum UnreadableSpec {
     Decode(#[from] prost::DecodeError),
 }
 
-/// The spec that a checkpoint was trained by; `None` where the manifest has none, as that of an import.
+/// The spec that a checkpoint was trained by; `None` where the manifest has none, as after an import.
 ///
 /// # Errors
 /// [`UnreadableSpec`].

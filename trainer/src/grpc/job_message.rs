@@ -38,7 +38,7 @@ pub fn job_message(job: &Job, step: u64) -> v1::Job {
     }
 }
 
-/// A spec of the database. One that cannot be read is left out, so that the rest of the job is shown.
+/// A spec of the database. One that cannot be read is left out: the rest of the job is shown.
 fn spec(job: &Job, stored: &[u8]) -> Option<v1::JobSpec> {
     v1::JobSpec::decode(stored)
         .inspect_err(|error| {

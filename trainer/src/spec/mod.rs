@@ -1,7 +1,8 @@
 //! From the spec that a client sends to a plan that can be trained: presets fill what is not set, everything
 //! that is wrong is found at once, and nothing that is asked for is ignored in silence.
 //!
-//! Apart from `grpc` and `wire` the only part that names messages of the contract.
+//! Works on the generated `v1::JobSpec` itself, as `intake` and `run` do, which pass it on. Of the rest
+//! of the trainer only `grpc` and `wire` name generated types; `tests/guards.sh` has the list.
 
 mod augmentation;
 mod check;

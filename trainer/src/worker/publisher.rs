@@ -6,7 +6,7 @@
 use super::{
     Tools,
     durable::Durable,
-    intentions::{Intentions, policy, writer},
+    intentions::{Intentions, writer},
     running::RunningJob,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     spec::{JobPlan, LineageSpec},
     store::{Intention, IntentionState, StoreError},
     train::{self, PublishFailed, Snapshot, Started, report::Subject},
+    wire::promotion_policy,
 };
 use digits_checkpoint::{
     Draft, StorageError, encode_exam, encode_model,
@@ -227,7 +228,8 @@ fn publish(
         intention::commit(storage, &ledger, draft.clone())
     })?;
     metrics.published(taken.elapsed(), now_us());
-    let (policy, by) = (policy(context.plan.promotion), writer(context.job));
+    let policy = promotion_policy(context.plan.promotion);
+    let by = writer(context.job);
     let ended = again_and_again(context, || {
         intention::settle(storage, &ledger, &manifest, policy, &by)
     })?;
