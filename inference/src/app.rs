@@ -12,10 +12,7 @@ use crate::{
     model_info, page, picture, queue,
 };
 use digits_checkpoint::{Storage, StorageError};
-use digits_proto::{
-    FILE_DESCRIPTOR_SET, open_inference::grpc_inference_service_server::GrpcInferenceServiceServer,
-    v1::inference_service_server::InferenceServiceServer,
-};
+use digits_proto::FILE_DESCRIPTOR_SET;
 use digits_server::{
     CredentialsError, Drained, GrpcServer, RequestMetrics, Routes, ServerConfig, ServerError, exit,
     health::{Health, withdraw},
@@ -241,10 +238,8 @@ impl App {
             .models()
             .map(|model| follow(&config, &storage, model, &entry, &supervisor))
             .collect();
-        let open = GrpcInferenceServiceServer::new(OpenInference::new(service.clone()))
-            .max_decoding_message_size(config.max_message_bytes);
-        let service = InferenceServiceServer::new(service)
-            .max_decoding_message_size(config.max_message_bytes);
+        let open = OpenInference::new(service.clone()).into_server(config.max_message_bytes);
+        let service = service.into_server(config.max_message_bytes);
         let (v1, v1alpha) = reflection(FILE_DESCRIPTOR_SET, SERVICES)?;
         let routes = Routes::new(service)
             .add_service(open)

@@ -15,13 +15,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use digits_checkpoint::{Storage, StorageError};
-use digits_proto::{
-    FILE_DESCRIPTOR_SET,
-    v1::{
-        checkpoint_service_server::CheckpointServiceServer,
-        training_service_server::TrainingServiceServer,
-    },
-};
+use digits_proto::FILE_DESCRIPTOR_SET;
 use digits_server::{
     GrpcServer, RequestMetrics, Routes, ServerConfig, exit,
     health::{Health, withdraw},
@@ -200,13 +194,8 @@ impl App {
         let routes = Routes::new(health_service)
             .add_service(v1)
             .add_service(v1alpha)
-            .add_service(
-                TrainingServiceServer::new(Training(context)).max_decoding_message_size(limit),
-            )
-            .add_service(
-                CheckpointServiceServer::new(Checkpoints::new(tools.storage.clone(), reporter))
-                    .max_decoding_message_size(limit),
-            );
+            .add_service(Training(context).into_server(limit))
+            .add_service(Checkpoints::new(tools.storage.clone(), reporter).into_server(limit));
         let requests = RequestMetrics::new("digits_trainer", METHODS);
         let server = server
             .with_supervisor(supervisor)

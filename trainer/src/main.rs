@@ -42,7 +42,7 @@ async fn run_one(config: RunConfig) -> anyhow::Result<ExitCode> {
     logs::init(config.log_format, "info")?;
     let job = run::run(&config, stopped_by_signals()).await?;
     if config.json {
-        println!("{}", proto_json::write("digits.v1.Job", &job));
+        println!("{}", proto_json::write("digits.v1.Job", &job)?);
     }
     Ok(match run::exit_code(&job) {
         0 => ExitCode::SUCCESS,

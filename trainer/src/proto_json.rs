@@ -12,19 +12,35 @@ fn descriptor(name: &str) -> MessageDescriptor {
         .expect("the descriptors are part of the program")
 }
 
+/// A message that protobuf's JSON cannot express, such as one with a duration of more than 10,000
+/// years.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} has no JSON form: {reason}")]
+pub struct NoJsonForm {
+    /// Full name of the message.
+    pub name: String,
+    /// What is wrong in it.
+    pub reason: String,
+}
+
 /// The message `name` (such as `digits.v1.Job`) with the names of its fields as the .proto has them.
+///
+/// # Errors
+/// [`NoJsonForm`] when a value is beyond what protobuf's JSON allows.
 ///
 /// # Panics
 /// When `message` is not of that name.
-#[must_use]
-pub fn write(name: &str, message: &impl Message) -> Value {
+pub fn write(name: &str, message: &impl Message) -> Result<Value, NoJsonForm> {
     let bytes = message.encode_to_vec();
     let message = DynamicMessage::decode(descriptor(name), bytes.as_slice())
         .expect("what was just encoded decodes");
     let options = SerializeOptions::new().use_proto_field_name(true);
     message
         .serialize_with_options(serde_json::value::Serializer, &options)
-        .expect("messages of the contract have a JSON form")
+        .map_err(|error| NoJsonForm {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 /// The message `name` of protobuf-JSON; a field that it does not have is an error.
@@ -42,7 +58,7 @@ pub fn read<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use digits_proto::v1::{JobSpec, Sgd, job_spec::Optimizer};
+    use digits_proto::v1::{JobSpec, LimitsSpec, Sgd, job_spec::Optimizer};
 
     const NAME: &str = "digits.v1.JobSpec";
 
@@ -62,7 +78,25 @@ mod tests {
             ..JobSpec::default()
         };
         assert_eq!(spec, expected);
-        assert_eq!(read(NAME, &write(NAME, &spec).to_string()), Ok(spec));
+        let written = write(NAME, &spec).expect("written");
+        assert_eq!(read(NAME, &written.to_string()), Ok(spec));
+    }
+
+    #[test]
+    fn a_message_without_a_json_form_is_an_error() {
+        let deadline = Some(prost_types::Duration {
+            seconds: i64::MAX,
+            nanos: 0,
+        });
+        let spec = JobSpec {
+            limits: Some(LimitsSpec { deadline }),
+            ..JobSpec::default()
+        };
+        let error = write(NAME, &spec).expect_err("no JSON form").to_string();
+        assert_eq!(
+            error,
+            "digits.v1.JobSpec has no JSON form: duration out of range"
+        );
     }
 
     #[test]

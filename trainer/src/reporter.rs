@@ -193,7 +193,11 @@ fn measure_on(
 /// The data set that the checkpoint was trained on, as it was then.
 fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, ReportError> {
     let refused = |reason: &str| ReportError::Refused(reason.to_owned());
-    let spec = trained_spec(lineage).ok_or_else(|| {
+    let spec = trained_spec(lineage).map_err(|error| {
+        tracing::warn!(%error, "the spec in a manifest cannot be read");
+        refused("the spec in the checkpoint's manifest cannot be read by this version: it cannot be measured")
+    })?;
+    let spec = spec.ok_or_else(|| {
         refused(
             "the checkpoint does not say which data set it was trained on: it cannot be measured",
         )

@@ -4,7 +4,7 @@
 //! answered and nothing is decided here.
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize};
-use digits_checkpoint::{manifest::Evaluation, messages::evaluation};
+use digits_checkpoint::{manifest::Evaluation, messages::evaluation, serving::Policy};
 use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -25,7 +25,7 @@ pub enum WireError {
 pub fn timestamp(us: i64) -> Timestamp {
     Timestamp {
         seconds: us.div_euclid(1_000_000),
-        nanos: i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+        nanos: i32::try_from(us.rem_euclid(1_000_000) * 1_000).expect("less than a second"),
     }
 }
 
@@ -40,7 +40,25 @@ fn micros(at: Option<&Timestamp>) -> i64 {
 /// A state as the contract numbers it.
 #[must_use]
 pub fn state(state: JobState) -> v1::JobState {
-    v1::JobState::try_from(state.number()).unwrap_or_default()
+    match state {
+        JobState::Queued => v1::JobState::Queued,
+        JobState::Running => v1::JobState::Running,
+        JobState::Succeeded => v1::JobState::Succeeded,
+        JobState::Failed => v1::JobState::Failed,
+        JobState::Cancelled => v1::JobState::Cancelled,
+    }
+}
+
+/// A promotion policy, which job specs and the database hold as the contract numbers it.
+#[must_use]
+pub fn promotion_policy(number: i32) -> Policy {
+    match v1::PromotionPolicy::try_from(number) {
+        Ok(v1::PromotionPolicy::IfBetter) => Policy::IfBetter,
+        Ok(v1::PromotionPolicy::Manual) => Policy::Manual,
+        Ok(v1::PromotionPolicy::Latest | v1::PromotionPolicy::Unspecified) | Err(_) => {
+            Policy::Latest
+        }
+    }
 }
 
 fn evaluation_back(from: &v1::Evaluation) -> Evaluation {
@@ -178,4 +196,16 @@ pub fn network_from(bytes: &[u8]) -> Result<NetworkSize, WireError> {
         multiply_adds: from.multiply_adds,
         activation_bytes: from.activation_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_their_numbers_on_the_wire() {
+        for from in JobState::ALL {
+            assert_eq!(i32::from(state(from)), from.number());
+        }
+    }
 }

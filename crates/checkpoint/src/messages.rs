@@ -1,7 +1,7 @@
 //! What lies on the storage, as messages of the contract on the wire: one translation for all who tell of it.
 
 use crate::{
-    id::ModelName,
+    id::{CheckpointId, ModelName},
     manifest::{self, Manifest},
     record::{self, ServingRecord},
     serving,
@@ -48,7 +48,7 @@ pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
         weights_size_bytes: from.files.model.size_bytes,
         validation: from.metrics.validation.as_ref().map(evaluation),
         test: from.metrics.test.as_ref().map(evaluation),
-        lineage: Some(lineage(&from.lineage)),
+        lineage: Some(lineage(from.id, &from.lineage)),
         calibration: from.metrics.calibration.as_ref().map(calibration),
     }
 }
@@ -102,10 +102,15 @@ pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
     }
 }
 
-fn lineage(from: &manifest::Lineage) -> v1::Lineage {
+fn lineage(id: CheckpointId, from: &manifest::Lineage) -> v1::Lineage {
+    // One that cannot be read is left out: the rest of the checkpoint is shown.
+    let spec = trained_spec(from).unwrap_or_else(|error| {
+        tracing::warn!(checkpoint = %id, %error, "the spec in a manifest cannot be read");
+        None
+    });
     v1::Lineage {
         job_id: from.job.clone().unwrap_or_default(),
-        spec: trained_spec(from),
+        spec,
         epoch: from.epoch,
         step: from.step,
         parent_checkpoint_id: from.parent.map(|id| id.to_string()).unwrap_or_default(),
@@ -118,12 +123,27 @@ fn lineage(from: &manifest::Lineage) -> v1::Lineage {
     }
 }
 
-/// The spec that a checkpoint was trained by. `None` where it has none, or one that this version cannot read: another
-/// one may have written it.
-#[must_use]
-pub fn trained_spec(from: &manifest::Lineage) -> Option<v1::JobSpec> {
-    let bytes = bytes_of_hex(&from.spec_protobuf).filter(|bytes| !bytes.is_empty())?;
-    v1::JobSpec::decode(&*bytes).ok()
+/// Why the spec in a manifest cannot be read: another version wrote it, or it is damaged.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableSpec {
+    /// Not hexadecimal.
+    #[error("lineage.spec_protobuf is not hexadecimal")]
+    Hexadecimal,
+    /// Not a job spec.
+    #[error("lineage.spec_protobuf is not a job spec: {0}")]
+    Decode(#[from] prost::DecodeError),
+}
+
+/// The spec that a checkpoint was trained by; `None` where the manifest has none, as after an import.
+///
+/// # Errors
+/// [`UnreadableSpec`].
+pub fn trained_spec(from: &manifest::Lineage) -> Result<Option<v1::JobSpec>, UnreadableSpec> {
+    if from.spec_protobuf.is_empty() {
+        return Ok(None);
+    }
+    let bytes = bytes_of_hex(&from.spec_protobuf).ok_or(UnreadableSpec::Hexadecimal)?;
+    Ok(Some(v1::JobSpec::decode(&*bytes)?))
 }
 
 /// A serving record.
@@ -216,6 +236,28 @@ mod tests {
             activation_bytes: 80,
         };
         assert_eq!(size, Some(expected));
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_is_an_error() {
+        let read = |text: &str| {
+            let lineage = manifest::Lineage {
+                spec_protobuf: text.to_owned(),
+                ..manifest::Lineage::default()
+            };
+            trained_spec(&lineage).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(""), Ok(None));
+        let spec = read("0a0466617374").expect("a spec").expect("one");
+        assert_eq!(spec.preset, "fast");
+        for (text, part) in [
+            ("0a04666173", "not a job spec"),
+            ("0a046661737", "not hexadecimal"),
+            ("no", "not hexadecimal"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
     }
 
     #[test]

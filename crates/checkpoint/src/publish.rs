@@ -61,8 +61,7 @@ pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, Storag
 async fn commit(storage: &Storage, manifest: Manifest) -> Result<Manifest, StorageError> {
     let id = manifest.id;
     let key = keys::file(id, keys::MANIFEST);
-    let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-    match storage.create(&key, text.into()).await? {
+    match storage.create(&key, encode(&manifest).into()).await? {
         Created::Ours => Ok(manifest),
         Created::Theirs => match catalog::manifest(storage, id).await? {
             Some(committed) if serves_alike(&committed, &manifest) => Ok(committed),
@@ -71,6 +70,11 @@ async fn commit(storage: &Storage, manifest: Manifest) -> Result<Manifest, Stora
             None => Err(StorageError::Tombstoned { id }),
         },
     }
+}
+
+/// The bytes of `manifest.json`.
+fn encode(manifest: &Manifest) -> Vec<u8> {
+    serde_json::to_vec_pretty(manifest).expect("a manifest is plain data")
 }
 
 async fn refuse_tombstoned(storage: &Storage, id: CheckpointId) -> Result<(), StorageError> {
@@ -88,10 +92,11 @@ fn checked(mut draft: Draft) -> Result<Draft, StorageError> {
     };
     draft.manifest.files.model = digest(&draft.model);
     draft.manifest.files.exam = digest(&draft.exam);
-    let manifest = draft.manifest.clone();
-    manifest
-        .validate()
-        .and_then(|()| verify(manifest, &draft.model, &draft.exam))
+    // Read back as every reader will read it: a figure that is no number is written as `null`.
+    let text = encode(&draft.manifest);
+    Manifest::parse(&text, draft.manifest.id)
+        .and_then(|_| draft.manifest.validate())
+        .and_then(|()| verify(draft.manifest.clone(), &draft.model, &draft.exam))
         .map_err(|refusal| StorageError::Draft {
             id: draft.manifest.id,
             refusal,

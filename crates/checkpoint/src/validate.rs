@@ -2,7 +2,7 @@
 
 use crate::{
     id::CheckpointId,
-    manifest::{Architecture, FORMAT, FileDigest, InputSpec, Manifest, TrainingSet},
+    manifest::{Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet},
     refusal::{Refusal, RefusalReason},
 };
 
@@ -134,6 +134,31 @@ impl TrainingSet {
     }
 }
 
+impl Metrics {
+    /// Every figure must be finite: JSON has only `null` for others.
+    fn validate(&self) -> Result<(), Refusal> {
+        let mut figures: Vec<(&str, f64)> = Vec::new();
+        for (name, found) in [("validation", self.validation), ("test", self.test)] {
+            if let Some(found) = found {
+                figures.extend([(name, found.loss), (name, found.loss_batch_mean)]);
+            }
+        }
+        figures.extend(self.train_loss.map(|loss| ("train_loss", loss)));
+        if let Some(fit) = self.calibration {
+            let losses = [fit.loss_before, fit.loss, fit.error_before, fit.error];
+            let all = losses.into_iter().chain(fit.test_loss);
+            figures.extend(all.map(|figure| ("calibration", figure)));
+        }
+        match figures.into_iter().find(|(_, figure)| !figure.is_finite()) {
+            Some((name, figure)) => Err(Refusal::new(
+                RefusalReason::Manifest,
+                format!("metrics.{name} has {figure} in it"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Manifest {
     /// Checks everything that a manifest says by itself; the files are checked against it by
     /// [`load`](crate::load).
@@ -173,6 +198,7 @@ impl Manifest {
         if let Some(training) = &self.training {
             training.validate(classes)?;
         }
+        self.metrics.validate()?;
         let model = 4 * self.architecture.parameters().unwrap_or(usize::MAX / 4) as u64;
         check_file("model", &self.files.model, model + 8 + limits::HEADER_BYTES)?;
         check_file("exam", &self.files.exam, limits::EXAM_BYTES)

@@ -24,7 +24,8 @@ use answer::Answering;
 use compute::Pool;
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
-    ReportOutcomeRequest, ReportOutcomeResponse, inference_service_server::InferenceService,
+    ReportOutcomeRequest, ReportOutcomeResponse,
+    inference_service_server::{InferenceService, InferenceServiceServer},
 };
 use digits_server::{AnswerNote, Deadline, not_found, unavailable_status};
 use digits_telemetry::supervisor::Supervisor;
@@ -117,6 +118,12 @@ impl Inference {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// For the router; a request has at most so many bytes.
+    #[must_use]
+    pub fn into_server(self, max_message_bytes: usize) -> InferenceServiceServer<Self> {
+        InferenceServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 
     fn model(&self, name: &str) -> Result<&Arc<Model>, Status> {

@@ -19,7 +19,7 @@ use digits_proto::v1::{
     ListCheckpointsResponse, ListServingRequest, ListServingResponse, PromoteRequest,
     PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
     ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRecord, ServingRole,
-    checkpoint_service_server::CheckpointService,
+    checkpoint_service_server::{CheckpointService, CheckpointServiceServer},
 };
 use digits_server::{not_found, retry_status};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -50,6 +50,12 @@ impl Checkpoints {
             reporter,
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
         }
+    }
+
+    /// For the router; a request has at most so many bytes.
+    #[must_use]
+    pub fn into_server(self, max_message_bytes: usize) -> CheckpointServiceServer<Self> {
+        CheckpointServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 }
 

@@ -11,9 +11,8 @@ pub fn job_message(job: &Job, step: u64) -> v1::Job {
     v1::Job {
         job_id: job.id.to_string(),
         request_id: job.request_id.clone(),
-        // Written by this program; a spec of a version that cannot be read is left out.
-        requested: v1::JobSpec::decode(job.requested.as_slice()).ok(),
-        resolved: v1::JobSpec::decode(job.resolved.as_slice()).ok(),
+        requested: spec(job, &job.requested),
+        resolved: spec(job, &job.resolved),
         state: wire::state(job.state).into(),
         created_at: Some(wire::timestamp(job.created_us)),
         started_at: job.started_us.map(wire::timestamp),
@@ -37,6 +36,15 @@ pub fn job_message(job: &Job, step: u64) -> v1::Job {
         attempts: job.attempts,
         dataset_digest: job.dataset_digest.clone(),
     }
+}
+
+/// A spec of the database. One that cannot be read is left out: the rest of the job is shown.
+fn spec(job: &Job, stored: &[u8]) -> Option<v1::JobSpec> {
+    v1::JobSpec::decode(stored)
+        .inspect_err(|error| {
+            tracing::error!(job = %job.id, %error, "a stored spec cannot be read");
+        })
+        .ok()
 }
 
 /// The epoch that `step` lies in.

@@ -19,7 +19,8 @@ use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
     GetJobRequest, GetJobResponse, ListDatasetsRequest, ListDatasetsResponse, ListJobsRequest,
     ListJobsResponse, ListPresetsRequest, ListPresetsResponse, SubmitJobRequest, SubmitJobResponse,
-    WatchJobRequest, training_service_server::TrainingService,
+    WatchJobRequest,
+    training_service_server::{TrainingService, TrainingServiceServer},
 };
 use digits_telemetry::traces;
 use std::sync::Arc;
@@ -46,6 +47,12 @@ pub struct TrainingContext {
 pub struct Training(pub TrainingContext);
 
 impl Training {
+    /// For the router; a request has at most so many bytes.
+    #[must_use]
+    pub fn into_server(self, max_message_bytes: usize) -> TrainingServiceServer<Self> {
+        TrainingServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+    }
+
     fn store(&self) -> &Store {
         &self.0.intake.store
     }

@@ -238,15 +238,8 @@ fn check_numbers(spec: &JobSpec, found: &mut Violations) {
     if evaluation.batch_size.unwrap_or_default() == 0 {
         found.push("evaluation.batch_size", "must be at least 1");
     }
-    if let Some(deadline) = spec.limits.and_then(|limits| limits.deadline)
-        && !(deadline.seconds >= 0
-            && (0..1_000_000_000).contains(&deadline.nanos)
-            && (deadline.seconds, deadline.nanos) > (0, 0))
-    {
-        found.push(
-            "limits.deadline",
-            "must be a time of more than 0 seconds: leave it unset for none",
-        );
+    if let Err(message) = plan::deadline(spec) {
+        found.push("limits.deadline", message);
     }
 }
 

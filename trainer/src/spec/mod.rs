@@ -1,7 +1,8 @@
 //! From the spec that a client sends to a plan that can be trained: presets fill what is not set, everything
 //! that is wrong is found at once, and nothing that is asked for is ignored in silence.
 //!
-//! Apart from `grpc` and `wire` the only part that names messages of the contract.
+//! Works on the generated `v1::JobSpec` itself, as `intake` and `run` do, which pass it on. Of the rest
+//! of the trainer only `grpc` and `wire` name generated types; `tests/guards.sh` has the list.
 
 mod augmentation;
 mod check;
@@ -11,6 +12,7 @@ mod parent;
 mod plan;
 mod precision;
 mod presets;
+mod stored;
 
 pub use fill::request_key;
 pub use network::network_size;
@@ -18,6 +20,7 @@ pub use parent::parent_id;
 pub(crate) use plan::wanted;
 pub use plan::{JobPlan, plan};
 pub use presets::{Preset, presets};
+pub use stored::{LineageSpec, StoredSpec};
 
 use crate::datasets::Catalog;
 use digits_checkpoint::manifest::Manifest;

@@ -17,6 +17,9 @@ use digits_proto::v1::{
 };
 use std::time::Duration;
 
+/// What `google.protobuf.Duration` may hold, about 10,000 years. Its JSON form has no more.
+const DEADLINE_SECONDS_AT_MOST: u64 = 315_576_000_000;
+
 /// What a job is to do.
 #[derive(Clone, Debug)]
 pub struct JobPlan {
@@ -68,6 +71,7 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
     let train_plan = train_plan(spec, &data, &shape, device, split);
     let (train_images, _) = train::split_sizes(split, shape.train)
         .map_err(|error| refuse("data.split", error.to_string()))?;
+    let deadline = deadline(spec).map_err(|message| refuse("limits.deadline", message))?;
     let steps = train::steps_per_epoch(train_images, train_plan.batch_size)
         .saturating_mul(train_plan.epochs.into());
     Ok(JobPlan {
@@ -86,7 +90,7 @@ pub fn plan(spec: &JobSpec, catalog: &Catalog) -> Result<JobPlan, Vec<Violation>
         preset: spec.preset.clone(),
         promotion: spec.promotion,
         report: spec.report == Some(true),
-        deadline: deadline(spec),
+        deadline,
         steps,
     })
 }
@@ -243,8 +247,29 @@ fn schedule(spec: &JobSpec) -> train::Schedule {
     }
 }
 
-fn deadline(spec: &JobSpec) -> Option<Duration> {
-    let deadline = spec.limits?.deadline?;
-    let seconds = u64::try_from(deadline.seconds).ok()?;
-    Some(Duration::new(seconds, u32::try_from(deadline.nanos).ok()?))
+/// Time of training after which the job fails.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn deadline(spec: &JobSpec) -> Result<Option<Duration>, String> {
+    let Some(deadline) = spec.limits.and_then(|limits| limits.deadline) else {
+        return Ok(None);
+    };
+    let (seconds, nanos) = (
+        u64::try_from(deadline.seconds),
+        u32::try_from(deadline.nanos),
+    );
+    match (seconds, nanos) {
+        (Ok(0), Ok(0)) => {}
+        (Ok(seconds), _) if seconds > DEADLINE_SECONDS_AT_MOST => {
+            return Err(format!(
+                "must be at most {DEADLINE_SECONDS_AT_MOST} seconds, not {seconds}: leave it unset for none"
+            ));
+        }
+        (Ok(seconds), Ok(nanos @ 0..1_000_000_000)) => {
+            return Ok(Some(Duration::new(seconds, nanos)));
+        }
+        _ => {}
+    }
+    Err("must be a time of more than 0 seconds: leave it unset for none".to_owned())
 }

@@ -239,6 +239,15 @@ fn violations_name_their_fields() {
         ),
         (
             spec(|s| {
+                let seconds = 315_576_000_001;
+                s.limits = Some(LimitsSpec {
+                    deadline: Some(prost_types::Duration { seconds, nanos: 0 }),
+                });
+            }),
+            &["limits.deadline"],
+        ),
+        (
+            spec(|s| {
                 s.epochs = Some(10_000);
                 s.evaluation = Some(EvaluationSpec {
                     every_steps: Some(1),

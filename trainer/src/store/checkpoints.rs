@@ -77,7 +77,7 @@ impl Store {
                     intention.id.to_string(),
                     number,
                     intention.epoch,
-                    i64::try_from(intention.step).unwrap_or(i64::MAX),
+                    intention.step,
                     intention.promotion,
                     intention.weights_sha256,
                     IntentionState::Planned.number(),

@@ -187,7 +187,7 @@ impl Store {
                 .prepare_cached(
                     "UPDATE jobs SET bundle_step = ?2, crashes = 0 WHERE number = ?1 AND bundle_step < ?2",
                 )?
-                .execute(params![number, i64::try_from(step).unwrap_or(i64::MAX)])?;
+                .execute(params![number, step])?;
             Ok(())
         })
     }

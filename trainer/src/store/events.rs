@@ -157,7 +157,7 @@ fn record_row(
     number: i64,
     row: &CurveRow,
 ) -> Result<(), StoreError> {
-    let step = i64::try_from(row.step).unwrap_or(i64::MAX);
+    let step = row.step;
     transaction
         .prepare_cached("INSERT INTO rows (job, step, row) VALUES (?1, ?2, ?3)")?
         .execute(params![number, step, wire::row_bytes(row)])?;

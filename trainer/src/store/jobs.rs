@@ -302,7 +302,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
             JobState::Queued.number(),
             now_us(),
             new.epochs,
-            i64::try_from(new.steps).unwrap_or(i64::MAX),
+            new.steps,
             wire::network_bytes(&new.network),
             new.parent.map(|id| id.to_string()).unwrap_or_default(),
             new.traceparent,

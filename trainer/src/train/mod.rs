@@ -26,6 +26,7 @@ mod ending;
 mod error;
 mod exam;
 mod figures;
+mod fingerprint;
 mod first_weights;
 mod losses;
 mod network;

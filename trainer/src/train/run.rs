@@ -5,7 +5,6 @@ use super::counter;
 use super::network::Weights;
 use super::resident::Wanted;
 use super::setup::Training;
-use super::state::fingerprint;
 use super::{
     Finished, Moment, Observer, Outcome, Plan, Row, Started, TrainError, draws, error, figures,
     steps_per_epoch,
@@ -153,8 +152,7 @@ impl Training<'_> {
         if observer.wants_bundle(moment) {
             // Nothing of the losses need be kept then.
             self.look_at_losses()?;
-            let of = fingerprint(self.plan, &self.data.digest);
-            observer.bundle(self.state.save(&of)?);
+            observer.bundle(self.state.save(&self.fingerprint)?);
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 
 use super::bundle::Kept;
 use super::dropout::Dropout;
+use super::fingerprint::Fingerprint;
 use super::losses::LossLog;
 use super::network::{Backward, Forward, transposed};
 use super::parameters::{Flat, Shape};
 use super::resident::{Batch, Resident};
 use super::schedule::Course;
-use super::state::{State, fingerprint};
+use super::state::State;
 use super::validation::EvaluationSet;
 use super::{Beginning, Division, Draws, Plan, TrainError, exam, steps_per_epoch, threads};
 use digits_dataset::Dataset;
@@ -17,6 +18,8 @@ use tch::{Kind, Tensor};
 pub(super) struct Training<'a> {
     pub(super) plan: &'a Plan,
     pub(super) data: &'a Dataset,
+    /// What the bundles of this training are saved under.
+    pub(super) fingerprint: Fingerprint,
     pub(super) shape: Shape,
     pub(super) division: Division,
     pub(super) split_digest: String,
@@ -93,6 +96,7 @@ impl<'a> Training<'a> {
         Ok(Self {
             plan,
             data,
+            fingerprint: Fingerprint::of(plan, &data.digest),
             split_digest: division.digest(),
             threads,
             course: Course {
@@ -116,8 +120,7 @@ impl<'a> Training<'a> {
 
     /// Takes the state from a bundle.
     pub(super) fn go_on(&mut self, bundle: &[u8]) -> Result<(), TrainError> {
-        let of = fingerprint(self.plan, &self.data.digest);
-        self.state.restore(&Kept::read(bundle)?, &of)
+        self.state.restore(&Kept::read(bundle)?, &self.fingerprint)
     }
 }
 

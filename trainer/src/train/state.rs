@@ -2,16 +2,20 @@
 //!
 //! Each part that has a state writes it into a [`Bundle`] under names of its own (`save`) and takes it back
 //! (`restore`). A part that is new adds its two lines to [`State::save`] and [`State::restore`].
+//!
+//! Fields of the structs that are serialized here and in those parts are names in bundles on disk:
+//! renaming one needs `#[serde(rename)]` with the name as it was.
 
 use super::average::Average;
 use super::bundle::{Bundle, Exact, ExactEvaluation, Kept, refuse};
 use super::descent::Descent;
+use super::fingerprint::Fingerprint;
 use super::network::Weights;
 use super::parameters::{Flat, Shape};
 use super::stopping::{Best, Stopping};
-use super::{Device, Draws, Plan, TrainError};
+use super::{Draws, Plan, TrainError};
+use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::Evaluation;
-use digits_checkpoint::{Layer, sha256_hex};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tch::{Kind, Tensor};
@@ -79,11 +83,11 @@ impl State {
         })
     }
 
-    /// Copies it out of the tensors; `of` is what the training is of ([`fingerprint`]).
-    pub(super) fn save(&self, of: &str) -> Result<Bundle, TrainError> {
+    /// Copies the state out of the tensors, under the fingerprint of its training.
+    pub(super) fn save(&self, of: &Fingerprint) -> Result<Bundle, TrainError> {
         let mut bundle = Bundle::new(self.step, self.epoch);
         bundle.figures("format", &FORMAT);
-        bundle.figures("of", &of);
+        bundle.figures("of", &of.as_str());
         bundle.figures("progress", &self.progress());
         bundle.figures("clock", &self.clock);
         bundle.tensor("parameters", &self.parameters.all)?;
@@ -98,15 +102,15 @@ impl State {
         Ok(bundle)
     }
 
-    /// Goes on from what was kept.
-    pub(super) fn restore(&mut self, kept: &Kept<'_>, of: &str) -> Result<(), TrainError> {
+    /// Continues from a bundle, which must be of the training `of`.
+    pub(super) fn restore(&mut self, kept: &Kept<'_>, of: &Fingerprint) -> Result<(), TrainError> {
         let format: u32 = kept.figures("format")?;
         if format != FORMAT {
             return Err(refuse(&format!(
                 "its form is {format}, this version reads {FORMAT}"
             )));
         }
-        if kept.figures::<String>("of")? != of {
+        if !of.matches(&kept.figures::<String>("of")?) {
             return Err(refuse("it is of another training or another data set"));
         }
         self.take(kept.figures("progress")?);
@@ -191,17 +195,6 @@ struct Progress {
     train_loss: Exact,
     validation: Option<(u64, ExactEvaluation)>,
     best: Option<Exact>,
-}
-
-/// Tells trainings apart: where and on how many threads one is carried out does not count, everything else of plan
-/// and data does.
-pub(super) fn fingerprint(plan: &Plan, dataset_digest: &str) -> String {
-    let anywhere = Plan {
-        device: Device::Cpu,
-        threads_at_most: 1,
-        ..plan.clone()
-    };
-    sha256_hex(format!("{anywhere:?} on {dataset_digest}").as_bytes())
 }
 
 /// Where the time goes, over all attempts.

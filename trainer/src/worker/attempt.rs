@@ -12,14 +12,12 @@ use crate::{
     datasets::{self, NotFound},
     job::{JobId, JobState},
     metrics::{JobInfo, show_test},
-    spec::{self, JobPlan},
+    spec::{JobPlan, StoredSpec},
     store::{Ending, Job},
     train::{self, Finished, Outcome, TrainError},
 };
 use digits_dataset::Dataset;
-use digits_proto::v1::JobSpec;
 use digits_telemetry::traces::KeyValue;
-use prost::Message as _;
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -50,16 +48,15 @@ pub(super) fn run_job(place: &Place, job: &Job) {
         ];
         traces.begin_caused(&job.traceparent, "train", attributes)
     });
-    let spec = JobSpec::decode(job.resolved.as_slice())
-        .map_err(|_| "its spec cannot be read by this version".to_owned());
-    let name = spec.as_ref().map_or("", |spec| spec.name.as_str());
+    let spec = stored_spec(job);
+    let name = spec.as_ref().map_or("", StoredSpec::name);
     tracing::info!(job = %job.id, name, attempt = job.attempts, "job begins");
     let running = tools.registry.add(job.id);
     if place.shutdown.load(Ordering::Acquire) {
         running.stop(Stop::Shutdown);
     }
     let run = catch_unwind(AssertUnwindSafe(|| {
-        let trained = spec.and_then(|spec| prepare_and_train(place, job, spec, &running));
+        let trained = spec.and_then(|spec| prepare_and_train(place, job, &spec, &running));
         trained.unwrap_or_else(|reason| Run::Ended(Ending::failed(reason)))
     }));
     tools.registry.remove(job.id);
@@ -134,15 +131,30 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
+fn stored_spec(job: &Job) -> Result<StoredSpec, String> {
+    StoredSpec::decode(&job.resolved).map_err(|error| {
+        tracing::error!(job = %job.id, %error, "the stored spec of a job cannot be read");
+        "its spec cannot be read by this version".to_owned()
+    })
+}
+
 /// Errors are for the client: causes and paths go to the log.
 fn prepare_and_train(
     place: &Place,
     job: &Job,
-    spec: JobSpec,
+    spec: &StoredSpec,
     running: &Arc<RunningJob>,
 ) -> Result<Run, String> {
     let tools = &place.tools;
-    let mut plan = plan(place, &spec)?;
+    let mut plan = plan(place, spec)?;
+    // Before the training: a checkpoint whose manifest cannot be written would be of no use.
+    let lineage = spec.lineage().map_err(|error| {
+        tracing::error!(job = %job.id, %error, "a spec cannot be written into manifests");
+        format!(
+            "its spec cannot be recorded with its checkpoints: {}; correct it and submit it again",
+            error.reason
+        )
+    })?;
     let data = tools.catalog.load(&plan.dataset).map_err(|error| {
         tracing::error!(job = %job.id, %error, "a data set cannot be loaded");
         let name = &plan.dataset_name;
@@ -164,7 +176,7 @@ fn prepare_and_train(
     let device = plan.train.device.to_string();
     let series = tools.metrics.job_begins(JobInfo {
         job_id: job.id.to_string(),
-        name: spec.name.clone(),
+        name: spec.name().to_owned(),
         model: plan.model.to_string(),
         dataset: plan.dataset_name.clone(),
         device: device.clone(),
@@ -185,7 +197,7 @@ fn prepare_and_train(
         tools: tools.clone(),
         job: job.id,
         plan: plan.clone(),
-        spec,
+        spec: lineage,
         dataset_digest: data.digest.clone(),
         report_on: plan.report.then(|| Arc::clone(&data)),
         running: Arc::clone(running),
@@ -209,15 +221,15 @@ fn prepare_and_train(
 }
 
 /// What the job is to do, here.
-fn plan(place: &Place, spec: &JobSpec) -> Result<JobPlan, String> {
-    let mut plan = spec::plan(spec, &place.tools.catalog).map_err(|found| {
+fn plan(place: &Place, spec: &StoredSpec) -> Result<JobPlan, String> {
+    let mut plan = spec.plan(&place.tools.catalog).map_err(|found| {
         let found: Vec<String> = found
             .into_iter()
             .map(|violation| format!("{}: {}", violation.field, violation.message))
             .collect();
         found.join("; ")
     })?;
-    if train::is_auto(spec.device.as_deref().unwrap_or_default()) {
+    if train::is_auto(spec.device()) {
         plan.train.device = place.device;
     }
     plan.train.threads_at_most = place.threads;

@@ -5,8 +5,7 @@ use crate::{
     job::JobId,
     store::{Store, StoreError},
 };
-use digits_checkpoint::{StorageError, id::CheckpointId, intention::Ledger, serving::Policy};
-use digits_proto::v1::PromotionPolicy;
+use digits_checkpoint::{StorageError, id::CheckpointId, intention::Ledger};
 
 /// The job database as a ledger; its calls block, so they go to threads of their own.
 pub(super) struct Intentions(pub(super) Store);
@@ -38,15 +37,6 @@ impl Ledger for Intentions {
     async fn abandoned(&self, id: CheckpointId) -> Result<(), Failure> {
         self.write(move |store| store.checkpoint_abandoned(id))
             .await
-    }
-}
-
-/// A promotion policy as the contract numbers it.
-pub(super) fn policy(number: i32) -> Policy {
-    match PromotionPolicy::try_from(number) {
-        Ok(PromotionPolicy::IfBetter) => Policy::IfBetter,
-        Ok(PromotionPolicy::Manual) => Policy::Manual,
-        Ok(PromotionPolicy::Latest | PromotionPolicy::Unspecified) | Err(_) => Policy::Latest,
     }
 }
 

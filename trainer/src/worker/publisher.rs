@@ -6,14 +6,15 @@
 use super::{
     Tools,
     durable::Durable,
-    intentions::{Intentions, policy, writer},
+    intentions::{Intentions, writer},
     running::RunningJob,
 };
 use crate::{
     job::{JobId, now_us},
-    spec::JobPlan,
+    spec::{JobPlan, LineageSpec},
     store::{Intention, IntentionState, StoreError},
     train::{self, PublishFailed, Snapshot, Started, report::Subject},
+    wire::promotion_policy,
 };
 use digits_checkpoint::{
     Draft, StorageError, encode_exam, encode_model,
@@ -23,8 +24,6 @@ use digits_checkpoint::{
     sha256_hex,
 };
 use digits_dataset::Dataset;
-use digits_proto::v1;
-use prost::Message as _;
 use std::{
     io,
     sync::{
@@ -45,7 +44,7 @@ pub(super) struct PublisherContext {
     pub(super) tools: Tools,
     pub(super) job: JobId,
     pub(super) plan: JobPlan,
-    pub(super) spec: v1::JobSpec,
+    pub(super) spec: LineageSpec,
     pub(super) dataset_digest: String,
     /// What the last checkpoint's report card is made on, where the job asks for one.
     pub(super) report_on: Option<Arc<Dataset>>,
@@ -88,7 +87,7 @@ impl Publisher {
         // Told once per training.
         let _ = self.split.set(DividedData {
             digest: started.split_digest.clone(),
-            threads: u32::try_from(started.threads).unwrap_or_default(),
+            threads: u32::try_from(started.threads).unwrap_or(u32::MAX),
             training: started.training.clone(),
         });
     }
@@ -120,7 +119,9 @@ fn publish_all(
 ) -> Result<(), String> {
     for (snapshot, taken) in snapshots {
         let epoch = snapshot.epoch;
-        publish(context, snapshot, split.get(), taken).map_err(|error| {
+        let split = split.get();
+        let split = split.expect("the data is divided before the first snapshot");
+        publish(context, snapshot, split, taken).map_err(|error| {
             match &error {
                 Failure::Stopped => tracing::info!(job = %context.job, epoch, "{error}"),
                 error => {
@@ -180,7 +181,7 @@ fn why(kind: Option<io::ErrorKind>) -> &'static str {
 fn publish(
     context: &PublisherContext,
     snapshot: Snapshot,
-    split: Option<&DividedData>,
+    split: &DividedData,
     taken: Instant,
 ) -> Result<(), Failure> {
     let Tools {
@@ -227,7 +228,8 @@ fn publish(
         intention::commit(storage, &ledger, draft.clone())
     })?;
     metrics.published(taken.elapsed(), now_us());
-    let (policy, by) = (policy(context.plan.promotion), writer(context.job));
+    let policy = promotion_policy(context.plan.promotion);
+    let by = writer(context.job);
     let ended = again_and_again(context, || {
         intention::settle(storage, &ledger, &manifest, policy, &by)
     })?;
@@ -300,7 +302,7 @@ fn manifest(
     context: &PublisherContext,
     id: CheckpointId,
     snapshot: &Snapshot,
-    split: Option<&DividedData>,
+    split: &DividedData,
 ) -> Manifest {
     let plan = &context.plan;
     // The digests are filled in by `publish`.
@@ -308,7 +310,6 @@ fn manifest(
         sha256: String::new(),
         size_bytes: 0,
     };
-    let spec = context.spec.encode_to_vec();
     Manifest {
         format: FORMAT,
         id,
@@ -330,39 +331,23 @@ fn manifest(
             train_loss: Some(snapshot.train_loss),
             calibration: snapshot.calibration,
         },
-        training: split.map(|split| split.training.clone()),
+        training: Some(split.training.clone()),
         lineage: Lineage {
             job: Some(context.job.to_string()),
-            spec: spec_for_people(&spec),
-            spec_protobuf: spec.iter().map(|byte| format!("{byte:02x}")).collect(),
+            spec: context.spec.json.clone(),
+            spec_protobuf: context.spec.protobuf.clone(),
             seed: plan.train.seed,
             epoch: snapshot.epoch,
             step: snapshot.step,
             parent: plan.parent,
             dataset: plan.dataset_name.clone(),
             dataset_digest: context.dataset_digest.clone(),
-            split_digest: split.map(|split| split.digest.clone()).unwrap_or_default(),
+            split_digest: split.digest.clone(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch_version: train::libtorch_version(),
             device: plan.train.device.to_string(),
-            threads: split.map(|split| split.threads),
+            threads: Some(split.threads),
             imported_sha256: None,
         },
     }
-}
-
-/// The spec with the names of its fields, or nothing when that does not work out.
-fn spec_for_people(spec: &[u8]) -> serde_json::Value {
-    use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
-    let pool = DescriptorPool::decode(digits_proto::FILE_DESCRIPTOR_SET).ok();
-    let descriptor = pool.and_then(|pool| pool.get_message_by_name("digits.v1.JobSpec"));
-    let message = descriptor.and_then(|descriptor| DynamicMessage::decode(descriptor, spec).ok());
-    let options = SerializeOptions::new().use_proto_field_name(true);
-    message
-        .and_then(|message| {
-            message
-                .serialize_with_options(serde_json::value::Serializer, &options)
-                .ok()
-        })
-        .unwrap_or_default()
 }

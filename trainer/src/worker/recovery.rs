@@ -3,9 +3,9 @@
 
 use super::{
     bundles::Bundles,
-    intentions::{Intentions, policy, writer},
+    intentions::{Intentions, writer},
 };
-use crate::{job::JobId, store::Store};
+use crate::{job::JobId, store::Store, wire::promotion_policy};
 use digits_checkpoint::{
     Storage,
     intention::{Ended, take_up},
@@ -24,7 +24,8 @@ pub async fn finish_intentions(store: &Store, storage: &Storage) -> anyhow::Resu
     let (mut finished, mut abandoned) = (0, 0);
     for intention in unfinished {
         let (id, by) = (intention.id, writer(intention.job));
-        match take_up(storage, &ledger, id, policy(intention.promotion), &by).await? {
+        let policy = promotion_policy(intention.promotion);
+        match take_up(storage, &ledger, id, policy, &by).await? {
             Ended::Done(sequence) => {
                 tracing::info!(checkpoint = %id, sequence, "a checkpoint of the last process was finished");
                 finished += 1;

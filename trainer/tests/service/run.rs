@@ -23,7 +23,7 @@ fn command(folder: &Path, spec: &str, state: Option<&str>) -> Command {
 }
 
 fn write_spec(folder: &Path, spec: &JobSpec) {
-    let json = proto_json::write("digits.v1.JobSpec", spec);
+    let json = proto_json::write("digits.v1.JobSpec", spec).expect("JSON");
     fs::write(folder.join("job.json"), json.to_string()).expect("written");
 }
 
@@ -46,8 +46,8 @@ fn weights(folder: &Path, checkpoint: &str) -> String {
 async fn a_run_makes_what_the_service_makes() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = small_job(2);
-    let json = proto_json::write("digits.v1.JobSpec", &spec).to_string();
-    let ended = Process::start(&mut command(folder.path(), "-", None), &json);
+    let json = proto_json::write("digits.v1.JobSpec", &spec).expect("JSON");
+    let ended = Process::start(&mut command(folder.path(), "-", None), &json.to_string());
     let ended = ended.end().await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let job = job(&ended);

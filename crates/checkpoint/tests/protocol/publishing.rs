@@ -2,8 +2,11 @@
 
 use super::support::{SIZES, draft, exam, layers, memory, published};
 use digits_checkpoint::{
-    Exam, Layer, Storage, StorageError, encode_exam, encode_model, id::CheckpointId,
-    list_checkpoints, load, publish,
+    Exam, Layer, Storage, StorageError, encode_exam, encode_model,
+    id::CheckpointId,
+    list_checkpoints, load,
+    manifest::{Calibration, Manifest, Report, TemperatureFit},
+    publish,
 };
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use proptest::prelude::*;
@@ -52,6 +55,58 @@ async fn other_content_under_one_id_is_a_conflict() {
         assert!(matches!(error, StorageError::Conflict { .. }), "{error}");
     }
     assert_eq!(load(&storage, id).await.unwrap().layers, layers(1));
+}
+
+/// JSON has no form of these numbers: they would be written as `null`.
+#[tokio::test]
+async fn figures_that_are_no_numbers_are_not_published() {
+    let changes: [fn(&mut Manifest); 4] = [
+        |manifest| manifest.metrics.train_loss = Some(f64::NAN),
+        |manifest| {
+            let validation = manifest.metrics.validation.as_mut().unwrap();
+            validation.loss = f64::INFINITY;
+        },
+        |manifest| {
+            manifest.metrics.calibration = Some(TemperatureFit {
+                images: 1,
+                bins: 15,
+                loss_before: 0.5,
+                loss: 0.5,
+                error_before: 0.5,
+                error: 0.5,
+                test_loss: Some(f64::NAN),
+            });
+        },
+        |manifest| {
+            manifest.report = Some(Box::new(Report {
+                images: 1,
+                errors: 0,
+                calibration: Calibration {
+                    temperature: 1.0,
+                    negative_log_likelihood: f64::INFINITY,
+                    expected_calibration_error: 0.0,
+                    bins: 15,
+                },
+                coverages: Vec::new(),
+                corruptions: Vec::new(),
+                mean_corruption_error: 0.0,
+                corruption_seed: 0,
+                confusion: Vec::new(),
+                hardest: Vec::new(),
+                program_version: String::new(),
+                libtorch_version: String::new(),
+                seconds: 1.0,
+            }));
+        },
+    ];
+    for change in changes {
+        let (storage, store) = memory();
+        let mut draft = draft(CheckpointId::generate(), 1, 0);
+        change(&mut draft.manifest);
+        let error = publish(&storage, draft).await.unwrap_err();
+        assert!(matches!(error, StorageError::Draft { .. }), "{error}");
+        assert!(store.landed().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use digits_proto::open_inference::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
     ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
     ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
-    grpc_inference_service_server::GrpcInferenceService,
+    grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer},
 };
 use digits_server::not_found;
 use std::sync::Arc;
@@ -36,6 +36,12 @@ impl OpenInference {
     #[must_use]
     pub fn new(inference: Inference) -> Self {
         Self(inference)
+    }
+
+    /// For the router; a request has at most so many bytes.
+    #[must_use]
+    pub fn into_server(self, max_message_bytes: usize) -> GrpcInferenceServiceServer<Self> {
+        GrpcInferenceServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 
     /// What serves of a model, if it is the version that is asked for.

@@ -45,7 +45,7 @@ pub type Client = InferenceServiceClient<Channel>;
 /// A test that asserts exact values reads series of a model whose name no other test uses. Series
 /// without a model (`…_grpc_…`, the queue's) count what other tests do as well: of these a test
 /// asserts at least what it did itself.
-fn recorder() -> Recorder {
+pub fn recorder() -> Recorder {
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     RECORDER
         .get_or_init(|| digits_telemetry::metrics::install(BUCKETS).unwrap())
