@@ -1,17 +1,15 @@
 //! The admin port over real HTTP.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use digits_telemetry::{admin, metrics};
+use digits_testing::{patience, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Admin {
     address: SocketAddr,
@@ -43,7 +41,7 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
-    tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer))
+    tokio::time::timeout(patience(), stream.read_to_string(&mut answer))
         .await
         .expect("in time")
         .expect("read");
@@ -144,9 +142,12 @@ async fn shutdown_ends_it_even_with_a_connection_open() {
         .await
         .expect("sent");
     admin.shutdown.cancel();
-    tokio::time::timeout(DEADLINE, admin.task)
+    tokio::time::timeout(patience(), admin.task)
         .await
         .expect("in time")
         .expect("no panic");
-    assert!(TcpStream::connect(admin.address).await.is_err());
+    let refused = until("the port refuses connections", async || {
+        Ok(TcpStream::connect(admin.address).await.err())
+    });
+    refused.await.expect("refused");
 }

@@ -11,7 +11,7 @@ use digits_proto::v1::{
 use digits_testing::patience;
 use futures::StreamExt as _;
 use image::{GrayImage, ImageFormat, Luma};
-use std::{io::Cursor, time::Duration};
+use std::io::Cursor;
 use tonic::{Code, Request};
 
 /// Probabilities are of the logits divided by the manifest's temperature; the logits are returned
@@ -184,11 +184,12 @@ async fn expired_requests_are_not_computed() {
         assert!(answer.contains("grpc-status: 4\r\n"), "{answer}");
         assert_eq!(computed(&service, "expired").await, 0.0);
     }
-    let answer = over_the_web(&service, "30S", &image(1)).await;
+    let enough = format!("{}m", patience().as_millis());
+    let answer = over_the_web(&service, &enough, &image(1)).await;
     assert!(answer.contains("grpc-status:0\r\n"), "{answer}");
     assert_eq!(computed(&service, "expired").await, 1.0);
     let mut request = Request::new(pixels("expired", image(1)));
-    request.set_timeout(Duration::from_secs(30));
+    request.set_timeout(patience());
     client.predict(request).await.unwrap();
     assert_eq!(computed(&service, "expired").await, 2.0);
     service.end().await;

@@ -119,7 +119,11 @@ async fn sigterm_answers_what_waits_in_the_queue() {
     let store = Store::new();
     let net = Net::with_hidden(&[1500, 1500], 3, 1);
     store.serve("digits", 1, &net).await;
-    let (mut process, addresses, client) = start(&store, &["--shutdown-delay", "0s"]).await;
+    let (mut process, addresses, client) = start(
+        &store,
+        &["--shutdown-delay", "0s", "--shutdown-grace", "1h"],
+    )
+    .await;
     let send = || -> Vec<_> {
         let request = |number: u64| {
             let mut client = client.clone();

@@ -1,5 +1,5 @@
-//! A real process that publishes to a real folder is killed, at every write and at random moments, while a
-//! reader looks on; the next process with the same id finishes.
+//! A real process that publishes to a real folder is killed, at every write and at random moments, while
+//! a reader reads; the next process with the same id finishes.
 
 use super::{
     crash::look,
@@ -11,6 +11,7 @@ use digits_checkpoint::{
     load, publish,
     serving::{Policy, list, promote_published},
 };
+use digits_testing::{patience, until_every};
 use object_store::{local::LocalFileSystem, path::Path};
 use std::{
     env, fs,
@@ -24,7 +25,6 @@ const WRITES: usize = 4;
 const FOLDER: &str = "TEST_PUBLISHER_FOLDER";
 const ID: &str = "TEST_PUBLISHER_ID";
 const WRITE: &str = "TEST_PUBLISHER_WRITE";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Not a test: the process that the tests below start. Without its variables it does nothing.
 #[tokio::test]
@@ -74,7 +74,7 @@ fn start(folder: &std::path::Path, id: CheckpointId, write: Option<&str>) -> Chi
 
 /// Looks again and again until the process has ended; says whether it ended well.
 async fn look_until_end(storage: &Storage, mut child: Child) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         let ended = child.try_wait().unwrap();
         look(storage).await;
@@ -125,12 +125,14 @@ async fn killed_at_random_moments() {
         let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
         let id = CheckpointId::generate();
         let mut child = start(dir.path(), id, None);
-        // From the moment at which its first file appears.
-        let deadline = Instant::now() + PATIENCE;
-        while !dir.path().join("checkpoints").exists() && Instant::now() < deadline {
-            std::thread::yield_now();
+        // Between its first file and its end, later in each round.
+        let begun = until_every(Duration::ZERO, "the publisher writes", async || {
+            Ok(dir.path().join("checkpoints").exists().then_some(()))
+        });
+        begun.await.unwrap();
+        for _ in 0..round {
+            look(&storage).await;
         }
-        std::thread::sleep(Duration::from_micros(round * 300));
         child.kill().unwrap();
         child.wait().unwrap();
         look(&storage).await;

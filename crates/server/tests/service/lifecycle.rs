@@ -53,7 +53,11 @@ async fn a_taken_port_is_an_error_that_says_what_to_do() {
 
 #[tokio::test]
 async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
-    let server = Running::start("t_drain", ServerConfig::default()).await;
+    let config = ServerConfig {
+        drain: patience() * 2,
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_drain", config).await;
     let channel = server.channel().await;
     let held = tokio::spawn(say(channel.clone(), "hold"));
     server.entered(1).await;

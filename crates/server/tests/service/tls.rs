@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use digits_server::page::{File, Kind, router};
-use digits_server::{CredentialFlags, ServerConfig};
+use digits_server::{CredentialFlags, Drained, ServerConfig};
+use digits_testing::patience;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -118,7 +119,11 @@ async fn grpc_and_pages_go_over_tls_on_one_port() {
 async fn a_client_that_says_nothing_holds_up_nobody() {
     let authority = Authority::new("one");
     let mounted = Mounted::new(&files(&authority.issue("server")));
-    let server = Running::start("t_silent", config(&mounted.tls())).await;
+    let config = ServerConfig {
+        drain: patience() * 2,
+        ..config(&mounted.tls())
+    };
+    let server = Running::start("t_silent", config).await;
     let _silent = server.tcp().await;
     let channel = channel(&server, &authority).await;
     assert_eq!(
@@ -127,7 +132,7 @@ async fn a_client_that_says_nothing_holds_up_nobody() {
     );
     drop(channel);
     server.shutdown.cancel();
-    server.ended().await;
+    assert_eq!(server.ended().await, Drained::Complete);
 }
 
 #[tokio::test]
