@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks that a development build of one member compiles the third-party crates of the whole workspace.
+"""Checks that development builds compile each third-party crate with one set of features.
 
-Cargo compiles a crate again for each set of features. crates/workspace-hack unifies the sets in
-development builds; this prints every crate that a member still builds with features of its own,
-and the features that the workspace builds it with.
+Cargo compiles a crate again for each set. crates/workspace-hack unifies the sets over the members,
+and over the target and the compiler's own side (build scripts and procedural macros). This prints
+every crate that is built with more than one set, or by a single member with another one.
 """
 
 import collections
@@ -33,13 +33,17 @@ def feature_sets(*selection):
 def main():
     metadata = json.loads(cargo("metadata", "--no-deps", "--format-version", "1"))
     everywhere = feature_sets("--workspace")
-    differing = 0
+    differing = [
+        f"the workspace builds {crate} with [{'] and ['.join(sorted(sets))}]"
+        for crate, sets in sorted(everywhere.items())
+        if len(sets) > 1
+    ]
     for member in sorted(package["name"] for package in metadata["packages"]):
         for crate, sets in sorted(feature_sets("--package", member).items()):
             for features in sorted(sets - everywhere[crate]):
-                differing += 1
-                wanted = " or ".join(sorted(everywhere[crate]))
-                print(f"{member} builds {crate} with [{features}], the workspace with [{wanted}]", file=sys.stderr)
+                wanted = "] or [".join(sorted(everywhere[crate]))
+                differing.append(f"{member} builds {crate} with [{features}], the workspace with [{wanted}]")
+    print("\n".join(differing), file=sys.stderr)
     sys.exit(1 if differing else 0)
 
 
