@@ -1,6 +1,6 @@
 // A client of digits-inference in Go: sends one raw 28 x 28 image and prints its label.
 //
-// Usage: client ADDRESS FILE, the file being 784 grey bytes on black. The README says how its messages are generated.
+// Usage: client ADDRESS FILE, the file being 784 grey bytes on black. docs/clients.md has the commands that generate its messages.
 package main
 
 import (
