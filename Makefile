@@ -48,7 +48,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEV_BIN := $(abspath $(TARGET))/debug
 RELEASE_BIN := $(abspath $(TARGET))/release
 say = @printf '\033[1m==>\033[0m %s\n'
-# Runs a command as a phase: says its name, and what it took.
+# Runs a command as a phase: prints its name and its duration.
 phase = @tests/phase.sh
 
 .PHONY: help
@@ -151,11 +151,11 @@ test-build: $(LIBTORCH_READY) ## Builds all tests, and the binaries that they st
 	$(phase) 'build of the tests' env $(TORCH_ENV) $(CARGO) test --locked --workspace --no-run --quiet
 
 # Without cargo-nextest the same tests run under cargo test, one binary after another.
-NEXTEST := $(or $(shell command -v cargo-nextest),$(DIGITS_CACHE)/nextest-$(NEXTEST_VERSION)/bin/cargo-nextest)
+NEXTEST := $(DIGITS_CACHE)/nextest-$(NEXTEST_VERSION)/bin/cargo-nextest
 RUN_TESTS = $(if $(shell command -v $(NEXTEST)),$(NEXTEST) nextest run --locked,$(CARGO) test --locked --lib --bins --tests)
 
 .PHONY: nextest
-nextest:
+nextest: ## Fetches cargo-nextest.
 	@[ -x "$(NEXTEST)" ] || tests/cargo-tools.sh "$(DIGITS_CACHE)" nextest $(NEXTEST_VERSION) || true
 
 .PHONY: test-plain
@@ -163,8 +163,8 @@ test-plain: nextest ## Tests everything that needs no libtorch.
 	$(phase) 'tests without libtorch' $(RUN_TESTS)
 
 .PHONY: test-docs
-test-docs: ## Runs the examples of the documentation.
-	$(phase) 'examples of the documentation' $(CARGO) test --locked --doc --quiet
+test-docs: $(LIBTORCH_READY) ## Runs the examples of the documentation.
+	$(phase) 'examples of the documentation' env $(TORCH_ENV) $(CARGO) test --locked --workspace --doc --quiet
 
 # As whole binaries: each process would load libtorch, which takes longer than most tests.
 .PHONY: test-trainer
@@ -180,7 +180,7 @@ EVIDENCE := $(abspath $(TARGET))/evidence
 .PHONY: evidence
 evidence: test-build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
 	@DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
-		$(CARGO) test --locked -p digits-e2e --test e2e -- watching:: page:: trainer_page::
+		$(CARGO) test --locked -p digits-e2e --test e2e -- watching:: page:: --skip manifests::
 	$(say) 'kept in $(EVIDENCE)'
 
 # Programs of Debian's that the tests drive; what is there already is left as it is.
@@ -237,33 +237,33 @@ torture: build ## Kills the trainer hundreds of times and compares what is left 
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
 .PHONY: fmt
-fmt:
+fmt: ## Checks the format.
 	@$(CARGO) fmt --all --check
 
 .PHONY: clippy
-clippy: $(LIBTORCH_READY)
+clippy: $(LIBTORCH_READY) ## Runs clippy over everything.
 	$(phase) 'clippy' env $(TORCH_ENV) $(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 
 # Examples are named so that dev-dependencies count, as for clippy: what it compiled is used again.
 .PHONY: doc
-doc: $(LIBTORCH_READY)
+doc: $(LIBTORCH_READY) ## Builds the documentation; a warning fails.
 	$(phase) 'documentation' env $(TORCH_ENV) RUSTDOCFLAGS='-D warnings' \
 		$(CARGO) doc --locked --workspace --no-deps --lib --bins --examples --quiet
 
 # Licences, duplicate versions and sources of the dependencies; known vulnerabilities where the database can be had.
-DENY := $(or $(shell command -v cargo-deny),$(DIGITS_CACHE)/deny-$(DENY_VERSION)/bin/cargo-deny)
+DENY := $(DIGITS_CACHE)/deny-$(DENY_VERSION)/bin/cargo-deny
 .PHONY: deny-tool
 deny-tool:
 	@[ -x "$(DENY)" ] || tests/cargo-tools.sh "$(DIGITS_CACHE)" deny $(DENY_VERSION)
 
 .PHONY: deny
-deny: deny-tool
-	@$(DENY) --locked --log-level error check licenses bans sources
-	@if $(DENY) --log-level off fetch db; then $(DENY) --locked --log-level error check --disable-fetch advisories; \
-		else echo 'the database of vulnerabilities cannot be had here: advisories are not checked'; fi
+deny: deny-tool ## Checks the dependencies' licences, duplicates, sources and advisories.
+	$(phase) 'licences, duplicates and sources of dependencies' $(DENY) --locked --log-level error check licenses bans sources
+	@if $(DENY) fetch db; then $(DENY) --locked --log-level error check --disable-fetch advisories; \
+		else echo 'advisories are not checked: their database cannot be reached from here' >&2; fi
 
 .PHONY: proto-lint
-proto-lint: $(BUF)
+proto-lint: $(BUF) ## Lints the protos.
 	@cd proto && $(BUF) lint
 
 $(BUF):

@@ -12,4 +12,4 @@ from_wheel() {
         "$folder/bin/pip" install --quiet --no-deps --only-binary :all: "astral-dev-toolchain-cargo-$name==$version"
 }
 from_source() { cargo install --quiet --locked --root "$folder" "cargo-$name@$version"; }
-from_wheel 2>/dev/null || from_source
+from_wheel || from_source

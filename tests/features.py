@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that development builds compile each third-party crate with one set of features.
+"""Checks that development builds compile each crate with one set of features.
 
 Cargo compiles a crate again for each set. crates/workspace-hack unifies the sets over the members,
 and over the target and the compiler's own side (build scripts and procedural macros). This prints
@@ -18,15 +18,14 @@ def cargo(*arguments):
 
 
 def feature_sets(*selection):
-    """Maps each third-party crate of the selection to the sets of features it is built with."""
+    """Maps each crate of the selection to the sets of features it is built with."""
     sets = collections.defaultdict(set)
     edges = ["--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{f}"]
     for line in cargo("tree", *selection, *edges).splitlines():
         if "|" not in line:
             continue
         crate, features = line.replace(" (*)", "").split("|")
-        if "(/" not in crate:
-            sets[crate.removesuffix(" (proc-macro)")].add(features)
+        sets[crate.split(" (")[0]].add(features)
     return sets
 
 

@@ -30,22 +30,23 @@ check_absent digits-cli digits-trainer digits-inference tch torch-sys
 # What serves development builds alone stays out of what is shipped.
 for package in digits-inference digits-trainer digits-cli; do
     check_absent "$package" digits-workspace-hack digits-testing
-    if cargo tree --locked --quiet --edges normal --prefix none --package "$package" --format '{p} {f}' |
-        grep '^tokio v' | grep -q test-util; then
+    tokio=$(cargo tree --locked --quiet --edges normal --prefix none --package "$package" --format '{p} {f}' | grep '^tokio v')
+    if grep -q test-util <<<"$tokio"; then
         fail "$package ships tokio's test-util"
     else
         passed "$package ships tokio without test-util"
     fi
 done
 if tests/features.py; then
-    passed "every member builds third-party crates with the workspace's features"
+    passed "every crate is built with one set of features in development"
 else
-    fail "third-party crates are built again for single members: name the features in crates/workspace-hack/Cargo.toml"
+    fail "crates are built more than once in development: name their features in crates/workspace-hack/Cargo.toml"
 fi
 
 # Only the trainer's engine links libtorch, and with it CUDA where the libtorch has CUDA.
 for binary in digits-inference digits digits-trainer; do
-    if needed "$binaries/$binary" | grep -q torch; then fail "$binary links libtorch"; else passed "$binary links no libtorch"; fi
+    libraries=$(needed "$binaries/$binary")
+    if grep -q torch <<<"$libraries"; then fail "$binary links libtorch"; else passed "$binary links no libtorch"; fi
 done
 engine=$binaries/digits-trainer-engine
 libtorch=$(readelf --dynamic --wide "$engine" | sed -n 's/.*(R\(UN\)\?PATH).*\[\(.*\)\]/\2/p' | tr ':' '\n' | while read -r dir; do
@@ -65,22 +66,30 @@ else
     fi
 fi
 
-# Only the trainer names tch.
-if git grep -nE '\b(tch|torch_sys)::' -- '*.rs' ':!trainer' ; then fail "tch is named outside the trainer"; else passed "only the trainer names tch"; fi
-if git grep -nE '\b(tonic|tokio|digits_proto)::' -- trainer/src/train; then fail "the training loop names gRPC or tokio"; else passed "the training loop knows neither gRPC nor tokio"; fi
-if git grep -nE '\b(tonic|tokio|digits_proto)::' -- inference/src/engine inference/src/engine.rs; then fail "the engine names gRPC or tokio"; else passed "the engine knows neither gRPC nor tokio"; fi
+# As git grep, but that nothing is found is no failure.
+found() { git grep "$@" || [ $? = 1 ]; }
+
+check_unnamed() { # what is checked, pattern, pathspec…
+    local rule=$1 pattern=$2 lines
+    shift 2
+    lines=$(found -nE "$pattern" -- "$@")
+    if [ -n "$lines" ]; then fail "not true that $rule: $lines"; else passed "$rule"; fi
+}
+check_unnamed "only the trainer names tch" '\b(tch|torch_sys)::' '*.rs' ':!trainer'
+check_unnamed "the training loop names neither gRPC nor tokio" '\b(tonic|tokio|digits_proto)::' trainer/src/train
+check_unnamed "the engine names neither gRPC nor tokio" '\b(tonic|tokio|digits_proto)::' inference/src/engine
 
 # Generated protobuf types are named by a service's gRPC code and by the files listed here. The lists
-# may only shrink: a file that needs no generated type any more is taken off.
+# are to shrink: a file that needs no generated type any more must be taken off.
 check_generated_types() { # package, pathspec…, --, listed files…
-    local package=$1 paths=() found unlisted gone
+    local package=$1 paths=() names unlisted gone
     shift
     while [ "$1" != -- ]; do paths+=("$1"); shift; done
     shift
     # Anything of the crate but the descriptors, which are bytes.
-    found=$(git grep -lE '\bdigits_proto(::([^F]|F[^I]|$)| +as|;)' -- "${paths[@]}" | sort || true)
-    unlisted=$(comm -23 <(echo "$found") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
-    gone=$(comm -13 <(echo "$found") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
+    names=$(found -lE '\bdigits_proto(::([^F]|F[^I]|$)| +as|;)' -- "${paths[@]}" | sort)
+    unlisted=$(comm -23 <(echo "$names") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
+    gone=$(comm -13 <(echo "$names") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
     if [ -n "$unlisted" ]; then fail "$package: generated types are named outside its gRPC code, in:" $unlisted; fi
     if [ -n "$gone" ]; then fail "$package: take these off the list, they name no generated types:" $gone; fi
     if [ -z "$unlisted$gone" ]; then passed "$package names generated types in its gRPC code and in $# listed files"; fi

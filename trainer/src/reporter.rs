@@ -194,7 +194,7 @@ fn measure_on(
 fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, ReportError> {
     let refused = |reason: &str| ReportError::Refused(reason.to_owned());
     let spec = trained_spec(lineage).map_err(|error| {
-        tracing::warn!(%error, "the spec in a manifest cannot be read");
+        tracing::warn!(job = ?lineage.job, %error, "the spec in a manifest cannot be read");
         refused("the spec in the checkpoint's manifest cannot be read by this version: it cannot be measured")
     })?;
     let spec = spec.ok_or_else(|| {

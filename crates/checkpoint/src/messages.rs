@@ -105,7 +105,8 @@ pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
 fn lineage(id: CheckpointId, from: &manifest::Lineage) -> v1::Lineage {
     // One that cannot be read is left out: the rest of the checkpoint is shown.
     let spec = trained_spec(from).unwrap_or_else(|error| {
-        tracing::warn!(checkpoint = %id, %error, "the spec in a manifest cannot be read");
+        // Each listing comes here, so it is not for the log of every day.
+        tracing::debug!(checkpoint = %id, %error, "the spec in a manifest cannot be read");
         None
     });
     v1::Lineage {
