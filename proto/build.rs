@@ -1,4 +1,4 @@
-//! Compiles the protos with protox, so that no protoc is needed.
+//! Generates Rust code from the `.proto` files. Uses protox, so that the build needs no `protoc`.
 
 use prost::Message as _;
 use std::{error::Error, path::PathBuf};
@@ -11,7 +11,7 @@ const FILES: [&str; 4] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // tonic-prost-build does not print these when it is given descriptors.
+    // Needed because tonic-prost-build prints no `rerun-if-changed` if it is given descriptors.
     for file in FILES {
         println!("cargo::rerun-if-changed={file}");
     }

@@ -12,7 +12,7 @@ const MAX_MODELS: usize = 16;
 const POLL_FILE: Duration = Duration::from_millis(250);
 const POLL_BUCKET: Duration = Duration::from_secs(2);
 
-/// Classifies digits with the newest checkpoint on the storage.
+/// Classifies images with the newest checkpoints on shared storage, over gRPC and HTTP.
 #[derive(Debug, Parser)]
 #[command(
     name = "digits-inference",
@@ -32,9 +32,9 @@ pub struct CommandLine {
 /// What the program can do besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Task {
-    /// Asks a running service whether it is ready; exits with 0 when it is.
+    /// Checks whether a running service is ready: exits with 0 if it is, else with 1.
     Health {
-        /// Its admin port.
+        /// Address of the admin port of the running service.
         #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
         admin_listen: SocketAddr,
     },
@@ -43,53 +43,60 @@ pub enum Task {
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Address of the gRPC port; port 0 takes a free one.
+    /// Address of the gRPC port; port 0 selects a free one.
     #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50052")]
     pub listen: SocketAddr,
-    /// Address of the admin port: /metrics, /livez, /readyz.
+    /// Address of the admin port with /metrics, /livez and /readyz; port 0 selects a free one.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
     pub admin_listen: SocketAddr,
-    /// Shared storage: a folder, file:///folder or s3://bucket/prefix.
+    /// Shared storage with the checkpoints: a folder, file:///folder or s3://bucket/prefix
+    /// (credentials from the AWS_* environment variables).
     #[arg(long, env = "DIGITS_STORAGE", required = true)]
     pub storage: Option<String>,
-    /// Models to serve, separated by commas.
+    /// Models to serve, 1 to 16, separated by commas. The service is ready once all of them are
+    /// served.
     #[arg(long, env = "DIGITS_MODELS", default_value = ModelName::DEFAULT, value_delimiter = ',')]
     pub models: Vec<ModelName>,
-    /// Serves one serving record of a model, such as digits=12, whatever comes after it; more, separated by commas. All others
-    /// follow the newest.
+    /// Serving record that this replica serves of a model, such as digits=12, whatever record
+    /// follows it; several are separated by commas. Models without a pin follow the newest record.
     #[arg(long, env = "DIGITS_PIN", value_name = "MODEL=SEQUENCE", value_delimiter = ',', value_parser = parse_pin)]
     pub pin: Vec<(ModelName, NonZeroU64)>,
-    /// Time between two looks at the storage, such as 250ms or 2s [default: 250ms, 2s for s3].
+    /// Time between two reads of the storage, such as 250ms or 2s; at least 10ms [default: 250ms
+    /// for a folder, 2s for S3].
     #[arg(long, env = "DIGITS_POLL_INTERVAL", value_parser = parse_duration)]
     pub poll_interval: Option<Duration>,
-    /// Images of one request as pixels, at most.
+    /// Maximum number of images in a request that sends them as pixels; requests with more are
+    /// refused.
     #[arg(long, env = "DIGITS_MAX_IMAGES", default_value_t = 4096, value_parser = parse_count)]
     pub max_images: usize,
-    /// Encoded pictures of one request, at most.
+    /// Maximum number of encoded pictures in a request; requests with more are refused.
     #[arg(long, env = "DIGITS_MAX_PICTURES", default_value_t = 256, value_parser = parse_count)]
     pub max_pictures: usize,
-    /// Pixels of an encoded picture, at most.
+    /// Maximum size of an encoded picture, in pixels (width × height); larger ones are refused.
     #[arg(long, env = "DIGITS_MAX_PICTURE_PIXELS", default_value_t = 20_000_000, value_parser = parse_pixels)]
     pub max_picture_pixels: u64,
-    /// Bytes of a message, at most.
+    /// Maximum size of a request and of a response message, in bytes; larger requests are refused.
     #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = DEFAULT_MAX_MESSAGE_BYTES, value_parser = parse_count)]
     pub max_message_bytes: usize,
-    /// Requests at a time, at most; one more is refused at once.
+    /// Maximum number of concurrent requests; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_count)]
     pub max_in_flight: usize,
-    /// Requests that wait for large networks, at most; one more is refused at once.
+    /// Maximum number of requests that wait for large networks; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED", default_value_t = 512, value_parser = parse_count)]
     pub max_queued: usize,
-    /// Bytes of the images of those, at most.
+    /// Maximum size of the images of all requests that wait for large networks, in bytes; further
+    /// requests are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED_BYTES", default_value_t = 64 << 20, value_parser = parse_count)]
     pub max_queued_bytes: usize,
-    /// Time after which a connection is asked to end, so that clients find new replicas; 0 for never.
+    /// Age at which a connection is asked to close, such as 30m, so that clients find new replicas;
+    /// 0 disables it.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
     pub max_connection_age: Duration,
-    /// Time between "not ready" and closing the port, in which load balancers learn it.
+    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
+    /// load balancers can react.
     #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
     pub shutdown_delay: Duration,
-    /// Time that requests in flight have to finish at the end.
+    /// Time after SIGTERM for requests in flight to finish, such as 10s.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
     /// Who may reach the gRPC port.
@@ -98,10 +105,11 @@ pub struct Config {
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,
-    /// Logs for people or for machines: text or json.
+    /// Format of the log on standard error: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
-    /// File that gets the bound addresses as JSON once both ports are open.
+    /// File that receives the bound addresses as JSON once both ports are open. Without it, they
+    /// are only logged.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
 }

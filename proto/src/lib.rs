@@ -1,9 +1,9 @@
-//! The wire contract of `digits`: generated messages, clients and servers, and nothing else.
+//! Messages, clients and servers of the gRPC services, generated from the `.proto` files.
 //!
-//! The `.proto` files beside this crate are the reference; every field is commented there, with
-//! its unit and limits.
+//! Contains generated code only. The comments in the `.proto` files are the reference: they state
+//! the unit, range and default of every field and the status codes of every method.
 
-/// `digits.v1`: training, checkpoints and inference.
+/// Package `digits.v1`: training, checkpoints and inference.
 #[allow(
     missing_docs,
     clippy::doc_markdown,
@@ -14,11 +14,11 @@ pub mod v1 {
     tonic::include_proto!("digits.v1");
 }
 
-/// The Open Inference Protocol, version 2.
+/// Package `inference`: the Open Inference Protocol, version 2.
 #[allow(missing_docs, clippy::doc_markdown, unused_qualifications)]
 pub mod open_inference {
     tonic::include_proto!("inference");
 }
 
-/// All files as an encoded `google.protobuf.FileDescriptorSet`, for server reflection.
+/// Encoded `google.protobuf.FileDescriptorSet` of all `.proto` files, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,6 +1,6 @@
-//! The wire contract does not change by accident: every message field, enum value and method is
-//! listed in `golden/contract.txt`. After a change that is meant, and whose reason is written down,
-//! run with `UPDATE_GOLDEN=1`.
+//! Guards the wire contract against unintended changes: every message field, enum value and method
+//! must be listed in `golden/contract.txt`. After an intended change, record its reason in the
+//! commit message and run the test with `UPDATE_GOLDEN=1` to update the file.
 
 use prost::Message as _;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};

@@ -24,7 +24,8 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Data sets that the configuration may name.
 const FOLDERS_AT_MOST: usize = 100;
 
-/// Takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
+/// Trains neural networks on images of digits: accepts jobs over gRPC, trains them with libtorch
+/// and publishes checkpoints to shared storage.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "digits-trainer",
@@ -32,25 +33,31 @@ const FOLDERS_AT_MOST: usize = 100;
     after_help = "`digits-trainer run --help` is about running one job without the service, `digits-trainer health --help` about asking a running one."
 )]
 pub struct Config {
-    /// Shared storage for checkpoints: a folder, file:///folder or s3://bucket/prefix (AWS_* for the credentials).
+    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or
+    /// s3://bucket/prefix (credentials from the AWS_* environment variables).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
-    /// Folder of the job database and the resume bundles, on a local disk; one trainer at a time.
+    /// Folder of the job database, the resume bundles and the cache of pushed data sets, on a local
+    /// disk. Only one trainer may use it at a time.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: PathBuf,
-    /// Folder with MNIST's four files; without it a cache folder and then a download serve.
+    /// Folder with MNIST's four files. Without it, MNIST is taken from the cache folder, from the
+    /// shared storage, or else downloaded.
     #[arg(long, env = "DIGITS_MNIST_DIR")]
     pub mnist_dir: Option<PathBuf>,
-    /// TOML file with further data sets: tables `dataset` with name, path and description.
+    /// TOML file that lists further data sets, each in a table `dataset` with name, path and
+    /// description. Without it, jobs can use the built-in and the pushed data sets.
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Jobs that run at a time; without it one per GPU, or one where there is none. On the CPU they share the cores.
+    /// Number of jobs that run at the same time, 1 to 64; on the CPU they share the cores. Without
+    /// it, one per GPU, or one if there is no GPU.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
-    /// Time that the running job and the requests in flight have to stop at the end.
+    /// Time after SIGTERM for running jobs to write a resume bundle and for requests to finish,
+    /// such as 10s.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
-    /// Logs for people or for machines: text or json.
+    /// Format of the log on standard error: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
     /// What `digits-trainer run` takes from the environment alone.
@@ -62,60 +69,66 @@ pub struct Config {
 /// default, and not the flags.
 #[derive(Clone, Debug, Args)]
 pub struct ServiceFlags {
-    /// Address of the gRPC port; port 0 takes a free one.
+    /// Address of the gRPC port; port 0 selects a free one.
     #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
-    /// Address of the admin port: /metrics, /livez, /readyz.
+    /// Address of the admin port with /metrics, /livez and /readyz; port 0 selects a free one.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
     pub admin_listen: SocketAddr,
-    /// Time between two resume bundles of a running job: what a crash costs at most.
+    /// Time between two resume bundles of a running job, such as 5s: the most training that a crash
+    /// can cost.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
-    /// Bytes of a pushed data set, at most: it is held in memory while a job trains on it.
+    /// Maximum size of a pushed data set, in bytes; larger ones are refused. A data set is held in
+    /// memory while a job trains on it.
     #[arg(long, env = "DIGITS_MAX_DATASET_BYTES", default_value_t = 2 << 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_dataset_bytes: u64,
-    /// Bytes of pushed data sets that are kept in the state folder, so that they are not fetched for each job; at
-    /// least as many as --max-dataset-bytes.
+    /// Maximum size of the cache of pushed data sets in the state folder, in bytes; at least
+    /// --max-dataset-bytes. A data set in the cache is not fetched from the storage again.
     #[arg(long, env = "DIGITS_DATASET_CACHE_BYTES", default_value_t = 4 << 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub dataset_cache_bytes: u64,
-    /// Jobs that may wait; one more is refused.
+    /// Maximum number of queued jobs, 1 to 100000; further jobs are refused.
     #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub queue_capacity: u32,
-    /// Bytes of a request, at most.
+    /// Maximum size of a request message, in bytes; larger ones are refused.
     #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1_024..=1 << 30))]
     pub max_message_bytes: u32,
-    /// Requests and watches at a time, at most; one more is refused at once.
+    /// Maximum number of concurrent requests and watches; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_in_flight: u32,
-    /// Time between "not ready" and closing the port, in which load balancers learn it.
+    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
+    /// load balancers can react.
     #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
     pub shutdown_delay: Duration,
-    /// Time between two looks for checkpoints that nothing needs any more; 0 keeps everything.
+    /// Interval of the retention sweep, which deletes checkpoints that nothing protects, such as
+    /// 1h; 0 disables it.
     #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]
     pub retention_interval: Duration,
-    /// Newest checkpoints of each model that retention keeps.
+    /// Number of newest checkpoints of each model that the retention sweep keeps, up to 1000000.
     #[arg(long, env = "DIGITS_RETENTION_KEEP", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub retention_keep: u32,
-    /// Retention keeps checkpoints that are younger than this.
+    /// Age below which the retention sweep keeps a checkpoint, such as 12h or 7d; up to 3660d.
     #[arg(long, env = "DIGITS_RETENTION_AGE", default_value = "7d", value_parser = parse_age)]
     pub retention_age: Duration,
-    /// Time between marking a checkpoint and deleting it; longer than any promotion takes.
+    /// Time between marking a checkpoint for deletion and deleting it, such as 1h. Must be longer
+    /// than any promotion takes.
     #[arg(long, env = "DIGITS_RETENTION_GRACE", default_value = "1h", value_parser = parse_duration)]
     pub retention_grace: Duration,
-    /// Prometheus remote write address that gets every point of the curves, such as
-    /// http://127.0.0.1:9090/api/v1/write; Prometheus takes them with --web.enable-remote-write-receiver.
+    /// Prometheus remote write address that receives every point of the curves, such as
+    /// http://127.0.0.1:9090/api/v1/write (Prometheus needs --web.enable-remote-write-receiver).
+    /// Without it, no curves are pushed.
     #[arg(long, env = "DIGITS_REMOTE_WRITE")]
     pub remote_write: Option<Address>,
-    /// File with the bearer token that the receiver of --remote-write asks for; read before each push, so it may be
-    /// replaced at any time.
+    /// File with the bearer token for the address of --remote-write. It is read before each push,
+    /// so it can be replaced at any time. Without it, no token is sent.
     #[arg(
         long,
         env = "DIGITS_REMOTE_WRITE_TOKEN_FILE",
         requires = "remote_write"
     )]
     pub remote_write_token_file: Option<PathBuf>,
-    /// File with the certificate authorities (PEM) that may have signed the certificate of --remote-write, instead of
-    /// the public ones; read at the start.
+    /// File with the certificate authorities (PEM) that may have signed the certificate of
+    /// --remote-write, read at the start. Without it, the public authorities.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
     /// Who may reach the gRPC port.
@@ -124,16 +137,17 @@ pub struct ServiceFlags {
     /// What is told of single requests.
     #[command(flatten)]
     pub requests: RequestFlags,
-    /// File that gets the bound addresses as JSON once both ports are open.
+    /// File that receives the bound addresses as JSON once both ports are open. Without it, they
+    /// are only logged.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
 }
 
-/// Asks a running service whether it is ready; exits with 0 when it is.
+/// Checks whether a running trainer is ready: exits with 0 if it is, else with 1.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "digits-trainer health", version)]
 pub struct HealthConfig {
-    /// Its admin port.
+    /// Address of the admin port of the running trainer.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
     pub admin_listen: SocketAddr,
 }

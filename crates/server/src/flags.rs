@@ -8,13 +8,16 @@ use digits_telemetry::traces::{Traces, TracesError};
 /// What is told of single requests.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RequestFlags {
-    /// Collector that gets a span of each request over OTLP/gRPC, such as http://collector:4317.
+    /// Collector that receives a span of each traced request over OTLP/gRPC, such as
+    /// http://collector:4317. Without it, nothing is traced.
     #[arg(long, env = "DIGITS_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
-    /// Authorities (PEM) that an https:// collector's certificate must be of; without it the system's.
+    /// File with the certificate authorities (PEM) that may have signed the certificate of the
+    /// collector; needs an https:// address in --otlp-endpoint. Without it, the authorities of the
+    /// system.
     #[arg(long, env = "DIGITS_OTLP_CA_FILE")]
     pub otlp_ca_file: Option<PathBuf>,
-    /// Share of the requests that get a line of log, from 0 to 1.
+    /// Share of requests that get a line in the access log, from 0 (none) to 1 (all).
     #[arg(long, env = "DIGITS_ACCESS_LOG", default_value_t = 0.0, value_parser = parse_share)]
     pub access_log: f64,
 }

@@ -14,36 +14,42 @@ use std::{
 /// Bytes of a spec, at most.
 const SPEC_BYTES_AT_MOST: u64 = 1 << 20;
 
-/// Trains one job, publishes its checkpoints and ends: for a Kubernetes Job, a workflow or cron.
+/// Trains one job, publishes its checkpoints and exits: for a Kubernetes Job, a workflow or cron.
 ///
-/// Exit codes: 0 the job succeeded; 1 it failed; 64 wrong usage or a refused spec; 69 state or storage cannot be
-/// used; 75 stopped by SIGTERM or SIGINT before the end: run it again, with the same --state it goes on.
+/// Exit codes: 0 the job succeeded; 1 it failed; 64 wrong usage or a refused spec; 69 state or
+/// storage cannot be used; 75 stopped by SIGTERM or SIGINT before the end: running it again with
+/// the same --state continues the job.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "digits-trainer run", version)]
 pub struct RunConfig {
-    /// File with the job in JSON, as protobuf's JSON of digits.v1.JobSpec, such as {"preset": "fast"}; - is standard input.
+    /// File with the job as JSON (protobuf's JSON form of digits.v1.JobSpec), such as {"preset":
+    /// "fast"}, at most 1 MiB; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub spec: PathBuf,
-    /// Shared storage for checkpoints: a folder, file:///folder or s3://bucket/prefix (AWS_* for the credentials).
+    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or
+    /// s3://bucket/prefix (credentials from the AWS_* environment variables).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
-    /// Folder for the job's state, on a local disk: the same spec run again takes up what is there, and jobs that
-    /// wait there are carried out too. Without it a temporary folder.
+    /// Folder for the state of the job, on a local disk. Running the same spec again with this
+    /// folder continues the job, and runs jobs that are queued there too. Without it, a temporary
+    /// folder.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: Option<PathBuf>,
-    /// Folder with MNIST's four files; without it a cache folder and then a download serve.
+    /// Folder with MNIST's four files. Without it, MNIST is taken from the cache folder, from the
+    /// shared storage, or else downloaded.
     #[arg(long, env = "DIGITS_MNIST_DIR")]
     pub mnist_dir: Option<PathBuf>,
-    /// TOML file with further data sets, as for the service.
+    /// TOML file that lists further data sets, each in a table `dataset` with name, path and
+    /// description. Without it, the job can use the built-in and the pushed data sets.
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Time that the job has to stop after SIGTERM, such as 10s.
+    /// Time after SIGTERM or SIGINT for the job to write a resume bundle, such as 10s.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
-    /// Logs for people or for machines: text or json.
+    /// Format of the log on standard error: text or json.
     #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
     pub log_format: Format,
-    /// Print the job at its end as JSON on standard output.
+    /// Prints the finished job as JSON on standard output. Without it, standard output stays empty.
     #[arg(long)]
     pub json: bool,
 }
