@@ -295,8 +295,9 @@ impl App {
 
 /// Follows the storage for one model until the service leaves.
 ///
-/// A loader that dies is started anew, and what serves stays. One that keeps dying fails liveness:
-/// the replica would serve an old checkpoint for ever.
+/// A panic while a checkpoint is loaded fails that load alone ([`Loader`]). A loader that dies of
+/// anything else is started anew, and what serves stays. One that keeps dying for minutes fails
+/// liveness: the replica would serve an old checkpoint for ever.
 fn follow(
     config: &Config,
     storage: &Storage,

@@ -65,8 +65,8 @@ pub struct Config {
     pub service: ServiceFlags,
 }
 
-/// Flags that only the service has. `digits-trainer run` has the settings, from the environment or by
-/// default, and not the flags.
+/// Flags that only the service has. `digits-trainer run` reads these settings from the environment
+/// only.
 #[derive(Clone, Debug, Args)]
 pub struct ServiceFlags {
     /// Address of the gRPC port; port 0 selects a free one.

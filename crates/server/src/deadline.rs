@@ -11,23 +11,30 @@ use tonic::{Code, Status};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// How long before the deadline a lost client still counts as one that reached its deadline.
+/// Difference between the clocks of a client and of this server.
 ///
 /// A client times the request by itself and resets the stream when its time is up. The reset and
 /// the server's own timer are then due at the same moment, so which comes first is chance: the two
 /// frames that started the clocks differ in their delay, by milliseconds where machines are busy.
-/// Besides, clients built on gRPC's C core (C++, Python, Ruby) round the timeout in the header up
-/// to three digits, by less than 10 ms below 10 s. The value is absolute, since neither cause grows
-/// with the timeout; what is cancelled by hand in these last 10 ms is counted as late.
 const CLIENT_CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
+/// Largest part of the tolerance that grows with the timeout; see [`tolerance`].
+const MAX_ROUNDING: Duration = Duration::from_secs(1);
 
 /// When the client of a request stops waiting for the response; never, without a `grpc-timeout`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deadline(Option<Instant>);
+pub struct Deadline {
+    at: Option<Instant>,
+    /// The time between the arrival of the request and `at`.
+    timeout: Duration,
+}
 
+/// A deadline that did not come with a request: its timeout begins now.
 impl From<Instant> for Deadline {
     fn from(at: Instant) -> Self {
-        Self(Some(at))
+        Self {
+            at: Some(at),
+            timeout: at.saturating_duration_since(Instant::now()),
+        }
     }
 }
 
@@ -46,24 +53,31 @@ impl Deadline {
         if let Some(&known) = request.extensions().get() {
             return known;
         }
-        let timeout = grpc_timeout(request.headers());
-        let deadline = Self(timeout.and_then(|timeout| now.checked_add(timeout)));
-        if deadline.0.is_some() {
+        let deadline = grpc_timeout(request.headers())
+            .and_then(|timeout| Self::after(timeout, now))
+            .unwrap_or_default();
+        if deadline.at.is_some() {
             request.extensions_mut().insert(deadline);
         }
         deadline
     }
 
+    /// The deadline of a request that arrived at `now`; none when it is too far away for the clock.
+    fn after(timeout: Duration, now: Instant) -> Option<Self> {
+        let at = Some(now.checked_add(timeout)?);
+        Some(Self { at, timeout })
+    }
+
     /// The instant, if there is a deadline.
     #[must_use]
     pub fn instant(self) -> Option<Instant> {
-        self.0
+        self.at
     }
 
     /// Whether the deadline has passed.
     #[must_use]
     pub fn is_over(self) -> bool {
-        self.0.is_some_and(|at| at <= Instant::now())
+        self.at.is_some_and(|at| at <= Instant::now())
     }
 
     /// # Errors
@@ -82,7 +96,7 @@ impl Deadline {
     /// # Errors
     /// DEADLINE_EXCEEDED when the deadline passes first.
     pub async fn limit<F: Future>(self, future: F) -> Result<F::Output, Status> {
-        let Some(at) = self.0 else {
+        let Some(at) = self.at else {
             return Ok(future.await);
         };
         let limited = tokio::time::timeout_at(at.into(), future).await;
@@ -91,15 +105,30 @@ impl Deadline {
 
     /// The code of a request that was dropped at `now`, before its response was complete: its
     /// client reset the stream, or the connection is gone. gRPC has no reset code of its own for
-    /// a deadline, so the server's clock decides, with [`CLIENT_CLOCK_TOLERANCE`].
+    /// a deadline, so the server's clock decides, with a [`tolerance`].
     pub(crate) fn code_of_drop(self, now: Instant) -> Code {
-        match self.0 {
-            Some(at) if at.saturating_duration_since(now) <= CLIENT_CLOCK_TOLERANCE => {
+        match self.at {
+            Some(at) if at.saturating_duration_since(now) <= tolerance(self.timeout) => {
                 Code::DeadlineExceeded
             }
             _ => Code::Cancelled,
         }
     }
+}
+
+/// How long before the deadline a lost client still counts as one that reached its deadline.
+///
+/// Besides [`CLIENT_CLOCK_TOLERANCE`] this is a hundredth of the timeout, 1 s at most. Clients built
+/// on gRPC's C core (C++, Python, Ruby) wait for the exact timeout but round it up to three
+/// significant digits for the header: by less than 10 ms below 10 s, by less than 100 ms below 100 s
+/// and by less than 1 s below 1,000 s (`Timeout::FromMillis` in
+/// <https://github.com/grpc/grpc/blob/v1.60.0/src/core/lib/transport/timeout_encoding.cc>). A client
+/// with 15.04 s sends 15.1 s and resets the stream 60 ms before the deadline that the server knows.
+///
+/// What is cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it short
+/// beyond 1,000 s, although clients round by more there.
+fn tolerance(timeout: Duration) -> Duration {
+    CLIENT_CLOCK_TOLERANCE + MAX_ROUNDING.min(timeout / 100)
 }
 
 /// The timeout in a request's headers.
@@ -193,16 +222,26 @@ mod tests {
     fn the_servers_clock_decides_what_a_dropped_request_counts_as() {
         let started = Instant::now();
         let drop_at = |timeout: u64, elapsed: u64| {
-            let deadline = Deadline::from(started + Duration::from_millis(timeout));
-            deadline.code_of_drop(started + Duration::from_millis(elapsed))
+            let deadline = Deadline::after(Duration::from_millis(timeout), started);
+            let dropped = started + Duration::from_millis(elapsed);
+            deadline.expect("it is near").code_of_drop(dropped)
         };
         for (timeout, elapsed, code) in [
+            (100, 88, Code::Cancelled),
+            (100, 89, Code::DeadlineExceeded),
             (1_000, 960, Code::Cancelled),
-            (1_000, 989, Code::Cancelled),
-            (1_000, 990, Code::DeadlineExceeded),
+            (1_000, 979, Code::Cancelled),
+            (1_000, 980, Code::DeadlineExceeded),
             (1_000, 1_000, Code::DeadlineExceeded),
             (1_000, 5_000, Code::DeadlineExceeded),
-            (3_600_000, 3_590_000, Code::Cancelled),
+            // 9.991 s, which clients of the C core send as 10 s, and 15.04 s, sent as 15.1 s.
+            (10_000, 9_991, Code::DeadlineExceeded),
+            (15_100, 15_040, Code::DeadlineExceeded),
+            (15_100, 14_000, Code::Cancelled),
+            // 100.001 s, sent as 101 s.
+            (101_000, 100_001, Code::DeadlineExceeded),
+            (3_600_000, 3_598_980, Code::Cancelled),
+            (3_600_000, 3_598_990, Code::DeadlineExceeded),
         ] {
             assert_eq!(drop_at(timeout, elapsed), code, "{elapsed} of {timeout} ms");
         }

@@ -267,7 +267,7 @@ impl Future for FlightFuture {
             Answer::Served(future) => match future.as_mut().poll(cx) {
                 Poll::Ready(response) => response?,
                 Poll::Pending if this.is_late(cx) => {
-                    Status::deadline_exceeded("the request's time is over").into_http()
+                    Status::deadline_exceeded("deadline exceeded").into_http()
                 }
                 Poll::Pending => return Poll::Pending,
             },

@@ -7,6 +7,9 @@ pub mod listen;
 pub mod liveness;
 pub mod logs;
 pub mod metrics;
+mod panic_text;
 pub mod readiness;
 pub mod supervisor;
 pub mod traces;
+
+pub use panic_text::panic_text;

@@ -10,10 +10,10 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Fails `/livez` from now on, with a reason for its readers. The first reason stays.
-    pub fn fail(&self, reason: impl Into<String>) {
-        // Failed already.
-        let _ = self.failure.set(reason.into());
+    /// Fails `/livez` from now on, with a reason for its readers. The first reason stays. Returns
+    /// whether the process was live until now.
+    pub fn fail(&self, reason: impl Into<String>) -> bool {
+        self.failure.set(reason.into()).is_ok()
     }
 
     /// `Ok` while live.
@@ -37,8 +37,8 @@ mod tests {
         let liveness = Liveness::default();
         let other = liveness.clone();
         assert_eq!(other.check(), Ok(()));
-        liveness.fail("first");
-        other.fail("second");
+        assert!(liveness.fail("first"));
+        assert!(!other.fail("second"));
         assert_eq!(liveness.check(), Err("first"));
         assert_eq!(other.check(), Err("first"));
     }

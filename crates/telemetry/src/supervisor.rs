@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::liveness::Liveness;
+use crate::panic_text;
 
 /// Pause before the first restart; it doubles with each death in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,8 +26,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// A task that has run for so long is healthy: its next death is the first in a row.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// Deaths in a row that fail liveness.
-const MAX_DEATHS: u32 = 5;
+/// Fewest deaths in a row that fail liveness: more than chance.
+const DEATHS_TO_FAIL: u32 = 5;
+/// Shortest time from the first death of the row to the one that fails liveness. By the pauses alone
+/// five deaths take 1.5 s. Replicas that follow the same storage die of the same fault at the same
+/// time, and a new process has nothing to serve until the fault is over, so liveness must outlast
+/// faults that pass: the restart of a file server, the fail-over of a bucket, a record that another
+/// one follows.
+const SPAN_TO_FAIL: Duration = Duration::from_mins(5);
 
 /// A supervised task. Its name is a label of the metric, so there are few of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,15 +63,15 @@ impl Task {
 /// What deaths in a row mean for the process. The task is restarted in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedDeaths {
-    /// Five of them, each within a minute of the restart before, fail `/livez`: the service does not
-    /// do its work without this task.
+    /// They fail `/livez` once there are five of them, each within a minute of the restart before,
+    /// over five minutes or more: the service does not do its work without this task.
     FailLiveness,
     /// They are logged and counted: the service does its work without this task, and a restart would
     /// interrupt it.
     Tolerate,
 }
 
-/// Starts supervised tasks and counts their deaths in `<prefix>_task_restarts_total{task}`; clones
+/// Starts supervised tasks and counts their deaths in `<prefix>_task_deaths_total{task}`; clones
 /// share it.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
@@ -116,6 +123,10 @@ impl Supervisor {
                     Ok(()) => RETURNED.to_owned(),
                     Err(panic) => text(&*panic),
                 };
+                if stop.is_cancelled() {
+                    record.died_in_shutdown(&cause);
+                    return;
+                }
                 let pause = record.died(&cause, begun.elapsed(), repeated);
                 if stop.run_until_cancelled(sleep(pause)).await.is_none() {
                     return;
@@ -149,6 +160,7 @@ impl Supervisor {
             task,
             liveness: self.liveness.clone(),
             in_a_row: 0,
+            row_began: Instant::now(),
         }
     }
 }
@@ -156,7 +168,7 @@ impl Supervisor {
 const RETURNED: &str = "it returned before the shutdown";
 
 fn counter_name(prefix: &str) -> String {
-    format!("{prefix}_task_restarts_total")
+    format!("{prefix}_task_deaths_total")
 }
 
 /// The deaths of one task.
@@ -165,6 +177,8 @@ struct Record {
     deaths: Counter,
     liveness: Liveness,
     in_a_row: u32,
+    /// When the first of them happened.
+    row_began: Instant,
 }
 
 impl Record {
@@ -172,6 +186,9 @@ impl Record {
     fn died(&mut self, cause: &str, lived: Duration, repeated: RepeatedDeaths) -> Duration {
         if lived >= HEALTHY_AFTER {
             self.in_a_row = 0;
+        }
+        if self.in_a_row == 0 {
+            self.row_began = Instant::now();
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
         let pause = pause_before_restart(self.in_a_row);
@@ -185,13 +202,31 @@ impl Record {
             restart_in = ?pause,
             "a background task died and is restarted"
         );
-        if repeated == RepeatedDeaths::FailLiveness && self.in_a_row >= MAX_DEATHS {
-            let deaths = self.in_a_row;
-            self.liveness.fail(format!(
-                "the background task {name} died {deaths} times in a row; the log has the causes"
+        if repeated == RepeatedDeaths::FailLiveness && self.lasts() {
+            let (deaths, seconds) = (self.in_a_row, self.row_began.elapsed().as_secs());
+            self.fail_liveness(format!(
+                "the background task {name} died {deaths} times in a row within {seconds} s; \
+                 the log has the causes"
             ));
         }
         pause
+    }
+
+    /// Whether the row of deaths is more than a fault that passes.
+    fn lasts(&self) -> bool {
+        self.in_a_row >= DEATHS_TO_FAIL && self.row_began.elapsed() >= SPAN_TO_FAIL
+    }
+
+    /// Logs and counts the death of a task that is not needed any more.
+    fn died_in_shutdown(&self, cause: &str) {
+        let Task { name, instance } = &self.task;
+        self.deaths.increment(1);
+        tracing::error!(
+            task = name,
+            instance,
+            cause,
+            "a background task died during the shutdown"
+        );
     }
 
     fn died_for_good(&self, cause: &str) {
@@ -203,9 +238,19 @@ impl Record {
             cause,
             "a background task died and cannot be restarted: the process must be"
         );
-        self.liveness.fail(format!(
+        self.fail_liveness(format!(
             "the background task {name} died; the log has the cause"
         ));
+    }
+
+    /// Logs the moment from which `/livez` fails; later reasons are not shown.
+    fn fail_liveness(&self, reason: String) {
+        if self.liveness.fail(&*reason) {
+            tracing::error!(
+                reason,
+                "/livez fails from now on, so that the process is restarted"
+            );
+        }
     }
 }
 
@@ -214,13 +259,9 @@ fn pause_before_restart(deaths_in_a_row: u32) -> Duration {
     MAX_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings))
 }
 
-/// The message of a panic.
+/// A panic as the cause of a death.
 fn text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panic: {}", text.unwrap_or("without a message"))
+    format!("panic: {}", panic_text(panic))
 }
 
 #[cfg(test)]

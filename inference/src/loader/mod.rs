@@ -39,7 +39,7 @@ const RETIRED: usize = 8;
 enum Failure {
     /// The record stays out for good.
     Refused(Refused),
-    /// Missing files or a storage that does not answer: tried again.
+    /// Missing files, a storage that does not answer, or a panic while they were read: tried again.
     Unavailable(StorageError),
 }
 

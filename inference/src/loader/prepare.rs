@@ -6,11 +6,12 @@ use crate::{
     model::Prepared,
 };
 use digits_checkpoint::{
-    LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, check_exam, fetch,
+    LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, Unverified, check_exam,
+    fetch,
     id::{CheckpointId, ModelName},
 };
 use std::sync::{Arc, LazyLock};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Loads that compute at the same time: one, whatever the number of models, so that serving keeps the other cores.
 static PREPARING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
@@ -22,7 +23,7 @@ pub(super) async fn prepare(
     model: &ModelName,
     beside: bool,
 ) -> Result<Prepared, LoadError> {
-    let fetched = fetch(storage, id).await?;
+    let fetched = fetch_apart(storage, id).await?;
     // The semaphore is never closed; were it, there would be nothing to wait for.
     let _permit = Arc::clone(&PREPARING).acquire_owned().await;
     let model = model.clone();
@@ -42,6 +43,16 @@ pub(super) async fn prepare(
             ))
         })
         .map_err(Into::into)
+}
+
+/// [`fetch`] as a task of its own: a panic in it fails this load ([`StorageError::Task`]), which is tried again, and does not
+/// end the loader. Dropping the future ends the task.
+async fn fetch_apart(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
+    let storage = storage.clone();
+    let mut task = JoinSet::new();
+    task.spawn(async move { fetch(&storage, id).await });
+    let ended = task.join_next().await.expect("a task was spawned");
+    ended.map_err(StorageError::from)?
 }
 
 fn of_model(loaded: Loaded, model: &ModelName) -> Result<Loaded, Refusal> {

@@ -17,9 +17,8 @@ use crate::{
     train::{self, Finished, Outcome, TrainError},
 };
 use digits_dataset::Dataset;
-use digits_telemetry::traces::KeyValue;
+use digits_telemetry::{panic_text, traces::KeyValue};
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     thread,
@@ -121,14 +120,6 @@ fn write_end(place: &Place, job: JobId, ending: Ending, elapsed: Duration) {
     }
     tools.bundles.remove(job);
     tools.metrics.job_finished(job, ending.state, elapsed);
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
 }
 
 fn stored_spec(job: &Job) -> Result<StoredSpec, String> {

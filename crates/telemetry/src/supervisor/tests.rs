@@ -1,8 +1,9 @@
 //! Deaths, restarts and their end, in virtual time.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::metrics::{Recorder, Registry, build};
@@ -54,7 +55,7 @@ impl Setup {
     }
 
     fn counted(&self, task: &str, deaths: u32) -> bool {
-        let line = format!("t_task_restarts_total{{task=\"{task}\"}} {deaths}");
+        let line = format!("t_task_deaths_total{{task=\"{task}\"}} {deaths}");
         self.recorder.render().lines().any(|it| it == line)
     }
 
@@ -96,20 +97,60 @@ async fn a_task_that_dies_twice_is_restarted_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_keeps_dying_fails_liveness() {
+async fn a_task_that_keeps_dying_for_five_minutes_fails_liveness() {
     let setup = Setup::new();
+    let begun = Instant::now();
     let task = setup.restart(RepeatedDeaths::FailLiveness, async |life| {
         panic!("death {life}")
     });
     setup.until(|setup| !setup.is_live()).await;
-    assert_eq!(setup.starts(), MAX_DEATHS);
+    let took = begun.elapsed();
+    assert!(took >= SPAN_TO_FAIL, "{took:?}");
+    assert!(
+        took <= SPAN_TO_FAIL + MAX_PAUSE + MAX_PAUSE / 10,
+        "{took:?}"
+    );
+    let deaths = setup.starts();
+    assert!((15..25).contains(&deaths), "{deaths}");
     let reason = setup.supervisor.liveness().check().expect_err("failed");
-    assert!(reason.contains("follower died 5 times"), "{reason}");
-    // It is tried on, less and less often.
-    sleep(Duration::from_secs(300)).await;
-    assert!((10..20).contains(&setup.starts()), "{}", setup.starts());
+    let expected = format!("follower died {deaths} times in a row");
+    assert!(reason.contains(&expected), "{reason}");
+    // Restarts continue with growing pauses.
+    sleep(MAX_PAUSE * 3).await;
+    assert_eq!(setup.starts(), deaths + 3);
     setup.stop.cancel();
     task.await.expect("it ends in the middle of a pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_recovers_in_time_stays_live() {
+    let setup = Setup::new();
+    let begun = Instant::now();
+    let fault = SPAN_TO_FAIL - MAX_PAUSE;
+    let task = setup.restart(RepeatedDeaths::FailLiveness, move |_| async move {
+        assert!(begun.elapsed() > fault, "the fault lasts");
+        sleep(HEALTHY_AFTER).await;
+    });
+    // After the fault each death follows a healthy minute.
+    sleep(SPAN_TO_FAIL + HEALTHY_AFTER * 60).await;
+    assert!(setup.starts() > 3 * DEATHS_TO_FAIL, "{}", setup.starts());
+    assert!(setup.is_live());
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_deaths_stay_live_however_long_they_span() {
+    let setup = Setup::new();
+    let mut record = metrics::with_local_recorder(&setup.registry, || {
+        setup.supervisor.record(Task::new("follower"))
+    });
+    let repeated = RepeatedDeaths::FailLiveness;
+    for death in 1..=DEATHS_TO_FAIL {
+        assert!(setup.is_live(), "before death {death}");
+        record.died("meant to", Duration::ZERO, repeated);
+        sleep(SPAN_TO_FAIL).await;
+    }
+    assert!(!setup.is_live());
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +161,7 @@ async fn deaths_are_tolerated_where_they_are_far_apart_or_harmless() {
     ] {
         let setup = Setup::new();
         let task = setup.restart(repeated, move |_| sleep(life));
-        let many = 3 * MAX_DEATHS;
+        let many = 6 * DEATHS_TO_FAIL;
         setup.until(move |setup| setup.starts() == many).await;
         assert!(setup.is_live(), "{repeated:?}");
         assert!(setup.counted("follower", many - 1));
@@ -140,6 +181,71 @@ async fn a_task_that_ends_at_the_shutdown_has_not_died() {
     task.await.expect("no panic");
     assert_eq!(setup.starts(), 1);
     assert!(setup.counted("follower", 0));
+}
+
+/// The log of the tests of one thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    /// The lines that contain `part`.
+    fn count(&self, part: &str) -> usize {
+        let bytes = self.0.lock().expect("no panic");
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().filter(|line| line.contains(part)).count()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_moment_from_which_liveness_fails_is_logged_once() {
+    let log = Log::default();
+    let _log = log.start();
+    let setup = Setup::new();
+    let task = setup.restart(RepeatedDeaths::FailLiveness, async |_| panic!("meant to"));
+    sleep(SPAN_TO_FAIL / 2).await;
+    assert_eq!(log.count("/livez fails from now on"), 0);
+    sleep(SPAN_TO_FAIL).await;
+    assert!(!setup.is_live());
+    assert_eq!(log.count("/livez fails from now on"), 1);
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_in_the_shutdown_is_counted_and_no_restart_is_logged() {
+    let log = Log::default();
+    let _log = log.start();
+    let setup = Setup::new();
+    let stop = setup.stop.clone();
+    let task = setup.restart(RepeatedDeaths::FailLiveness, move |_| {
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            panic!("meant to");
+        }
+    });
+    tokio::task::yield_now().await;
+    setup.stop.cancel();
+    task.await.expect("no panic comes out");
+    assert_eq!(setup.starts(), 1);
+    assert!(setup.counted("follower", 1));
+    assert_eq!(log.count("died during the shutdown"), 1);
+    assert_eq!(log.count("is restarted"), 0);
 }
 
 #[tokio::test]

@@ -33,12 +33,12 @@ impl Supervisor {
                 let Err(panic) = catch_unwind(AssertUnwindSafe(&mut body)) else {
                     return;
                 };
-                let was_stopping = stopping();
-                let lived = begun.elapsed();
-                let pause = record.died(&text(&*panic), lived, RepeatedDeaths::Tolerate);
-                if was_stopping {
+                let (cause, lived) = (text(&*panic), begun.elapsed());
+                if stopping() {
+                    record.died_in_shutdown(&cause);
                     return;
                 }
+                let pause = record.died(&cause, lived, RepeatedDeaths::Tolerate);
                 let died = Instant::now();
                 while died.elapsed() < pause && !stopping() {
                     thread::sleep(LOOK.min(pause));
