@@ -1,12 +1,15 @@
-//! Support for the tests of all crates: one patience, polling with a deadline, and a trace collector.
+//! Support for the tests of all crates: one patience, polling with a deadline, skipping of tests that
+//! cannot run here, and a trace collector.
 //!
 //! No test waits a fixed time or asserts how long something took. A test polls until the condition
 //! holds and fails after [`patience`], which a slow machine raises with `DIGITS_TEST_PATIENCE`.
 
 pub mod collector;
 mod polling;
+mod skip;
 
 pub use polling::Polling;
+pub use skip::{FORBID_SKIP, skip};
 
 use std::sync::OnceLock;
 use std::time::Duration;
