@@ -37,8 +37,8 @@ async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
         assert!(comparison.agrees(), "{comparison:?}");
     }
 
-    // Published checkpoints were served while the job ran, the last one in the end, and no request
-    // failed meanwhile.
+    // Each checkpoint that was served is one of those published, the last one in the end, and no
+    // request failed meanwhile. How many were served before the last depends on the machine.
     assert_eq!(published.len(), 5, "one checkpoint for each epoch");
     let head = *published.last().context("published checkpoints")?;
     let seen = watcher.finish(Some(head), patience()).await?;
