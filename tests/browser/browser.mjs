@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 
 const { chromium } = createRequire(import.meta.url)(process.env.DIGITS_PLAYWRIGHT);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const PATIENCE = Number(process.env.PATIENCE_MS);
+const PATIENCE = Number(process.env.PATIENCE_MS ?? 60_000);
 
 export async function launch() {
   return chromium.launch({

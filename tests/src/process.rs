@@ -1,13 +1,14 @@
 //! One service as a child process: started, found by its ready file, asked to stop.
 
 use anyhow::{Context as _, Result, bail};
+use digits_testing::Polling;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Between two checks whether a process has started or ended.
@@ -19,7 +20,7 @@ pub struct Service {
     child: Child,
     log: PathBuf,
     addresses: Addresses,
-    patience: Duration,
+    polling: Polling,
 }
 
 /// Where a service listens, as its ready file tells.
@@ -49,7 +50,11 @@ impl Service {
             ready,
             log,
         } = spawn(name, command, dir)?;
-        let bound = poll(patience, || {
+        let polling = Polling {
+            pause: PAUSE,
+            limit: patience,
+        };
+        let bound = polling.until("its ports are bound", async || {
             if let Ok(text) = fs::read(&ready) {
                 return Ok(Some(serde_json::from_slice(&text).context("ready file")?));
             }
@@ -57,15 +62,14 @@ impl Service {
                 Some(status) => bail!("ended with {status}"),
                 None => Ok(None),
             }
-        })
-        .await;
-        match bound {
+        });
+        match bound.await {
             Ok(addresses) => Ok(Self {
                 name,
                 child,
                 log,
                 addresses,
-                patience,
+                polling,
             }),
             Err(error) => {
                 // It may have ended already.
@@ -108,7 +112,8 @@ impl Service {
     pub async fn stop(mut self) -> Result<ExitStatus> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("process id")?, Signal::TERM)?;
-        poll(self.patience, || Ok(self.child.try_wait()?))
+        self.polling
+            .until("its end", async || Ok(self.child.try_wait()?))
             .await
             .with_context(|| format!("{} did not stop", self.name))
     }
@@ -142,20 +147,6 @@ pub async fn start_and_crash(
     child.kill()?;
     child.wait()?;
     Ok(())
-}
-
-/// Calls `check` every few milliseconds until it returns a value, but no longer than `patience`.
-async fn poll<T>(patience: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(value) = check()? {
-            return Ok(value);
-        }
-        if Instant::now() > deadline {
-            bail!("timed out after {patience:?}");
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 /// A process that may not have bound its ports yet.

@@ -19,6 +19,8 @@ pub mod retention;
 pub mod run;
 pub mod spec;
 pub mod store;
+#[cfg(test)]
+mod test_supervisor;
 pub mod train;
 mod wire;
 pub mod worker;

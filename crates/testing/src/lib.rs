@@ -1,14 +1,20 @@
-//! Support for the tests of all crates: one patience, polling with a deadline, and a trace collector.
+//! Support for the tests of all crates: one patience, polling with a deadline, skipping of tests that
+//! cannot run here, and a trace collector.
 //!
 //! No test waits a fixed time or asserts how long something took. A test polls until the condition
 //! holds and fails after [`patience`], which a slow machine raises with `DIGITS_TEST_PATIENCE`.
 
 pub mod collector;
+mod polling;
+mod skip;
+
+pub use polling::Polling;
+pub use skip::{FORBID_SKIP, skip};
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 /// Environment variable with the factor by which [`patience`] is scaled, such as `3` or `0.5`.
 pub const PATIENCE_FACTOR: &str = "DIGITS_TEST_PATIENCE";
@@ -42,7 +48,8 @@ fn scaled(factor: &str) -> Result<Duration, String> {
 /// Calls `check` every few milliseconds until it returns a value.
 ///
 /// # Errors
-/// The first error of `check`, or, after [`patience`], one that names `what` was awaited.
+/// The first error of `check`, or, after [`patience`], one that names `what` was awaited, even when
+/// a check is still pending.
 pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     until_every(PAUSE, what, check).await
 }
@@ -54,18 +61,10 @@ pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Result<Option<T>>)
 pub async fn until_every<T>(
     pause: Duration,
     what: &str,
-    mut check: impl AsyncFnMut() -> Result<Option<T>>,
+    check: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + patience();
-    loop {
-        if let Some(value) = check().await? {
-            return Ok(value);
-        }
-        if Instant::now() > deadline {
-            bail!("{what}: did not happen within {:?}", patience());
-        }
-        tokio::time::sleep(pause).await;
-    }
+    let limit = patience();
+    Polling { pause, limit }.until(what, check).await
 }
 
 #[cfg(test)]
@@ -80,17 +79,5 @@ mod tests {
             let reason = scaled(wrong).expect_err(wrong);
             assert!(reason.starts_with("DIGITS_TEST_PATIENCE="), "{reason}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_condition_is_polled_until_it_holds_and_errors_end_the_wait() {
-        let mut calls = 0;
-        let found = until("the third call", async || {
-            calls += 1;
-            Ok((calls == 3).then_some(calls))
-        });
-        assert_eq!(found.await.expect("found"), 3);
-        let failed = until::<()>("nothing", async || bail!("broken")).await;
-        assert_eq!(failed.expect_err("an error").to_string(), "broken");
     }
 }

@@ -4,7 +4,7 @@ use crate::support::mnist;
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
-use digits_testing::{patience, until};
+use digits_testing::{patience, skip, until};
 use serde_json::Value;
 use std::{
     ffi::OsStr,
@@ -168,7 +168,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
         .output();
     if !has_clients.is_ok_and(|output| output.status.success()) {
         let missing = "Python lacks what tests/python/requirements.txt names; set DIGITS_PYTHON";
-        mnist::skip(name, missing);
+        skip(name, missing);
         return sandbox.stop().await;
     }
     let images = sandbox.dir().join("images");
@@ -267,7 +267,7 @@ async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
     let name = "a_caller_without_protos_asks_for_them_and_predicts";
     let named = std::env::var_os("DIGITS_BUF").map(PathBuf::from);
     let Some(buf) = named.filter(|program| program.is_file()) else {
-        mnist::skip(
+        skip(
             name,
             "buf is missing: `make test-pair` fetches it, or DIGITS_BUF names it",
         );

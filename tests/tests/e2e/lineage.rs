@@ -1,11 +1,10 @@
 //! Checkpoints carried out, in and through again by the command line: ONNX against onnxruntime, a state dict there and
 //! back, and the same weights from the same lineage.
 
-use crate::support::mnist;
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{Activation, DataSpec, JobSpec, Precision, PublishPolicy, PublishSpec};
-use digits_testing::patience;
+use digits_testing::{patience, skip};
 use serde_json::Value;
 use std::{
     fs,
@@ -58,7 +57,7 @@ fn python(test: &str) -> Option<PathBuf> {
     if found.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    mnist::skip(test, "Python has no onnxruntime; set DIGITS_PYTHON");
+    skip(test, "Python has no onnxruntime; set DIGITS_PYTHON");
     None
 }
 

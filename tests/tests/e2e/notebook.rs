@@ -4,7 +4,7 @@ use crate::support::mnist;
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, notebook, sandbox::Sandbox, specs, watcher::Watcher};
 use digits_proto::v1::watch_job_response::Event;
-use digits_testing::patience;
+use digits_testing::{patience, skip};
 use std::{collections::BTreeSet, path::Path, process::Command};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,8 +37,8 @@ async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
         assert!(comparison.agrees(), "{comparison:?}");
     }
 
-    // Published checkpoints were served while the job ran, the last one in the end, and no request
-    // failed meanwhile.
+    // Each checkpoint that was served is one of those published, the last one in the end, and no
+    // request failed meanwhile. How many were served before the last depends on the machine.
     assert_eq!(published.len(), 5, "one checkpoint for each epoch");
     let head = *published.last().context("published checkpoints")?;
     let seen = watcher.finish(Some(head), patience()).await?;
@@ -77,7 +77,7 @@ fn check_in_pytorch(sandbox: &Sandbox, checkpoints: &[String], correct: u64) -> 
         .args(["-c", "import torch, safetensors, numpy"])
         .output();
     if !torch.is_ok_and(|output| output.status.success()) {
-        mnist::skip("check_in_pytorch", "Python has no torch; set DIGITS_PYTHON");
+        skip("check_in_pytorch", "Python has no torch; set DIGITS_PYTHON");
         return Ok(());
     }
     let last = checkpoints.last().context("a checkpoint")?;

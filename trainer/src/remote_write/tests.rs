@@ -5,8 +5,7 @@ use super::{
     points::{STALE, row},
     *,
 };
-use crate::job::now_us;
-use digits_telemetry::liveness::Liveness;
+use crate::{job::now_us, test_supervisor::supervisor};
 use digits_testing::patience;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost::Message as _;
@@ -18,10 +17,6 @@ use std::{
 };
 
 mod credentials;
-
-fn supervisor() -> Supervisor {
-    Supervisor::new("digits_trainer", Liveness::default())
-}
 
 /// A receiver that asks for nothing.
 fn open(address: Address) -> Receiver {

@@ -1,13 +1,9 @@
 //! What shares a transaction, and what does not suffer from it.
 
 use super::*;
-use digits_telemetry::liveness::Liveness;
+use crate::test_supervisor::supervisor;
 use digits_testing::patience;
 use std::{sync::mpsc as channel, thread};
-
-fn supervisor() -> Supervisor {
-    Supervisor::new("digits_trainer", Liveness::default())
-}
 
 /// A database with one small table and no room for anything large.
 fn small(folder: &Path) -> Store {

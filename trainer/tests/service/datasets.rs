@@ -1,7 +1,6 @@
 //! Pushed data sets over gRPC: found by name, pinned by digest, fetched and verified; names that do
 //! not resolve are refused by field.
 
-use crate::skip::skip;
 use crate::support::{Server, get, submit, watch_to_end};
 use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_dataset::{
@@ -12,6 +11,7 @@ use digits_proto::v1::{
     Checkpoint, DataSpec, DatasetOrigin, GetCheckpointRequest, Job, JobSpec, JobState,
     ListDatasetsRequest, SplitCounts, data_spec::Split,
 };
+use digits_testing::skip;
 use std::{fs, path::Path};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;

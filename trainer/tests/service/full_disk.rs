@@ -1,13 +1,13 @@
 //! Full disks: state or storage on a small tmpfs, which takes the right to mount.
 
 use crate::child::output;
-use crate::skip::skip;
 use crate::support::{
     Server, assert_gapless, endless_job, get, reach, small_job, submit, watch_to_end,
 };
 use digits_proto::v1::{
     EvaluationSpec, JobSpec, JobState, training_service_client::TrainingServiceClient,
 };
+use digits_testing::skip;
 use std::{
     fs::{self, File},
     io::Write as _,

@@ -16,8 +16,6 @@ mod metrics;
 mod queue;
 mod report;
 mod run;
-#[path = "../train/support/skip.rs"]
-mod skip;
 mod storage;
 mod store;
 mod store_crashes;

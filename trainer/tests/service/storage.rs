@@ -2,10 +2,10 @@
 //! and the recovery at the next start.
 
 use crate::child::wait_for_starts;
+use crate::store_support::supervisor;
 use crate::support::{Server, assert_gapless, get, small_job, submit, watch, watch_to_end};
 use digits_checkpoint::{Storage, id::CheckpointId};
 use digits_proto::v1::{JobState, watch_job_response::Event};
-use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use digits_trainer::{
     job::JobId,
     store::{Intention, IntentionState, Store},
@@ -50,8 +50,7 @@ async fn a_storage_that_fails_fails_the_job_with_a_reason() {
 /// Writes an intention into the database of a trainer that is not running.
 async fn plan(folder: &std::path::Path, id: CheckpointId, job: JobId) {
     wait_for_starts();
-    let supervisor = Supervisor::new("digits_trainer", Liveness::default());
-    let store = Store::open(&folder.join("state"), &supervisor).expect("the database");
+    let store = Store::open(&folder.join("state"), &supervisor()).expect("the database");
     let writer = store.clone();
     tokio::task::spawn_blocking(move || {
         writer.plan_checkpoint(Intention {

@@ -1,7 +1,8 @@
 //! The notebook's printed run, row by row.
 
-use crate::support::{Record, mnist, mnist_dir, notebook_plan, skip};
+use crate::support::{Record, mnist, mnist_dir, notebook_plan};
 use digits_checkpoint::manifest::Evaluation;
+use digits_testing::skip;
 use digits_trainer::train::{Finished, PublishPolicy, run};
 
 const PRINTED: &str = include_str!("../fixtures/notebook-printed-run.csv");

@@ -1,9 +1,10 @@
 //! The accuracy that a preset promises on MNIST, for the one preset that trains quickly enough for
 //! a test.
 
-use crate::support::{Record, mnist, mnist_dir, skip};
+use crate::support::{Record, mnist, mnist_dir};
 use digits_dataset::mnist::MnistSource;
 use digits_proto::v1::JobSpec;
+use digits_testing::skip;
 use digits_trainer::datasets::Catalog;
 use digits_trainer::spec::resolve;
 use digits_trainer::train::run;

@@ -1,8 +1,9 @@
 //! Our training compared with PyTorch's: what the notebook uses, on patterns and on MNIST.
 
 use crate::reference_support::{Case, compare_all, quick, sgd};
-use crate::support::{head, mnist, mnist_dir, notebook_plan, patterns, python_with_torch, skip};
+use crate::support::{head, mnist, mnist_dir, notebook_plan, patterns, python_with_torch};
 use digits_checkpoint::manifest::Activation;
+use digits_testing::skip;
 use digits_trainer::train::{Draws, FirstWeights, Plan, Split};
 
 #[test]

@@ -1,8 +1,9 @@
 //! Our training compared with PyTorch's: what the notebook does not use.
 
 use crate::reference_support::{Case, compare_all, quick, sgd};
-use crate::support::{patterns, python_with_torch, skip};
+use crate::support::{patterns, python_with_torch};
 use digits_checkpoint::manifest::Activation;
+use digits_testing::skip;
 use digits_trainer::train::{Optimizer, Plan, Regularization, Schedule};
 
 /// AdamW, schedules, gradient clipping, label smoothing, weight averaging.

@@ -7,7 +7,6 @@ mod notebook_plan;
 mod patterns;
 mod python;
 mod record;
-mod skip;
 
 pub use head::head;
 pub use mnist::{mnist, mnist_dir};
@@ -15,4 +14,3 @@ pub use notebook_plan::notebook_plan;
 pub use patterns::patterns;
 pub use python::{python_with_torch, script};
 pub use record::Record;
-pub use skip::skip;

@@ -4,12 +4,9 @@ use crate::support::{Client, Net, Service, Setup, Store, image, pixels, setup};
 use digits_proto::v1::{PredictRequest, PredictStreamRequest};
 use digits_testing::{patience, until};
 use futures::{StreamExt as _, stream};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 use tokio::{
     io::copy_bidirectional,
@@ -30,8 +27,8 @@ fn wants_input(model: &str, number: u64, images: usize) -> PredictStreamRequest 
 }
 
 /// Waits until `value` has stayed the same while another client was answered many times: then what
-/// changes it stands still, however slow the machine is.
-async fn settled(value: &AtomicUsize, other: &mut Client) -> usize {
+/// changes it most likely stands still, however slow the machine is.
+async fn settled(value: &AtomicUsize, other: &mut Client) {
     const ANSWERS: usize = 200;
     let (mut last, mut unchanged) = (value.load(Ordering::Relaxed), 0);
     let settled = until("the stream stands still", async || {
@@ -39,13 +36,18 @@ async fn settled(value: &AtomicUsize, other: &mut Client) -> usize {
         let now = value.load(Ordering::Relaxed);
         unchanged = if now == last { unchanged + 1 } else { 0 };
         last = now;
-        Ok((unchanged == ANSWERS).then_some(now))
+        Ok((unchanged == ANSWERS).then_some(()))
     });
-    settled.await.unwrap()
+    settled.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
+    const REQUESTS: usize = 300;
+    // Answers that are read slowly.
+    const SLOW: usize = 100;
+    // More than twice what the windows and buffers on the way take in.
+    const AHEAD: usize = 100;
     let Setup {
         service,
         mut client,
@@ -53,25 +55,31 @@ async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
     } = setup("digits", &[]).await;
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
-    // 300 requests of 78 kB, each with a response as large: 24 MB each way, more than any HTTP/2 window.
-    let requests = stream::iter(0..300_u64).map(move |number| {
+    // Requests of 78 kB, each with a response as large: 24 MB each way, more than any HTTP/2 window.
+    let requests = stream::iter(0..REQUESTS as u64).map(move |number| {
         count.fetch_add(1, Ordering::Relaxed);
         wants_input("", number, 100)
     });
     let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
-    let stopped = settled(&written, &mut service.client().await).await;
-    assert!(
-        stopped < 200,
-        "{stopped} of 300 were taken in from a client that reads nothing"
-    );
-    for number in 0..300 {
+    let mut other = service.client().await;
+    settled(&written, &mut other).await;
+    for number in 0..REQUESTS {
+        // It goes on only as the reader does: while that reads slowly, it stays close.
+        for _ in 0..if number < SLOW { 3 } else { 0 } {
+            other.predict(pixels("", image(1))).await.unwrap();
+        }
+        let ahead = written.load(Ordering::Relaxed) - number;
+        assert!(
+            ahead <= AHEAD,
+            "{ahead} requests were taken in beyond the {number} whose answers were read"
+        );
         let answer = answers.message().await.unwrap().unwrap().response.unwrap();
         assert_eq!(answer.predictions.len(), 100);
         assert!(
             answer
                 .predictions
                 .iter()
-                .all(|it| it.input == image(number)),
+                .all(|it| it.input == image(number as u64)),
             "answer {number}"
         );
     }
@@ -149,29 +157,26 @@ async fn a_stream_ends_with_its_deadline() {
     } = setup("digits", &[]).await;
     // A machine that is too slow for the first answer within the deadline gets a longer one.
     let mut deadline_ms = 350;
-    let (mut answers, _send, began) = until("an answer before the deadline", async || {
+    let (mut answers, _send) = until("an answer before the deadline", async || {
         deadline_ms *= 2;
         let (send, receive) = mpsc::channel(4);
         send.send(wants_input("", 1, 1)).await?;
         let mut request = Request::new(ReceiverStream::new(receive));
         let deadline = format!("{deadline_ms}m").parse()?;
         request.metadata_mut().insert("grpc-timeout", deadline);
-        let began = Instant::now();
         let Ok(answers) = client.predict_stream(request).await else {
             return Ok(None);
         };
         let mut answers = answers.into_inner();
         let first = answers.message().await;
-        Ok(first.ok().flatten().map(|_| (answers, send, began)))
+        Ok(first.ok().flatten().map(|_| (answers, send)))
     })
     .await
     .unwrap();
-    // The writer keeps the stream open and sends no further request.
+    // It was answered once, and the writer keeps it open and sends no further request: only the
+    // deadline ends it.
     let ended = timeout(patience(), answers.message()).await.unwrap();
     let status = ended.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
-    // Never before the deadline.
-    let early = Duration::from_millis(deadline_ms - deadline_ms / 10);
-    assert!(began.elapsed() >= early, "{:?}", began.elapsed());
     service.end().await;
 }

@@ -1,8 +1,7 @@
 //! A headless Chromium that a script in `tests/browser` drives with Playwright.
 
-use super::mnist::skip;
 use anyhow::{Context as _, Result, bail, ensure};
-use digits_testing::patience;
+use digits_testing::{patience, skip};
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _},

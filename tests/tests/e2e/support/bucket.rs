@@ -1,8 +1,7 @@
 //! A bucket to test with: moto, an emulation of S3 in Python that shares no code with our client.
 
-use super::mnist::skip;
 use anyhow::{Context as _, Result, bail, ensure};
-use digits_testing::until;
+use digits_testing::{skip, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     ffi::OsString,

@@ -1,7 +1,8 @@
 //! `deploy/kubernetes` as `kubectl kustomize` builds it, with questions about what refers to what. Knows no cluster.
 
-use super::{metric_names::repository, mnist::skip};
+use super::metric_names::repository;
 use anyhow::{Context as _, Result, ensure};
+use digits_testing::skip;
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::{

@@ -1,10 +1,13 @@
 //! The real MNIST for tests that need it.
 
 use digits_dataset::{Dataset, mnist};
-use std::io::Write as _;
+use digits_testing::skip;
 
-/// MNIST from `DIGITS_MNIST_DIR` or the cache folder, without a download. Where there is none, the caller's
-/// test is skipped: said loudly, and a failure with `DIGITS_FORBID_SKIP=1`.
+/// MNIST from `DIGITS_MNIST_DIR` or the cache folder, without a download. Where there is none, `test`
+/// is skipped.
+///
+/// # Panics
+/// With `DIGITS_FORBID_SKIP=1` and without MNIST.
 #[must_use]
 pub fn for_test(test: &str) -> Option<Dataset> {
     let source = mnist::MnistSource {
@@ -21,18 +24,4 @@ pub fn for_test(test: &str) -> Option<Dataset> {
             None
         }
     }
-}
-
-/// Says that a test is skipped, and why.
-///
-/// # Panics
-///
-/// With `DIGITS_FORBID_SKIP=1`.
-pub fn skip(test: &str, why: &str) {
-    assert!(
-        std::env::var_os("DIGITS_FORBID_SKIP").is_none_or(|value| value != "1"),
-        "{test} may not be skipped: {why}"
-    );
-    // Not `eprintln!`, which the test harness hides from whoever passes.
-    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {why} ***\n");
 }

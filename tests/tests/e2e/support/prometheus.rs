@@ -1,8 +1,8 @@
 //! Debian's `prometheus` and `promtool`, which the tests of `deploy/` drive.
 
-use super::{metric_names::text, mnist::skip};
+use super::metric_names::text;
 use anyhow::{Context as _, Result, bail, ensure};
-use digits_testing::{patience, until};
+use digits_testing::{patience, skip, until};
 use serde_json::Value;
 use std::{
     env,
