@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 /// The liveness of this process; clones share it. It starts as live, and a failure is final: what
-/// made a task fail again and again is repaired by a restart of the process or not at all.
+/// makes a task fail repeatedly is repaired by a restart of the process or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Liveness {
     failure: Arc<OnceLock<String>>,

@@ -1,4 +1,4 @@
-//! Waits for a condition by checking it again and again, for a limited time.
+//! Polls a condition for a limited time.
 
 use anyhow::{Result, bail};
 use std::time::Duration;

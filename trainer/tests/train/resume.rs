@@ -1,4 +1,4 @@
-//! A training that is interrupted again and again and resumes from its bundles gives the same
+//! A training that is interrupted many times and resumes from its bundles gives the same
 //! bytes, rows and snapshots as one without interruption.
 
 use crate::support::{Record, notebook_plan, patterns};

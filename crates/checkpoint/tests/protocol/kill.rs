@@ -1,5 +1,5 @@
-//! A real process that publishes to a real folder is killed, at every write and at random moments, while
-//! a reader reads; the next process with the same id finishes.
+//! A real process that publishes to a real folder is killed, at every write and at random moments,
+//! while a reader reads; the next process with the same id finishes.
 
 use super::{
     crash::look,
