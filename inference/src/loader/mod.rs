@@ -105,7 +105,8 @@ impl Loader {
         }
     }
 
-    /// Follows until the token is cancelled, also amid a look at a storage that does not answer; `served` is called after the
+    /// Follows until the token is cancelled, also amid a look at a storage that does not answer;
+    /// `served` is called after the
     /// first look at what is served then, and whenever something was swapped in.
     pub async fn run(mut self, shutdown: CancellationToken, served: impl AsyncFn()) {
         shutdown.run_until_cancelled(self.follow(served)).await;

@@ -87,7 +87,8 @@ async fn page_and_services_agree() -> Result<()> {
         let mut page = documented(prefix)?;
         let mut told = exported(&exposition, prefix);
         told.retain(|name, _| page.get(name).is_none_or(|kind| kind != OF_A_GPU));
-        // The first are not scraped, `watching` sees them arrive; the others are held by a unit test of the trainer.
+        // The first are not scraped, `watching` sees them arrive; the others are held by a unit
+        // test of the trainer.
         page.retain(|_, kind| kind != PUSHED && kind != OF_A_GPU);
         assert_eq!(told, page, "{prefix}");
         let process = documented(PROCESS)?;

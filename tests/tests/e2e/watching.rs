@@ -34,7 +34,8 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that the dashboards show when they are opened.
 const RANGE: Duration = Duration::from_secs(3_600);
 
-/// Alerts whose fault would take minutes, or another machine, or a bug: no test makes a service's own task panic. Their unit
+/// Alerts whose fault would take minutes, or another machine, or a bug: no test makes a service's
+/// own task panic. Their unit
 /// tests light them; here each metric that they read must be there.
 const UNLIT: [&str; 5] = [
     "DigitsMetricMissing",

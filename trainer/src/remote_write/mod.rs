@@ -68,7 +68,8 @@ struct Pushing {
 }
 
 impl RemoteWrite {
-    /// Starts the thread that pushes to a receiver. After a panic it is started anew, without the points that waited; it never
+    /// Starts the thread that pushes to a receiver. After a panic it is started anew, without the
+    /// points that waited; it never
     /// fails liveness: jobs do not depend on it, and a restart of the process would interrupt them.
     ///
     /// # Errors

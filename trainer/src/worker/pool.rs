@@ -110,7 +110,8 @@ pub struct Workers {
 impl Workers {
     /// Starts `count` threads, at least one. They share the cores; each has a GPU of its own while there are enough.
     ///
-    /// A panic of a training ends its job alone. Any other panic leaves a job that is marked as running and is not trained,
+    /// A panic of a training ends its job alone. Any other panic leaves a job that is marked as
+    /// running and is not trained,
     /// which only the start of a process puts right: it fails liveness.
     ///
     /// # Errors
