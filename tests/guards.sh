@@ -79,41 +79,6 @@ check_unnamed "only the trainer names tch" '\b(tch|torch_sys)::' '*.rs' ':!train
 check_unnamed "the training loop names neither gRPC nor tokio" '\b(tonic|tokio|digits_proto)::' trainer/src/train
 check_unnamed "the engine names neither gRPC nor tokio" '\b(tonic|tokio|digits_proto)::' inference/src/engine
 
-# Generated protobuf types are named by a service's gRPC code and by the files listed here. The lists
-# are to shrink: a file that needs no generated type any more must be taken off.
-check_generated_types() { # package, pathspec…, --, listed files…
-    local package=$1 paths=() names unlisted gone
-    shift
-    while [ "$1" != -- ]; do paths+=("$1"); shift; done
-    shift
-    # Anything of the crate but the descriptors, which are bytes.
-    names=$(found -lE '\bdigits_proto(::([^F]|F[^I]|$)| +as|;)' -- "${paths[@]}" | sort)
-    unlisted=$(comm -23 <(echo "$names") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
-    gone=$(comm -13 <(echo "$names") <(printf '%s\n' "$@" | sort) | sed '/^$/d')
-    if [ -n "$unlisted" ]; then fail "$package: generated types are named outside its gRPC code, in:" $unlisted; fi
-    if [ -n "$gone" ]; then fail "$package: take these off the list, they name no generated types:" $gone; fi
-    if [ -z "$unlisted$gone" ]; then passed "$package names generated types in its gRPC code and in $# listed files"; fi
-}
-
-trainer_with_generated_types=(
-    trainer/src/intake.rs
-    trainer/src/proto_json.rs # its tests
-    trainer/src/run/config.rs
-    trainer/src/run/mod.rs
-    trainer/src/run/progress.rs
-    trainer/src/spec/augmentation.rs
-    trainer/src/spec/check.rs
-    trainer/src/spec/fill.rs
-    trainer/src/spec/mod.rs
-    trainer/src/spec/parent.rs
-    trainer/src/spec/plan.rs
-    trainer/src/spec/precision.rs
-    trainer/src/spec/presets.rs
-    trainer/src/spec/stored.rs
-    trainer/src/spec/tests.rs
-    trainer/src/spec/tests/terms.rs
-)
-check_generated_types trainer trainer/src ':!trainer/src/grpc' ':!trainer/src/wire.rs' -- "${trainer_with_generated_types[@]}"
-check_generated_types inference inference/src ':!inference/src/grpc' --
+tests/imports.py || failed=1
 
 exit "$failed"
