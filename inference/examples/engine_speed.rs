@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p digits-inference --example engine_speed`
 
-use digits_inference::engine::{Activation, InputScale, Linear, Network, Way};
+use digits_inference::engine::{Activation, ExecutionPath, InputScale, Linear, Network};
 use std::{hint::black_box, time::Instant};
 
 /// Images with ink on about a fifth of the pixels, in strokes, as MNIST has it.
@@ -18,13 +18,13 @@ fn images(count: usize) -> Vec<u8> {
     pixels
 }
 
-fn measure(network: &Network, way: Way, batch: usize) -> f64 {
+fn measure(network: &Network, way: ExecutionPath, batch: usize) -> f64 {
     let pixels = images(batch);
     let mut logits = vec![0.0; batch * network.classes()];
     let repeat = |rounds: usize, logits: &mut Vec<f32>| {
         let start = Instant::now();
         for _ in 0..rounds {
-            network.logits_by(way, black_box(&pixels), logits);
+            network.logits_on(way, black_box(&pixels), logits);
             black_box(&logits);
         }
         start.elapsed().as_secs_f64() * 1e6 / (rounds * batch) as f64
@@ -77,8 +77,8 @@ fn main() {
             continue;
         };
         for batch in [1, 2, 4, 8, 16, 64, 256] {
-            let single = measure(&network, Way::Single, batch);
-            let matrix = measure(&network, Way::Batch, batch);
+            let single = measure(&network, ExecutionPath::Sparse, batch);
+            let matrix = measure(&network, ExecutionPath::Dense, batch);
             println!(
                 "{:>28} {batch:>6} {single:>12.3} {matrix:>12.3}",
                 format!("{widths:?}")

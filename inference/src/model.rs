@@ -21,7 +21,7 @@ use std::{
 };
 
 /// A checkpoint that was verified and is ready to answer.
-pub struct Prepared {
+pub struct LoadedModel {
     /// What it says about itself.
     pub manifest: Manifest,
     /// Its id in words, as every answer has it.
@@ -32,7 +32,7 @@ pub struct Prepared {
     pub normalizer: Normalizer,
 }
 
-impl Prepared {
+impl LoadedModel {
     /// Makes a network of verified layers; its speed is not measured yet.
     ///
     /// # Errors
@@ -79,9 +79,9 @@ impl Prepared {
 }
 
 /// A checkpoint in its part.
-pub struct Served {
+pub struct ActiveRoute {
     /// The checkpoint.
-    pub checkpoint: Arc<Prepared>,
+    pub checkpoint: Arc<LoadedModel>,
     /// Its part.
     pub role: Role,
     /// Share of the requests.
@@ -99,24 +99,24 @@ pub struct Served {
 }
 
 /// All that a serving record made of a model. A request loads it once and answers with it throughout.
-pub struct Serving {
+pub struct ServingSnapshot {
     /// Sequence of the record: the version of the model.
     pub sequence: u64,
     /// Who answers; every route of the record that could be loaded, this one among them.
-    pub primary: Served,
+    pub primary: ActiveRoute,
     /// The candidates.
-    pub others: Vec<Served>,
+    pub others: Vec<ActiveRoute>,
 }
 
-impl Serving {
+impl ServingSnapshot {
     /// Everything that is served, the primary first.
-    pub fn all(&self) -> impl Iterator<Item = &Served> {
+    pub fn all(&self) -> impl Iterator<Item = &ActiveRoute> {
         std::iter::once(&self.primary).chain(&self.others)
     }
 
     /// The checkpoint of this id, if it is served.
     #[must_use]
-    pub fn prepared(&self, id: CheckpointId) -> Option<&Arc<Prepared>> {
+    pub fn prepared(&self, id: CheckpointId) -> Option<&Arc<LoadedModel>> {
         self.all()
             .map(|served| &served.checkpoint)
             .find(|checkpoint| checkpoint.manifest.id == id)
@@ -161,7 +161,7 @@ pub struct Model {
     pub outcomes: Outcomes,
     /// Images without a label, and comparisons of shadows.
     pub answers: Arc<AnswerMetrics>,
-    serving: ArcSwapOption<Serving>,
+    serving: ArcSwapOption<ServingSnapshot>,
     /// Locked for moments only, never by Predict.
     status: Mutex<Status>,
 }
@@ -182,12 +182,12 @@ impl Model {
     }
 
     /// What is served now; costs no reference count. Not to be held across an await.
-    pub fn serving(&self) -> Guard<Option<Arc<Serving>>> {
+    pub fn serving(&self) -> Guard<Option<Arc<ServingSnapshot>>> {
         self.serving.load()
     }
 
     /// Serves something else from now on; gives back what was served.
-    pub(crate) fn swap(&self, serving: Arc<Serving>) -> Option<Arc<Serving>> {
+    pub(crate) fn swap(&self, serving: Arc<ServingSnapshot>) -> Option<Arc<ServingSnapshot>> {
         self.serving.swap(Some(serving))
     }
 
@@ -197,19 +197,19 @@ impl Model {
     }
 
     /// A checkpoint in the part that a route of record `sequence` gives it; it keeps what it has had in that part before.
-    pub(crate) fn serve(
+    pub(crate) fn route_entry(
         &self,
-        checkpoint: Arc<Prepared>,
+        checkpoint: Arc<LoadedModel>,
         (sequence, route): (u64, &Route),
-        before: Option<&Serving>,
-    ) -> Served {
+        before: Option<&ServingSnapshot>,
+    ) -> ActiveRoute {
         let classes = checkpoint.network.classes();
         let same = before.and_then(|serving| {
             serving.all().find(|served| {
                 served.role == route.role && Arc::ptr_eq(&served.checkpoint, &checkpoint)
             })
         });
-        Served {
+        ActiveRoute {
             role: route.role,
             share: route.share,
             since: same.map_or_else(Timestamp::now, |served| served.since),

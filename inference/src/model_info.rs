@@ -5,7 +5,7 @@
 
 use crate::{
     metrics::{LABELS, label_name},
-    model::{Registry, Served},
+    model::{ActiveRoute, Registry},
 };
 use digits_telemetry::metrics::Section;
 use std::{fmt::Write as _, sync::Arc};
@@ -35,7 +35,7 @@ fn render(registry: &Registry) -> String {
     infos + &labels
 }
 
-fn info(text: &mut String, model: &str, served: &Served) {
+fn info(text: &mut String, model: &str, served: &ActiveRoute) {
     let manifest = &served.checkpoint.manifest;
     let labels = [
         ("model", model),
@@ -52,7 +52,7 @@ fn info(text: &mut String, model: &str, served: &Served) {
 }
 
 /// Nothing where the manifest has no figures of the training set.
-fn training_labels(text: &mut String, model: &str, served: &Served) {
+fn training_labels(text: &mut String, model: &str, served: &ActiveRoute) {
     let training = served.checkpoint.manifest.training.as_ref();
     let counts = training.map_or(&[][..], |training| &training.label_counts);
     let (model, role) = (escape(model), served.role.as_str());

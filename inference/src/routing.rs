@@ -3,27 +3,27 @@
 //! Where a caller gives a key, the point at which it falls between 0 and 1 is a pure function of the key and of the first
 //! canary's id: every replica sends it the same way, a growing share keeps those that it has, and the next canary meets others.
 
-use crate::model::{Served, Serving};
+use crate::model::{ActiveRoute, ServingSnapshot};
 use digits_checkpoint::{id::CheckpointId, record::Role};
 use sha2::{Digest as _, Sha256};
 
 /// Longest routing key, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
 
-/// A route of a [`Serving`], to be used with no other.
+/// A route of a [`ServingSnapshot`], to be used with no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct RouteIndex {
     /// Place in `others`; `None` for the primary.
     other: Option<usize>,
 }
 
-impl Serving {
+impl ServingSnapshot {
     /// Who answers a request with this key; one without a key is sent at random.
     #[must_use]
-    pub fn choose(&self, key: &str) -> Choice {
+    pub fn choose(&self, key: &str) -> RouteIndex {
         // Almost always: no candidates, nothing to draw.
         let Some(first) = self.others.iter().find(|other| other.role == Role::Canary) else {
-            return Choice { other: None };
+            return RouteIndex { other: None };
         };
         let point = if key.is_empty() {
             fastrand::f64()
@@ -35,26 +35,26 @@ impl Serving {
             upper += canary_share(other);
             point < upper
         });
-        Choice { other }
+        RouteIndex { other }
     }
 
     /// The route of a choice.
     #[must_use]
-    pub fn served(&self, choice: Choice) -> &Served {
+    pub fn served(&self, choice: RouteIndex) -> &ActiveRoute {
         choice
             .other
             .map_or(&self.primary, |index| &self.others[index])
     }
 
     /// Those that compute along and never answer.
-    pub fn shadows(&self) -> impl Iterator<Item = &Served> {
+    pub fn shadows(&self) -> impl Iterator<Item = &ActiveRoute> {
         self.others
             .iter()
             .filter(|other| other.role == Role::Shadow)
     }
 }
 
-fn canary_share(served: &Served) -> f64 {
+fn canary_share(served: &ActiveRoute) -> f64 {
     match served.role {
         Role::Canary => served.share,
         Role::Primary | Role::Shadow => 0.0,

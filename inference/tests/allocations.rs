@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use digits_inference::engine::{
-    Activation, InputScale, Linear, Network, Pixel, Way,
+    Activation, ExecutionPath, InputScale, Linear, Network, Pixel,
     probability::{Softmax, most_probable},
 };
 use std::{
@@ -124,9 +124,14 @@ impl Room {
     }
 
     /// Labels of the images, summed up so that nothing of the work can be left out.
-    fn classify<P: Pixel>(&mut self, network: &Network, way: Option<Way>, images: &[P]) -> usize {
+    fn classify<P: Pixel>(
+        &mut self,
+        network: &Network,
+        way: Option<ExecutionPath>,
+        images: &[P],
+    ) -> usize {
         match way {
-            Some(way) => network.logits_by(way, images, &mut self.logits),
+            Some(way) => network.logits_on(way, images, &mut self.logits),
             None => network.logits(images, &mut self.logits),
         }
         self.logits
@@ -143,7 +148,11 @@ impl Room {
 /// each of them.
 fn check<P: Pixel>(name: &str, network: &Network, images: &[P]) {
     for at_once in [1, 64] {
-        for way in [None, Some(Way::Single), Some(Way::Batch)] {
+        for way in [
+            None,
+            Some(ExecutionPath::Sparse),
+            Some(ExecutionPath::Dense),
+        ] {
             let mut room = Room::new(at_once);
             let batches = || images.chunks_exact(at_once * PIXELS);
             // The thread's scratch grows to what this way needs.

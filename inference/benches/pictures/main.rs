@@ -12,12 +12,12 @@ use digits_checkpoint::{Storage, id::ModelName, load, serving};
 use digits_dataset::{Dataset, mnist};
 use digits_inference::{
     engine::probability::{Softmax, most_probable},
-    model::Prepared,
+    model::LoadedModel,
 };
 use fastrand::Rng;
 use junk::Junk;
 use scenes::Kind;
-use steps::Way;
+use steps::ExecutionPath;
 
 /// Pictures of each kind.
 const PICTURES: usize = 1_500;
@@ -29,7 +29,7 @@ const COVERAGE: f64 = 0.95;
 /// A network with its name in the table.
 struct Net {
     name: String,
-    prepared: Prepared,
+    prepared: LoadedModel,
 }
 
 /// What a network says of an input.
@@ -76,7 +76,7 @@ async fn open(argument: &str) -> anyhow::Result<Net> {
     let loaded = load(&storage, id).await?;
     Ok(Net {
         name: name.to_owned(),
-        prepared: Prepared::new(&loaded)?,
+        prepared: LoadedModel::new(&loaded)?,
     })
 }
 
@@ -174,7 +174,7 @@ fn junk_table(data: &Dataset, nets: &[Net]) {
         let inputs: Vec<Option<Vec<u8>>> = (0..PICTURES)
             .map(|index| {
                 let pair = [all[index].1, all[(index + 1) % all.len()].1];
-                steps::input(Way::Service, &junk::picture(junk, pair, &mut rng))
+                steps::input(ExecutionPath::Service, &junk::picture(junk, pair, &mut rng))
             })
             .collect();
         let accepted = |net: &Net, threshold: f32| {

@@ -16,7 +16,7 @@ const INKED: f32 = 0.25;
 
 /// A way from a picture to 28 × 28 bytes.
 #[derive(Clone, Copy, Debug)]
-pub enum Way {
+pub enum ExecutionPath {
     /// The whole picture resized, its light turned round when it is mostly light.
     Resize,
     /// As the service does it.
@@ -60,7 +60,7 @@ impl Steps {
 }
 
 /// The ways that the table has, from the naive one to the service's, and then the service's with one step left out.
-pub fn ways() -> Vec<(&'static str, Way)> {
+pub fn ways() -> Vec<(&'static str, ExecutionPath)> {
     let all = Steps::ALL;
     let bare = Steps {
         background: false,
@@ -70,41 +70,41 @@ pub fn ways() -> Vec<(&'static str, Way)> {
     };
     let middle = Place::MassAtMiddle;
     vec![
-        ("resize, invert", Way::Resize),
-        ("polarity, threshold, box of 20", Way::Steps(bare)),
+        ("resize, invert", ExecutionPath::Resize),
+        ("polarity, threshold, box of 20", ExecutionPath::Steps(bare)),
         (
             "+ centre of mass at 13.5",
-            Way::Steps(Steps {
+            ExecutionPath::Steps(Steps {
                 place: middle,
                 ..bare
             }),
         ),
         (
             "+ at 14",
-            Way::Steps(Steps {
+            ExecutionPath::Steps(Steps {
                 place: Place::MassAtFourteen,
                 ..bare
             }),
         ),
         (
             "+ dust dropped",
-            Way::Steps(Steps {
+            ExecutionPath::Steps(Steps {
                 background: false,
                 ..all
             }),
         ),
-        ("+ background = the service", Way::Service),
+        ("+ background = the service", ExecutionPath::Service),
         (
             "  without the ramp",
-            Way::Steps(Steps { ramp: false, ..all }),
+            ExecutionPath::Steps(Steps { ramp: false, ..all }),
         ),
         (
             "  without dropping dust",
-            Way::Steps(Steps { dust: false, ..all }),
+            ExecutionPath::Steps(Steps { dust: false, ..all }),
         ),
         (
             "  without the centre of mass",
-            Way::Steps(Steps {
+            ExecutionPath::Steps(Steps {
                 place: Place::Box,
                 ..all
             }),
@@ -113,14 +113,14 @@ pub fn ways() -> Vec<(&'static str, Way)> {
 }
 
 /// The bytes for the network, or nothing where no single digit is found.
-pub fn input(way: Way, picture: &Picture) -> Option<Vec<u8>> {
+pub fn input(way: ExecutionPath, picture: &Picture) -> Option<Vec<u8>> {
     match way {
-        Way::Resize => Some(resized(picture)),
-        Way::Service => match SERVICE.picture(picture) {
+        ExecutionPath::Resize => Some(resized(picture)),
+        ExecutionPath::Service => match SERVICE.picture(picture) {
             Normalized::Input(bytes) => Some(bytes),
             Normalized::Blank | Normalized::Several(_) => None,
         },
-        Way::Steps(steps) => by_steps(steps, &picture.luma()),
+        ExecutionPath::Steps(steps) => by_steps(steps, &picture.luma()),
     }
 }
 

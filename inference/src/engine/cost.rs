@@ -2,7 +2,7 @@
 //!
 //! Measured when a network is loaded: it depends on the machine and its caches as much as on the shape. Nothing here decides.
 
-use super::{Network, Way};
+use super::{ExecutionPath, Network};
 use std::{hint::black_box, time::Duration};
 
 /// Images at a time whose batch way is timed.
@@ -65,12 +65,12 @@ impl Costs {
                 &mut logits[..count * network.classes()],
             );
             best(
-                || network.logits_by(way, black_box(images), black_box(logits)),
+                || network.logits_on(way, black_box(images), black_box(logits)),
                 &mut between,
             )
         };
-        let single = time(Way::Single, SINGLES);
-        let batch = COUNTS.map(|count| time(Way::Batch, count));
+        let single = time(ExecutionPath::Sparse, SINGLES);
+        let batch = COUNTS.map(|count| time(ExecutionPath::Dense, count));
         let singles = images[..SINGLES * inputs].chunks_exact(inputs);
         let work: f64 = singles.map(|image| network.single_work(image)).sum();
         let mut costs = Self {

@@ -19,5 +19,5 @@ mod sparse;
 
 pub use activation::Activation;
 pub use cost::Costs;
-pub use network::{Linear, Network, NetworkError, Way};
+pub use network::{ExecutionPath, Linear, Network, NetworkError};
 pub use pixel::{InputScale, Pixel};

@@ -33,16 +33,16 @@ pub struct Linear<'a> {
 
 /// Which way through the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum ExecutionPath {
     /// Image by image, walking only what has ink.
-    Single,
+    Sparse,
     /// Whole matrices.
-    Batch,
+    Dense,
 }
 
-impl Way {
+impl ExecutionPath {
     /// All there are: a checkpoint must pass its exam on each.
-    pub const ALL: [Self; 2] = [Self::Single, Self::Batch];
+    pub const ALL: [Self; 2] = [Self::Sparse, Self::Dense];
 }
 
 /// Layers that do not make a network.
@@ -185,7 +185,7 @@ impl Network {
     ///
     /// When the two are not of these shapes.
     pub fn logits<P: Pixel>(&self, images: &[P], logits: &mut [f32]) {
-        self.logits_by(self.way(images), images, logits);
+        self.logits_on(self.way(images), images, logits);
     }
 
     /// Times both ways over some images, [n, inputs], which from then on tells which is the quicker one. Until then that is
@@ -205,16 +205,16 @@ impl Network {
     }
 
     /// The way that is quicker: it depends on how many images there are and on how much ink the first of them has.
-    fn way<P: Pixel>(&self, images: &[P]) -> Way {
+    fn way<P: Pixel>(&self, images: &[P]) -> ExecutionPath {
         let count = images.len() / self.inputs();
         if count < self.costs.batch_from() {
-            return Way::Single;
+            return ExecutionPath::Sparse;
         }
         let single = self.single_work(&images[..self.inputs()]) * count as f64;
         if self.costs.batch(count) < self.costs.single(single) {
-            Way::Batch
+            ExecutionPath::Dense
         } else {
-            Way::Single
+            ExecutionPath::Sparse
         }
     }
 
@@ -228,7 +228,7 @@ impl Network {
     /// # Panics
     ///
     /// As [`Self::logits`].
-    pub fn logits_by<P: Pixel>(&self, way: Way, images: &[P], logits: &mut [f32]) {
+    pub fn logits_on<P: Pixel>(&self, way: ExecutionPath, images: &[P], logits: &mut [f32]) {
         let count = images.len() / self.inputs();
         assert_eq!(images.len(), count * self.inputs(), "images of [n, inputs]");
         assert_eq!(
@@ -237,14 +237,14 @@ impl Network {
             "logits of [n, classes]"
         );
         SCRATCH.with_borrow_mut(|scratch| match way {
-            Way::Single => {
+            ExecutionPath::Sparse => {
                 scratch.make_room(self.widest, self.widest);
                 let outputs = logits.chunks_exact_mut(self.classes());
                 for (image, logits) in images.chunks_exact(self.inputs()).zip(outputs) {
                     self.single(image, logits, scratch);
                 }
             }
-            Way::Batch => {
+            ExecutionPath::Dense => {
                 let chunk = (CHUNK_FLOATS / self.widest)
                     .clamp(16, CHUNK_IMAGES)
                     .min(count.max(1));

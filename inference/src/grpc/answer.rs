@@ -1,16 +1,16 @@
 //! From logits to the answer: probabilities, labels, verdicts, and what is counted of them.
 
 use super::{
-    Asked,
-    input::{Outcome, Prepared},
+    RequestContext,
+    input::{NormalizedImages, Outcome},
 };
 use crate::{
+    classifier::Classifier,
     engine::probability::top,
-    judge::Judge,
     metrics::AnswerMetrics,
-    model::{Model, Served, Serving},
+    model::{ActiveRoute, Model, ServingSnapshot},
     picture::components,
-    routing::Choice,
+    routing::RouteIndex,
 };
 use digits_checkpoint::record::Role;
 use digits_proto::v1::{
@@ -22,14 +22,14 @@ use std::sync::Arc;
 
 /// What a request wants to be told.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct ResponseOptions {
     top_k: usize,
     logits: bool,
     input: bool,
     min_probability: f32,
 }
 
-impl From<&PredictRequest> for Wanted {
+impl From<&PredictRequest> for ResponseOptions {
     fn from(request: &PredictRequest) -> Self {
         Self {
             top_k: request.top_k as usize,
@@ -42,15 +42,15 @@ impl From<&PredictRequest> for Wanted {
 
 /// Who answers.
 #[derive(Clone, Copy)]
-pub(super) struct Answering<'a> {
+pub(super) struct SelectedRoute<'a> {
     pub(super) model: &'a Model,
-    pub(super) serving: &'a Arc<Serving>,
-    pub(super) choice: Choice,
+    pub(super) serving: &'a Arc<ServingSnapshot>,
+    pub(super) choice: RouteIndex,
 }
 
-impl Answering<'_> {
+impl SelectedRoute<'_> {
     /// Tells the request's line in the log who answers, where it has one.
-    pub(super) fn note(self, asked: &Asked) {
+    pub(super) fn note(self, asked: &RequestContext) {
         if let Some(note) = &asked.note {
             note.write(|| AnsweredBy {
                 model: self.model.name.to_string(),
@@ -61,7 +61,7 @@ impl Answering<'_> {
     }
 
     /// Counts the whole time of a request whose answer is made.
-    pub(super) fn count(self, asked: &Asked) {
+    pub(super) fn count(self, asked: &RequestContext) {
         let metrics = &self.serving.served(self.choice).metrics;
         metrics.answered(asked.method, asked.since);
     }
@@ -69,36 +69,36 @@ impl Answering<'_> {
 
 /// The answer to a request; counts it. `logits` are those of the images that are an input, in order.
 pub(super) fn answer(
-    answering: Answering<'_>,
-    images: &Prepared,
+    answering: SelectedRoute<'_>,
+    images: &NormalizedImages,
     logits: &[f32],
-    wanted: Wanted,
+    wanted: ResponseOptions,
 ) -> PredictResponse {
-    let Answering {
+    let SelectedRoute {
         model,
         serving,
         choice,
     } = answering;
     let served = serving.served(choice);
-    let teller = Teller {
+    let builder = PredictionBuilder {
         served,
         images,
         wanted,
         metrics: &model.answers,
     };
-    let mut judge = served.judge(images.pixels());
+    let mut classifier = served.classifier(images.pixels());
     let mut digits = logits
         .chunks_exact(served.checkpoint.network.classes())
         .enumerate()
-        .map(|(index, logits)| teller.digit(&mut judge, index, logits));
+        .map(|(index, logits)| builder.digit(&mut classifier, index, logits));
     let predictions = match images.outcomes() {
         None => digits.collect(),
         Some(outcomes) => outcomes
             .iter()
             .filter_map(|outcome| match outcome {
                 Outcome::Input => digits.next(),
-                Outcome::Blank => Some(teller.blank()),
-                Outcome::Several(boxes) => Some(teller.several(boxes)),
+                Outcome::Blank => Some(builder.blank()),
+                Outcome::Several(boxes) => Some(builder.several(boxes)),
             })
             .collect(),
     };
@@ -123,20 +123,20 @@ pub(super) fn role_message(role: Role) -> ServingRole {
     }
 }
 
-struct Teller<'a> {
-    served: &'a Served,
-    images: &'a Prepared,
-    wanted: Wanted,
+struct PredictionBuilder<'a> {
+    served: &'a ActiveRoute,
+    images: &'a NormalizedImages,
+    wanted: ResponseOptions,
     metrics: &'a AnswerMetrics,
 }
 
-impl Teller<'_> {
-    fn digit(&self, judge: &mut Judge<'_>, index: usize, logits: &[f32]) -> Prediction {
+impl PredictionBuilder<'_> {
+    fn digit(&self, classifier: &mut Classifier<'_>, index: usize, logits: &[f32]) -> Prediction {
         let manifest = &self.served.checkpoint.manifest;
         let mut probabilities = vec![0.0; logits.len()];
-        let judgement = judge.image(logits, &mut probabilities);
-        let best = judgement.label;
-        let sure = judgement.confidence >= self.wanted.min_probability;
+        let classification = classifier.image(logits, &mut probabilities);
+        let best = classification.label;
+        let sure = classification.confidence >= self.wanted.min_probability;
         let mut prediction = Prediction {
             logits: if self.wanted.logits {
                 logits.to_vec()
@@ -184,9 +184,9 @@ impl Teller<'_> {
         }
     }
 
-    fn several(&self, boxes: &[components::Box]) -> Prediction {
+    fn several(&self, boxes: &[components::BoundingBox]) -> Prediction {
         self.metrics.several_digits.increment(1);
-        let message = |found: &components::Box| BoxMessage {
+        let message = |found: &components::BoundingBox| BoxMessage {
             left: found.left as u32,
             top: found.top as u32,
             width: found.width as u32,

@@ -2,10 +2,10 @@
 
 use crate::{
     logits,
-    model::{Served, Serving},
+    model::{ActiveRoute, ServingSnapshot},
     pixels::Pixels,
-    queue::{NotComputed, Queue, Work},
-    routing::Choice,
+    queue::{Queue, QueueError, Work},
+    routing::RouteIndex,
 };
 use digits_server::{Deadline, retry_status};
 use std::{
@@ -30,14 +30,14 @@ pub(super) struct Pool {
 
 /// Tells long work that nobody waits for it any more.
 #[derive(Clone)]
-pub(super) struct Abandoned {
+pub(super) struct CancelFlag {
     flag: Arc<AtomicBool>,
     deadline: Deadline,
 }
 
-impl Abandoned {
+impl CancelFlag {
     /// Whether to stop.
-    pub(super) fn is_so(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.flag.load(Ordering::Relaxed) || self.deadline.is_over()
     }
 }
@@ -67,14 +67,14 @@ impl Pool {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         deadline: Deadline,
-        work: impl FnOnce(&Abandoned) -> T + Send + 'static,
+        work: impl FnOnce(&CancelFlag) -> T + Send + 'static,
     ) -> Result<T, Status> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Status::unavailable("the server is shutting down"))?;
         deadline.check()?;
         let flag = Arc::new(AtomicBool::new(false));
         let _set = SetOnDrop(Arc::clone(&flag));
-        let abandoned = Abandoned { flag, deadline };
+        let abandoned = CancelFlag { flag, deadline };
         let task = tokio::task::spawn_blocking(move || {
             // Held until the work is really over, also when the request was given up.
             let _permit = permit;
@@ -94,11 +94,11 @@ impl Pool {
 /// When too much waits, its turn came too late, or the engine failed.
 pub(super) async fn logits(
     queue: &Queue,
-    serving: &Serving,
-    choice: Choice,
+    serving: &ServingSnapshot,
+    choice: RouteIndex,
     pixels: &Pixels,
     deadline: Deadline,
-) -> Result<Vec<f32>, NotComputed> {
+) -> Result<Vec<f32>, QueueError> {
     let served = serving.served(choice);
     let network = &served.checkpoint.network;
     let images = pixels.len() / network.inputs();
@@ -112,10 +112,10 @@ pub(super) async fn logits(
         deadline: deadline.instant(),
     };
     let answer = queue.submit(work)?;
-    answer.await.unwrap_or(Err(NotComputed::Failed))
+    answer.await.unwrap_or(Err(QueueError::Failed))
 }
 
-fn in_place(served: &Served, pixels: &Pixels) -> Vec<f32> {
+fn in_place(served: &ActiveRoute, pixels: &Pixels) -> Vec<f32> {
     if pixels.is_empty() {
         return Vec::new();
     }
@@ -126,15 +126,15 @@ fn in_place(served: &Served, pixels: &Pixels) -> Vec<f32> {
 }
 
 /// RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED or INTERNAL.
-pub(super) fn status(error: NotComputed) -> Status {
+pub(super) fn status(error: QueueError) -> Status {
     match error {
-        NotComputed::Full => retry_status("too much work waits; try again", RETRY_AFTER),
-        NotComputed::Overdue => given_up(),
-        NotComputed::Failed => Status::internal("the request failed; see the server's log"),
+        QueueError::Full => retry_status("too much work waits; try again", RETRY_AFTER),
+        QueueError::Overdue => deadline_exceeded(),
+        QueueError::Failed => Status::internal("the request failed; see the server's log"),
     }
 }
 
 /// What is told of work that was given up.
-pub(super) fn given_up() -> Status {
+pub(super) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("given up: nobody waits for the answer any more")
 }

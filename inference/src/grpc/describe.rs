@@ -1,7 +1,7 @@
 //! What is served, as messages for `GetModel`.
 
 use super::answer::role_message;
-use crate::model::{Model, Refused, Served};
+use crate::model::{ActiveRoute, Model, Refused};
 use digits_checkpoint::messages::{checkpoint, timestamp};
 use digits_proto::v1;
 
@@ -28,7 +28,7 @@ pub(super) fn model(model: &Model) -> v1::GetModelResponse {
     }
 }
 
-fn served_message(served: &Served, sequence: u64) -> v1::ServedCheckpoint {
+fn served_message(served: &ActiveRoute, sequence: u64) -> v1::ServedCheckpoint {
     v1::ServedCheckpoint {
         checkpoint: Some(checkpoint(&served.checkpoint.manifest)),
         sequence,

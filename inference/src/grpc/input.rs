@@ -2,10 +2,10 @@
 
 use super::{
     RequestLimits,
-    compute::{Abandoned, given_up},
+    compute::{CancelFlag, deadline_exceeded},
 };
 use crate::{
-    model::Prepared as Checkpoint,
+    model::LoadedModel,
     picture::{self, Normalized, Normalizer, components},
     pixels::Pixels,
     routing::MAX_KEY_BYTES,
@@ -38,18 +38,18 @@ pub(super) enum Outcome {
     /// No ink.
     Blank,
     /// Several digits.
-    Several(Vec<components::Box>),
+    Several(Vec<components::BoundingBox>),
 }
 
 /// Images that are ready for the network.
-pub(super) struct Prepared {
+pub(super) struct NormalizedImages {
     /// [m, inputs]: those that are an input.
     pixels: Pixels,
     /// One per image; `None`: each is an input.
     outcomes: Option<Vec<Outcome>>,
 }
 
-impl Prepared {
+impl NormalizedImages {
     pub(super) fn ready(pixels: Bytes) -> Self {
         Self {
             pixels: Pixels::Bytes(pixels),
@@ -73,7 +73,7 @@ impl Prepared {
 /// INVALID_ARGUMENT with everything that is wrong.
 pub(super) fn read(
     request: &PredictRequest,
-    checkpoint: &Checkpoint,
+    checkpoint: &LoadedModel,
     limits: &RequestLimits,
 ) -> Result<Images, Status> {
     let mut violations = Violations::new();
@@ -135,7 +135,7 @@ pub(super) fn read(
 
 fn check_pixels(
     pixels: &Bytes,
-    checkpoint: &Checkpoint,
+    checkpoint: &LoadedModel,
     limits: &RequestLimits,
     violations: &mut Violations,
 ) {
@@ -162,7 +162,7 @@ fn check_pixels(
 }
 
 /// Bytes that one image takes in the answer, roughly.
-fn answer_bytes(request: &PredictRequest, checkpoint: &Checkpoint) -> usize {
+fn answer_bytes(request: &PredictRequest, checkpoint: &LoadedModel) -> usize {
     let classes = checkpoint.network.classes();
     let label = checkpoint
         .manifest
@@ -194,8 +194,8 @@ impl Raw {
         self,
         normalizer: Normalizer,
         limits: picture::Limits,
-        abandoned: &Abandoned,
-    ) -> Result<Prepared, Status> {
+        abandoned: &CancelFlag,
+    ) -> Result<NormalizedImages, Status> {
         let mut violations = Violations::new();
         let mut pixels = Vec::new();
         let mut outcomes = Vec::new();
@@ -212,16 +212,16 @@ impl Raw {
         match self {
             Self::Pixels(packed) => {
                 for image in packed.chunks_exact(normalizer.height * normalizer.width) {
-                    if abandoned.is_so() {
-                        return Err(given_up());
+                    if abandoned.is_set() {
+                        return Err(deadline_exceeded());
                     }
                     take(normalizer.pixels(image));
                 }
             }
             Self::Pictures(encoded) => {
                 for (index, bytes) in encoded.iter().enumerate() {
-                    if abandoned.is_so() {
-                        return Err(given_up());
+                    if abandoned.is_set() {
+                        return Err(deadline_exceeded());
                     }
                     match picture::decode(bytes, limits) {
                         Ok(picture) => take(normalizer.picture(&picture)),
@@ -233,7 +233,7 @@ impl Raw {
             }
         }
         violations.into_result()?;
-        Ok(Prepared {
+        Ok(NormalizedImages {
             pixels: Pixels::Bytes(pixels.into()),
             outcomes: Some(outcomes),
         })

@@ -15,12 +15,12 @@ pub use open_inference::OpenInference;
 
 use crate::{
     metrics::Method,
-    model::{Model, Registry, Serving},
+    model::{Model, Registry, ServingSnapshot},
     picture,
     pixels::Pixels,
     queue::{self, Queue},
 };
-use answer::Answering;
+use answer::SelectedRoute;
 use compute::Pool;
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
@@ -72,7 +72,7 @@ struct Shared {
 }
 
 /// How a request came that is to be answered.
-struct Asked {
+struct RequestContext {
     method: Method,
     /// When its handling began.
     since: Instant,
@@ -81,7 +81,7 @@ struct Asked {
     note: Option<AnswerNote>,
 }
 
-impl Asked {
+impl RequestContext {
     /// One that begins now, with a request of its own.
     fn now<T>(method: Method, request: &Request<T>) -> Self {
         Self {
@@ -150,13 +150,13 @@ impl Inference {
     /// RESOURCE_EXHAUSTED when too much waits, DEADLINE_EXCEEDED when its turn came too late, INTERNAL when the engine failed.
     async fn compute(
         &self,
-        answering: Answering<'_>,
+        answering: SelectedRoute<'_>,
         pixels: &Pixels,
-        asked: &Asked,
+        asked: &RequestContext,
     ) -> Result<Vec<f32>, Status> {
         let Shared { queue, shadows, .. } = &*self.shared;
         answering.note(asked);
-        let Answering {
+        let SelectedRoute {
             model,
             serving,
             choice,
@@ -175,16 +175,16 @@ impl Inference {
     async fn predict_one(
         &self,
         request: PredictRequest,
-        asked: &Asked,
+        asked: &RequestContext,
     ) -> Result<PredictResponse, Status> {
         let Shared { limits, pool, .. } = &*self.shared;
         let model = self.model(&request.model)?;
         let serving = now_serving(model)?;
         let images = input::read(&request, &serving.primary.checkpoint, limits)?;
-        let wanted = answer::Wanted::from(&request);
+        let wanted = answer::ResponseOptions::from(&request);
         asked.deadline.check()?;
         let images = match images {
-            input::Images::Ready(pixels) => input::Prepared::ready(pixels),
+            input::Images::Ready(pixels) => input::NormalizedImages::ready(pixels),
             input::Images::Raw(raw) => {
                 let (normalizer, limits) = (serving.primary.checkpoint.normalizer, limits.picture);
                 pool.run(asked.deadline, move |abandoned| {
@@ -193,7 +193,7 @@ impl Inference {
                 .await??
             }
         };
-        let answering = Answering {
+        let answering = SelectedRoute {
             model,
             serving: &serving,
             choice: serving.choose(&request.routing_key),
@@ -206,7 +206,7 @@ impl Inference {
 }
 
 /// What serves at this moment, for a whole request.
-fn now_serving(model: &Model) -> Result<Arc<Serving>, Status> {
+fn now_serving(model: &Model) -> Result<Arc<ServingSnapshot>, Status> {
     model.serving().clone().ok_or_else(|| no_checkpoint(model))
 }
 
@@ -224,7 +224,7 @@ impl InferenceService for Inference {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let asked = Asked::now(Method::Predict, &request);
+        let asked = RequestContext::now(Method::Predict, &request);
         self.predict_one(request.into_inner(), &asked)
             .await
             .map(Response::new)
@@ -236,7 +236,7 @@ impl InferenceService for Inference {
         &self,
         request: Request<Streaming<PredictStreamRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
-        let asked = Asked::now(Method::PredictStream, &request);
+        let asked = RequestContext::now(Method::PredictStream, &request);
         let answers = stream::answers(self.clone(), request.into_inner(), asked);
         Ok(Response::new(answers))
     }
@@ -271,11 +271,11 @@ mod tests {
         let mut request = Request::new(());
         let timeout = MetadataValue::from_static("1n");
         request.metadata_mut().insert("grpc-timeout", timeout);
-        let asked = Asked::now(Method::Predict, &request);
+        let asked = RequestContext::now(Method::Predict, &request);
         assert_eq!(asked.deadline, Deadline::default());
         let deadline = Deadline::from(Instant::now());
         request.extensions_mut().insert(deadline);
-        let asked = Asked::now(Method::Predict, &request);
+        let asked = RequestContext::now(Method::Predict, &request);
         assert_eq!(asked.deadline, deadline);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::Outcome,
-    model::{Model, Serving},
+    model::{Model, ServingSnapshot},
 };
 use digits_checkpoint::record::Role;
 use digits_proto::v1::{ReportOutcomeRequest, ServingRole};
@@ -16,7 +16,7 @@ use tonic::Status;
 /// INVALID_ARGUMENT with everything that is wrong.
 pub(super) fn report(
     model: &Model,
-    serving: &Serving,
+    serving: &ServingSnapshot,
     request: &ReportOutcomeRequest,
 ) -> Result<(), Status> {
     let classes = serving.primary.checkpoint.network.classes();

@@ -7,9 +7,9 @@ use crate::{
     engine::probability::most_probable,
     logits,
     metrics::AnswerMetrics,
-    model::{Served, Serving},
+    model::{ActiveRoute, ServingSnapshot},
     pixels::Pixels,
-    routing::Choice,
+    routing::RouteIndex,
 };
 use digits_telemetry::supervisor::{Supervisor, Task};
 use std::{
@@ -30,7 +30,7 @@ const WAITING_BYTES: usize = 64 << 20;
 
 /// A request that was answered.
 struct Answered {
-    serving: Arc<Serving>,
+    serving: Arc<ServingSnapshot>,
     /// Of its model.
     metrics: Arc<AnswerMetrics>,
     pixels: Pixels,
@@ -69,8 +69,8 @@ impl Shadows {
     /// Hands over a request that was just answered; nothing is copied where there are no shadows.
     pub(super) fn follow(
         &self,
-        serving: &Arc<Serving>,
-        choice: Choice,
+        serving: &Arc<ServingSnapshot>,
+        choice: RouteIndex,
         pixels: &Pixels,
         logits: &[f32],
         metrics: &Arc<AnswerMetrics>,
@@ -109,19 +109,19 @@ fn work(requests: &Receiver<Answered>, waiting_bytes: &AtomicUsize) {
     }
 }
 
-fn compare(shadow: &Served, answered: &Answered) {
+fn compare(shadow: &ActiveRoute, answered: &Answered) {
     let network = &shadow.checkpoint.network;
     let start = Instant::now();
     let Some(logits) = logits::in_slices(network, &answered.pixels, || false) else {
         return;
     };
     shadow.metrics.compute.record(start.elapsed().as_secs_f64());
-    let mut judge = shadow.judge(&answered.pixels);
+    let mut classifier = shadow.classifier(&answered.pixels);
     let mut probabilities = vec![0.0; network.classes()];
     for (logits, &label) in logits.chunks_exact(network.classes()).zip(&answered.labels) {
-        let judgement = judge.image(logits, &mut probabilities);
-        shadow.metrics.predicted(judgement.label);
-        if judgement.label == label {
+        let classification = classifier.image(logits, &mut probabilities);
+        shadow.metrics.predicted(classification.label);
+        if classification.label == label {
             answered.metrics.shadow_same.increment(1);
         } else {
             answered.metrics.shadow_different.increment(1);

@@ -1,7 +1,7 @@
 //! `PredictStream`: one request at a time. The next one is read when the answer before it was taken, so a slow reader slows its
 //! writer, and a stream holds the memory of one request.
 
-use super::{Asked, Inference};
+use super::{Inference, RequestContext};
 use digits_proto::v1::{PredictStreamRequest, PredictStreamResponse};
 use digits_server::violations::Violations;
 use futures::{Stream, StreamExt as _, stream};
@@ -15,7 +15,7 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<PredictStreamResponse
 pub(super) fn answers(
     service: Inference,
     requests: Streaming<PredictStreamRequest>,
-    asked: Asked,
+    asked: RequestContext,
 ) -> Answers {
     let state = Some((service, requests, asked));
     let answers = stream::unfold(state, move |state| async move {
@@ -32,7 +32,7 @@ impl Inference {
     async fn next_answer(
         &self,
         requests: &mut Streaming<PredictStreamRequest>,
-        asked: &mut Asked,
+        asked: &mut RequestContext,
     ) -> Option<Result<PredictStreamResponse, Status>> {
         let shutdown = &self.shared.shutdown;
         let next = shutdown.run_until_cancelled(requests.message());

@@ -22,7 +22,7 @@ const STRETCH: Duration = Duration::from_micros(100);
 /// When there can be no further thread.
 pub(super) async fn run<T: Send + 'static>(
     beside: bool,
-    work: impl FnOnce(&mut Pace) -> T + Send + 'static,
+    work: impl FnOnce(&mut Yielder) -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
     let (answer, answered) = oneshot::channel();
     thread::Builder::new()
@@ -31,12 +31,12 @@ pub(super) async fn run<T: Send + 'static>(
             if beside {
                 lower_priority();
             }
-            let mut pace = Pace {
+            let mut yielder = Yielder {
                 beside,
                 since: Instant::now(),
             };
             // Whoever asked may be gone: the service is shutting down.
-            let _ = answer.send(work(&mut pace));
+            let _ = answer.send(work(&mut yielder));
         })?;
     Ok(answered.await.ok())
 }
@@ -49,13 +49,13 @@ fn lower_priority() {
     }
 }
 
-/// The pace of work beside requests.
-pub(super) struct Pace {
+/// The yielder of work beside requests.
+pub(super) struct Yielder {
     beside: bool,
     since: Instant,
 }
 
-impl Pace {
+impl Yielder {
     /// To be called between two pieces of work: lets others go on, now and then.
     pub(super) fn step(&mut self) {
         if self.beside && self.since.elapsed() > STRETCH {

@@ -2,7 +2,7 @@
 //! one that cannot be read yet is looked for again.
 
 use super::{Failure, Loader, refused};
-use crate::model::{Prepared, Served, Serving};
+use crate::model::{ActiveRoute, LoadedModel, ServingSnapshot};
 use digits_checkpoint::{
     Refusal, RefusalReason, StorageError,
     record::{Role, Route, ServingRecord},
@@ -13,12 +13,12 @@ impl Loader {
     pub(super) async fn candidates(
         &mut self,
         record: &ServingRecord,
-        primary: &Served,
-        before: Option<&Serving>,
-    ) -> (Vec<Served>, Option<StorageError>) {
+        primary: &ActiveRoute,
+        before: Option<&ServingSnapshot>,
+    ) -> (Vec<ActiveRoute>, Option<StorageError>) {
         // Refusals are told and counted once, also where the record is looked at again.
         let told = self.refused_records.contains(&record.sequence);
-        let mut others: Vec<Served> = Vec::new();
+        let mut others: Vec<ActiveRoute> = Vec::new();
         let mut missing = None;
         let is_other = |route: &&Route| route.role != Role::Primary;
         for route in record.routes.iter().filter(is_other) {
@@ -46,7 +46,7 @@ impl Loader {
 }
 
 /// A request is read once and answered by any of the routes: they must take and give the same.
-fn beside(primary: &Prepared, candidate: &Prepared) -> Result<(), Refusal> {
+fn beside(primary: &LoadedModel, candidate: &LoadedModel) -> Result<(), Refusal> {
     let (primary, candidate) = (&primary.manifest, &candidate.manifest);
     if primary.input == candidate.input && primary.labels == candidate.labels {
         return Ok(());

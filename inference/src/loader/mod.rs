@@ -10,7 +10,7 @@ mod pin;
 mod prepare;
 mod report;
 
-use crate::model::{Model, Prepared, Refused, Served, Serving};
+use crate::model::{ActiveRoute, LoadedModel, Model, Refused, ServingSnapshot};
 use digits_checkpoint::{
     Follower, LoadError, Refusal, RefusalReason, Storage, StorageError,
     id::CheckpointId,
@@ -80,7 +80,7 @@ pub struct Loader {
     /// When to walk back, or to look for the pinned record, next, while nothing serves, and how often that came to nothing.
     walk_at: Instant,
     walks: u32,
-    retired: Vec<Arc<Serving>>,
+    retired: Vec<Arc<ServingSnapshot>>,
     /// Head of the storage when it was first read: what came later was published while this process followed.
     first_head: Option<u64>,
 }
@@ -276,11 +276,11 @@ impl Loader {
         let primary = self.load(record, route, before).await?;
         let (others, missing) = self.candidates(record, &primary, before).await;
         // A second look for candidates that could not be read: nothing to swap where it found none.
-        let found = |serving: &Serving| {
+        let found = |serving: &ServingSnapshot| {
             serving.sequence == record.sequence && serving.others.len() == others.len()
         };
         if !before.is_some_and(found) {
-            let serving = Serving {
+            let serving = ServingSnapshot {
                 sequence: record.sequence,
                 primary,
                 others,
@@ -295,10 +295,10 @@ impl Loader {
         &mut self,
         record: &ServingRecord,
         route: &Route,
-        before: Option<&Serving>,
-    ) -> Result<Served, Failure> {
+        before: Option<&ServingSnapshot>,
+    ) -> Result<ActiveRoute, Failure> {
         let id = route.checkpoint;
-        let prepared: Arc<Prepared> = match before.and_then(|serving| serving.prepared(id)) {
+        let prepared: Arc<LoadedModel> = match before.and_then(|serving| serving.prepared(id)) {
             Some(prepared) => Arc::clone(prepared),
             None => {
                 if let Some(refusal) = self.refused.get(&id) {
@@ -322,10 +322,12 @@ impl Loader {
                 }
             }
         };
-        Ok(self.model.serve(prepared, (record.sequence, route), before))
+        Ok(self
+            .model
+            .route_entry(prepared, (record.sequence, route), before))
     }
 
-    fn swap(&mut self, record: &ServingRecord, serving: Serving, seen: Instant) {
+    fn swap(&mut self, record: &ServingRecord, serving: ServingSnapshot, seen: Instant) {
         let serving = Arc::new(serving);
         let old = self.model.swap(Arc::clone(&serving));
         for served in old.iter().flat_map(|old| old.all()) {

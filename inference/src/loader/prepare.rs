@@ -1,9 +1,9 @@
 //! From a checkpoint's id to a network that has passed its exam on every way, and is warm.
 
-use super::background::{self, Pace};
+use super::background::{self, Yielder};
 use crate::{
-    engine::{Network, Pixel, Way},
-    model::Prepared,
+    engine::{ExecutionPath, Network, Pixel},
+    model::LoadedModel,
 };
 use digits_checkpoint::{
     LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, Unverified, check_exam,
@@ -22,15 +22,15 @@ pub(super) async fn prepare(
     id: CheckpointId,
     model: &ModelName,
     beside: bool,
-) -> Result<Prepared, LoadError> {
+) -> Result<LoadedModel, LoadError> {
     let fetched = fetch_apart(storage, id).await?;
     // The semaphore is never closed; were it, there would be nothing to wait for.
     let _permit = Arc::clone(&PREPARING).acquire_owned().await;
     let model = model.clone();
-    let work = move |pace: &mut Pace| {
+    let work = move |yielder: &mut Yielder| {
         let loaded = of_model(fetched.verify()?, &model)?;
-        pace.step();
-        examine(&loaded, pace)
+        yielder.step();
+        examine(&loaded, yielder)
     };
     let prepared = background::run(beside, work)
         .await
@@ -67,8 +67,8 @@ fn of_model(loaded: Loaded, model: &ModelName) -> Result<Loaded, Refusal> {
 }
 
 /// Builds the network and lets every way of it sit the exam, in both forms of pixels, which also warms it up.
-fn examine(loaded: &Loaded, pace: &mut Pace) -> Result<Prepared, Refusal> {
-    let mut prepared = Prepared::new(loaded)
+fn examine(loaded: &Loaded, yielder: &mut Yielder) -> Result<LoadedModel, Refusal> {
+    let mut prepared = LoadedModel::new(loaded)
         .map_err(|error| Refusal::new(RefusalReason::Shape, error.to_string()))?;
     let (exam, network) = (&loaded.exam, &prepared.network);
     let classes = network.classes();
@@ -81,41 +81,41 @@ fn examine(loaded: &Loaded, pace: &mut Pace) -> Result<Prepared, Refusal> {
     let mut answers = vec![0.0; exam.images * classes];
     // The same images as clients may send them.
     let floats: Vec<f32> = exam.inputs.iter().map(|&x| f32::from(x) / 255.0).collect();
-    for way in Way::ALL {
+    for way in ExecutionPath::ALL {
         let wrong = |form: &str, refusal: Refusal| {
             let message = format!("by the {} way, {form}: {}", name(way), refusal.message);
             Refusal::new(refusal.reason, message)
         };
-        sit(network, way, &exam.inputs, &mut answers, pace);
+        run_exam(network, way, &exam.inputs, &mut answers, yielder);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("bytes", refusal))?;
-        sit(network, way, &floats, &mut answers, pace);
+        run_exam(network, way, &floats, &mut answers, yielder);
         check_exam(exam, classes, &answers).map_err(|refusal| wrong("floats", refusal))?;
     }
-    prepared.network.measure(&exam.inputs, || pace.step());
+    prepared.network.measure(&exam.inputs, || yielder.step());
     Ok(prepared)
 }
 
 /// Answers the images: the first alone, then three, then the others at once, as a matrix product goes another path for each.
-fn sit<P: Pixel>(
+fn run_exam<P: Pixel>(
     network: &Network,
-    way: Way,
+    way: ExecutionPath,
     mut images: &[P],
     mut answers: &mut [f32],
-    pace: &mut Pace,
+    yielder: &mut Yielder,
 ) {
     for count in [1, 3, usize::MAX] {
-        pace.step();
+        yielder.step();
         let count = count.min(images.len() / network.inputs());
         let (now, later) = images.split_at(count * network.inputs());
         let (logits, others) = answers.split_at_mut(count * network.classes());
-        network.logits_by(way, now, logits);
+        network.logits_on(way, now, logits);
         (images, answers) = (later, others);
     }
 }
 
-fn name(way: Way) -> &'static str {
+fn name(way: ExecutionPath) -> &'static str {
     match way {
-        Way::Single => "single",
-        Way::Batch => "batch",
+        ExecutionPath::Sparse => "single",
+        ExecutionPath::Dense => "batch",
     }
 }

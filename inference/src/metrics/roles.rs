@@ -2,7 +2,7 @@
 //!
 //! The time of an answer has three histograms: the wait for its turn, the network alone, and the whole.
 
-use crate::{drift::Tally, queue::NotComputed};
+use crate::{drift::Tally, queue::QueueError};
 use digits_checkpoint::record::Role;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use std::{sync::Arc, time::Instant};
@@ -99,12 +99,12 @@ impl RoleMetrics {
     }
 
     /// Counts a request that got no answer from this part.
-    pub fn failed(&self, method: Method, why: NotComputed) {
+    pub fn failed(&self, method: Method, why: QueueError) {
         let answers = &self.answers[method as usize];
         let counter = match why {
-            NotComputed::Full => &answers.full,
-            NotComputed::Overdue => &answers.overdue,
-            NotComputed::Failed => &answers.failed,
+            QueueError::Full => &answers.full,
+            QueueError::Overdue => &answers.overdue,
+            QueueError::Failed => &answers.failed,
         };
         counter.increment(1);
     }

@@ -1,7 +1,7 @@
 //! Gauges of what is served: one set for each part of each model.
 
 use super::{DriftGauges, gauges};
-use crate::model::Prepared;
+use crate::model::LoadedModel;
 use digits_checkpoint::record::Role;
 use metrics::{Gauge, gauge};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl ServedGauges {
     }
 
     /// The checkpoint serves from now on, as this sequence.
-    pub fn set(&self, sequence: u64, checkpoint: &Prepared) {
+    pub fn set(&self, sequence: u64, checkpoint: &LoadedModel) {
         let (manifest, costs) = (&checkpoint.manifest, checkpoint.network.costs());
         self.image_alone.set(costs.alone() / 1e9);
         self.image_among_many.set(costs.among_many() / 1e9);

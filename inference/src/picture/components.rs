@@ -16,7 +16,7 @@ const DIGIT_HEIGHT: f32 = 0.4;
 
 /// A rectangle, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Box {
+pub struct BoundingBox {
     /// First column.
     pub left: usize,
     /// First row.
@@ -27,7 +27,7 @@ pub struct Box {
     pub height: usize,
 }
 
-impl Box {
+impl BoundingBox {
     fn right(&self) -> usize {
         self.left + self.width
     }
@@ -85,18 +85,18 @@ pub enum Digits {
     /// One digit, cut out; dust removed.
     One(Plane),
     /// Several, from left to right.
-    Several(Vec<Box>),
+    Several(Vec<BoundingBox>),
 }
 
 struct Component {
-    bounds: Box,
+    bounds: BoundingBox,
     ink: f32,
     pixels: Vec<usize>,
 }
 
 /// A digit in pieces: components that are close to each other.
 struct Group {
-    bounds: Box,
+    bounds: BoundingBox,
     members: Vec<Component>,
 }
 
@@ -125,7 +125,7 @@ pub fn digits(ink: &Plane) -> Digits {
         .unwrap_or(0);
     groups.retain(|group| group.bounds.height as f32 >= DIGIT_HEIGHT * highest as f32);
     if groups.len() > 1 {
-        let mut boxes: Vec<Box> = groups.iter().map(|group| group.bounds).collect();
+        let mut boxes: Vec<BoundingBox> = groups.iter().map(|group| group.bounds).collect();
         boxes.sort_by_key(|bounds| (bounds.left, bounds.top));
         return Digits::Several(boxes);
     }
@@ -156,7 +156,7 @@ fn groups(components: Vec<Component>) -> Vec<Group> {
     groups
 }
 
-fn close(one: &Box, other: &Box) -> bool {
+fn close(one: &BoundingBox, other: &BoundingBox) -> bool {
     one.gap(other) as f32 <= APART * one.height.max(other.height) as f32
 }
 
@@ -166,7 +166,7 @@ fn cut_out(ink: &Plane, group: &Group) -> Plane {
     for &pixel in group.members.iter().flat_map(|member| &member.pixels) {
         kept[pixel] = true;
     }
-    let Box {
+    let BoundingBox {
         left,
         top,
         width,
@@ -223,7 +223,7 @@ fn components(ink: &Plane) -> Vec<Component> {
 }
 
 fn component(ink: &Plane, pixels: Vec<usize>) -> Component {
-    let single = |pixel: &usize| Box {
+    let single = |pixel: &usize| BoundingBox {
         left: pixel % ink.width,
         top: pixel / ink.width,
         width: 1,
@@ -231,7 +231,7 @@ fn component(ink: &Plane, pixels: Vec<usize>) -> Component {
     };
     let bounds = pixels.iter().map(single).reduce(|a, b| a.joined(&b));
     Component {
-        bounds: bounds.unwrap_or(Box {
+        bounds: bounds.unwrap_or(BoundingBox {
             left: 0,
             top: 0,
             width: 0,

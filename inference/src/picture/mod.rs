@@ -13,7 +13,7 @@ mod trend;
 
 pub use decode::{DecodeError, Limits, Picture, decode};
 
-use components::Box;
+use components::BoundingBox;
 use plane::Plane;
 
 /// Longest side at which ink is looked for; larger pictures are reduced first.
@@ -36,7 +36,7 @@ pub enum Normalized {
     /// No ink.
     Blank,
     /// Several digits, apart from each other: where they are, in pixels of the picture.
-    Several(Vec<Box>),
+    Several(Vec<BoundingBox>),
 }
 
 /// Brings pictures into the form of one model.

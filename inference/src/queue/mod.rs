@@ -10,7 +10,7 @@ mod worker;
 use crate::{
     engine::Network,
     metrics::{QueueMetrics, RoleMetrics},
-    model::Prepared,
+    model::LoadedModel,
     pixels::Pixels,
 };
 use digits_telemetry::supervisor::{Supervisor, Task};
@@ -38,7 +38,7 @@ pub struct Limits {
 /// Images for one checkpoint.
 pub struct Work {
     /// Who answers.
-    pub checkpoint: Arc<Prepared>,
+    pub checkpoint: Arc<LoadedModel>,
     /// Where its times are counted.
     pub metrics: Arc<RoleMetrics>,
     /// The images.
@@ -59,7 +59,7 @@ impl Work {
 
 /// Why work was not computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotComputed {
+pub enum QueueError {
     /// Too much waits already.
     #[error("too much work waits")]
     Full,
@@ -71,7 +71,7 @@ pub enum NotComputed {
     Failed,
 }
 
-type Answer = Result<Vec<f32>, NotComputed>;
+type Answer = Result<Vec<f32>, QueueError>;
 
 /// Work that waits.
 struct Job {
@@ -169,8 +169,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`NotComputed::Full`].
-    pub fn submit(&self, work: Work) -> Result<oneshot::Receiver<Answer>, NotComputed> {
+    /// [`QueueError::Full`].
+    pub fn submit(&self, work: Work) -> Result<oneshot::Receiver<Answer>, QueueError> {
         let Shared {
             limits,
             metrics,
@@ -189,7 +189,7 @@ impl Queue {
         if waiting.jobs.len() >= limits.requests || !fits {
             drop(waiting);
             metrics.full.increment(1);
-            return Err(NotComputed::Full);
+            return Err(QueueError::Full);
         }
         waiting.jobs.push_back(job);
         waiting.bytes += bytes;

@@ -1,6 +1,6 @@
 //! A worker: takes what can be computed together, computes it, and hands the answers out.
 
-use super::{Job, NotComputed, Shared, Waiting};
+use super::{Job, QueueError, Shared, Waiting};
 use crate::{logits, pixels::Pixels};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -133,7 +133,7 @@ fn wanted(job: Job, shared: &Shared) -> Option<Job> {
     if job.work.is_overdue() {
         shared.metrics.overdue.increment(1);
         // The caller may have gone.
-        let _ = job.answer.send(Err(NotComputed::Overdue));
+        let _ = job.answer.send(Err(QueueError::Overdue));
         return None;
     }
     if job.answer.is_closed() {
@@ -156,7 +156,7 @@ fn alone(job: Job, shared: &Shared) {
         }
         None if work.is_overdue() => {
             shared.metrics.overdue.increment(1);
-            let _ = answer.send(Err(NotComputed::Overdue));
+            let _ = answer.send(Err(QueueError::Overdue));
         }
         None => shared.metrics.abandoned.increment(1),
     }

@@ -1,6 +1,8 @@
 //! The engine against a naive network in float64, for random networks and images, on every way.
 
-use digits_inference::engine::{Activation, InputScale, Linear, Network, NetworkError, Way};
+use digits_inference::engine::{
+    Activation, ExecutionPath, InputScale, Linear, Network, NetworkError,
+};
 use proptest::prelude::*;
 
 /// A layer that owns its numbers.
@@ -112,13 +114,13 @@ fn check(
         .collect();
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     let floats: Vec<f32> = pixels.iter().map(|&x| f32::from(x) / 255.0).collect();
-    for way in Way::ALL {
+    for way in ExecutionPath::ALL {
         let mut logits = vec![f32::NAN; images * classes];
-        network.logits_by(way, &pixels, &mut logits);
+        network.logits_on(way, &pixels, &mut logits);
         if scale.scale == 255.0 {
             // As floats the same bits go in, so the same bits come out.
             let mut same = vec![f32::NAN; images * classes];
-            network.logits_by(way, &floats, &mut same);
+            network.logits_on(way, &floats, &mut same);
             assert_eq!(same, logits, "{way:?} {widths:?} {activation:?} as floats");
         }
         for (index, (&got, want)) in logits.iter().zip(&expected).enumerate() {

@@ -5,9 +5,9 @@ use crate::support::{Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{load, record::Role};
 use digits_inference::{
     metrics::{BUCKETS, RoleMetrics},
-    model::Prepared,
+    model::LoadedModel,
     pixels::Pixels,
-    queue::{Limits, NotComputed, Queue, Work},
+    queue::{Limits, Queue, QueueError, Work},
 };
 use digits_proto::v1::PredictRequest;
 use digits_telemetry::{
@@ -50,14 +50,14 @@ fn supervisor() -> Supervisor {
     Supervisor::new("digits_inference", Liveness::default())
 }
 
-async fn prepared(store: &Store, net: &Net) -> Arc<Prepared> {
+async fn prepared(store: &Store, net: &Net) -> Arc<LoadedModel> {
     let id = store.publish(net.draft("digits")).await;
     let loaded = load(&store.storage, id).await.unwrap();
-    Arc::new(Prepared::new(&loaded).unwrap())
+    Arc::new(LoadedModel::new(&loaded).unwrap())
 }
 
 impl Alone {
-    fn work(&self, checkpoint: &Arc<Prepared>, pixels: Pixels) -> Work {
+    fn work(&self, checkpoint: &Arc<LoadedModel>, pixels: Pixels) -> Work {
         Work {
             checkpoint: Arc::clone(checkpoint),
             metrics: Arc::clone(&self.metrics),
@@ -143,7 +143,7 @@ async fn overdue_and_abandoned_work_is_not_computed() {
     let wanted = queue.submit(wanted).unwrap();
     queue.start(&supervisor()).unwrap();
     assert_logits(&net, &[3], &wanted.await.unwrap().unwrap());
-    assert_eq!(overdue.await.unwrap(), Err(NotComputed::Overdue));
+    assert_eq!(overdue.await.unwrap(), Err(QueueError::Overdue));
     let text = recorder.render();
     for (name, expected) in [
         (
@@ -179,7 +179,7 @@ async fn what_is_too_much_is_refused() {
         ..LIMITS
     });
     let kept = [1, 2].map(|number| submit(&by_count, &[number]).unwrap());
-    assert_eq!(submit(&by_count, &[3]).unwrap_err(), NotComputed::Full);
+    assert_eq!(submit(&by_count, &[3]).unwrap_err(), QueueError::Full);
     let text = by_count.recorder.render();
     let full = "digits_inference_queue_not_computed_total{reason=\"full\"}";
     assert_eq!(series(&text, full), Some(1.0));
@@ -193,7 +193,7 @@ async fn what_is_too_much_is_refused() {
     });
     // Larger than the limit, but alone.
     let large = submit(&by_bytes, &[1, 2, 3]).unwrap();
-    assert_eq!(submit(&by_bytes, &[4]).unwrap_err(), NotComputed::Full);
+    assert_eq!(submit(&by_bytes, &[4]).unwrap_err(), QueueError::Full);
     // What was taken is answered, also by a queue that is given up at once.
     by_bytes.queue.start(&supervisor()).unwrap();
     by_count.queue.start(&supervisor()).unwrap();

@@ -1,6 +1,6 @@
 //! The tensors of an answer.
 
-use super::super::answer::Answering;
+use super::super::answer::SelectedRoute;
 use crate::pixels::Pixels;
 use digits_proto::open_inference::{
     InferParameter, InferTensorContents, ModelInferResponse, infer_parameter::ParameterChoice,
@@ -51,13 +51,13 @@ pub(super) struct Form {
 
 /// The answer to a request; counts it.
 pub(super) fn answer(
-    answering: Answering<'_>,
+    answering: SelectedRoute<'_>,
     pixels: &Pixels,
     logits: Vec<f32>,
     id: String,
     form: &Form,
 ) -> ModelInferResponse {
-    let Answering {
+    let SelectedRoute {
         model,
         serving,
         choice,
@@ -67,14 +67,14 @@ pub(super) fn answer(
     let classes = manifest.labels.len();
     let mut probabilities = vec![0.0; logits.len()];
     let mut labels = Vec::with_capacity(logits.len() / classes);
-    let mut judge = served.judge(pixels);
+    let mut classifier = served.classifier(pixels);
     let images = logits.chunks_exact(classes);
     for (logits, probabilities) in images.zip(probabilities.chunks_exact_mut(classes)) {
-        let judgement = judge.image(logits, probabilities);
-        served.metrics.predicted(judgement.label);
-        labels.push(manifest.labels[judgement.label].as_bytes());
+        let classification = classifier.image(logits, probabilities);
+        served.metrics.predicted(classification.label);
+        labels.push(manifest.labels[classification.label].as_bytes());
     }
-    drop(judge);
+    drop(classifier);
     let tensor = |&output: &Output| InferOutputTensor {
         name: output.name().to_owned(),
         datatype: output.datatype().to_owned(),

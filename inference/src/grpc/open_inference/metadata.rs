@@ -1,7 +1,7 @@
 //! What the protocol's clients are told of server and models.
 
 use super::{INPUT, answer::Output};
-use crate::model::{Model, Serving};
+use crate::model::{Model, ServingSnapshot};
 use digits_proto::open_inference::{
     ModelMetadataResponse, ServerMetadataResponse, model_metadata_response::TensorMetadata,
 };
@@ -18,7 +18,7 @@ pub(super) fn server() -> ServerMetadataResponse {
 }
 
 /// Inputs and outputs. The protocol has one type and one shape for an input; FP32 and the other shapes are taken too.
-pub(super) fn model(model: &Model, serving: &Serving) -> ModelMetadataResponse {
+pub(super) fn model(model: &Model, serving: &ServingSnapshot) -> ModelMetadataResponse {
     let checkpoint = &serving.primary.checkpoint;
     let input = checkpoint.manifest.input;
     let classes = checkpoint.network.classes() as i64;

@@ -9,10 +9,10 @@ mod answer;
 mod metadata;
 mod request;
 
-use super::{Asked, Inference, answer::Answering, now_serving};
+use super::{Inference, RequestContext, answer::SelectedRoute, now_serving};
 use crate::{
     metrics::Method,
-    model::{Model, Serving},
+    model::{Model, ServingSnapshot},
 };
 use digits_proto::open_inference::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
@@ -45,7 +45,10 @@ impl OpenInference {
     }
 
     /// What serves of a model, if it is the version that is asked for.
-    fn version(model: &Model, (field, version): (&str, &str)) -> Result<Arc<Serving>, Status> {
+    fn version(
+        model: &Model,
+        (field, version): (&str, &str),
+    ) -> Result<Arc<ServingSnapshot>, Status> {
         let serving = now_serving(model)?;
         if is_version(&serving, version) {
             return Ok(serving);
@@ -61,7 +64,7 @@ impl OpenInference {
     async fn infer(
         &self,
         request: ModelInferRequest,
-        asked: &Asked,
+        asked: &RequestContext,
     ) -> Result<ModelInferResponse, Status> {
         let service = &self.0;
         let model = service.model_in("model_name", &request.model_name)?;
@@ -82,7 +85,7 @@ impl OpenInference {
             pool.run(asked.deadline, move |_| values.into_pixels())
                 .await??
         };
-        let answering = Answering {
+        let answering = SelectedRoute {
             model,
             serving: &serving,
             choice: serving.choose(&routing_key),
@@ -94,7 +97,7 @@ impl OpenInference {
     }
 }
 
-fn is_version(serving: &Serving, version: &str) -> bool {
+fn is_version(serving: &ServingSnapshot, version: &str) -> bool {
     version.is_empty() || version == serving.sequence.to_string()
 }
 
@@ -151,7 +154,7 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let asked = Asked::now(Method::ModelInfer, &request);
+        let asked = RequestContext::now(Method::ModelInfer, &request);
         let answer = self.infer(request.into_inner(), &asked).await?;
         Ok(Response::new(answer))
     }

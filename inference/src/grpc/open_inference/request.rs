@@ -4,9 +4,7 @@ use super::{
     INPUT,
     answer::{Form, Output},
 };
-use crate::{
-    grpc::RequestLimits, model::Prepared as Checkpoint, pixels::Pixels, routing::MAX_KEY_BYTES,
-};
+use crate::{grpc::RequestLimits, model::LoadedModel, pixels::Pixels, routing::MAX_KEY_BYTES};
 use bytes::Bytes;
 use digits_proto::open_inference::{
     InferParameter, InferTensorContents, ModelInferRequest,
@@ -51,7 +49,7 @@ pub(super) enum Values {
 /// INVALID_ARGUMENT with everything that is wrong.
 pub(super) fn read(
     mut request: ModelInferRequest,
-    checkpoint: &Checkpoint,
+    checkpoint: &LoadedModel,
     limits: &RequestLimits,
 ) -> Result<Read, Status> {
     let mut violations = Violations::new();
@@ -131,7 +129,7 @@ fn check_parameters(
 /// Images of a shape: [n, height·width], [n, height, width] or [n, 1, height, width].
 fn images(
     shape: &[i64],
-    checkpoint: &Checkpoint,
+    checkpoint: &LoadedModel,
     limits: &RequestLimits,
     violations: &mut Violations,
 ) -> Option<usize> {

@@ -2,13 +2,13 @@
 
 use crate::{
     engine::probability::{Softmax, most_probable},
-    model::Served,
+    model::ActiveRoute,
     pixels::Pixels,
 };
 
 /// Judges the images of one request, and counts them when it is dropped.
-pub struct Judge<'a> {
-    served: &'a Served,
+pub struct Classifier<'a> {
+    served: &'a ActiveRoute,
     softmax: Softmax,
     images: u64,
     confidence: f64,
@@ -16,20 +16,20 @@ pub struct Judge<'a> {
 
 /// What a network says of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Classification {
     /// Index of the most probable label.
     pub label: usize,
     /// Its probability.
     pub confidence: f32,
 }
 
-impl Served {
-    /// A judge of the images that are about to be told of.
+impl ActiveRoute {
+    /// A classifier of the images that are about to be told of.
     #[must_use]
-    pub fn judge(&self, pixels: &Pixels) -> Judge<'_> {
+    pub fn classifier(&self, pixels: &Pixels) -> Classifier<'_> {
         self.metrics.tally.ink(pixels.ink());
         let checkpoint = &self.checkpoint;
-        Judge {
+        Classifier {
             served: self,
             softmax: Softmax::new(
                 checkpoint.manifest.temperature,
@@ -41,9 +41,9 @@ impl Served {
     }
 }
 
-impl Judge<'_> {
+impl Classifier<'_> {
     /// The most probable label of an image; `logits` and `probabilities` have one value for each class.
-    pub fn image(&mut self, logits: &[f32], probabilities: &mut [f32]) -> Judgement {
+    pub fn image(&mut self, logits: &[f32], probabilities: &mut [f32]) -> Classification {
         let metrics = &self.served.metrics;
         self.softmax.of(logits, probabilities);
         let label = most_probable(probabilities);
@@ -52,11 +52,11 @@ impl Judge<'_> {
         metrics.tally.label(label);
         self.images += 1;
         self.confidence += f64::from(confidence);
-        Judgement { label, confidence }
+        Classification { label, confidence }
     }
 }
 
-impl Drop for Judge<'_> {
+impl Drop for Classifier<'_> {
     fn drop(&mut self) {
         self.served.metrics.images.increment(self.images);
         self.served.metrics.tally.confidence(self.confidence);
