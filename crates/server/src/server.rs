@@ -12,21 +12,21 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::connection::Incoming;
+use crate::accept::handshake::Handshakes;
 use crate::config::ServerConfig;
-use crate::connection::Incoming;
 use crate::credentials::Credentials;
 use crate::credentials::follow::follow;
 use crate::credentials::metrics::CredentialMetrics;
-use crate::entry::Telling;
 use crate::error::ServerError;
-use crate::flight::{FlightService, Traffic};
-use crate::front::Front;
-use crate::guard::guarded;
-use crate::handshake::Handshakes;
-use crate::request_metrics::RequestMetrics;
-use crate::routes::Routes;
-use crate::transport::Transport;
-use crate::unserved::counted;
+use crate::middleware::access_log::RequestLogging;
+use crate::middleware::authentication::guarded;
+use crate::middleware::early_rejection::counted;
+use crate::middleware::metrics::RequestMetrics;
+use crate::middleware::service::{InstrumentedService, ServerState};
+use crate::serve::http::HttpServer;
+use crate::serve::protocol::ProtocolMux;
+use crate::serve::router::Routes;
 
 /// How long connections may take to notice that they were cut.
 const CUT: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub struct GrpcServer {
 }
 
 /// Plain HTTP that is made of the services.
-type MakeHttp = Box<dyn FnOnce(FlightService) -> axum::Router + Send>;
+type MakeHttp = Box<dyn FnOnce(InstrumentedService) -> axum::Router + Send>;
 
 impl GrpcServer {
     /// Opens the port and returns it with the address that it got.
@@ -91,11 +91,11 @@ impl GrpcServer {
     /// Answers further plain HTTP by what `make` makes of the services: they come to it metered and limited, as they come to
     /// gRPC's clients, and a generated client can be made of them. Its routes must not be those of
     /// [`Self::with_pages`], nor have a fallback where those have one. What it refuses by itself it marks as
-    /// [`Unserved`](crate::Unserved).
+    /// [`EarlyRejection`](crate::EarlyRejection).
     #[must_use]
     pub fn with_http(
         mut self,
-        make: impl FnOnce(FlightService) -> axum::Router + Send + 'static,
+        make: impl FnOnce(InstrumentedService) -> axum::Router + Send + 'static,
     ) -> Self {
         self.http = Some(Box::new(make));
         self
@@ -117,9 +117,9 @@ impl GrpcServer {
         let supervisor = self
             .supervisor
             .unwrap_or_else(|| Supervisor::new(metrics.prefix(), Liveness::default()));
-        let traffic = Arc::new(Traffic {
+        let state = Arc::new(ServerState {
             metrics,
-            telling: Telling {
+            logging: RequestLogging {
                 access_log: config.access_log,
                 traces: config.traces.clone(),
             },
@@ -128,21 +128,21 @@ impl GrpcServer {
             credentials: config.credentials.clone(),
             shutdown: shutdown.clone(),
         });
-        let service = FlightService::new(routes, Arc::clone(&traffic));
+        let service = InstrumentedService::new(routes, Arc::clone(&state));
         let http = self
             .http
-            .map(|make| guarded(counted(make(service.clone()), &traffic), &traffic));
+            .map(|make| guarded(counted(make(service.clone()), &state), &state));
         let pages = match (self.pages, http) {
             (Some(pages), Some(http)) => Some(pages.merge(http)),
             (pages, http) => pages.or(http),
         };
-        let front = Front::new(service, pages, self.address.ip().is_loopback());
+        let front = ProtocolMux::new(service, pages, self.address.ip().is_loopback());
 
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();
         follow_credentials(&config, credential_metrics.clone(), &supervisor, &cut);
         let incoming = connections(self.listener, &config, &credential_metrics, cut.clone());
-        let serving = Transport::new(&config, shutdown.clone()).serve(front, incoming);
+        let serving = HttpServer::new(&config, shutdown.clone()).serve(front, incoming);
         tokio::pin!(serving);
 
         let overdue = async {
@@ -153,7 +153,7 @@ impl GrpcServer {
             () = &mut serving => return Drained::Complete,
             () = overdue => {}
         }
-        let requests = traffic.in_flight.load(Ordering::Acquire);
+        let requests = state.in_flight.load(Ordering::Acquire);
         tracing::warn!(
             requests,
             "the time to drain is over; the requests in flight are cut"

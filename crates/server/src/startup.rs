@@ -1,4 +1,4 @@
-//! The first and last things of a process: reading its flags, saying in one line what is wrong, telling
+//! The first and last things of a process: reading its flags, saying in one line what is wrong, logging
 //! its ports. What the flags are is each service's own.
 
 use std::env;

@@ -27,7 +27,7 @@ use digits_proto::v1::{
     ReportOutcomeRequest, ReportOutcomeResponse,
     inference_service_server::{InferenceService, InferenceServiceServer},
 };
-use digits_server::{AnswerNote, Deadline, not_found, unavailable_status};
+use digits_server::{AccessLogFields, Deadline, not_found, unavailable_status};
 use digits_telemetry::supervisor::Supervisor;
 use shadow::Shadows;
 use std::{
@@ -78,7 +78,7 @@ struct RequestContext {
     since: Instant,
     deadline: Deadline,
     /// For the few that are told of one by one.
-    note: Option<AnswerNote>,
+    note: Option<AccessLogFields>,
 }
 
 impl RequestContext {
@@ -88,7 +88,7 @@ impl RequestContext {
             method,
             since: Instant::now(),
             deadline: Deadline::of(request.extensions()),
-            note: AnswerNote::of(request.extensions()),
+            note: AccessLogFields::of(request.extensions()),
         }
     }
 }

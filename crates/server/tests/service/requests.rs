@@ -243,7 +243,7 @@ async fn plain_http_made_of_the_services_is_metered_and_limited() {
     let http = |server: digits_server::GrpcServer| {
         server.with_http(|services| {
             let refused = async || {
-                let unserved = digits_server::Unserved {
+                let unserved = digits_server::EarlyRejection {
                     path: "/test.v1.Echo/Say",
                     code: Code::OutOfRange,
                 };

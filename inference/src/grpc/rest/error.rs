@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use digits_server::Unserved;
+use digits_server::EarlyRejection;
 use serde_json::json;
 use tonic::{Code, Status};
 
@@ -107,7 +107,9 @@ impl IntoResponse for Failure {
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if let Some(path) = self.unserved {
             let code = self.code;
-            response.extensions_mut().insert(Unserved { path, code });
+            response
+                .extensions_mut()
+                .insert(EarlyRejection { path, code });
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");

@@ -18,7 +18,7 @@ use axum::{
 use digits_proto::open_inference::{
     self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
 };
-use digits_server::{Deadline, FlightService};
+use digits_server::{Deadline, InstrumentedService};
 use error::Failure;
 use serde::Serialize;
 use serde_json::json;
@@ -47,7 +47,7 @@ pub struct HttpLimits {
 
 #[derive(Clone)]
 struct Gateway {
-    service: GrpcInferenceServiceClient<FlightService>,
+    service: GrpcInferenceServiceClient<InstrumentedService>,
     /// Places for requests whose bodies are in memory.
     places: Arc<Semaphore>,
     /// Places for large bodies that are being read.
@@ -55,7 +55,7 @@ struct Gateway {
 }
 
 /// The protocol's paths, over `service`.
-pub fn router(service: FlightService, limits: HttpLimits) -> Router {
+pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
     let cores = available_parallelism().map_or(1, |cores| cores.get());
     let gateway = Gateway {
         service: GrpcInferenceServiceClient::new(service).max_decoding_message_size(usize::MAX),

@@ -255,7 +255,10 @@ pub async fn call(
 }
 
 /// Calls `Say` of the services in this process, without a network.
-pub async fn say_to(services: digits_server::FlightService, text: &str) -> Result<String, Status> {
+pub async fn say_to(
+    services: digits_server::InstrumentedService,
+    text: &str,
+) -> Result<String, Status> {
     let mut grpc = client::Grpc::new(services);
     within(grpc.ready())
         .await

@@ -10,12 +10,12 @@ use axum::response::Response;
 use http::Uri;
 use tonic::Code;
 
-use crate::flight::{Flight, Traffic};
+use crate::middleware::service::{RequestGuard, ServerState};
 
 /// In the extensions of an answer of [`GrpcServer::with_http`](crate::GrpcServer::with_http) that none of the services gave: it is
 /// counted and logged as a request of `path` that ended with `code`.
 #[derive(Clone, Copy, Debug)]
-pub struct Unserved {
+pub struct EarlyRejection {
     /// The whole path of the method that was meant, `/digits.v1.InferenceService/Predict`, or `/`: it counts as `other`.
     pub path: &'static str,
     /// What gRPC calls the reason.
@@ -23,23 +23,23 @@ pub struct Unserved {
 }
 
 /// Looks at each answer of `router`.
-pub(crate) fn counted(router: Router, traffic: &Arc<Traffic>) -> Router {
-    router.layer(from_fn_with_state(Arc::clone(traffic), count))
+pub(crate) fn counted(router: Router, state: &Arc<ServerState>) -> Router {
+    router.layer(from_fn_with_state(Arc::clone(state), count))
 }
 
 async fn count(
-    State(traffic): State<Arc<Traffic>>,
+    State(state): State<Arc<ServerState>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
     let headers = request.headers().clone();
     let answer = next.run(request).await;
-    if let Some(&Unserved { path, code }) = answer.extensions().get() {
-        let token = traffic.credentials.admit(&headers).ok().flatten();
+    if let Some(&EarlyRejection { path, code }) = answer.extensions().get() {
+        let token = state.credentials.admit(&headers).ok().flatten();
         let mut meant = Request::new(());
         *meant.uri_mut() = Uri::from_static(path);
         *meant.headers_mut() = headers;
-        Flight::begin(&traffic, &mut meant, false, token).end(code);
+        RequestGuard::begin(&state, &mut meant, false, token).end(code);
     }
     answer
 }

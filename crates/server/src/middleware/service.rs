@@ -18,12 +18,12 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::body::{FlightBody, Until, UntilBody};
 use crate::credentials::Credentials;
-use crate::deadline::Deadline;
-use crate::entry::{Entry, Telling};
-use crate::request_metrics::{Method, RequestMetrics};
-use crate::routes::{RouteFuture, Routes};
+use crate::middleware::access_log::{RequestLog, RequestLogging};
+use crate::middleware::body::{InstrumentedBody, ShutdownBody, Until};
+use crate::middleware::deadline::Deadline;
+use crate::middleware::metrics::{Method, RequestMetrics};
+use crate::serve::router::{RouteFuture, Routes};
 use crate::status::retry_status;
 
 /// Told to clients that come over the limit.
@@ -48,9 +48,9 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// What all requests of a server share.
-pub(crate) struct Traffic {
+pub(crate) struct ServerState {
     pub(crate) metrics: RequestMetrics,
-    pub(crate) telling: Telling,
+    pub(crate) logging: RequestLogging,
     pub(crate) max_in_flight: usize,
     pub(crate) in_flight: AtomicUsize,
     /// Who may call.
@@ -61,8 +61,8 @@ pub(crate) struct Traffic {
 
 /// One request. Dropping it before its end records CANCELLED or DEADLINE_EXCEEDED, so that every
 /// request is counted.
-pub(crate) struct Flight {
-    traffic: Arc<Traffic>,
+pub(crate) struct RequestGuard {
+    state: Arc<ServerState>,
     method: Method,
     started: Instant,
     deadline: Deadline,
@@ -70,32 +70,32 @@ pub(crate) struct Flight {
     limited: bool,
     ended: bool,
     /// Of the few that are told of one by one.
-    entry: Option<Box<Entry>>,
+    entry: Option<Box<RequestLog>>,
 }
 
-impl Flight {
+impl RequestGuard {
     /// `token` is the name of the token that the request brought. Puts the deadline into the
     /// request's extensions.
     pub(crate) fn begin<B>(
-        traffic: &Arc<Traffic>,
+        state: &Arc<ServerState>,
         request: &mut Request<B>,
         limited: bool,
         token: Option<Arc<str>>,
     ) -> Self {
-        traffic.metrics.begin();
+        state.metrics.begin();
         let started = Instant::now();
         let deadline = Deadline::attach(request, started);
-        let method = traffic.metrics.method(request.uri().path());
+        let method = state.metrics.method(request.uri().path());
         let quiet = request.uri().path().starts_with(HEALTH);
         let entry = if quiet {
             None
         } else {
-            traffic
-                .telling
-                .begin(request, traffic.metrics.label(method), token)
+            state
+                .logging
+                .begin(request, state.metrics.label(method), token)
         };
         Self {
-            traffic: Arc::clone(traffic),
+            state: Arc::clone(state),
             method,
             entry,
             started,
@@ -113,17 +113,17 @@ impl Flight {
     fn record(&mut self, code: Code, now: Instant) {
         self.ended = true;
         if self.limited {
-            self.traffic.in_flight.fetch_sub(1, Ordering::Release);
+            self.state.in_flight.fetch_sub(1, Ordering::Release);
         }
         let elapsed = now.saturating_duration_since(self.started);
-        self.traffic.metrics.end(self.method, code, elapsed);
+        self.state.metrics.end(self.method, code, elapsed);
         if let Some(entry) = self.entry.take() {
             entry.end(code, elapsed);
         }
     }
 }
 
-impl Drop for Flight {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if !self.ended {
             let now = Instant::now();
@@ -135,16 +135,16 @@ impl Drop for Flight {
 /// The services behind the meter and the limit. Generated clients can call it without a network:
 /// see [`GrpcServer::with_http`](crate::GrpcServer::with_http).
 #[derive(Clone)]
-pub struct FlightService {
+pub struct InstrumentedService {
     routes: Arc<Routes>,
-    traffic: Arc<Traffic>,
+    state: Arc<ServerState>,
 }
 
-impl FlightService {
-    pub(crate) fn new(routes: Routes, traffic: Arc<Traffic>) -> Self {
+impl InstrumentedService {
+    pub(crate) fn new(routes: Routes, state: Arc<ServerState>) -> Self {
         Self {
             routes: Arc::new(routes),
-            traffic,
+            state,
         }
     }
 
@@ -154,12 +154,12 @@ impl FlightService {
         mut request: Request<Body>,
         token: Option<Arc<str>>,
         status: Status,
-    ) -> FlightFuture {
+    ) -> ResponseFuture {
         let request_id = request_id(request.headers());
-        Flight::begin(&self.traffic, &mut request, false, token).end(status.code());
-        FlightFuture {
+        RequestGuard::begin(&self.state, &mut request, false, token).end(status.code());
+        ResponseFuture {
             answer: Answer::Refused(Some(status.into_http())),
-            flight: None,
+            guard: None,
             until: None,
             request_id,
             clock: None,
@@ -168,23 +168,23 @@ impl FlightService {
 
     /// Takes a place under the limit, if there is one.
     fn admit(&self) -> bool {
-        let traffic = &*self.traffic;
-        if traffic.in_flight.fetch_add(1, Ordering::Acquire) < traffic.max_in_flight {
+        let state = &*self.state;
+        if state.in_flight.fetch_add(1, Ordering::Acquire) < state.max_in_flight {
             return true;
         }
-        traffic.in_flight.fetch_sub(1, Ordering::Release);
+        state.in_flight.fetch_sub(1, Ordering::Release);
         false
     }
 
     /// Counts the request and hands it to its service, unless there are too many.
-    pub(crate) fn begin(&self, mut request: Request<Body>) -> FlightFuture {
+    pub(crate) fn begin(&self, mut request: Request<Body>) -> ResponseFuture {
         let path = request.uri().path();
         let health = path.starts_with(HEALTH);
         let reflection = path.starts_with(REFLECTION);
-        let until = || Until::new(self.traffic.shutdown.clone());
+        let until = || Until::new(self.state.shutdown.clone());
         let admitted = match health {
             true => Ok(None),
-            false => self.traffic.credentials.admit(request.headers()),
+            false => self.state.credentials.admit(request.headers()),
         };
         let token = match admitted {
             Ok(token) => token,
@@ -196,18 +196,18 @@ impl FlightService {
             let status = retry_status("too many requests in flight; try again", RETRY_AFTER);
             return self.refuse(request, token, status);
         }
-        let flight = Flight::begin(&self.traffic, &mut request, !health, token);
+        let guard = RequestGuard::begin(&self.state, &mut request, !health, token);
         let request_id = request_id(request.headers());
         let cut = (health || reflection).then(until);
         let request = if reflection {
             let until = until();
-            request.map(|body| Body::new(UntilBody::new(body, until)))
+            request.map(|body| Body::new(ShutdownBody::new(body, until)))
         } else {
             request
         };
-        FlightFuture {
+        ResponseFuture {
             answer: Answer::Served(self.routes.call(request)),
-            flight: Some(flight),
+            guard: Some(guard),
             until: cut,
             request_id,
             clock: None,
@@ -215,16 +215,16 @@ impl FlightService {
     }
 }
 
-impl Service<Request<Body>> for FlightService {
-    type Response = Response<FlightBody>;
+impl Service<Request<Body>> for InstrumentedService {
+    type Response = Response<InstrumentedBody>;
     type Error = Infallible;
-    type Future = FlightFuture;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> FlightFuture {
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         self.begin(request)
     }
 }
@@ -235,20 +235,20 @@ enum Answer {
 }
 
 /// The answer's headers.
-pub struct FlightFuture {
+pub struct ResponseFuture {
     answer: Answer,
-    flight: Option<Flight>,
+    guard: Option<RequestGuard>,
     until: Option<Until>,
     request_id: Option<HeaderValue>,
     /// Made when the request must wait for the first time: most never do.
     clock: Option<Pin<Box<Sleep>>>,
 }
 
-impl FlightFuture {
+impl ResponseFuture {
     /// Whether the client waits no longer; wakes when that is so.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let flight = self.flight.as_ref();
-        let deadline = flight.and_then(|flight| flight.deadline.instant());
+        let guard = self.guard.as_ref();
+        let deadline = guard.and_then(|guard| guard.deadline.instant());
         deadline.is_some_and(|deadline| {
             let clock = self
                 .clock
@@ -258,8 +258,8 @@ impl FlightFuture {
     }
 }
 
-impl Future for FlightFuture {
-    type Output = Result<Response<FlightBody>, Infallible>;
+impl Future for ResponseFuture {
+    type Output = Result<Response<InstrumentedBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -276,26 +276,26 @@ impl Future for FlightFuture {
         if let Some(id) = this.request_id.take() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        let Some(flight) = this.flight.take() else {
-            return Poll::Ready(Ok(response.map(FlightBody::ended)));
+        let Some(guard) = this.guard.take() else {
+            return Poll::Ready(Ok(response.map(InstrumentedBody::ended)));
         };
         if let Some(code) = code_of(response.headers()) {
             if is_of_broken_connection(&response) {
-                drop(flight);
+                drop(guard);
             } else {
-                flight.end(code);
+                guard.end(code);
             }
-            return Poll::Ready(Ok(response.map(FlightBody::ended)));
+            return Poll::Ready(Ok(response.map(InstrumentedBody::ended)));
         }
         let without_status = code_of_http(response.status());
         if response.body().is_end_stream() {
-            flight.end(without_status);
-            return Poll::Ready(Ok(response.map(FlightBody::ended)));
+            guard.end(without_status);
+            return Poll::Ready(Ok(response.map(InstrumentedBody::ended)));
         }
         let until = this.until.take();
-        Poll::Ready(Ok(
-            response.map(|body| FlightBody::new(body, flight, without_status, until))
-        ))
+        Poll::Ready(Ok(response.map(|body| {
+            InstrumentedBody::new(body, guard, without_status, until)
+        })))
     }
 }
 

@@ -7,12 +7,12 @@ use digits_telemetry::traces::{ActiveSpan, KeyValue, Traces, trace_id};
 use http::{Extensions, Request};
 use tonic::Code;
 
-use crate::flight::{MAX_REQUEST_ID, REQUEST_ID};
-use crate::request_metrics::code_name;
+use crate::middleware::metrics::code_name;
+use crate::middleware::service::{MAX_REQUEST_ID, REQUEST_ID};
 
 /// Which requests are told of.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Telling {
+pub(crate) struct RequestLogging {
     /// Share of the requests that get a line.
     pub(crate) access_log: f64,
     /// Where spans go.
@@ -33,9 +33,9 @@ pub struct AnsweredBy {
 /// Where a service writes who answers. The requests that get a line bring one in their extensions, and no others do: what
 /// nobody reads costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct AnswerNote(Arc<OnceLock<AnsweredBy>>);
+pub struct AccessLogFields(Arc<OnceLock<AnsweredBy>>);
 
-impl AnswerNote {
+impl AccessLogFields {
     /// Gives a request one.
     fn attach(extensions: &mut Extensions) -> Self {
         let note = Self::default();
@@ -56,7 +56,7 @@ impl AnswerNote {
 }
 
 /// A request that is told of when it ends.
-pub(crate) struct Entry {
+pub(crate) struct RequestLog {
     line: Option<Line>,
     span: Option<ActiveSpan>,
 }
@@ -67,17 +67,17 @@ struct Line {
     token: Option<Arc<str>>,
     request_id: Option<String>,
     trace_id: Option<String>,
-    answer: AnswerNote,
+    answer: AccessLogFields,
 }
 
-impl Telling {
+impl RequestLogging {
     /// Begins to tell of a request, if it is one of those; `method` is its bounded name. The request carries the new span on.
     pub(crate) fn begin<B>(
         &self,
         request: &mut Request<B>,
         method: &'static str,
         token: Option<Arc<str>>,
-    ) -> Option<Box<Entry>> {
+    ) -> Option<Box<RequestLog>> {
         let logged = self.access_log > 0.0 && fastrand::f64() < self.access_log;
         if !logged && self.traces.is_none() {
             return None;
@@ -90,7 +90,7 @@ impl Telling {
             traces.begin(request.headers_mut(), method.to_owned(), attributes)
         });
         let line = logged.then(|| Line {
-            answer: AnswerNote::attach(request.extensions_mut()),
+            answer: AccessLogFields::attach(request.extensions_mut()),
             method,
             token,
             request_id: request
@@ -101,11 +101,11 @@ impl Telling {
                 .map(str::to_owned),
             trace_id: trace_id(request.headers()),
         });
-        Some(Box::new(Entry { line, span }))
+        Some(Box::new(RequestLog { line, span }))
     }
 }
 
-impl Entry {
+impl RequestLog {
     /// Tells of it.
     pub(crate) fn end(self, code: Code, elapsed: Duration) {
         if let Some(line) = self.line {

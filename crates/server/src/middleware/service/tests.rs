@@ -40,16 +40,16 @@ fn request(timeout: Option<&'static str>) -> Request<Body> {
     request
 }
 
-fn service(waits: &Waits) -> FlightService {
-    let traffic = Traffic {
+fn service(waits: &Waits) -> InstrumentedService {
+    let state = ServerState {
         metrics: RequestMetrics::new("t", &["Wait"]),
-        telling: Telling::default(),
+        logging: RequestLogging::default(),
         max_in_flight: 10,
         in_flight: AtomicUsize::new(0),
         credentials: Credentials::default(),
         shutdown: CancellationToken::new(),
     };
-    FlightService::new(Routes::new(waits.clone()), Arc::new(traffic))
+    InstrumentedService::new(Routes::new(waits.clone()), Arc::new(state))
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn a_service_sees_the_deadline_that_its_request_is_measured_by() {
         let service = service(&waits);
         for timeout in [None, Some("1n"), Some("20S"), Some("99999999H")] {
             let answer = service.begin(request(timeout));
-            let flight = answer.flight.as_ref().expect("it was let in");
-            assert_eq!(last(), Some(flight.deadline), "{timeout:?}");
-            assert_eq!(flight.deadline.instant().is_some(), timeout.is_some());
+            let guard = answer.guard.as_ref().expect("it was let in");
+            assert_eq!(last(), Some(guard.deadline), "{timeout:?}");
+            assert_eq!(guard.deadline.instant().is_some(), timeout.is_some());
         }
         // The deadline of a request that arrived as plain HTTP was computed when it arrived.
         let known = Deadline::from(Instant::now());

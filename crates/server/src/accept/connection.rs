@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::handshake::Handshakes;
+use crate::accept::handshake::Handshakes;
 
 /// Rest after an error such as "too many open files", which would come back at once.
 const PAUSE: Duration = Duration::from_millis(100);

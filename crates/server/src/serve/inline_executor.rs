@@ -29,21 +29,21 @@ type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What came while the connection was polled; `None` when it is not.
 type Came = Mutex<Option<Vec<Request>>>;
 
-/// The turns of one connection.
+/// The executor of one connection.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(crate) struct InlineExecutor {
     came: Arc<Came>,
     waiting: VecDeque<Request>,
 }
 
 /// Takes the requests of a connection from hyper.
 #[derive(Clone)]
-pub(crate) struct TurnExecutor(Weak<Came>);
+pub(crate) struct InlineHandle(Weak<Came>);
 
-impl Turns {
-    pub(crate) fn executor(&self) -> TurnExecutor {
+impl InlineExecutor {
+    pub(crate) fn handle(&self) -> InlineHandle {
         // Weak: each request that waits has one of its own.
-        TurnExecutor(Arc::downgrade(&self.came))
+        InlineHandle(Arc::downgrade(&self.came))
     }
 
     /// Carries a connection to its end.
@@ -105,7 +105,7 @@ fn begin(mut request: Request) {
     }
 }
 
-impl<F> hyper::rt::Executor<F> for TurnExecutor
+impl<F> hyper::rt::Executor<F> for InlineHandle
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -131,7 +131,7 @@ mod tests {
     /// A connection that gives `requests` to the executor the first time it is polled, and tells of each poll; it ends when there
     /// was one more than `polls`.
     async fn connection(
-        executor: TurnExecutor,
+        executor: InlineHandle,
         requests: Vec<Request>,
         told: Arc<Mutex<Vec<String>>>,
         polls: usize,
@@ -160,10 +160,10 @@ mod tests {
     // Paused: a busy machine must not make a turn a long one.
     #[tokio::test(start_paused = true)]
     async fn some_are_begun_and_written_and_then_the_next() {
-        let (mut turns, told) = (Turns::default(), Arc::default());
+        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
         let requests = (0..AT_ONCE + 3).map(|n| tells(&told, n)).collect();
-        let connection = connection(turns.executor(), requests, Arc::clone(&told), 2);
-        turns.drive(std::pin::pin!(connection)).await;
+        let connection = connection(executor.handle(), requests, Arc::clone(&told), 2);
+        executor.drive(std::pin::pin!(connection)).await;
         let numbers = |range: std::ops::Range<usize>| range.map(|n| n.to_string());
         let poll = || ["poll".to_owned()];
         let expected: Vec<String> = poll()
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_waits_keeps_nobody() {
-        let (mut turns, told) = (Turns::default(), Arc::default());
+        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
         let (answer, asked) = oneshot::channel::<()>();
         let last = tells(&told, "waited");
         let waits: Request = Box::pin(async move {
@@ -186,8 +186,8 @@ mod tests {
             last.await;
         });
         let requests = vec![waits, tells(&told, "next")];
-        let connection = connection(turns.executor(), requests, Arc::clone(&told), 1);
-        turns.drive(std::pin::pin!(connection)).await;
+        let connection = connection(executor.handle(), requests, Arc::clone(&told), 1);
+        executor.drive(std::pin::pin!(connection)).await;
         assert_eq!(*told.lock().unwrap(), ["poll", "next", "poll"]);
         // Also when its connection has ended, as it is for the request to find out.
         answer.send(()).unwrap();
@@ -199,17 +199,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_its_request_alone() {
-        let (mut turns, told) = (Turns::default(), Arc::default());
+        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
         let panics: Request = Box::pin(async { panic!("meant to") });
         let requests = vec![panics, tells(&told, "next")];
-        let connection = connection(turns.executor(), requests, Arc::clone(&told), 1);
-        turns.drive(std::pin::pin!(connection)).await;
+        let connection = connection(executor.handle(), requests, Arc::clone(&told), 1);
+        executor.drive(std::pin::pin!(connection)).await;
         assert_eq!(*told.lock().unwrap(), ["poll", "next", "poll"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_behind_a_long_one_become_tasks() {
-        let (mut turns, told) = (Turns::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (mut executor, told) = (
+            InlineExecutor::default(),
+            Arc::<Mutex<Vec<String>>>::default(),
+        );
         let mut requests: Vec<Request> = vec![Box::pin(tokio::time::advance(2 * LONG))];
         requests.extend((1..2 * AT_ONCE).map(|_| -> Request {
             let told = Arc::clone(&told);
@@ -219,8 +222,8 @@ mod tests {
                 told.lock().unwrap().push(place.to_owned());
             })
         }));
-        let connection = connection(turns.executor(), requests, Arc::clone(&told), 2);
-        turns.drive(std::pin::pin!(connection)).await;
+        let connection = connection(executor.handle(), requests, Arc::clone(&told), 2);
+        executor.drive(std::pin::pin!(connection)).await;
         let places = |which| {
             told.lock()
                 .unwrap()
@@ -236,12 +239,12 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_came_with_the_end_are_not_lost() {
-        let (mut turns, told) = (Turns::default(), Arc::default());
+        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
         let requests = vec![tells(&told, "last")];
-        let ends = connection(turns.executor(), requests, Arc::clone(&told), 0);
-        turns.drive(std::pin::pin!(ends)).await;
-        // What comes between turns neither.
-        turns.executor().execute(tells(&told, "later"));
+        let ends = connection(executor.handle(), requests, Arc::clone(&told), 0);
+        executor.drive(std::pin::pin!(ends)).await;
+        // What comes between executor neither.
+        executor.handle().execute(tells(&told, "later"));
         while told.lock().unwrap().len() < 3 {
             tokio::task::yield_now().await;
         }
@@ -250,14 +253,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_is_dropped_drops_what_waits() {
-        let (mut turns, dropped) = (Turns::default(), Arc::new(()));
+        let (mut executor, dropped) = (InlineExecutor::default(), Arc::new(()));
         // Each has the executor, as hyper's have.
-        let (held, executor) = (Arc::clone(&dropped), turns.executor());
-        turns.waiting.push_back(Box::pin(async move {
-            let _held = (held, executor);
+        let (held, handle) = (Arc::clone(&dropped), executor.handle());
+        executor.waiting.push_back(Box::pin(async move {
+            let _held = (held, handle);
             pending::<()>().await;
         }));
-        drop(turns);
+        drop(executor);
         assert_eq!(Arc::strong_count(&dropped), 1);
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::flight::{Flight, code_of};
+use crate::middleware::service::{RequestGuard, code_of};
 
 const SHUTTING_DOWN: &str = "the server is shutting down";
 
@@ -25,18 +25,18 @@ impl Until {
 }
 
 /// The body of a request whose client may hold it open for good.
-pub(crate) struct UntilBody {
+pub(crate) struct ShutdownBody {
     inner: Body,
     until: Until,
 }
 
-impl UntilBody {
+impl ShutdownBody {
     pub(crate) fn new(inner: Body, until: Until) -> Self {
         Self { inner, until }
     }
 }
 
-impl HttpBody for UntilBody {
+impl HttpBody for ShutdownBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -60,10 +60,10 @@ impl HttpBody for UntilBody {
 }
 
 /// The body of an answer, which records the end of its request.
-pub struct FlightBody {
+pub struct InstrumentedBody {
     inner: Body,
     /// Taken when the end is recorded.
-    flight: Option<Flight>,
+    guard: Option<RequestGuard>,
     /// The code of a body that ends without `grpc-status`.
     without_status: Code,
     /// When this is over, the stream ends UNAVAILABLE.
@@ -71,16 +71,16 @@ pub struct FlightBody {
     cut: bool,
 }
 
-impl FlightBody {
+impl InstrumentedBody {
     pub(crate) fn new(
         inner: Body,
-        flight: Flight,
+        guard: RequestGuard,
         without_status: Code,
         until: Option<Until>,
     ) -> Self {
         Self {
             inner,
-            flight: Some(flight),
+            guard: Some(guard),
             without_status,
             until,
             cut: false,
@@ -91,7 +91,7 @@ impl FlightBody {
     pub(crate) fn ended(inner: Body) -> Self {
         Self {
             inner,
-            flight: None,
+            guard: None,
             without_status: Code::Ok,
             until: None,
             cut: false,
@@ -99,8 +99,8 @@ impl FlightBody {
     }
 
     fn end(&mut self, code: Code) {
-        if let Some(flight) = self.flight.take() {
-            flight.end(code);
+        if let Some(guard) = self.guard.take() {
+            guard.end(code);
         }
     }
 
@@ -117,7 +117,7 @@ impl FlightBody {
     }
 }
 
-impl HttpBody for FlightBody {
+impl HttpBody for InstrumentedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -130,7 +130,7 @@ impl HttpBody for FlightBody {
             return Poll::Ready(None);
         }
         if let Some(until) = &mut this.until
-            && this.flight.is_some()
+            && this.guard.is_some()
             && until.0.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Some(Ok(this.shut_down())));

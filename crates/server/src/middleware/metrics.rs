@@ -1,4 +1,4 @@
-//! Counts and times requests by method and code. Where a request begins and ends is `flight`'s to know.
+//! Counts and times requests by method and code. Where a request begins and ends is `guard`'s to know.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

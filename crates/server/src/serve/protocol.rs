@@ -19,24 +19,28 @@ use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
-use crate::body::FlightBody;
-use crate::deadline::Deadline;
-use crate::flight::{FlightFuture, FlightService, REQUEST_ID, request_id};
+use crate::middleware::body::InstrumentedBody;
+use crate::middleware::deadline::Deadline;
+use crate::middleware::service::{InstrumentedService, REQUEST_ID, ResponseFuture, request_id};
 
 /// The whole port.
 #[derive(Clone)]
-pub(crate) struct Front(Arc<Doors>);
+pub(crate) struct ProtocolMux(Arc<Doors>);
 
 struct Doors {
-    grpc: FlightService,
-    web: GrpcWebService<FlightService>,
+    grpc: InstrumentedService,
+    web: GrpcWebService<InstrumentedService>,
     pages: Option<Router>,
     /// Answer browsers only under a loopback name.
     loopback_only: bool,
 }
 
-impl Front {
-    pub(crate) fn new(grpc: FlightService, pages: Option<Router>, loopback_only: bool) -> Self {
+impl ProtocolMux {
+    pub(crate) fn new(
+        grpc: InstrumentedService,
+        pages: Option<Router>,
+        loopback_only: bool,
+    ) -> Self {
         Self(Arc::new(Doors {
             web: GrpcWebLayer::new().layer(grpc.clone()),
             grpc,
@@ -80,41 +84,41 @@ fn kind(content_type: Option<&HeaderValue>) -> Kind {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Front {
-    type Response = Response<FrontBody>;
+impl hyper::service::Service<Request<Incoming>> for ProtocolMux {
+    type Response = Response<MuxBody>;
     type Error = Infallible;
-    type Future = FrontFuture;
+    type Future = MuxFuture;
 
-    fn call(&self, request: Request<Incoming>) -> FrontFuture {
+    fn call(&self, request: Request<Incoming>) -> MuxFuture {
         let doors = &*self.0;
         let mut request = request.map(Body::new);
         let kind = kind(request.headers().get(header::CONTENT_TYPE));
         if kind == Kind::Grpc {
             if request.version() != Version::HTTP_2 {
-                return FrontFuture::text(
+                return MuxFuture::text(
                     &request,
                     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                     "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
                 );
             }
-            return FrontFuture::Grpc(doors.grpc.begin(request));
+            return MuxFuture::Grpc(doors.grpc.begin(request));
         }
         if doors.is_foreign(&request) {
-            return FrontFuture::text(
+            return MuxFuture::text(
                 &request,
                 StatusCode::MISDIRECTED_REQUEST,
                 "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
             );
         }
         match (kind, &doors.pages) {
-            (Kind::GrpcWeb, _) => FrontFuture::Web(doors.web.clone().call(request)),
+            (Kind::GrpcWeb, _) => MuxFuture::Web(doors.web.clone().call(request)),
             (_, Some(pages)) => {
                 let id = request_id(request.headers());
                 // Its time runs from here, not from the call that is made once the body was read.
                 Deadline::attach(&mut request, Instant::now());
-                FrontFuture::Page(pages.clone().call(request), id)
+                MuxFuture::Page(pages.clone().call(request), id)
             }
-            (_, None) => FrontFuture::text(
+            (_, None) => MuxFuture::text(
                 &request,
                 StatusCode::NOT_FOUND,
                 "this port speaks gRPC and gRPC-Web\n",
@@ -124,37 +128,37 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 }
 
 /// The answer of whichever it was.
-pub(crate) enum FrontFuture {
-    Grpc(FlightFuture),
-    Web(<GrpcWebService<FlightService> as Service<Request<Body>>>::Future),
+pub(crate) enum MuxFuture {
+    Grpc(ResponseFuture),
+    Web(<GrpcWebService<InstrumentedService> as Service<Request<Body>>>::Future),
     /// With the id that is echoed.
     Page(RouteFuture<Infallible>, Option<HeaderValue>),
     Text(StatusCode, &'static str, Option<HeaderValue>),
 }
 
-impl FrontFuture {
+impl MuxFuture {
     fn text(request: &Request<Body>, status: StatusCode, text: &'static str) -> Self {
         Self::Text(status, text, request_id(request.headers()))
     }
 }
 
-impl Future for FrontFuture {
-    type Output = Result<Response<FrontBody>, Infallible>;
+impl Future for MuxFuture {
+    type Output = Result<Response<MuxBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = match &mut *self {
-            Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Grpc),
-            Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(FrontBody::Other),
+            Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(MuxBody::Grpc),
+            Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(MuxBody::Other),
             Self::Page(future, id) => {
                 let mut response = ready!(Pin::new(future).poll(cx))?;
                 if let Some(id) = id.take() {
                     response.headers_mut().insert(REQUEST_ID, id);
                 }
-                response.map(|body| FrontBody::Other(Body::new(body)))
+                response.map(|body| MuxBody::Other(Body::new(body)))
             }
             Self::Text(status, text, id) => {
                 let text = Body::new(axum::body::Body::from(*text));
-                let mut response = Response::new(FrontBody::Other(text));
+                let mut response = Response::new(MuxBody::Other(text));
                 *response.status_mut() = *status;
                 response.headers_mut().insert(
                     header::CONTENT_TYPE,
@@ -171,12 +175,12 @@ impl Future for FrontFuture {
 }
 
 /// Its body.
-pub(crate) enum FrontBody {
-    Grpc(FlightBody),
+pub(crate) enum MuxBody {
+    Grpc(InstrumentedBody),
     Other(Body),
 }
 
-impl HttpBody for FrontBody {
+impl HttpBody for MuxBody {
     type Data = Bytes;
     type Error = Status;
 

@@ -15,13 +15,13 @@ use tokio::time::sleep;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::connection::{Connection, Incoming};
 use crate::config::ServerConfig;
-use crate::connection::{Connection, Incoming};
-use crate::front::Front;
-use crate::turns::{TurnExecutor, Turns};
+use crate::serve::inline_executor::{InlineExecutor, InlineHandle};
+use crate::serve::protocol::ProtocolMux;
 
 /// How connections are served.
-pub(crate) struct Transport {
+pub(crate) struct HttpServer {
     max_streams_per_connection: u32,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Transport {
     shutdown: CancellationToken,
 }
 
-impl Transport {
+impl HttpServer {
     /// Asks connections to end at `shutdown`.
     pub(crate) fn new(config: &ServerConfig, shutdown: CancellationToken) -> Self {
         Self {
@@ -43,16 +43,16 @@ impl Transport {
 
     /// Serves what comes in. At the shutdown it closes the port, and ends with the last connection. Dropping the future drops
     /// them all.
-    pub(crate) async fn serve(self, front: Front, incoming: Incoming) {
-        let transport = Arc::new(self);
+    pub(crate) async fn serve(self, front: ProtocolMux, incoming: Incoming) {
+        let http_server = Arc::new(self);
         let mut connections = JoinSet::new();
-        transport.accept(&front, incoming, &mut connections).await;
+        http_server.accept(&front, incoming, &mut connections).await;
         while connections.join_next().await.is_some() {}
     }
 
     async fn accept(
         self: &Arc<Self>,
-        front: &Front,
+        front: &ProtocolMux,
         incoming: Incoming,
         connections: &mut JoinSet<()>,
     ) {
@@ -63,8 +63,8 @@ impl Transport {
                 Some(_) = connections.join_next() => {}
                 accepted = incoming.next() => match accepted {
                     Some(Ok(connection)) => {
-                        let (transport, front) = (Arc::clone(self), front.clone());
-                        connections.spawn(async move { transport.carry(front, connection).await });
+                        let (http_server, front) = (Arc::clone(self), front.clone());
+                        connections.spawn(async move { http_server.carry(front, connection).await });
                     }
                     Some(Err(error)) => tracing::debug!(%error, "a connection was not accepted"),
                     None => return,
@@ -73,7 +73,7 @@ impl Transport {
         }
     }
 
-    fn http(&self, executor: TurnExecutor) -> Builder<TurnExecutor> {
+    fn http(&self, executor: InlineHandle) -> Builder<InlineHandle> {
         let mut http = Builder::new(executor);
         // Without a timer hyper does not limit the time that headers may take.
         http.http1().timer(TokioTimer::new());
@@ -85,17 +85,17 @@ impl Transport {
         http
     }
 
-    async fn carry(&self, front: Front, connection: Connection) {
-        let mut turns = Turns::default();
-        let http = self.http(turns.executor());
+    async fn carry(&self, front: ProtocolMux, connection: Connection) {
+        let mut executor = InlineExecutor::default();
+        let http = self.http(executor.handle());
         let mut serving = pin!(http.serve_connection(TokioIo::new(connection), front));
         let ended = tokio::select! {
             // First what there is to do at every turn.
             biased;
-            ended = turns.drive(serving.as_mut()) => ended,
+            ended = executor.drive(serving.as_mut()) => ended,
             () = self.retirement() => {
                 serving.as_mut().graceful_shutdown();
-                turns.drive(serving.as_mut()).await
+                executor.drive(serving.as_mut()).await
             }
         };
         if let Err(error) = ended {

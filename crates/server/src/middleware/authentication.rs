@@ -10,26 +10,26 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use tonic::Code;
 
-use crate::flight::{Flight, Traffic};
+use crate::middleware::service::{RequestGuard, ServerState};
 
 /// Puts the door before every route of `router`, where tokens are asked for at all.
-pub(crate) fn guarded(router: Router, traffic: &Arc<Traffic>) -> Router {
-    if !traffic.credentials.asks_for_tokens() {
+pub(crate) fn guarded(router: Router, state: &Arc<ServerState>) -> Router {
+    if !state.credentials.asks_for_tokens() {
         return router;
     }
-    router.route_layer(from_fn_with_state(Arc::clone(traffic), admit))
+    router.route_layer(from_fn_with_state(Arc::clone(state), admit))
 }
 
 /// Refuses before a byte of the body is read. What is let in is counted, and named in the log, where it meets the services.
 async fn admit(
-    State(traffic): State<Arc<Traffic>>,
+    State(state): State<Arc<ServerState>>,
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let Err(refusal) = traffic.credentials.admit(request.headers()) else {
+    let Err(refusal) = state.credentials.admit(request.headers()) else {
         return next.run(request).await;
     };
-    Flight::begin(&traffic, &mut request, false, None).end(Code::Unauthenticated);
+    RequestGuard::begin(&state, &mut request, false, None).end(Code::Unauthenticated);
     let body = format!("{{\"error\":\"{}\"}}\n", refusal.message());
     let mut response = (StatusCode::UNAUTHORIZED, body).into_response();
     let headers = response.headers_mut();

@@ -8,7 +8,7 @@ use metrics::Counter;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::connection::Connection;
+use crate::accept::connection::Connection;
 use crate::credentials::Credentials;
 
 /// A client that needs longer is no client.

@@ -1,0 +1,4 @@
+//! Accepts TCP connections and carries out their TLS handshakes.
+
+pub(crate) mod connection;
+pub(crate) mod handshake;
