@@ -110,7 +110,7 @@ impl Intake {
         let Some(id) = spec::parent_id(spec) else {
             return Ok(None);
         };
-        match digits_checkpoint::lasting_manifest(&self.storage, id).await {
+        match digits_checkpoint::live_manifest(&self.storage, id).await {
             Ok(found) => Ok(found),
             Err(StorageError::Tombstoned { .. }) => Err(invalid(
                 "spec.init_from",

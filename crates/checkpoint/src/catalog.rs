@@ -41,14 +41,14 @@ pub async fn manifest(
 ///
 /// # Errors
 /// [`StorageError::Tombstoned`]; else as [`manifest()`].
-pub async fn lasting_manifest(
+pub async fn live_manifest(
     storage: &Storage,
     id: CheckpointId,
 ) -> Result<Option<Manifest>, StorageError> {
     // In this order: retention deletes the tombstone last.
-    let buried = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
+    let tombstoned = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
     let found = manifest(storage, id).await?;
-    if found.is_some() && buried {
+    if found.is_some() && tombstoned {
         return Err(StorageError::Tombstoned { id });
     }
     Ok(found)
@@ -78,8 +78,8 @@ pub async fn list_checkpoints(storage: &Storage) -> Result<Vec<Manifest>, Storag
 
 async fn readable(storage: &Storage, id: CheckpointId) -> Result<Option<Manifest>, StorageError> {
     match manifest(storage, id).await {
-        Err(error @ (StorageError::Unreadable { .. } | StorageError::TooLarge { .. })) => {
-            tracing::warn!(checkpoint = %id, %error, "checkpoint left out of the list");
+        Err(error) if error.is_unreadable() => {
+            tracing::warn!(checkpoint = %id, %error, "unreadable manifest: checkpoint left out of the list");
             Ok(None)
         }
         other => other,

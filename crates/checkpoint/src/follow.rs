@@ -26,9 +26,9 @@ pub struct Follower {
     list_interval: Duration,
     listed: Option<Instant>,
     /// The newest record that is known to be there.
-    known: u64,
+    head: u64,
     /// The newest record that `poll` has told of.
-    told: u64,
+    reported: u64,
 }
 
 impl Follower {
@@ -40,8 +40,8 @@ impl Follower {
             model,
             list_interval: LIST_INTERVAL,
             listed: None,
-            known: 0,
-            told: 0,
+            head: 0,
+            reported: 0,
         }
     }
 
@@ -67,27 +67,27 @@ impl Follower {
             .listed
             .is_none_or(|at| at.elapsed() >= self.list_interval)
         {
-            let newest = serving::newest_after(&self.storage, &self.model, self.known).await?;
-            self.known = newest.unwrap_or(self.known);
+            let newest = serving::newest_after(&self.storage, &self.model, self.head).await?;
+            self.head = newest.unwrap_or(self.head);
             self.listed = Some(Instant::now());
         }
         let mut newest = self.step_forward().await?;
-        if self.known == self.told {
+        if self.head == self.reported {
             return Ok(None);
         }
         if newest.is_none() {
-            newest = match serving::record(&self.storage, &self.model, self.known).await {
-                Err(error @ (StorageError::Unreadable { .. } | StorageError::TooLarge { .. })) => {
-                    self.told = self.known;
+            newest = match serving::record(&self.storage, &self.model, self.head).await {
+                Err(error) if error.is_unreadable() => {
+                    self.reported = self.head;
                     return Err(error);
                 }
                 other => other?,
             };
         }
         let record = newest.ok_or_else(|| StorageError::Missing {
-            key: keys::record(&self.model, self.known),
+            key: keys::record(&self.model, self.head),
         })?;
-        self.told = self.known;
+        self.reported = self.head;
         Ok(Some(record))
     }
 
@@ -96,16 +96,16 @@ impl Follower {
     async fn step_forward(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         let mut newest = None;
         for _ in 0..STEPS_PER_POLL {
-            let Some(next) = self.known.checked_add(1) else {
+            let Some(next) = self.head.checked_add(1) else {
                 break;
             };
             newest = match serving::record(&self.storage, &self.model, next).await {
                 Ok(Some(record)) => Some(record),
                 Ok(None) => break,
-                Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => None,
+                Err(error) if error.is_unreadable() => None,
                 Err(error) => return Err(error),
             };
-            self.known = next;
+            self.head = next;
         }
         Ok(newest)
     }
@@ -113,6 +113,6 @@ impl Follower {
     /// Sequence of the newest record that is known to be there, readable or not; 0 for none.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.known
+        self.head
     }
 }

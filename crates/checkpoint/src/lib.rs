@@ -1,22 +1,22 @@
-//! What lies on shared storage: the half of the contract between the services that is not on the wire.
+//! The storage contract between the services: checkpoints and the serving log on a folder or bucket.
 //!
-//! The writer's side publishes checkpoints ([`publish`]), sees each through to its end ([`intention`]) and
-//! appends to the serving log ([`serving`]); the reader's side follows that log ([`Follower`]) and loads what it
-//! names ([`load`]), trusting nothing that it has not verified. Writers only ever create keys that do not exist
-//! yet; only [`retention`] deletes.
+//! A writer publishes checkpoints ([`publish`]), recovers unfinished publications after a crash
+//! ([`publication`]) and appends to the serving log ([`serving`]). A reader follows that log ([`Follower`]) and
+//! loads the checkpoints that it names ([`load`]), verifying every byte. Writers only create keys that do not
+//! exist yet; only [`retention`] deletes.
 //!
-//! This crate computes no answers: whoever loads a checkpoint runs its exam through every path of its own
-//! engine and asks [`check_exam`]. `docs/storage.md` describes the protocol and the formats.
+//! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of its own engine
+//! and compares the results with [`check_exam`]. `docs/storage.md` describes the protocol and the formats.
 
 mod catalog;
 mod follow;
 pub mod id;
-pub mod intention;
 mod keys;
 mod load;
 pub mod manifest;
 #[cfg(feature = "messages")]
 pub mod messages;
+pub mod publication;
 mod publish;
 pub mod record;
 mod refusal;
@@ -26,7 +26,7 @@ mod storage;
 mod tensors;
 mod validate;
 
-pub use catalog::{lasting_manifest, list_checkpoints, manifest};
+pub use catalog::{list_checkpoints, live_manifest, manifest};
 pub use follow::Follower;
 pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};

@@ -15,6 +15,15 @@ pub use report::{Calibration, CorruptionError, CoverageError, HardImage, Report,
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
 
+/// Reads `format` alone: the rest of an unknown format may be anything.
+pub(crate) fn read_format(bytes: &[u8]) -> serde_json::Result<u64> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    serde_json::from_slice(bytes).map(|Format { format }| format)
+}
+
 /// `checkpoints/<id>/manifest.json`. Written last: its existence is the commit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -179,13 +179,11 @@ pub async fn listed_record(
 ) -> Result<Option<v1::ServingRecord>, StorageError> {
     match serving::record(storage, model, sequence).await {
         Ok(record) => Ok(record.as_ref().map(serving_record)),
-        Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
-            Ok(Some(v1::ServingRecord {
-                sequence,
-                not_understood: true,
-                ..v1::ServingRecord::default()
-            }))
-        }
+        Err(error) if error.is_unreadable() => Ok(Some(v1::ServingRecord {
+            sequence,
+            not_understood: true,
+            ..v1::ServingRecord::default()
+        })),
         Err(error) => Err(error),
     }
 }

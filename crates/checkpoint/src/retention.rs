@@ -6,7 +6,7 @@
 
 mod plan;
 
-pub use plan::{Held, Inventory, Plan, Rules, State, plan};
+pub use plan::{Inventory, Plan, Rules, State, StoredCheckpoint, plan};
 
 use crate::{
     catalog,
@@ -97,22 +97,22 @@ pub async fn take_inventory(storage: &Storage, now: Timestamp) -> Result<Invento
     }
     let mut checkpoints = Vec::with_capacity(files.len());
     for (id, files) in files {
-        checkpoints.push(held(storage, id, &files, now).await?);
+        checkpoints.push(inspect(storage, id, &files, now).await?);
     }
     // Read after the tombstones: a promotion that did not see one that has stood for the grace time has
     // written its record by now.
     Ok(Inventory {
         checkpoints,
-        named: named_recently(storage, now).await?,
+        referenced: recently_referenced(storage, now).await?,
     })
 }
 
-async fn held(
+async fn inspect(
     storage: &Storage,
     id: CheckpointId,
     files: &[(String, Entry)],
     now: Timestamp,
-) -> Result<Held, StorageError> {
+) -> Result<StoredCheckpoint, StorageError> {
     let has = |wanted: &str| files.iter().any(|(name, _)| name == wanted);
     let state = if has(keys::MANIFEST) {
         match catalog::manifest(storage, id).await {
@@ -121,9 +121,7 @@ async fn held(
                 created_at: manifest.created_at,
             },
             Ok(None) => State::Uncommitted { touched: now },
-            Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
-                State::NotUnderstood
-            }
+            Err(error) if error.is_unreadable() => State::Unreadable,
             Err(error) => return Err(error),
         }
     } else {
@@ -144,7 +142,7 @@ async fn held(
     } else {
         None
     };
-    Ok(Held {
+    Ok(StoredCheckpoint {
         id,
         state,
         tombstone,
@@ -153,7 +151,7 @@ async fn held(
 
 /// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, all of
 /// [`PROTECTED_TIME`], and the one that was in force when that time began.
-async fn named_recently(
+async fn recently_referenced(
     storage: &Storage,
     now: Timestamp,
 ) -> Result<BTreeSet<CheckpointId>, StorageError> {
@@ -163,7 +161,7 @@ async fn named_recently(
             logs.entry(model).or_default().push(sequence);
         }
     }
-    let mut named = BTreeSet::new();
+    let mut referenced = BTreeSet::new();
     for (model, mut sequences) in logs {
         sequences.sort_unstable();
         let mut records = stream::iter(sequences.into_iter().rev())
@@ -172,14 +170,14 @@ async fn named_recently(
         let mut seen = 0;
         while let Some(record) = records.next().await {
             let record = record?;
-            named.extend(record.routes.iter().map(|route| route.checkpoint));
+            referenced.extend(record.routes.iter().map(|route| route.checkpoint));
             seen += 1;
             if seen >= PROTECTED_RECORDS && now.duration_since(record.at) > PROTECTED_TIME {
                 break;
             }
         }
     }
-    Ok(named)
+    Ok(referenced)
 }
 
 async fn bury_checkpoint(

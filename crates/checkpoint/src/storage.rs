@@ -57,26 +57,6 @@ pub struct Entry {
 }
 
 impl Storage {
-    /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, or a folder's path.
-    ///
-    /// A folder is created where it is missing (this blocks for a moment), and every write to it is
-    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*` variables;
-    /// the role needs `s3:ListBucket` as well, because without it a missing key reads as "denied".
-    ///
-    /// # Errors
-    /// When the address is not of these forms, or the folder cannot be created.
-    pub fn open(url: &str) -> Result<Self, StorageError> {
-        open::open(url, open::Absent::Created)
-    }
-
-    /// The same for who comes second: a folder must be there already, so that a slip in its name is noticed.
-    ///
-    /// # Errors
-    /// When the address is not of these forms, or there is no such folder.
-    pub fn open_existing(url: &str) -> Result<Self, StorageError> {
-        open::open(url, open::Absent::Refused)
-    }
-
     /// A storage on any store, below `prefix`.
     #[must_use]
     pub fn from_store(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {

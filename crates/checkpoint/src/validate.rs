@@ -2,7 +2,9 @@
 
 use crate::{
     id::CheckpointId,
-    manifest::{Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet},
+    manifest::{
+        Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet, read_format,
+    },
     refusal::{Refusal, RefusalReason},
 };
 
@@ -210,30 +212,18 @@ impl Manifest {
     /// As [`validate`](Self::validate), and [`RefusalReason::Manifest`] when it is not of the form.
     pub(crate) fn parse(bytes: &[u8], id: CheckpointId) -> Result<Self, Refusal> {
         let refuse = |message: String| Refusal::new(RefusalReason::Manifest, message);
-        check_format(bytes)?;
-        let manifest: Self = serde_json::from_slice(bytes)
-            .map_err(|error| refuse(format!("the manifest cannot be read: {error}")))?;
+        let unreadable =
+            |error: serde_json::Error| refuse(format!("the manifest cannot be read: {error}"));
+        let format = read_format(bytes).map_err(unreadable)?;
+        if format != u64::from(FORMAT) {
+            return Err(unknown_format(format));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         if manifest.id != id {
             return Err(refuse(format!("the manifest is that of {}", manifest.id)));
         }
         manifest.validate()?;
         Ok(manifest)
-    }
-}
-
-/// Reads `format` alone: the rest of an unknown format may be anything.
-fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
-    #[derive(serde::Deserialize)]
-    struct Format {
-        format: u64,
-    }
-    match serde_json::from_slice(bytes) {
-        Ok(Format { format }) if format == u64::from(FORMAT) => Ok(()),
-        Ok(Format { format }) => Err(unknown_format(format)),
-        Err(error) => Err(Refusal::new(
-            RefusalReason::Manifest,
-            format!("the manifest cannot be read: {error}"),
-        )),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
 };
 use digits_checkpoint::{
     StorageError,
-    serving::{AppendError, Refused},
+    serving::{AppendError, PromotionError},
 };
 use digits_server::{not_found, retry_status, violations::Violations};
 use std::time::Duration;
@@ -143,27 +143,27 @@ pub(super) fn append(error: &AppendError) -> Status {
     }
 }
 
-fn refused_status(refused: &Refused) -> Status {
+fn refused_status(refused: &PromotionError) -> Status {
     match refused {
-        Refused::UnknownCheckpoint(id) => not_found(
+        PromotionError::UnknownCheckpoint(id) => not_found(
             "checkpoint",
             id.to_string(),
             format!("there is no committed checkpoint {id}: ListCheckpoints lists them"),
         ),
-        Refused::UnknownRecord(sequence) => not_found(
+        PromotionError::UnknownRecord(sequence) => not_found(
             "serving record",
             sequence.to_string(),
             format!("there is no serving record {sequence}: ListServing lists them"),
         ),
-        Refused::By => invalid_field("by", refused.to_string()),
-        Refused::Candidate { field, reason } => invalid_field(field, *reason),
-        Refused::Routes(reason) => invalid_field("share", reason.clone()),
-        Refused::OtherModel { .. }
-        | Refused::Tombstoned(_)
-        | Refused::NothingServes
-        | Refused::NothingEarlier
-        | Refused::NotHeld
-        | Refused::NoCandidates
-        | Refused::HeadUnknown => Status::failed_precondition(refused.to_string()),
+        PromotionError::By => invalid_field("by", refused.to_string()),
+        PromotionError::Candidate { field, reason } => invalid_field(field, *reason),
+        PromotionError::Routes(reason) => invalid_field("share", reason.to_string()),
+        PromotionError::OtherModel { .. }
+        | PromotionError::Tombstoned(_)
+        | PromotionError::NothingServes
+        | PromotionError::NothingEarlier
+        | PromotionError::NotHeld
+        | PromotionError::NoCandidates
+        | PromotionError::HeadUnknown => Status::failed_precondition(refused.to_string()),
     }
 }

@@ -5,9 +5,9 @@ use crate::{
     job::JobId,
     store::{Store, StoreError},
 };
-use digits_checkpoint::{StorageError, id::CheckpointId, intention::Ledger};
+use digits_checkpoint::{StorageError, id::CheckpointId, publication::IntentLog};
 
-/// The job database as a ledger; its calls block, so they go to threads of their own.
+/// The job database as an intent log; its calls block, so they go to threads of their own.
 pub(super) struct Intentions(pub(super) Store);
 
 impl Intentions {
@@ -21,7 +21,7 @@ impl Intentions {
     }
 }
 
-impl Ledger for Intentions {
+impl IntentLog for Intentions {
     type Error = Failure;
 
     async fn committed(&self, id: CheckpointId) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ impl Ledger for Intentions {
             .await
     }
 
-    async fn done(&self, id: CheckpointId, sequence: u64) -> Result<(), Failure> {
+    async fn completed(&self, id: CheckpointId, sequence: u64) -> Result<(), Failure> {
         self.write(move |store| store.checkpoint_done(id, sequence))
             .await
     }

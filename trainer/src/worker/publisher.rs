@@ -19,8 +19,8 @@ use crate::{
 use digits_checkpoint::{
     Draft, StorageError, encode_exam, encode_model,
     id::CheckpointId,
-    intention::{self, Ended},
     manifest::{FORMAT, FileDigest, Files, Lineage, Manifest, Metrics, Report, TrainingSet},
+    publication::{self, Outcome},
     sha256_hex,
 };
 use digits_dataset::Dataset;
@@ -225,17 +225,17 @@ fn publish(
     };
     let ledger = Intentions(store.clone());
     let manifest = again_and_again(context, || {
-        intention::commit(storage, &ledger, draft.clone())
+        publication::commit(storage, &ledger, draft.clone())
     })?;
     metrics.published(taken.elapsed(), now_us());
     let policy = promotion_policy(context.plan.promotion);
     let by = writer(context.job);
     let ended = again_and_again(context, || {
-        intention::settle(storage, &ledger, &manifest, policy, &by)
+        publication::finalize(storage, &ledger, &manifest, policy, &by)
     })?;
     let sequence = match ended {
-        Ended::Done(sequence) => sequence,
-        Ended::Abandoned => return Err(StorageError::Tombstoned { id }.into()),
+        Outcome::Completed(sequence) => sequence,
+        Outcome::Abandoned => return Err(StorageError::Tombstoned { id }.into()),
     };
     tracing::info!(
         job = %context.job, checkpoint = %id, epoch = snapshot.epoch, sequence,

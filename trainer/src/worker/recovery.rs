@@ -8,7 +8,7 @@ use super::{
 use crate::{job::JobId, store::Store, wire::promotion_policy};
 use digits_checkpoint::{
     Storage,
-    intention::{Ended, take_up},
+    publication::{Outcome, recover},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -25,12 +25,12 @@ pub async fn finish_intentions(store: &Store, storage: &Storage) -> anyhow::Resu
     for intention in unfinished {
         let (id, by) = (intention.id, writer(intention.job));
         let policy = promotion_policy(intention.promotion);
-        match take_up(storage, &ledger, id, policy, &by).await? {
-            Ended::Done(sequence) => {
+        match recover(storage, &ledger, id, policy, &by).await? {
+            Outcome::Completed(sequence) => {
                 tracing::info!(checkpoint = %id, sequence, "a checkpoint of the last process was finished");
                 finished += 1;
             }
-            Ended::Abandoned => {
+            Outcome::Abandoned => {
                 tracing::info!(checkpoint = %id, "a checkpoint of the last process was abandoned");
                 abandoned += 1;
             }

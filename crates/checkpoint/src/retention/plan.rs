@@ -31,7 +31,7 @@ impl Default for Rules {
 
 /// A checkpoint's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredCheckpoint {
     /// Which.
     pub id: CheckpointId,
     /// What is in it.
@@ -51,7 +51,7 @@ pub enum State {
         created_at: Timestamp,
     },
     /// A manifest that this program does not understand: never touched.
-    NotUnderstood,
+    Unreadable,
     /// No manifest: being published, left behind, or half deleted.
     Uncommitted {
         /// When the newest file was written.
@@ -63,9 +63,9 @@ pub enum State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// All folders.
-    pub checkpoints: Vec<Held>,
+    pub checkpoints: Vec<StoredCheckpoint>,
     /// What the serving logs protect, read after the tombstones.
-    pub named: BTreeSet<CheckpointId>,
+    pub referenced: BTreeSet<CheckpointId>,
 }
 
 /// What is to be done.
@@ -89,24 +89,24 @@ pub fn plan(
 ) -> Plan {
     let newest = newest(&inventory.checkpoints, rules.keep_newest);
     let mut plan = Plan::default();
-    for held in &inventory.checkpoints {
-        let id = held.id;
-        let needed = match &held.state {
-            State::NotUnderstood => true,
+    for checkpoint in &inventory.checkpoints {
+        let id = checkpoint.id;
+        let needed = match &checkpoint.state {
+            State::Unreadable => true,
             State::Committed { created_at, .. } => {
                 keep.contains(&id)
-                    || inventory.named.contains(&id)
+                    || inventory.referenced.contains(&id)
                     || newest.contains(&id)
                     || now.duration_since(*created_at) < rules.keep_younger
             }
             // With a tombstone it was decided before, and the deletion was perhaps begun.
             State::Uncommitted { touched } => {
                 keep.contains(&id)
-                    || held.tombstone.is_none()
+                    || checkpoint.tombstone.is_none()
                         && now.duration_since(*touched) < rules.abandoned_after
             }
         };
-        match held.tombstone {
+        match checkpoint.tombstone {
             None if !needed => plan.bury.push(id),
             Some(_) if needed => plan.spare.push(id),
             Some(at) if now.duration_since(at) >= rules.grace => plan.delete.push(id),
@@ -117,14 +117,14 @@ pub fn plan(
 }
 
 /// The `count` newest of each model.
-fn newest(checkpoints: &[Held], count: usize) -> BTreeSet<CheckpointId> {
+fn newest(checkpoints: &[StoredCheckpoint], count: usize) -> BTreeSet<CheckpointId> {
     let mut models: BTreeMap<&ModelName, Vec<(Timestamp, CheckpointId)>> = BTreeMap::new();
-    for held in checkpoints {
-        if let State::Committed { model, created_at } = &held.state {
+    for checkpoint in checkpoints {
+        if let State::Committed { model, created_at } = &checkpoint.state {
             models
                 .entry(model)
                 .or_default()
-                .push((*created_at, held.id));
+                .push((*created_at, checkpoint.id));
         }
     }
     let sorted = models.into_values().flat_map(|mut group| {

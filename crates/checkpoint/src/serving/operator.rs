@@ -1,40 +1,42 @@
-//! What an operator decides: promote, drop what stands beside the primary, roll back, release. Each takes the sequence that the operator last saw.
+//! Operator changes to the serving log: promote, drop candidates, roll back, release.
 //!
-//! Works with no trainer alive, and past a newest record that this program does not understand (but a canary
-//! or shadow, which needs to know what it stands beside).
+//! Each takes the sequence that the operator last saw. They need no running trainer, and work when this program
+//! does not understand the newest record, except for a canary or shadow, which needs a known primary.
 
 use super::{
-    AppendError, Proposal, Refused, append, lost, record,
-    routes::{append_servable, servable, whole},
+    error::{AppendError, PromotionError},
+    guard::{append_servable, servable},
+    log::{Proposal, append, lost, record},
+    routes::only,
 };
 use crate::{
     id::{CheckpointId, ModelName},
     keys,
     manifest::Manifest,
     record::{Reason, Role, Route, ServingRecord},
-    storage::{Storage, StorageError},
+    storage::Storage,
 };
 
-/// What an operator lets serve.
+/// A checkpoint that an operator promotes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// Which checkpoint.
+    /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// Its part.
+    /// Its role.
     pub role: Role,
     /// Share of a canary, more than 0 and less than 1; `None` for the others.
     pub share: Option<f64>,
 }
 
-/// Lets a candidate serve, and holds it there: automatic promotion stops until [`release`].
+/// Promotes a candidate with a hold: automatic promotion stops until [`release`].
 ///
-/// A primary takes all requests, and what stood beside the old one ends. A canary takes its share from the
-/// primary of the newest record, in place of an earlier canary; a shadow takes none, in place of an earlier
-/// shadow. Not cancel-safe: when dropped, the record may be there or still appear.
+/// A primary takes all requests, and the canary and shadow of the old one end. A canary takes its share from
+/// the primary of the newest record, in place of an earlier canary; a shadow takes none, in place of an earlier
+/// shadow. Not cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] for a checkpoint that may not serve, a share that cannot be, or a canary or
-/// shadow of other inputs or labels than the primary's; [`AppendError::Lost`]; [`AppendError::Storage`].
+/// [`AppendError::Refused`] for a checkpoint that may not serve, a share that is not possible, or a canary or
+/// shadow whose inputs or labels differ from the primary's; [`AppendError::Lost`]; [`AppendError::Storage`].
 pub async fn promote(
     storage: &Storage,
     model: &ModelName,
@@ -42,7 +44,7 @@ pub async fn promote(
     candidate: Candidate,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await?;
+    let head = expected_head(storage, model, expected).await?;
     let manifest = servable(storage, model, candidate.checkpoint).await?;
     let routes = routes_with(storage, model, head, candidate, &manifest).await?;
     let proposal = Proposal {
@@ -54,11 +56,11 @@ pub async fn promote(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Ends canary and shadow: the primary answers everything again, and is held. Not cancel-safe: when dropped, the
-/// record may be there or still appear.
+/// Ends canary and shadow: the primary answers everything again, with a hold. Not cancel-safe: when dropped, the
+/// record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] when nothing stands beside the primary, or it may not serve any more;
+/// [`AppendError::Refused`] when there is neither canary nor shadow, or the primary may not serve any more;
 /// [`AppendError::Lost`]; [`AppendError::Storage`].
 pub async fn drop_candidates(
     storage: &Storage,
@@ -66,12 +68,12 @@ pub async fn drop_candidates(
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await??;
+    let head = expected_head(storage, model, expected).await??;
     let primary = head.primary().filter(|_| head.routes.len() > 1);
-    let primary = primary.ok_or(Refused::NoCandidates)?;
+    let primary = primary.ok_or(PromotionError::NoCandidates)?;
     servable(storage, model, primary).await?;
     let proposal = Proposal {
-        routes: whole(primary),
+        routes: only(primary),
         hold: true,
         reason: Reason::Promoted,
         by: by.to_owned(),
@@ -79,8 +81,8 @@ pub async fn drop_candidates(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Serves again what record `to` named, and holds it; 0 means the newest record before `expected` that names
-/// another primary. Not cancel-safe: when dropped, the record may be there or still appear.
+/// Appends the routes of record `to` again, with a hold; 0 means the newest record before `expected` that names
+/// another primary. Not cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
 /// [`AppendError::Refused`] when there is no such record or its checkpoints may not serve any more;
@@ -92,13 +94,13 @@ pub async fn rollback(
     to: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await?;
+    let head = expected_head(storage, model, expected).await?;
     let target = match to {
         0 => other_primary(storage, model, expected, head.ok().as_ref()).await?,
-        to if to > expected => return Err(Refused::UnknownRecord(to).into()),
+        to if to > expected => return Err(PromotionError::UnknownRecord(to).into()),
         to => record(storage, model, to)
             .await?
-            .ok_or(Refused::UnknownRecord(to))?,
+            .ok_or(PromotionError::UnknownRecord(to))?,
     };
     for route in &target.routes {
         servable(storage, model, route.checkpoint).await?;
@@ -112,20 +114,20 @@ pub async fn rollback(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Lifts the hold: what serves stays, and the next published checkpoint may be promoted by its policy.
-/// Not cancel-safe: when dropped, the record may be there or still appear.
+/// Lifts the hold: the routes stay, and the next published checkpoint may be promoted by its policy.
+/// Not cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] when nothing is held; [`AppendError::Lost`]; [`AppendError::Storage`].
+/// [`AppendError::Refused`] when there is no hold; [`AppendError::Lost`]; [`AppendError::Storage`].
 pub async fn release(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
-    let head = seen(storage, model, expected).await??;
+    let head = expected_head(storage, model, expected).await??;
     if !head.hold {
-        return Err(Refused::NotHeld.into());
+        return Err(PromotionError::NotHeld.into());
     }
     let proposal = Proposal {
         routes: head.routes,
@@ -136,28 +138,26 @@ pub async fn release(
     append(storage, model, expected, proposal).await
 }
 
-/// The record that the operator saw as the newest, or why what serves is not known: the log is empty, or this program
-/// does not understand it. When it is not the newest any more the operator has lost, whatever else is wrong.
-async fn seen(
+/// Record `expected`, or why its routes are unknown: the log is empty, or the record has a newer format.
+/// [`AppendError::Lost`] comes before any other error when the record is not the newest any more.
+async fn expected_head(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
-) -> Result<Result<ServingRecord, Refused>, AppendError> {
+) -> Result<Result<ServingRecord, PromotionError>, AppendError> {
     let next = expected
         .checked_add(1)
-        .ok_or(Refused::UnknownRecord(expected))?;
+        .ok_or(PromotionError::UnknownRecord(expected))?;
     if storage.exists(&keys::record(model, next)).await? {
         return Err(lost(storage, model, next).await);
     }
     if expected == 0 {
-        return Ok(Err(Refused::NothingServes));
+        return Ok(Err(PromotionError::NothingServes));
     }
     match record(storage, model, expected).await {
         Ok(Some(head)) => Ok(Ok(head)),
-        Ok(None) => Err(Refused::UnknownRecord(expected).into()),
-        Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
-            Ok(Err(Refused::HeadUnknown))
-        }
+        Ok(None) => Err(PromotionError::UnknownRecord(expected).into()),
+        Err(error) if error.is_unreadable() => Ok(Err(PromotionError::HeadUnknown)),
         Err(error) => Err(error.into()),
     }
 }
@@ -165,36 +165,38 @@ async fn seen(
 async fn routes_with(
     storage: &Storage,
     model: &ModelName,
-    head: Result<ServingRecord, Refused>,
+    head: Result<ServingRecord, PromotionError>,
     candidate: Candidate,
     manifest: &Manifest,
 ) -> Result<Vec<Route>, AppendError> {
-    let refuse = |field, reason| Err(Refused::Candidate { field, reason }.into());
+    let refuse = |field, reason| Err(PromotionError::Candidate { field, reason }.into());
     let share = match (candidate.role, candidate.share) {
-        (Role::Primary, None) => return Ok(whole(candidate.checkpoint)),
+        (Role::Primary, None) => return Ok(only(candidate.checkpoint)),
         (Role::Shadow, None) => 0.0,
         (Role::Canary, Some(share)) if share > 0.0 && share < 1.0 => share,
-        (Role::Canary, _) => return refuse("share", "a canary needs one between 0 and 1"),
-        (Role::Primary | Role::Shadow, Some(_)) => return refuse("share", "only for a canary"),
+        (Role::Canary, _) => return refuse("share", "a canary needs a share between 0 and 1"),
+        (Role::Primary | Role::Shadow, Some(_)) => {
+            return refuse("share", "only a canary takes a share");
+        }
     };
     let head = head?;
-    let primary = head.primary().ok_or(Refused::HeadUnknown)?;
+    let primary = head.primary().ok_or(PromotionError::HeadUnknown)?;
     if primary == candidate.checkpoint {
-        return refuse("checkpoint_id", "it is the primary already");
+        return refuse("checkpoint_id", "this checkpoint is the primary already");
     }
-    let beside = servable(storage, model, primary).await?;
-    if beside.input != manifest.input || beside.labels != manifest.labels {
+    let current = servable(storage, model, primary).await?;
+    if current.input != manifest.input || current.labels != manifest.labels {
         return refuse(
             "checkpoint_id",
-            "its inputs or labels are not those of the primary",
+            "its inputs or labels differ from those of the primary",
         );
     }
-    let stays = |route: &&Route| {
+    let kept = |route: &&Route| {
         route.checkpoint != candidate.checkpoint
             && route.role != candidate.role
             && route.role != Role::Primary
     };
-    let mut routes: Vec<Route> = head.routes.iter().filter(stays).cloned().collect();
+    let mut routes: Vec<Route> = head.routes.iter().filter(kept).cloned().collect();
     routes.push(Route {
         checkpoint: candidate.checkpoint,
         role: candidate.role,
@@ -222,9 +224,10 @@ async fn other_primary(
     for sequence in (1..expected).rev() {
         match record(storage, model, sequence).await {
             Ok(Some(record)) if record.primary() != current => return Ok(record),
-            Ok(_) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {}
+            Ok(_) => {}
+            Err(error) if error.is_unreadable() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Refused::NothingEarlier.into())
+    Err(PromotionError::NothingEarlier.into())
 }

@@ -1,8 +1,10 @@
-//! Automatic promotion: what a published checkpoint becomes by itself.
+//! Automatic promotion of published checkpoints.
 
 use super::{
-    AppendError, Proposal, Refused, head, record,
-    routes::{append_servable, confirm, servable, whole},
+    error::{AppendError, PromotionError},
+    guard::{append_servable, revert_if_deleted, servable},
+    log::{Proposal, head, record},
+    routes::only,
 };
 use crate::{
     catalog,
@@ -15,25 +17,25 @@ use crate::{
 use futures::{StreamExt as _, stream};
 use jiff::SignedDuration;
 
-/// Times that a promotion decides anew because another writer came first.
+/// Attempts of a promotion that another writer keeps preceding.
 const ATTEMPTS: u32 = 32;
-/// Records that are searched for an earlier promotion of the same checkpoint …
+/// Records that are searched for an earlier promotion of the same checkpoint.
 const SEARCHED: u64 = 1000;
-/// … which cannot be older than the checkpoint, but for the difference between two clocks.
+/// Tolerated difference between two clocks: that promotion is no older than the checkpoint.
 const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Records that are read at once.
 const CONCURRENT_READS: usize = 16;
 
-/// What becomes of a checkpoint by itself when it is published.
+/// Whether a published checkpoint is promoted automatically.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// The newest published checkpoint serves.
     #[default]
     Latest,
-    /// It serves when it did better on validation (more right; as many, then a lower loss) than what
-    /// serves, between equal data sets, splits and labels only.
+    /// It serves when its validation is better than that of the serving checkpoint (more correct, or as many at
+    /// a lower loss), and both have the same data set, split and labels.
     IfBetter,
-    /// Nothing: an operator promotes.
+    /// Only an operator promotes.
     Manual,
 }
 
@@ -67,16 +69,17 @@ fn better(new: &Manifest, current: &Manifest) -> bool {
             || new.correct == current.correct && new.loss < current.loss)
 }
 
-/// Serves a published checkpoint, where `policy` and holds allow it. Returns the record that promoted it,
+/// Promotes a published checkpoint where `policy` and holds allow it. Returns the record that promoted it,
 /// `None` when it is not to serve.
 ///
-/// Idempotent: after a crash, a failure or a dropped future the same call again never promotes a second
-/// time. An earlier promotion is looked for among the last 1,000 records; once found it is returned, even if
-/// something else serves by now.
+/// Idempotent: the same call after a crash, a failure or a dropped future never promotes a second time. An
+/// earlier promotion is searched for in the last 1,000 records; once found it is returned, even if another
+/// checkpoint serves by now.
 ///
 /// # Errors
-/// [`StorageError::Tombstoned`] when retention took the checkpoint away; [`StorageError::Unreadable`] when the
-/// newest record is of an unknown format (a newer program decides then); [`StorageError::Contended`]; else what the store said.
+/// [`StorageError::Tombstoned`] when retention deleted the checkpoint; [`StorageError::Unreadable`] when the
+/// newest record has an unknown format (a newer program decides then); [`StorageError::Contended`]; else the
+/// store's error.
 pub async fn promote_published(
     storage: &Storage,
     manifest: &Manifest,
@@ -91,7 +94,7 @@ pub async fn promote_published(
             Ok(decided) => return Ok(decided),
             Err(AppendError::Lost { .. }) => {}
             Err(AppendError::Storage(error)) => return Err(error),
-            Err(AppendError::Refused(refused)) => return Err(explain(manifest.id, refused)),
+            Err(AppendError::Refused(error)) => return Err(storage_error(manifest.id, error)),
         }
     }
     Err(StorageError::Contended {
@@ -111,8 +114,8 @@ async fn decide(
     if let Some(head) = &head {
         if let Some(earlier) = earlier_promotion(storage, manifest, head).await? {
             if earlier == *head {
-                // It may be that the check after writing was not reached.
-                confirm(storage, model, head).await?;
+                // A crash may have come between writing the record and its check.
+                revert_if_deleted(storage, model, head).await?;
             }
             return Ok(Some(earlier));
         }
@@ -122,7 +125,7 @@ async fn decide(
     }
     servable(storage, model, manifest.id).await?;
     let proposal = Proposal {
-        routes: whole(manifest.id),
+        routes: only(manifest.id),
         hold: false,
         reason: Reason::Published,
         by: by.to_owned(),
@@ -148,8 +151,9 @@ async fn replaces(
     }
     match catalog::manifest(storage, primary).await {
         Ok(Some(current)) => Ok(policy.prefers(new, &current)),
-        // What is gone, or what no reader takes, is no better than anything.
-        Ok(None) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => Ok(true),
+        // A primary that is gone or unreadable is worse than any.
+        Ok(None) => Ok(true),
+        Err(error) if error.is_unreadable() => Ok(true),
         Err(error) => Err(error),
     }
 }
@@ -166,10 +170,9 @@ async fn earlier_promotion(
     while let Some(found) = records.next().await {
         let record = match found {
             Ok(Some(record)) => record,
-            // Below the head: not one that this program wrote.
-            Ok(None) | Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => {
-                continue;
-            }
+            // Not a record of this program's versions.
+            Ok(None) => continue,
+            Err(error) if error.is_unreadable() => continue,
             Err(error) => return Err(error),
         };
         if record.reason == Reason::Published && record.primary() == Some(manifest.id) {
@@ -182,10 +185,12 @@ async fn earlier_promotion(
     Ok(None)
 }
 
-fn explain(id: CheckpointId, refused: Refused) -> StorageError {
-    match refused {
-        // It was committed: then retention deleted it.
-        Refused::Tombstoned(id) | Refused::UnknownCheckpoint(id) => StorageError::Tombstoned { id },
+fn storage_error(id: CheckpointId, error: PromotionError) -> StorageError {
+    match error {
+        // It was committed, so retention deleted it.
+        PromotionError::Tombstoned(id) | PromotionError::UnknownCheckpoint(id) => {
+            StorageError::Tombstoned { id }
+        }
         other => StorageError::Unreadable {
             key: keys::file(id, keys::MANIFEST),
             reason: other.to_string(),

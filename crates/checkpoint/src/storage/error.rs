@@ -125,7 +125,13 @@ impl StorageError {
         None
     }
 
-    /// Whether trying the same again is in vain.
+    /// Whether the key holds something that this program cannot read, written by a newer program or damaged.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::TooLarge { .. })
+    }
+
+    /// Whether a retry cannot succeed.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(

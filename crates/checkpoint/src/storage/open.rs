@@ -1,4 +1,4 @@
-//! From an address to a storage.
+//! Opens the storage at an address: a folder or an S3 bucket.
 
 use super::{Storage, StorageError};
 use object_store::{
@@ -13,19 +13,41 @@ use url::Url;
 /// Longest time for a large write to a bucket.
 const BULK_TIMEOUT: &str = "1h";
 
-/// What becomes of a folder that is not there.
+/// What to do about a folder that does not exist.
 #[derive(Clone, Copy)]
-pub(super) enum Absent {
-    Created,
-    Refused,
+enum MissingFolder {
+    Create,
+    Reject,
 }
 
-pub(super) fn open(address: &str, absent: Absent) -> Result<Storage, StorageError> {
+impl Storage {
+    /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, or a folder's path.
+    ///
+    /// A folder is created where it is missing (this blocks for a moment), and every write to it is
+    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*` variables;
+    /// the role needs `s3:ListBucket` as well, because without it a missing key reads as "denied".
+    ///
+    /// # Errors
+    /// When the address has none of these forms, or the folder cannot be created.
+    pub fn open(url: &str) -> Result<Self, StorageError> {
+        open(url, MissingFolder::Create)
+    }
+
+    /// As [`open`](Self::open), but a folder must exist, so that a mistake in its name is noticed.
+    ///
+    /// # Errors
+    /// When the address has none of these forms, or the folder does not exist.
+    pub fn open_existing(url: &str) -> Result<Self, StorageError> {
+        open(url, MissingFolder::Reject)
+    }
+}
+
+fn open(address: &str, missing: MissingFolder) -> Result<Storage, StorageError> {
     if !address.contains("://") {
         if address.is_empty() {
             return Err(refused(address, "give a folder or an s3:// address"));
         }
-        return folder(path::Path::new(address), absent);
+        return folder(path::Path::new(address), missing);
     }
     let url = Url::parse(address).map_err(|error| refused("…", error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
@@ -35,7 +57,7 @@ pub(super) fn open(address: &str, absent: Absent) -> Result<Storage, StorageErro
     }
     match url.scheme() {
         "file" => match url.to_file_path() {
-            Ok(path) => folder(&path, absent),
+            Ok(path) => folder(&path, missing),
             Err(()) => Err(refused(address, "write file:///absolute/path")),
         },
         "s3" => bucket(&url),
@@ -53,12 +75,12 @@ fn refused(url: &str, reason: impl Into<String>) -> StorageError {
     }
 }
 
-fn folder(path: &path::Path, absent: Absent) -> Result<Storage, StorageError> {
+fn folder(path: &path::Path, missing: MissingFolder) -> Result<Storage, StorageError> {
     let failed = |source| StorageError::Folder {
         path: path.to_owned(),
         source,
     };
-    if let Absent::Created = absent {
+    if let MissingFolder::Create = missing {
         std::fs::create_dir_all(path).map_err(failed)?;
     }
     let path = path.canonicalize().map_err(failed)?;

@@ -7,8 +7,8 @@ use digits_checkpoint::{
     manifest::Manifest,
     record::{Reason, Role, Route, ServingRecord},
     serving::{
-        self, AppendError, Candidate, Policy, Proposal, Refused, append, drop_candidates, head,
-        list, promote, promote_published, release, rollback,
+        self, AppendError, Candidate, Policy, PromotionError, Proposal, append, drop_candidates,
+        head, list, promote, promote_published, release, rollback,
     },
 };
 use object_store::{ObjectStoreExt as _, path::Path};
@@ -40,7 +40,7 @@ fn shares(record: &ServingRecord) -> Vec<(CheckpointId, Role, f64)> {
         .collect()
 }
 
-fn refused(result: Result<ServingRecord, AppendError>) -> Refused {
+fn refused(result: Result<ServingRecord, AppendError>) -> PromotionError {
     match result {
         Err(AppendError::Refused(refused)) => refused,
         other => panic!("{other:?}"),
@@ -105,7 +105,7 @@ async fn whoever_looked_too_early_has_lost() {
     // And a number that nobody wrote is none to follow: the log has no holes.
     let primary = candidate(old.id, Role::Primary, None);
     for expected in [3, 100, u64::MAX] {
-        let unknown = Refused::UnknownRecord(expected);
+        let unknown = PromotionError::UnknownRecord(expected);
         assert_eq!(
             refused(promote(&storage, &digits(), expected, primary, "").await),
             unknown
@@ -126,7 +126,7 @@ async fn whoever_looked_too_early_has_lost() {
             reason: Reason::Promoted,
             by: String::new(),
         };
-        let unknown = Refused::UnknownRecord(expected);
+        let unknown = PromotionError::UnknownRecord(expected);
         assert_eq!(
             refused(append(&storage, &digits(), expected, proposal).await),
             unknown
@@ -169,7 +169,7 @@ async fn canaries_and_shadows_stand_beside_the_primary() {
     assert_eq!(shares(&record), [(old.id, Role::Primary, 1.0)]);
     assert!(record.hold);
     let none = refused(drop_candidates(&storage, &digits(), 6, "").await);
-    assert_eq!(none, Refused::NoCandidates);
+    assert_eq!(none, PromotionError::NoCandidates);
     assert_eq!(
         lost_to(drop_candidates(&storage, &digits(), 5, "").await),
         6
@@ -194,7 +194,7 @@ async fn candidates_that_cannot_be() {
     ];
     for (case, field) in cases {
         match refused(promote(&storage, &digits(), 1, case, "").await) {
-            Refused::Candidate { field: named, .. } => assert_eq!(named, field, "{case:?}"),
+            PromotionError::Candidate { field: named, .. } => assert_eq!(named, field, "{case:?}"),
             other => panic!("{case:?}: {other}"),
         }
     }
@@ -207,7 +207,7 @@ async fn candidates_that_cannot_be() {
         "",
     )
     .await;
-    assert_eq!(refused(unknown), Refused::UnknownCheckpoint(nobody));
+    assert_eq!(refused(unknown), PromotionError::UnknownCheckpoint(nobody));
     let other: ModelName = "other".parse().unwrap();
     let foreign = promote(
         &storage,
@@ -217,7 +217,10 @@ async fn candidates_that_cannot_be() {
         "",
     )
     .await;
-    assert!(matches!(refused(foreign), Refused::OtherModel { .. }));
+    assert!(matches!(
+        refused(foreign),
+        PromotionError::OtherModel { .. }
+    ));
     let by = "x".repeat(201);
     let long = promote(
         &storage,
@@ -227,7 +230,7 @@ async fn candidates_that_cannot_be() {
         &by,
     )
     .await;
-    assert_eq!(refused(long), Refused::By);
+    assert_eq!(refused(long), PromotionError::By);
     assert_eq!(list(&storage, &digits()).await.unwrap(), [1]);
 }
 
@@ -236,7 +239,7 @@ async fn rolling_back_and_releasing() {
     let (storage, old, new) = two().await;
     assert_eq!(
         refused(rollback(&storage, &digits(), 1, 0, "").await),
-        Refused::NothingEarlier
+        PromotionError::NothingEarlier
     );
     serve(&storage, 1, new.id).await;
     serve(&storage, 2, new.id).await;
@@ -249,7 +252,7 @@ async fn rolling_back_and_releasing() {
     // By number, and only to what there is.
     assert_eq!(
         refused(rollback(&storage, &digits(), 4, 5, "").await),
-        Refused::UnknownRecord(5)
+        PromotionError::UnknownRecord(5)
     );
     let record = rollback(&storage, &digits(), 4, 2, "").await.unwrap();
     assert_eq!(record.primary(), Some(new.id));
@@ -259,7 +262,7 @@ async fn rolling_back_and_releasing() {
     assert_eq!(record.reason, Reason::Released);
     assert_eq!(
         refused(release(&storage, &digits(), 6, "").await),
-        Refused::NotHeld
+        PromotionError::NotHeld
     );
 }
 
@@ -272,7 +275,7 @@ async fn an_empty_log_holds_nothing_to_change() {
         drop_candidates(&storage, &digits(), 0, "").await,
         promote(&storage, &digits(), 0, shadow, "").await,
     ] {
-        assert_eq!(refused(nothing), Refused::NothingServes);
+        assert_eq!(refused(nothing), PromotionError::NothingServes);
     }
 }
 
@@ -303,7 +306,7 @@ async fn operators_get_past_a_newest_record_that_is_not_understood() {
         )
         .await,
     ] {
-        assert_eq!(refused(unknown), Refused::HeadUnknown);
+        assert_eq!(refused(unknown), PromotionError::HeadUnknown);
     }
     // … but one may overrule it.
     let record = rollback(&storage, &digits(), 2, 0, "").await.unwrap();
@@ -372,15 +375,15 @@ async fn a_buried_checkpoint_is_not_promoted_and_taken_back_when_it_was() {
     // The tombstone comes while the record is being written: between the check and the check afterwards.
     store.on_put("00000000000000000002.json", &key);
     let gone = refused(promote(&storage, &digits(), 1, primary, "").await);
-    assert_eq!(gone, Refused::Tombstoned(new.id));
+    assert_eq!(gone, PromotionError::Tombstoned(new.id));
     let record = head(&storage, &digits()).await.unwrap().unwrap();
     assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
 
     // It is there beforehand.
     let gone = refused(promote(&storage, &digits(), 3, primary, "").await);
-    assert_eq!(gone, Refused::Tombstoned(new.id));
+    assert_eq!(gone, PromotionError::Tombstoned(new.id));
     let gone = refused(rollback(&storage, &digits(), 3, 2, "").await);
-    assert_eq!(gone, Refused::Tombstoned(new.id));
+    assert_eq!(gone, PromotionError::Tombstoned(new.id));
     release(&storage, &digits(), 3, "").await.unwrap();
     let gone = promote_published(&storage, &new, Policy::Latest, "")
         .await
@@ -414,7 +417,7 @@ async fn what_is_taken_back_goes_past_what_is_taken_away_as_well() {
     store.on_put("00000000000000000003.json", &tombstone(new.id));
     let primary = candidate(new.id, Role::Primary, None);
     let refusal = refused(promote(&storage, &digits(), 2, primary, "").await);
-    assert_eq!(refusal, Refused::Tombstoned(new.id));
+    assert_eq!(refusal, PromotionError::Tombstoned(new.id));
     let record = head(&storage, &digits()).await.unwrap().unwrap();
     assert_eq!((record.sequence, record.primary()), (4, Some(old.id)));
 }

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checker;
 mod crash;
 mod follow;
 mod golden;
 mod interleaving;
 mod kill;
 mod log;
-mod model;
+
 mod policy;
 mod publishing;
 mod refusals;

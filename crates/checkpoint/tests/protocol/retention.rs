@@ -6,7 +6,7 @@ use digits_checkpoint::{
     id::{CheckpointId, ModelName},
     list_checkpoints, load, publish,
     record::{Reason, Role, Route},
-    retention::{Held, Inventory, Rules, State, apply, plan, take_inventory},
+    retention::{Inventory, Rules, State, StoredCheckpoint, apply, plan, take_inventory},
     serving::{Candidate, Proposal, append, promote},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -237,7 +237,7 @@ async fn the_last_thousand_records_or_seven_days_protect() {
             let key = Path::from(format!("a/prefix/serving/{model}/{sequence:020}.json"));
             store.put(&key, record.to_string().into()).await.unwrap();
         }
-        let named = take_inventory(&storage, now).await.unwrap().named;
+        let named = take_inventory(&storage, now).await.unwrap().referenced;
         let count = ids.iter().filter(|id| named.contains(id)).count();
         assert_eq!(count, protected, "{model}");
         assert!(
@@ -248,7 +248,7 @@ async fn the_last_thousand_records_or_seven_days_protect() {
     }
 }
 
-fn held(now: Timestamp) -> impl Strategy<Value = Held> {
+fn held(now: Timestamp) -> impl Strategy<Value = StoredCheckpoint> {
     let ago = move |hours: i32| now - HOUR * hours;
     let state = prop_oneof![
         6 => (0..3_usize, -5..400_i32).prop_map(move |(model, hours)| State::Committed {
@@ -256,12 +256,14 @@ fn held(now: Timestamp) -> impl Strategy<Value = Held> {
             created_at: ago(hours),
         }),
         2 => (-5..400_i32).prop_map(move |hours| State::Uncommitted { touched: ago(hours) }),
-        1 => Just(State::NotUnderstood),
+        1 => Just(State::Unreadable),
     ];
-    (state, option::of((-5..50_i32).prop_map(ago))).prop_map(|(state, tombstone)| Held {
-        id: CheckpointId::generate(),
-        state,
-        tombstone,
+    (state, option::of((-5..50_i32).prop_map(ago))).prop_map(|(state, tombstone)| {
+        StoredCheckpoint {
+            id: CheckpointId::generate(),
+            state,
+            tombstone,
+        }
     })
 }
 
@@ -282,20 +284,20 @@ proptest! {
         };
         let (named, keep) = (marked(1), marked(2));
         let rules = Rules { keep_newest, keep_younger: HOUR * young_hours, ..Rules::default() };
-        let inventory = Inventory { checkpoints, named };
+        let inventory = Inventory { checkpoints, referenced: named };
         let plan = plan(now, &rules, &inventory, &keep);
         let going: BTreeSet<_> = plan.bury.iter().chain(&plan.delete).copied().collect();
         for held in &inventory.checkpoints {
             let id = held.id;
             prop_assert!(!(keep.contains(&id) && going.contains(&id)));
             match &held.state {
-                State::NotUnderstood => prop_assert!(!going.contains(&id)),
+                State::Unreadable => prop_assert!(!going.contains(&id)),
                 State::Committed { model, created_at } => {
                     let newer = inventory.checkpoints.iter().filter(|other| {
                         matches!(&other.state, State::Committed { model: m, created_at: at }
                             if m == model && (*at, other.id) > (*created_at, id))
                     });
-                    let needed = inventory.named.contains(&id)
+                    let needed = inventory.referenced.contains(&id)
                         || keep.contains(&id)
                         || newer.count() < keep_newest
                         || *created_at > now - rules.keep_younger;
@@ -315,6 +317,6 @@ proptest! {
 }
 
 /// Whether a tombstone stands whose grace time is not over.
-fn plan_waits(held: &Held, now: Timestamp, rules: &Rules) -> bool {
+fn plan_waits(held: &StoredCheckpoint, now: Timestamp, rules: &Rules) -> bool {
     held.tombstone.is_some_and(|at| at > now - rules.grace)
 }

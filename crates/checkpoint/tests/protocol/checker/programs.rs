@@ -1,31 +1,24 @@
-//! The actors: thin programs around the real functions of the crate.
+//! The actors: programs that call the functions of the crate.
 
 use super::{
     sim::Sim,
-    words::{Event, Number, Sight, Stage, Until, id, number},
+    types::{Coverage, Event, Number, Stage, WaitFor, id, now, number},
 };
 use crate::support::{draft, layers};
 use digits_checkpoint::{
     Draft, Follower, LoadError, StorageError,
     id::ModelName,
-    intention::{self, Ended},
     load,
+    publication::{self, Outcome},
     record::{Role, ServingRecord},
     retention::{Rules, apply},
     serving::{
-        AppendError, Candidate, Policy, Refused, drop_candidates, head, promote, release, rollback,
+        AppendError, Candidate, Policy, PromotionError, drop_candidates, head, promote, release,
+        rollback,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::{collections::BTreeSet, time::Duration};
-
-/// When it all begins.
-pub const START: Duration = Duration::from_secs(1_767_225_600);
-
-/// So many hours later.
-pub fn now(hours: u8) -> Timestamp {
-    Timestamp::from_second(START.as_secs() as i64 + 3600 * i64::from(hours)).unwrap()
-}
 
 /// The checkpoint of a number; higher numbers are newer.
 pub fn checkpoint(number: Number) -> Draft {
@@ -34,8 +27,8 @@ pub fn checkpoint(number: Number) -> Draft {
     draft
 }
 
-/// Tries again what a cache hid: listed, but not found yet.
-macro_rules! persevere {
+/// Retries a key that was listed but is not readable yet.
+macro_rules! retry_while_missing {
     ($attempt:expr) => {
         loop {
             match $attempt.await {
@@ -46,95 +39,95 @@ macro_rules! persevere {
     };
 }
 
-/// A trainer: takes up what an earlier life left, then publishes one checkpoint unless that was done.
-/// `first` is the number of the first life's checkpoint, the others follow.
+/// A trainer: recovers unfinished publications, then publishes one checkpoint unless a recovered one was
+/// completed. `life` counts its restarts; the first life publishes checkpoint `first`, the others the next ones.
 pub async fn trainer(sim: Sim, first: Number, life: u8) {
     let storage = sim.storage();
-    for (number, stage) in sim.ledger().await {
+    for (number, stage) in sim.intents().await {
         let done = match stage {
-            Stage::Done => true,
+            Stage::Completed => true,
             Stage::Abandoned => false,
             Stage::Planned | Stage::Committed => {
-                sim.tell(Event::Begins).await;
-                let ended = persevere!(intention::take_up(
+                sim.emit(Event::Begins).await;
+                let ended = retry_while_missing!(publication::recover(
                     &storage,
                     &sim,
                     id(number),
                     Policy::Latest,
                     "job"
                 ));
-                let done = matches!(ended, Ok(Ended::Done(_)));
-                told(&sim, number, ended).await;
-                sim.tell(Event::Ends).await;
+                let done = matches!(ended, Ok(Outcome::Completed(_)));
+                report_outcome(&sim, number, ended).await;
+                sim.emit(Event::Ends).await;
                 done
             }
         };
         if done {
-            sim.tell(Event::Seen(Sight::TakenUp)).await;
+            sim.emit(Event::Reached(Coverage::Recovered)).await;
             return;
         }
     }
     let draft = checkpoint(first + life);
     let id = draft.manifest.id;
     sim.write(id, Stage::Planned).await;
-    sim.tell(Event::Begins).await;
-    match intention::commit(&storage, &sim, draft).await {
+    sim.emit(Event::Begins).await;
+    match publication::commit(&storage, &sim, draft).await {
         Ok(manifest) => {
-            let ended = persevere!(intention::settle(
+            let ended = retry_while_missing!(publication::finalize(
                 &storage,
                 &sim,
                 &manifest,
                 Policy::Latest,
                 "job"
             ));
-            told(&sim, number(id), ended).await;
+            report_outcome(&sim, number(id), ended).await;
         }
-        // Retention came first; the intention is abandoned.
-        Err(StorageError::Tombstoned { .. }) => sim.tell(Event::Seen(Sight::GivenUp)).await,
+        // Retention marked it first.
+        Err(StorageError::Tombstoned { .. }) => sim.emit(Event::Reached(Coverage::Abandoned)).await,
         Err(error) => unexpected(&sim, &error).await,
     }
-    sim.tell(Event::Ends).await;
+    sim.emit(Event::Ends).await;
 }
 
-async fn told(sim: &Sim, checkpoint: Number, ended: Result<Ended, StorageError>) {
+async fn report_outcome(sim: &Sim, checkpoint: Number, ended: Result<Outcome, StorageError>) {
     match ended {
-        Ok(Ended::Done(0)) => sim.tell(Event::Seen(Sight::HeldBack)).await,
-        Ok(Ended::Done(sequence)) => {
+        Ok(Outcome::Completed(0)) => sim.emit(Event::Reached(Coverage::NotPromoted)).await,
+        Ok(Outcome::Completed(sequence)) => {
             let sequence = u8::try_from(sequence).unwrap();
             let promoted = Event::Promoted {
                 sequence,
                 checkpoint,
             };
-            sim.tell(promoted).await;
+            sim.emit(promoted).await;
         }
-        Ok(Ended::Abandoned) => sim.tell(Event::Seen(Sight::GivenUp)).await,
+        Ok(Outcome::Abandoned) => sim.emit(Event::Reached(Coverage::Abandoned)).await,
         Err(error) => unexpected(sim, &error).await,
     }
 }
 
 async fn unexpected(sim: &Sim, error: &(impl std::fmt::Display + Sync)) {
     let text: &'static str = Box::leak(error.to_string().into_boxed_str());
-    sim.tell(Event::Unexpected(text)).await;
+    sim.emit(Event::Unexpected(text)).await;
 }
 
-/// What an operator may do.
+/// A change by an operator.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub enum OperatorAction {
     Promote(Number),
-    /// A tenth of the requests.
+    /// With a tenth of the requests.
     Canary(Number),
-    /// Ends the canary.
+    /// Drops the canary.
     Drop,
     RollBack,
     Release,
 }
 
-/// An operator: one of the acts, or another, so many times.
-pub async fn operator(sim: Sim, acts: &[Act], times: u8) {
+/// An operator: `times` times one of `actions`.
+pub async fn operator(sim: Sim, actions: &[OperatorAction], times: u8) {
     let (storage, model) = (sim.storage(), ModelName::default());
     for _ in 0..times {
-        let act = acts[usize::from(sim.choose(acts.len() as u8).await)];
-        let seen = persevere!(head(&storage, &model));
+        let act = actions[usize::from(sim.choose(actions.len() as u8).await)];
+        let seen = retry_while_missing!(head(&storage, &model));
         let expected = match seen {
             Ok(head) => head.map_or(0, |head| head.sequence),
             Err(error) => return unexpected(&sim, &error).await,
@@ -144,39 +137,39 @@ pub async fn operator(sim: Sim, acts: &[Act], times: u8) {
             role,
             share,
         };
-        sim.tell(Event::Begins).await;
+        sim.emit(Event::Begins).await;
         let outcome = match act {
-            Act::Promote(number) => {
+            OperatorAction::Promote(number) => {
                 let primary = candidate(number, Role::Primary, None);
                 promote(&storage, &model, expected, primary, "operator").await
             }
-            Act::Canary(number) => {
+            OperatorAction::Canary(number) => {
                 let canary = candidate(number, Role::Canary, Some(0.1));
                 promote(&storage, &model, expected, canary, "operator").await
             }
-            Act::Drop => drop_candidates(&storage, &model, expected, "operator").await,
-            Act::RollBack => rollback(&storage, &model, expected, 0, "operator").await,
-            Act::Release => release(&storage, &model, expected, "operator").await,
+            OperatorAction::Drop => drop_candidates(&storage, &model, expected, "operator").await,
+            OperatorAction::RollBack => rollback(&storage, &model, expected, 0, "operator").await,
+            OperatorAction::Release => release(&storage, &model, expected, "operator").await,
         };
         match outcome {
             Ok(record) => sim.wrote(&record).await,
-            Err(AppendError::Lost { .. }) => sim.tell(Event::Seen(Sight::Lost)).await,
+            Err(AppendError::Lost { .. }) => sim.emit(Event::Reached(Coverage::Lost)).await,
             Err(AppendError::Refused(refused)) => {
-                let sight = match refused {
-                    Refused::Tombstoned(_) => Sight::TakenBack,
-                    _ => Sight::Refused,
+                let reached = match refused {
+                    PromotionError::Tombstoned(_) => Coverage::Reverted,
+                    _ => Coverage::Refused,
                 };
-                sim.tell(Event::Seen(sight)).await;
+                sim.emit(Event::Reached(reached)).await;
             }
-            // The operator is told, and may try again.
+            // The operator gets the error and may retry.
             Err(AppendError::Storage(StorageError::Missing { .. })) => {}
             Err(AppendError::Storage(error)) => unexpected(&sim, &error).await,
         }
-        sim.tell(Event::Ends).await;
+        sim.emit(Event::Ends).await;
     }
 }
 
-/// Retention that keeps nothing of its own accord, so many rounds with the grace time between them.
+/// Retention with rules that keep nothing: `rounds` sweeps with the grace time between them.
 pub async fn retention(sim: Sim, rounds: u8, abandoned_after: SignedDuration) {
     let rules = Rules {
         keep_newest: 0,
@@ -187,17 +180,17 @@ pub async fn retention(sim: Sim, rounds: u8, abandoned_after: SignedDuration) {
     let mut hours = 1;
     for round in 0..rounds {
         if round > 0 {
-            hours = sim.wait(Until::Grace).await;
+            hours = sim.wait(WaitFor::Grace).await;
         }
         match apply(&sim.storage(), &rules, &BTreeSet::new(), now(hours)).await {
             Ok(report) => {
-                for (ids, sight) in [
-                    (&report.buried, Sight::Buried),
-                    (&report.spared, Sight::Spared),
-                    (&report.deleted, Sight::Deleted),
+                for (ids, reached) in [
+                    (&report.buried, Coverage::Buried),
+                    (&report.spared, Coverage::Spared),
+                    (&report.deleted, Coverage::Deleted),
                 ] {
                     if !ids.is_empty() {
-                        sim.tell(Event::Seen(sight)).await;
+                        sim.emit(Event::Reached(reached)).await;
                     }
                 }
             }
@@ -206,20 +199,20 @@ pub async fn retention(sim: Sim, rounds: u8, abandoned_after: SignedDuration) {
     }
 }
 
-/// A reader: looks so many times at any moment, and once more when all is quiet.
-pub async fn reader(sim: Sim, looks: u8) {
+/// A reader: polls `polls` times at any moment, and once more when all others have finished.
+pub async fn reader(sim: Sim, polls: u8) {
     let storage = sim.storage();
     let mut follower =
         Follower::new(storage.clone(), ModelName::default()).with_list_interval(Duration::ZERO);
     let mut pending: Option<ServingRecord> = None;
-    for look in 0..=looks {
-        if look == looks {
-            sim.wait(Until::Quiet).await;
+    for poll in 0..=polls {
+        if poll == polls {
+            sim.wait(WaitFor::Quiet).await;
         }
         match follower.poll().await {
             Ok(None) => {}
             Ok(Some(record)) => pending = Some(record),
-            // Found at the next look.
+            // Found at the next poll.
             Err(StorageError::Missing { .. }) => {}
             Err(error) => unexpected(&sim, &error).await,
         }
@@ -232,10 +225,10 @@ pub async fn reader(sim: Sim, looks: u8) {
                     checkpoint,
                     right: loaded.layers == layers(checkpoint),
                 };
-                sim.tell(serves).await;
+                sim.emit(serves).await;
                 pending = None;
             }
-            // Tried again at the next look.
+            // Retried at the next poll.
             Err(LoadError::Unavailable(_)) => {}
             Err(LoadError::Refused(refusal)) => unexpected(&sim, &refusal).await,
         }

@@ -1,14 +1,14 @@
-//! A storage and a ledger whose every operation is one step: it is written down, and the program waits for the answer.
+//! A simulated storage and intent log: each operation is queued, and the program waits for its answer.
 //!
-//! Knows nothing of what is on the storage: the answers come from outside.
+//! Holds no contents: the model gives the answers.
 
 use super::{
-    values::{Table, ValueId},
-    words::{Answer, Event, Key, Number, Op, Stage, Until, number},
+    types::{Answer, Event, Key, Number, Op, Stage, ValueId, WaitFor, number},
+    values::Table,
 };
 use bytes::Bytes;
 use digits_checkpoint::{
-    Storage, StorageError, id::CheckpointId, intention::Ledger, record::ServingRecord,
+    Storage, StorageError, id::CheckpointId, publication::IntentLog, record::ServingRecord,
 };
 use object_store::path::Path;
 use std::{
@@ -25,13 +25,13 @@ struct Slot {
 
 #[derive(Default)]
 struct State {
-    /// What waits for an answer, oldest first.
+    /// Operations that wait for an answer, oldest first.
     waiting: VecDeque<(Op, Arc<Mutex<Slot>>)>,
-    /// Bytes that this program has written or tried to: what it reads of them has its own nonce.
+    /// Bytes that this program wrote or tried to write, with its own nonces.
     own: Vec<(Key, ValueId, Bytes)>,
 }
 
-/// The outside of one run of a program; cheap to clone.
+/// The environment of one run of a program; cheap to clone.
 #[derive(Clone)]
 pub struct Sim {
     table: Arc<Table>,
@@ -54,7 +54,7 @@ impl Sim {
         Storage::from_store(Arc::new(self.clone()), Path::default())
     }
 
-    /// The operation that has waited longest for its answer.
+    /// The oldest operation without an answer.
     pub fn next(&self) -> Option<Op> {
         self.state
             .lock()
@@ -64,7 +64,7 @@ impl Sim {
             .map(|(op, _)| *op)
     }
 
-    /// Answers it.
+    /// Answers the oldest operation.
     pub fn answer(&self, answer: Answer) {
         let (_, slot) = self.state.lock().unwrap().waiting.pop_front().unwrap();
         let mut slot = slot.lock().unwrap();
@@ -74,7 +74,7 @@ impl Sim {
         }
     }
 
-    /// Waits for the answer to `op`. It is given in the order of asking, so that a run can be repeated.
+    /// Waits for the answer to `op`. Answers come in the order of the operations, so that a run can be replayed.
     pub async fn ask(&self, op: Op) -> Answer {
         let slot = Arc::<Mutex<Slot>>::default();
         let waits = (op, slot.clone());
@@ -92,36 +92,36 @@ impl Sim {
         .await
     }
 
-    pub async fn tell(&self, event: Event) {
-        self.ask(Op::Tell(event)).await;
+    pub async fn emit(&self, event: Event) {
+        self.ask(Op::Emit(event)).await;
     }
 
-    /// Tells that the program was told of this record.
+    /// Reports that the program believes to have written this record.
     pub async fn wrote(&self, record: &ServingRecord) {
         let bytes = Bytes::from(serde_json::to_vec_pretty(record).unwrap());
         let sequence = u8::try_from(record.sequence).unwrap();
         let value = self.value(Key::Record(sequence), &bytes);
-        self.tell(Event::Wrote { sequence, value }).await;
+        self.emit(Event::Wrote { sequence, value }).await;
     }
 
-    pub async fn choose(&self, ways: u8) -> u8 {
-        match self.ask(Op::Choose(ways)).await {
-            Answer::Chosen(way) => way,
+    pub async fn choose(&self, options: u8) -> u8 {
+        match self.ask(Op::Choose(options)).await {
+            Answer::Chosen(effect) => effect,
             answer => panic!("{answer:?} to a choice"),
         }
     }
 
-    pub async fn wait(&self, until: Until) -> u8 {
-        match self.ask(Op::Wait(until)).await {
+    pub async fn wait(&self, wait: WaitFor) -> u8 {
+        match self.ask(Op::Wait(wait)).await {
             Answer::Time(hours) => hours,
             answer => panic!("{answer:?} to a wait"),
         }
     }
 
-    /// What the ledger has.
-    pub async fn ledger(&self) -> Vec<(Number, Stage)> {
-        match self.ask(Op::ReadLedger).await {
-            Answer::Ledger(entries) => entries,
+    /// The entries of the intent log.
+    pub async fn intents(&self) -> Vec<(Number, Stage)> {
+        match self.ask(Op::ReadIntents).await {
+            Answer::Intents(entries) => entries,
             answer => panic!("{answer:?} to a read"),
         }
     }
@@ -130,7 +130,7 @@ impl Sim {
         self.ask(Op::Write(number(id), stage)).await;
     }
 
-    /// The number of these bytes: those of a record without what differs from run to run.
+    /// The value of these bytes; of a record, without what differs from run to run.
     pub fn value(&self, key: Key, bytes: &Bytes) -> ValueId {
         if !key.is_record() {
             return self.table.intern(bytes.clone());
@@ -139,7 +139,7 @@ impl Sim {
         if let Some((.., value, _)) = state.own.iter().find(|(.., own)| own == bytes) {
             return *value;
         }
-        // The how manieth under this key: another nonce is another record.
+        // Another nonce under the same key is another record, so records are counted.
         let before = state.own.iter().filter(|(own, ..)| *own == key).count();
         let foreign = self.table.find(bytes);
         let value = foreign.unwrap_or_else(|| self.table.record(bytes, self.writer, before));
@@ -149,7 +149,7 @@ impl Sim {
         value
     }
 
-    /// The bytes of a value, as this run would have written them.
+    /// The bytes of a value, with this run's nonces.
     pub fn bytes(&self, value: ValueId) -> Bytes {
         let state = self.state.lock().unwrap();
         let own = state.own.iter().find(|(_, own, _)| *own == value);
@@ -157,7 +157,7 @@ impl Sim {
     }
 }
 
-impl Ledger for Sim {
+impl IntentLog for Sim {
     type Error = StorageError;
 
     async fn committed(&self, id: CheckpointId) -> Result<(), StorageError> {
@@ -165,8 +165,8 @@ impl Ledger for Sim {
         Ok(())
     }
 
-    async fn done(&self, id: CheckpointId, _sequence: u64) -> Result<(), StorageError> {
-        self.write(id, Stage::Done).await;
+    async fn completed(&self, id: CheckpointId, _sequence: u64) -> Result<(), StorageError> {
+        self.write(id, Stage::Completed).await;
         Ok(())
     }
 

@@ -1,37 +1,30 @@
-//! What lies under keys, by number: equal bytes have one number, and a record is the same whenever and with whatever
-//! nonce a run wrote it.
+//! Interned values of keys: equal bytes have one number, and a record's number does not depend on its time and nonce.
 
-use super::{
-    programs::now,
-    words::{Number, number},
-};
+use super::types::{Number, ValueId, now, number};
 use bytes::Bytes;
 use digits_checkpoint::record::{Reason, ServingRecord};
 use std::{collections::HashMap, sync::Mutex};
 
-/// The number of a value.
-pub type ValueId = u16;
-
-/// What a record says, as far as the properties ask.
+/// The content of a record that the properties need.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
+pub struct RecordContent {
     pub primary: Number,
     /// The canary.
-    pub beside: Option<Number>,
+    pub canary: Option<Number>,
     pub hold: bool,
     pub published: bool,
 }
 
-impl Said {
-    /// All checkpoints that it names.
-    pub fn names(self) -> impl Iterator<Item = Number> {
-        std::iter::once(self.primary).chain(self.beside)
+impl RecordContent {
+    /// All checkpoints of its routes.
+    pub fn checkpoints(self) -> impl Iterator<Item = Number> {
+        std::iter::once(self.primary).chain(self.canary)
     }
 }
 
 struct Value {
     bytes: Bytes,
-    said: Option<Said>,
+    content: Option<RecordContent>,
 }
 
 #[derive(Default)]
@@ -56,20 +49,20 @@ impl Table {
             return *known;
         }
         let value = ValueId::try_from(inner.values.len()).expect("few values");
-        let said = serde_json::from_slice(&bytes)
+        let content = serde_json::from_slice(&bytes)
             .ok()
-            .map(|record: ServingRecord| Said {
+            .map(|record: ServingRecord| RecordContent {
                 primary: number(record.primary().unwrap()),
-                beside: record.routes.get(1).map(|route| number(route.checkpoint)),
+                canary: record.routes.get(1).map(|route| number(route.checkpoint)),
                 hold: record.hold,
                 published: record.reason == Reason::Published,
             });
         inner.by_bytes.insert(bytes.clone(), value);
-        inner.values.push(Value { bytes, said });
+        inner.values.push(Value { bytes, content });
         value
     }
 
-    /// The number of a record: of what it says, of who wrote it, and the how manieth for that place it is.
+    /// The number of a record, by its content, its writer and its ordinal among the writer's records for that key.
     pub fn record(&self, bytes: &Bytes, writer: u16, ordinal: usize) -> ValueId {
         let mut record: ServingRecord = serde_json::from_slice(bytes).unwrap();
         record.nonce = format!("{writer}.{ordinal}");
@@ -90,10 +83,10 @@ impl Table {
             .clone()
     }
 
-    /// What the record of this number says.
-    pub fn said(&self, value: ValueId) -> Said {
+    /// The content of the record of this number.
+    pub fn content(&self, value: ValueId) -> RecordContent {
         self.0.lock().unwrap().values[usize::from(value)]
-            .said
+            .content
             .expect("a record")
     }
 }

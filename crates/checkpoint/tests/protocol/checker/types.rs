@@ -1,8 +1,20 @@
-//! What the actors and the model speak of: keys, operations, answers, events.
+//! Types that actors and model share: keys, operations, answers, events.
 
-use super::values::ValueId;
 use digits_checkpoint::id::CheckpointId;
+use jiff::Timestamp;
 use object_store::path::Path;
+use std::time::Duration;
+
+/// Start of the model's clock.
+pub const START: Duration = Duration::from_secs(1_767_225_600);
+
+/// The time `hours` after the start.
+pub fn now(hours: u8) -> Timestamp {
+    Timestamp::from_second(START.as_secs() as i64 + 3600 * i64::from(hours)).unwrap()
+}
+
+/// Number of an interned value.
+pub type ValueId = u16;
 
 /// A checkpoint, by the number in its id.
 pub type Number = u8;
@@ -60,113 +72,113 @@ impl Key {
         }
     }
 
-    /// Whether it lies in the serving log.
+    /// Whether it is a record of the serving log.
     pub fn is_record(self) -> bool {
         matches!(self, Self::Record(_))
     }
 }
 
-/// The id that holds this number.
+/// The checkpoint id of a number.
 pub fn id(number: Number) -> CheckpointId {
     format!("00000000-0000-7000-8000-0000000000{number:02x}")
         .parse()
         .unwrap()
 }
 
-/// The number in an id.
+/// The number of a checkpoint id.
 pub fn number(id: CheckpointId) -> Number {
     u8::from_str_radix(&id.to_string()[34..], 16).unwrap()
 }
 
-/// How far a checkpoint is, as a ledger has it.
+/// Progress of a publication in the intent log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
     Planned,
     Committed,
-    Done,
+    Completed,
     Abandoned,
 }
 
-/// What a program tells the model.
+/// What a program reports to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A promotion begins, which retention's grace time is longer than.
+    /// A promotion begins; retention's grace time must cover it.
     Begins,
-    /// It is over.
+    /// The promotion is over.
     Ends,
-    /// It was told that this is record `sequence`.
+    /// The program believes to have written record `sequence`.
     Wrote { sequence: u8, value: ValueId },
-    /// It was told that record `sequence` promoted this checkpoint.
+    /// The program believes that record `sequence` promoted this checkpoint.
     Promoted { sequence: u8, checkpoint: Number },
-    /// It serves this checkpoint from now on, with these weights.
+    /// The reader serves this checkpoint from now on, with the right weights or not.
     Serves {
         sequence: u8,
         checkpoint: Number,
         right: bool,
     },
-    /// Something happened that no program should meet.
+    /// An error that no program should meet.
     Unexpected(&'static str),
-    /// Something happened that the checker is to have seen.
-    Seen(Sight),
+    /// A point that the exploration must reach.
+    Reached(Coverage),
 }
 
-/// What must be reachable, or the model checks nothing.
+/// Points that an exploration must reach; otherwise it would check nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Sight {
+pub enum Coverage {
     Lost,
     Refused,
-    HeldBack,
-    TakenBack,
+    NotPromoted,
+    Reverted,
     Buried,
     Spared,
     Deleted,
-    TakenUp,
-    GivenUp,
+    Recovered,
+    Abandoned,
 }
 
 /// What a program waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Until {
-    /// The grace time of a tombstone that was written just now is over.
+pub enum WaitFor {
+    /// The grace time of the newest tombstone is over.
     Grace,
-    /// Nobody else has anything left to do.
+    /// All other actors have finished.
     Quiet,
 }
 
-/// One step of a program.
+/// An operation of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     Put(Key, ValueId),
     Get(Key),
     Head(Key),
-    /// The log beyond a sequence.
+    /// Lists the log after a sequence.
     ListLog(u8),
     ListCheckpoints,
     Delete(Key),
     Write(Number, Stage),
-    ReadLedger,
+    ReadIntents,
     Choose(u8),
-    Wait(Until),
-    Tell(Event),
+    Wait(WaitFor),
+    Emit(Event),
 }
 
-/// What came of it.
+/// The answer to an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// Of a put: it was created.
+    /// To a put: created.
     Created,
-    /// Of a put: it was not, or so it is said.
+    /// To a put: the key exists, truly or not.
     Exists,
-    /// Of a get or head.
+    /// To a get or head.
     Found(Option<ValueId>),
-    /// Of a list: keys, and when they were written.
+    /// To a listing: keys, and the hours in which they were written.
     Keys(Vec<(Key, u8)>),
-    /// Of a read of the ledger.
-    Ledger(Vec<(Number, Stage)>),
-    /// Of a choice.
+    /// To a read of the intent log.
+    Intents(Vec<(Number, Stage)>),
+    /// To a choice.
     Chosen(u8),
-    /// Of a wait: hours since the start.
+    /// To a wait: hours since the start.
     Time(u8),
-    /// Of the others.
+    /// To the others.
     Done,
 }

@@ -1,14 +1,13 @@
-//! Where a program stands, as a number: what it was answered so far.
+//! Represents the state of a running program by the answers that it got so far.
 //!
-//! The programs are the real functions of the crate, and a future can be neither compared nor copied. But it does
-//! nothing on its own account that depends on anything but the answers it got, so these *are* its state: to learn
-//! what it does after one more answer, it is run again from the start with the answers before it. Each of these
-//! is done once and remembered.
+//! The programs are futures of the crate's functions, which can be neither compared nor cloned. They depend on
+//! nothing but the answers to their operations, so the answers identify the state: to find the operation after one
+//! more answer, the program is replayed from the start with the answers before it. Results are memoized.
 
 use super::{
     sim::Sim,
+    types::{Answer, Key, Op},
     values::Table,
-    words::{Answer, Key, Op},
 };
 use futures::future::BoxFuture;
 use std::{
@@ -17,21 +16,21 @@ use std::{
     task::Poll,
 };
 
-/// Where a program stands.
+/// Index of a program's state.
 pub type Node = u32;
 
-/// An actor's program, in its how manieth life.
+/// An actor's program, by the number of its restarts.
 pub type Program = Box<dyn Fn(Sim, u8) -> BoxFuture<'static, ()> + Send + Sync>;
 
 struct Place {
     actor: usize,
     life: u8,
     before: Option<(Node, Answer)>,
-    /// What it does next; `None` when it is through.
+    /// The next operation; `None` when the program has ended.
     next: Option<Op>,
     /// Whether it wrote a serving record before.
     wrote_record: bool,
-    /// The program itself, until it is run on from here.
+    /// The program, until it is continued from this state.
     run: Option<Run>,
 }
 
@@ -47,7 +46,7 @@ struct Tree {
     after: HashMap<(Node, Answer), Node>,
 }
 
-/// All actors' programs and where they can stand.
+/// All actors' programs and their states.
 pub struct Replay {
     pub table: Arc<Table>,
     programs: Vec<Program>,
@@ -55,7 +54,7 @@ pub struct Replay {
 }
 
 thread_local! {
-    /// The clock stands still but for the pauses that a program makes.
+    /// Time advances only by the sleeps of the programs.
     static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -76,7 +75,7 @@ impl Replay {
         self.programs.len()
     }
 
-    /// Where an actor's program begins.
+    /// The initial state of an actor's program.
     pub fn begin(&self, actor: usize, life: u8) -> Node {
         let tree = &mut *self.tree.lock().unwrap();
         if let Some(known) = tree.first.get(&(actor, life)) {
@@ -96,7 +95,7 @@ impl Replay {
         node
     }
 
-    /// What it does next.
+    /// The next operation.
     pub fn next(&self, node: Node) -> Option<Op> {
         self.tree.lock().unwrap().places[node as usize].next
     }
@@ -106,7 +105,7 @@ impl Replay {
         self.tree.lock().unwrap().places[node as usize].wrote_record
     }
 
-    /// Whether it looked for this key in vain before.
+    /// Whether it read this key before and found nothing.
     pub fn missed(&self, node: Node, key: Key) -> bool {
         let tree = self.tree.lock().unwrap();
         let mut place = &tree.places[node as usize];
@@ -121,7 +120,7 @@ impl Replay {
         false
     }
 
-    /// Where it stands after `answer`.
+    /// The state after `answer`.
     pub fn after(&self, node: Node, answer: Answer) -> Node {
         let tree = &mut *self.tree.lock().unwrap();
         let step = (node, answer);
@@ -152,8 +151,8 @@ impl Replay {
         after
     }
 
-    /// Places that programs were found in.
-    pub fn places(&self) -> usize {
+    /// Number of program states.
+    pub fn states(&self) -> usize {
         self.tree.lock().unwrap().places.len()
     }
 
@@ -166,12 +165,12 @@ impl Replay {
 }
 
 impl Run {
-    /// Runs on with these answers; what it asks next.
+    /// Continues with these answers. Returns the next operation.
     fn on(&mut self, answers: &[Answer]) -> Option<Op> {
         let mut answers = answers.iter();
         let running = std::future::poll_fn(|context| {
             loop {
-                // What it waited for may have been answered: then it goes on before it is asked.
+                // An answer may be pending already: deliver it before polling.
                 if let Some(op) = self.sim.next() {
                     match answers.next() {
                         Some(answer) => self.sim.answer(answer.clone()),
@@ -181,7 +180,7 @@ impl Run {
                 if self.program.as_mut().poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
-                // Nothing asked: a pause, or work on another thread, which will wake it.
+                // No operation: the program sleeps or waits for another thread, which will wake it.
                 if self.sim.next().is_none() {
                     return Poll::Pending;
                 }
@@ -192,7 +191,7 @@ impl Run {
 }
 
 impl Tree {
-    /// All answers up to this one.
+    /// All answers up to and including this one.
     fn answers(&self, (node, last): &(Node, Answer)) -> Vec<Answer> {
         let mut answers = vec![last.clone()];
         let mut at = *node;

@@ -1,9 +1,8 @@
-//! A [`Sim`] as the store that the crate works on.
+//! Implements the object store on a [`Sim`].
 
 use super::{
-    programs::START,
     sim::Sim,
-    words::{Answer, Key, Op},
+    types::{Answer, Key, Op, START},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
 use object_store::{
@@ -45,7 +44,7 @@ impl ObjectStore for Sim {
         body: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        assert_eq!(options.mode, PutMode::Create, "all is created if absent");
+        assert_eq!(options.mode, PutMode::Create, "every put creates if absent");
         let key = Key::parse(at);
         let value = self.value(key, &body.into());
         match self.ask(Op::Put(key, value)).await {
@@ -56,7 +55,7 @@ impl ObjectStore for Sim {
             }),
             _ => Err(Error::AlreadyExists {
                 path: at.to_string(),
-                source: "so the model says".into(),
+                source: "answered so by the model".into(),
             }),
         }
     }
@@ -71,7 +70,7 @@ impl ObjectStore for Sim {
         let Answer::Found(Some(value)) = self.ask(op).await else {
             return Err(Error::NotFound {
                 path: at.to_string(),
-                source: "so the model says".into(),
+                source: "answered so by the model".into(),
             });
         };
         let bytes = self.bytes(value);

@@ -1,0 +1,131 @@
+//! Crash-safe publication of a checkpoint: plan, commit, promote.
+//!
+//! A writer records the checkpoint's id and promotion policy in its [`IntentLog`] before it writes the first byte
+//! to the storage, and the progress after each step. At its next start it calls [`recover`] for every checkpoint
+//! that the log does not show as completed or abandoned. Every step is idempotent. How the log is stored, and
+//! when to retry, is up to the writer.
+
+use crate::{
+    catalog,
+    id::CheckpointId,
+    manifest::Manifest,
+    publish::{Draft, publish},
+    serving::{Policy, promote_published},
+    storage::{Storage, StorageError},
+};
+
+/// A writer's durable record of each checkpoint's progress. A call returns when its write is durable.
+pub trait IntentLog: Sync {
+    /// Error of a write.
+    type Error: From<StorageError>;
+
+    /// Records that the checkpoint's manifest is on the storage.
+    fn committed(&self, id: CheckpointId) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Records that the policy was carried out; `sequence` is the record that promoted the checkpoint, 0 for none.
+    fn completed(
+        &self,
+        id: CheckpointId,
+        sequence: u64,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Records that the checkpoint will not be published, or was deleted.
+    fn abandoned(&self, id: CheckpointId) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Outcome of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Published, and promoted by the serving record of this sequence; 0 when not promoted.
+    Completed(u64),
+    /// Not published, or deleted since.
+    Abandoned,
+}
+
+/// Publishes a planned checkpoint and records that it is committed, or abandoned after a
+/// [final](StorageError::is_final) failure.
+///
+/// Not cancel-safe. Idempotent: after any other failure, call it again.
+///
+/// # Errors
+/// As [`publish`], and the log's.
+pub async fn commit<L: IntentLog>(
+    storage: &Storage,
+    log: &L,
+    draft: Draft,
+) -> Result<Manifest, L::Error> {
+    let id = draft.manifest.id;
+    match publish(storage, draft).await {
+        Ok(manifest) => {
+            log.committed(id).await?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            if error.is_final() {
+                log.abandoned(id).await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Carries out the promotion policy of a committed checkpoint and records the outcome.
+///
+/// If only a newer program understands the newest serving record, the checkpoint is not promoted. If retention
+/// deleted it meanwhile, it is abandoned. Not cancel-safe; idempotent.
+///
+/// # Errors
+/// As [`promote_published`] otherwise, and the log's.
+pub async fn finalize<L: IntentLog>(
+    storage: &Storage,
+    log: &L,
+    manifest: &Manifest,
+    policy: Policy,
+    by: &str,
+) -> Result<Outcome, L::Error> {
+    let id = manifest.id;
+    let sequence = match promote_published(storage, manifest, policy, by).await {
+        Ok(record) => record.map_or(0, |record| record.sequence),
+        Err(error) if error.is_unreadable() => {
+            tracing::warn!(
+                checkpoint = %id, %error,
+                "published but not promoted: this version cannot read the newest serving record"
+            );
+            0
+        }
+        Err(error @ StorageError::Tombstoned { .. }) => {
+            tracing::warn!(checkpoint = %id, %error, "not promoted: retention marked the checkpoint for deletion");
+            log.abandoned(id).await?;
+            return Ok(Outcome::Abandoned);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    log.completed(id, sequence).await?;
+    Ok(Outcome::Completed(sequence))
+}
+
+/// Resolves a publication that an earlier process left unfinished: a committed checkpoint is [finalized](finalize),
+/// any other is abandoned, because its weights were lost with the process.
+///
+/// # Errors
+/// The storage's and the log's; then nothing is decided, and the next start tries again.
+pub async fn recover<L: IntentLog>(
+    storage: &Storage,
+    log: &L,
+    id: CheckpointId,
+    policy: Policy,
+    by: &str,
+) -> Result<Outcome, L::Error> {
+    match catalog::manifest(storage, id).await {
+        Ok(Some(manifest)) => {
+            log.committed(id).await?;
+            finalize(storage, log, &manifest, policy, by).await
+        }
+        // An unreadable manifest is not one that this program wrote, and must not keep it from starting.
+        Err(error) if !error.is_unreadable() => Err(error.into()),
+        Ok(None) | Err(_) => {
+            log.abandoned(id).await?;
+            Ok(Outcome::Abandoned)
+        }
+    }
+}

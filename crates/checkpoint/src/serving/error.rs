@@ -1,0 +1,105 @@
+//! Why a record is not appended to the serving log.
+
+use crate::{
+    id::{CheckpointId, ModelName},
+    record::{Role, ServingRecord},
+    storage::StorageError,
+};
+
+/// Characters of a record's `by`.
+pub(super) const BY_LIMIT: usize = 200;
+/// Routes of a record.
+pub(super) const ROUTES_LIMIT: usize = 16;
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Another record came first: read the head and decide again.
+    #[error("the serving log has moved on to record {}", .head.sequence)]
+    Lost {
+        /// The newest record.
+        head: Box<ServingRecord>,
+    },
+    /// The change is not possible.
+    #[error(transparent)]
+    Refused(#[from] PromotionError),
+    /// The storage failed. The record may exist all the same, or still appear.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a change of what serves is not possible.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PromotionError {
+    /// No such checkpoint.
+    #[error("there is no committed checkpoint {0}")]
+    UnknownCheckpoint(CheckpointId),
+    /// The checkpoint belongs to another model.
+    #[error("checkpoint {id} is for the model {model}")]
+    OtherModel {
+        /// The checkpoint.
+        id: CheckpointId,
+        /// Its model.
+        model: ModelName,
+    },
+    /// The checkpoint is about to be deleted.
+    #[error("checkpoint {0} is marked for deletion")]
+    Tombstoned(CheckpointId),
+    /// No such record.
+    #[error("there is no serving record {0}")]
+    UnknownRecord(u64),
+    /// The log is empty.
+    #[error("nothing serves yet: promote a checkpoint")]
+    NothingServes,
+    /// No record to roll back to.
+    #[error("no earlier serving record names another primary")]
+    NothingEarlier,
+    /// The newest record has no hold to lift.
+    #[error("the newest serving record has no hold")]
+    NotHeld,
+    /// There is no candidate to drop.
+    #[error("the newest serving record has neither canary nor shadow")]
+    NoCandidates,
+    /// The newest record has a format of a newer program, so its routes are unknown.
+    #[error("the newest serving record cannot be understood: promote a checkpoint as primary")]
+    HeadUnknown,
+    /// The candidate is not possible.
+    #[error("{field}: {reason}")]
+    Candidate {
+        /// The field of the request that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The routes are not possible.
+    #[error(transparent)]
+    Routes(#[from] InvalidRoutes),
+    /// `by` is too long.
+    #[error("by: at most {BY_LIMIT} characters")]
+    By,
+}
+
+/// Why routes are not possible.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidRoutes {
+    /// Too many.
+    #[error("{0} routes, where at most {ROUTES_LIMIT} are accepted")]
+    TooMany(usize),
+    /// No primary, or several.
+    #[error("{0} primaries, where there must be one")]
+    Primaries(usize),
+    /// One checkpoint in two routes.
+    #[error("checkpoint {0} has two routes")]
+    Duplicate(CheckpointId),
+    /// A share outside its role's range.
+    #[error("a {} cannot have the share {share}", .role.as_str())]
+    Share {
+        /// Role of the route.
+        role: Role,
+        /// Its share.
+        share: f64,
+    },
+    /// The shares do not add up.
+    #[error("the shares add up to {0} instead of 1")]
+    Sum(f64),
+}

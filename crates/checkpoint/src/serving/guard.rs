@@ -1,0 +1,111 @@
+//! Appends records so that no deletion by retention goes unnoticed.
+//!
+//! The writer checks its checkpoints before ([`servable`]) and after writing ([`append_servable`]). Retention
+//! writes a tombstone, waits for the grace time and reads the log again before it deletes. So either retention
+//! sees the new record and keeps the checkpoint, or the writer sees the tombstone and reverts its record.
+
+use super::{
+    error::{AppendError, PromotionError},
+    log::{self, Proposal, append},
+};
+use crate::{
+    catalog,
+    id::{CheckpointId, ModelName},
+    keys,
+    manifest::Manifest,
+    record::{Reason, Route, ServingRecord},
+    storage::{Storage, StorageError},
+};
+
+/// Records that are searched for the one to revert to.
+const SEARCHED: usize = 1000;
+
+/// The manifest of a checkpoint that may serve `model`.
+pub(super) async fn servable(
+    storage: &Storage,
+    model: &ModelName,
+    id: CheckpointId,
+) -> Result<Manifest, AppendError> {
+    // The tombstone before the manifest, because retention deletes it after the manifest: a writer that finds
+    // the manifest and no tombstone in this order began before the tombstone was written, and retention waits
+    // for it. In the other order the whole deletion could fall between the two reads.
+    let tombstoned = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
+    let manifest = catalog::manifest(storage, id)
+        .await?
+        .ok_or(PromotionError::UnknownCheckpoint(id))?;
+    if manifest.model != *model {
+        let model = manifest.model;
+        return Err(PromotionError::OtherModel { id, model }.into());
+    }
+    if tombstoned {
+        return Err(PromotionError::Tombstoned(id).into());
+    }
+    Ok(manifest)
+}
+
+/// Appends after `expected`, and reverts the record if one of its checkpoints was deleted meanwhile. The caller
+/// has found all checkpoints [`servable`].
+pub(super) async fn append_servable(
+    storage: &Storage,
+    model: &ModelName,
+    expected: u64,
+    proposal: Proposal,
+) -> Result<ServingRecord, AppendError> {
+    let record = append(storage, model, expected, proposal).await?;
+    revert_if_deleted(storage, model, &record).await?;
+    Ok(record)
+}
+
+/// Reverts `record`, the newest, if one of its checkpoints is deleted or about to be: the last record before it
+/// whose checkpoints exist is appended again, with the hold of the record before.
+pub(super) async fn revert_if_deleted(
+    storage: &Storage,
+    model: &ModelName,
+    record: &ServingRecord,
+) -> Result<(), AppendError> {
+    let Some(id) = first_deleted(storage, &record.routes).await? else {
+        return Ok(());
+    };
+    let mut hold = None;
+    for sequence in (1..record.sequence).rev().take(SEARCHED) {
+        let before = match log::record(storage, model, sequence).await {
+            Ok(Some(before)) => before,
+            Ok(None) => continue,
+            Err(error) if error.is_unreadable() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let hold = *hold.get_or_insert(before.hold);
+        // This one may be waiting to be reverted as well.
+        if first_deleted(storage, &before.routes).await?.is_some() {
+            continue;
+        }
+        let proposal = Proposal {
+            routes: before.routes,
+            hold,
+            reason: Reason::RolledBack,
+            by: record.by.clone(),
+        };
+        match append(storage, model, record.sequence, proposal).await {
+            // Lost: another writer has decided anew already.
+            Ok(_) | Err(AppendError::Lost { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(PromotionError::Tombstoned(id).into())
+}
+
+/// The first checkpoint that has a tombstone or no manifest.
+async fn first_deleted(
+    storage: &Storage,
+    routes: &[Route],
+) -> Result<Option<CheckpointId>, StorageError> {
+    for route in routes {
+        let id = route.checkpoint;
+        if storage.exists(&keys::file(id, keys::TOMBSTONE)).await?
+            || !storage.exists(&keys::file(id, keys::MANIFEST)).await?
+        {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,199 @@
+//! Reads the serving log and appends to it.
+
+use super::{
+    error::{AppendError, BY_LIMIT, PromotionError},
+    routes,
+};
+use crate::{
+    id::ModelName,
+    keys,
+    manifest::{FORMAT, read_format},
+    record::{Reason, Route, ServingRecord},
+    storage::{Created, Storage, StorageError},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// Bytes of a record.
+const RECORD_LIMIT: u64 = 64 << 10;
+
+/// The newest record; `None` for an empty log. Lists the log. Cancel-safe.
+///
+/// # Errors
+/// [`StorageError::Unreadable`] when that record cannot be understood; [`StorageError::Missing`] when it is
+/// listed but not found (a cache on the way; try again); else the store's error.
+pub async fn head(
+    storage: &Storage,
+    model: &ModelName,
+) -> Result<Option<ServingRecord>, StorageError> {
+    let Some(newest) = newest_after(storage, model, 0).await? else {
+        return Ok(None);
+    };
+    expect_record(storage, model, newest).await.map(Some)
+}
+
+/// One record; `None` when there is none of this number. Cancel-safe.
+///
+/// # Errors
+/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no record of a known format;
+/// else the store's error.
+pub async fn record(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<Option<ServingRecord>, StorageError> {
+    let key = keys::record(model, sequence);
+    let Some(bytes) = storage.get(&key, RECORD_LIMIT).await? else {
+        return Ok(None);
+    };
+    match parse(&bytes, sequence) {
+        Ok(record) => Ok(Some(record)),
+        Err(rejected) => Err(StorageError::Unreadable {
+            key,
+            reason: rejected.to_string(),
+        }),
+    }
+}
+
+/// The sequences of all records, ascending. Cancel-safe.
+///
+/// # Errors
+/// The store's error.
+pub async fn list(storage: &Storage, model: &ModelName) -> Result<Vec<u64>, StorageError> {
+    let mut sequences = listed(storage, model, None).await?;
+    sequences.sort_unstable();
+    Ok(sequences)
+}
+
+/// The largest sequence beyond `after`.
+pub(crate) async fn newest_after(
+    storage: &Storage,
+    model: &ModelName,
+    after: u64,
+) -> Result<Option<u64>, StorageError> {
+    let offset = (after > 0).then(|| keys::record(model, after));
+    let sequences = listed(storage, model, offset.as_deref()).await?;
+    Ok(sequences.into_iter().filter(|&it| it > after).max())
+}
+
+async fn listed(
+    storage: &Storage,
+    model: &ModelName,
+    offset: Option<&str>,
+) -> Result<Vec<u64>, StorageError> {
+    let entries = storage.list(&keys::log(model), offset).await?;
+    let records = entries
+        .iter()
+        .filter_map(|entry| keys::parse_record(&entry.key));
+    Ok(records.map(|(_, sequence)| sequence).collect())
+}
+
+/// A record that a listing named.
+pub(crate) async fn expect_record(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<ServingRecord, StorageError> {
+    let found = record(storage, model, sequence).await?;
+    found.ok_or_else(|| StorageError::Missing {
+        key: keys::record(model, sequence),
+    })
+}
+
+/// Why the bytes of a record are not accepted.
+#[derive(Debug, thiserror::Error)]
+enum RejectedRecord {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("format {0} is not known to this program, which reads {FORMAT}")]
+    Format(u64),
+    #[error("it has the sequence {0}, which is not that of its key")]
+    Sequence(u64),
+    #[error(transparent)]
+    Routes(#[from] super::error::InvalidRoutes),
+}
+
+fn parse(bytes: &[u8], sequence: u64) -> Result<ServingRecord, RejectedRecord> {
+    let format = read_format(bytes)?;
+    if format != u64::from(FORMAT) {
+        return Err(RejectedRecord::Format(format));
+    }
+    let record: ServingRecord = serde_json::from_slice(bytes)?;
+    if record.sequence != sequence {
+        return Err(RejectedRecord::Sequence(record.sequence));
+    }
+    routes::check(&record.routes)?;
+    Ok(record)
+}
+
+/// The content of a record to be appended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// What is served; the shares of primary and canaries add up to 1.
+    pub routes: Vec<Route>,
+    /// Whether automatic promotion must leave it.
+    pub hold: bool,
+    /// Why it is written.
+    pub reason: Reason,
+    /// Who writes it, in words; at most 200 characters.
+    pub by: String,
+}
+
+/// Appends a record at `expected` + 1, where `expected` is the sequence of the newest record, 0 for an empty
+/// log. Checks no checkpoint and no hold: [`promote`](super::promote), [`rollback`](super::rollback) and
+/// [`promote_published`](super::promote_published) do.
+///
+/// Not cancel-safe: when dropped, the record may exist or still appear.
+///
+/// # Errors
+/// [`AppendError::Lost`] when the log has moved on; [`AppendError::Refused`] for routes that are not possible
+/// and an `expected` that does not exist (the log has no gaps); [`AppendError::Storage`].
+pub async fn append(
+    storage: &Storage,
+    model: &ModelName,
+    expected: u64,
+    proposal: Proposal,
+) -> Result<ServingRecord, AppendError> {
+    routes::check(&proposal.routes).map_err(PromotionError::from)?;
+    if proposal.by.chars().count() > BY_LIMIT {
+        return Err(PromotionError::By.into());
+    }
+    if expected > 0 && !storage.exists(&keys::record(model, expected)).await? {
+        return Err(PromotionError::UnknownRecord(expected).into());
+    }
+    let sequence = expected
+        .checked_add(1)
+        .ok_or(PromotionError::UnknownRecord(expected))?;
+    let record = ServingRecord {
+        format: FORMAT,
+        sequence,
+        nonce: Uuid::now_v7().to_string(),
+        routes: proposal.routes,
+        hold: proposal.hold,
+        reason: proposal.reason,
+        by: proposal.by,
+        at: Timestamp::now(),
+    };
+    let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
+    let key = keys::record(model, sequence);
+    // The nonce makes the bytes unique, so that `create` can tell this record from another writer's.
+    match storage.create(&key, text.into()).await? {
+        Created::Ours => Ok(record),
+        Created::Theirs => Err(lost(storage, model, sequence).await),
+    }
+}
+
+/// The error of a writer who found record `sequence` taken.
+pub(super) async fn lost(storage: &Storage, model: &ModelName, sequence: u64) -> AppendError {
+    // A listing may lag behind; `sequence` at least exists.
+    let newest = match newest_after(storage, model, sequence).await {
+        Ok(newest) => newest.unwrap_or(sequence),
+        Err(error) => return error.into(),
+    };
+    match expect_record(storage, model, newest).await {
+        Ok(head) => AppendError::Lost {
+            head: Box::new(head),
+        },
+        Err(error) => error.into(),
+    }
+}
