@@ -22,13 +22,14 @@ check_absent() { # package, forbidden…
 
 check_absent digits-inference digits-trainer tch torch-sys digits-dataset
 check_absent digits-trainer digits-inference
-for package in digits-proto digits-checkpoint digits-dataset digits-server digits-telemetry; do
+for package in digits-proto digits-checkpoint digits-client digits-dataset digits-server digits-telemetry; do
     check_absent "$package" digits-trainer digits-inference digits-cli tch torch-sys
 done
 check_absent digits-cli digits-trainer digits-inference tch torch-sys
+check_absent digits-client digits-checkpoint digits-dataset digits-server digits-telemetry
 
 # What serves development builds alone stays out of what is shipped.
-for package in digits-inference digits-trainer digits-cli; do
+for package in digits-inference digits-trainer digits-cli digits-client; do
     check_absent "$package" digits-workspace-hack digits-testing
     tokio=$(cargo tree --locked --quiet --edges normal --prefix none --package "$package" --format '{p} {f}' | grep '^tokio v')
     if grep -q test-util <<<"$tokio"; then

@@ -1,7 +1,8 @@
-//! The demo: what a newcomer sees first, and a check of everything it shows.
+//! The demo: trains, serves and classifies before a newcomer's eyes, and checks every figure it shows.
 
 mod data;
 mod report;
+mod times;
 mod train;
 
 use crate::{jobs, notebook, sandbox::Sandbox, specs, watcher::Watcher};
@@ -10,6 +11,7 @@ use data::Data;
 use digits_cli::{evaluate, render::Style};
 use digits_proto::v1::{JobState, PromotionPolicy, PublishPolicy, PublishSpec};
 use std::time::{Duration, Instant};
+use times::Times;
 
 /// How long a service may take to start or to stop, and a published checkpoint to be served.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,9 +47,10 @@ pub async fn run(keep: bool) -> Result<()> {
 
     report::heading(&style, "Training, hot-loaded as it goes");
     let watcher = Watcher::start(&sandbox, data.first_test_image()).await?;
+    let (trainer, inference) = sandbox.clients()?;
     let mut training = sandbox.training().await?;
     let began = Instant::now();
-    let run = train::run(training.clone(), data.spec()).await?;
+    let run = train::run(&trainer, data.spec()).await?;
     times.add("train the notebook's network", began.elapsed());
     let newest = run.published.keys().last().copied();
     let seen = watcher.finish(newest, PATIENCE).await?;
@@ -57,20 +60,19 @@ pub async fn run(keep: bool) -> Result<()> {
     let rows = jobs::history(&mut training, &run.job.job_id).await?;
     let test = run.job.test.context("the job has no test")?;
     if data.is_mnist() {
-        report::heading(&style, "The notebook's printed rows beside ours");
+        report::heading(&style, "The notebook's printed rows and ours");
         report::printed_rows(&style, &notebook::compare(&rows, &test)?)?;
     }
 
     report::heading(&style, "The test set through Predict");
     let began = Instant::now();
     let options = evaluate::Options::default();
-    let client = sandbox.predict().await?;
-    let through = evaluate::evaluate(&client, &data.set().test, &options, |_| {}).await?;
+    let through = evaluate::evaluate(&inference, &data.set().test, &options, |_| {}).await?;
     times.add("send the test set through Predict", began.elapsed());
-    report::front_door(&style, &through, &test, &data.set().label_names)?;
+    report::test_through_predict(&style, &through, &test, &data.set().label_names)?;
 
-    report::heading(&style, "What it says of a few digits");
-    report::few_digits(&style, &client, data.set()).await?;
+    report::heading(&style, "A few digits");
+    report::few_digits(&style, &inference, data.set()).await?;
 
     if data.is_mnist() {
         report::heading(&style, "Other seeds");
@@ -91,7 +93,7 @@ pub async fn run(keep: bool) -> Result<()> {
             let usual = USUAL_ACCURACY.contains(&test.accuracy);
             println!(
                 "seed {seed}: {} on the test set, loss {:.6}",
-                digits_cli::text::percent(test.accuracy),
+                digits_cli::format::percent(test.accuracy),
                 test.loss_batch_mean
             );
             ensure!(usual, "seed {seed} ended at {}", test.accuracy);
@@ -116,25 +118,4 @@ async fn start(sandbox: &mut Sandbox, data: &Data) -> Result<()> {
     sandbox.start_trainer(&arguments).await?;
     sandbox.start_inference(&[]).await?;
     Ok(())
-}
-
-/// How long each part took, in order.
-#[derive(Default)]
-struct Times(Vec<(&'static str, Duration)>);
-
-impl Times {
-    fn add(&mut self, part: &'static str, time: Duration) {
-        self.0.push((part, time));
-    }
-
-    async fn take<T>(
-        &mut self,
-        part: &'static str,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let began = Instant::now();
-        let result = work.await?;
-        self.add(part, began.elapsed());
-        Ok(result)
-    }
 }

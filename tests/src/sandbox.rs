@@ -2,6 +2,7 @@
 
 use crate::process::{Service, start_and_crash};
 use anyhow::{Context as _, Result, ensure};
+use digits_client::{InferenceClient, Options, TrainerClient};
 use digits_proto::v1::{
     checkpoint_service_client::CheckpointServiceClient,
     inference_service_client::InferenceServiceClient,
@@ -150,6 +151,14 @@ impl Sandbox {
                 .max_decoding_message_size(64 << 20)
                 .max_encoding_message_size(64 << 20),
         )
+    }
+
+    /// Both services as an application calls them.
+    pub fn clients(&self) -> Result<(TrainerClient, InferenceClient)> {
+        let options = Options::default();
+        let trainer = TrainerClient::new(&self.trainer()?.grpc(), &options)?;
+        let inference = InferenceClient::new(&self.inference()?.grpc(), &options)?;
+        Ok((trainer, inference))
     }
 
     /// Stops what runs with SIGTERM and checks that each ends with status 0.

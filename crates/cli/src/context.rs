@@ -1,14 +1,15 @@
-//! What every command needs: where the services are, what the terminal shows, how output is written.
+//! Shared by all commands: the services, and how results and hints are printed.
 //!
 //! Results go to standard output, everything else to standard error.
 
-use crate::args::Global;
+use crate::{args::Global, credentials};
 use digits_cli::{
     Error,
-    client::Endpoints,
-    credentials::CredentialFiles,
+    endpoints::Endpoints,
+    error_report,
     render::{Style, Table},
 };
+use digits_client::{InferenceClient, TrainerClient};
 use serde_json::Value;
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -17,9 +18,9 @@ use std::{
 
 /// Settings shared by all commands.
 pub struct Context {
-    /// Where the services are.
+    /// URLs of the services, and how they are called.
     pub endpoints: Endpoints,
-    /// What standard output shows.
+    /// What standard output can show.
     pub style: Style,
     /// Whether results are JSON.
     pub json: bool,
@@ -41,18 +42,34 @@ impl Context {
     }
 
     /// Reads the files with credentials that the global flags name.
-    pub fn load(&mut self, global: Global) -> Result<(), Error> {
-        let files = CredentialFiles {
-            ca: global.tls_ca_file,
-            certificate: global.tls_client_certificate_file,
-            key: global.tls_client_key_file,
-            token: global.token_file,
-        };
-        self.endpoints.credentials = files.load()?;
+    pub fn load(&mut self, global: &Global) -> Result<(), Error> {
+        self.endpoints.credentials = credentials::load(global)?;
         Ok(())
     }
 
-    /// Prints lines for people.
+    /// A client of the trainer.
+    pub fn trainer(&self) -> Result<TrainerClient, Error> {
+        Ok(self.endpoints.trainer()?)
+    }
+
+    /// A client of the inference service.
+    pub fn inference(&self) -> Result<InferenceClient, Error> {
+        Ok(self.endpoints.inference()?)
+    }
+
+    /// Prints a result: as a JSON document on one line if `--json` was given, else as lines.
+    pub fn show(
+        &self,
+        document: impl FnOnce() -> Value,
+        lines: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Error> {
+        match self.json {
+            true => self.document(&document()),
+            false => self.print(lines()),
+        }
+    }
+
+    /// Prints lines.
     pub fn print<T: AsRef<str>>(&self, lines: impl IntoIterator<Item = T>) -> Result<(), Error> {
         let mut out = io::stdout().lock();
         for line in lines {
@@ -62,40 +79,41 @@ impl Context {
         Ok(())
     }
 
-    /// Prints a table; as wide as it likes where no terminal is, so that each row stays one line.
-    pub fn table(&self, table: &Table) -> Result<(), Error> {
+    /// Prints a JSON document on one line.
+    pub fn document(&self, value: &Value) -> Result<(), Error> {
+        self.print([value.to_string()])
+    }
+
+    /// The lines of a table: unlimited in width if standard output is no terminal, so that each row
+    /// is one line.
+    pub fn table(&self, table: &Table) -> Vec<String> {
         let width = if io::stdout().is_terminal() {
             self.style.width
         } else {
             usize::MAX
         };
-        self.print(table.lines(&Style {
+        table.lines(&Style {
             width,
             ..self.style
-        }))
+        })
     }
 
-    /// Prints one JSON document on one line.
-    pub fn document(&self, value: &Value) -> Result<(), Error> {
-        self.print([value.to_string()])
-    }
-
-    /// Prints hints on standard error, where nobody may be reading.
+    /// Prints a hint on standard error, which may be closed.
     pub fn hint(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// Prints an error on standard error.
-    pub fn complain(&self, error: &Error) {
+    pub fn report(&self, error: &Error) {
         if matches!(error, Error::Interrupted) {
             return;
         }
-        for (index, line) in error.report(&self.endpoints).iter().enumerate() {
-            self.hint(&if index == 0 {
-                format!("digits: {line}")
-            } else {
-                line.clone()
-            });
+        for (index, line) in error_report::lines(error, &self.endpoints)
+            .iter()
+            .enumerate()
+        {
+            let prefix = if index == 0 { "digits: " } else { "" };
+            self.hint(&format!("{prefix}{line}"));
         }
     }
 }

@@ -1,65 +1,23 @@
-//! What can go wrong in the client, in words for people and as an exit code for scripts.
+//! Why a command failed, and the exit code of each reason.
 
-use crate::{
-    call::{self, is_transport},
-    client::Endpoints,
-};
 use digits_checkpoint::StorageError;
 use digits_dataset::pushed::PushedError;
-use std::{fmt, io, path::PathBuf};
-use tonic::{Code, Status};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tonic::Code;
 
-/// The service that a call went to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// `TrainingService` and `CheckpointService`.
-    Trainer,
-    /// `InferenceService`.
-    Inference,
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trainer => "trainer",
-            Self::Inference => "inference service",
-        })
-    }
-}
-
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A call was refused or did not arrive.
-    #[error("{service}: {}", status.message())]
-    Rpc {
-        /// Which service.
-        service: Service,
-        /// What it answered.
-        status: Box<Status>,
-    },
-    /// A watch could not be resumed in time.
-    #[error("lost the trainer while watching job {job_id}: {reason}")]
-    WatchLost {
-        /// The job, which goes on without us.
-        job_id: String,
-        /// Sequence number of the last event that was seen.
-        after_sequence: u64,
-        /// The last failure.
-        reason: String,
-    },
-    /// The address of a service is no URL.
-    #[error("{url:?} is not the URL of a service: write it like {}", service.default_url())]
-    Url {
-        /// Which service.
-        service: Service,
-        /// What was given.
-        url: String,
-    },
+    /// A call to a service failed.
+    #[error(transparent)]
+    Client(#[from] digits_client::Error),
     /// Arguments that cannot be meant.
     #[error("{0}")]
     Usage(String),
-    /// Something to read is not there or not what it should be.
+    /// An input is absent or not what it should be.
     #[error("{what}: {reason}")]
     Input {
         /// A path or the name of a data set.
@@ -67,23 +25,15 @@ pub enum Error {
         /// What is wrong, and the remedy.
         reason: String,
     },
-    /// The storage is not to be reached, or refuses.
+    /// The storage cannot be reached, or refuses.
     #[error("the storage: {reason}; `digits doctor --storage URL` tries it")]
     Storage {
-        /// What it said.
+        /// The storage's error.
         reason: String,
     },
-    /// The command worked, and its answer is no: a job failed, a check did not pass.
+    /// The command worked, and its result is negative: a job failed, a check did not pass.
     #[error("{0}")]
     Negative(String),
-    /// A service's answer does not fit the request.
-    #[error("{service}: unexpected answer: {reason}")]
-    Answer {
-        /// Which service.
-        service: Service,
-        /// What does not fit.
-        reason: String,
-    },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -92,7 +42,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Standard output is gone or full.
+    /// Standard output is closed or full.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
     /// The user pressed Ctrl-C.
@@ -100,124 +50,89 @@ pub enum Error {
     Interrupted,
 }
 
-impl Service {
-    /// Where it listens unless told otherwise.
-    #[must_use]
-    pub fn default_url(self) -> &'static str {
-        match self {
-            Self::Trainer => "http://127.0.0.1:50051",
-            Self::Inference => "http://127.0.0.1:50052",
-        }
-    }
-
-    pub(crate) fn binary(self) -> &'static str {
-        match self {
-            Self::Trainer => "digits-trainer",
-            Self::Inference => "digits-inference",
-        }
-    }
-
-    pub(crate) fn flag(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Trainer => ("--trainer", "DIGITS_TRAINER"),
-            Self::Inference => ("--inference", "DIGITS_INFERENCE"),
-        }
-    }
-}
-
 impl Error {
-    /// An error of a call to the trainer.
-    #[must_use]
-    pub fn trainer(status: Status) -> Self {
-        Self::Rpc {
-            service: Service::Trainer,
-            status: Box::new(status),
+    /// The error of an input that cannot be used.
+    pub fn input(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Input {
+            what: what.into(),
+            reason: reason.to_string(),
         }
     }
 
-    /// An error of a call to the inference service.
-    #[must_use]
-    pub fn inference(status: Status) -> Self {
-        Self::Rpc {
-            service: Service::Inference,
-            status: Box::new(status),
-        }
-    }
-
-    /// The process's exit code: 1 the answer is no, 64 wrong usage, 66 unreadable input, 69 service or storage
-    /// unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74 standard output failed, 75 service full
-    /// (try again), 77 a token is missing or not accepted, 130 Ctrl-C.
+    /// The process's exit code: 1 negative result, 64 wrong usage, 66 unreadable input, 69 service or
+    /// storage unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74 standard
+    /// output failed, 75 service full (try again), 77 a token is missing or not accepted, 130 Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Rpc { status, .. } => match status.code() {
-                _ if is_transport(status) => 69,
-                Code::InvalidArgument | Code::OutOfRange => 64,
-                Code::Unavailable | Code::DeadlineExceeded => 69,
-                Code::ResourceExhausted => 75,
-                Code::Unauthenticated | Code::PermissionDenied => 77,
-                Code::Internal | Code::Unknown | Code::DataLoss => 70,
-                _ => 1,
-            },
-            Self::WatchLost { .. } | Self::Storage { .. } => 69,
-            Self::Url { .. } | Self::Usage(_) => 64,
+            Self::Client(error) => client_exit_code(error),
+            Self::Storage { .. } => 69,
+            Self::Usage(_) => 64,
             Self::Input { .. } => 66,
             Self::Negative(_) => 1,
-            Self::Answer { .. } => 70,
             Self::Write { .. } => 73,
             Self::Output(_) => 74,
             Self::Interrupted => 130,
         }
     }
+}
 
-    /// What went wrong, one line, and below it field violations and remedies, one line each.
-    #[must_use]
-    pub fn report(&self, endpoints: &Endpoints) -> Vec<String> {
-        match self {
-            Self::Rpc { service, status } => call::report(*service, status, endpoints),
-            Self::WatchLost {
-                job_id,
-                after_sequence,
-                ..
-            } => vec![
-                self.to_string(),
-                format!(
-                    "the job goes on; take up the watch with: digits watch {job_id} --after-sequence {after_sequence}"
-                ),
-            ],
-            _ => vec![self.to_string()],
-        }
+fn client_exit_code(error: &digits_client::Error) -> u8 {
+    use digits_client::Error;
+    match error {
+        Error::Url { .. } | Error::Certificates(_) => 64,
+        Error::Connection { .. } | Error::Timeout { .. } | Error::WatchLost { .. } => 69,
+        Error::Answer { .. } => 70,
+        Error::Status { status, .. } => match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => 64,
+            Code::Unavailable => 69,
+            Code::ResourceExhausted => 75,
+            Code::Unauthenticated | Code::PermissionDenied => 77,
+            Code::Internal | Code::Unknown | Code::DataLoss => 70,
+            _ => 1,
+        },
     }
 }
 
 impl From<PushedError> for Error {
     fn from(error: PushedError) -> Self {
-        let input = |reason: String| Self::Input {
-            what: "data set".to_owned(),
-            reason,
-        };
         match error {
-            PushedError::Storage(StorageError::Url { .. }) => Self::Usage(error.to_string()),
-            PushedError::Storage(error) => Self::Storage {
-                reason: error.to_string(),
-            },
+            PushedError::Storage(error) => error.into(),
             PushedError::Unknown { .. } => Self::Negative(error.to_string()),
             PushedError::Name { .. }
             | PushedError::Reserved { .. }
             | PushedError::Ambiguous { .. }
             | PushedError::Otherwise { .. } => Self::Usage(error.to_string()),
-            error => input(error.to_string()),
+            error => Self::input("data set", error),
         }
     }
 }
 
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
+        let reason = error.to_string();
         match error {
-            StorageError::Url { .. } => Self::Usage(error.to_string()),
-            error => Self::Storage {
-                reason: error.to_string(),
-            },
+            StorageError::Url { .. } => Self::Usage(reason),
+            _ => Self::Storage { reason },
         }
     }
+}
+
+/// Reads an input file.
+///
+/// # Errors
+/// [`Error::Input`] with the path.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::input(path.display().to_string(), error))
+}
+
+/// Writes an output file.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -1,20 +1,14 @@
-//! A whole labelled set through `Predict`: accuracy, loss and confusion of what is served.
+//! Evaluates a served model on a labelled set, through `Predict`: accuracy, loss and confusion matrix.
 //!
-//! The losses are computed here, in float64, from the logits as the network gave them (before the model's
-//! temperature), so that they can be compared with what the trainer measured. Beside them stands the loss of the
-//! probabilities that were given, after the temperature: the trainer's calibrated test loss.
+//! The losses are computed here, in float64, from the logits as the network gave them (before the
+//! model's temperature), so that they can be compared with what the trainer measured. The loss of the
+//! probabilities in the responses, after the temperature, is the trainer's calibrated test loss.
 
-use crate::{
-    client::Transport,
-    error::{Error, Service},
-    render::Confusion,
-};
+use crate::{error::Error, render::Confusion};
 use bytes::Bytes;
+use digits_client::{Error as ClientError, InferenceClient, Service};
 use digits_dataset::LabelledImages;
-use digits_proto::v1::{
-    PredictRequest, PredictResponse, inference_service_client::InferenceServiceClient,
-    predict_request::Images,
-};
+use digits_proto::v1::{PredictRequest, PredictResponse, predict_request::Images};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::time::{Duration, Instant};
 
@@ -23,9 +17,9 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// Which model; empty for the server's default.
     pub model: String,
-    /// Images of a request, at least 1.
+    /// Images per request, at least 1.
     pub images_per_request: usize,
-    /// Requests under way at a time, at least 1.
+    /// Requests in flight at a time, at least 1.
     pub in_flight: usize,
     /// Images per batch of [`Evaluation::loss_batch_mean`], at least 1.
     pub loss_batch: usize,
@@ -53,7 +47,7 @@ pub struct Version {
     pub images: u64,
 }
 
-/// What a served model does on a labelled set.
+/// Accuracy, loss and confusion of a served model on a labelled set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Images.
@@ -66,14 +60,14 @@ pub struct Evaluation {
     pub loss_batch_mean: f64,
     /// Images per batch of that mean.
     pub loss_batch: usize,
-    /// Mean over images of −ln of the probability that was given to the right label, in nats: the loss with
-    /// the model's temperature. `None` where an answer held no probabilities.
+    /// Mean over images of −ln of the right label's probability in the response, in nats: the loss with
+    /// the model's temperature. `None` where a response had no probabilities.
     pub loss_served: Option<f64>,
-    /// Which labels were taken for which.
+    /// Counts by true and predicted label.
     pub confusion: Confusion,
     /// The predicted label of each image, in order; `None` where none was given.
     pub predicted: Vec<Option<u32>>,
-    /// The versions that answered, in the order in which they did.
+    /// The versions that answered, in order of their first answer.
     pub versions: Vec<Version>,
     /// From the first request to the last answer.
     pub elapsed: Duration,
@@ -93,14 +87,14 @@ impl Evaluation {
     }
 }
 
-/// Sends every image of `set` through `Predict`, several requests at a time, and sums up the answers in the order of
-/// the images. `on_progress` is told the number of images answered so far.
+/// Sends every image of `set` through `Predict`, several requests at a time, and sums up the responses
+/// in the order of the images. `on_progress` receives the number of images answered so far.
 ///
 /// # Errors
-/// [`Error::Rpc`] for the first request that fails, [`Error::Answer`] for an answer that does not fit, and
+/// [`Error::Client`] for the first request that fails or whose response does not fit, and
 /// [`Error::Input`] for an empty set.
-pub async fn evaluate<T: Transport>(
-    client: &InferenceServiceClient<T>,
+pub async fn evaluate(
+    client: &InferenceClient,
     set: &LabelledImages,
     options: &Options,
     mut on_progress: impl FnMut(u64),
@@ -108,11 +102,7 @@ pub async fn evaluate<T: Transport>(
     let size = set.images.height * set.images.width;
     let step = options.images_per_request.max(1);
     if set.labels.is_empty() || size == 0 {
-        let reason = "has no images".to_owned();
-        return Err(Error::Input {
-            what: "the set".to_owned(),
-            reason,
-        });
+        return Err(Error::input("the set", "has no images"));
     }
     let pixels = Bytes::copy_from_slice(&set.images.pixels);
     let started = Instant::now();
@@ -126,11 +116,7 @@ pub async fn evaluate<T: Transport>(
             want_logits: true,
             ..Default::default()
         };
-        let mut client = client.clone();
-        async move {
-            let answer = client.predict(request).await.map_err(Error::inference)?;
-            Ok::<_, Error>((labels, answer.into_inner()))
-        }
+        async move { Ok::<_, Error>((labels, client.predict(request).await?)) }
     }))
     .buffered(options.in_flight.max(1));
     let mut sums = Sums::default();
@@ -141,7 +127,7 @@ pub async fn evaluate<T: Transport>(
     Ok(sums.finish(options.loss_batch.max(1), started.elapsed()))
 }
 
-/// What the answers add up to so far.
+/// Sums over the responses so far.
 #[derive(Default)]
 struct Sums {
     correct: u64,
@@ -155,9 +141,11 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, labels: &[u16], answer: &PredictResponse) -> Result<(), Error> {
-        let unfit = |reason: String| Error::Answer {
-            service: Service::Inference,
-            reason,
+        let unfit = |reason: String| {
+            Error::from(ClientError::Answer {
+                service: Service::Inference,
+                reason,
+            })
         };
         if answer.predictions.len() != labels.len() {
             let count = answer.predictions.len();
@@ -170,12 +158,12 @@ impl Sums {
             let label = usize::from(label);
             let classes = prediction.logits.len();
             if label >= classes {
-                let reason = format!("{classes} logits, where label {label} was to be found");
+                let reason = format!("{classes} logits, which leaves out label {label}");
                 return Err(unfit(reason));
             }
             self.losses.push(cross_entropy(&prediction.logits, label));
             if let Some(&probability) = prediction.probabilities.get(label) {
-                // What is too small for single precision is given as 0.
+                // A probability too small for single precision is sent as 0.
                 let probability = f64::from(probability.max(f32::MIN_POSITIVE));
                 self.losses_served.push(-probability.ln());
             }
@@ -259,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_entropy_by_hand() {
+    fn cross_entropy_matches_a_hand_calculation() {
         // Two equal logits: ln 2. A difference of ln 3: probabilities 3/4 and 1/4.
         let ln3 = 3.0_f64.ln() as f32;
         for (logits, label, expected) in [
@@ -274,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn two_means_and_the_versions() {
+    fn losses_are_averaged_over_images_and_over_batches() {
         let mut sums = Sums::default();
         sums.add(&[0, 0], &answer(1, &[[1000.0, 0.0], [0.0, 6.0]]))
             .expect("fits");
@@ -300,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_as_served_is_of_the_probabilities() {
+    fn the_served_loss_is_that_of_the_probabilities() {
         let mut given = answer(1, &[[1.0, 0.0], [0.0, 1.0]]);
         given.predictions[0].probabilities = vec![0.25, 0.75];
         given.predictions[1].probabilities = vec![0.0, 1.0];
@@ -311,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn unfit_answers_are_refused() {
+    fn responses_that_do_not_fit_are_refused() {
         let mut sums = Sums::default();
         assert!(sums.add(&[0, 1], &answer(1, &[[0.0, 1.0]])).is_err());
         assert!(sums.add(&[2], &answer(1, &[[0.0, 1.0]])).is_err());

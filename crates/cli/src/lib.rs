@@ -1,21 +1,20 @@
-//! What the command-line client `digits` is made of: drawing in the terminal, curves and samples as pictures, watching
-//! a job over dropped connections, and measuring a served model on a labelled set.
+//! Parts of the command-line client `digits`: terminal drawings, plots and contact sheets, evaluation
+//! of a served model on a labelled set, ONNX export, and error messages.
 //!
-//! It starts no service and holds no state; what is printed where is the binary's business.
+//! It starts no service and holds no state; the binary decides what is printed where.
 
-pub mod call;
-pub mod client;
-pub mod credentials;
+pub mod contact_sheet;
+pub mod endpoints;
 pub mod error;
+pub mod error_report;
 pub mod evaluate;
+pub mod format;
 pub mod json;
 pub mod onnx;
 pub mod plot;
 pub mod registry;
 pub mod render;
-pub mod secure;
-pub mod sheet;
-pub mod text;
-pub mod watch;
+mod rpc_error;
+mod tls_error;
 
-pub use error::{Error, Service};
+pub use error::Error;

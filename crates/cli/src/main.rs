@@ -3,7 +3,8 @@
 mod args;
 mod commands;
 mod context;
-mod source;
+mod credentials;
+mod image_source;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
@@ -11,14 +12,14 @@ use context::Context;
 use digits_cli::Error;
 use std::{io, process::ExitCode};
 
-/// Wrong usage, as sysexits.h has it; clap's own is 2.
+/// Exit code of wrong usage (sysexits.h); clap's own is 2.
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help that nobody reads any more is no failure.
+            // Help whose reader has gone is no failure.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(USAGE)
@@ -28,8 +29,8 @@ fn main() -> ExitCode {
         }
     };
     let mut context = Context::new(&arguments.global);
-    if let Err(error) = context.load(arguments.global) {
-        context.complain(&error);
+    if let Err(error) = context.load(&arguments.global) {
+        context.report(&error);
         return ExitCode::from(error.exit_code());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,10 +43,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough: `digits jobs | head`.
+        // The reader has closed the pipe: `digits jobs | head`.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            context.complain(&error);
+            context.report(&error);
             ExitCode::from(error.exit_code())
         }
     }

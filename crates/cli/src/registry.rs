@@ -1,114 +1,111 @@
-//! Checkpoints and serving records: asked of the trainer, or looked at on the storage itself, with the same answers.
+//! Checkpoints and serving records: through the trainer, or on the storage itself with the same
+//! results.
 
 mod storage;
-mod trainer;
 
-use crate::{client::Endpoints, error::Error};
+use crate::{endpoints::Endpoints, error::Error};
+use digits_client::TrainerClient;
 use digits_proto::v1::{
     Checkpoint, DropCandidatesRequest, ListCheckpointsRequest, PromoteRequest, ReleaseRequest,
     RollbackRequest, ServingRecord,
 };
-use storage::OnStorage;
-use trainer::ByTrainer;
+use storage::StorageRegistry;
 
-/// What knows checkpoints and serving records.
+/// Checkpoints and serving records.
 pub enum Registry {
-    /// The trainer.
-    Trainer(ByTrainer),
-    /// The storage, with no trainer between.
-    Storage(OnStorage),
+    /// Through the trainer.
+    Trainer(TrainerClient),
+    /// On the storage, without a trainer.
+    Storage(StorageRegistry),
 }
 
-/// Calls the same function of whichever it is.
-macro_rules! ask {
-    ($registry:expr, $call:ident($($argument:expr),*)) => {
+/// Calls the same method of whichever it is.
+macro_rules! dispatch {
+    ($registry:expr, $method:ident($($argument:expr),*)) => {
         match $registry {
-            Registry::Trainer(trainer) => trainer.$call($($argument),*).await,
-            Registry::Storage(storage) => storage.$call($($argument),*).await,
+            Registry::Trainer(trainer) => Ok(trainer.$method($($argument),*).await?),
+            Registry::Storage(storage) => storage.$method($($argument),*).await,
         }
     };
 }
 
 impl Registry {
-    /// The storage at `url`, or the trainer where none is given.
+    /// The storage at `url`, or the trainer where there is no `url`.
     ///
     /// # Errors
-    /// [`Error::Url`]; [`Error::Storage`] where there is no such storage.
+    /// [`Error::Client`] for a bad URL of the trainer; [`Error::Storage`] where there is no such
+    /// storage.
     pub fn open(endpoints: &Endpoints, url: Option<&str>) -> Result<Self, Error> {
         Ok(match url {
-            Some(url) => Self::Storage(OnStorage::open(url)?),
-            None => Self::Trainer(ByTrainer::new(endpoints.checkpoints()?)),
+            Some(url) => Self::Storage(StorageRegistry::open(url)?),
+            None => Self::Trainer(endpoints.trainer()?),
         })
     }
 
-    /// The newest checkpoints, at most `limit`, of the request's model and job where it names them.
+    /// The newest checkpoints that match, at most `limit`.
     ///
     /// # Errors
-    /// What trainer or storage say.
+    /// Those of trainer or storage.
     pub async fn checkpoints(
         &self,
-        request: ListCheckpointsRequest,
+        filter: ListCheckpointsRequest,
         limit: usize,
     ) -> Result<Vec<Checkpoint>, Error> {
-        ask!(self, checkpoints(request, limit))
+        dispatch!(self, checkpoints(filter, limit))
     }
 
     /// One checkpoint.
     ///
     /// # Errors
-    /// What trainer or storage say; there may be none.
-    pub async fn checkpoint(&self, id: String) -> Result<Checkpoint, Error> {
-        ask!(self, checkpoint(id))
+    /// Those of trainer or storage; also when there is none of this id.
+    pub async fn checkpoint(&self, id: &str) -> Result<Checkpoint, Error> {
+        dispatch!(self, checkpoint(id))
     }
 
     /// The newest records, at most `limit`.
     ///
     /// # Errors
-    /// What trainer or storage say.
-    pub async fn records(&self, model: &str, limit: usize) -> Result<Vec<ServingRecord>, Error> {
-        ask!(self, records(model, limit))
+    /// Those of trainer or storage.
+    pub async fn serving_records(
+        &self,
+        model: &str,
+        limit: usize,
+    ) -> Result<Vec<ServingRecord>, Error> {
+        dispatch!(self, serving_records(model, limit))
     }
 
-    /// Sequence of the newest record; 0 for none.
+    /// Serves a checkpoint; returns the new record.
     ///
     /// # Errors
-    /// What trainer or storage say.
-    pub async fn newest(&self, model: &str) -> Result<u64, Error> {
-        ask!(self, newest(model))
-    }
-
-    /// Lets a checkpoint serve.
-    ///
-    /// # Errors
-    /// What trainer or storage say; the answer may be no.
+    /// Those of trainer or storage; also when it is refused.
     pub async fn promote(&self, request: PromoteRequest) -> Result<ServingRecord, Error> {
-        ask!(self, promote(request))
+        dispatch!(self, promote(request))
     }
 
-    /// Ends canary and shadow.
+    /// Ends canary and shadow; returns the new record.
     ///
     /// # Errors
-    /// What trainer or storage say; the answer may be no.
+    /// As [`Self::promote`].
     pub async fn drop_candidates(
         &self,
         request: DropCandidatesRequest,
     ) -> Result<ServingRecord, Error> {
-        ask!(self, drop_candidates(request))
+        dispatch!(self, drop_candidates(request))
     }
 
-    /// Serves an earlier record again.
+    /// Serves what an earlier record named; returns the new record.
     ///
     /// # Errors
-    /// What trainer or storage say; the answer may be no.
+    /// As [`Self::promote`].
     pub async fn rollback(&self, request: RollbackRequest) -> Result<ServingRecord, Error> {
-        ask!(self, rollback(request))
+        dispatch!(self, rollback(request))
     }
 
-    /// Lifts a hold.
+    /// Lifts a hold; returns the new record.
     ///
     /// # Errors
-    /// What trainer or storage say; the answer may be no.
+    /// As [`Self::promote`].
     pub async fn release(&self, request: ReleaseRequest) -> Result<ServingRecord, Error> {
-        ask!(self, release(request))
+        dispatch!(self, release(request))
     }
 }

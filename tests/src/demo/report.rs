@@ -1,6 +1,6 @@
-//! What the demo prints.
+//! Prints the results of the demo's parts.
 
-use super::{Times, train::Run};
+use super::{times::Times, train::Run};
 use crate::{
     notebook::{ACCURACY_TOLERANCE, Comparison, LOSS_TOLERANCE},
     sandbox::Sandbox,
@@ -9,21 +9,19 @@ use crate::{
 use anyhow::{Result, ensure};
 use digits_cli::{
     evaluate::Evaluation,
+    format,
     render::{self, Align, Bar, Ink, Picture, Style, Table},
-    text,
 };
+use digits_client::InferenceClient;
 use digits_dataset::{Dataset, mnist::Progress};
-use digits_proto::v1::{
-    self, PredictRequest, inference_service_client::InferenceServiceClient, predict_request::Images,
-};
+use digits_proto::v1;
 use std::time::Duration;
-use tonic::transport::Channel;
 
 pub fn heading(style: &Style, text: &str) {
     println!("\n{}", style.paint(Ink::Strong, text));
 }
 
-/// Shows how a download goes.
+/// Shows the progress of a download.
 pub fn download() -> impl FnMut(Progress<'_>) {
     let mut shown = (String::new(), 0);
     move |progress| {
@@ -40,10 +38,10 @@ pub fn training(style: &Style, run: &Run) {
     let network = run.job.network.unwrap_or_default();
     println!(
         "{} on {}; {} epochs, {} steps",
-        text::network(&network),
+        format::network(&network),
         run.job.device,
         progress.epochs,
-        text::grouped(progress.steps)
+        format::grouped(progress.steps)
     );
     println!(
         "training {}, validation {}",
@@ -68,7 +66,7 @@ pub fn hot_loads(style: &Style, run: &Run, seen: &Seen) {
         "{} checkpoints published, {} of them seen in answers; {} requests meanwhile, {}",
         run.published.len(),
         seen.first.len(),
-        text::grouped(seen.answered),
+        format::grouped(seen.answered),
         style.paint(Ink::Good, "0 failed")
     );
     println!(
@@ -120,12 +118,12 @@ pub fn printed_rows(style: &Style, comparisons: &[Comparison]) -> Result<()> {
     );
     ensure!(
         agree == comparisons.len(),
-        "the printed run did not come out again"
+        "the notebook's printed run was not reproduced"
     );
     Ok(())
 }
 
-pub fn front_door(
+pub fn test_through_predict(
     style: &Style,
     through: &Evaluation,
     test: &v1::Evaluation,
@@ -133,42 +131,32 @@ pub fn front_door(
 ) -> Result<()> {
     println!(
         "accuracy {}, loss {} (the trainer measured {}, {:.6})",
-        style.paint(Ink::Strong, &text::percent(through.accuracy())),
+        style.paint(Ink::Strong, &format::percent(through.accuracy())),
         style.paint(Ink::Strong, &format!("{:.6}", through.loss_batch_mean)),
-        text::percent(test.accuracy),
+        format::percent(test.accuracy),
         test.loss_batch_mean
     );
     let rate = through.images_per_second() as u64;
     println!(
         "{} images, {} a second\n",
-        text::grouped(through.images),
-        text::grouped(rate)
+        format::grouped(through.images),
+        format::grouped(rate)
     );
     print_lines(&render::confusion(&through.confusion, labels, style));
     ensure!(
         through.correct == test.correct
             && (through.loss_batch_mean - test.loss_batch_mean).abs() < 5e-7,
-        "Predict does not give what the trainer measured"
+        "Predict and the trainer's test differ"
     );
     Ok(())
 }
 
 /// Draws the first test image, as the notebook's last cell does, and the first one that is misread.
-pub async fn few_digits(
-    style: &Style,
-    client: &InferenceServiceClient<Channel>,
-    set: &Dataset,
-) -> Result<()> {
-    let mut client = client.clone();
+pub async fn few_digits(style: &Style, client: &InferenceClient, set: &Dataset) -> Result<()> {
     let size = set.test.images.height * set.test.images.width;
     let some = 200.min(set.test.images.count);
-    let request = PredictRequest {
-        images: Some(Images::Pixels(
-            set.test.images.pixels[..some * size].to_vec().into(),
-        )),
-        ..PredictRequest::default()
-    };
-    let answer = client.predict(request).await?.into_inner();
+    let pixels = set.test.images.pixels[..some * size].to_vec();
+    let answer = client.predict_pixels(pixels).await?;
     let wrong = (0..some).find(|&index| {
         let label = answer.predictions[index].label_index;
         label.is_some_and(|label| label != u32::from(set.test.labels[index]))
@@ -181,8 +169,8 @@ pub async fn few_digits(
             pixels: &set.test.images.pixels[index * size..][..size],
         };
         let truth = &set.label_names[usize::from(set.test.labels[index])];
-        let says = format!(
-            "test image {index}: says {}, truth {truth}",
+        let title = format!(
+            "test image {index}: prediction {}, truth {truth}",
             prediction.label
         );
         let ink = if prediction.label == *truth {
@@ -200,7 +188,7 @@ pub async fn few_digits(
                 chosen: Some(label as u32) == prediction.label_index,
             })
             .collect();
-        println!("{}", style.paint(ink, &says));
+        println!("{}", style.paint(ink, &title));
         let right = render::bars(&bars, 40, style);
         print_lines(&render::beside(&render::digit(picture, style), &right, 3));
         println!();

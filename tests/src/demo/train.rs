@@ -1,34 +1,30 @@
-//! A job with a live progress bar.
+//! Trains a job under a live progress bar.
 
 use anyhow::{Context as _, Result, ensure};
-use digits_cli::watch::{self, Notice, Options};
-use digits_proto::v1::{
-    Job, JobSpec, JobState, training_service_client::TrainingServiceClient,
-    watch_job_response::Event,
-};
+use digits_client::{Error, TrainerClient, WatchNotice, WatchOptions};
+use digits_proto::v1::{Job, JobSpec, JobState, watch_job_response::Event};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{collections::BTreeMap, time::Instant};
-use tonic::transport::Channel;
+use uuid::Uuid;
 
 /// A finished job, and when each sequence was published.
 pub struct Run {
     /// The job.
     pub job: Job,
-    /// When the news of each published serving record came.
+    /// When the event of each published serving record arrived.
     pub published: BTreeMap<u64, Instant>,
 }
 
 /// Submits a job and follows it to its end.
-pub async fn run(mut training: TrainingServiceClient<Channel>, spec: JobSpec) -> Result<Run> {
-    let submitted = crate::jobs::submit(&mut training, spec).await?;
+pub async fn run(trainer: &TrainerClient, spec: JobSpec) -> Result<Run> {
+    let submitted = trainer.submit(Uuid::now_v7().to_string(), spec).await?;
     let progress = submitted.progress.context("a job has progress")?;
     let bar = ProgressBar::new(progress.steps).with_style(ProgressStyle::with_template(
         "{bar:40} step {pos}/{len}  {msg}",
     )?);
     let mut published = BTreeMap::new();
-    let options = Options::default();
-    watch::watch(training.clone(), &submitted.job_id, options, |notice| {
-        if let Notice::Event(event) = notice {
+    let on_notice = |notice: WatchNotice<'_>| {
+        if let WatchNotice::Event(event) = notice {
             match &event.event {
                 Some(Event::Row(row)) => {
                     let validation = row.validation.unwrap_or_default();
@@ -47,11 +43,12 @@ pub async fn run(mut training: TrainingServiceClient<Channel>, spec: JobSpec) ->
                 _ => {}
             }
         }
-        Ok(())
-    })
-    .await?;
+        Ok::<(), Error>(())
+    };
+    let options = WatchOptions::default();
+    trainer.watch(&submitted.job_id, options, on_notice).await?;
     bar.finish_and_clear();
-    let job = crate::jobs::get(&mut training, &submitted.job_id).await?;
+    let job = trainer.job(&submitted.job_id).await?;
     ensure!(
         job.state() == JobState::Succeeded,
         "the job ended badly: {}",

@@ -37,6 +37,7 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
     let mut training = sandbox.training().await?;
     let mut checkpoints = sandbox.checkpoints().await?;
     let mut client = sandbox.predict().await?;
+    let (_, inference) = sandbox.clients()?;
     // The images of the jobs.
     let data = synthetic::generate(&synthetic::Options {
         train: 1,
@@ -68,7 +69,7 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
         assert_eq!(architecture.activation(), activation);
 
         let options = evaluate::Options::default();
-        let through = evaluate::evaluate(&client, &data.test, &options, |_| {}).await?;
+        let through = evaluate::evaluate(&inference, &data.test, &options, |_| {}).await?;
         let test = checkpoint.test.context("a test")?;
         assert!(test.accuracy > 0.6, "{activation:?}: {}", test.accuracy);
         assert_eq!(through.correct, test.correct, "{activation:?}");

@@ -48,7 +48,7 @@ async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
             .keys()
             .all(|sequence| published.contains(sequence))
     );
-    let client = sandbox.predict().await?;
+    let (_, client) = sandbox.clients()?;
 
     // What the trainer measured is what Predict gives.
     let through = digits_cli::evaluate::evaluate(

@@ -1,12 +1,10 @@
-//! `digits checkpoints`.
+//! `digits checkpoints`: lists checkpoints, or shows one.
 
-use super::fields;
 use crate::{args::Checkpoints, context::Context};
 use digits_cli::{
-    Error, json,
+    Error, format, json,
     registry::Registry,
-    render::{Align, Table},
-    text,
+    render::{Align, Table, fields},
 };
 use digits_proto::v1::{Checkpoint, Evaluation, ListCheckpointsRequest, TemperatureFit};
 use serde_json::json;
@@ -15,22 +13,19 @@ use serde_json::json;
 pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
     if let Some(id) = args.checkpoint {
-        let checkpoint = registry.checkpoint(id).await?;
-        return match context.json {
-            true => context.document(&json::of(&checkpoint)),
-            false => context.print(details(&checkpoint)),
-        };
+        let checkpoint = registry.checkpoint(&id).await?;
+        return context.show(|| json::of(&checkpoint), || details(&checkpoint));
     }
-    let request = ListCheckpointsRequest {
+    let filter = ListCheckpointsRequest {
         model: args.model,
         job_id: args.job,
         ..ListCheckpointsRequest::default()
     };
-    let checkpoints = registry.checkpoints(request, args.limit).await?;
-    match context.json {
-        true => context.document(&json!({ "checkpoints": json::all(&checkpoints) })),
-        false => context.table(&table(&checkpoints)),
-    }
+    let checkpoints = registry.checkpoints(filter, args.limit).await?;
+    context.show(
+        || json!({ "checkpoints": json::all(&checkpoints) }),
+        || context.table(&table(&checkpoints)),
+    )
 }
 
 fn table(checkpoints: &[Checkpoint]) -> Table {
@@ -49,8 +44,8 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
         table.row(vec![
             it.checkpoint_id.clone(),
             it.model.clone(),
-            text::time(it.created_at.as_ref()),
-            validation.map_or_else(|| "-".to_owned(), |it| text::percent(it.accuracy)),
+            format::time(it.created_at.as_ref()),
+            validation.map_or_else(|| "-".to_owned(), |it| format::percent(it.accuracy)),
             validation.map_or_else(|| "-".to_owned(), |it| format!("{:.6}", it.loss_batch_mean)),
             it.lineage
                 .as_ref()
@@ -58,7 +53,7 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
                 .unwrap_or_default(),
             it.architecture
                 .as_ref()
-                .map(text::architecture)
+                .map(format::architecture)
                 .unwrap_or_default(),
         ]);
     }
@@ -78,8 +73,8 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
     });
     let measured = |it: &Option<Evaluation>| {
         it.as_ref().map_or_else(String::new, |it| {
-            let images = text::grouped(it.images);
-            let accuracy = text::percent(it.accuracy);
+            let images = format::grouped(it.images);
+            let accuracy = format::percent(it.accuracy);
             format!(
                 "accuracy {accuracy}, loss {:.6} ({images} images)",
                 it.loss_batch_mean
@@ -89,16 +84,16 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
     let optional = |shown: bool, text: String| if shown { text } else { String::new() };
     fields(&[
         ("checkpoint", checkpoint.checkpoint_id.clone()),
-        ("created", text::time(checkpoint.created_at.as_ref())),
+        ("created", format::time(checkpoint.created_at.as_ref())),
         (
             "network",
-            architecture.map(text::architecture).unwrap_or_default(),
+            architecture.map(format::architecture).unwrap_or_default(),
         ),
         (
             "",
             architecture
                 .and_then(|it| it.size.as_ref())
-                .map(text::network)
+                .map(format::network)
                 .unwrap_or_default(),
         ),
         ("input", input.unwrap_or_default()),
@@ -125,7 +120,7 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
             format!(
                 "sha256 {} ({} bytes)",
                 checkpoint.weights_sha256,
-                text::grouped(checkpoint.weights_size_bytes)
+                format::grouped(checkpoint.weights_size_bytes)
             ),
         ),
         ("job", lineage.job_id),
@@ -134,7 +129,7 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
             format!(
                 "after epoch {}, step {}",
                 lineage.epoch,
-                text::grouped(lineage.step)
+                format::grouped(lineage.step)
             ),
         ),
         ("parent", lineage.parent_checkpoint_id),
@@ -149,7 +144,7 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
     ])
 }
 
-/// What the temperature does.
+/// Calibration error and loss before and after the temperature was fitted.
 fn calibration(of: &TemperatureFit) -> String {
     let test = of.test_loss.map(|loss| format!(", test loss {loss:.6}"));
     format!(

@@ -1,5 +1,6 @@
 //! `digits doctor`: what this machine has and lacks, each with its remedy.
 
+mod check;
 mod machine;
 mod services;
 
@@ -7,58 +8,12 @@ use crate::{
     args::{Doctor, Role},
     context::Context,
 };
+use check::{Check, Outcome};
 use digits_cli::{
     Error,
     render::{Ink, Style},
 };
 use serde_json::{Value, json};
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should be.
-    Ok,
-    /// Something does not work, but the rest does.
-    Warn,
-    /// The role cannot do its work.
-    Fail,
-}
-
-/// One check and what came of it.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// What was looked at.
-    pub name: String,
-    /// How it came out.
-    pub outcome: Outcome,
-    /// What was found.
-    pub message: String,
-    /// What to do; empty when there is nothing to do.
-    pub remedy: String,
-}
-
-impl Check {
-    fn new(name: &str, outcome: Outcome, message: impl Into<String>, remedy: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            outcome,
-            message: message.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    fn ok(name: &str, message: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Ok, message, "")
-    }
-
-    fn warn(name: &str, message: impl Into<String>, remedy: &str) -> Self {
-        Self::new(name, Outcome::Warn, message, remedy)
-    }
-
-    fn fail(name: &str, message: impl Into<String>, remedy: &str) -> Self {
-        Self::new(name, Outcome::Fail, message, remedy)
-    }
-}
 
 /// Runs the command.
 pub async fn run(args: Doctor, context: &Context) -> Result<(), Error> {

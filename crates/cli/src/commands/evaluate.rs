@@ -1,21 +1,19 @@
-//! `digits evaluate`: the served model on a labelled set.
+//! `digits evaluate`: measures the served model on a labelled set.
 
-use super::fields;
-use crate::{args::Evaluate, context::Context, source};
+use crate::{args::Evaluate, context::Context, image_source};
 use digits_cli::{
     Error,
     evaluate::{self, Evaluation, Options},
-    render::confusion,
-    text,
+    format,
+    render::{confusion, fields},
 };
-use digits_proto::v1::GetModelRequest;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 /// Runs the command.
 pub async fn run(args: Evaluate, context: &Context) -> Result<(), Error> {
-    let mut client = context.endpoints.inference()?;
-    let labelled = source::load(&args.set, args.storage.as_deref()).await?;
+    let client = context.inference()?;
+    let labelled = image_source::load(&args.set, args.storage.as_deref()).await?;
     let bar = match context.json {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(labelled.set.labels.len() as u64),
@@ -35,27 +33,21 @@ pub async fn run(args: Evaluate, context: &Context) -> Result<(), Error> {
     .await;
     bar.finish_and_clear();
     let result = result?;
-    let request = GetModelRequest { model: args.model };
-    let model = client
-        .get_model(request)
-        .await
-        .ok()
-        .map(tonic::Response::into_inner);
+    let model = client.model(&args.model).await.ok();
     let served = model
         .and_then(|model| model.served.into_iter().next())
         .and_then(|it| it.checkpoint);
     let temperature = served.map(|checkpoint| checkpoint.temperature);
-    if context.json {
-        return context.document(&document(&args.set, &result, temperature));
-    }
-    let mut lines = summary(&args.set, &result, temperature);
-    lines.push(String::new());
-    lines.extend(confusion(
-        &result.confusion,
-        &labelled.names,
-        &context.style,
-    ));
-    context.print(lines)
+    context.show(
+        || document(&args.set, &result, temperature),
+        || {
+            let mut lines = summary(&args.set, &result, temperature);
+            lines.push(String::new());
+            let matrix = confusion(&result.confusion, &labelled.names, &context.style);
+            lines.extend(matrix);
+            lines
+        },
+    )
 }
 
 fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<String> {
@@ -67,7 +59,7 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
                 "{} ({}, {} images)",
                 it.sequence,
                 it.checkpoint_id,
-                text::grouped(it.images)
+                format::grouped(it.images)
             )
         })
         .collect();
@@ -84,15 +76,15 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
     fields(&[
         (
             "set",
-            format!("{set}, {} images", text::grouped(result.images)),
+            format!("{set}, {} images", format::grouped(result.images)),
         ),
         (
             "accuracy",
             format!(
                 "{:.2} %  ({} right, {} wrong)",
                 result.accuracy() * 100.0,
-                text::grouped(result.correct),
-                text::grouped(result.images - result.correct)
+                format::grouped(result.correct),
+                format::grouped(result.images - result.correct)
             ),
         ),
         ("loss", format!("{:.6}  (mean over images)", result.loss)),
@@ -109,8 +101,8 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
             "speed",
             format!(
                 "{} images/s, {} in all",
-                text::grouped(result.images_per_second() as u64),
-                text::duration(result.elapsed)
+                format::grouped(result.images_per_second() as u64),
+                format::duration(result.elapsed)
             ),
         ),
         ("version", versions.join(", ")),

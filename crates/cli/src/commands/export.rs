@@ -1,4 +1,4 @@
-//! `digits export`: a checkpoint leaves the storage, verified.
+//! `digits export`: writes a checkpoint, verified, as an ONNX model or a safetensors file.
 
 use crate::{
     args::{Export, Pixels},
@@ -6,9 +6,8 @@ use crate::{
 };
 use bytes::Bytes;
 use digits_checkpoint::{LoadError, Storage, id::CheckpointId, sha256_hex};
-use digits_cli::{Error, onnx};
+use digits_cli::{Error, error::write_file, onnx};
 use serde_json::json;
-use std::fs;
 
 /// Runs the command.
 pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
@@ -30,28 +29,27 @@ pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
         }
         false => weights(&storage, id).await?,
     };
-    fs::write(&args.output, &bytes).map_err(|source| Error::Write {
-        path: args.output.clone(),
-        source,
-    })?;
+    write_file(&args.output, &bytes)?;
     let (path, size, sha256) = (args.output.display(), bytes.len(), sha256_hex(&bytes));
-    if context.json {
-        return context.document(&json!({
-            "checkpoint_id": id.to_string(), "format": if args.onnx { "onnx" } else { "safetensors" },
-            "file": path.to_string(), "size_bytes": size, "sha256": sha256,
-        }));
-    }
-    context.print([format!("{path}: {size} bytes, sha256 {sha256}")])
+    context.show(
+        || {
+            json!({
+                "checkpoint_id": id.to_string(), "format": if args.onnx { "onnx" } else { "safetensors" },
+                "file": path.to_string(), "size_bytes": size, "sha256": sha256,
+            })
+        },
+        || vec![format!("{path}: {size} bytes, sha256 {sha256}")],
+    )
 }
 
 async fn weights(storage: &Storage, id: CheckpointId) -> Result<Bytes, Error> {
     let manifest = digits_checkpoint::manifest(storage, id)
         .await
         .map_err(|error| unreadable(id, &error.into()))?
-        .ok_or_else(|| Error::Input {
-            what: format!("checkpoint {id}"),
-            reason: "there is no committed one of this id here; `digits checkpoints` lists them"
-                .to_owned(),
+        .ok_or_else(|| {
+            let reason =
+                "there is no committed one of this id here; `digits checkpoints` lists them";
+            Error::input(format!("checkpoint {id}"), reason)
         })?;
     digits_checkpoint::model_file(storage, &manifest)
         .await
@@ -63,8 +61,5 @@ fn unreadable(id: CheckpointId, error: &LoadError) -> Error {
         LoadError::Refused(refusal) => format!("is damaged: {refusal}"),
         LoadError::Unavailable(error) => error.to_string(),
     };
-    Error::Input {
-        what: format!("checkpoint {id}"),
-        reason,
-    }
+    Error::input(format!("checkpoint {id}"), reason)
 }

@@ -1,39 +1,19 @@
-//! `digits import`: a state dict goes to the trainer, which makes a checkpoint of it.
+//! `digits import`: sends a state dict to the trainer, which makes a checkpoint of it.
 
-use super::{checkpoints, filled, serving};
+use super::{checkpoints, serving};
 use crate::{
     args::{Activation, Import, Pictures},
     context::Context,
 };
-use digits_cli::{Error, Service, json};
-use digits_proto::v1::{
-    self, ImportCheckpointRequest, ImportHeader, import_checkpoint_request::Part,
-};
+use digits_cli::{Error, error::read_file, json};
+use digits_proto::v1::{self, ImportHeader};
 use serde_json::json;
-use std::{fs, path::Path};
-
-/// Bytes of a message of the file.
-const PIECE: usize = 256 << 10;
 
 /// Runs the command.
 pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
-    let file = read(&args.file)?;
-    let mut messages = vec![message(Part::Header(header(&args)))];
-    messages.extend(
-        file.chunks(PIECE)
-            .map(|piece| message(Part::Piece(piece.to_vec()))),
-    );
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .import_checkpoint(futures::stream::iter(messages))
-        .await
-        .map_err(Error::trainer)?;
-    let checkpoint = filled(
-        answer.into_inner().checkpoint,
-        Service::Trainer,
-        "checkpoint",
-    )?;
+    let file = read_file(&args.file)?;
+    let trainer = context.trainer()?;
+    let checkpoint = trainer.import(header(&args), &file).await?;
     let record = match args.promote {
         true => {
             let id = checkpoint.checkpoint_id.clone();
@@ -58,17 +38,6 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
             Ok(())
         }
     }
-}
-
-fn message(part: Part) -> ImportCheckpointRequest {
-    ImportCheckpointRequest { part: Some(part) }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::Input {
-        what: path.display().to_string(),
-        reason: error.to_string(),
-    })
 }
 
 fn header(args: &Import) -> ImportHeader {

@@ -1,92 +1,52 @@
-//! `digits jobs` and `digits cancel`.
+//! `digits jobs` and `digits cancel`: lists jobs, shows one, stops one.
 
-use super::{fields, filled};
 use crate::{
     args::{JobId, Jobs, State},
     context::Context,
 };
 use digits_cli::{
-    Error, Service, json,
-    render::{Align, Table},
-    text,
+    Error, format, json,
+    render::{Align, Table, fields},
 };
-use digits_proto::v1::{CancelJobRequest, GetJobRequest, Job, JobState, ListJobsRequest};
+use digits_proto::v1::{Evaluation, Job, JobState, ListJobsRequest};
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Jobs of a page.
-const PAGE: usize = 200;
-
 /// Runs `digits jobs`.
 pub async fn run(args: Jobs, context: &Context) -> Result<(), Error> {
-    let Some(job_id) = args.job.clone() else {
+    let Some(id) = &args.job else {
         return list(args, context).await;
     };
-    let request = GetJobRequest { job_id };
-    let answer = context
-        .endpoints
-        .training()?
-        .get_job(request)
-        .await
-        .map_err(Error::trainer)?;
-    let job = filled(answer.into_inner().job, Service::Trainer, "job")?;
-    match context.json {
-        true => context.document(&json::of(&job)),
-        false => context.print(details(&job)),
-    }
+    let job = context.trainer()?.job(id).await?;
+    context.show(|| json::of(&job), || details(&job))
 }
 
 /// Runs `digits cancel`.
 pub async fn cancel(args: JobId, context: &Context) -> Result<(), Error> {
-    let request = CancelJobRequest { job_id: args.job };
-    let answer = context
-        .endpoints
-        .training()?
-        .cancel_job(request)
-        .await
-        .map_err(Error::trainer)?;
-    let job = filled(answer.into_inner().job, Service::Trainer, "job")?;
-    if context.json {
-        return context.document(&json::of(&job));
-    }
-    let state = text::state(job.state);
-    context.print([match job.cancel_requested {
+    let job = context.trainer()?.cancel(&args.job).await?;
+    let line = || match job.cancel_requested {
         true => format!("job {} stops at its next step", job.job_id),
-        false => format!("job {} is {state}", job.job_id),
-    }])
+        false => format!("job {} is {}", job.job_id, format::state(job.state)),
+    };
+    context.show(|| json::of(&job), || vec![line()])
 }
 
 async fn list(args: Jobs, context: &Context) -> Result<(), Error> {
-    let mut client = context.endpoints.training()?;
-    let mut jobs = Vec::new();
-    let mut page_token = String::new();
-    while jobs.len() < args.limit {
-        let request = ListJobsRequest {
-            page_size: (args.limit - jobs.len()).min(PAGE) as u32,
-            page_token,
-            states: args.state.iter().map(|&state| wire(state).into()).collect(),
-            name: args.name.clone().unwrap_or_default(),
-            labels: args.labels.iter().cloned().collect(),
-        };
-        let page = client
-            .list_jobs(request)
-            .await
-            .map_err(Error::trainer)?
-            .into_inner();
-        jobs.extend(page.jobs);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    if context.json {
-        return context.document(&json!({ "jobs": json::all(&jobs) }));
-    }
-    if jobs.is_empty() {
+    let filter = ListJobsRequest {
+        states: args.state.iter().map(|&state| wire(state).into()).collect(),
+        name: args.name.unwrap_or_default(),
+        labels: args.labels.into_iter().collect(),
+        ..ListJobsRequest::default()
+    };
+    let jobs = context.trainer()?.jobs(filter, args.limit).await?;
+    if jobs.is_empty() && !context.json {
         context.hint("no jobs: `digits train` submits one");
         return Ok(());
     }
-    context.table(&table(&jobs, Timestamp::now()))
+    context.show(
+        || json!({ "jobs": json::all(&jobs) }),
+        || context.table(&table(&jobs, Timestamp::now())),
+    )
 }
 
 fn wire(state: State) -> JobState {
@@ -114,10 +74,10 @@ fn table(jobs: &[Job], now: Timestamp) -> Table {
         let spec = job.requested.as_ref();
         table.row(vec![
             job.job_id.clone(),
-            text::state(job.state),
+            format::state(job.state),
             done(job),
             accuracy(job),
-            text::age(job.created_at.as_ref(), now),
+            format::age(job.created_at.as_ref(), now),
             spec.map(|spec| spec.preset.clone()).unwrap_or_default(),
             spec.map(|spec| spec.name.clone()).unwrap_or_default(),
         ]);
@@ -137,7 +97,7 @@ fn done(job: &Job) -> String {
     }
 }
 
-/// On the test set once that was measured, else the newest on the validation set.
+/// Accuracy on the test set if it was measured, else the newest on the validation set.
 fn accuracy(job: &Job) -> String {
     let latest = job
         .progress
@@ -145,7 +105,7 @@ fn accuracy(job: &Job) -> String {
         .and_then(|row| row.validation);
     job.test
         .or(latest)
-        .map_or_else(|| "-".to_owned(), |it| text::percent(it.accuracy))
+        .map_or_else(|| "-".to_owned(), |it| format::percent(it.accuracy))
 }
 
 fn details(job: &Job) -> Vec<String> {
@@ -155,52 +115,39 @@ fn details(job: &Job) -> Vec<String> {
         .or_else(|| job.requested.clone())
         .unwrap_or_default();
     let progress = job.progress.unwrap_or_default();
-    let labels: Vec<String> = spec
+    let mut labels: Vec<String> = spec
         .labels
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
+    labels.sort();
     let hidden = spec
         .architecture
         .and_then(|it| it.hidden)
         .map(|it| it.widths)
         .unwrap_or_default();
     let hidden: Vec<String> = hidden.iter().map(ToString::to_string).collect();
-    let took = text::between(job.started_at.as_ref(), job.finished_at.as_ref());
-    let test = job.test.map(|it| {
-        format!(
-            "accuracy {}, loss {:.6}",
-            text::percent(it.accuracy),
-            it.loss_batch_mean
-        )
-    });
-    let latest = progress.latest.and_then(|row| row.validation).map(|it| {
-        format!(
-            "accuracy {}, loss {:.6}",
-            text::percent(it.accuracy),
-            it.loss_batch_mean
-        )
-    });
+    let took = format::between(job.started_at.as_ref(), job.finished_at.as_ref());
+    let measured = |it: Evaluation| {
+        let accuracy = format::percent(it.accuracy);
+        format!("accuracy {accuracy}, loss {:.6}", it.loss_batch_mean)
+    };
+    let test = job.test.map(measured);
+    let latest = progress.latest.and_then(|row| row.validation).map(measured);
     let number = |value: Option<u64>| value.map(|it| it.to_string()).unwrap_or_default();
     fields(&[
         ("job", job.job_id.clone()),
         ("name", spec.name),
-        ("state", text::state(job.state)),
+        ("state", format::state(job.state)),
         (
             "cancelling",
-            if job.cancel_requested {
-                "at its next step".to_owned()
-            } else {
-                String::new()
-            },
+            job.cancel_requested
+                .then(|| "at its next step".to_owned())
+                .unwrap_or_default(),
         ),
         ("error", job.error.clone()),
         ("preset", spec.preset),
-        ("labels", {
-            let mut labels = labels;
-            labels.sort();
-            labels.join(", ")
-        }),
+        ("labels", labels.join(", ")),
         ("model", spec.model.unwrap_or_default()),
         (
             "data set",
@@ -209,7 +156,10 @@ fn details(job: &Job) -> Vec<String> {
         ("hidden", hidden.join(", ")),
         (
             "network",
-            job.network.as_ref().map(text::network).unwrap_or_default(),
+            job.network
+                .as_ref()
+                .map(format::network)
+                .unwrap_or_default(),
         ),
         ("seed", number(spec.seed)),
         ("device", job.device.clone()),
@@ -221,14 +171,14 @@ fn details(job: &Job) -> Vec<String> {
             "step",
             format!(
                 "{} of {}",
-                text::grouped(progress.step),
-                text::grouped(progress.steps)
+                format::grouped(progress.step),
+                format::grouped(progress.steps)
             ),
         ),
         ("validation", latest.unwrap_or_default()),
         ("test", test.unwrap_or_default()),
-        ("created", text::time(job.created_at.as_ref())),
-        ("took", took.map(text::duration).unwrap_or_default()),
+        ("created", format::time(job.created_at.as_ref())),
+        ("took", took.map(format::duration).unwrap_or_default()),
         (
             "training",
             format!(
@@ -244,10 +194,10 @@ fn details(job: &Job) -> Vec<String> {
 mod tests {
     use super::*;
     use digits_cli::render::Style;
-    use digits_proto::v1::{Evaluation, JobProgress, JobSpec};
+    use digits_proto::v1::{JobProgress, JobSpec};
 
     #[test]
-    fn golden_table() {
+    fn a_job_without_figures_has_dashes() {
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         let job = Job {
             job_id: "j1".to_owned(),
@@ -286,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn details_leave_out_what_is_not_set() {
+    fn details_leave_out_unset_fields() {
         let job = Job {
             job_id: "j".to_owned(),
             state: 2,

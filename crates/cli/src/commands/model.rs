@@ -1,24 +1,15 @@
-//! `digits model`: what is served.
+//! `digits model`: shows what is served.
 
-use super::{checkpoints, fields};
+use super::checkpoints;
 use crate::{args::Model, context::Context};
-use digits_cli::{Error, json, text};
-use digits_proto::v1::{GetModelRequest, GetModelResponse};
+use digits_cli::{Error, format, json, render::fields};
+use digits_proto::v1::GetModelResponse;
 use jiff::Timestamp;
 
 /// Runs the command.
 pub async fn run(args: Model, context: &Context) -> Result<(), Error> {
-    let request = GetModelRequest { model: args.model };
-    let mut client = context.endpoints.inference()?;
-    let model = client
-        .get_model(request)
-        .await
-        .map_err(Error::inference)?
-        .into_inner();
-    match context.json {
-        true => context.document(&json::of(&model)),
-        false => context.print(lines(&model, Timestamp::now())),
-    }
+    let model = context.inference()?.model(&args.model).await?;
+    context.show(|| json::of(&model), || lines(&model, Timestamp::now()))
 }
 
 fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
@@ -51,20 +42,20 @@ fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
             "storage",
             format!(
                 "read {} ago",
-                text::age(model.storage_read_at.as_ref(), now)
+                format::age(model.storage_read_at.as_ref(), now)
             ),
         ),
         ("refused", refusals.join(", ")),
         ("last refusal", last.unwrap_or_default()),
     ]);
     for served in &model.served {
-        let role = text::word(served.role().as_str_name(), "SERVING_ROLE_");
+        let role = format::word(served.role().as_str_name(), "SERVING_ROLE_");
         lines.push(String::new());
         lines.push(format!(
             "{role}, {:.0} % of the requests, record {}, since {}",
             served.share * 100.0,
             served.sequence,
-            text::time(served.since.as_ref())
+            format::time(served.since.as_ref())
         ));
         lines.extend(served.checkpoint.iter().flat_map(checkpoints::details));
     }

@@ -1,12 +1,13 @@
-//! `digits plot`: the curves of a job, in the terminal or as a picture.
+//! `digits plot`: draws the curves of a job, in the terminal or into an SVG or PNG file.
 
-use super::filled;
 use crate::{args::Plot, context::Context};
 use digits_cli::{
-    Error, Service, json,
+    Error,
+    error::write_file,
+    json,
     plot::{Curves, Size, png, svg, terminal},
 };
-use digits_proto::v1::{GetHistoryRequest, GetJobRequest, Job};
+use digits_proto::v1::Job;
 use serde_json::json;
 use std::path::Path;
 
@@ -16,27 +17,15 @@ const LINES: usize = 24;
 /// Runs the command.
 pub async fn run(args: Plot, context: &Context) -> Result<(), Error> {
     let format = args.output.as_deref().map(format).transpose()?;
-    let mut client = context.endpoints.training()?;
-    let request = GetJobRequest {
-        job_id: args.job.clone(),
-    };
-    let answer = client.get_job(request).await.map_err(Error::trainer)?;
-    let job = filled(answer.into_inner().job, Service::Trainer, "job")?;
-    let request = GetHistoryRequest {
-        job_id: args.job,
-        max_rows: args.max_rows,
-    };
-    let history = client
-        .get_history(request)
-        .await
-        .map_err(Error::trainer)?
-        .into_inner();
+    let trainer = context.trainer()?;
+    let job = trainer.job(&args.job).await?;
+    let history = trainer.history(&args.job, args.max_rows).await?;
     let curves = Curves::new(title(&job), &history.rows, job.test.as_ref());
     let (Some(path), Some(format)) = (args.output, format) else {
-        return match context.json {
-            true => context.document(&json::of(&history)),
-            false => context.print(terminal(&curves, &context.style, LINES)),
-        };
+        return context.show(
+            || json::of(&history),
+            || terminal(&curves, &context.style, LINES),
+        );
     };
     let size = Size {
         width: args.width,
@@ -46,16 +35,12 @@ pub async fn run(args: Plot, context: &Context) -> Result<(), Error> {
         Format::Svg => svg(&curves, size).into_bytes(),
         Format::Png => png(&curves, size),
     };
-    std::fs::write(&path, &bytes).map_err(|source| Error::Write {
-        path: path.clone(),
-        source,
-    })?;
+    write_file(&path, &bytes)?;
     let (shown, rows) = (path.display(), history.rows.len());
-    match context.json {
-        true => context
-            .document(&json!({"path": shown.to_string(), "rows": rows, "bytes": bytes.len()})),
-        false => context.print([format!("{shown}: {rows} rows")]),
-    }
+    context.show(
+        || json!({"path": shown.to_string(), "rows": rows, "bytes": bytes.len()}),
+        || vec![format!("{shown}: {rows} rows")],
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_the_file_tells_the_format() {
+    fn the_extension_of_the_file_gives_the_format() {
         assert_eq!(format(Path::new("a.SVG")).expect("svg"), Format::Svg);
         assert_eq!(format(Path::new("a/b.png")).expect("png"), Format::Png);
         assert_eq!(format(Path::new("a.pdf")).expect_err("pdf").exit_code(), 64);

@@ -1,14 +1,15 @@
-//! `digits predict`: the picture in the terminal, beside it what the network makes of it.
+//! `digits predict`: classifies images and draws each with the probabilities of its labels.
 
 use crate::{
     args::Predict,
     context::Context,
-    source::{self, Labelled, Source},
+    image_source::{self, Labelled, Source},
 };
 use digits_cli::{
-    Error, Service, json,
+    Error, json,
     render::{Bar, Ink, Picture, Style, bars, beside, digit},
 };
+use digits_client::{Error as ClientError, Service};
 use digits_proto::v1::{
     EncodedPictures, PredictRequest, Prediction, Verdict, predict_request::Images,
 };
@@ -18,14 +19,14 @@ use std::collections::HashMap;
 /// Widest picture in the terminal, in pixels; MNIST's 28 fit.
 const WIDEST: usize = 64;
 
-/// What is asked about one image.
-struct Question {
+/// An image to classify, and what is known of it.
+struct Query {
     images: Images,
     /// Index and name of the true label, where it is known.
     truth: Option<(u16, String)>,
-    /// Pixels that are drawn when the answer does not bring what the network saw.
+    /// Pixels that are drawn if the response has no network input.
     pixels: Vec<u8>,
-    /// Height and width of the pixels; of a file they are the model's, which the answer does not tell.
+    /// Height and width of the pixels; unknown for a file, whose network input has the model's size.
     size: Option<(usize, usize)>,
 }
 
@@ -34,75 +35,66 @@ pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
     let sources: Vec<Source<'_>> = args
         .pictures
         .iter()
-        .map(|it| source::parse(it))
+        .map(|it| image_source::parse(it))
         .collect::<Result<_, _>>()?;
-    let mut client = context.endpoints.inference()?;
+    let client = context.inference()?;
     let mut sets = HashMap::new();
     for (name, source) in args.pictures.iter().zip(sources) {
-        let question = ask(source, &mut sets, args.storage.as_deref()).await?;
+        let query = query(source, &mut sets, args.storage.as_deref()).await?;
         let request = PredictRequest {
             model: args.model.clone(),
-            images: Some(question.images.clone()),
+            images: Some(query.images.clone()),
             want_input: true,
             min_probability: args.min_probability,
             ..Default::default()
         };
-        let answer = client
-            .predict(request)
-            .await
-            .map_err(Error::inference)?
-            .into_inner();
+        let answer = client.predict(request).await?;
         let [prediction] = &answer.predictions[..] else {
             let reason = format!("{} predictions for one image", answer.predictions.len());
-            return Err(Error::Answer {
+            return Err(Error::from(ClientError::Answer {
                 service: Service::Inference,
                 reason,
-            });
+            }));
         };
-        if context.json {
-            let truth = question
-                .truth
-                .as_ref()
-                .map(|(index, name)| json!({"index": index, "name": name}));
-            context.document(&json!({
+        let document = || {
+            let truth = query.truth.as_ref();
+            json!({
                 "source": name,
-                "truth": truth,
+                "truth": truth.map(|(index, name)| json!({"index": index, "name": name})),
                 "prediction": json::of(prediction),
                 "served_by": answer.served_by.as_ref().map(json::of),
-            }))?;
-            continue;
-        }
-        let served = answer.served_by.unwrap_or_default();
-        let by = format!(
-            "{} {}  {}",
-            served.model, served.sequence, served.checkpoint_id
-        );
-        let mut lines = show(name, prediction, &question, args.top, &context.style);
-        lines.push(context.style.paint(Ink::Faint, &by));
-        context.print(lines)?;
+            })
+        };
+        let lines = || {
+            let served = answer.served_by.clone().unwrap_or_default();
+            let by = format!(
+                "{} {}  {}",
+                served.model, served.sequence, served.checkpoint_id
+            );
+            let mut lines = show(name, prediction, &query, args.top, &context.style);
+            lines.push(context.style.paint(Ink::Faint, &by));
+            lines
+        };
+        context.show(document, lines)?;
     }
     Ok(())
 }
 
-async fn ask(
+async fn query(
     source: Source<'_>,
     sets: &mut HashMap<String, Labelled>,
     storage: Option<&str>,
-) -> Result<Question, Error> {
+) -> Result<Query, Error> {
     let (set, index) = match source {
         Source::Encoded(path) => {
             let owned = path.to_owned();
-            let read = tokio::task::spawn_blocking(move || source::read_picture(&owned)).await;
-            let bytes = read.unwrap_or_else(|error| {
-                Err(Error::Input {
-                    what: path.to_owned(),
-                    reason: error.to_string(),
-                })
-            })?;
+            let read =
+                tokio::task::spawn_blocking(move || image_source::read_picture(&owned)).await;
+            let bytes = read.unwrap_or_else(|error| Err(Error::input(path, error)))?;
             let images = Images::Pictures(EncodedPictures {
                 encoded: vec![bytes.into()],
             });
-            return Ok(Question {
+            return Ok(Query {
                 images,
                 truth: None,
                 pixels: Vec::new(),
@@ -112,7 +104,7 @@ async fn ask(
         Source::Labelled { set, index } => (set, index),
     };
     if !sets.contains_key(set) {
-        sets.insert(set.to_owned(), source::load(set, storage).await?);
+        sets.insert(set.to_owned(), image_source::load(set, storage).await?);
     }
     let labelled = &sets[set];
     let images = &labelled.set.images;
@@ -128,7 +120,7 @@ async fn ask(
         .get(usize::from(label))
         .cloned()
         .unwrap_or_else(|| label.to_string());
-    Ok(Question {
+    Ok(Query {
         images: Images::Pixels(bytes::Bytes::copy_from_slice(pixels)),
         truth: Some((label, name)),
         pixels: pixels.to_vec(),
@@ -139,18 +131,18 @@ async fn ask(
 fn show(
     name: &str,
     prediction: &Prediction,
-    question: &Question,
+    query: &Query,
     top: Option<usize>,
     style: &Style,
 ) -> Vec<String> {
     let pixels = if prediction.input.is_empty() {
-        &question.pixels
+        &query.pixels
     } else {
         &prediction.input
     };
-    // What the network saw is a square where the question does not know better.
+    // A network input of unknown size is taken to be square.
     let side = pixels.len().isqrt();
-    let (height, width) = question.size.unwrap_or((side, side));
+    let (height, width) = query.size.unwrap_or((side, side));
     let narrow = Style {
         width: WIDEST.min(style.width),
         ..*style
@@ -170,14 +162,14 @@ fn show(
     let right = bars(&probabilities(prediction, top), room, style);
     let title = format!(
         "{name}  {}",
-        headline(prediction, question.truth.as_ref(), style)
+        headline(prediction, query.truth.as_ref(), style)
     );
     std::iter::once(title)
         .chain(beside(&drawing, &right, 3))
         .collect()
 }
 
-/// As the notebook's last cell has it: prediction and truth.
+/// Prediction and truth, in the words of the notebook's last cell.
 fn headline(prediction: &Prediction, truth: Option<&(u16, String)>, style: &Style) -> String {
     let verdict = match prediction.verdict() {
         Verdict::Blank => "blank: no ink in the picture".to_owned(),
@@ -209,7 +201,7 @@ fn probabilities(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
         .enumerate()
         .map(|(index, &share)| {
             let here = chosen == Some(index as u32);
-            // The answer names only the predicted label; the others are known by index.
+            // The response names only the predicted label; the others are known by index.
             let label = if here {
                 prediction.label.clone()
             } else {
@@ -233,7 +225,7 @@ fn probabilities(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
 mod tests {
     use super::*;
 
-    fn seven() -> (Prediction, Question) {
+    fn seven() -> (Prediction, Query) {
         let mut probabilities = vec![0.0; 10];
         (probabilities[7], probabilities[9]) = (0.75, 0.25);
         let prediction = Prediction {
@@ -243,22 +235,22 @@ mod tests {
             verdict: Verdict::Label.into(),
             ..Default::default()
         };
-        let question = Question {
+        let query = Query {
             images: Images::Pixels(bytes::Bytes::new()),
             truth: Some((7, "7".to_owned())),
             pixels: vec![255, 255, 255, 0, 255, 0, 0, 255, 0],
             size: Some((3, 3)),
         };
-        (prediction, question)
+        (prediction, query)
     }
 
     #[test]
-    fn golden_picture() {
-        let (prediction, question) = seven();
+    fn an_image_is_drawn_with_its_probabilities() {
+        let (prediction, query) = seven();
         let lines = show(
             "mnist:test/0",
             &prediction,
-            &question,
+            &query,
             Some(2),
             &Style::plain(40),
         );
@@ -273,8 +265,8 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_without_a_label() {
-        let (mut prediction, question) = seven();
+    fn a_verdict_without_a_label_is_explained() {
+        let (mut prediction, query) = seven();
         let style = Style::plain(80);
         for (verdict, text) in [
             (Verdict::Blank, "blank"),
@@ -288,7 +280,7 @@ mod tests {
                 width: 3,
                 height: 4,
             }];
-            let line = headline(&prediction, question.truth.as_ref(), &style);
+            let line = headline(&prediction, query.truth.as_ref(), &style);
             assert!(
                 line.starts_with(text) && line.ends_with("truth: 7"),
                 "{line}"

@@ -1,19 +1,18 @@
-//! `digits report`: the report card of a checkpoint.
+//! `digits report`: shows the report card of a checkpoint.
 
-use super::{fields, filled};
 use crate::{args::Report, context::Context};
 use digits_cli::{
-    Error, Service,
-    client::Endpoints,
-    json,
-    plot::{Captioned, sheet},
-    render::{Bar, Confusion, Ink, Picture, Style, bars, confusion, digit, visible_width},
-    text,
+    Error,
+    error::write_file,
+    format, json,
+    plot::{Captioned, picture_grid},
+    render::{Bar, Confusion, Ink, Picture, Style, bars, confusion, digit, fields, visible_width},
 };
-use digits_proto::v1::{Checkpoint, HardImage, ReportCard, ReportCheckpointRequest};
+use digits_client::{Error as ClientError, Service};
+use digits_proto::v1::{Checkpoint, HardImage, ReportCard};
 use std::time::Duration;
 
-/// The trainer itself gives up after five minutes.
+/// Timeout of the call; the trainer's own is five minutes.
 const PATIENCE: Duration = Duration::from_secs(310);
 /// Rows of hard images that are drawn in the terminal.
 const ROWS: usize = 2;
@@ -23,38 +22,26 @@ const GAP: usize = 2;
 
 /// Runs the command.
 pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
-    let endpoints = Endpoints {
-        timeout: context.endpoints.timeout.max(PATIENCE),
-        ..context.endpoints.clone()
+    let timeout = context.endpoints.timeout.max(PATIENCE);
+    let trainer = context.trainer()?.with_timeout(timeout);
+    let answer = trainer.report(&args.checkpoint, args.again).await?;
+    let (Some(report), Some(checkpoint)) = (&answer.report, &answer.checkpoint) else {
+        return Err(Error::from(ClientError::Answer {
+            service: Service::Trainer,
+            reason: "no report or no checkpoint in it".to_owned(),
+        }));
     };
-    let mut client = endpoints.checkpoints()?;
-    let request = ReportCheckpointRequest {
-        checkpoint_id: args.checkpoint.clone(),
-        measure_again: args.again,
-    };
-    let answer = client
-        .report_checkpoint(request)
-        .await
-        .map_err(Error::trainer)?
-        .into_inner();
-    let report = filled(answer.report.clone(), Service::Trainer, "report")?;
-    let checkpoint = answer.checkpoint.clone();
-    let checkpoint = filled(checkpoint, Service::Trainer, "checkpoint")?;
     if let Some(path) = &args.output {
-        let bytes = picture(&report, &checkpoint);
-        std::fs::write(path, bytes).map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
-        })?;
+        write_file(path, &hardest_png(report, checkpoint))?;
     }
-    match context.json {
-        true => context.document(&json::of(&answer)),
-        false => {
-            let mut all = summary(&checkpoint, &report, answer.from_manifest);
-            all.extend(drawings(&checkpoint, &report, &context.style));
-            context.print(all)
-        }
-    }
+    context.show(
+        || json::of(&answer),
+        || {
+            let mut all = summary(checkpoint, report, answer.from_manifest);
+            all.extend(drawings(checkpoint, report, &context.style));
+            all
+        },
+    )
 }
 
 /// Corruptions, confusion and hardest images.
@@ -91,7 +78,7 @@ fn summary(checkpoint: &Checkpoint, report: &ReportCard, from_manifest: bool) ->
             format!(
                 "{}, {} test images",
                 report.dataset,
-                text::grouped(report.images)
+                format::grouped(report.images)
             ),
         ),
         (
@@ -99,7 +86,7 @@ fn summary(checkpoint: &Checkpoint, report: &ReportCard, from_manifest: bool) ->
             format!(
                 "{}  ({} wrong)",
                 percent(report.error),
-                text::grouped(report.errors)
+                format::grouped(report.errors)
             ),
         ),
         (
@@ -143,7 +130,7 @@ fn summary(checkpoint: &Checkpoint, report: &ReportCard, from_manifest: bool) ->
             "by version {} with libtorch {} in {}{source}",
             report.program_version,
             report.libtorch_version,
-            text::duration(Duration::from_secs_f64(report.seconds.clamp(0.0, 1e6)))
+            format::duration(Duration::from_secs_f64(report.seconds.clamp(0.0, 1e6)))
         ),
     ));
     fields(&pairs)
@@ -159,7 +146,7 @@ fn matrix(report: &ReportCard) -> Confusion {
     matrix
 }
 
-/// What is said of a hard image, in two lines.
+/// The two lines below a hard image: index and true label, predicted label and its probability.
 fn caption(image: &HardImage, names: &[String]) -> [String; 2] {
     let name = |index: u32| {
         let known = names.get(index as usize);
@@ -184,7 +171,7 @@ fn picture_of<'a>(image: &'a HardImage, checkpoint: &Checkpoint) -> Picture<'a> 
     }
 }
 
-/// Beside each other as many as fit, in a few rows; the rest with the picture of `-o`.
+/// The first rows of the images, as many in a row as fit; `-o` draws all of them.
 fn hardest(images: &[HardImage], checkpoint: &Checkpoint, style: &Style) -> Vec<String> {
     let cells: Vec<Vec<String>> = images
         .iter()
@@ -221,7 +208,7 @@ fn hardest(images: &[HardImage], checkpoint: &Checkpoint, style: &Style) -> Vec<
 }
 
 /// All hard images as a PNG file.
-fn picture(report: &ReportCard, checkpoint: &Checkpoint) -> Vec<u8> {
+fn hardest_png(report: &ReportCard, checkpoint: &Checkpoint) -> Vec<u8> {
     let all: Vec<Captioned<'_>> = report
         .hardest
         .iter()
@@ -230,5 +217,5 @@ fn picture(report: &ReportCard, checkpoint: &Checkpoint) -> Vec<u8> {
             caption: caption(image, &checkpoint.label_names),
         })
         .collect();
-    sheet(&all)
+    picture_grid(&all)
 }

@@ -1,18 +1,14 @@
-//! `digits reproduce`: trains a checkpoint again from its lineage, as a new job on the trainer, and compares the weights.
+//! `digits reproduce`: trains a checkpoint again from its lineage, as a new job, and compares the weights.
 //!
-//! The spec is the one that was trained, whole, so that schedule and publishing are as they were; only its promotion
-//! is taken away, and a deadline, which is about the machine of then. The job is cancelled once the epoch in
-//! question is published. What it publishes stays on the storage, not served.
+//! The spec is the original one, so that schedule and publishing are the same, but for the promotion
+//! and the deadline, which are removed. The job is cancelled once the epoch of the checkpoint is
+//! published. What it publishes stays on the storage and is not served.
 
-use super::filled;
 use crate::{args::Reproduce, context::Context};
-use digits_cli::{
-    Error, Service, json, text,
-    watch::{Notice, Options, watch},
-};
+use digits_cli::{Error, format, json};
+use digits_client::{Error as ClientError, TrainerClient, WatchNotice, WatchOptions};
 use digits_proto::v1::{
-    CancelJobRequest, Checkpoint, GetCheckpointRequest, GetJobRequest, Job, JobSpec, JobState,
-    Lineage, PromotionPolicy, SubmitJobRequest, watch_job_response::Event,
+    Checkpoint, Job, JobSpec, JobState, Lineage, PromotionPolicy, watch_job_response::Event,
 };
 use serde_json::json;
 use tonic::Code;
@@ -22,41 +18,29 @@ const LABEL: &str = "reproduces";
 
 /// Runs the command.
 pub async fn run(args: Reproduce, context: &Context) -> Result<(), Error> {
-    let original = checkpoint(&args.checkpoint, context).await?;
+    let trainer = context.trainer()?;
+    let original = trainer.checkpoint(&args.checkpoint).await?;
     let lineage = original.lineage.clone().unwrap_or_default();
     let spec = spec(&original, &lineage, args.device)?;
-    let job = submit(spec, context).await?;
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let job = trainer.submit(request_id, spec).await?;
     if !context.json {
         context.hint(&format!(
             "job {} trains epoch {} again, {}",
             job.job_id,
             lineage.epoch,
-            job.network.as_ref().map(text::network).unwrap_or_default()
+            job.network
+                .as_ref()
+                .map(format::network)
+                .unwrap_or_default()
         ));
     }
-    let again = train(&job, lineage.epoch, context).await?;
-    let job = current(&job.job_id, context).await?;
+    let again = train(&job.job_id, lineage.epoch, &trainer, context).await?;
+    let job = trainer.job(&job.job_id).await?;
     report(&original, again.as_ref(), &job, context)
 }
 
-async fn checkpoint(id: &str, context: &Context) -> Result<Checkpoint, Error> {
-    let request = GetCheckpointRequest {
-        checkpoint_id: id.to_owned(),
-    };
-    let answer = context
-        .endpoints
-        .checkpoints()?
-        .get_checkpoint(request)
-        .await
-        .map_err(Error::trainer)?;
-    filled(
-        answer.into_inner().checkpoint,
-        Service::Trainer,
-        "checkpoint",
-    )
-}
-
-/// The spec that was trained, for a job that serves nothing.
+/// The original spec, for a job that serves nothing.
 fn spec(
     original: &Checkpoint,
     lineage: &Lineage,
@@ -65,8 +49,8 @@ fn spec(
     let id = &original.checkpoint_id;
     let Some(spec) = lineage.spec.clone() else {
         return Err(Error::Negative(match lineage.job_id.as_str() {
-            "" => format!("checkpoint {id} was imported: there is no training to do again"),
-            _ => format!("checkpoint {id} says no spec that this trainer understands"),
+            "" => format!("checkpoint {id} was imported: there is no training to repeat"),
+            _ => format!("checkpoint {id} records no spec that this trainer understands"),
         }));
     };
     let mut spec = JobSpec {
@@ -75,7 +59,7 @@ fn spec(
         limits: None,
         ..spec
     };
-    // "auto" may be another one now.
+    // "auto" may mean another device now.
     let then = Some(lineage.device.clone()).filter(|it| !it.is_empty());
     spec.device = device.or(then).or(spec.device);
     spec.labels.clear();
@@ -83,59 +67,44 @@ fn spec(
     Ok(spec)
 }
 
-async fn submit(spec: JobSpec, context: &Context) -> Result<Job, Error> {
-    let request = SubmitJobRequest {
-        request_id: uuid::Uuid::new_v4().to_string(),
-        spec: Some(spec),
-    };
-    let answer = context
-        .endpoints
-        .training()?
-        .submit_job(request)
-        .await
-        .map_err(Error::trainer)?;
-    filled(answer.into_inner().job, Service::Trainer, "job")
-}
-
 /// Watches until `epoch` is published or the job has ended; returns that epoch's checkpoint.
-async fn train(job: &Job, epoch: u32, context: &Context) -> Result<Option<Checkpoint>, Error> {
+async fn train(
+    job_id: &str,
+    epoch: u32,
+    trainer: &TrainerClient,
+    context: &Context,
+) -> Result<Option<Checkpoint>, Error> {
     let mut published = None;
-    let watching = watch(
-        context.endpoints.training()?,
-        &job.job_id,
-        Options::default(),
-        |notice| match notice {
-            Notice::Event(event) => match &event.event {
-                Some(Event::CheckpointPublished(it)) if it.epoch == epoch => {
-                    published = Some(it.checkpoint_id.clone());
-                    // The watch has seen what it was for.
-                    Err(Error::Interrupted)
-                }
-                _ => Ok(()),
-            },
-            Notice::Interrupted { reason, .. } => {
-                context.hint(&format!("lost the trainer ({reason}); trying again"));
-                Ok(())
+    let watching = trainer.watch(job_id, WatchOptions::default(), |notice| match notice {
+        WatchNotice::Event(event) => match &event.event {
+            Some(Event::CheckpointPublished(it)) if it.epoch == epoch => {
+                published = Some(it.checkpoint_id.clone());
+                // Ends the watch.
+                Err(Error::Interrupted)
             }
+            _ => Ok(()),
         },
-    );
+        WatchNotice::Interrupted { reason, .. } => {
+            context.hint(&format!("lost the trainer ({reason}); trying again"));
+            Ok(())
+        }
+    });
     let watched = tokio::select! {
         watched = watching => watched,
         _ = tokio::signal::ctrl_c() => {
-            cancel(&job.job_id, context).await?;
+            cancel(job_id, trainer).await?;
             return Err(Error::Interrupted);
         }
     };
     match (watched, published) {
         (_, Some(id)) => {
-            cancel(&job.job_id, context).await?;
-            Ok(Some(checkpoint(&id, context).await?))
+            cancel(job_id, trainer).await?;
+            Ok(Some(trainer.checkpoint(&id).await?))
         }
         (Ok(finished), None) if finished.state() == JobState::Succeeded => Ok(None),
         (Ok(finished), None) => Err(Error::Negative(format!(
-            "job {} {}: {}",
-            job.job_id,
-            text::state(finished.state),
+            "job {job_id} {}: {}",
+            format::state(finished.state),
             finished.error
         ))),
         (Err(error), None) => Err(error),
@@ -143,28 +112,11 @@ async fn train(job: &Job, epoch: u32, context: &Context) -> Result<Option<Checkp
 }
 
 /// Stops a job; one that has ended stays as it is.
-async fn cancel(job_id: &str, context: &Context) -> Result<(), Error> {
-    let request = CancelJobRequest {
-        job_id: job_id.to_owned(),
-    };
-    match context.endpoints.training()?.cancel_job(request).await {
-        Ok(_) => Ok(()),
-        Err(status) if status.code() == Code::NotFound => Ok(()),
-        Err(status) => Err(Error::trainer(status)),
+async fn cancel(job_id: &str, trainer: &TrainerClient) -> Result<(), Error> {
+    match trainer.cancel(job_id).await {
+        Err(ClientError::Status { status, .. }) if status.code() == Code::NotFound => Ok(()),
+        result => Ok(result.map(drop)?),
     }
-}
-
-async fn current(job_id: &str, context: &Context) -> Result<Job, Error> {
-    let request = GetJobRequest {
-        job_id: job_id.to_owned(),
-    };
-    let answer = context
-        .endpoints
-        .training()?
-        .get_job(request)
-        .await
-        .map_err(Error::trainer)?;
-    filled(answer.into_inner().job, Service::Trainer, "job")
 }
 
 fn report(
@@ -214,7 +166,7 @@ fn report(
     }))
 }
 
-/// Something that the two trainings do not have in common.
+/// A property in which the two trainings differ.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference {
     what: &'static str,
@@ -231,7 +183,8 @@ impl Difference {
     }
 }
 
-/// What may be why, of what a checkpoint records. What is not known of one of them is no difference.
+/// The recorded properties that may explain different weights. One that is unknown for either training
+/// is no difference.
 fn differences(original: &Lineage, now: &Lineage) -> Vec<Difference> {
     let threads = |lineage: &Lineage| match lineage.threads {
         0 => String::new(),
@@ -284,7 +237,7 @@ mod tests {
     use digits_proto::v1::{LimitsSpec, PublishPolicy, PublishSpec};
 
     #[test]
-    fn the_spec_is_the_same_but_for_what_it_serves() {
+    fn the_spec_is_the_same_but_serves_nothing() {
         let trained = JobSpec {
             epochs: Some(7),
             promotion: PromotionPolicy::Latest.into(),
@@ -323,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_named_where_both_are_known() {
+    fn properties_known_of_both_are_compared() {
         let original = Lineage {
             dataset_digest: "d1".to_owned(),
             libtorch_version: "2.11.0".to_owned(),

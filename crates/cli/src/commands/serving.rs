@@ -1,14 +1,13 @@
-//! `digits serving`, `promote`, `drop`, `rollback` and `release`: what served when, and changing it.
+//! `digits serving`, `promote`, `drop`, `rollback` and `release`: lists and changes what is served.
 
 use crate::{
     args::{At, Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
 };
 use digits_cli::{
-    Error, json,
+    Error, format, json,
     registry::Registry,
     render::{Align, Table},
-    text,
 };
 use digits_proto::v1::{
     DropCandidatesRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
@@ -19,11 +18,11 @@ use serde_json::json;
 /// Runs `digits serving`.
 pub async fn list(args: Serving, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
-    let records = registry.records(&args.model, args.limit).await?;
-    match context.json {
-        true => context.document(&json!({ "records": json::all(&records) })),
-        false => context.table(&table(&records)),
-    }
+    let records = registry.serving_records(&args.model, args.limit).await?;
+    context.show(
+        || json!({ "records": json::all(&records) }),
+        || context.table(&table(&records)),
+    )
 }
 
 /// Runs `digits promote`.
@@ -33,7 +32,7 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         (None, true) => ServingRole::Shadow,
         (None, false) => ServingRole::Primary,
     };
-    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
+    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
     let request = PromoteRequest {
         model: args.change.model,
         checkpoint_id: args.checkpoint,
@@ -42,7 +41,7 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         share: args.canary,
         by: args.change.by,
     };
-    written(registry.promote(request).await?, context)
+    show(registry.promote(request).await?, context)
 }
 
 /// Serves a checkpoint as the primary, by way of the trainer; returns the record.
@@ -51,7 +50,7 @@ pub async fn serve(
     change: Change,
     context: &Context,
 ) -> Result<ServingRecord, Error> {
-    let (registry, expected_sequence) = seen(&change, &At::TRAINER, context).await?;
+    let (registry, expected_sequence) = expected(&change, &At::TRAINER, context).await?;
     let request = PromoteRequest {
         model: change.model,
         checkpoint_id,
@@ -65,53 +64,57 @@ pub async fn serve(
 
 /// Runs `digits drop`.
 pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
+    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
     let request = DropCandidatesRequest {
         model: args.change.model,
         expected_sequence,
         by: args.change.by,
     };
-    written(registry.drop_candidates(request).await?, context)
+    show(registry.drop_candidates(request).await?, context)
 }
 
 /// Runs `digits rollback`.
 pub async fn rollback(args: Rollback, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
+    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
     let request = RollbackRequest {
         model: args.change.model,
         expected_sequence,
         to_sequence: args.to,
         by: args.change.by,
     };
-    written(registry.rollback(request).await?, context)
+    show(registry.rollback(request).await?, context)
 }
 
 /// Runs `digits release`.
 pub async fn release(args: Release, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = seen(&args.change, &args.at, context).await?;
+    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
     let request = ReleaseRequest {
         model: args.change.model,
         expected_sequence,
         by: args.change.by,
     };
-    written(registry.release(request).await?, context)
+    show(registry.release(request).await?, context)
 }
 
-/// Whom to ask, and the sequence that the user saw, else the newest there is.
-async fn seen(change: &Change, at: &At, context: &Context) -> Result<(Registry, u64), Error> {
+/// The registry, and the sequence that the change builds on: the user's, else the newest there is.
+async fn expected(change: &Change, at: &At, context: &Context) -> Result<(Registry, u64), Error> {
     let registry = Registry::open(&context.endpoints, at.storage.as_deref())?;
     let sequence = match change.expected_sequence {
         Some(sequence) => sequence,
-        None => registry.newest(&change.model).await?,
+        None => registry
+            .serving_records(&change.model, 1)
+            .await?
+            .first()
+            .map_or(0, |newest| newest.sequence),
     };
     Ok((registry, sequence))
 }
 
-fn written(record: ServingRecord, context: &Context) -> Result<(), Error> {
-    match context.json {
-        true => context.document(&json::of(&record)),
-        false => context.table(&table(&[record])),
-    }
+fn show(record: ServingRecord, context: &Context) -> Result<(), Error> {
+    context.show(
+        || json::of(&record),
+        || context.table(&table(std::slice::from_ref(&record))),
+    )
 }
 
 fn table(records: &[ServingRecord]) -> Table {
@@ -147,13 +150,9 @@ fn table(records: &[ServingRecord]) -> Table {
             .collect();
         table.row(vec![
             record.sequence.to_string(),
-            text::time(record.at.as_ref()),
-            text::word(record.reason().as_str_name(), "SERVING_REASON_").replace('_', " "),
-            if record.hold {
-                "held".to_owned()
-            } else {
-                String::new()
-            },
+            format::time(record.at.as_ref()),
+            format::word(record.reason().as_str_name(), "SERVING_REASON_").replace('_', " "),
+            record.hold.then(|| "held".to_owned()).unwrap_or_default(),
             routes.join(", "),
             record.by.clone(),
         ]);

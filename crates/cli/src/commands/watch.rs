@@ -1,14 +1,10 @@
-//! `digits watch`: rows of the curves as they come, under a progress bar.
+//! `digits watch`: prints rows of the curves as they arrive, above a progress bar.
 
-use super::filled;
 use crate::{args::Watch, context::Context};
-use digits_cli::{
-    Error, Service, json, text,
-    watch::{Notice, Options, watch},
-};
+use digits_cli::{Error, format, json};
+use digits_client::{WatchNotice, WatchOptions};
 use digits_proto::v1::{
-    CurveRow, GetJobRequest, Job, JobFinished, JobState, WatchJobResponse,
-    watch_job_response::Event,
+    CurveRow, Job, JobFinished, JobState, WatchJobResponse, watch_job_response::Event,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -17,26 +13,19 @@ const TEMPLATE: &str = "{bar:24} {percent:>3} %  step {pos}/{len}  {elapsed_prec
 
 /// Runs the command.
 pub async fn run(args: Watch, context: &Context) -> Result<(), Error> {
-    let request = GetJobRequest { job_id: args.job };
-    let answer = context
-        .endpoints
-        .training()?
-        .get_job(request)
-        .await
-        .map_err(Error::trainer)?;
-    let job = filled(answer.into_inner().job, Service::Trainer, "job")?;
+    let job = context.trainer()?.job(&args.job).await?;
     follow(&job, args.after_sequence, context).await
 }
 
 /// Watches a job to its end; Ctrl-C leaves it running.
 pub async fn follow(job: &Job, after_sequence: u64, context: &Context) -> Result<(), Error> {
-    let client = context.endpoints.training()?;
+    let trainer = context.trainer()?;
     let mut screen = Screen::new(job, context);
-    let options = Options {
+    let options = WatchOptions {
         after_sequence,
-        ..Options::default()
+        ..WatchOptions::default()
     };
-    let watching = watch(client, &job.job_id, options, |notice| screen.show(&notice));
+    let watching = trainer.watch(&job.job_id, options, |notice| screen.show(&notice));
     let result = tokio::select! {
         result = watching => result,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
@@ -45,14 +34,14 @@ pub async fn follow(job: &Job, after_sequence: u64, context: &Context) -> Result
     if matches!(result, Err(Error::Interrupted)) {
         let id = &job.job_id;
         context.hint(&format!(
-            "the job goes on: `digits watch {id}` shows it, `digits cancel {id}` stops it"
+            "the job continues: `digits watch {id}` shows it, `digits cancel {id}` stops it"
         ));
     }
     finish(&job.job_id, &result?, context)
 }
 
 fn finish(job_id: &str, finished: &JobFinished, context: &Context) -> Result<(), Error> {
-    let state = text::state(finished.state);
+    let state = format::state(finished.state);
     if finished.state() != JobState::Succeeded {
         let cause = if finished.error.is_empty() {
             String::new()
@@ -67,15 +56,15 @@ fn finish(job_id: &str, finished: &JobFinished, context: &Context) -> Result<(),
     let test = finished.test.map_or_else(String::new, |test| {
         format!(
             ": test accuracy {}, loss {:.6} ({} images)",
-            text::percent(test.accuracy),
+            format::percent(test.accuracy),
             test.loss_batch_mean,
-            text::grouped(test.images)
+            format::grouped(test.images)
         )
     });
     context.print([format!("{state}{test}")])
 }
 
-/// What is seen of a watch.
+/// A watch on the screen: lines on standard output above a progress bar on standard error.
 struct Screen<'a> {
     context: &'a Context,
     bar: ProgressBar,
@@ -95,7 +84,7 @@ impl<'a> Screen<'a> {
             bar.set_style(style.progress_chars(context.style.choose("━╸─", "=> ")));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        bar.set_message(text::state(job.state));
+        bar.set_message(format::state(job.state));
         Self {
             context,
             bar,
@@ -104,14 +93,16 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn show(&mut self, notice: &Notice<'_>) -> Result<(), Error> {
+    fn show(&mut self, notice: &WatchNotice<'_>) -> Result<(), Error> {
         match notice {
-            Notice::Event(event) if self.context.json => self.context.document(&json::of(*event)),
-            Notice::Event(event) => self.event(event),
-            Notice::Interrupted { reason, pause } => {
+            WatchNotice::Event(event) if self.context.json => {
+                self.context.document(&json::of(*event))
+            }
+            WatchNotice::Event(event) => self.event(event),
+            WatchNotice::Interrupted { reason, pause } => {
                 let text = format!(
-                    "lost the trainer ({reason}); again in {}",
-                    text::duration(*pause)
+                    "lost the trainer ({reason}); trying again in {}",
+                    format::duration(*pause)
                 );
                 self.bar.suspend(|| self.context.hint(&text));
                 Ok(())
@@ -127,8 +118,8 @@ impl<'a> Screen<'a> {
                     "" => String::new(),
                     device => format!(" on {device}"),
                 };
-                self.bar.set_message(text::state(change.state));
-                self.print(vec![format!("{}{device}", text::state(change.state))])
+                self.bar.set_message(format::state(change.state));
+                self.print(vec![format!("{}{device}", format::state(change.state))])
             }
             Some(Event::CheckpointPublished(published)) => {
                 let served = match published.sequence {
@@ -147,8 +138,8 @@ impl<'a> Screen<'a> {
 
     fn row(&mut self, row: &CurveRow) -> Result<(), Error> {
         let validation = row.validation.unwrap_or_default();
-        let accuracy = text::percent(validation.accuracy);
-        let rate = text::grouped(row.samples_per_second.max(0.0) as u64);
+        let accuracy = format::percent(validation.accuracy);
+        let rate = format::grouped(row.samples_per_second.max(0.0) as u64);
         self.bar.set_position(row.step);
         self.bar.set_message(format!(
             "epoch {}/{}  loss {:.4}  val {:.4}  {accuracy}  {rate}/s",

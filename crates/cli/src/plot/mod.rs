@@ -6,14 +6,14 @@
 
 mod axis;
 pub(crate) mod figure;
+mod picture_grid;
 pub(crate) mod raster;
-mod sheet;
 mod svg;
 mod terminal;
 
 use digits_proto::v1::{CurveRow, Evaluation};
 
-pub use sheet::{Captioned, sheet};
+pub use picture_grid::{Captioned, picture_grid};
 pub use terminal::terminal;
 
 /// One row of a job's curves.

@@ -1,4 +1,4 @@
-//! On the storage itself, with no trainer alive: the same protocol, the same answers.
+//! Checkpoints and serving records on the storage itself, by the same protocol as the trainer's.
 
 use crate::error::Error;
 use digits_checkpoint::{
@@ -14,7 +14,7 @@ use digits_proto::v1::{
 };
 
 /// A storage.
-pub struct OnStorage {
+pub struct StorageRegistry {
     storage: Storage,
 }
 
@@ -30,12 +30,12 @@ fn checkpoint_id(text: &str) -> Result<CheckpointId, Error> {
     text.parse().map_err(usage)
 }
 
-/// As the trainer does it.
+/// Who changes what is served; the trainer has the same default.
 fn by(text: &str) -> &str {
     if text.is_empty() { "an operator" } else { text }
 }
 
-fn answer(
+fn appended(
     outcome: Result<digits_checkpoint::record::ServingRecord, AppendError>,
 ) -> Result<ServingRecord, Error> {
     match outcome {
@@ -49,7 +49,7 @@ fn answer(
     }
 }
 
-impl OnStorage {
+impl StorageRegistry {
     pub(super) fn open(url: &str) -> Result<Self, Error> {
         Ok(Self {
             storage: Storage::open_existing(url)?,
@@ -70,8 +70,8 @@ impl OnStorage {
         Ok(all.iter().take(limit).map(messages::checkpoint).collect())
     }
 
-    pub(super) async fn checkpoint(&self, id: String) -> Result<Checkpoint, Error> {
-        match manifest(&self.storage, checkpoint_id(&id)?).await? {
+    pub(super) async fn checkpoint(&self, id: &str) -> Result<Checkpoint, Error> {
+        match manifest(&self.storage, checkpoint_id(id)?).await? {
             Some(manifest) => Ok(messages::checkpoint(&manifest)),
             None => Err(Error::Negative(format!(
                 "there is no committed checkpoint {id}"
@@ -79,7 +79,7 @@ impl OnStorage {
         }
     }
 
-    pub(super) async fn records(
+    pub(super) async fn serving_records(
         &self,
         name: &str,
         limit: usize,
@@ -99,11 +99,6 @@ impl OnStorage {
         Ok(records)
     }
 
-    pub(super) async fn newest(&self, name: &str) -> Result<u64, Error> {
-        let sequences = serving::list(&self.storage, &model(name)?).await?;
-        Ok(sequences.last().copied().unwrap_or(0))
-    }
-
     pub(super) async fn promote(&self, request: PromoteRequest) -> Result<ServingRecord, Error> {
         let role = match request.role() {
             ServingRole::Unspecified | ServingRole::Primary => Role::Primary,
@@ -117,7 +112,7 @@ impl OnStorage {
         };
         let (model, expected) = (model(&request.model)?, request.expected_sequence);
         let storage = self.writable().await?;
-        answer(serving::promote(storage, &model, expected, candidate, by(&request.by)).await)
+        appended(serving::promote(storage, &model, expected, candidate, by(&request.by)).await)
     }
 
     pub(super) async fn drop_candidates(
@@ -126,22 +121,22 @@ impl OnStorage {
     ) -> Result<ServingRecord, Error> {
         let (model, expected) = (model(&request.model)?, request.expected_sequence);
         let storage = self.writable().await?;
-        answer(serving::drop_candidates(storage, &model, expected, by(&request.by)).await)
+        appended(serving::drop_candidates(storage, &model, expected, by(&request.by)).await)
     }
 
     pub(super) async fn rollback(&self, request: RollbackRequest) -> Result<ServingRecord, Error> {
         let (model, expected) = (model(&request.model)?, request.expected_sequence);
         let (storage, to) = (self.writable().await?, request.to_sequence);
-        answer(serving::rollback(storage, &model, expected, to, by(&request.by)).await)
+        appended(serving::rollback(storage, &model, expected, to, by(&request.by)).await)
     }
 
     pub(super) async fn release(&self, request: ReleaseRequest) -> Result<ServingRecord, Error> {
         let (model, expected) = (model(&request.model)?, request.expected_sequence);
         let storage = self.writable().await?;
-        answer(serving::release(storage, &model, expected, by(&request.by)).await)
+        appended(serving::release(storage, &model, expected, by(&request.by)).await)
     }
 
-    /// The storage, probed as every writer does it.
+    /// The storage, once it has been seen to refuse to overwrite a key.
     async fn writable(&self) -> Result<&Storage, Error> {
         self.storage.probe().await?;
         Ok(&self.storage)

@@ -45,6 +45,19 @@ pub fn beside(left: &[String], right: &[String], gap: usize) -> Vec<String> {
         .collect()
 }
 
+/// Lines of `name  value`, names padded to one width; pairs with an empty value are left out.
+#[must_use]
+pub fn fields(pairs: &[(&str, String)]) -> Vec<String> {
+    let present = || pairs.iter().filter(|(_, value)| !value.is_empty());
+    let width = present()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    present()
+        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .collect()
+}
+
 /// Columns that a line takes: its characters without the escape sequences that [`Style`] writes.
 #[must_use]
 pub fn visible_width(line: &str) -> usize {

@@ -1,8 +1,7 @@
-//! The command-line client: its binary, its library, and both against a storage.
+//! The binary `digits` and the evaluation, against scripted services and on a storage.
 //!
 //! One binary for all of it, so that the support code is compiled and the crates are linked once.
 
 mod binary;
-mod library;
-mod services;
+mod evaluate;
 mod storage;

@@ -1,15 +1,14 @@
-//! `digits dataset list`, which is also `digits datasets`.
+//! `digits dataset list`, also `digits datasets`: lists the data sets that a job can name.
 
-use super::{short, timestamp};
+use super::message;
 use crate::{args::ListDatasets, context::Context};
-use digits_checkpoint::{Storage, manifest::PictureNormalization};
+use digits_checkpoint::Storage;
 use digits_cli::{
-    Error, json,
+    Error, format, json,
     render::{Align, Table},
-    text,
 };
-use digits_dataset::pushed::{self, Listed};
-use digits_proto::v1::{Dataset, DatasetOrigin, ListDatasetsRequest};
+use digits_dataset::pushed;
+use digits_proto::v1::Dataset;
 use serde_json::json;
 
 /// Runs the command.
@@ -18,46 +17,14 @@ pub async fn run(args: ListDatasets, context: &Context) -> Result<(), Error> {
         Some(url) => pushed::list(&Storage::open_existing(&url)?)
             .await?
             .into_iter()
-            .map(message)
+            .map(message::pushed)
             .collect(),
-        None => {
-            let mut client = context.endpoints.training()?;
-            let answer = client.list_datasets(ListDatasetsRequest {}).await;
-            answer.map_err(Error::trainer)?.into_inner().datasets
-        }
+        None => context.trainer()?.datasets().await?,
     };
-    match context.json {
-        true => context.document(&json!({ "datasets": json::all(&datasets) })),
-        false => context.table(&table(&datasets)),
-    }
-}
-
-/// A pushed data set as the trainer tells it.
-pub fn message(listed: Listed) -> Dataset {
-    let Listed {
-        record,
-        manifest,
-        superseded,
-    } = listed;
-    let pixels = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    Dataset {
-        size_bytes: manifest.size_bytes(),
-        name: record.name.to_string(),
-        description: record.description,
-        height: pixels(manifest.height),
-        width: pixels(manifest.width),
-        label_names: manifest.labels,
-        digest: record.digest,
-        origin: DatasetOrigin::Pushed.into(),
-        train_images: manifest.train.count,
-        test_images: manifest.test.count,
-        train_label_counts: manifest.train.class_counts,
-        test_label_counts: manifest.test.class_counts,
-        handwriting: manifest.picture_normalization == PictureNormalization::Mnist,
-        pushed_at: Some(timestamp(record.pushed_at)),
-        pushed_by: record.by,
-        superseded,
-    }
+    context.show(
+        || json!({ "datasets": json::all(&datasets) }),
+        || context.table(&table(&datasets)),
+    )
 }
 
 fn table(datasets: &[Dataset]) -> Table {
@@ -74,7 +41,7 @@ fn table(datasets: &[Dataset]) -> Table {
     ]);
     let count = |images: u64| match images {
         0 => "-".to_owned(),
-        images => text::grouped(images),
+        images => format::grouped(images),
     };
     for it in datasets {
         let known = it.height > 0;
@@ -82,13 +49,13 @@ fn table(datasets: &[Dataset]) -> Table {
         let pushed = it.pushed_at.as_ref().map_or_else(
             || "-".to_owned(),
             |at| match it.pushed_by.as_str() {
-                "" => text::time(Some(at)),
-                by => format!("{} by {by}", text::time(Some(at))),
+                "" => format::time(Some(at)),
+                by => format!("{} by {by}", format::time(Some(at))),
             },
         );
         table.row(vec![
             match it.superseded {
-                true => format!("{}@{}", it.name, short(&it.digest)),
+                true => format!("{}@{}", it.name, message::short(&it.digest)),
                 false => it.name.clone(),
             },
             known_or_dash(format!("{}x{}", it.height, it.width)),
@@ -97,7 +64,7 @@ fn table(datasets: &[Dataset]) -> Table {
             count(it.test_images),
             match it.digest.as_str() {
                 "" => "-".to_owned(),
-                digest => short(digest).to_owned(),
+                digest => message::short(digest).to_owned(),
             },
             pushed,
             it.description.clone(),

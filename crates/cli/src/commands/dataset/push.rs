@@ -1,8 +1,8 @@
-//! `digits dataset push`.
+//! `digits dataset push`: writes a data set to the shared storage.
 
-use crate::{args::PushDataset, context::Context, source};
+use crate::{args::PushDataset, context::Context, image_source};
 use digits_checkpoint::{Storage, manifest::PictureNormalization};
-use digits_cli::{Error, text};
+use digits_cli::{Error, format};
 use digits_dataset::{
     mnist,
     pushed::{self, DatasetName, Push, Receipt},
@@ -13,7 +13,7 @@ use serde_json::json;
 pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     let name = name(&args)?;
     let storage = Storage::open(&args.storage)?;
-    let dataset = source::load_here(&args.source).await?;
+    let dataset = image_source::load_here(&args.source).await?;
     let handwriting = args.handwriting || dataset.digest == mnist::content_digest();
     let push = Push {
         name,
@@ -25,20 +25,22 @@ pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
         by: args.by,
     };
     pushed::check(&dataset, &push)?;
-    // A storage on which two writers could both believe that they wrote one key is no shared storage.
+    // A storage that lets two writers write the same key cannot be shared.
     storage.probe().await?;
     let receipt = pushed::push(&storage, dataset, push).await?;
-    match context.json {
-        true => context.document(&json!({
-            "name": receipt.record.name,
-            "digest": receipt.record.digest,
-            "content_was_there": receipt.content_was_there,
-            "name_was_there": receipt.name_was_there,
-            "record": receipt.record,
-            "manifest": receipt.manifest,
-        })),
-        false => context.print(lines(&receipt)),
-    }
+    context.show(
+        || {
+            json!({
+                "name": receipt.record.name,
+                "digest": receipt.record.digest,
+                "content_was_there": receipt.content_was_there,
+                "name_was_there": receipt.name_was_there,
+                "record": receipt.record,
+                "manifest": receipt.manifest,
+            })
+        },
+        || lines(&receipt),
+    )
 }
 
 fn name(args: &PushDataset) -> Result<DatasetName, Error> {
@@ -46,7 +48,7 @@ fn name(args: &PushDataset) -> Result<DatasetName, Error> {
         (Some(name), _) => name,
         (None, mnist::NAME) => mnist::NAME,
         (None, _) => {
-            let remedy = "give --name NAME: what jobs will call it";
+            let remedy = "give --name NAME, by which jobs will refer to the data set";
             return Err(Error::Usage(remedy.to_owned()));
         }
     };
@@ -72,9 +74,9 @@ fn lines(receipt: &Receipt) -> Vec<String> {
             manifest.height,
             manifest.width,
             manifest.labels.len(),
-            text::grouped(manifest.train.count),
-            text::grouped(manifest.test.count),
-            text::grouped(manifest.size_bytes()),
+            format::grouped(manifest.train.count),
+            format::grouped(manifest.test.count),
+            format::grouped(manifest.size_bytes()),
         ),
         format!("train on it with: digits train --dataset {}", record.name),
     ]

@@ -1,20 +1,20 @@
-//! `digits dataset show`: what is in a data set, in the terminal and as a sheet of samples.
+//! `digits dataset show`: describes a data set and draws samples of it.
 
-use super::{list, short};
+use super::message;
 use crate::{
     args::{SetPart, ShowDataset},
-    commands::fields,
     context::Context,
-    source,
+    image_source,
 };
 use digits_cli::{
-    Error, json,
-    render::{Align, Table},
-    sheet::{self, Sheet},
-    text,
+    Error,
+    contact_sheet::{self, ContactSheet},
+    error::write_file,
+    format, json,
+    render::{Align, Table, fields},
 };
 use digits_dataset::{Dataset, mnist, pushed::Reference, synthetic};
-use digits_proto::v1::{self, DatasetOrigin};
+use digits_proto::v1;
 
 /// Labels that are counted line by line.
 const COUNTED: usize = 40;
@@ -32,7 +32,7 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
         return Err(Error::Usage(format!("{shown}: name the file .png")));
     }
     let (dataset, message) = load(&args).await?;
-    let sheet = Sheet {
+    let sheet = ContactSheet {
         set: match args.part {
             SetPart::Train => &dataset.train,
             SetPart::Test => &dataset.test,
@@ -40,68 +40,45 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
         names: &dataset.label_names,
     };
     let drawn = match &args.output {
-        None => sheet::terminal(sheet, &context.style),
+        None => contact_sheet::terminal(sheet, &context.style),
         Some(path) => {
-            let png = sheet::png(sheet, args.samples.map(|count| count as usize));
-            std::fs::write(path, &png).map_err(|source| Error::Write {
-                path: path.clone(),
-                source,
-            })?;
+            let png = contact_sheet::png(sheet, args.samples.map(|count| count as usize));
+            write_file(path, &png)?;
             vec![format!("{}: {} bytes", path.display(), png.len())]
         }
     };
-    if context.json {
-        return context.document(&json::of(&message));
-    }
-    context.print(about(&message))?;
-    context.print([String::new()])?;
-    if message.label_names.len() <= COUNTED {
-        context.table(&counts(&message))?;
-        context.print([String::new()])?;
-    }
-    context.print(drawn)
+    context.show(
+        || json::of(&message),
+        || {
+            let mut lines = about(&message);
+            lines.push(String::new());
+            if message.label_names.len() <= COUNTED {
+                lines.extend(context.table(&counts(&message)));
+                lines.push(String::new());
+            }
+            lines.extend(drawn);
+            lines
+        },
+    )
 }
 
-/// A data set, and what is told of it.
+/// A data set, and its description.
 async fn load(args: &ShowDataset) -> Result<(Dataset, v1::Dataset), Error> {
     let name = args.dataset.as_str();
     if name == mnist::NAME || name == synthetic::NAME || name.contains(std::path::MAIN_SEPARATOR) {
-        let dataset = source::load_here(name).await?;
-        let message = message(&dataset);
+        let dataset = image_source::load_here(name).await?;
+        let message = message::local(&dataset);
         return Ok((dataset, message));
     }
     let reference: Reference = name.parse()?;
     let Some(url) = &args.storage else {
         return Err(Error::Usage(format!(
-            "{name} is none of mnist and synthetic: say where it was pushed with --storage URL or DIGITS_STORAGE, or \
-             write a folder's path with a `/`"
+            "{name} is neither mnist nor synthetic: if it was pushed, name its storage with --storage URL or \
+             DIGITS_STORAGE; if it is a folder, write its path with a `/`"
         )));
     };
-    let (dataset, listed) = source::load_pushed(url, &reference).await?;
-    Ok((dataset, list::message(listed)))
-}
-
-/// What is told of a data set of this machine.
-fn message(dataset: &Dataset) -> v1::Dataset {
-    let pixels = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    let built_in = [mnist::NAME, synthetic::NAME].contains(&dataset.name.as_str());
-    v1::Dataset {
-        name: dataset.name.clone(),
-        height: pixels(dataset.height()),
-        width: pixels(dataset.width()),
-        label_names: dataset.label_names.clone(),
-        digest: dataset.digest.clone(),
-        origin: match built_in {
-            true => DatasetOrigin::BuiltIn.into(),
-            false => DatasetOrigin::Unspecified.into(),
-        },
-        train_images: dataset.train.images.count as u64,
-        test_images: dataset.test.images.count as u64,
-        train_label_counts: dataset.train.class_counts(dataset.classes()),
-        test_label_counts: dataset.test.class_counts(dataset.classes()),
-        handwriting: built_in,
-        ..v1::Dataset::default()
-    }
+    let (dataset, listed) = image_source::load_pushed(url, &reference).await?;
+    Ok((dataset, message::pushed(listed)))
 }
 
 fn about(it: &v1::Dataset) -> Vec<String> {
@@ -117,7 +94,7 @@ fn about(it: &v1::Dataset) -> Vec<String> {
         labels.push_str(" …");
     }
     let pushed = it.pushed_at.as_ref().map(|at| {
-        let at = text::time(Some(at));
+        let at = format::time(Some(at));
         let by = match it.pushed_by.as_str() {
             "" => String::new(),
             by => format!(" by {by}"),
@@ -144,8 +121,8 @@ fn about(it: &v1::Dataset) -> Vec<String> {
                 "{}x{} pixels, {} to train on and {} to test",
                 it.height,
                 it.width,
-                text::grouped(it.train_images),
-                text::grouped(it.test_images)
+                format::grouped(it.train_images),
+                format::grouped(it.test_images)
             ),
         ),
         ("labels", labels),
@@ -155,7 +132,7 @@ fn about(it: &v1::Dataset) -> Vec<String> {
             "size",
             match it.size_bytes {
                 0 => String::new(),
-                bytes => format!("{} bytes on the storage", text::grouped(bytes)),
+                bytes => format!("{} bytes on the storage", format::grouped(bytes)),
             },
         ),
         ("pushed", pushed.unwrap_or_default()),
@@ -163,23 +140,27 @@ fn about(it: &v1::Dataset) -> Vec<String> {
             "to train",
             match it.superseded {
                 _ if it.size_bytes == 0 => String::new(),
-                true => format!("digits train --dataset {}@{}", it.name, short(&it.digest)),
+                true => format!(
+                    "digits train --dataset {}@{}",
+                    it.name,
+                    message::short(&it.digest)
+                ),
                 false => format!("digits train --dataset {}", it.name),
             },
         ),
     ])
 }
 
-/// The least, the middle and the most.
+/// Smallest, median and largest number of images of a label.
 fn per_label(counts: &[u64]) -> String {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();
     match (sorted.first(), sorted.last()) {
         (Some(&least), Some(&most)) => format!(
             "{} to {} images to train on, half of the labels have at least {}",
-            text::grouped(least),
-            text::grouped(most),
-            text::grouped(sorted[sorted.len() / 2])
+            format::grouped(least),
+            format::grouped(most),
+            format::grouped(sorted[sorted.len() / 2])
         ),
         _ => String::new(),
     }
@@ -195,8 +176,8 @@ fn counts(it: &v1::Dataset) -> Table {
     for (name, (&train, &test)) in it.label_names.iter().zip(counts) {
         table.row(vec![
             name.clone(),
-            text::grouped(train),
-            text::grouped(test),
+            format::grouped(train),
+            format::grouped(test),
         ]);
     }
     table

@@ -1,6 +1,6 @@
 //! Checks of the machine: binaries, libtorch, GPU, storage, MNIST.
 
-use super::Check;
+use super::check::Check;
 use digits_checkpoint::Storage;
 use digits_dataset::mnist::{self, MnistSource};
 use std::{
@@ -196,7 +196,7 @@ pub async fn mnist() -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Outcome;
+    use super::super::check::Outcome;
     use super::*;
 
     #[test]

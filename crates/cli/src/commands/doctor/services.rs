@@ -1,7 +1,8 @@
-//! Checks of the services and their ports: answering, free, or taken by something else.
+//! Checks of the services and their ports: answering, free, or taken by another program.
 
-use super::Check;
-use digits_cli::{Service, client::Endpoints, secure};
+use super::check::Check;
+use digits_cli::{endpoints::Endpoints, error_report};
+use digits_client::{ConnectionFailure, Error, Service, ServingStatus};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -12,65 +13,71 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The trainer and its ports.
 pub async fn trainer(endpoints: &Endpoints) -> Vec<Check> {
-    let grpc = service(Service::Trainer, "trainer", 50_051, endpoints).await;
+    let health = match endpoints.trainer() {
+        Ok(client) => client.with_timeout(PATIENCE).health().await,
+        Err(error) => Err(error),
+    };
     vec![
-        grpc,
+        service(Service::Trainer, "trainer", 50_051, health, endpoints).await,
         admin("trainer admin", 9_051, "DIGITS_ADMIN_LISTEN").await,
     ]
 }
 
 /// The inference service and its ports.
 pub async fn inference(endpoints: &Endpoints) -> Vec<Check> {
-    let grpc = service(Service::Inference, "inference", 50_052, endpoints).await;
+    let health = match endpoints.inference() {
+        Ok(client) => client.with_timeout(PATIENCE).health().await,
+        Err(error) => Err(error),
+    };
     vec![
-        grpc,
+        service(Service::Inference, "inference", 50_052, health, endpoints).await,
         admin("inference admin", 9_052, "DIGITS_ADMIN_LISTEN").await,
     ]
 }
 
-/// Whether the service answers where the client looks for it; where that is this machine's default port and nobody
+/// Whether the service answers at its URL; if that is this machine's default port and nothing
 /// answers, whether the port is free.
-async fn service(service: Service, name: &str, port: u16, endpoints: &Endpoints) -> Check {
+async fn service(
+    service: Service,
+    name: &str,
+    port: u16,
+    health: Result<ServingStatus, Error>,
+    endpoints: &Endpoints,
+) -> Check {
     let url = endpoints.url(service);
-    let channel = match endpoints.channel(service) {
-        Ok(channel) => channel,
-        Err(error) => return Check::fail(name, error.to_string(), "correct the URL"),
-    };
-    let mut client = HealthClient::new(channel);
-    let request = HealthCheckRequest {
-        service: String::new(),
-    };
-    let answer = timeout(PATIENCE, client.check(request)).await;
-    if let Ok(Err(status)) = &answer
-        && let Some([what, remedy]) = secure::reason(status, url)
-    {
-        return Check::fail(name, what, &remedy);
-    }
-    let Ok(Ok(answer)) = answer else {
-        if url != service.default_url() {
-            let remedy = "start it there, or correct the URL";
-            return Check::fail(name, format!("does not answer at {url}"), remedy);
-        }
-        return port_only(name, port, "DIGITS_LISTEN").await;
-    };
-    match answer.into_inner().status() {
-        ServingStatus::Serving => Check::ok(name, format!("serving at {url}")),
-        status => {
+    match health {
+        Ok(ServingStatus::Serving) => Check::ok(name, format!("serving at {url}")),
+        Ok(status) => {
             let remedy = match service {
                 Service::Inference => "it serves once a checkpoint is published: `digits train`",
-                Service::Trainer => "its log and /readyz on its admin port say why",
+                Service::Trainer => "its log and /readyz on its admin port have the cause",
             };
             let status = status.as_str_name().to_ascii_lowercase().replace('_', " ");
             Check::warn(name, format!("answers at {url}, but is {status}"), remedy)
+        }
+        Err(error @ (Error::Url { .. } | Error::Certificates(_))) => {
+            Check::fail(name, error.to_string(), "correct the URL or the files")
+        }
+        Err(
+            error @ Error::Connection {
+                failure: ConnectionFailure::Tls(_),
+                ..
+            },
+        ) => {
+            let mut lines = error_report::lines(&error.into(), endpoints).into_iter();
+            let what = lines.next().unwrap_or_default();
+            Check::fail(name, what, &lines.next().unwrap_or_default())
+        }
+        Err(_) if url == service.default_url() => port_only(name, port, "DIGITS_LISTEN").await,
+        Err(_) => {
+            let remedy = "start it there, or correct the URL";
+            Check::fail(name, format!("does not answer at {url}"), remedy)
         }
     }
 }
@@ -119,11 +126,11 @@ async fn port_only(name: &str, port: u16, variable: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Outcome;
+    use super::super::check::Outcome;
     use super::*;
 
     #[tokio::test]
-    async fn ports_are_told_apart() {
+    async fn a_taken_port_differs_from_a_free_one() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
@@ -139,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_is_not_live_is_told_from_another_program() {
+    async fn a_service_that_is_not_live_differs_from_another_program() {
         for (answer, part) in [
             ("HTTP/1.1 200 OK\r\n\r\n", "answering"),
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "/livez fails"),
@@ -151,11 +158,11 @@ mod tests {
             let answering = async {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 stream.write_all(answer.as_bytes()).await.expect("sent");
-                // Whoever closes first with something unread resets the connection.
+                // Closing a connection with unread bytes would reset it.
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             };
-            let asking = admin("x", port, "DIGITS_ADMIN_LISTEN");
-            let (check, ()) = tokio::join!(asking, answering);
+            let checking = admin("x", port, "DIGITS_ADMIN_LISTEN");
+            let (check, ()) = tokio::join!(checking, answering);
             assert!(check.message.contains(part), "{}", check.message);
         }
     }

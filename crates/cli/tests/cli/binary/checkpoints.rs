@@ -1,7 +1,7 @@
 //! Report cards, imports, exports.
 
 use super::{Fixture, err, out};
-use crate::services::CHECKPOINT;
+use digits_testing::services::CHECKPOINT;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn an_export_names_what_is_missing() {
 async fn what_has_no_spec_is_not_reproduced() {
     let fixture = Fixture::new().await;
     let line =
-        format!("digits: checkpoint {CHECKPOINT} was imported: there is no training to do again");
+        format!("digits: checkpoint {CHECKPOINT} was imported: there is no training to repeat");
     fixture
         .check_error(&["reproduce", CHECKPOINT], 1, &[&line])
         .await;

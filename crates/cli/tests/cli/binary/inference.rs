@@ -1,7 +1,7 @@
 //! Asking a classifier, and whether everything is in place.
 
 use super::{Fixture, err, out};
-use crate::services::CHECKPOINT;
+use digits_testing::services::CHECKPOINT;
 use serde_json::{Value, json};
 
 #[tokio::test]

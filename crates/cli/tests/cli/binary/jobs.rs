@@ -1,7 +1,7 @@
 //! Submitting, watching, listing, drawing; and errors of every command.
 
 use super::{Fixture, err, out};
-use crate::services::{CHECKPOINT, EVENTS, JOB};
+use digits_testing::services::{CHECKPOINT, EVENTS, JOB};
 use serde_json::json;
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn errors_are_one_clear_line_and_their_fields() {
             64,
             &[
                 "digits: the trainer refused the request:",
-                "  spec.epochs: must be 1 to 10,000, not 0",
+                "  --epochs: must be 1 to 10,000, not 0",
             ],
         )
         .await;
@@ -61,7 +61,9 @@ async fn errors_are_one_clear_line_and_their_fields() {
         .check_error(&["jobs", "x"], 1, &["digits: trainer: no job \"x\""])
         .await;
     let url = &fixture.url;
-    let unimplemented = format!("digits: the trainer at {url} does not offer this yet: Rollback");
+    let unimplemented = format!(
+        "digits: the trainer at {url} is of an older version, which does not offer this command"
+    );
     fixture
         .check_error(&["rollback"], 1, &[&unimplemented])
         .await;

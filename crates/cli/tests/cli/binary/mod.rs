@@ -4,7 +4,7 @@ mod checkpoints;
 mod inference;
 mod jobs;
 
-use crate::services::{self, Trainer};
+use digits_testing::services::{self, Trainer};
 use serde_json::Value;
 use std::{process::Output, sync::Arc};
 use tempfile::TempDir;

@@ -1,10 +1,13 @@
-//! The small inference service.
+//! The scripted inference service.
 
-use super::{CHECKPOINT, Stream, checkpoints::checkpoint};
+use super::{
+    checkpoints::checkpoint,
+    script::{CHECKPOINT, Stream},
+};
 use digits_proto::v1::{self, inference_service_server::InferenceService, predict_request::Images};
 use tonic::{Request, Response, Status};
 
-/// An inference service that always says 7 for packed pixels, and blank for pictures.
+/// An inference service that predicts 7 for packed pixels, and finds pictures blank.
 pub struct Inference;
 
 fn seven() -> v1::Prediction {

@@ -34,7 +34,7 @@ struct Grid {
 
 /// Draws the pictures, all of the first one's size, in rows of four.
 #[must_use]
-pub fn sheet(pictures: &[Captioned<'_>]) -> Vec<u8> {
+pub fn picture_grid(pictures: &[Captioned<'_>]) -> Vec<u8> {
     let first = pictures.first().map(|one| one.picture);
     let (height, width) = first.map_or((1, 1), |it| (it.height.max(1), it.width.max(1)));
     let factor = (SIDE / height.max(width)).max(1);
@@ -123,7 +123,7 @@ mod tests {
             picture,
             caption: ["247: 4, said 6".to_owned(), "93 %".to_owned()],
         };
-        let drawn = sheet(&vec![one; 5]);
+        let drawn = picture_grid(&vec![one; 5]);
         let image = image::load_from_memory(&drawn).expect("a PNG").into_rgb8();
         assert_eq!(image.dimensions(), (4 * 184 + 16, 2 * 226 + 16));
         // The first pixel of the picture is six by six of the sheet's.
@@ -138,6 +138,6 @@ mod tests {
                 .count()
         };
         assert!(ink(184) > 50, "{} dark pixels of text", ink(184));
-        let _ = sheet(&[]);
+        let _ = picture_grid(&[]);
     }
 }

@@ -1,11 +1,11 @@
-//! Numbers, times and enums of the protocol as people read them.
+//! Formats numbers, times, enums and networks for people.
 
 use digits_proto::v1::{self, JobState};
 use jiff::Timestamp;
 use prost_types::Timestamp as Time;
 use std::time::Duration;
 
-/// A share as per cent, with one digit: `90.0 %`.
+/// A fraction in per cent, with one digit: `90.0 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_durations() {
+    fn numbers_are_grouped_and_durations_have_two_units() {
         for (number, text) in [
             (0, "0"),
             (999, "999"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn times_are_in_utc_and_ages_are_never_negative() {
         let at = |seconds| Time { seconds, nanos: 0 };
         assert_eq!(time(Some(&at(1_700_000_000))), "2023-11-14 22:13:20Z");
         assert_eq!(time(None), "-");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn words() {
+    fn states_and_networks_are_short_words() {
         assert_eq!(state(2), "running");
         assert_eq!(state(99), "state 99");
         let net = v1::Architecture {

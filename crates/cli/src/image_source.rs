@@ -1,5 +1,5 @@
-//! Where images come from: files, standard input, MNIST, the synthetic digits, folders of IDX files, data sets that
-//! were pushed to the storage.
+//! Reads images from files, standard input, MNIST, the synthetic digits, folders of IDX files and data
+//! sets that were pushed to the storage.
 
 use digits_checkpoint::Storage;
 use digits_cli::Error;
@@ -11,11 +11,11 @@ use digits_dataset::{
 };
 use std::{io::Read as _, path::Path};
 
-/// Largest picture that is read, in bytes: above what the service takes.
+/// Largest picture that is read, in bytes: more than the service accepts.
 const MAX_PICTURE: u64 = 64 << 20;
-/// Bytes of pushed data sets that are kept in the cache folder, so that they are not fetched each time.
+/// Bytes of pushed data sets that stay in the cache folder.
 const CACHE_BYTES: u64 = 4 << 30;
-/// The synthetic set as a job has it that names no sizes.
+/// The synthetic set of a job that gives no sizes.
 const SYNTHETIC: synthetic::Options = synthetic::Options {
     train: 60_000,
     test: 10_000,
@@ -31,7 +31,7 @@ pub enum Source<'a> {
     Labelled { set: &'a str, index: usize },
 }
 
-/// Which image a word on the command line means.
+/// The image that an argument names.
 pub fn parse(text: &str) -> Result<Source<'_>, Error> {
     let built_in = ["mnist:", "synthetic:"]
         .iter()
@@ -57,10 +57,7 @@ pub fn parse(text: &str) -> Result<Source<'_>, Error> {
 
 /// Reads an encoded picture.
 pub fn read_picture(path: &str) -> Result<Vec<u8>, Error> {
-    let fail = |reason: String| Error::Input {
-        what: path.to_owned(),
-        reason,
-    };
+    let fail = |reason: String| Error::input(path, reason);
     let mut bytes = Vec::new();
     let count = if path == "-" {
         std::io::stdin()
@@ -92,7 +89,7 @@ pub struct Labelled {
     pub names: Vec<String>,
 }
 
-/// Loads a labelled set off the runtime's threads; `storage` is where pushed ones are looked for.
+/// Loads a labelled set off the runtime's threads; pushed ones from `storage`.
 pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> {
     let (base, part) = match name.rsplit_once(':') {
         Some((base, part @ ("train" | "test"))) => (base, part),
@@ -104,8 +101,8 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
         (false, Ok(reference), Some(url)) => load_pushed(url, &reference).await?.0,
         (false, Ok(_), None) => {
             return Err(Error::Usage(format!(
-                "{base:?} is neither mnist nor synthetic nor a folder here: say where it was pushed with --storage URL or \
-                 DIGITS_STORAGE"
+                "{base:?} is neither mnist nor synthetic nor a folder here: if it was pushed, name its storage with --storage URL \
+                 or DIGITS_STORAGE"
             )));
         }
         (false, Err(_), _) => {
@@ -126,7 +123,7 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
     })
 }
 
-/// A pushed data set from a storage, and what is told of it.
+/// A pushed data set of a storage, with its record and manifest.
 pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, Listed), Error> {
     let storage = Storage::open_existing(url)?;
     let pinned = pushed::resolve(&storage, reference).await?;
@@ -137,7 +134,7 @@ pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, L
         .ok_or_else(|| PushedError::Unknown {
             reference: reference.to_string(),
         })?;
-    // Beside the cache of MNIST.
+    // The folder next to the cache of MNIST.
     let folder = MnistSource::default().cache.with_file_name("datasets");
     let cache = Cache::new(folder, CACHE_BYTES);
     let dataset = cache.load(&storage, pinned.name.as_str(), &listed.manifest);
@@ -157,10 +154,7 @@ pub async fn load_here(name: &str) -> Result<Dataset, Error> {
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    Err(Error::Input {
-        what: name.to_owned(),
-        reason,
-    })
+    Err(Error::input(name, reason))
 }
 
 /// MNIST from `DIGITS_MNIST_DIR` or the cache, else downloaded with a note on standard error.
@@ -179,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_told_apart() {
+    fn arguments_name_files_or_images_of_sets() {
         for (text, expected) in [
             ("a.png", Source::Encoded("a.png")),
             ("-", Source::Encoded("-")),
@@ -214,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_files_are_named() {
+    fn a_missing_file_is_named() {
         let error = read_picture("/nonexistent/7.png").expect_err("missing");
         assert!(
             error.to_string().starts_with("/nonexistent/7.png: "),

@@ -35,14 +35,14 @@ const SIDE_AT_MOST: usize = 10_000;
 
 /// What a sheet shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Sheet<'a> {
+pub struct ContactSheet<'a> {
     /// Images and labels.
     pub set: &'a LabelledImages,
     /// Names of the labels.
     pub names: &'a [String],
 }
 
-impl Sheet<'_> {
+impl ContactSheet<'_> {
     /// Numbers of the first `most` images of each label.
     fn samples(&self, most: usize) -> Vec<Vec<usize>> {
         let mut samples = vec![Vec::new(); self.names.len()];
@@ -59,7 +59,7 @@ impl Sheet<'_> {
 
 /// Draws a sample of each label, as many beside each other as fit.
 #[must_use]
-pub fn terminal(sheet: Sheet<'_>, style: &Style) -> Vec<String> {
+pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
     let images = &sheet.set.images;
     let cell = Style {
         width: TERMINAL_COLUMNS.min(style.width),
@@ -127,7 +127,7 @@ pub fn terminal(sheet: Sheet<'_>, style: &Style) -> Vec<String> {
 /// Images are enlarged or reduced by a whole factor. At most 10,000 pixels a side: where labels or samples are many,
 /// fewer samples and in the end fewer labels are drawn.
 #[must_use]
-pub fn png(sheet: Sheet<'_>, samples: Option<usize>) -> Vec<u8> {
+pub fn png(sheet: ContactSheet<'_>, samples: Option<usize>) -> Vec<u8> {
     let layout = Layout::of(sheet, samples);
     let mut shapes = vec![Shape::Area {
         x: 0.0,
@@ -195,7 +195,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(sheet: Sheet<'_>, samples: Option<usize>) -> Self {
+    fn of(sheet: ContactSheet<'_>, samples: Option<usize>) -> Self {
         let images = &sheet.set.images;
         let scaling = Scaling::of(images);
         let labels = sheet.names.len().max(1);
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn the_terminal_shows_a_sample_of_each_label() {
         let (set, names) = set(3, 4, 6);
-        let sheet = Sheet {
+        let sheet = ContactSheet {
             set: &set,
             names: &names,
         };
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn many_labels_are_cut_in_the_terminal_and_all_on_the_sheet() {
         let (set, names) = set(1_000, 20, 12);
-        let sheet = Sheet {
+        let sheet = ContactSheet {
             set: &set,
             names: &names,
         };
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn samples_stand_where_the_layout_says() {
         let (set, names) = set(11, 20, 12);
-        let sheet = Sheet {
+        let sheet = ContactSheet {
             set: &set,
             names: &names,
         };
@@ -384,7 +384,7 @@ mod tests {
         for (labels, height, width) in [(2, 1, 1), (2, 1, 4_096), (3, 1_024, 1_024), (900, 60, 60)]
         {
             let (set, names) = set(labels, height, width);
-            let sheet = Sheet {
+            let sheet = ContactSheet {
                 set: &set,
                 names: &names,
             };

@@ -1,6 +1,6 @@
-//! Jobs of the small trainer.
+//! Jobs and data sets of the scripted trainer.
 
-use super::{CHECKPOINT, EVENTS, JOB, Stream, Trainer, evaluation};
+use super::script::{CHECKPOINT, EVENTS, JOB, Stream, Trainer, evaluation};
 use digits_proto::v1::{self, training_service_server::TrainingService, watch_job_response::Event};
 use std::sync::atomic::Ordering::SeqCst;
 use tonic::{Request, Response, Status};

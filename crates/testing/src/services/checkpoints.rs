@@ -1,6 +1,6 @@
-//! Checkpoints of the small trainer.
+//! Checkpoints of the scripted trainer.
 
-use super::{CHECKPOINT, Trainer, evaluation};
+use super::script::{CHECKPOINT, Trainer, evaluation};
 use digits_proto::v1::{self, checkpoint_service_server::CheckpointService};
 use tonic::{Request, Response, Status};
 

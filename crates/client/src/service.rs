@@ -1,0 +1,32 @@
+//! The two services and where they listen by default.
+
+use std::fmt;
+
+/// One of the two services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// `TrainingService` and `CheckpointService`.
+    Trainer,
+    /// `InferenceService`.
+    Inference,
+}
+
+impl Service {
+    /// URL of the service on this machine with its default port.
+    #[must_use]
+    pub fn default_url(self) -> &'static str {
+        match self {
+            Self::Trainer => "http://127.0.0.1:50051",
+            Self::Inference => "http://127.0.0.1:50052",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trainer => "trainer",
+            Self::Inference => "inference service",
+        })
+    }
+}
