@@ -1,15 +1,16 @@
-//! What the service is told: flags and environment, checked before any port opens.
+//! Configuration: flags and environment variables, checked before any port opens.
 
 use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
-use digits_server::{CredentialFlags, DEFAULT_MAX_MESSAGE_BYTES, RequestFlags};
-use digits_telemetry::logs::Format;
-use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
+use digits_service::{Error, ServiceFlags, parse_duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, time::Duration};
 
-/// Models of one process at most: each has its own series of metrics and its own follower.
+/// Largest number of models of a process: each has its own metric series and its own loader.
 const MAX_MODELS: usize = 16;
-/// Time between two looks at a folder, and at a bucket.
-const POLL_FILE: Duration = Duration::from_millis(250);
+/// Default of `--poll-interval` for a folder.
+const POLL_FOLDER: Duration = Duration::from_millis(250);
+/// Default of `--poll-interval` for a bucket.
 const POLL_BUCKET: Duration = Duration::from_secs(2);
 
 /// Classifies images with the newest checkpoints on shared storage, over gRPC and HTTP.
@@ -21,15 +22,15 @@ const POLL_BUCKET: Duration = Duration::from_secs(2);
     subcommand_negates_reqs = true
 )]
 pub struct CommandLine {
-    /// Another task than serving.
+    /// A task other than serving.
     #[command(subcommand)]
     pub task: Option<Task>,
-    /// How to serve.
+    /// Configuration of the service.
     #[command(flatten)]
     pub config: Config,
 }
 
-/// What the program can do besides serving.
+/// Tasks other than serving.
 #[derive(Debug, Subcommand)]
 pub enum Task {
     /// Checks whether a running service is ready: exits with 0 if it is, else with 1.
@@ -40,7 +41,7 @@ pub enum Task {
     },
 }
 
-/// How to serve.
+/// Configuration of the service.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// Address of the gRPC port; port 0 selects a free one.
@@ -92,64 +93,45 @@ pub struct Config {
     /// 0 disables it.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
     pub max_connection_age: Duration,
-    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
-    /// load balancers can react.
-    #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
-    pub shutdown_delay: Duration,
-    /// Time after SIGTERM for requests in flight to finish, such as 10s.
-    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
-    pub shutdown_grace: Duration,
-    /// Who may reach the gRPC port.
+    /// Flags that both services have.
     #[command(flatten)]
-    pub credentials: CredentialFlags,
-    /// What is told of single requests.
-    #[command(flatten)]
-    pub requests: RequestFlags,
-    /// Format of the log on standard error: text or json.
-    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
-    pub log_format: Format,
-    /// File that receives the bound addresses as JSON once both ports are open. Without it, they
-    /// are only logged.
-    #[arg(long, env = "DIGITS_READY_FILE")]
-    pub ready_file: Option<PathBuf>,
+    pub service: ServiceFlags,
 }
 
 impl Config {
-    /// Checks what one flag alone cannot tell.
+    /// Checks what involves several flags.
     ///
     /// # Errors
-    ///
-    /// One line that names the flag.
-    pub fn check(&self) -> Result<(), String> {
+    /// [`Error::Config`] that names the flag.
+    pub fn check(&self) -> Result<(), Error> {
         let names: BTreeSet<&ModelName> = self.models.iter().collect();
+        let pinned: BTreeSet<&ModelName> = self.pin.iter().map(|(model, _)| model).collect();
+        let refuse = |reason: String| Err(Error::Config(reason));
         if names.len() != self.models.len() {
-            return Err("--models names a model twice".to_owned());
+            return refuse("--models must name each model once".to_owned());
         }
         if names.is_empty() || names.len() > MAX_MODELS {
-            return Err(format!(
-                "--models must name 1 to {MAX_MODELS} models, not {}",
-                names.len()
+            let count = names.len();
+            return refuse(format!(
+                "--models must name 1 to {MAX_MODELS} models, not {count}"
             ));
         }
-        let pinned: BTreeSet<&ModelName> = self.pin.iter().map(|(model, _)| model).collect();
         if pinned.len() < self.pin.len() {
-            return Err("--pin must name each model once".to_owned());
+            return refuse("--pin must name each model once".to_owned());
         }
         if let Some(model) = pinned.difference(&names).next() {
-            return Err(format!(
-                "--pin names {model}, which --models does not: add it there"
+            return refuse(format!(
+                "--pin names the model {model}, which is not in --models: add it there"
             ));
         }
-        if self
-            .poll_interval
-            .is_some_and(|interval| interval < Duration::from_millis(10))
-        {
-            return Err("--poll-interval must be at least 10ms".to_owned());
+        let min = Duration::from_millis(10);
+        if self.poll_interval.is_some_and(|interval| interval < min) {
+            return refuse("--poll-interval must be at least 10ms".to_owned());
         }
         Ok(())
     }
 
-    /// The record that a model is pinned to, if it is.
+    /// The sequence that a model is pinned to, if it is.
     #[must_use]
     pub fn pinned(&self, model: &ModelName) -> Option<NonZeroU64> {
         let mut pins = self.pin.iter();
@@ -157,40 +139,18 @@ impl Config {
             .map(|(_, sequence)| *sequence)
     }
 
-    /// The storage's address; clap demands it.
+    /// The storage's address, which clap requires.
     #[must_use]
     pub fn storage_url(&self) -> &str {
         self.storage.as_deref().unwrap_or_default()
     }
 
-    /// Time between two looks at the storage.
+    /// Time between two reads of the storage.
     #[must_use]
     pub fn interval(&self) -> Duration {
         let bucket = self.storage_url().starts_with("s3://");
         self.poll_interval
-            .unwrap_or(if bucket { POLL_BUCKET } else { POLL_FILE })
-    }
-}
-
-/// A number with a unit: 250ms, 2s, 30m; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("must be a number with ms, s, m or h, such as 250ms".to_owned()),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| "must be a number with ms, s, m or h, such as 250ms".to_owned())?;
-    match Duration::try_from_secs_f64(number * seconds) {
-        Ok(duration) if duration <= Duration::from_secs(24 * 3600) => Ok(duration),
-        _ => Err("must be at most 24h".to_owned()),
+            .unwrap_or(if bucket { POLL_BUCKET } else { POLL_FOLDER })
     }
 }
 
@@ -219,40 +179,16 @@ fn parse_pixels(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn durations() {
-        let cases = [
-            ("250ms", Some(250)),
-            ("2s", Some(2_000)),
-            ("1.5s", Some(1_500)),
-            ("3", Some(3_000)),
-            ("30m", Some(1_800_000)),
-            ("24h", Some(86_400_000)),
-            ("25h", None),
-            ("", None),
-            ("-1s", None),
-            ("5 s", None),
-            ("s", None),
-            ("1e9s", None),
-        ];
-        for (text, milliseconds) in cases {
-            assert_eq!(
-                parse_duration(text).ok(),
-                milliseconds.map(Duration::from_millis),
-                "{text:?}"
-            );
-        }
-    }
-
     fn parse(arguments: &[&str]) -> Result<Config, String> {
         let all = [&["digits-inference"], arguments].concat();
         let line = CommandLine::try_parse_from(all).map_err(|error| error.to_string())?;
-        line.config.check().map(|()| line.config)
+        let checked = line.config.check().map_err(|error| error.line());
+        checked.map(|()| line.config)
     }
 
     #[test]
-    fn configurations() {
-        let config = parse(&["--storage", "/tmp/x"]).expect("the least there is");
+    fn the_configuration_is_checked_and_has_defaults() {
+        let config = parse(&["--storage", "/tmp/x"]).expect("the required flags");
         assert_eq!(config.interval(), Duration::from_millis(250));
         assert_eq!(config.models, [ModelName::default()]);
         let config = parse(&["--storage", "s3://a/b", "--models", "a,b"]).expect("two models");
@@ -282,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn health_needs_no_storage() {
+    fn the_health_check_needs_no_storage() {
         let line = CommandLine::try_parse_from(["digits-inference", "health"]).expect("parses");
         assert!(matches!(line.task, Some(Task::Health { .. })));
     }

@@ -1,40 +1,29 @@
-//! `digits-inference`: read the configuration, bind, announce the addresses, serve, drain.
+//! `digits-inference`: reads the configuration and serves until a signal, or checks a running service.
 
-use digits_inference::app::{App, AppError};
-use digits_inference::config::{CommandLine, Config, Task};
-use digits_server::{exit, probe::ask_ready, shutdown, startup};
+use digits_inference::{
+    app::App,
+    config::{CommandLine, Config, Task},
+    metrics,
+};
+use digits_service::{Error, args, health_check};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    let CommandLine { task, config } = match startup::parse() {
+    let CommandLine { task, config } = match args::parse() {
         Ok(line) => line,
         Err(code) => return code,
     };
-    if let Some(Task::Health { admin_listen }) = task {
-        return ask_ready(admin_listen)
-            .map_or_else(|e| startup::fail(e, exit::FAILED), |()| ExitCode::SUCCESS);
-    }
-    match config
-        .check()
-        .map_err(AppError::Config)
-        .and_then(|()| startup::run(serve(config)).map_err(AppError::Thread)?)
-    {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => startup::fail(error.line(), error.exit_code()),
+    match task {
+        Some(Task::Health { admin_listen }) => health_check::run(admin_listen),
+        None => digits_service::run(config.service.log_format, |stop| serve(config, stop)),
     }
 }
 
-async fn serve(config: Config) -> Result<(), AppError> {
-    let recorder = config.init_telemetry()?;
-    let (app, addresses) = App::bind(config, recorder).await?;
-    app.announce(addresses)?;
-    let stop = CancellationToken::new();
-    let signalled = stop.clone();
-    tokio::spawn(async move {
-        let signal = shutdown::signal().await;
-        tracing::info!(signal, "shutting down");
-        signalled.cancel();
-    });
-    app.run(stop).await.map(drop)
+async fn serve(config: Config, shutdown: CancellationToken) -> Result<ExitCode, Error> {
+    let recorder = metrics::install()?;
+    let app = App::bind(config, recorder).await?;
+    app.announce()?;
+    app.run(shutdown).await?;
+    Ok(ExitCode::SUCCESS)
 }

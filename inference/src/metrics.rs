@@ -20,7 +20,7 @@ pub use roles::{Method, RoleMetrics};
 pub use served::ServedGauges;
 
 use digits_checkpoint::{RefusalReason, record::Role};
-use digits_telemetry::metrics::{DURATION_BUCKETS, RATIO_BUCKETS};
+use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, RATIO_BUCKETS, Recorder};
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
@@ -100,6 +100,14 @@ pub const METHODS: &[&str] = &[
 
 /// Prefix of the requests' metrics.
 pub const PREFIX: &str = "digits_inference";
+
+/// Installs the recorder of this process; call it once, before [`describe`].
+///
+/// # Errors
+/// [`InstallError`] when there is one already.
+pub fn install() -> Result<Recorder, InstallError> {
+    digits_telemetry::metrics::install(BUCKETS)
+}
 
 /// Describes every metric and sets what never changes. Call it once, after the recorder was installed.
 pub fn describe() {

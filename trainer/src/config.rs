@@ -1,28 +1,17 @@
-//! What the service is told: flags, environment and one file, checked before any port opens.
+//! Configuration: flags, environment variables and one file, checked before any port opens.
+
+mod dataset_file;
 
 use crate::{
-    datasets::{BUILT_IN, Folder},
+    datasets::Folder,
     remote_write::{Address, Receiver},
 };
-use clap::{Args, Command, FromArgMatches as _, Parser, error::ContextKind};
+use clap::{Args, Parser};
 use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
-use digits_server::{CredentialFlags, RequestFlags};
-use digits_telemetry::logs::Format;
+use digits_service::{Error, ServiceFlags, parse_age, parse_duration};
 use jiff::SignedDuration;
-use serde::Deserialize;
-use std::{
-    collections::BTreeSet,
-    ffi::OsString,
-    fs, iter,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-/// Data sets that the configuration may name.
-const FOLDERS_AT_MOST: usize = 100;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Trains neural networks on images of digits: accepts jobs over gRPC, trains them with libtorch
 /// and publishes checkpoints to shared storage.
@@ -30,7 +19,7 @@ const FOLDERS_AT_MOST: usize = 100;
 #[command(
     name = "digits-trainer",
     version,
-    after_help = "`digits-trainer run --help` is about running one job without the service, `digits-trainer health --help` about asking a running one."
+    after_help = "See also `digits-trainer run --help` (runs one job without the service) and `digits-trainer health --help` (checks a running service)."
 )]
 pub struct Config {
     /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or
@@ -53,14 +42,10 @@ pub struct Config {
     /// it, one per GPU, or one if there is no GPU.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
-    /// Time after SIGTERM for running jobs to write a resume bundle and for requests to finish,
-    /// such as 10s.
-    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
-    pub shutdown_grace: Duration,
-    /// Format of the log on standard error: text or json.
-    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
-    pub log_format: Format,
-    /// What `digits-trainer run` takes from the environment alone.
+    /// Flags that `digits-trainer run` reads from the environment only.
+    #[command(flatten)]
+    pub trainer: TrainerFlags,
+    /// Flags that both services have.
     #[command(flatten)]
     pub service: ServiceFlags,
 }
@@ -68,7 +53,7 @@ pub struct Config {
 /// Flags that only the service has. `digits-trainer run` reads these settings from the environment
 /// only.
 #[derive(Clone, Debug, Args)]
-pub struct ServiceFlags {
+pub struct TrainerFlags {
     /// Address of the gRPC port; port 0 selects a free one.
     #[arg(long, env = "DIGITS_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
@@ -96,10 +81,6 @@ pub struct ServiceFlags {
     /// Maximum number of concurrent requests and watches; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_in_flight: u32,
-    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
-    /// load balancers can react.
-    #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
-    pub shutdown_delay: Duration,
     /// Interval of the retention sweep, which deletes checkpoints that nothing protects, such as
     /// 1h; 0 disables it.
     #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]
@@ -131,16 +112,6 @@ pub struct ServiceFlags {
     /// --remote-write, read at the start. Without it, the public authorities.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
-    /// Who may reach the gRPC port.
-    #[command(flatten)]
-    pub credentials: CredentialFlags,
-    /// What is told of single requests.
-    #[command(flatten)]
-    pub requests: RequestFlags,
-    /// File that receives the bound addresses as JSON once both ports are open. Without it, they
-    /// are only logged.
-    #[arg(long, env = "DIGITS_READY_FILE")]
-    pub ready_file: Option<PathBuf>,
 }
 
 /// Checks whether a running trainer is ready: exits with 0 if it is, else with 1.
@@ -152,39 +123,8 @@ pub struct HealthConfig {
     pub admin_listen: SocketAddr,
 }
 
-impl ServiceFlags {
-    /// The settings of the environment and the defaults of the others, without a command line.
-    ///
-    /// # Errors
-    /// One line that names the variable and what is wrong with its value.
-    pub fn from_environment() -> Result<Self, String> {
-        let mut command = Self::augment_args(Command::new("digits-trainer").no_binary_name(true));
-        let parsed = command
-            .try_get_matches_from_mut(iter::empty::<OsString>())
-            .and_then(|matches| Self::from_arg_matches(&matches));
-        parsed.map_err(|error| bad_environment(&command, &error))
-    }
-}
-
-/// clap's first paragraph in one line, after the name of the variable.
-fn bad_environment(command: &Command, error: &clap::Error) -> String {
-    let text = error.to_string();
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    let line = words.join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-    let argument = command
-        .get_arguments()
-        .find(|argument| flag.as_ref() == Some(&argument.to_string()));
-    match argument.and_then(clap::Arg::get_env) {
-        Some(variable) => format!("{}: {line}", variable.display()),
-        None => format!("environment: {line}"),
-    }
-}
-
 impl Config {
-    /// Where MNIST comes from.
+    /// The source of MNIST.
     #[must_use]
     pub fn mnist(&self) -> MnistSource {
         let from_environment = MnistSource::default();
@@ -197,135 +137,53 @@ impl Config {
     /// The cache of pushed data sets.
     ///
     /// # Errors
-    /// One line, when the largest data set would not fit into it.
-    pub fn dataset_cache(&self) -> Result<Cache, String> {
+    /// [`Error::Config`] when the largest data set would not fit into it.
+    pub fn dataset_cache(&self) -> Result<Cache, Error> {
         let (cache, largest) = (
-            self.service.dataset_cache_bytes,
-            self.service.max_dataset_bytes,
+            self.trainer.dataset_cache_bytes,
+            self.trainer.max_dataset_bytes,
         );
         if cache < largest {
-            return Err(format!(
-                "--dataset-cache-bytes {cache} is less than --max-dataset-bytes {largest}: raise it, or lower the other"
-            ));
+            return Err(Error::Config(format!(
+                "--dataset-cache-bytes {cache} is less than --max-dataset-bytes {largest}: raise the former or lower the latter"
+            )));
         }
         Ok(Cache::new(self.state.join("datasets"), cache))
     }
 
-    /// Where the points of curves are pushed to, if anywhere.
+    /// The remote write receiver of the curves, if there is one.
     #[must_use]
     pub fn receiver(&self) -> Option<Receiver> {
-        self.service.remote_write.clone().map(|address| Receiver {
+        self.trainer.remote_write.clone().map(|address| Receiver {
             address,
-            token_file: self.service.remote_write_token_file.clone(),
-            ca_file: self.service.remote_write_ca_file.clone(),
+            token_file: self.trainer.remote_write_token_file.clone(),
+            ca_file: self.trainer.remote_write_ca_file.clone(),
         })
     }
 
-    /// What retention keeps; `None` where it is off.
+    /// The rules of the retention sweep; `None` if it is off.
     #[must_use]
     pub fn retention(&self) -> Option<Rules> {
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-        (!self.service.retention_interval.is_zero()).then(|| Rules {
-            keep_newest: self.service.retention_keep as usize,
-            keep_younger: signed(self.service.retention_age),
-            grace: signed(self.service.retention_grace),
+        (!self.trainer.retention_interval.is_zero()).then(|| Rules {
+            keep_newest: self.trainer.retention_keep as usize,
+            keep_younger: signed(self.trainer.retention_age),
+            grace: signed(self.trainer.retention_grace),
             ..Rules::default()
         })
     }
 
-    /// The data sets of the file.
+    /// The data sets in the file of `--config`; none without it.
     ///
     /// # Errors
-    /// One line that names the file and what is wrong with it.
-    pub fn folders(&self) -> Result<Vec<Folder>, String> {
+    /// [`Error::Config`] that names the file and what is wrong with it.
+    pub fn folders(&self) -> Result<Vec<Folder>, Error> {
         let Some(path) = &self.config else {
             return Ok(Vec::new());
         };
-        let refuse = |reason: String| format!("--config {}: {reason}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-        folders(&text, path.parent().unwrap_or(Path::new("."))).map_err(refuse)
+        dataset_file::read(path)
+            .map_err(|error| Error::Config(format!("--config {}: {error}", path.display())))
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    dataset: Vec<FileDataset>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileDataset {
-    name: String,
-    path: PathBuf,
-    #[serde(default)]
-    description: String,
-}
-
-/// The data sets of a file's text; paths are relative to the file.
-fn folders(text: &str, beside: &Path) -> Result<Vec<Folder>, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-    if file.dataset.len() > FOLDERS_AT_MOST {
-        return Err(format!(
-            "names {} data sets, {FOLDERS_AT_MOST} are the limit",
-            file.dataset.len()
-        ));
-    }
-    let mut names: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
-    file.dataset
-        .into_iter()
-        .map(|dataset| {
-            let good = |byte: u8| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)
-            };
-            let name = dataset.name;
-            if !(1..=63).contains(&name.len()) || !name.bytes().all(good) {
-                return Err(format!(
-                    "dataset name {name:?} must be 1 to 63 of a-z, 0-9, `-`, `_`, `.`"
-                ));
-            }
-            if !names.insert(name.clone()) {
-                return Err(format!("dataset name {name:?} is taken: choose another"));
-            }
-            Ok(Folder {
-                name,
-                path: beside.join(dataset.path),
-                description: dataset.description,
-            })
-        })
-        .collect()
-}
-
-/// A number with a unit: 250ms, 2s, 30m, 1h; a bare number is seconds.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = parse_age(text)?;
-    if duration > DAY {
-        return Err("must be at most 24h".to_owned());
-    }
-    Ok(duration)
-}
-
-/// The same, and up to ten years, such as 7d.
-fn parse_age(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a number with ms, s, m, h or d, such as 250ms".to_owned();
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => DAY.as_secs_f64(),
-        _ => return Err(wrong()),
-    };
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(number * seconds)
-        .ok()
-        .filter(|duration| *duration <= DAY * 3_660)
-        .ok_or_else(|| "must be at most 3660d".to_owned())
 }
 
 #[cfg(test)]
@@ -333,14 +191,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags() {
+    fn flags_have_defaults_and_limits() {
         let parse = |arguments: &[&str]| {
             let all = ["digits-trainer", "--storage", "/s", "--state", "/t"];
             Config::try_parse_from(all.iter().chain(arguments)).map_err(|error| error.to_string())
         };
-        let config = parse(&[]).expect("the least there is");
-        assert_eq!(config.service.listen.port(), 50_051);
-        assert_eq!(config.service.queue_capacity, 100);
+        let config = parse(&[]).expect("the required flags");
+        assert_eq!(config.trainer.listen.port(), 50_051);
+        assert_eq!(config.trainer.queue_capacity, 100);
         assert_eq!(config.retention(), Some(Rules::default()));
         let config = parse(&["--retention-age", "1.5d"]).expect("days");
         let kept = config.retention().expect("on").keep_younger;
@@ -368,32 +226,6 @@ mod tests {
         assert!(config.dataset_cache().is_ok());
         let small = parse(&["--dataset-cache-bytes", "5"]).expect("a number");
         let error = small.dataset_cache().err().expect("too small");
-        assert!(error.contains("--max-dataset-bytes"), "{error}");
-    }
-
-    #[test]
-    fn files() {
-        let good = folders(
-            "[[dataset]]\nname = \"letters\"\npath = \"data/letters\"\ndescription = \"a to z\"\n",
-            Path::new("/etc/digits"),
-        )
-        .expect("good");
-        assert_eq!(good[0].path, Path::new("/etc/digits/data/letters"));
-        assert_eq!(good[0].description, "a to z");
-        let one = "[[dataset]]\nname = \"a\"\npath = \"a\"\n";
-        for (text, part) in [
-            ("[[dataset]]\nname = \"mnist\"\npath = \"x\"\n", "taken"),
-            ("[[dataset]]\nname = \"A b\"\npath = \"x\"\n", "a-z"),
-            ("[[dataset]]\nname = \"a\"\n", "path"),
-            (
-                "[[dataset]]\nname = \"a\"\npath = \"x\"\nsize = 3\n",
-                "size",
-            ),
-            ("datasets = 3\n", "datasets"),
-            (&format!("{one}{one}"), "taken"),
-        ] {
-            let error = folders(text, Path::new(".")).expect_err(text);
-            assert!(error.contains(part), "{error}");
-        }
+        assert!(error.line().contains("--max-dataset-bytes"), "{error}");
     }
 }

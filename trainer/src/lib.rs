@@ -4,12 +4,14 @@
 //! jobs out, [`intake`] takes them in, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the service.
 
 pub mod app;
+mod background;
 pub mod config;
 pub mod datasets;
 pub mod grpc;
 pub mod import;
 pub mod intake;
 pub mod job;
+mod lifecycle;
 pub mod metrics;
 pub mod page;
 pub mod proto_json;

@@ -32,6 +32,9 @@ const JOB_BUCKETS: &[f64] = &[
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,
 ];
 
+/// Prefix of the trainer's metrics.
+pub const PREFIX: &str = "digits_trainer";
+
 /// Installs the process's recorder; call it before [`Metrics::new`].
 ///
 /// # Errors

@@ -229,7 +229,7 @@ fn an_earlier_bundle_of_another_training_is_refused() {
 /// A trainer in this process, on free ports.
 struct Trainer {
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<anyhow::Result<()>>,
+    task: tokio::task::JoinHandle<Result<(), digits_service::Error>>,
 }
 
 impl Trainer {
@@ -244,7 +244,7 @@ impl Trainer {
             &format!("--storage={}", path("storage")),
             &format!("--state={}", path("state")),
         ]);
-        let (app, _) = App::bind(config.expect("flags"), recorder)
+        let app = App::bind(config.expect("flags"), recorder)
             .await
             .expect("bound");
         let stop = CancellationToken::new();

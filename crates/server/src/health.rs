@@ -1,10 +1,7 @@
-//! Health over gRPC (`grpc.health.v1`), and the way out of traffic. `/readyz` is told by
-//! [`Readiness`].
+//! Health over gRPC (`grpc.health.v1`). `/readyz` is served by `digits_telemetry`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use digits_telemetry::readiness::Readiness;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -45,12 +42,4 @@ impl Health {
             self.reporter.set_service_status(service, status).await;
         }
     }
-}
-
-/// Takes this process out of traffic before it drains: NOT_SERVING, `/readyz` 503, then `delay` for the load
-/// balancers to see it while requests are still answered.
-pub async fn withdraw(health: &Health, readiness: &Readiness, delay: Duration) {
-    readiness.set_not_ready("shutting down");
-    health.set_not_serving().await;
-    tokio::time::sleep(delay).await;
 }

@@ -1,32 +1,25 @@
 //! The gRPC port that both services share: listening, TLS, tokens, gRPC-Web, limits, request metrics, health,
 //! reflection, a graceful end, and how errors are told to clients. Knows no service of `digits`.
 //!
-//! The order at the end of a process: [`shutdown::signal`] → [`health::withdraw`] (no longer ready; the
-//! endpoints learn it) → cancel the token of [`GrpcServer::serve`] (no new connection, requests in flight
-//! finish) → exit. Long streams of a service should watch the same token and end themselves.
+//! Cancelling the token of [`GrpcServer::serve`] refuses new connections and lets requests in flight
+//! finish. Long streams of a service should watch the same token and end themselves.
 
 mod accept;
 mod config;
 mod credentials;
 mod error;
-pub mod exit;
-mod flags;
 pub mod health;
 mod middleware;
 pub mod page;
-pub mod probe;
 mod reflection;
 mod serve;
 mod server;
-pub mod shutdown;
-pub mod startup;
 pub mod status;
 pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use credentials::{CredentialFlags, Credentials, CredentialsError};
 pub use error::ServerError;
-pub use flags::RequestFlags;
 pub use middleware::access_log::{AccessLogFields, AnsweredBy};
 pub use middleware::body::InstrumentedBody;
 pub use middleware::deadline::Deadline;

@@ -3,7 +3,7 @@
 use crate::support::{Damage, Net, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::record::Role;
 use digits_proto::v1::ServingRole;
-use digits_server::probe::ask_ready;
+use digits_service::health_check;
 use digits_testing::until;
 use std::sync::{
     Arc,
@@ -69,13 +69,10 @@ async fn not_ready_until_the_first_checkpoint() {
     assert!(status.get_details_retry_info().is_some());
     assert!(admin(&service, "/readyz").await.0.contains("503"));
     assert!(!service.is_serving().await);
-    let asked = service.addresses.admin;
-    assert!(
-        tokio::task::spawn_blocking(move || ask_ready(asked))
-            .await
-            .unwrap()
-            .is_err()
-    );
+    let admin_address = service.addresses.admin;
+    let check = tokio::task::spawn_blocking(move || health_check::check(admin_address));
+    let error = check.await.unwrap().unwrap_err();
+    assert!(error.to_string().starts_with("not ready: "), "{error}");
 
     store.serve("early", 1, &Net::favouring(3, 1)).await;
     service.serves("early", 1).await;
@@ -91,12 +88,8 @@ async fn not_ready_until_the_first_checkpoint() {
     );
     service.becomes_serving().await;
     assert!(admin(&service, "/readyz").await.0.contains("200"));
-    assert_eq!(
-        tokio::task::spawn_blocking(move || ask_ready(asked))
-            .await
-            .unwrap(),
-        Ok(())
-    );
+    let check = tokio::task::spawn_blocking(move || health_check::check(admin_address));
+    check.await.unwrap().unwrap();
     service.end().await;
 }
 

@@ -97,7 +97,8 @@ async fn start(storage: Panicking, model: &str) -> Service {
     let config = CommandLine::try_parse_from(line.split_whitespace());
     let storage = Storage::from_store(Arc::new(storage), Path::default());
     let bound = App::bind_to(storage, config.unwrap().config, recorder()).await;
-    let (app, addresses) = bound.unwrap();
+    let app = bound.unwrap();
+    let addresses = app.addresses();
     let stop = CancellationToken::new();
     let running = app.run(stop.clone());
     Service {

@@ -1,8 +1,9 @@
 //! What a run of one job is told.
 
-use crate::config::{Config, ServiceFlags, parse_duration};
+use crate::config::Config;
 use clap::Parser;
 use digits_proto::v1::JobSpec;
+use digits_service::{Error, ServiceFlags, args::from_environment, parse_duration};
 use digits_telemetry::logs::Format;
 use std::{
     fs::File,
@@ -84,8 +85,8 @@ impl RunConfig {
     /// as the service's environment variables say, or its default.
     ///
     /// # Errors
-    /// One line that names a variable with a bad value.
-    pub fn service(&self, state: &Path) -> Result<Config, String> {
+    /// [`Error::Config`] that names a variable with a bad value.
+    pub fn service(&self, state: &Path) -> Result<Config, Error> {
         Ok(Config {
             storage: self.storage.clone(),
             state: state.to_owned(),
@@ -93,9 +94,12 @@ impl RunConfig {
             config: self.config.clone(),
             // One job: all of the machine is its.
             workers: Some(1),
-            shutdown_grace: self.shutdown_grace,
-            log_format: self.log_format,
-            service: ServiceFlags::from_environment()?,
+            trainer: from_environment("digits-trainer")?,
+            service: ServiceFlags {
+                shutdown_grace: self.shutdown_grace,
+                log_format: self.log_format,
+                ..from_environment("digits-trainer")?
+            },
         })
     }
 }

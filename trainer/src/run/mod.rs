@@ -10,10 +10,11 @@ mod progress;
 pub use config::RunConfig;
 
 use crate::{
-    app::{BadConfig, close, end_of, open_tools, take_up},
     grpc,
     intake::{Intake, Refused},
     job::JobState,
+    lifecycle::{close, open, recover, stop_workers},
+    metrics::PREFIX,
     spec::request_key,
     store::Job,
     worker::{Tools, Workers},
@@ -21,7 +22,8 @@ use crate::{
 use anyhow::Context as _;
 use digits_checkpoint::sha256_hex;
 use digits_proto::v1::{self, JobSpec};
-use digits_server::exit;
+use digits_service::{Error, exit};
+use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use futures::StreamExt as _;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -32,27 +34,41 @@ const RUNS_AT_MOST: u32 = 1_000;
 /// Trains the job of `config` and returns it as it is then: ended, or put back when `stop` was cancelled.
 ///
 /// # Errors
-/// [`BadConfig`] for a spec that is refused, with every field of it; else what could not be opened.
+/// [`Error::Config`] for a spec that is refused, with every field of it; else what could not be opened.
 pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<v1::Job> {
     let reading = config.clone();
     let spec = tokio::task::spawn_blocking(move || reading.job()).await?;
-    let spec = spec.map_err(BadConfig)?;
+    let spec = spec.map_err(Error::Config)?;
     // Gone when this returns, whatever comes.
     let (_temporary, state) = state(config)?;
-    let config = config.service(&state).map_err(BadConfig)?;
-    let (tools, workers) = open_tools(&config).await?;
-    take_up(&tools).await?;
+    let config = config.service(&state)?;
+    let traces = config.service.requests.traces("digits-trainer");
+    let traces = traces.map_err(Error::from)?;
+    let supervisor = Supervisor::new(PREFIX, Liveness::default());
+    let (tools, workers) = open(&config, supervisor, traces.clone()).await?;
+    recover(&tools).await?;
     let workers = Workers::start(&tools, workers).context("no thread for a worker")?;
-    let intake = tools.intake(workers.wake(), config.service.queue_capacity.into());
+    let intake = tools.intake(workers.wake(), config.trainer.queue_capacity.into());
     let watched = submit_and_watch(&tools, &intake, spec, &stop).await;
-    end_of(workers, &tools.store, config.shutdown_grace).await;
+    stop_workers(workers, &tools.store, config.service.shutdown_grace).await;
     let job = match watched {
         Ok(job) => tools.store.job(job.id).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
     close(tools).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     let job = job?;
     Ok(grpc::job_message(&job, job.step))
+}
+
+/// The error of [`run`] with its exit code.
+#[must_use]
+pub fn error(error: anyhow::Error) -> Error {
+    error
+        .downcast()
+        .unwrap_or_else(|error| Error::unavailable("the job cannot run")(error))
 }
 
 /// What the process exits with for a job.
@@ -134,7 +150,7 @@ fn told(refused: Refused) -> anyhow::Error {
                 .into_iter()
                 .map(|violation| format!("{}: {}", violation.field, violation.message))
                 .collect();
-            BadConfig(found.join("; ")).into()
+            Error::Config(found.join("; ")).into()
         }
         error => error.into(),
     }

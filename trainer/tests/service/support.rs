@@ -22,7 +22,7 @@ use tonic::{Code, Status, transport::Channel};
 pub struct Server {
     addresses: Addresses,
     stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<Result<(), digits_service::Error>>,
 }
 
 impl Server {
@@ -45,8 +45,9 @@ impl Server {
         // Of this server alone, and not installed: one per process can be.
         let (_, recorder) = digits_telemetry::metrics::build(&[]).expect("buckets");
         wait_for_starts();
-        let (app, addresses) = App::bind(config, recorder).await.expect("bound");
-        app.announce(addresses).expect("announced");
+        let app = App::bind(config, recorder).await.expect("bound");
+        app.announce().expect("announced");
+        let addresses = app.addresses();
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
         Self {

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use digits_server::health::withdraw;
 use digits_server::{Drained, GrpcServer, ServerConfig};
-use digits_telemetry::readiness::Readiness;
 use digits_testing::{patience, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -174,9 +172,8 @@ async fn an_old_connection_is_asked_to_end() {
 }
 
 #[tokio::test]
-async fn health_is_off_until_told_and_off_again_before_the_end() {
+async fn health_is_not_serving_until_it_is_set_and_after_it_is_withdrawn() {
     let server = Running::start("t_health", ServerConfig::default()).await;
-    let readiness = Readiness::new();
     let mut client = HealthClient::new(server.channel().await);
     let (on, off) = (
         ServingStatus::Serving as i32,
@@ -193,18 +190,12 @@ async fn health_is_off_until_told_and_off_again_before_the_end() {
     assert_eq!(unknown.code(), Code::NotFound);
 
     server.health.set_serving().await;
-    readiness.set_ready();
     for service in ["", "test.v1.Echo"] {
         let answer = client.check(asked(service)).await.expect("answered");
         assert_eq!(answer.into_inner().status, on, "{service:?} when serving");
     }
 
-    tokio::time::pause();
-    let begun = tokio::time::Instant::now();
-    withdraw(&server.health, &readiness, Duration::from_secs(5)).await;
-    assert_eq!(begun.elapsed().as_secs(), 5);
-    tokio::time::resume();
-    assert_eq!(readiness.check(), Err("shutting down".to_owned()));
+    server.health.set_not_serving().await;
     let answer = client
         .check(asked("test.v1.Echo"))
         .await

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use digits_server::{RequestFlags, ServerConfig};
+use digits_server::ServerConfig;
 use digits_telemetry::traces::Traces;
 use digits_testing::collector::{Collector, hex, value};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -18,14 +18,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
 async fn exporting(endpoint: SocketAddr) -> Traces {
-    let flags = RequestFlags {
-        otlp_endpoint: Some(format!("http://{endpoint}")),
-        ..RequestFlags::default()
-    };
-    flags
-        .traces("t-service")
-        .expect("an address")
-        .expect("wanted")
+    Traces::export(&format!("http://{endpoint}"), None, "t-service").expect("an address")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,12 +120,8 @@ async fn a_collector_behind_tls_is_believed_by_its_authority() {
     for (authority, trusted) in [(&theirs, false), (&ours, true)] {
         let ca = folder.path().join("ca.crt");
         std::fs::write(&ca, &authority.pem).expect("written");
-        let flags = RequestFlags {
-            otlp_endpoint: Some(format!("https://localhost:{}", collector.address.port())),
-            otlp_ca_file: Some(ca),
-            ..RequestFlags::default()
-        };
-        let traces = flags.traces("t-service").expect("good").expect("wanted");
+        let endpoint = format!("https://localhost:{}", collector.address.port());
+        let traces = Traces::export(&endpoint, Some(&ca), "t-service").expect("good");
         let span = traces.begin_caused("", "work", Vec::new());
         span.end(Vec::new(), false);
         within(traces.finish()).await;
@@ -145,11 +134,7 @@ async fn a_collector_behind_tls_is_believed_by_its_authority() {
     }
     let bad = folder.path().join("bad.crt");
     std::fs::write(&bad, "no certificate").expect("written");
-    let flags = RequestFlags {
-        otlp_endpoint: Some("https://localhost:4317".to_owned()),
-        otlp_ca_file: Some(bad),
-        ..RequestFlags::default()
-    };
-    let refused = flags.traces("t-service").expect_err("no certificate in it");
+    let refused = Traces::export("https://localhost:4317", Some(&bad), "t-service");
+    let refused = refused.expect_err("no certificate in it");
     assert!(refused.to_string().contains("--otlp-ca-file"), "{refused}");
 }

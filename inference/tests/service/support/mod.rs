@@ -177,9 +177,9 @@ impl Service {
         let config = CommandLine::try_parse_from([&base[..], &own, more].concat())
             .unwrap()
             .config;
-        config.check().unwrap();
-        let (app, addresses) = App::bind(config, recorder()).await.unwrap();
-        app.announce(addresses).unwrap();
+        let app = App::bind(config, recorder()).await.unwrap();
+        app.announce().unwrap();
+        let addresses = app.addresses();
         let stop = CancellationToken::new();
         let running = app.run(stop.clone());
         let task = tokio::spawn(async move {

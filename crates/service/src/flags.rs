@@ -1,11 +1,43 @@
-//! Flags about single requests, the same in both services.
+//! Flags that both services have, apart from their addresses and limits.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use digits_server::CredentialFlags;
+use digits_telemetry::logs::Format;
 use digits_telemetry::traces::{Traces, TracesError};
 
-/// What is told of single requests.
+use crate::duration::parse_duration;
+use crate::error::FlagError;
+
+/// Flags of a service about its process and its gRPC port.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceFlags {
+    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
+    /// load balancers can react.
+    #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
+    pub shutdown_delay: Duration,
+    /// Time after SIGTERM for requests in flight to finish, and for running jobs to write a resume
+    /// bundle, such as 10s.
+    #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]
+    pub shutdown_grace: Duration,
+    /// Certificate, client authorities and tokens of the gRPC port.
+    #[command(flatten)]
+    pub credentials: CredentialFlags,
+    /// Traces and access log.
+    #[command(flatten)]
+    pub requests: RequestFlags,
+    /// Format of the log on standard error: text or json.
+    #[arg(long, env = "DIGITS_LOG_FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// File that receives the bound addresses as JSON once both ports are open. Without it, they
+    /// are only logged.
+    #[arg(long, env = "DIGITS_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Flags about the traces and the access log of requests.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RequestFlags {
     /// Collector that receives a span of each traced request over OTLP/gRPC, such as
@@ -23,7 +55,7 @@ pub struct RequestFlags {
 }
 
 impl RequestFlags {
-    /// Starts the export of traces, where one is wanted. Call it on a runtime.
+    /// Starts the export of traces of `service`, if an endpoint is set. Call it on a runtime.
     ///
     /// # Errors
     /// As [`Traces::export`].
@@ -36,10 +68,10 @@ impl RequestFlags {
     }
 }
 
-fn parse_share(text: &str) -> Result<f64, String> {
+fn parse_share(text: &str) -> Result<f64, FlagError> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("must be a number from 0 to 1".to_owned()),
+        _ => Err(FlagError::Share),
     }
 }
 

@@ -1,0 +1,60 @@
+//! The `health` subcommand: checks `/readyz` of a running service, for containers without a shell.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::process::fail;
+
+/// Timeout of connecting, of writing and of each read.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a response that are read at most.
+const MAX_RESPONSE_BYTES: u64 = 16 << 10;
+
+/// Checks the service whose admin port is `admin`; returns the exit code: 0 if it is ready, else 1
+/// after one line on standard error. Blocks.
+#[must_use]
+pub fn run(admin: SocketAddr) -> ExitCode {
+    match check(admin) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Requests `/readyz` of the admin port `admin`; an unspecified address (`0.0.0.0`, `[::]`) stands
+/// for the loopback. Blocks.
+///
+/// # Errors
+/// [`Error::NotReady`] with the response, or [`Error::Unreachable`].
+pub fn check(admin: SocketAddr) -> Result<(), Error> {
+    let address = SocketAddr::new(loopback_if_unspecified(admin.ip()), admin.port());
+    let response = get_readyz(address).map_err(|source| Error::Unreachable { address, source })?;
+    if response.starts_with("HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    let body = response.split_once("\r\n\r\n").map(|(_, body)| body.trim());
+    Err(Error::NotReady(body.unwrap_or("empty response").to_owned()))
+}
+
+fn get_readyz(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut response = String::new();
+    stream
+        .take(MAX_RESPONSE_BYTES)
+        .read_to_string(&mut response)?;
+    Ok(response)
+}
+
+fn loopback_if_unspecified(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}

@@ -1,0 +1,52 @@
+//! Runs the main future of a process: logs, runtime, signals, and its result as exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use digits_telemetry::logs::{self, Format};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::signals;
+
+/// Sets up logs, runs `main` on a runtime until it returns, and returns the exit code.
+///
+/// SIGTERM and SIGINT cancel the token that `main` receives. An error is printed as one line on
+/// standard error. Threads that still wait for a file or a socket then, such as on a storage that
+/// hangs, do not hold the process.
+pub fn run<F>(log_format: Format, main: impl FnOnce(CancellationToken) -> F) -> ExitCode
+where
+    F: Future<Output = Result<ExitCode, Error>>,
+{
+    let result = logs::init(log_format, "info").map_err(Error::from);
+    let result = result.and_then(|()| block_on(main));
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+fn block_on<F>(main: impl FnOnce(CancellationToken) -> F) -> Result<ExitCode, Error>
+where
+    F: Future<Output = Result<ExitCode, Error>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
+    let result = runtime.block_on(async { main(signals::shutdown_token()).await });
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints an error and its causes as one line on standard error; returns its exit code.
+#[must_use]
+pub fn fail(error: &Error) -> ExitCode {
+    print_failure(&error.line(), error.exit_code())
+}
+
+/// Prints why a process fails as one line on standard error; returns `code`.
+#[must_use]
+pub fn print_failure(reason: &str, code: u8) -> ExitCode {
+    let words: Vec<_> = reason.split_whitespace().collect();
+    // Standard error may be closed.
+    let _ = writeln!(io::stderr(), "error: {}", words.join(" "));
+    ExitCode::from(code)
+}

@@ -1,0 +1,60 @@
+//! Whether the service takes traffic, as `/readyz` and gRPC health report it.
+
+use std::time::Duration;
+
+use digits_server::health::Health;
+use digits_telemetry::readiness::Readiness;
+use tokio::time::sleep;
+
+/// The readiness of a service; clones share it. It starts as not ready.
+#[derive(Debug, Clone)]
+pub struct ServiceReadiness {
+    pub(crate) health: Health,
+    pub(crate) http: Readiness,
+}
+
+impl ServiceReadiness {
+    /// Reports ready and SERVING.
+    pub async fn set_ready(&self) {
+        self.http.set_ready();
+        self.health.set_serving().await;
+    }
+
+    /// Changes the reason in `/readyz` for not being ready yet.
+    pub fn set_not_ready(&self, reason: impl Into<String>) {
+        self.http.set_not_ready(reason);
+    }
+
+    /// Reports not ready and NOT_SERVING, then waits `delay`, in which load balancers see it while
+    /// requests are still answered.
+    pub(crate) async fn withdraw(&self, delay: Duration) {
+        self.http.set_not_ready("shutting down");
+        self.health.set_not_serving().await;
+        sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn withdrawing_reports_not_ready_and_waits_for_the_delay() {
+        let (health, _service) = Health::new(&["test.v1.Echo"]).await;
+        let http = Readiness::new();
+        let readiness = ServiceReadiness {
+            health,
+            http: http.clone(),
+        };
+        readiness.set_not_ready("loading");
+        assert_eq!(http.check(), Err("loading".to_owned()));
+        readiness.set_ready().await;
+        assert_eq!(http.check(), Ok(()));
+        let begun = Instant::now();
+        readiness.withdraw(Duration::from_secs(5)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        assert_eq!(http.check(), Err("shutting down".to_owned()));
+    }
+}

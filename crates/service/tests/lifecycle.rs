@@ -1,0 +1,135 @@
+//! A whole service on free ports, from its start to the end of its shutdown.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use clap::Parser;
+use digits_server::{Routes, ServerConfig};
+use digits_service::{
+    Error, Foundation, Running, ServiceFlags, ServiceInfo, ServiceReadiness, health_check,
+};
+use digits_testing::until;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+const INFO: ServiceInfo = ServiceInfo {
+    name: "test",
+    metrics_prefix: "test",
+    methods: &[],
+    services: &["digits.v1.InferenceService"],
+    descriptors: digits_proto::FILE_DESCRIPTOR_SET,
+};
+
+#[derive(Debug, Parser)]
+struct Flags {
+    #[command(flatten)]
+    service: ServiceFlags,
+}
+
+struct Service {
+    grpc: SocketAddr,
+    admin: SocketAddr,
+    running: Running,
+}
+
+async fn start(flags: &[&str]) -> Service {
+    let flags = [&["test", "--shutdown-delay", "0"], flags].concat();
+    let flags = Flags::try_parse_from(flags).expect("flags").service;
+    let (_, recorder) = digits_telemetry::metrics::build(&[]).expect("a recorder");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let foundation = Foundation::new(INFO, &flags).expect("no files");
+    let bound = foundation.bind(ServerConfig::default(), any, recorder);
+    let bound = bound.await.expect("free ports");
+    bound.announce("no storage", &flags).expect("announced");
+    let addresses = bound.addresses();
+    Service {
+        grpc: addresses.grpc,
+        admin: addresses.admin,
+        running: bound.start(),
+    }
+}
+
+async fn check(admin: SocketAddr) -> Result<(), Error> {
+    let check = tokio::task::spawn_blocking(move || health_check::check(admin));
+    check.await.expect("no panic")
+}
+
+async fn serving_status(grpc: SocketAddr) -> ServingStatus {
+    let endpoint = Endpoint::from_shared(format!("http://{grpc}")).expect("an address");
+    let mut client = HealthClient::new(endpoint.connect().await.expect("connected"));
+    let request = HealthCheckRequest {
+        service: "digits.v1.InferenceService".to_owned(),
+    };
+    let response = client.check(request).await.expect("answered");
+    response.into_inner().status()
+}
+
+#[tokio::test]
+async fn a_service_becomes_ready_drains_and_closes_its_ports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready_file = folder.path().join("ready.json");
+    let path = ready_file.to_str().expect("UTF-8");
+    let Service {
+        grpc,
+        admin,
+        running,
+    } = start(&["--ready-file", path]).await;
+    let expected = format!("{{\"grpc\":\"{grpc}\",\"admin\":\"{admin}\"}}\n");
+    assert_eq!(fs::read_to_string(&ready_file).expect("read"), expected);
+    let error = check(admin).await.expect_err("not ready yet");
+    assert_eq!(error.line(), "not ready: starting");
+    assert_eq!(error.exit_code(), 1);
+
+    let shutdown = CancellationToken::new();
+    let closing = running.ports_closing().clone();
+    let (make_ready, is_ready) = oneshot::channel::<()>();
+    let (drained, has_drained) = oneshot::channel();
+    let ready = async |readiness: ServiceReadiness| {
+        is_ready.await.expect("sent");
+        readiness.set_ready().await;
+    };
+    let drain = async move {
+        // The requests in flight and the service's own work end together.
+        closing.cancelled().await;
+        drained.send(()).expect("received");
+    };
+    let client = async {
+        assert_eq!(serving_status(grpc).await, ServingStatus::NotServing);
+        make_ready.send(()).expect("received");
+        until("the service is ready", async || {
+            Ok(check(admin).await.is_ok().then_some(()))
+        })
+        .await
+        .expect("ready");
+        assert_eq!(serving_status(grpc).await, ServingStatus::Serving);
+        shutdown.cancel();
+    };
+    let serving = running.serve(Routes::default(), shutdown.clone(), ready, drain);
+    let (served, ()) = tokio::join!(serving, client);
+    served.expect("a clean end");
+    has_drained.await.expect("drained");
+    let error = check(admin).await.expect_err("closed");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_has_not_served_closes_its_ports() {
+    let Service { admin, running, .. } = start(&[]).await;
+    running.close().await;
+    let error = check(admin).await.expect_err("closed");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_credential_file_that_cannot_be_used_is_a_configuration_error() {
+    let flags = Flags::try_parse_from(["test", "--token-file", "/nowhere"]).expect("flags");
+    let error = Foundation::new(INFO, &flags.service)
+        .err()
+        .expect("refused");
+    assert!(error.line().contains("--token-file"), "{}", error.line());
+    assert_eq!(error.exit_code(), 64);
+}

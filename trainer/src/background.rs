@@ -1,0 +1,56 @@
+//! Background tasks of the service: the job gauges and the retention sweep.
+
+use crate::{config::Config, metrics::Metrics, retention::Retention, store::Store, worker::Tools};
+use digits_telemetry::supervisor::{RepeatedDeaths, Task};
+use std::time::Duration;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// Interval at which jobs are counted by state.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Starts the background tasks, which end when `stop` is cancelled.
+///
+/// When one of them keeps dying, gauges are stale or the storage grows, and jobs are trained all the
+/// same: a restart of the process would interrupt them.
+pub(crate) fn start(
+    config: &Config,
+    tools: &Tools,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let supervisor = &tools.supervisor;
+    let (store, metrics, until) = (tools.store.clone(), tools.metrics.clone(), stop.clone());
+    let mut tasks = vec![supervisor.restart(
+        Task::new("job_counter"),
+        RepeatedDeaths::Tolerate,
+        stop.clone(),
+        move || count_jobs(store.clone(), metrics.clone(), until.clone()),
+    )];
+    if let Some(rules) = config.retention() {
+        let (interval, until) = (config.trainer.retention_interval, stop.clone());
+        let retention = Retention {
+            store: tools.store.clone(),
+            storage: tools.storage.clone(),
+            metrics: tools.metrics.clone(),
+            rules,
+        };
+        tasks.push(supervisor.restart(
+            Task::new("retention"),
+            RepeatedDeaths::Tolerate,
+            stop.clone(),
+            move || retention.clone().run(interval, until.clone()),
+        ));
+    }
+    tasks
+}
+
+async fn count_jobs(store: Store, metrics: Metrics, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(COUNT_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match store.count_by_state().await {
+            Ok(counts) => metrics.jobs_by_state(&counts),
+            Err(error) => tracing::warn!(%error, "cannot count jobs by state"),
+        }
+    }
+}

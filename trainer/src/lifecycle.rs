@@ -1,0 +1,139 @@
+//! Opens, recovers, stops and closes the state of the trainer, for the service and for
+//! `digits-trainer run`.
+
+use crate::{
+    config::Config,
+    datasets::{Catalog, Pushed},
+    metrics::Metrics,
+    remote_write::{RemoteWrite, StartError},
+    store::Store,
+    train,
+    worker::{Bundles, Registry, Tools, Workers, finish_intentions, note_bundles, sweep_bundles},
+};
+use digits_checkpoint::{Storage, StorageError};
+use digits_service::Error;
+use digits_telemetry::{supervisor::Supervisor, traces::Traces};
+use std::{sync::Arc, time::Duration};
+
+/// Interval at which the ends of the worker threads are polled.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Opens what workers need, for this process alone; also returns the number of workers.
+///
+/// # Errors
+/// When the configuration is wrong or something cannot be opened.
+pub(crate) async fn open(
+    config: &Config,
+    supervisor: Supervisor,
+    traces: Option<Traces>,
+) -> Result<(Tools, usize), Error> {
+    // Checked before any folder is created.
+    let folders = config.folders()?;
+    let cache = config.dataset_cache()?;
+    let storage = Storage::open(&config.storage).map_err(|error| match error {
+        StorageError::Url { .. } => Error::config(error),
+        _ => Error::unavailable("--storage cannot be opened")(error),
+    })?;
+    let mnist = config.mnist();
+    let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders)).await?;
+    let catalog = catalog.map_err(|error| Error::Config(format!("--config: {error}")))?;
+    let (state, watched) = (config.state.clone(), supervisor.clone());
+    let store = tokio::task::spawn_blocking(move || Store::open(&state, &watched)).await?;
+    let store = store.map_err(Error::unavailable("--state cannot be used"))?;
+    let bundles = Bundles::open(&config.state);
+    let bundles = bundles.map_err(Error::unavailable("--state cannot be used"))?;
+    // libtorch counts them, which can take a moment.
+    let gpus = tokio::task::spawn_blocking(train::gpus).await?;
+    let workers = config.workers.map_or(gpus.max(1), usize::from);
+    let probed = storage.probe().await;
+    probed.map_err(Error::unavailable("--storage cannot be used"))?;
+    let runtime = tokio::runtime::Handle::current();
+    let pushed = Pushed::new(
+        storage.clone(),
+        runtime.clone(),
+        cache,
+        config.trainer.max_dataset_bytes,
+    );
+    let metrics = Metrics::new(config.trainer.queue_capacity.into(), workers);
+    let remote_write = start_remote_write(config, &metrics, &supervisor)?;
+    let tools = Tools {
+        store,
+        storage,
+        catalog: Arc::new(catalog.with_pushed(pushed)),
+        registry: Arc::new(Registry::default()),
+        bundles: Arc::new(bundles),
+        bundle_interval: config.trainer.bundle_interval,
+        metrics,
+        remote_write,
+        traces,
+        supervisor,
+        runtime,
+    };
+    Ok((tools, workers))
+}
+
+fn start_remote_write(
+    config: &Config,
+    metrics: &Metrics,
+    supervisor: &Supervisor,
+) -> Result<RemoteWrite, Error> {
+    let Some(receiver) = config.receiver() else {
+        return Ok(RemoteWrite::default());
+    };
+    RemoteWrite::start(receiver, metrics.push.clone(), supervisor).map_err(|error| match error {
+        StartError::Credentials(reason) => Error::Config(reason),
+        StartError::Thread(error) => Error::Thread(error),
+    })
+}
+
+/// Recovers what the last process left: unfinished publications first, then the jobs that ran.
+///
+/// # Errors
+/// When database, storage or bundles cannot be read or written.
+pub(crate) async fn recover(tools: &Tools) -> Result<(), Error> {
+    finish_intentions(&tools.store, &tools.storage)
+        .await
+        .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
+    note_bundles(&tools.store, &tools.bundles)
+        .await
+        .map_err(Error::unavailable("cannot recover resume bundles"))?;
+    let recovery = tools.store.recover().await;
+    let recovery = recovery.map_err(Error::unavailable("cannot recover running jobs"))?;
+    for job in &recovery.again {
+        tracing::warn!(%job, "job resumed: the last process ended while it ran");
+    }
+    for job in &recovery.given_up {
+        tracing::error!(%job, "job abandoned: process after process ended while it ran");
+    }
+    sweep_bundles(&tools.store, &tools.bundles)
+        .await
+        .map_err(Error::unavailable("cannot delete obsolete resume bundles"))
+}
+
+/// Stops the workers and waits for them, at most for `grace`.
+pub(crate) async fn stop_workers(workers: Workers, store: &Store, grace: Duration) {
+    let threads = workers.stop();
+    let stopped = async {
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    if tokio::time::timeout(grace, stopped).await.is_err() {
+        tracing::warn!(
+            "a running job did not stop within --shutdown-grace; the next start resumes it"
+        );
+        if let Err(error) = store.requeue_all().await {
+            // The next start counts it as a crash.
+            tracing::error!(%error, "cannot return running jobs to the queue");
+        }
+    }
+}
+
+/// Pushes the rest of the curves and closes the database.
+pub(crate) async fn close(tools: Tools) {
+    let remote_write = tools.remote_write.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || remote_write.close()).await {
+        tracing::error!(%error, "cannot push the rest of the curves");
+    }
+    tools.store.close().await;
+}
