@@ -9,9 +9,8 @@ mod mnist;
 use anyhow::Context as _;
 use digits_dataset::mnist::MnistSource;
 use digits_dataset::{Dataset, Images, LabelledImages};
-use digits_proto::v1::{AugmentationSpec, JobSpec};
 use digits_trainer::datasets::Catalog;
-use digits_trainer::spec::{presets, resolve};
+use digits_trainer::spec::{JobRequest, request::AugmentationRequest, resolve};
 use digits_trainer::train::preview_augmentation;
 use mnist::{mnist, mnist_dir};
 use std::path::PathBuf;
@@ -46,20 +45,18 @@ fn main() -> anyhow::Result<()> {
 
 /// What a preset does; the defaults where it does nothing.
 fn augmentation(preset: &str) -> anyhow::Result<digits_trainer::train::Augmentation> {
-    let known = presets().into_iter().find(|it| it.name == preset);
-    let spec = JobSpec {
-        preset: known.context("there is no such preset")?.name.to_owned(),
-        augmentation: Some(AugmentationSpec {
+    let spec = JobRequest {
+        preset: preset.to_owned(),
+        augmentation: Some(AugmentationRequest {
             enabled: Some(true),
-            ..AugmentationSpec::default()
+            ..AugmentationRequest::default()
         }),
         device: Some("cpu".to_owned()),
-        ..JobSpec::default()
+        ..JobRequest::default()
     };
     let catalog = Catalog::open(MnistSource::default(), Vec::new())?;
-    let resolved =
-        resolve(&spec, &catalog).map_err(|violations| anyhow::anyhow!("{violations:?}"))?;
-    resolved.job.train.augmentation.context("nothing to draw")
+    let resolved = resolve(&spec, &catalog, None)?;
+    resolved.plan.train.augmentation.context("nothing to draw")
 }
 
 /// The first image of each digit, again and again.

@@ -4,15 +4,14 @@
 //! Knows no gRPC; who asks makes an answer of [`Refused`].
 
 use crate::{
-    datasets::{Catalog, NotFound},
+    datasets::Catalog,
     metrics::Metrics,
-    spec::{self, Resolved, Violation},
+    spec::{self, JobRequest, ResolvedJob, SpecError, Violation},
     store::{Job, NewJob, Store, StoreError, Submitted},
+    wire::SpecMessage,
     worker::Wake,
 };
 use digits_checkpoint::{Storage, StorageError, manifest::Manifest};
-use digits_proto::v1::JobSpec;
-use prost::Message as _;
 use std::sync::Arc;
 
 /// What taking a job in needs; cheap to clone.
@@ -52,6 +51,15 @@ pub enum Refused {
     Internal,
 }
 
+impl From<SpecError> for Refused {
+    fn from(error: SpecError) -> Self {
+        match error {
+            SpecError::Invalid(violations) => Self::Invalid(violations),
+            SpecError::DataUnavailable => Self::DataUnavailable,
+        }
+    }
+}
+
 impl Intake {
     /// Takes a job in under `request_id`, once for one id; durable when it returns. `traceparent` is what its spans will be under,
     /// if anything.
@@ -61,7 +69,7 @@ impl Intake {
     pub async fn accept(
         &self,
         request_id: String,
-        spec: JobSpec,
+        spec: SpecMessage,
         traceparent: Option<String>,
     ) -> Result<Job, Refused> {
         if !(1..=128).contains(&request_id.len())
@@ -72,25 +80,29 @@ impl Intake {
                 "must be 1 to 128 printable ASCII characters: a UUID is a good one",
             ));
         }
-        let key = spec::request_key(&spec);
+        let key = spec.key();
         // First, so that a request that was accepted before is answered alike after presets or devices changed.
         let before = self.store.submitted_before(request_id.clone(), key.clone());
         if let Some(job) = before.await? {
             return Ok(job);
         }
-        let parent = self.parent(&spec).await?;
-        let resolved = self.resolve(spec.clone(), parent).await?;
+        let request = spec.request();
+        let parent = self.parent(&request).await?;
+        let ResolvedJob {
+            spec: resolved,
+            plan,
+        } = self.resolve(request, parent).await?;
         let new = NewJob {
             request_id,
             request_key: key,
-            name: spec.name.clone(),
-            labels: spec.labels.clone().into_iter().collect(),
-            requested: spec.encode_to_vec(),
-            resolved: resolved.spec.encode_to_vec(),
-            epochs: resolved.job.train.epochs,
-            steps: resolved.job.steps,
-            network: resolved.job.network,
-            parent: resolved.job.parent,
+            name: resolved.name.clone(),
+            labels: resolved.labels.clone(),
+            requested: spec.encode(),
+            resolved: SpecMessage::from(&resolved).encode(),
+            epochs: plan.train.epochs,
+            steps: plan.steps,
+            network: plan.network,
+            parent: plan.parent,
             traceparent: traceparent.unwrap_or_default(),
         };
         match self.store.submit(new, self.queue_capacity).await? {
@@ -106,8 +118,8 @@ impl Intake {
 
     /// The manifest of the checkpoint that the spec starts from. One that is marked for deletion is none to
     /// start from: it may be gone before the job is written down.
-    async fn parent(&self, spec: &JobSpec) -> Result<Option<Manifest>, Refused> {
-        let Some(id) = spec::parent_id(spec) else {
+    async fn parent(&self, request: &JobRequest) -> Result<Option<Manifest>, Refused> {
+        let Some(id) = request.parent_id() else {
             return Ok(None);
         };
         match digits_checkpoint::live_manifest(&self.storage, id).await {
@@ -127,22 +139,12 @@ impl Intake {
     /// Looking for GPUs and for pushed data sets can take a moment.
     async fn resolve(
         &self,
-        mut spec: JobSpec,
+        request: JobRequest,
         parent: Option<Manifest>,
-    ) -> Result<Resolved, Refused> {
+    ) -> Result<ResolvedJob, Refused> {
         let catalog = Arc::clone(&self.catalog);
         let resolving = tokio::task::spawn_blocking(move || {
-            // First, because a storage that fails is no fault of the spec. What cannot be meant is told with
-            // everything else that is wrong.
-            let name = spec.data.as_mut().and_then(|data| data.dataset.as_mut());
-            if let Some(name) = name {
-                match catalog.pin(name) {
-                    Ok(Some(pinned)) => *name = pinned.to_string(),
-                    Err(NotFound::Unavailable) => return Err(Refused::DataUnavailable),
-                    Ok(None) | Err(NotFound::Refused(_)) => {}
-                }
-            }
-            spec::resolve_from(&spec, &catalog, parent.as_ref()).map_err(Refused::Invalid)
+            Ok(spec::resolve(&request, &catalog, parent.as_ref())?)
         });
         resolving.await.unwrap_or_else(|error| {
             tracing::error!(%error, "resolving a spec panicked");

@@ -24,5 +24,5 @@ pub mod store;
 #[cfg(test)]
 mod test_supervisor;
 pub mod train;
-mod wire;
+pub mod wire;
 pub mod worker;

@@ -11,6 +11,7 @@ use crate::{
         TrainError,
         report::{Subject, report},
     },
+    wire::SpecMessage,
     worker::Tools,
 };
 use digits_checkpoint::{
@@ -202,7 +203,7 @@ fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, Report
             "the checkpoint does not say which data set it was trained on: it cannot be measured",
         )
     })?;
-    let wanted = spec::wanted(&spec.data.unwrap_or_default());
+    let wanted = spec::wanted(&SpecMessage::from(spec).request().data);
     catalog.shape(&wanted).map_err(|not_found| match not_found {
         NotFound::Refused(_) => refused(
             "the data set that the checkpoint was trained on is not known here: name it in the configuration, or push it",

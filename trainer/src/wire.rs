@@ -3,8 +3,12 @@
 //! The same bytes lie in the database: protocol buffers have rules for growing. No request is
 //! answered and nothing is decided here.
 
+mod job_spec;
+
+pub use job_spec::{LineageSpec, SpecMessage, promotion_number, promotion_policy};
+
 use crate::job::{CurveRow, Event, JobState, NetworkSize};
-use digits_checkpoint::{manifest::Evaluation, messages::evaluation, serving::Policy};
+use digits_checkpoint::{manifest::Evaluation, messages::evaluation};
 use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -46,18 +50,6 @@ pub fn state(state: JobState) -> v1::JobState {
         JobState::Succeeded => v1::JobState::Succeeded,
         JobState::Failed => v1::JobState::Failed,
         JobState::Cancelled => v1::JobState::Cancelled,
-    }
-}
-
-/// A promotion policy, which job specs and the database hold as the contract numbers it.
-#[must_use]
-pub fn promotion_policy(number: i32) -> Policy {
-    match v1::PromotionPolicy::try_from(number) {
-        Ok(v1::PromotionPolicy::IfBetter) => Policy::IfBetter,
-        Ok(v1::PromotionPolicy::Manual) => Policy::Manual,
-        Ok(v1::PromotionPolicy::Latest | v1::PromotionPolicy::Unspecified) | Err(_) => {
-            Policy::Latest
-        }
     }
 }
 

@@ -8,7 +8,6 @@
 use clap::Parser as _;
 use digits_checkpoint::sha256_hex;
 use digits_dataset::{Dataset, mnist::MnistSource};
-use digits_proto::v1::JobSpec;
 use digits_telemetry::metrics::Recorder;
 use digits_testing::{patience, until};
 use digits_trainer::{
@@ -16,8 +15,9 @@ use digits_trainer::{
     config::Config,
     datasets::Catalog,
     job::JobState,
-    metrics, proto_json, spec,
+    metrics, spec,
     train::{Bundle, Moment, Observer, Outcome, Plan, PublishFailed, Row, Snapshot, Started, run},
+    wire::SpecMessage,
     worker::Bundles,
 };
 use rusqlite::Connection;
@@ -61,9 +61,9 @@ impl Fixture {
     /// The training of the job's resolved spec, on one thread.
     fn training(&self) -> (Plan, Arc<Dataset>) {
         let text = fs::read_to_string(self.path().join("resolved.json")).expect("a spec");
-        let spec: JobSpec = proto_json::read("digits.v1.JobSpec", &text).expect("a spec");
+        let spec = SpecMessage::from_json(&text).expect("a spec");
         let catalog = Catalog::open(MnistSource::default(), Vec::new()).expect("a catalog");
-        let job = spec::plan(&spec, &catalog).expect("a plan");
+        let job = spec::plan(&spec.request(), &catalog).expect("a plan");
         let data = catalog.load(&job.dataset).expect("drawn digits");
         let plan = Plan {
             threads_at_most: 1,

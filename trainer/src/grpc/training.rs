@@ -12,7 +12,7 @@ use crate::{
     job::{JobId, JobState},
     spec,
     store::{Job, JobFilter, Store},
-    wire,
+    wire::{self, SpecMessage},
     worker::{Bundles, Registry, Stop},
 };
 use digits_proto::v1::{
@@ -124,7 +124,7 @@ impl TrainingService for Training {
         let traceparent = traces::traceparent(request.metadata().as_ref());
         let SubmitJobRequest { request_id, spec } = request.into_inner();
         let spec = spec.unwrap_or_default();
-        let accepted = self.0.intake.accept(request_id, spec, traceparent);
+        let accepted = self.0.intake.accept(request_id, spec.into(), traceparent);
         let job = accepted.await.map_err(refused)?;
         Ok(Response::new(SubmitJobResponse {
             job: Some(self.message(&job)),
@@ -240,11 +240,11 @@ impl TrainingService for Training {
         _: Request<ListPresetsRequest>,
     ) -> Result<Response<ListPresetsResponse>, Status> {
         let presets = spec::presets()
-            .into_iter()
+            .iter()
             .map(|preset| v1::Preset {
-                name: preset.name.to_owned(),
-                description: preset.description.to_owned(),
-                spec: Some(preset.spec),
+                name: preset.name.clone(),
+                description: preset.description.clone(),
+                spec: Some(SpecMessage::from(&preset.spec).into()),
             })
             .collect();
         Ok(Response::new(ListPresetsResponse { presets }))

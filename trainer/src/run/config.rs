@@ -1,8 +1,7 @@
 //! What a run of one job is told.
 
-use crate::config::Config;
+use crate::{config::Config, wire::SpecMessage};
 use clap::Parser;
-use digits_proto::v1::JobSpec;
 use digits_service::{Error, ServiceFlags, args::from_environment, parse_duration};
 use digits_telemetry::logs::Format;
 use std::{
@@ -60,7 +59,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn job(&self) -> Result<JobSpec, String> {
+    pub fn job(&self) -> Result<SpecMessage, String> {
         let refuse = |reason: String| format!("--spec {}: {reason}", self.spec.display());
         let mut text = String::new();
         let read = if self.spec == Path::new("-") {
@@ -78,7 +77,7 @@ impl RunConfig {
                 "has more than {SPEC_BYTES_AT_MOST} bytes: a job's spec is a few lines"
             )));
         }
-        crate::proto_json::read("digits.v1.JobSpec", &text).map_err(refuse)
+        SpecMessage::from_json(&text).map_err(refuse)
     }
 
     /// The service's configuration for a run with its state in `state`. What a run has no flag for is

@@ -15,13 +15,13 @@ use crate::{
     job::JobState,
     lifecycle::{close, open, recover, stop_workers},
     metrics::PREFIX,
-    spec::request_key,
     store::Job,
+    wire::SpecMessage,
     worker::{Tools, Workers},
 };
 use anyhow::Context as _;
 use digits_checkpoint::sha256_hex;
-use digits_proto::v1::{self, JobSpec};
+use digits_proto::v1;
 use digits_service::{Error, exit};
 use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use futures::StreamExt as _;
@@ -107,7 +107,7 @@ fn state(config: &RunConfig) -> anyhow::Result<(Option<tempfile::TempDir>, PathB
 async fn submit_and_watch(
     tools: &Tools,
     intake: &Intake,
-    spec: JobSpec,
+    spec: SpecMessage,
     stop: &CancellationToken,
 ) -> anyhow::Result<Job> {
     let job = submit(intake, spec).await?;
@@ -130,8 +130,8 @@ async fn submit_and_watch(
 
 /// Submits the job under an id that its spec makes, so that a run after a crash or a stop finds it again. One that
 /// has failed is made anew.
-async fn submit(intake: &Intake, spec: JobSpec) -> anyhow::Result<Job> {
-    let digest = sha256_hex(&request_key(&spec));
+async fn submit(intake: &Intake, spec: SpecMessage) -> anyhow::Result<Job> {
+    let digest = sha256_hex(&spec.key());
     for number in 1..=RUNS_AT_MOST {
         let accepted = intake.accept(format!("run-{digest}-{number}"), spec.clone(), None);
         let job = accepted.await.map_err(told)?;

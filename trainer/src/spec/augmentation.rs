@@ -1,14 +1,12 @@
 //! The augmentation of a spec: its defaults, its bounds, and what it means for the training.
 
-use super::Violations;
+use super::{request::AugmentationRequest, violation::Violations};
 use crate::{datasets::Shape, train};
-use digits_proto::v1::AugmentationSpec;
-use std::ops::RangeInclusive;
 
 /// What fields of an augmentation that is switched on are where nobody sets them: the ranges of D. C. Cireşan,
 /// U. Meier, L. M. Gambardella, J. Schmidhuber, "Deep big simple neural nets excel on handwritten digit
 /// recognition", Neural Computation 22 (2010), with the middle of their σ and α.
-pub(super) const DEFAULT: AugmentationSpec = AugmentationSpec {
+pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
     enabled: Some(true),
     rotation_degrees: Some(15.0),
     shear_degrees: Some(15.0),
@@ -25,50 +23,40 @@ pub(super) const DEFAULT: AugmentationSpec = AugmentationSpec {
 /// Digits that become one another when they are turned or slanted as far as the others may be.
 const HALF_ANGLES: [&str; 2] = ["1", "7"];
 
-/// Fills what is not set from the preset where it augments, else with [`DEFAULT`]. To set a field is to switch
-/// augmentation on; one that is off has no other fields.
+/// Sets what is unset from the preset where it augments, else from [`DEFAULT`]. To set any field is to enable the
+/// augmentation; one that is disabled has no other fields.
 pub(super) fn fill(
-    requested: Option<AugmentationSpec>,
-    preset: Option<AugmentationSpec>,
-) -> Option<AugmentationSpec> {
+    requested: Option<AugmentationRequest>,
+    preset: Option<AugmentationRequest>,
+) -> Option<AugmentationRequest> {
     let Some(own) = requested else {
         return preset;
     };
-    let implied = sets_something(&own).then_some(true);
     let preset = preset.filter(|preset| preset.enabled == Some(true));
-    let enabled = own.enabled.or(implied).unwrap_or(preset.is_some());
-    if !enabled {
-        return Some(AugmentationSpec {
-            enabled: Some(false),
-            ..own
-        });
-    }
-    let from = preset.unwrap_or(DEFAULT);
-    Some(AugmentationSpec {
-        enabled: Some(true),
-        rotation_degrees: own.rotation_degrees.or(from.rotation_degrees),
-        shear_degrees: own.shear_degrees.or(from.shear_degrees),
-        scale_min: own.scale_min.or(from.scale_min),
-        scale_max: own.scale_max.or(from.scale_max),
-        shift_pixels: own.shift_pixels.or(from.shift_pixels),
-        elastic_alpha: own.elastic_alpha.or(from.elastic_alpha),
-        elastic_sigma: own.elastic_sigma.or(from.elastic_sigma),
-        noise: own.noise.or(from.noise),
-        pen: own.pen.or(from.pen),
-        outlier_share: own.outlier_share.or(from.outlier_share),
+    let enabled = own
+        .enabled
+        .unwrap_or(sets_something(&own) || preset.is_some());
+    let own = AugmentationRequest {
+        enabled: Some(enabled),
+        ..own
+    };
+    Some(if enabled {
+        own.or(preset.unwrap_or(DEFAULT))
+    } else {
+        own
     })
 }
 
-fn sets_something(spec: &AugmentationSpec) -> bool {
-    let rest = AugmentationSpec {
+fn sets_something(spec: &AugmentationRequest) -> bool {
+    let rest = AugmentationRequest {
         enabled: None,
         ..*spec
     };
-    rest != AugmentationSpec::default()
+    rest != AugmentationRequest::default()
 }
 
 /// Checks a filled augmentation.
-pub(super) fn check(spec: &AugmentationSpec, found: &mut Violations) {
+pub(super) fn check(spec: &AugmentationRequest, found: &mut Violations) {
     if spec.enabled != Some(true) {
         if sets_something(spec) {
             found.push(
@@ -78,55 +66,36 @@ pub(super) fn check(spec: &AugmentationSpec, found: &mut Violations) {
         }
         return;
     }
-    let before = found.0.len();
-    for (field, value, range, unit) in [
-        (
-            "rotation_degrees",
-            spec.rotation_degrees,
-            0.0..=180.0,
-            " degrees",
-        ),
-        ("shear_degrees", spec.shear_degrees, 0.0..=60.0, " degrees"),
-        ("scale_min", spec.scale_min, 0.1..=10.0, ""),
-        ("scale_max", spec.scale_max, 0.1..=10.0, ""),
-        ("shift_pixels", spec.shift_pixels, 0.0..=28.0, " pixels"),
-        (
-            "elastic_alpha",
-            spec.elastic_alpha,
-            0.0..=1_000.0,
-            " pixels",
-        ),
-        ("elastic_sigma", spec.elastic_sigma, 0.5..=28.0, " pixels"),
-        ("noise", spec.noise, 0.0..=1.0, ""),
-        ("outlier_share", spec.outlier_share, 0.0..=0.5, ""),
+    let before = found.len();
+    for (field, value, range) in [
+        ("rotation_degrees", spec.rotation_degrees, 0.0..=180.0),
+        ("shear_degrees", spec.shear_degrees, 0.0..=60.0),
+        ("scale_min", spec.scale_min, 0.1..=10.0),
+        ("scale_max", spec.scale_max, 0.1..=10.0),
+        ("shift_pixels", spec.shift_pixels, 0.0..=28.0),
+        ("elastic_alpha", spec.elastic_alpha, 0.0..=1_000.0),
+        ("elastic_sigma", spec.elastic_sigma, 0.5..=28.0),
+        ("noise", spec.noise, 0.0..=1.0),
+        ("outlier_share", spec.outlier_share, 0.0..=0.5),
     ] {
-        within(field, value.unwrap_or_default(), range, unit, found);
+        let field = format!("augmentation.{field}");
+        found.in_range(&field, value.unwrap_or_default(), range);
     }
-    let (smallest, largest) = (spec.scale_min, spec.scale_max);
-    if found.0.len() == before && smallest > largest {
+    let smallest = spec.scale_min.unwrap_or_default();
+    let largest = spec.scale_max.unwrap_or_default();
+    if found.len() == before && smallest > largest {
         found.push(
             "augmentation.scale_min",
-            format!(
-                "must be at most scale_max, {}, not {}",
-                largest.unwrap_or_default(),
-                smallest.unwrap_or_default()
-            ),
+            format!("must be at most scale_max, {largest}, not {smallest}"),
         );
     }
 }
 
-fn within(field: &str, value: f64, range: RangeInclusive<f64>, unit: &str, found: &mut Violations) {
-    if !range.contains(&value) {
-        let (from, to) = range.into_inner();
-        found.push(
-            format!("augmentation.{field}"),
-            format!("must be from {from} to {to}{unit}, not {value}"),
-        );
-    }
-}
-
-/// What a filled and checked augmentation means on a data set.
-pub(super) fn plan(spec: Option<AugmentationSpec>, shape: &Shape) -> Option<train::Augmentation> {
+/// The augmentation of a training on a data set of this shape.
+pub(super) fn plan(
+    spec: Option<AugmentationRequest>,
+    shape: &Shape,
+) -> Option<train::Augmentation> {
     let spec = spec.filter(|spec| spec.enabled == Some(true))?;
     let is_delicate = |name: &String| HALF_ANGLES.contains(&name.as_str());
     Some(train::Augmentation {
@@ -149,7 +118,7 @@ mod tests {
     use super::*;
     use digits_checkpoint::manifest::PictureNormalization;
 
-    const NOTHING: AugmentationSpec = AugmentationSpec {
+    const NOTHING: AugmentationRequest = AugmentationRequest {
         enabled: None,
         rotation_degrees: None,
         shear_degrees: None,
@@ -163,13 +132,13 @@ mod tests {
         outlier_share: None,
     };
 
-    const TURNED: AugmentationSpec = AugmentationSpec {
+    const TURNED: AugmentationRequest = AugmentationRequest {
         rotation_degrees: Some(3.0),
         ..NOTHING
     };
 
-    fn switched(enabled: bool, spec: AugmentationSpec) -> Option<AugmentationSpec> {
-        Some(AugmentationSpec {
+    fn switched(enabled: bool, spec: AugmentationRequest) -> Option<AugmentationRequest> {
+        Some(AugmentationRequest {
             enabled: Some(enabled),
             ..spec
         })
@@ -177,12 +146,12 @@ mod tests {
 
     #[test]
     fn what_is_not_set_comes_from_the_preset_or_the_defaults() {
-        let strong = AugmentationSpec {
+        let strong = AugmentationRequest {
             noise: Some(0.3),
             ..DEFAULT
         };
-        let turned = |from: AugmentationSpec| {
-            Some(AugmentationSpec {
+        let turned = |from: AugmentationRequest| {
+            Some(AugmentationRequest {
                 rotation_degrees: Some(3.0),
                 ..from
             })
@@ -203,15 +172,12 @@ mod tests {
             (Some(TURNED), switched(false, NOTHING), turned(DEFAULT)),
             (switched(false, TURNED), None, switched(false, TURNED)),
         ] {
-            assert_eq!(
-                fill(requested, preset),
-                expected,
-                "{requested:?} {preset:?}"
-            );
+            let filled = fill(requested, preset);
+            assert_eq!(filled, expected, "{requested:?} {preset:?}");
         }
     }
 
-    type Change = fn(&mut AugmentationSpec);
+    type Change = fn(&mut AugmentationRequest);
 
     #[test]
     fn every_field_has_its_bounds() {
@@ -245,16 +211,9 @@ mod tests {
             change(&mut spec);
             let mut found = Violations::default();
             check(&spec, &mut found);
-            let named: Vec<&str> = found
-                .0
-                .iter()
-                .map(|it| {
-                    it.field
-                        .strip_prefix("spec.augmentation.")
-                        .expect("a prefix")
-                })
-                .collect();
-            assert_eq!(named, fields, "{found:?}");
+            let expected = fields.iter().map(|it| format!("spec.augmentation.{it}"));
+            let named: Vec<String> = found.fields().map(str::to_owned).collect();
+            assert_eq!(named, expected.collect::<Vec<_>>(), "{found:?}");
         }
     }
 

@@ -2,57 +2,33 @@
 //!
 //! Looks at the manifest alone; the weights are verified when the job begins.
 
-use super::{Violations, plan};
+use super::{JobRequest, plan, violation::Violations};
 use crate::{datasets::Catalog, train};
 use digits_checkpoint::{
     id::CheckpointId,
-    manifest::{self, Manifest},
+    manifest::{Architecture, Manifest},
 };
-use digits_proto::v1::{Activation, ArchitectureSpec, HiddenLayers, JobSpec};
 
 const FIELD: &str = "init_from";
 
-/// The checkpoint that a spec starts from; `None` where it names none, or none that can be.
-#[must_use]
-pub fn parent_id(spec: &JobSpec) -> Option<CheckpointId> {
-    spec.init_from.as_deref()?.parse().ok()
-}
-
-/// The spec with what it leaves open of network and scaling as it is in the checkpoint, before any preset.
-pub(super) fn inherit(requested: &JobSpec, parent: &Manifest) -> JobSpec {
-    let mut spec = requested.clone();
-    let mut architecture: ArchitectureSpec = spec.architecture.unwrap_or_default();
-    let widths = parent.architecture.hidden.iter();
-    architecture.hidden = architecture.hidden.or_else(|| {
-        Some(HiddenLayers {
-            // Beyond 32 bits a width is refused by its size.
-            widths: widths
-                .map(|&width| u32::try_from(width).unwrap_or(u32::MAX))
-                .collect(),
-        })
-    });
-    if architecture.activation == i32::from(Activation::Unspecified) {
-        architecture.activation = activation(parent.architecture.activation).into();
-    }
-    spec.architecture = Some(architecture);
-    let mut data = spec.data.unwrap_or_default();
-    data.mean = data.mean.or(Some(parent.input.mean));
-    data.std = data.std.or(Some(parent.input.std));
-    spec.data = Some(data);
-    spec
-}
-
-fn activation(activation: manifest::Activation) -> Activation {
-    match activation {
-        manifest::Activation::Relu => Activation::Relu,
-        manifest::Activation::ScaledTanh => Activation::ScaledTanh,
-        manifest::Activation::Gelu => Activation::Gelu,
-    }
+/// Takes what a request leaves open of network and scaling from the checkpoint, before any preset.
+pub(super) fn inherit(spec: &mut JobRequest, parent: &Manifest) {
+    let Architecture {
+        hidden, activation, ..
+    } = &parent.architecture;
+    // Beyond 32 bits a width is refused by its size.
+    let width = |&width| u32::try_from(width).unwrap_or(u32::MAX);
+    let own = &mut spec.architecture;
+    own.hidden
+        .get_or_insert_with(|| hidden.iter().map(width).collect());
+    own.activation.get_or_insert(Ok(*activation));
+    spec.data.mean.get_or_insert(parent.input.mean);
+    spec.data.std.get_or_insert(parent.input.std);
 }
 
 /// Checks a filled spec against the checkpoint that it starts from.
 pub(super) fn check(
-    spec: &JobSpec,
+    spec: &JobRequest,
     catalog: &Catalog,
     parent: Option<&Manifest>,
     found: &mut Violations,
@@ -80,9 +56,8 @@ pub(super) fn check(
             ),
         );
     }
-    let data = spec.data.clone().unwrap_or_default();
     // A data set that is not there is a violation of its own.
-    let Ok(shape) = catalog.shape(&plan::wanted(&data)) else {
+    let Ok(shape) = catalog.shape(&plan::wanted(&spec.data)) else {
         return;
     };
     let size = (parent.input.height, parent.input.width);
@@ -119,10 +94,14 @@ pub(super) fn check(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Violation, resolve, resolve_from};
+    use super::super::{
+        ResolvedJob, SpecError, Violation,
+        request::{ArchitectureRequest, DataRequest, SyntheticRequest},
+        resolve,
+    };
     use super::*;
+    use digits_checkpoint::manifest::Activation;
     use digits_dataset::mnist::MnistSource;
-    use digits_proto::v1::{DataSpec, SyntheticSpec};
 
     const MANIFEST: &str = include_str!("../../../crates/checkpoint/tests/golden/manifest.json");
 
@@ -136,46 +115,53 @@ mod tests {
         manifest
     }
 
-    fn from(parent: &Manifest) -> JobSpec {
-        JobSpec {
+    fn from(parent: &Manifest) -> JobRequest {
+        JobRequest {
             init_from: Some(parent.id.to_string()),
-            ..JobSpec::default()
+            ..JobRequest::default()
         }
     }
 
-    fn refused(spec: &JobSpec, parent: Option<&Manifest>) -> Vec<Violation> {
-        resolve_from(spec, &catalog(), parent).expect_err("refused")
+    fn refused(spec: &JobRequest, parent: Option<&Manifest>) -> Vec<Violation> {
+        match resolve(spec, &catalog(), parent) {
+            Err(SpecError::Invalid(found)) => found,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    fn accepted(spec: &JobRequest, parent: &Manifest) -> ResolvedJob {
+        resolve(spec, &catalog(), Some(parent)).expect("a good request")
     }
 
     #[test]
     fn what_is_left_open_is_the_checkpoints() {
         let parent = manifest(|manifest| {
             manifest.architecture.hidden = vec![20, 12];
-            manifest.architecture.activation = manifest::Activation::Gelu;
+            manifest.architecture.activation = Activation::Gelu;
             (manifest.input.mean, manifest.input.std) = (0.5, 0.25);
         });
         let spec = from(&parent);
-        let resolved = resolve_from(&spec, &catalog(), Some(&parent)).expect("resolves");
-        assert_eq!(resolved.job.train.architecture, parent.architecture);
-        assert_eq!(resolved.job.train.input, parent.input);
-        assert_eq!(resolved.job.parent, Some(parent.id));
+        let resolved = accepted(&spec, &parent);
+        assert_eq!(resolved.plan.train.architecture, parent.architecture);
+        assert_eq!(resolved.plan.train.input, parent.input);
+        assert_eq!(resolved.plan.parent, Some(parent.id));
         // What was resolved resolves to the same again.
-        let again = resolve_from(&resolved.spec, &catalog(), Some(&parent)).expect("resolves");
+        let again = accepted(&resolved.spec, &parent);
         assert_eq!(again.spec, resolved.spec);
-        let own = JobSpec {
-            architecture: Some(ArchitectureSpec {
+        let own = JobRequest {
+            architecture: ArchitectureRequest {
                 hidden: None,
-                activation: Activation::Relu.into(),
-            }),
-            data: Some(DataSpec {
+                activation: Some(Ok(Activation::Relu)),
+            },
+            data: DataRequest {
                 mean: Some(0.0),
-                ..DataSpec::default()
-            }),
+                ..DataRequest::default()
+            },
             ..spec
         };
-        let resolved = resolve_from(&own, &catalog(), Some(&parent)).expect("resolves");
-        let train = resolved.job.train;
-        assert_eq!(train.architecture.activation, manifest::Activation::Relu);
+        let resolved = accepted(&own, &parent);
+        let train = resolved.plan.train;
+        assert_eq!(train.architecture.activation, Activation::Relu);
         assert_eq!((train.input.mean, train.input.std), (0.0, 0.25));
     }
 
@@ -183,10 +169,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let good = manifest(|_| ());
         let mut wider = from(&good);
-        wider.architecture = Some(ArchitectureSpec {
-            hidden: Some(HiddenLayers { widths: vec![128] }),
-            activation: 0,
-        });
+        wider.architecture.hidden = Some(vec![128]);
         let flat = manifest(|manifest| {
             (manifest.input.height, manifest.input.width) = (14, 56);
         });
@@ -215,9 +198,9 @@ mod tests {
             ),
             (from(&good), None, "there is no committed checkpoint"),
             (
-                JobSpec {
+                JobRequest {
                     init_from: Some("x".to_owned()),
-                    ..JobSpec::default()
+                    ..JobRequest::default()
                 },
                 None,
                 "not a checkpoint id",
@@ -231,21 +214,21 @@ mod tests {
             );
             assert!(found[0].message.starts_with(part), "{part}: {found:?}");
         }
-        assert!(resolve(&from(&good), &catalog()).is_err());
+        assert!(resolve(&from(&good), &catalog(), None).is_err());
     }
 
     #[test]
     fn the_other_violations_come_too() {
-        let spec = JobSpec {
+        let spec = JobRequest {
             epochs: Some(0),
-            data: Some(DataSpec {
+            data: DataRequest {
                 dataset: Some("synthetic".to_owned()),
-                synthetic: Some(SyntheticSpec {
+                synthetic: Some(SyntheticRequest {
                     train_images: Some(0),
-                    ..SyntheticSpec::default()
+                    ..SyntheticRequest::default()
                 }),
-                ..DataSpec::default()
-            }),
+                ..DataRequest::default()
+            },
             ..from(&manifest(|_| ()))
         };
         let found = refused(&spec, None);

@@ -1,116 +1,122 @@
 mod terms;
 
-use super::*;
-use crate::train;
-use digits_dataset::mnist::MnistSource;
-use digits_proto::v1::{
-    ArchitectureSpec, DataSpec, EarlyStoppingSpec, EvaluationSpec, HiddenLayers, JobSpec,
-    LimitsSpec, PublishPolicy, PublishSpec, Sgd, SplitCounts, SplitFractions, StepSchedule,
-    SyntheticSpec,
-    data_spec::Split,
-    job_spec::{Optimizer, Schedule},
+use super::{
+    request::{
+        ArchitectureRequest, DataRequest, EvaluationRequest, LimitsRequest, OptimizerRequest,
+        SgdRequest, SyntheticRequest, Unrecognized,
+    },
+    *,
 };
+use crate::{
+    datasets::Catalog,
+    train::{self, Precision, PublishPolicy, Split},
+};
+use digits_dataset::mnist::MnistSource;
+use std::time::Duration;
 
 fn catalog() -> Catalog {
     Catalog::open(MnistSource::default(), Vec::new()).expect("no folder")
 }
 
-fn sgd(change: impl FnOnce(&mut Sgd)) -> JobSpec {
-    let mut sgd = Sgd::default();
+/// Resolves a request that needs no checkpoint.
+fn accepted(request: &JobRequest) -> ResolvedJob {
+    resolve(request, &catalog(), None).expect("a good request")
+}
+
+fn refused(request: &JobRequest) -> Vec<Violation> {
+    match resolve(request, &catalog(), None) {
+        Err(SpecError::Invalid(found)) => found,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn sgd(change: impl FnOnce(&mut SgdRequest)) -> JobRequest {
+    let mut sgd = SgdRequest::default();
     change(&mut sgd);
-    JobSpec {
-        optimizer: Some(Optimizer::Sgd(sgd)),
-        ..JobSpec::default()
+    JobRequest {
+        optimizer: Some(OptimizerRequest::Sgd(sgd)),
+        ..JobRequest::default()
     }
 }
 
-fn data(change: impl FnOnce(&mut DataSpec)) -> JobSpec {
-    let mut data = DataSpec::default();
+fn data(change: impl FnOnce(&mut DataRequest)) -> JobRequest {
+    let mut data = DataRequest::default();
     change(&mut data);
-    JobSpec {
-        data: Some(data),
-        ..JobSpec::default()
+    JobRequest {
+        data,
+        ..JobRequest::default()
     }
 }
 
-fn hidden(widths: &[u32]) -> JobSpec {
-    JobSpec {
-        architecture: Some(ArchitectureSpec {
-            hidden: Some(HiddenLayers {
-                widths: widths.to_vec(),
-            }),
-            activation: 0,
-        }),
-        ..JobSpec::default()
+fn hidden(widths: &[u32]) -> JobRequest {
+    JobRequest {
+        architecture: ArchitectureRequest {
+            hidden: Some(widths.to_vec()),
+            activation: None,
+        },
+        ..JobRequest::default()
     }
 }
 
-fn spec(change: impl FnOnce(&mut JobSpec)) -> JobSpec {
-    let mut spec = JobSpec::default();
+fn spec(change: impl FnOnce(&mut JobRequest)) -> JobRequest {
+    let mut spec = JobRequest::default();
     change(&mut spec);
     spec
 }
 
 #[test]
 fn an_empty_spec_is_the_notebook() {
-    let resolved = resolve(&JobSpec::default(), &catalog()).expect("resolves");
-    let preset = presets().remove(0).spec;
-    let expected = JobSpec {
+    let resolved = accepted(&JobRequest::default());
+    let expected = JobRequest {
         device: resolved.spec.device.clone(),
-        ..preset
+        ..presets()[0].spec.clone()
     };
     assert_eq!(resolved.spec, expected);
-    assert_eq!(resolved.job.steps, 844 * 5);
-    assert_eq!(resolved.job.network.parameters, 7_960);
-    assert_eq!(resolved.job.train.generator_skip, 15_962);
+    assert_eq!(resolved.plan.steps, 844 * 5);
+    assert_eq!(resolved.plan.network.parameters, 7_960);
+    assert_eq!(resolved.plan.train.generator_skip, 15_962);
     assert_ne!(resolved.spec.device.as_deref(), Some("auto"));
 }
 
 #[test]
 fn every_preset_resolves_to_itself() {
     for preset in presets() {
-        let asked = JobSpec {
-            preset: preset.name.to_owned(),
-            ..JobSpec::default()
+        let once = accepted(&spec(|spec| spec.preset.clone_from(&preset.name))).spec;
+        let expected = JobRequest {
+            device: once.device.clone(),
+            ..preset.spec.clone()
         };
-        let mut resolved = resolve(&asked, &catalog()).expect("resolves").spec;
-        resolved.device = Some("auto".to_owned());
-        assert_eq!(resolved, preset.spec);
-        // What was resolved resolves to the same again.
-        let again = resolve(&resolved, &catalog()).expect("resolves again").spec;
-        assert_eq!(again.seed, preset.spec.seed);
-        assert_eq!(again.generator_skip, preset.spec.generator_skip);
+        assert_eq!(once, expected);
+        let twice = accepted(&once).spec;
+        assert_eq!(twice, once);
     }
 }
 
 #[test]
 fn fields_that_belong_together_are_overridden_together() {
-    let seed = resolve(&spec(|spec| spec.seed = Some(1)), &catalog()).expect("resolves");
+    let seed = accepted(&spec(|spec| spec.seed = Some(1)));
     assert_eq!(seed.spec.generator_skip, Some(0));
     let both = spec(|spec| {
         spec.seed = Some(17);
         spec.generator_skip = Some(15_962);
     });
-    let both = resolve(&both, &catalog()).expect("resolves");
+    let both = accepted(&both);
     assert_eq!(both.spec.generator_skip, Some(15_962));
 
-    let other = resolve(
-        &data(|data| data.dataset = Some("synthetic".to_owned())),
-        &catalog(),
-    );
-    let other = other.expect("resolves").spec.data.expect("data");
-    assert!(matches!(other.split, Some(Split::Fractions(_))));
+    let other = data(|data| data.dataset = Some("synthetic".to_owned()));
+    let other = accepted(&other).spec.data;
+    assert!(matches!(other.split, Some(Split::Fractions { .. })));
     assert_eq!(
         other.synthetic.and_then(|sizes| sizes.train_images),
         Some(60_000)
     );
 
-    let batch = resolve(&spec(|spec| spec.batch_size = Some(100)), &catalog()).expect("resolves");
-    assert_eq!(batch.spec.evaluation.and_then(|e| e.batch_size), Some(100));
+    let batch = accepted(&spec(|spec| spec.batch_size = Some(100)));
+    assert_eq!(batch.spec.evaluation.batch_size, Some(100));
 
-    let rate = resolve(&sgd(|sgd| sgd.learning_rate = Some(0.5)), &catalog()).expect("resolves");
+    let rate = accepted(&sgd(|sgd| sgd.learning_rate = Some(0.5)));
     assert_eq!(
-        rate.job.train.optimizer,
+        rate.plan.train.optimizer,
         train::Optimizer::Sgd {
             learning_rate: 0.5,
             momentum: 0.9,
@@ -122,26 +128,21 @@ fn fields_that_belong_together_are_overridden_together() {
 
 #[test]
 fn zero_and_nothing_are_values() {
-    let plain = resolve(&sgd(|sgd| sgd.momentum = Some(0.0)), &catalog()).expect("resolves");
+    let plain = accepted(&sgd(|sgd| sgd.momentum = Some(0.0)));
     assert!(matches!(
-        plain.job.train.optimizer,
+        plain.plan.train.optimizer,
         train::Optimizer::Sgd { momentum: 0.0, .. }
     ));
-    let linear = resolve(&hidden(&[]), &catalog()).expect("resolves");
-    assert!(linear.job.train.architecture.hidden.is_empty());
-    assert_eq!(
-        resolve(&spec(|spec| spec.seed = Some(0)), &catalog())
-            .expect("resolves")
-            .spec
-            .seed,
-        Some(0)
-    );
+    let linear = accepted(&hidden(&[]));
+    assert!(linear.plan.train.architecture.hidden.is_empty());
+    let zero = accepted(&spec(|spec| spec.seed = Some(0)));
+    assert_eq!(zero.spec.seed, Some(0));
 }
 
 /// Every case is refused with exactly these fields.
 #[test]
 fn violations_name_their_fields() {
-    let cases: Vec<(JobSpec, &[&str])> = vec![
+    let cases: Vec<(JobRequest, &[&str])> = vec![
         (
             sgd(|s| s.learning_rate = Some(f64::NAN)),
             &["sgd.learning_rate"],
@@ -207,17 +208,17 @@ fn violations_name_their_fields() {
         (data(|d| d.std = Some(0.0)), &["data.std"]),
         (data(|d| d.mean = Some(f32::NAN)), &["data.mean"]),
         (
-            data(|d| d.synthetic = Some(SyntheticSpec::default())),
+            data(|d| d.synthetic = Some(SyntheticRequest::default())),
             &["data.synthetic"],
         ),
         (synthetic(0), &["data.synthetic.train_images"]),
         (synthetic(1_000_001), &["data.synthetic.train_images"]),
         (
             spec(|s| {
-                s.evaluation = Some(EvaluationSpec {
+                s.evaluation = EvaluationRequest {
                     every_steps: Some(0),
                     batch_size: Some(0),
-                });
+                };
             }),
             &["evaluation.every_steps", "evaluation.batch_size"],
         ),
@@ -229,34 +230,33 @@ fn violations_name_their_fields() {
             }),
             &["labels"],
         ),
+        (deadline(Err(Unrecognized)), &["limits.deadline"]),
         (
-            spec(|s| {
-                s.limits = Some(LimitsSpec {
-                    deadline: Some(prost_types::Duration::default()),
-                });
-            }),
-            &["limits.deadline"],
-        ),
-        (
-            spec(|s| {
-                let seconds = 315_576_000_001;
-                s.limits = Some(LimitsSpec {
-                    deadline: Some(prost_types::Duration { seconds, nanos: 0 }),
-                });
-            }),
+            deadline(Ok(Duration::from_secs(315_576_000_001))),
             &["limits.deadline"],
         ),
         (
             spec(|s| {
                 s.epochs = Some(10_000);
-                s.evaluation = Some(EvaluationSpec {
+                s.evaluation = EvaluationRequest {
                     every_steps: Some(1),
                     batch_size: None,
-                });
+                };
             }),
             &["evaluation.every_steps"],
         ),
-        (spec(|s| s.promotion = 77), &["promotion"]),
+        (
+            spec(|s| s.promotion = Some(Err(Unrecognized))),
+            &["promotion"],
+        ),
+        (
+            spec(|s| s.publish = Some(Err(Unrecognized))),
+            &["publish.policy"],
+        ),
+        (
+            spec(|s| s.architecture.activation = Some(Err(Unrecognized))),
+            &["architecture.activation"],
+        ),
     ];
     check_all(cases);
 }
@@ -266,64 +266,70 @@ fn a_report_needs_a_last_checkpoint() {
     let with = |policy: PublishPolicy| {
         spec(|s| {
             s.report = Some(true);
-            s.publish = Some(PublishSpec {
-                policy: policy.into(),
-            });
+            s.publish = Some(Ok(policy));
         })
     };
     check_all(vec![(with(PublishPolicy::Best), &["report"])]);
     for policy in [PublishPolicy::EveryEpoch, PublishPolicy::Final] {
-        let resolved = resolve(&with(policy), &catalog());
-        assert!(resolved.expect("a last checkpoint").job.report);
+        assert!(accepted(&with(policy)).plan.report);
     }
 }
 
 #[test]
 fn the_precision_is_one_that_the_device_has() {
-    let on_cpu = |precision: i32| {
+    let on_cpu = |precision| {
         spec(|s| {
             s.device = Some("cpu".to_owned());
             s.precision = precision;
         })
     };
-    let tf32 = on_cpu(v1::Precision::Tf32.into());
+    let tf32 = on_cpu(Some(Ok(Precision::Tf32)));
     check_all(vec![
         (tf32.clone(), &["precision"]),
-        (on_cpu(77), &["precision"]),
+        (on_cpu(Some(Err(Unrecognized))), &["precision"]),
     ]);
-    let told = resolve(&tf32, &catalog()).expect_err("refused");
-    assert!(told[0].message.contains("use FLOAT32 or BFLOAT16"));
+    let found = refused(&tf32);
+    assert!(found[0].message.contains("use FLOAT32 or BFLOAT16"));
     if train::gpus() == 0 {
-        let anywhere = spec(|s| s.precision = v1::Precision::Tf32.into());
-        let told = resolve(&anywhere, &catalog()).expect_err("refused");
-        assert!(told[0].message.contains("no GPU here"), "{told:?}");
+        let anywhere = spec(|s| s.precision = Some(Ok(Precision::Tf32)));
+        let found = refused(&anywhere);
+        assert!(found[0].message.contains("no GPU here"), "{found:?}");
     }
 
-    for (asked, spec, plan) in [
-        (
-            v1::Precision::Unspecified,
-            v1::Precision::Float32,
-            train::Precision::Float32,
-        ),
-        (
-            v1::Precision::Bfloat16,
-            v1::Precision::Bfloat16,
-            train::Precision::Bfloat16,
-        ),
+    for (requested, expected) in [
+        (None, Precision::Float32),
+        (Some(Ok(Precision::Bfloat16)), Precision::Bfloat16),
     ] {
-        let resolved = resolve(&on_cpu(asked.into()), &catalog()).expect("resolves");
-        assert_eq!(resolved.spec.precision(), spec);
-        assert_eq!(resolved.job.train.precision, plan);
+        let resolved = accepted(&on_cpu(requested));
+        assert_eq!(resolved.spec.precision, Some(Ok(expected)));
+        assert_eq!(resolved.plan.train.precision, expected);
     }
 }
 
 #[test]
+fn an_unknown_preset_is_reported_with_the_similar_one() {
+    let message = |name: &str| {
+        let found = refused(&spec(|spec| spec.preset = name.to_owned()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].message.clone()
+    };
+    assert_eq!(
+        message("fats"),
+        r#"unknown preset "fats"; did you mean "fast"?"#
+    );
+    assert_eq!(
+        message("quick"),
+        r#"unknown preset "quick": use notebook, fast, accurate, robust, record"#
+    );
+}
+
+#[test]
 fn all_violations_come_at_once() {
-    let wrong = JobSpec {
+    let wrong = JobRequest {
         preset: "nope".to_owned(),
         epochs: Some(0),
         batch_size: Some(1_000_000),
-        early_stopping: Some(EarlyStoppingSpec { patience_rows: 0 }),
+        patience_rows: Some(0),
         ..sgd(|sgd| sgd.learning_rate = Some(f64::NAN))
     };
     check_all(vec![(
@@ -338,63 +344,35 @@ fn all_violations_come_at_once() {
     )]);
 }
 
-#[test]
-fn equal_specs_have_equal_keys() {
-    let labelled = |pairs: &[(&str, &str)]| {
-        spec(|spec| {
-            spec.labels = pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect();
-        })
-    };
-    let many: Vec<(String, String)> = (0..30)
-        .map(|i| (format!("k{i}"), format!("v{i}")))
-        .collect();
-    let forth = spec(|spec| spec.labels = many.iter().cloned().collect());
-    let back = spec(|spec| spec.labels = many.iter().rev().cloned().collect());
-    assert_eq!(request_key(&forth), request_key(&back));
-    assert_ne!(
-        request_key(&labelled(&[("a", "bc")])),
-        request_key(&labelled(&[("ab", "c")]))
-    );
-    assert_ne!(
-        request_key(&JobSpec::default()),
-        request_key(&sgd(|_| ())),
-        "an empty message is not an unset one"
-    );
-    let step = |factor| {
-        spec(|spec| {
-            spec.schedule = Some(Schedule::Step(StepSchedule {
-                every_epochs: None,
-                factor,
-            }));
-        })
-    };
-    assert_ne!(request_key(&step(None)), request_key(&step(Some(0.5))));
+fn counts(train: usize, validation: usize) -> JobRequest {
+    data(|data| data.split = Some(Split::Counts { train, validation }))
 }
 
-fn counts(train: u32, validation: u32) -> JobSpec {
-    data(|data| data.split = Some(Split::Counts(SplitCounts { train, validation })))
+fn fractions(train: f64, validation: f64) -> JobRequest {
+    data(|data| data.split = Some(Split::Fractions { train, validation }))
 }
 
-fn fractions(train: f64, validation: f64) -> JobSpec {
-    data(|data| data.split = Some(Split::Fractions(SplitFractions { train, validation })))
-}
-
-fn synthetic(train: u32) -> JobSpec {
-    data(|data| {
-        data.dataset = Some("synthetic".to_owned());
-        data.synthetic = Some(SyntheticSpec {
-            train_images: Some(train),
-            ..SyntheticSpec::default()
+fn deadline(deadline: Result<Duration, Unrecognized>) -> JobRequest {
+    spec(|spec| {
+        spec.limits = Some(LimitsRequest {
+            deadline: Some(deadline),
         });
     })
 }
 
-fn check_all(cases: Vec<(JobSpec, &[&str])>) {
+fn synthetic(train: u32) -> JobRequest {
+    data(|data| {
+        data.dataset = Some("synthetic".to_owned());
+        data.synthetic = Some(SyntheticRequest {
+            train_images: Some(train),
+            ..SyntheticRequest::default()
+        });
+    })
+}
+
+fn check_all(cases: Vec<(JobRequest, &[&str])>) {
     for (spec, fields) in cases {
-        let found = resolve(&spec, &catalog()).expect_err(&format!("{fields:?} is refused"));
+        let found = refused(&spec);
         let mut named: Vec<&str> = found
             .iter()
             .map(|violation| violation.field.strip_prefix("spec.").expect("a prefix"))

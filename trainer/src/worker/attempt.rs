@@ -12,9 +12,10 @@ use crate::{
     datasets::{self, NotFound},
     job::{JobId, JobState},
     metrics::{JobInfo, show_test},
-    spec::{JobPlan, StoredSpec},
+    spec::{self, JobPlan, JobRequest},
     store::{Ending, Job},
     train::{self, Finished, Outcome, TrainError},
+    wire::SpecMessage,
 };
 use digits_dataset::Dataset;
 use digits_telemetry::{panic_text, traces::KeyValue};
@@ -48,7 +49,8 @@ pub(super) fn run_job(place: &Place, job: &Job) {
         traces.begin_caused(&job.traceparent, "train", attributes)
     });
     let spec = stored_spec(job);
-    let name = spec.as_ref().map_or("", StoredSpec::name);
+    let request = spec.as_ref().map(SpecMessage::request).ok();
+    let name = request.as_ref().map_or("", |request| &request.name);
     tracing::info!(job = %job.id, name, attempt = job.attempts, "job begins");
     let running = tools.registry.add(job.id);
     if place.shutdown.load(Ordering::Acquire) {
@@ -122,8 +124,8 @@ fn write_end(place: &Place, job: JobId, ending: Ending, elapsed: Duration) {
     tools.metrics.job_finished(job, ending.state, elapsed);
 }
 
-fn stored_spec(job: &Job) -> Result<StoredSpec, String> {
-    StoredSpec::decode(&job.resolved).map_err(|error| {
+fn stored_spec(job: &Job) -> Result<SpecMessage, String> {
+    SpecMessage::decode(&job.resolved).map_err(|error| {
         tracing::error!(job = %job.id, %error, "the stored spec of a job cannot be read");
         "its spec cannot be read by this version".to_owned()
     })
@@ -133,11 +135,12 @@ fn stored_spec(job: &Job) -> Result<StoredSpec, String> {
 fn prepare_and_train(
     place: &Place,
     job: &Job,
-    spec: &StoredSpec,
+    spec: &SpecMessage,
     running: &Arc<RunningJob>,
 ) -> Result<Run, String> {
     let tools = &place.tools;
-    let mut plan = plan(place, spec)?;
+    let request = spec.request();
+    let mut plan = plan(place, &request)?;
     // Before the training: a checkpoint whose manifest cannot be written would be of no use.
     let lineage = spec.lineage().map_err(|error| {
         tracing::error!(job = %job.id, %error, "a spec cannot be written into manifests");
@@ -167,7 +170,7 @@ fn prepare_and_train(
     let device = plan.train.device.to_string();
     let series = tools.metrics.job_begins(JobInfo {
         job_id: job.id.to_string(),
-        name: spec.name().to_owned(),
+        name: request.name,
         model: plan.model.to_string(),
         dataset: plan.dataset_name.clone(),
         device: device.clone(),
@@ -212,15 +215,10 @@ fn prepare_and_train(
 }
 
 /// What the job is to do, here.
-fn plan(place: &Place, spec: &StoredSpec) -> Result<JobPlan, String> {
-    let mut plan = spec.plan(&place.tools.catalog).map_err(|found| {
-        let found: Vec<String> = found
-            .into_iter()
-            .map(|violation| format!("{}: {}", violation.field, violation.message))
-            .collect();
-        found.join("; ")
-    })?;
-    if train::is_auto(spec.device()) {
+fn plan(place: &Place, request: &JobRequest) -> Result<JobPlan, String> {
+    let plan = spec::plan(request, &place.tools.catalog);
+    let mut plan = plan.map_err(|error| error.to_string())?;
+    if train::is_auto(request.device.as_deref().unwrap_or_default()) {
         plan.train.device = place.device;
     }
     plan.train.threads_at_most = place.threads;

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     job::{JobId, now_us},
-    spec::{JobPlan, LineageSpec},
+    spec::JobPlan,
     store::{Intention, IntentionState, StoreError},
     train::{self, PublishFailed, Snapshot, Started, report::Subject},
-    wire::promotion_policy,
+    wire::{LineageSpec, promotion_number},
 };
 use digits_checkpoint::{
     Draft, StorageError, encode_exam, encode_model,
@@ -206,7 +206,7 @@ fn publish(
         job: context.job,
         epoch: snapshot.epoch,
         step: snapshot.step,
-        promotion: context.plan.promotion,
+        promotion: promotion_number(context.plan.promotion),
         weights_sha256,
         state: IntentionState::Planned,
         serving_sequence: 0,
@@ -228,7 +228,7 @@ fn publish(
         publication::commit(storage, &ledger, draft.clone())
     })?;
     metrics.published(taken.elapsed(), now_us());
-    let policy = promotion_policy(context.plan.promotion);
+    let policy = context.plan.promotion;
     let by = writer(context.job);
     let ended = again_and_again(context, || {
         publication::finalize(storage, &ledger, &manifest, policy, &by)

@@ -3,10 +3,9 @@
 
 use crate::support::{Record, mnist, mnist_dir};
 use digits_dataset::mnist::MnistSource;
-use digits_proto::v1::JobSpec;
 use digits_testing::skip;
 use digits_trainer::datasets::Catalog;
-use digits_trainer::spec::resolve;
+use digits_trainer::spec::{JobRequest, resolve};
 use digits_trainer::train::run;
 
 #[test]
@@ -17,13 +16,14 @@ fn fast_errs_on_at_most_1_7_percent() {
             "set DIGITS_MNIST_DIR to a folder with MNIST's four files",
         );
     };
-    let spec = JobSpec {
+    let spec = JobRequest {
         preset: "fast".to_owned(),
         device: Some("cpu".to_owned()),
-        ..JobSpec::default()
+        ..JobRequest::default()
     };
     let catalog = Catalog::open(MnistSource::default(), Vec::new()).expect("a catalog");
-    let plan = resolve(&spec, &catalog).expect("a good preset").job.train;
+    let resolved = resolve(&spec, &catalog, None).expect("a good preset");
+    let plan = resolved.plan.train;
     let outcome = run(&plan, &mnist(&dir), None, &mut Record::default()).expect("a training");
     let test = outcome.test.expect("completed");
     let seconds = outcome.train_seconds + outcome.validation_seconds;

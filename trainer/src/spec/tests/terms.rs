@@ -1,34 +1,30 @@
 //! Optimisers, and terms and tricks against overfitting: what fills them, and what is refused.
 
+use super::request::{AdamWRequest, RegularizationRequest};
 use super::*;
 use crate::train;
-use digits_proto::v1::{AdamW, RegularizationSpec};
 
-fn adamw(change: impl FnOnce(&mut AdamW)) -> JobSpec {
-    let mut adamw = AdamW::default();
+fn adamw(change: impl FnOnce(&mut AdamWRequest)) -> JobRequest {
+    let mut adamw = AdamWRequest::default();
     change(&mut adamw);
-    spec(|spec| spec.optimizer = Some(Optimizer::Adamw(adamw)))
+    spec(|spec| spec.optimizer = Some(OptimizerRequest::AdamW(adamw)))
 }
 
-fn terms(change: impl FnOnce(&mut RegularizationSpec)) -> JobSpec {
-    let mut terms = RegularizationSpec::default();
+fn terms(change: impl FnOnce(&mut RegularizationRequest)) -> JobRequest {
+    let mut terms = RegularizationRequest::default();
     change(&mut terms);
-    spec(|spec| spec.regularization = Some(terms))
+    spec(|spec| spec.regularization = terms)
 }
 
-fn patience(rows: u32) -> JobSpec {
-    spec(|s| {
-        s.early_stopping = Some(EarlyStoppingSpec {
-            patience_rows: rows,
-        });
-    })
+fn patience(rows: u32) -> JobRequest {
+    spec(|s| s.patience_rows = Some(rows))
 }
 
 #[test]
 fn what_is_not_set_is_pytorchs() {
-    let resolved = resolve(&adamw(|a| a.beta2 = Some(0.99)), &catalog()).expect("resolves");
+    let resolved = accepted(&adamw(|a| a.beta2 = Some(0.99)));
     assert_eq!(
-        resolved.job.train.optimizer,
+        resolved.plan.train.optimizer,
         train::Optimizer::AdamW {
             learning_rate: 1e-3,
             beta1: 0.9,
@@ -43,7 +39,7 @@ fn what_is_not_set_is_pytorchs() {
         t.ema_decay = Some(0.99);
         t.max_gradient_norm = Some(1.0);
     });
-    let plan = resolve(&all, &catalog()).expect("resolves").job.train;
+    let plan = accepted(&all).plan.train;
     assert_eq!(
         plan.regularization,
         train::Regularization {
@@ -53,26 +49,17 @@ fn what_is_not_set_is_pytorchs() {
             max_gradient_norm: 1.0,
         }
     );
-    let plan = resolve(&patience(3), &catalog())
-        .expect("resolves")
-        .job
-        .train;
+    let plan = accepted(&patience(3)).plan.train;
     assert_eq!(plan.patience_rows, Some(3));
 }
 
 #[test]
 fn the_notebook_has_none_of_them() {
-    let plan = resolve(&JobSpec::default(), &catalog())
-        .expect("resolves")
-        .job
-        .train;
+    let plan = accepted(&JobRequest::default()).plan.train;
     assert_eq!(plan.regularization, train::Regularization::default());
     assert_eq!((plan.patience_rows, plan.calibrate), (None, false));
     let calibrated = spec(|spec| spec.calibrate = Some(true));
-    let plan = resolve(&calibrated, &catalog())
-        .expect("resolves")
-        .job
-        .train;
+    let plan = accepted(&calibrated).plan.train;
     assert!(plan.calibrate);
 }
 
@@ -81,23 +68,23 @@ fn every_other_preset_calibrates() {
     for preset in presets() {
         let expected = preset.name != "notebook";
         assert_eq!(preset.spec.calibrate, Some(expected), "{}", preset.name);
-        let off = JobSpec {
-            preset: preset.name.to_owned(),
+        let off = JobRequest {
+            preset: preset.name.clone(),
             calibrate: Some(false),
-            ..JobSpec::default()
+            ..JobRequest::default()
         };
-        let resolved = resolve(&off, &catalog()).expect("resolves");
-        assert!(!resolved.job.train.calibrate, "{}", preset.name);
+        let resolved = accepted(&off);
+        assert!(!resolved.plan.train.calibrate, "{}", preset.name);
     }
 }
 
 #[test]
 fn violations_name_their_fields() {
-    let linear = JobSpec {
-        regularization: Some(RegularizationSpec {
+    let linear = JobRequest {
+        regularization: RegularizationRequest {
             dropout: Some(0.5),
-            ..RegularizationSpec::default()
-        }),
+            ..RegularizationRequest::default()
+        },
         ..hidden(&[])
     };
     check_all(vec![
