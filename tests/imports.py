@@ -49,11 +49,6 @@ trainer/src/store/claim.rs trainer/src/store/jobs.rs
 trainer/src/store/lock.rs trainer/src/store/mod.rs
 trainer/src/store/mod.rs trainer/src/store/owner.rs
 trainer/src/store/mod.rs trainer/src/store/schema.rs
-trainer/src/train/augment/affine.rs trainer/src/train/augment/mod.rs
-trainer/src/train/augment/elastic.rs trainer/src/train/augment/mod.rs
-trainer/src/train/augment/mod.rs trainer/src/train/augment/pen.rs
-trainer/src/train/augment/mod.rs trainer/src/train/plan.rs
-trainer/src/train/bfloat16.rs trainer/src/train/network.rs
 trainer/src/worker/attempt.rs trainer/src/worker/pool.rs
 trainer/src/worker/intentions.rs trainer/src/worker/publisher.rs
 """

@@ -67,7 +67,7 @@ def tensors(file):
 
 
 def build(state, manifest):
-    """The network that a state dict is of."""
+    """The network of a state dict."""
     numbers = sorted({int(key.split(".")[1]) for key in state})
     weights = [state[f"layers.{number}.weight"] for number in numbers]
     widths = [weights[0].shape[1], *(weight.shape[0] for weight in weights)]
@@ -78,7 +78,7 @@ def build(state, manifest):
 
 
 def scaled(pixels, manifest):
-    """Raw pixels as the network takes them."""
+    """Raw pixels scaled to inputs of the network."""
     recipe = {"scale": 255.0, "mean": 0.0, "std": 1.0, **manifest.get("input", {})}
     values = pixels.float().div_(torch.tensor(recipe["scale"]))
     return values.sub_(torch.tensor(recipe["mean"])).div_(torch.tensor(recipe["std"]))
@@ -86,7 +86,7 @@ def scaled(pixels, manifest):
 
 @torch.no_grad()
 def evaluate(model, manifest, folder):
-    """What the network does on MNIST's test set."""
+    """Loss and accuracy on MNIST's test set."""
     pixels = torch.from_numpy(read_idx(folder, "t10k-images-idx3-ubyte"))
     labels = torch.from_numpy(read_idx(folder, "t10k-labels-idx1-ubyte")).long()
     total, means, correct = 0.0, [], 0
@@ -108,7 +108,7 @@ def evaluate(model, manifest, folder):
 
 @torch.no_grad()
 def examine(model, manifest, exam):
-    """How far the network's answers are from the recorded ones."""
+    """Largest relative difference from the exam's recorded logits."""
     logits = model(scaled(exam["inputs"], manifest))
     recorded = exam["logits"]
     return ((logits - recorded).abs().max() / (1 + recorded.abs().max())).item()

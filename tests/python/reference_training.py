@@ -1,17 +1,17 @@
-"""The training that ours must equal, as one writes it in PyTorch: autograd, torch.optim, random_split, DataLoader.
+"""Reference training in plain PyTorch (autograd, torch.optim, random_split, DataLoader) that the trainer must equal.
 
 Usage: reference_training.py FOLDER…
 
 Each FOLDER holds a data set under MNIST's file names, raw or gzipped, and spec.json: {"seed", "generator_skip", "split": [counts or
 fractions], "split_seed" or null, "hidden": [widths], "activation": "relu" | "scaled_tanh" | "gelu", "mean", "std",
 "batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "label_smoothing", "max_gradient_norm",
-"ema_decay" (0 for none of these three), "optimizer": what torch.optim.SGD takes beside the rate, or with "betas" what AdamW takes;
-biases do not decay then, "schedule": {"step": …} | {"cosine": …} | {"one_cycle": …} with the fields of the job spec, or null}. Where
-it has "start_from", a file in the folder with all parameters as float32 in the module's order, these are loaded as a state dict into
-the network once it is built.
+"ema_decay" (each of the three 0 for none), "optimizer": the arguments of torch.optim.SGD without the rate, or, with "betas", of
+AdamW without weight decay of biases, "schedule": {"step": …} | {"cosine": …} | {"one_cycle": …} with the fields of the job spec,
+or null}. "start_from" names a file in the folder with all parameters as float32 in the module's order; they are loaded as a state
+dict into the network once it is built.
 
 Writes into the folder, in the machine's byte order: train.u32 and validation.u32 (the split), initial.f32 and final.f32 (all
-parameters in the module's order), orders.u32 (the places in the training part, epoch after epoch), rows.json (one
+parameters in the module's order), orders.u32 (indices into the training part, epoch by epoch), rows.json (one
 entry per validation) and summary.json.
 """
 
@@ -68,14 +68,14 @@ def data_set(folder, part, spec):
     """Scaled images, labels, and each image's number in the file."""
     pixels = torch.from_numpy(read_idx(folder, f"{part}-images-idx3-ubyte"))
     labels = torch.from_numpy(read_idx(folder, f"{part}-labels-idx1-ubyte"))
-    # As ToTensor and Normalize do.
+    # As torchvision's ToTensor and Normalize.
     values = pixels.float().div(255).sub_(torch.tensor(spec["mean"])).div_(torch.tensor(spec["std"]))
     return TensorDataset(values, labels.long(), torch.arange(len(labels)))
 
 
 @torch.no_grad()
 def evaluate(model, loader):
-    """Mean of the batch losses, and how many answers are right."""
+    """Mean of the batch losses, and the number of correct predictions."""
     losses, right = [], 0
     for values, labels, _ in loader:
         outputs = model(values)
@@ -98,13 +98,13 @@ def start_from(model, numbers):
 
 
 def skip_words(count):
-    """Throws away words of the generator: uniform_ takes one for each float32."""
+    """Discards words of the generator: uniform_ takes one for each float32."""
     if count:
         torch.empty(count).uniform_()
 
 
 def make_optimizer(model, spec):
-    """The optimiser that spec names."""
+    """The optimizer of the spec."""
     terms = spec["optimizer"]
     if "betas" not in terms:
         return torch.optim.SGD(model.parameters(), lr=spec["learning_rate"], **terms)
@@ -115,7 +115,7 @@ def make_optimizer(model, spec):
 
 
 def make_schedule(optimizer, spec, steps_per_epoch):
-    """The schedule that spec names, as PyTorch's own classes make it; None for a constant rate."""
+    """The learning rate schedule of the spec from PyTorch's classes; None for a constant rate."""
     rate, steps = spec["learning_rate"], steps_per_epoch * spec["epochs"]
     for name, terms in (spec["schedule"] or {}).items():
         if name == "step":

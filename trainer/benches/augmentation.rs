@@ -1,10 +1,10 @@
-//! What augmentation costs: processor time of a step with and without it, in release mode on one core. Needs
+//! Cost of augmentation: CPU time of a step with and without it, in release mode on one core. Needs
 //! `DIGITS_MNIST_DIR`.
 //!
 //! `cargo bench -p digits-trainer --bench augmentation -- [RUNS]`
 //!
-//! Linux only: it reads the thread's processor time, which a busy machine does not stretch as it does the
-//! clock's.
+//! Linux only: it reads the thread's CPU time, which load on the machine changes less than wall
+//! time.
 
 #[path = "../tests/train/support/head.rs"]
 mod head;
@@ -111,7 +111,7 @@ fn plan(
     }
 }
 
-/// The least of several runs; what is not a step costs the same in each.
+/// The minimum of several runs; everything but the steps costs the same in each.
 fn step_us(data: &Dataset, plan: &Plan, runs: usize) -> anyhow::Result<f64> {
     let mut least = f64::INFINITY;
     for _ in 0..runs {
@@ -123,7 +123,7 @@ fn step_us(data: &Dataset, plan: &Plan, runs: usize) -> anyhow::Result<f64> {
     Ok(least)
 }
 
-/// Processor time of this thread so far.
+/// CPU time of this thread.
 fn processor_us() -> anyhow::Result<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds: f64 = text.split_whitespace().next().unwrap_or_default().parse()?;

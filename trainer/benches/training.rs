@@ -1,7 +1,8 @@
-//! Our side of `make bench-train`: reads one line of JSON per run from standard input and answers with
-//! the time that the training took, as `benches/training/contender.py` does. Needs `DIGITS_MNIST_DIR`.
+//! The trainer's side of `make bench-train`: reads one line of JSON per run from standard input and
+//! prints the time of the training, as `benches/training/contender.py` does. Needs
+//! `DIGITS_MNIST_DIR`.
 //!
-//! A run is of whole epochs with their validations, or, with `batches`, of that many steps after
+//! A run has whole epochs with their validations, or, with `batches`, that number of steps after
 //! `warm_up` others.
 
 #[path = "../tests/train/support/mnist.rs"]
@@ -39,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The notebook's plan, but for what is asked.
+/// The notebook's plan with the options of a request.
 fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
     let notebook = notebook_plan(data);
     let widths = asked["hidden"].as_array().context("hidden")?;
@@ -61,7 +62,7 @@ fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
             ..notebook.architecture
         },
         epochs: u32::try_from(asked["epochs"].as_u64().context("epochs")?)?,
-        // Where steps are counted nothing is validated between them.
+        // Counted steps have no validation between them.
         validate_every: match asked["batches"].is_u64() {
             true => usize::MAX,
             false => notebook.validate_every,
@@ -73,7 +74,7 @@ fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
     })
 }
 
-/// The ranges of Cireşan 2010, as `contender.py` has them.
+/// The ranges of Cireşan et al. 2010, as in `contender.py`.
 fn augmentation(elastic_alpha: f64) -> Augmentation {
     Augmentation {
         rotation_degrees: 15.0,
@@ -96,11 +97,11 @@ fn say(answer: &Value) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Wall and CPU seconds from one step to another; what comes before and after is left out on both sides.
+/// Wall and CPU seconds between two steps, without what comes before and after.
 struct Stopwatch {
-    /// Steps before the first that counts.
+    /// Steps before the timed ones.
     warm_up: u64,
-    /// Steps that count; `None`: all.
+    /// Timed steps; `None`: all.
     batches: Option<u64>,
     began: Option<(Instant, f64)>,
     steps: u64,
@@ -125,7 +126,7 @@ impl Stopwatch {
     }
 }
 
-/// CPU time of this thread, which computes alone; 0 where the system does not tell.
+/// CPU time of this thread, which computes alone; 0 where the system does not measure it.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = stat.split_whitespace().next().map(str::parse::<f64>);

@@ -1,5 +1,5 @@
-//! Draws a sheet of augmented digits: each row a digit of MNIST's training set as it is, then as training sees
-//! it. Needs `DIGITS_MNIST_DIR`.
+//! Draws a contact sheet of augmented digits: in each row a digit of MNIST's training set, then
+//! augmented versions of it. Needs `DIGITS_MNIST_DIR`.
 //!
 //! `cargo run --release -p digits-trainer --example augmented -- sheet.png [PRESET] [SEED]`
 
@@ -15,10 +15,10 @@ use digits_trainer::train::preview_augmentation;
 use mnist::{mnist, mnist_dir};
 use std::path::PathBuf;
 
-/// Rows of the sheet, and how often each is drawn.
+/// Rows of the sheet, and augmented versions in each.
 const ROWS: usize = 10;
 const COLUMNS: usize = 20;
-/// Pixels of the sheet to a pixel of an image, and between two images.
+/// Pixels of the sheet per pixel of an image, and the gap between two images.
 const ZOOM: usize = 2;
 const GAP: usize = 2;
 
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a preset does; the defaults where it does nothing.
+/// The augmentation of a preset, or the defaults if it has none.
 fn augmentation(preset: &str) -> anyhow::Result<digits_trainer::train::Augmentation> {
     let spec = JobRequest {
         preset: preset.to_owned(),
@@ -59,7 +59,7 @@ fn augmentation(preset: &str) -> anyhow::Result<digits_trainer::train::Augmentat
     resolved.plan.train.augmentation.context("nothing to draw")
 }
 
-/// The first image of each digit, again and again.
+/// The first image of each digit, repeated.
 fn repeated(data: &Dataset) -> anyhow::Result<LabelledImages> {
     let mut pixels = Vec::new();
     let mut labels = Vec::new();

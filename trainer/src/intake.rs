@@ -1,5 +1,5 @@
-//! Takes a job in: from the spec that is asked for to a job that is durable. The same for clients of the service
-//! and for a run of one job.
+//! Takes a job in: from the spec that is asked for to a job that is durable. The same for clients
+//! of the service and for a run of one job.
 //!
 //! Knows no gRPC; who asks makes an answer of [`Refused`].
 
@@ -61,8 +61,8 @@ impl From<SpecError> for Refused {
 }
 
 impl Intake {
-    /// Takes a job in under `request_id`, once for one id; durable when it returns. `traceparent` is what its spans will be under,
-    /// if anything.
+    /// Takes a job in under `request_id`, once for one id; durable when it returns. `traceparent`
+    /// is what its spans will be under, if anything.
     ///
     /// # Errors
     /// [`Refused`].
@@ -81,7 +81,8 @@ impl Intake {
             ));
         }
         let key = spec.key();
-        // First, so that a request that was accepted before is answered alike after presets or devices changed.
+        // First, so that a request that was accepted before is answered alike after presets or
+        // devices changed.
         let before = self.store.submitted_before(request_id.clone(), key.clone());
         if let Some(job) = before.await? {
             return Ok(job);
@@ -116,8 +117,8 @@ impl Intake {
         }
     }
 
-    /// The manifest of the checkpoint that the spec starts from. One that is marked for deletion is none to
-    /// start from: it may be gone before the job is written down.
+    /// The manifest of the checkpoint that the spec starts from. One that is marked for deletion is
+    /// none to start from: it may be gone before the job is written down.
     async fn parent(&self, request: &JobRequest) -> Result<Option<Manifest>, Refused> {
         let Some(id) = request.parent_id() else {
             return Ok(None);

@@ -16,7 +16,9 @@ use digits_trainer::{
     datasets::Catalog,
     job::JobState,
     metrics, spec,
-    train::{Bundle, Moment, Observer, Outcome, Plan, PublishFailed, Row, Snapshot, Started, run},
+    train::{
+        Bundle, BundlePoint, Observer, Outcome, Plan, PublishFailed, Row, Snapshot, Started, run,
+    },
     wire::SpecMessage,
     worker::Bundles,
 };
@@ -37,7 +39,7 @@ const PLAIN: Fixture = Fixture {
     job: "01a22891-e461-74ae-b113-c075d75d66f7",
     step: 5_440,
 };
-/// AdamW, an average of the weights, early stopping and augmentation.
+/// AdamW, a moving average of the weights, early stopping and augmentation.
 const RICH: Fixture = Fixture {
     name: "rich",
     job: "01a22891-eb4d-71d2-8a7f-d282b7420c4c",
@@ -66,7 +68,7 @@ impl Fixture {
         let job = spec::plan(&spec.request(), &catalog).expect("a plan");
         let data = catalog.load(&job.dataset).expect("drawn digits");
         let plan = Plan {
-            threads_at_most: 1,
+            max_threads: 1,
             ..job.train
         };
         (plan, data)
@@ -123,8 +125,8 @@ impl Observer for Stop {
         self.steps_left == 0
     }
 
-    fn wants_bundle(&self, moment: Moment) -> bool {
-        moment == Moment::Stop
+    fn wants_bundle(&self, moment: BundlePoint) -> bool {
+        moment == BundlePoint::Stop
     }
 
     fn bundle(&mut self, bundle: Bundle) {
@@ -132,7 +134,8 @@ impl Observer for Stop {
     }
 }
 
-/// Continues from a bundle for so many steps; the step that it began at, and the bundle of the end.
+/// Continues from a bundle for `steps` steps; returns the step at which it began and the bundle at
+/// the end.
 fn resume(plan: &Plan, data: &Dataset, bundle: &[u8], steps: usize) -> (u64, Vec<u8>) {
     let mut observer = Stop {
         steps_left: steps,
@@ -145,7 +148,7 @@ fn resume(plan: &Plan, data: &Dataset, bundle: &[u8], steps: usize) -> (u64, Vec
     (started, observer.bundle.expect("a bundle").encode())
 }
 
-/// What a bundle holds: digests of tensors and figures by name, without measured times.
+/// The content of a bundle: digests of its tensors and its JSON by name, without measured times.
 #[derive(Debug, PartialEq)]
 struct Content {
     tensors: BTreeMap<String, String>,
@@ -173,7 +176,7 @@ impl Content {
         self.figures.remove("of").expect("a fingerprint")
     }
 
-    /// Leaves out what drawing the order of an epoch changes.
+    /// Without what drawing the order of an epoch changes.
     fn before_an_order(mut self) -> Self {
         self.tensors.remove("generator").expect("a generator");
         self.figures["progress"]["order"] = Value::Null;
@@ -281,8 +284,8 @@ async fn a_service_continues_the_job_of_an_earlier_version() {
     let resumed = r#"digits_trainer_job_attempts_total{from="bundle"}"#;
     let anew = r#"digits_trainer_job_attempts_total{from="start"}"#;
     let refused = r#"digits_trainer_bundle_failures_total{operation="read"}"#;
-    // The first one continues from the old bundle and writes a new one, the second from that, unless
-    // the job has ended before the first one was stopped.
+    // The first one continues from the old bundle and writes a new one, the second from that,
+    // unless the job has ended before the first one was stopped.
     for attempt in 1..=2 {
         let trainer = Trainer::start(folder.path(), recorder.clone()).await;
         until("the job continues", async || {

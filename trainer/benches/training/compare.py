@@ -1,4 +1,4 @@
-"""Times our training beside PyTorch's on this machine, in one run, and prints ratios.
+"""Times the trainer and PyTorch in alternation on this machine and prints ratios.
 
 Usage: compare.py [--quick] MNIST-FOLDER COMMAND…, where COMMAND starts benches/training.rs.
 
@@ -19,9 +19,9 @@ HERE = Path(__file__).parent
 NETS = {"784-10-10": [10], "784-128-10": [128], "784-800-10": [800]}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 TRAIN, VALIDATION, BATCH, ROWS = 54_000, 6_000, 64, 9
-# With augmentation some batches tell the speed: an epoch of torchvision's transforms takes minutes.
+# Augmentation is timed over some batches: an epoch of torchvision's transforms takes minutes.
 AUGMENTED, WARM_UP = "784-800-10", 3
-# What it is called, and how many batches count: torchvision's elastic fields of one batch take half a second.
+# Name and number of timed batches: torchvision's elastic fields of one batch take half a second.
 AUGMENTATIONS = {
     "affine": ("turned, slanted, sized, shifted", 100),
     "elastic": ("and pulled about by an elastic field", 20),
@@ -30,11 +30,11 @@ TRANSFORMS, BATCHWISE = "torchvision's transforms per image", "PyTorch, affine_g
 
 
 class Contender:
-    """A process that trains when told, always with its own settings."""
+    """A process that trains on request, always with its own settings."""
 
     def __init__(self, name, command, threads, environment=(), **settings):
         self.name, self.settings = name, {"threads": threads, **settings}
-        # What the caller's shell says of threads is for nobody here.
+        # The thread settings of the calling shell must not apply.
         own = {key: value for key, value in os.environ.items() if key not in THREADS}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**own, **dict(environment)}
@@ -71,8 +71,8 @@ def unpacked(folder, into):
 
 
 def floor(widths, epochs, machine):
-    """Seconds below which this machine cannot go: multiply-adds at the speed of a large product, or bytes at that of a
-    large copy, whichever takes longer. Images are read as bytes, once; weights, gradients and momenta lie in caches."""
+    """Lower bound in seconds on this machine: multiply-adds at the speed of a large product, or bytes at the speed of a
+    large copy, whichever is slower. Images are read once, as bytes; weights, gradients and momenta stay in caches."""
     layers = list(zip(widths, widths[1:]))
     products = [inputs * outputs for inputs, outputs in layers]
     # Forward, weights' gradients, and gradients by the inputs of all layers but the first.
@@ -84,7 +84,7 @@ def floor(widths, epochs, machine):
 
 
 def interleaved(contenders, hidden, epochs, rounds, **more):
-    """Medians of every contender; the first turn of each only warms up."""
+    """Medians of every contender, without the first run of each."""
     found = {one.name: [] for one in contenders}
     for turn in range(rounds + 1):
         for one in contenders:
@@ -106,7 +106,7 @@ def table(title, times, ours, base, machine_floor=None):
 
 
 def augmented(contenders, quick):
-    """Times training with augmentation, one thread each; returns the aims."""
+    """Times training with augmentation, one thread each; returns the targets."""
     rounds = 3 if quick else 5
     aims = []
     for kind, (words, batches) in AUGMENTATIONS.items():

@@ -1,4 +1,4 @@
-"""Trains in PyTorch as told on standard input, one line of JSON a run, and answers with the time it took.
+"""Trains in PyTorch, one line of JSON per run on standard input, and prints the time of each run.
 
 Usage: contender.py KIND FOLDER, with MNIST's four files in FOLDER/MNIST/raw, unpacked.
 
@@ -62,7 +62,7 @@ def answer(began, steps, accuracy):
 
 
 class Notebook:
-    """As the notebook is written."""
+    """The notebook's loop, unchanged."""
 
     def __init__(self, folder):
         from torchvision import datasets, transforms
@@ -106,7 +106,7 @@ class Notebook:
 
 
 class Resident:
-    """PyTorch written well."""
+    """An optimised PyTorch loop."""
 
     def __init__(self, folder):
         from torchvision import datasets
@@ -185,7 +185,7 @@ class Transforms:
 
 
 class Batchwise:
-    """Augmentation written well: one grid for the whole batch, one sampling, the blur as two products."""
+    """Optimised augmentation: one grid for the whole batch, one sampling, the blur as two products."""
 
     def __init__(self, folder):
         from torchvision import datasets
@@ -227,7 +227,7 @@ class Batchwise:
 
 
 class Machine:
-    """What one core gives at the most: multiply-adds in a large product, bytes in a large copy."""
+    """Peak rates of one core: multiply-adds of a large product, bytes of a large copy."""
 
     def __init__(self, _folder):
         pass

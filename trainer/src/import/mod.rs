@@ -166,7 +166,7 @@ fn exam(
     // A thread of its own: libtorch's number of threads is the thread's.
     let answered = std::thread::scope(|scope| {
         scope
-            .spawn(|| train::examine(&images, layers, architecture, &input))
+            .spawn(|| train::make_exam(&images, layers, architecture, &input))
             .join()
     });
     answered

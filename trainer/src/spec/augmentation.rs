@@ -3,9 +3,9 @@
 use super::{request::AugmentationRequest, violation::Violations};
 use crate::{datasets::Shape, train};
 
-/// What fields of an augmentation that is switched on are where nobody sets them: the ranges of D. C. Cireşan,
-/// U. Meier, L. M. Gambardella, J. Schmidhuber, "Deep big simple neural nets excel on handwritten digit
-/// recognition", Neural Computation 22 (2010), with the middle of their σ and α.
+/// What fields of an augmentation that is switched on are where nobody sets them: the ranges of D.
+/// C. Cireşan, U. Meier, L. M. Gambardella, J. Schmidhuber, "Deep big simple neural nets excel on
+/// handwritten digit recognition", Neural Computation 22 (2010), with the middle of their σ and α.
 pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
     enabled: Some(true),
     rotation_degrees: Some(15.0),
@@ -23,8 +23,8 @@ pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
 /// Digits that become one another when they are turned or slanted as far as the others may be.
 const HALF_ANGLES: [&str; 2] = ["1", "7"];
 
-/// Sets what is unset from the preset where it augments, else from [`DEFAULT`]. To set any field is to enable the
-/// augmentation; one that is disabled has no other fields.
+/// Sets what is unset from the preset where it augments, else from [`DEFAULT`]. To set any field is
+/// to enable the augmentation; one that is disabled has no other fields.
 pub(super) fn fill(
     requested: Option<AugmentationRequest>,
     preset: Option<AugmentationRequest>,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_comes_from_the_preset_or_the_defaults() {
+    fn unset_fields_come_from_the_preset_or_the_defaults() {
         let strong = AugmentationRequest {
             noise: Some(0.3),
             ..DEFAULT
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_and_sevens_are_turned_half_as_far() {
+    fn ones_and_sevens_are_rotated_half_as_far() {
         let shape = Shape {
             train: 1,
             height: 28,

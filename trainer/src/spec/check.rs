@@ -41,10 +41,11 @@ pub(super) fn check(spec: &JobRequest, catalog: &Catalog, found: &mut Violations
     }
 }
 
-/// Replaces the requested device by the one that it means on this machine, and checks that it has the precision.
+/// Replaces the requested device by the one that it means on this machine, and checks that it has
+/// the precision.
 pub(super) fn settle_device(spec: &mut JobRequest, found: &mut Violations) {
     let requested = spec.device.as_deref().unwrap_or("auto");
-    match train::settle_device(requested) {
+    match train::fix_device(requested) {
         Ok(device) => {
             if device == CPU && spec.precision == Some(Ok(Precision::Tf32)) {
                 let why = match requested {

@@ -19,7 +19,8 @@ const OTHER_SPLIT: Split = Split::Fractions {
 /// Sets every field that has a default.
 pub(super) fn fill(mut spec: JobRequest, preset: &JobRequest) -> JobRequest {
     spec.preset.clone_from(&preset.preset);
-    // The preset's skip belongs to its seed. A script with another seed draws the weights right after the split.
+    // The preset's skip belongs to its seed. A script with another seed draws the weights right
+    // after the split.
     if spec.seed.is_some() {
         spec.generator_skip.get_or_insert(0);
     }

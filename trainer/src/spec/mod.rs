@@ -1,4 +1,5 @@
-//! Job specs: fills what a client leaves unset from presets, checks every field, and makes the plan of a training.
+//! Job specs: fills what a client leaves unset from presets, checks every field, and makes the plan
+//! of a training.
 //!
 //! Works on [`JobRequest`], which `wire` makes of the message on the wire and back.
 

@@ -36,7 +36,7 @@ mod tests {
     use digits_checkpoint::manifest::Activation;
 
     #[test]
-    fn numbers() {
+    fn the_size_of_a_network_is_that_of_torchinfo() {
         let size = |hidden: &[usize]| {
             network_size(&Architecture {
                 input_size: 784,

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_open_is_the_checkpoints() {
+    fn unset_fields_come_from_the_checkpoint() {
         let parent = manifest(|manifest| {
             manifest.architecture.hidden = vec![20, 12];
             manifest.architecture.activation = Activation::Gelu;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn a_checkpoint_that_does_not_fit_is_refused_with_the_difference() {
         let good = manifest(|_| ());
         let mut wider = from(&good);
         wider.architecture.hidden = Some(vec![128]);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_violations_come_too() {
+    fn other_violations_are_reported_with_those_of_the_checkpoint() {
         let spec = JobRequest {
             epochs: Some(0),
             data: DataRequest {

@@ -35,7 +35,8 @@ pub struct JobPlan {
     pub shape: Shape,
     /// The model that the checkpoints are for.
     pub model: ModelName,
-    /// The checkpoint that the training starts from. Its weights are put into `train` when the job begins.
+    /// The checkpoint that the training starts from. Its weights are put into `train` when the job
+    /// begins.
     pub parent: Option<CheckpointId>,
     /// The preset that filled the spec.
     pub preset: String,
@@ -51,7 +52,8 @@ pub struct JobPlan {
     pub steps: u64,
 }
 
-/// Makes the plan of a filled request. A request from the database was checked when its job was submitted.
+/// Makes the plan of a filled request. A request from the database was checked when its job was
+/// submitted.
 ///
 /// # Errors
 /// [`SpecError::Invalid`] for what this version or this machine cannot do.
@@ -117,7 +119,7 @@ fn train_plan(
         split_seed: spec.data.split_seed,
         seed: spec.seed.unwrap_or_default(),
         generator_skip: spec.generator_skip.unwrap_or_default(),
-        first_weights: None,
+        initial_weights: None,
         batch_size: spec.batch_size.unwrap_or(1) as usize,
         epochs: spec.epochs.unwrap_or(1),
         optimizer: optimizer(spec),
@@ -127,7 +129,7 @@ fn train_plan(
         augmentation: augmentation::plan(spec.augmentation, shape),
         device,
         precision: known(spec.precision).unwrap_or(train::Precision::Float32),
-        threads_at_most: train::cores(),
+        max_threads: train::cores(),
         publish: known(spec.publish).unwrap_or(train::PublishPolicy::EveryEpoch),
         regularization: regularization(spec),
         patience_rows: spec.patience_rows,
@@ -135,7 +137,8 @@ fn train_plan(
     }
 }
 
-/// A choice that this version knows. A stored one that it does not know, which a later version wrote, is as unset.
+/// A choice that this version knows. A stored one that it does not know, which a later version
+/// wrote, is as unset.
 fn known<T>(choice: Option<Result<T, Unrecognized>>) -> Option<T> {
     choice.and_then(Result::ok)
 }

@@ -2,16 +2,18 @@
 //!
 //! Where their values come from:
 //!
-//! * `notebook`: the teaching notebook as it was run. Its kernel had drawn 15,962 words of the generator between
-//!   split and initial weights.
-//! * `fast`: chosen on validation, over three seeds, for its error within ten seconds on two cores. Milder changes
-//!   than `accurate`'s and no elastic ones are what so small a network can learn in so few epochs. Mean and standard
-//!   deviation are those of MNIST's training images. The curves have a row after the first step, in the middle and
-//!   at the end of an epoch of 54,000 images.
-//! * `accurate`: the smallest network of Cireşan et al. 2010 with their augmentation. Momentum and a cosine schedule
-//!   reach in tens of epochs what constant steps take hundreds for. One row of the curves an epoch.
-//! * `robust`: chosen on held-out training images under MNIST-C's corruptions. Strong noise does most against them, a
-//!   wider first layer takes it in, and geometry not far beyond `accurate`'s keeps clean digits right.
+//! * `notebook`: the teaching notebook as it was run. Its kernel had drawn 15,962 words of the
+//!   generator between split and initial weights.
+//! * `fast`: chosen on validation, over three seeds, for its error within ten seconds on two cores.
+//!   Milder changes than `accurate`'s and no elastic ones are what so small a network can learn in
+//!   so few epochs. Mean and standard deviation are those of MNIST's training images. The curves
+//!   have a row after the first step, in the middle and at the end of an epoch of 54,000 images.
+//! * `accurate`: the smallest network of Cireşan et al. 2010 with their augmentation. Momentum and
+//!   a cosine schedule reach in tens of epochs what constant steps take hundreds for. One row of
+//!   the curves an epoch.
+//! * `robust`: chosen on held-out training images under MNIST-C's corruptions. Strong noise does
+//!   most against them, a wider first layer takes it in, and geometry not far beyond `accurate`'s
+//!   keeps clean digits right.
 //! * `record`: the largest network of Cireşan et al. 2010.
 
 use super::{JobRequest, violation::Violations};
@@ -55,8 +57,8 @@ pub fn presets() -> &'static [Preset] {
     &PRESETS
 }
 
-/// The preset of that name. An unknown one is a violation, and the default preset stands in, so that the other fields
-/// are checked too.
+/// The preset of that name. An unknown one is a violation, and the default preset stands in, so
+/// that the other fields are checked too.
 pub(super) fn find(name: &str, found: &mut Violations) -> &'static JobRequest {
     let default = &PRESETS[0].spec;
     if name.is_empty() {

@@ -1,6 +1,7 @@
 //! The domain form of a job spec: what a client requests, field by field.
 //!
-//! `None` is a field that the client left unset. [`super::resolve`] sets every field that has a default.
+//! `None` is a field that the client left unset. [`super::resolve`] sets every field that has a
+//! default.
 
 use crate::train::{Precision, PublishPolicy, Split};
 use digits_checkpoint::{id::CheckpointId, manifest::Activation, serving::Policy};
@@ -45,13 +46,15 @@ pub struct JobRequest {
 }
 
 impl JobRequest {
-    /// Id of the checkpoint that the weights start from; `None` where `init_from` is unset or is not an id.
+    /// Id of the checkpoint that the weights start from; `None` where `init_from` is unset or is
+    /// not an id.
     #[must_use]
     pub fn parent_id(&self) -> Option<CheckpointId> {
         self.init_from.as_deref()?.parse().ok()
     }
 
-    /// Takes unset fields from a preset, except those that describe the job itself and the augmentation.
+    /// Takes unset fields from a preset, except those that describe the job itself and the
+    /// augmentation.
     pub(super) fn or(self, preset: Self) -> Self {
         let optimizer = match (self.optimizer, preset.optimizer) {
             (Some(own), Some(preset)) => Some(own.or(preset)),
@@ -85,7 +88,8 @@ impl JobRequest {
     }
 }
 
-/// Defines structs of optional fields, with `or`: a field that is unset comes from the other struct.
+/// Defines structs of optional fields, with `or`: a field that is unset comes from the other
+/// struct.
 macro_rules! optional_fields {
     ($($(#[$attribute:meta])* struct $name:ident { $($field:ident: $type:ty,)* })*) => {$(
         $(#[$attribute])*
@@ -121,8 +125,8 @@ optional_fields! {
         seed: u64,
     }
 
-    /// `digits.v1.ArchitectureSpec`: the widths of the hidden layers, from the input to the output, and their
-    /// activation.
+    /// `digits.v1.ArchitectureSpec`: the widths of the hidden layers, from the input to the output,
+    /// and their activation.
     struct ArchitectureRequest {
         hidden: Vec<u32>,
         activation: Result<Activation, Unrecognized>,

@@ -16,14 +16,14 @@ pub struct ResolvedJob {
     pub plan: JobPlan,
 }
 
-/// Fills, checks and plans a request. `parent` is the manifest of the checkpoint [`JobRequest::parent_id`], `None`
-/// where there is no such committed checkpoint.
+/// Fills, checks and plans a request. `parent` is the manifest of the checkpoint
+/// [`JobRequest::parent_id`], `None` where there is no such committed checkpoint.
 ///
 /// Blocks: asks libtorch for devices and the storage for pushed data sets.
 ///
 /// # Errors
-/// [`SpecError::Invalid`] with everything that is wrong with the request, [`SpecError::DataUnavailable`] when the
-/// storage fails.
+/// [`SpecError::Invalid`] with everything that is wrong with the request,
+/// [`SpecError::DataUnavailable`] when the storage fails.
 pub fn resolve(
     request: &JobRequest,
     catalog: &Catalog,
@@ -45,7 +45,8 @@ pub fn resolve(
     Ok(ResolvedJob { spec, plan })
 }
 
-/// Replaces the name of a pushed data set by its name and digest, so that the spec always means the same content.
+/// Replaces the name of a pushed data set by its name and digest, so that the spec always means the
+/// same content.
 fn pin_dataset(
     spec: &mut JobRequest,
     catalog: &Catalog,

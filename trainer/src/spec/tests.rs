@@ -127,7 +127,7 @@ fn fields_that_belong_together_are_overridden_together() {
 }
 
 #[test]
-fn zero_and_nothing_are_values() {
+fn zero_and_an_empty_list_are_values() {
     let plain = accepted(&sgd(|sgd| sgd.momentum = Some(0.0)));
     assert!(matches!(
         plain.plan.train.optimizer,
@@ -141,7 +141,7 @@ fn zero_and_nothing_are_values() {
 
 /// Every case is refused with exactly these fields.
 #[test]
-fn violations_name_their_fields() {
+fn every_violation_names_its_field() {
     let cases: Vec<(JobRequest, &[&str])> = vec![
         (
             sgd(|s| s.learning_rate = Some(f64::NAN)),
@@ -262,7 +262,7 @@ fn violations_name_their_fields() {
 }
 
 #[test]
-fn a_report_needs_a_last_checkpoint() {
+fn a_report_is_refused_without_a_last_checkpoint() {
     let with = |policy: PublishPolicy| {
         spec(|s| {
             s.report = Some(true);
@@ -276,7 +276,7 @@ fn a_report_needs_a_last_checkpoint() {
 }
 
 #[test]
-fn the_precision_is_one_that_the_device_has() {
+fn a_precision_that_the_device_lacks_is_refused() {
     let on_cpu = |precision| {
         spec(|s| {
             s.device = Some("cpu".to_owned());
@@ -324,7 +324,7 @@ fn an_unknown_preset_is_reported_with_the_similar_one() {
 }
 
 #[test]
-fn all_violations_come_at_once() {
+fn all_violations_are_reported_at_once() {
     let wrong = JobRequest {
         preset: "nope".to_owned(),
         epochs: Some(0),

@@ -1,47 +1,48 @@
-//! The update of `torch.optim.AdamW` over flat buffers (I. Loshchilov, F. Hutter, "Decoupled weight decay
-//! regularization", ICLR 2019; D. P. Kingma, J. Ba, "Adam", ICLR 2015).
+//! The update of `torch.optim.AdamW` over flat buffers (I. Loshchilov, F. Hutter, "Decoupled weight
+//! decay regularization", ICLR 2019; D. P. Kingma, J. Ba, "Adam", ICLR 2015).
 //!
-//! With gradient g, rates β₁ and β₂ of the two moments, step t from 1, rate η and decay λ: weights, but not
-//! biases, p ← p·(1 − ηλ); m ← m + (1 − β₁)(g − m); v ← β₂v + (1 − β₂)g²; then
-//! p ← p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). The operations and their order are PyTorch's; where it adds a
-//! product with a factor, which the bindings lack, the factor is multiplied in before, which rounds the same.
+//! With parameters p, gradient g, step t from 1, learning rate η and decay λ: p ← p·(1 − ηλ) for
+//! weights, not for biases; m ← m + (1 − β₁)(g − m); v ← β₂v + (1 − β₂)g²; p ← p − η/(1 − β₁ᵗ) · m
+//! / (√v/√(1 − β₂ᵗ) + ε). The operations and their order are PyTorch's. Where PyTorch adds a
+//! product with a factor, which the bindings lack, the factor is multiplied in first, which rounds
+//! the same.
 
 use super::TrainError;
-use super::bundle::{Bundle, Kept};
+use super::bundle::{Bundle, BundleReader};
 use super::parameters::{Flat, Shape};
 use tch::{Kind, Tensor};
 
-/// What stays the same over all steps, as [`Optimizer::AdamW`](super::Optimizer::AdamW) names it.
+/// The constants of all steps, as [`Optimizer::AdamW`](super::Optimizer::AdamW) names them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Hyperparameters {
     pub(super) beta1: f64,
     pub(super) beta2: f64,
     pub(super) epsilon: f64,
     pub(super) weight_decay: f64,
 }
 
-/// The optimiser with all its state.
+/// The optimizer with its state.
 pub(super) struct AdamW {
-    terms: Terms,
-    /// Steps made.
+    hyperparameters: Hyperparameters,
+    /// Steps done.
     steps: u64,
-    /// Running mean of the gradient.
+    /// First moment: running mean of the gradient.
     first: Tensor,
-    /// Running mean of its square.
+    /// Second moment: running mean of its square.
     second: Tensor,
-    /// What a step computes in.
+    /// Scratch buffer of a step.
     scratch: Tensor,
 }
 
 impl AdamW {
     pub(super) fn new(
-        terms: Terms,
+        hyperparameters: Hyperparameters,
         shape: &Shape,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
-        let zeros = || Ok::<_, TrainError>(Flat::zeros(shape, options.0, options.1)?.all);
+        let zeros = || Ok::<_, TrainError>(Flat::zeros(shape, options)?.all);
         Ok(Self {
-            terms,
+            hyperparameters,
             steps: 0,
             first: zeros()?,
             second: zeros()?,
@@ -49,20 +50,20 @@ impl AdamW {
         })
     }
 
-    /// Changes the parameters by one step; spoils the gradient. The gaps between the parameters stay 0: the
-    /// moments there are 0, and ε is more than 0.
+    /// Updates the parameters by one step; overwrites the gradient. The gaps between the parameters
+    /// stay 0: the moments there are 0, and ε is more than 0.
     pub(super) fn step(
         &mut self,
         parameters: &mut Flat,
         gradient: &mut Flat,
         rate: f64,
     ) -> Result<(), TrainError> {
-        let Terms {
+        let Hyperparameters {
             beta1,
             beta2,
             epsilon,
             weight_decay,
-        } = self.terms;
+        } = self.hyperparameters;
         self.steps += 1;
         if weight_decay != 0.0 {
             for weight in &mut parameters.weights {
@@ -91,14 +92,14 @@ impl AdamW {
     }
 
     pub(super) fn save(&self, bundle: &mut Bundle) -> Result<(), TrainError> {
-        bundle.figures("adamw.steps", &self.steps);
-        bundle.tensor("adamw.first", &self.first)?;
-        bundle.tensor("adamw.second", &self.second)
+        bundle.put_json("adamw.steps", &self.steps);
+        bundle.put_tensor("adamw.first", &self.first)?;
+        bundle.put_tensor("adamw.second", &self.second)
     }
 
-    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
-        self.steps = kept.figures("adamw.steps")?;
-        kept.tensor("adamw.first", &mut self.first)?;
-        kept.tensor("adamw.second", &mut self.second)
+    pub(super) fn restore(&mut self, reader: &BundleReader<'_>) -> Result<(), TrainError> {
+        self.steps = reader.json("adamw.steps")?;
+        reader.copy_tensor("adamw.first", &mut self.first)?;
+        reader.copy_tensor("adamw.second", &mut self.second)
     }
 }

@@ -1,25 +1,27 @@
-//! The products of a step on bfloat16 copies of what they multiply, with sums and results in float32.
+//! Mixed precision: the matrix products of a step on bfloat16 copies of their operands, with
+//! float32 sums and results.
 //!
-//! Only what goes into a product is rounded, to 8 significant bits: weights, a layer's inputs, and the gradient by its
-//! sums. The weights themselves, biases, activations, loss, gradients and the optimiser stay float32. (P. Micikevicius et
-//! al., "Mixed precision training", ICLR 2018; with bfloat16's exponents the loss needs no scaling.)
+//! Only the operands are rounded, to 8 significant bits: weights, a layer's inputs, and the
+//! gradient by its pre-activations. Master weights, biases, activations, loss, gradients and
+//! optimizer stay float32 (P. Micikevicius et al., "Mixed precision training", ICLR 2018; with
+//! bfloat16's exponents the loss needs no scaling).
 //!
-//! On a GPU the products take the copies as they are. On the CPU libtorch would round the results of such products as
-//! well, and has fast ones only for some processors. There the copies become float32 again and the product is float32's:
-//! two numbers of 8 significant bits make one of 16, so it rounds nothing but sums, as a GPU does.
+//! On a GPU the products take the copies as they are. On the CPU libtorch would round the results
+//! too, and is fast only on some processors. There the copies are widened to float32 for a float32
+//! product: a product of two numbers with 8 significant bits has 16, so only sums are rounded, as
+//! on a GPU.
 
 use super::TrainError;
-use super::network::transposed;
 use super::parameters::{Flat, LayerShape, Shape};
 use tch::{Device, Kind, Tensor};
 
-/// Memory of the copies for batches with a fixed number of images.
+/// Buffers of the copies, for batches with a fixed number of images.
 pub(super) struct Products {
     weights: RoundedWeights,
-    /// What each layer gets, [images, inputs].
+    /// Inputs of each layer, [images, inputs].
     inputs: Vec<Rounded>,
-    /// The loss' gradient by each layer's sums, [images, outputs].
-    by_sums: Vec<Rounded>,
+    /// Gradient of the loss by the pre-activations of each layer, [images, outputs].
+    by_preactivations: Vec<Rounded>,
 }
 
 impl Products {
@@ -33,17 +35,17 @@ impl Products {
         Ok(Self {
             weights: RoundedWeights::zeros(shape, device)?,
             inputs: copies(|layer| layer.inputs)?,
-            by_sums: copies(|layer| layer.outputs)?,
+            by_preactivations: copies(|layer| layer.outputs)?,
         })
     }
 
-    /// Takes the weights as they are now, all in one buffer; before the passes of a step.
+    /// Copies the weights, all in one buffer; must come before the passes of a step.
     pub(super) fn take(&mut self, parameters: &Tensor) -> Result<(), TrainError> {
         self.weights.round(parameters)
     }
 
-    /// Writes a layer's sums, [images, outputs].
-    pub(super) fn sums(
+    /// Writes the pre-activations of a layer, [images, outputs].
+    pub(super) fn preactivations(
         &mut self,
         layer: usize,
         input: &Tensor,
@@ -62,26 +64,28 @@ impl Products {
         Ok(())
     }
 
-    /// Writes the gradient by a layer's weight, [outputs, inputs], from that by its sums, for the input that it had.
+    /// Writes the gradient by a layer's weight, [outputs, inputs], from that by its pre-activations
+    /// and its last input.
     pub(super) fn by_weight(
         &mut self,
         layer: usize,
-        by_sums: &Tensor,
+        by_preactivations: &Tensor,
         out: &Tensor,
     ) -> Result<(), TrainError> {
-        let copy = &mut self.by_sums[layer];
-        copy.round(by_sums)?;
+        let copy = &mut self.by_preactivations[layer];
+        copy.round(by_preactivations)?;
         multiply(&copy.transposed, self.inputs[layer].numbers(), out)
     }
 
-    /// Writes the gradient by a layer's input, [images, inputs]; after [`Products::by_weight`].
+    /// Writes the gradient by a layer's input, [images, inputs]; must come after
+    /// [`Products::by_weight`].
     pub(super) fn by_input(&self, layer: usize, out: &Tensor) -> Result<(), TrainError> {
         let weight = &self.weights.numbers().weights[layer];
-        multiply(self.by_sums[layer].numbers(), weight, out)
+        multiply(self.by_preactivations[layer].numbers(), weight, out)
     }
 }
 
-/// Whether products take the copies as float32.
+/// Whether the copies are widened to float32.
 fn widened(device: Device) -> bool {
     device == Device::Cpu
 }
@@ -98,9 +102,9 @@ fn multiply(left: &Tensor, right: &Tensor, out: &Tensor) -> Result<(), TrainErro
 /// A matrix in bfloat16.
 struct Rounded {
     narrow: Tensor,
-    /// The same numbers in float32, where products take those.
+    /// The same numbers in float32, if they are widened.
     wide: Option<Tensor>,
-    /// View of what products take.
+    /// Transposed view of the operand.
     transposed: Tensor,
 }
 
@@ -129,22 +133,22 @@ impl Rounded {
     }
 }
 
-/// All weights in bfloat16; their biases lie beside them and are not used.
+/// All weights in bfloat16, with their biases, which are not used.
 struct RoundedWeights {
     narrow: Flat,
-    /// The same numbers in float32, where products take those.
+    /// The same numbers in float32, if they are widened.
     wide: Option<Flat>,
-    /// Views of what products take, [inputs, outputs].
+    /// Transposed views of the operands, [inputs, outputs].
     transposed: Vec<Tensor>,
 }
 
 impl RoundedWeights {
     fn zeros(shape: &Shape, device: Device) -> Result<Self, TrainError> {
-        let narrow = Flat::zeros(shape, Kind::BFloat16, device)?;
-        let wide = widened(device).then(|| Flat::zeros(shape, Kind::Float, device));
+        let narrow = Flat::zeros(shape, (Kind::BFloat16, device))?;
+        let wide = widened(device).then(|| Flat::zeros(shape, (Kind::Float, device)));
         let wide = wide.transpose()?;
         Ok(Self {
-            transposed: transposed(wide.as_ref().unwrap_or(&narrow))?,
+            transposed: wide.as_ref().unwrap_or(&narrow).transposed()?,
             narrow,
             wide,
         })
@@ -165,7 +169,7 @@ impl RoundedWeights {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rng::Mt19937;
+    use super::super::mt19937::Mt19937;
     use super::*;
     use digits_checkpoint::manifest::{Activation, Architecture};
 
@@ -179,12 +183,13 @@ mod tests {
         Tensor::from_slice(&numbers).view(size.map(|side| side as i64))
     }
 
-    /// As bfloat16 has it, without any later rounding.
+    /// Rounded to bfloat16, then exact.
     fn rounded(tensor: &Tensor) -> Tensor {
         tensor.to_kind(Kind::BFloat16).to_kind(Kind::Double)
     }
 
-    /// Holds a result against the product of the rounded numbers, and makes sure that they were rounded.
+    /// Holds a result against the product of the rounded numbers, and makes sure that they were
+    /// rounded.
     fn check(out: &Tensor, left: &Tensor, right: &Tensor) {
         let distance = |from: Tensor| (out - from).abs().max().double_value(&[]);
         let of_rounded = distance(rounded(left).matmul(&rounded(right)));
@@ -194,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn products_are_those_of_rounded_numbers_in_float32() {
+    fn products_equal_float32_products_of_rounded_operands() {
         let shape = Shape::of(&Architecture {
             input_size: 90,
             hidden: vec![70],
@@ -202,7 +207,7 @@ mod tests {
             activation: Activation::Relu,
         });
         let mut generator = Mt19937::new(4);
-        let mut parameters = Flat::zeros(&shape, Kind::Float, CPU).expect("memory");
+        let mut parameters = Flat::zeros(&shape, (Kind::Float, CPU)).expect("memory");
         parameters
             .load(&shape.initial(&mut generator))
             .expect("the same shape");
@@ -216,18 +221,20 @@ mod tests {
             let (inputs, outputs) = (size.inputs as i64, size.outputs as i64);
             let input = random(&mut generator, [IMAGES, size.inputs]);
             let sums = zeros(&[IMAGES as i64, outputs]);
-            products.sums(layer, &input, bias, &sums).expect("libtorch");
+            products
+                .preactivations(layer, &input, bias, &sums)
+                .expect("libtorch");
             check(&(sums - bias), &input, &weight.tr());
 
-            let by_sums = random(&mut generator, [IMAGES, size.outputs]);
+            let by_preactivations = random(&mut generator, [IMAGES, size.outputs]);
             let by_weight = zeros(&[outputs, inputs]);
             products
-                .by_weight(layer, &by_sums, &by_weight)
+                .by_weight(layer, &by_preactivations, &by_weight)
                 .expect("libtorch");
-            check(&by_weight, &by_sums.tr(), &input);
+            check(&by_weight, &by_preactivations.tr(), &input);
             let by_input = zeros(&[IMAGES as i64, inputs]);
             products.by_input(layer, &by_input).expect("libtorch");
-            check(&by_input, &by_sums, weight);
+            check(&by_input, &by_preactivations, weight);
         }
     }
 }

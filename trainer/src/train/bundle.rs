@@ -1,9 +1,8 @@
-//! The state of a training as bytes, to go on from later: named tensors in the safetensors form, and in its
-//! metadata the figures that go with them, as JSON.
+//! Resume bundles: the state of a training in the safetensors format. Numbers that belong to no
+//! tensor are JSON in the metadata.
 //!
-//! What lies under which name is decided by the parts of the state, each of which has a `save` and a
-//! `restore`; here is only the form. A flipped bit is not noticed here: whoever keeps the bytes keeps a digest
-//! beside them.
+//! Only the format is defined here. Each part of the state chooses its names in its `save` and
+//! `restore`. A flipped bit is not detected here: whoever stores a bundle stores a digest with it.
 
 use super::TrainError;
 use super::parameters::host;
@@ -14,11 +13,11 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use tch::Tensor;
 
-/// The metadata's only key: with two, a hash map would decide the order of the bytes.
-const FIGURES: &str = "figures";
+/// The only key of the metadata: with two, a hash map would decide the order of the bytes.
+const METADATA_KEY: &str = "figures";
 
-/// What a training needs to go on from where it was, copied out of its tensors, so that it can be encoded and
-/// kept by another thread.
+/// The state of a training, copied out of its tensors so that another thread can encode and store
+/// it.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     /// Steps done over all epochs.
@@ -27,7 +26,7 @@ pub struct Bundle {
     pub epoch: u32,
     floats: Vec<(&'static str, Vec<f32>)>,
     bytes: Vec<(&'static str, Vec<u8>)>,
-    figures: Map<String, Value>,
+    json: Map<String, Value>,
 }
 
 impl Bundle {
@@ -37,31 +36,35 @@ impl Bundle {
             epoch,
             floats: Vec::new(),
             bytes: Vec::new(),
-            figures: Map::new(),
+            json: Map::new(),
         }
     }
 
-    /// Puts a copy of a float32 tensor in; its shape is not kept.
-    pub(super) fn tensor(&mut self, name: &'static str, tensor: &Tensor) -> Result<(), TrainError> {
+    /// Adds a copy of a float32 tensor, without its shape.
+    pub(super) fn put_tensor(
+        &mut self,
+        name: &'static str,
+        tensor: &Tensor,
+    ) -> Result<(), TrainError> {
         self.floats.push((name, host(tensor)?));
         Ok(())
     }
 
-    /// Puts bytes in.
-    pub(super) fn bytes(&mut self, name: &'static str, bytes: Vec<u8>) {
+    /// Adds bytes.
+    pub(super) fn put_bytes(&mut self, name: &'static str, bytes: Vec<u8>) {
         self.bytes.push((name, bytes));
     }
 
-    /// Puts figures in; floats among them must be [`Exact`].
-    pub(super) fn figures(&mut self, name: &'static str, figures: &impl Serialize) {
-        let value = serde_json::to_value(figures).expect("figures are numbers under names");
-        self.figures.insert(name.to_owned(), value);
+    /// Adds a value to the JSON; floats in it must be [`ExactF64`].
+    pub(super) fn put_json(&mut self, name: &'static str, value: &impl Serialize) {
+        let value = serde_json::to_value(value).expect("numbers by name have a JSON form");
+        self.json.insert(name.to_owned(), value);
     }
 
-    /// The bytes to keep. Takes its time with large networks: not for the training's thread.
+    /// The bytes to store. Slow for large networks, so it does not belong on the training's thread.
     ///
     /// # Panics
-    /// Never: a header of a few names is within the form's limits.
+    /// Never: a header of a few names is within the format's limits.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let floats: Vec<(&str, usize, Vec<u8>)> = self
@@ -73,7 +76,7 @@ impl Bundle {
             })
             .collect();
         let view = |dtype, count: usize, data| {
-            TensorView::new(dtype, vec![count], data).expect("as many values as said")
+            TensorView::new(dtype, vec![count], data).expect("the shape is that of the values")
         };
         let floats = floats
             .iter()
@@ -82,93 +85,96 @@ impl Bundle {
             .bytes
             .iter()
             .map(|(name, data)| (*name, view(Dtype::U8, data.len(), data)));
-        let figures = Value::Object(self.figures.clone()).to_string();
-        let metadata = HashMap::from([(FIGURES.to_owned(), figures)]);
+        let json = Value::Object(self.json.clone()).to_string();
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
         safetensors::serialize(floats.chain(bytes), Some(metadata))
             .expect("a header of a few names is within the limits")
     }
 }
 
-/// A bundle's bytes, taken apart.
-pub(super) struct Kept<'a> {
+/// Reads the bytes of a bundle.
+pub(super) struct BundleReader<'a> {
     tensors: SafeTensors<'a>,
-    figures: Map<String, Value>,
+    json: Map<String, Value>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> BundleReader<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, TrainError> {
-        let bad = |_| refuse("it is not of the form of a bundle");
+        let bad = |_| invalid("it is not in the format of a bundle");
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(bad)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(bad)?;
-        let figures = header.metadata().as_ref().and_then(|all| all.get(FIGURES));
-        let figures = figures.and_then(|text| serde_json::from_str(text).ok());
-        let figures = figures.ok_or_else(|| refuse("it has no figures"))?;
-        Ok(Self { tensors, figures })
+        let json = header
+            .metadata()
+            .as_ref()
+            .and_then(|all| all.get(METADATA_KEY));
+        let json = json.and_then(|text| serde_json::from_str(text).ok());
+        let json = json.ok_or_else(|| invalid("it has no metadata"))?;
+        Ok(Self { tensors, json })
     }
 
-    /// Copies what was kept of a tensor into one of as many numbers.
-    pub(super) fn tensor(&self, name: &str, into: &mut Tensor) -> Result<(), TrainError> {
+    /// Copies a stored tensor into one with as many numbers.
+    pub(super) fn copy_tensor(&self, name: &str, into: &mut Tensor) -> Result<(), TrainError> {
         let data = self.data(name, Dtype::F32)?;
         let values: Vec<f32> = data
             .chunks_exact(4)
             .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
             .collect();
         if values.len() != into.numel() {
-            return Err(refuse(&format!("`{name}` is of another size")));
+            return Err(invalid(&format!("`{name}` has another size")));
         }
         into.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(into)?)?;
         Ok(())
     }
 
-    /// Bytes that were kept.
+    /// Stored bytes.
     pub(super) fn bytes(&self, name: &str) -> Result<&'a [u8], TrainError> {
         self.data(name, Dtype::U8)
     }
 
-    /// Figures that were kept.
-    pub(super) fn figures<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
-        let value = self.figures.get(name).cloned();
-        let figures = value.and_then(|value| serde_json::from_value(value).ok());
-        figures.ok_or_else(|| refuse(&format!("it has no figures `{name}`")))
+    /// A stored value of the JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
+        let value = self.json.get(name).cloned();
+        let value = value.and_then(|value| serde_json::from_value(value).ok());
+        value.ok_or_else(|| invalid(&format!("it has no value `{name}`")))
     }
 
     fn data(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], TrainError> {
         let found = self.tensors.tensor(name).ok();
         let fitting = found.filter(|found| found.dtype() == dtype);
         let data = fitting.map(|found| found.data());
-        data.ok_or_else(|| refuse(&format!("it has no `{name}`")))
+        data.ok_or_else(|| invalid(&format!("it has no `{name}`")))
     }
 }
 
-/// A bundle cannot be gone on from.
-pub(super) fn refuse(reason: &str) -> TrainError {
+/// A bundle from which the training cannot resume.
+pub(super) fn invalid(reason: &str) -> TrainError {
     TrainError::Bundle(reason.to_owned())
 }
 
-/// A float64 that comes through JSON with every bit, NaN included.
+/// A float64 that JSON keeps bit by bit, NaN included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Exact(u64);
+pub(super) struct ExactF64(u64);
 
-impl From<f64> for Exact {
+impl From<f64> for ExactF64 {
     fn from(value: f64) -> Self {
         Self(value.to_bits())
     }
 }
 
-impl From<Exact> for f64 {
-    fn from(exact: Exact) -> Self {
+impl From<ExactF64> for f64 {
+    fn from(exact: ExactF64) -> Self {
         Self::from_bits(exact.0)
     }
 }
 
-/// An [`Evaluation`] with every bit.
+/// An [`Evaluation`] that JSON keeps bit by bit.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct ExactEvaluation {
     images: u64,
     correct: u64,
-    loss: Exact,
-    loss_batch_mean: Exact,
+    loss: ExactF64,
+    loss_batch_mean: ExactF64,
     batch_size: u32,
 }
 
@@ -203,51 +209,59 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Figures {
         count: u64,
-        loss: Exact,
+        loss: ExactF64,
     }
 
     fn bundle() -> Bundle {
         let mut bundle = Bundle::new(7, 1);
         let tensor = Tensor::from_slice(&[1.0_f32, -0.0, f32::MIN_POSITIVE / 2.0]);
-        bundle.tensor("floats", &tensor).expect("main memory");
-        bundle.bytes("bytes", vec![1, 2, 255]);
-        let loss = Exact::from(0.1 + 0.2);
+        bundle.put_tensor("floats", &tensor).expect("main memory");
+        bundle.put_bytes("bytes", vec![1, 2, 255]);
+        let loss = ExactF64::from(0.1 + 0.2);
         let count = u64::MAX;
-        bundle.figures("figures", &Figures { count, loss });
-        bundle.figures("nan", &Exact::from(f64::NAN));
+        bundle.put_json("figures", &Figures { count, loss });
+        bundle.put_json("nan", &ExactF64::from(f64::NAN));
         bundle
     }
 
     #[test]
-    fn every_bit_comes_back() {
+    fn a_bundle_returns_every_bit() {
         let bytes = bundle().encode();
         assert_eq!(bytes, bundle().encode(), "the same state, the same bytes");
-        let kept = Kept::read(&bytes).expect("its own bytes");
+        let reader = BundleReader::read(&bytes).expect("its own bytes");
         let mut tensor = Tensor::zeros([3], (tch::Kind::Float, tch::Device::Cpu));
-        kept.tensor("floats", &mut tensor).expect("the same size");
+        reader
+            .copy_tensor("floats", &mut tensor)
+            .expect("the same size");
         let values = host(&tensor).expect("main memory");
         let bits: Vec<u32> = values.iter().map(|value| value.to_bits()).collect();
         let expected = [1.0_f32, -0.0, f32::MIN_POSITIVE / 2.0].map(f32::to_bits);
         assert_eq!(bits, expected);
-        assert_eq!(kept.bytes("bytes").expect("there"), [1, 2, 255]);
-        let figures: Figures = kept.figures("figures").expect("there");
+        assert_eq!(reader.bytes("bytes").expect("there"), [1, 2, 255]);
+        let figures: Figures = reader.json("figures").expect("there");
         assert_eq!(figures.count, u64::MAX);
         assert_eq!(f64::from(figures.loss), 0.1 + 0.2);
-        let nan: Exact = kept.figures("nan").expect("there");
+        let nan: ExactF64 = reader.json("nan").expect("there");
         assert!(f64::from(nan).is_nan());
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn damaged_or_unfitting_parts_are_refused() {
         let bytes = bundle().encode();
         for cut in [0, 7, 20, bytes.len() - 1] {
-            assert!(Kept::read(&bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(BundleReader::read(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        let kept = Kept::read(&bytes).expect("its own bytes");
+        let reader = BundleReader::read(&bytes).expect("its own bytes");
         let mut other = Tensor::zeros([4], (tch::Kind::Float, tch::Device::Cpu));
-        assert!(kept.tensor("floats", &mut other).is_err(), "another size");
-        assert!(kept.tensor("bytes", &mut other).is_err(), "another kind");
-        assert!(kept.bytes("nothing").is_err());
-        assert!(kept.figures::<Figures>("nan").is_err(), "another form");
+        assert!(
+            reader.copy_tensor("floats", &mut other).is_err(),
+            "another size"
+        );
+        assert!(
+            reader.copy_tensor("bytes", &mut other).is_err(),
+            "another kind"
+        );
+        assert!(reader.bytes("nothing").is_err());
+        assert!(reader.json::<Figures>("nan").is_err(), "another form");
     }
 }

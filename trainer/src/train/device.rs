@@ -1,6 +1,8 @@
-//! Which device a training runs on. Never falls back in silence: what is asked for and not there is an error.
+//! The device that a training runs on. There is no fallback: a requested device that does not exist
+//! is an error.
 
-use std::{fmt, str::FromStr};
+use super::TrainError;
+use std::fmt;
 
 /// Where the tensors of a training lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +23,7 @@ impl fmt::Display for Device {
 }
 
 impl Device {
-    /// libtorch's own word for it.
+    /// libtorch's type.
     pub(super) fn torch(self) -> tch::Device {
         match self {
             Self::Cpu => tch::Device::Cpu,
@@ -30,36 +32,7 @@ impl Device {
     }
 }
 
-/// A device that cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// Not the name of a device.
-    #[error("`{0}` is not a device: use auto, cpu, cuda or cuda:N")]
-    Unknown(String),
-    /// The libtorch that is linked has no CUDA in it.
-    #[error(
-        "this libtorch ({version}) was built without CUDA: use device cpu or auto, or install a libtorch with CUDA"
-    )]
-    WithoutCuda {
-        /// The libtorch.
-        version: String,
-    },
-    /// No GPU, or no driver.
-    #[error(
-        "no GPU that CUDA can use was found: use device cpu or auto, or check the NVIDIA driver"
-    )]
-    NoGpu,
-    /// Fewer GPUs than asked for.
-    #[error("cuda:{asked} does not exist: this machine has {found} (cuda:0 is the first)")]
-    OutOfRange {
-        /// The index asked for.
-        asked: usize,
-        /// How many there are.
-        found: usize,
-    },
-}
-
-/// What a job may ask for.
+/// A device as a job requests it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requested {
     Auto,
@@ -67,36 +40,31 @@ enum Requested {
     Cuda(usize),
 }
 
-impl FromStr for Requested {
-    type Err = DeviceError;
-
-    fn from_str(text: &str) -> Result<Self, DeviceError> {
-        let unknown = || DeviceError::Unknown(text.chars().take(40).collect());
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => {
-                let index = text.strip_prefix("cuda:").ok_or_else(unknown)?;
-                if !index.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(unknown());
-                }
-                Ok(Self::Cuda(index.parse().map_err(|_| unknown())?))
-            }
-        }
-    }
+fn parse(text: &str) -> Result<Requested, TrainError> {
+    let index = match text {
+        "auto" => return Ok(Requested::Auto),
+        "cpu" => return Ok(Requested::Cpu),
+        "cuda" => Some(0),
+        _ => text
+            .strip_prefix("cuda:")
+            .filter(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|index| index.parse().ok()),
+    };
+    index
+        .map(Requested::Cuda)
+        .ok_or_else(|| TrainError::UnknownDevice(text.chars().take(40).collect()))
 }
 
-/// What this machine and this libtorch have.
+/// What this machine and this libtorch offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Present {
+struct Hardware {
     built_with_cuda: bool,
     gpus: usize,
     version: String,
 }
 
-impl Present {
-    fn look() -> Self {
+impl Hardware {
+    fn detect() -> Self {
         let built_with_cuda = tch::utils::has_cudart() || tch::utils::has_cuda();
         let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
         Self {
@@ -107,51 +75,50 @@ impl Present {
     }
 }
 
-/// Finds the device that `requested` names: `auto` (the first GPU where there is one, else the CPU), `cpu`,
-/// `cuda` (the first GPU) or `cuda:N`.
+/// The device that `requested` names: `auto` (the first GPU, or the CPU where there is none),
+/// `cpu`, `cuda` (the first GPU) or `cuda:N`.
 ///
 /// # Errors
-/// [`DeviceError`] where it is not a device or not there.
-pub fn resolve_device(requested: &str) -> Result<Device, DeviceError> {
-    let requested: Requested = requested.parse()?;
+/// [`TrainError`] where it is no name of a device, or the device does not exist.
+pub fn resolve_device(requested: &str) -> Result<Device, TrainError> {
+    let requested = parse(requested)?;
     if requested == Requested::Cpu {
         return Ok(Device::Cpu);
     }
-    resolve(requested, &Present::look())
+    resolve(requested, &Hardware::detect())
 }
 
 /// Whether `requested` leaves the device to the machine.
 #[must_use]
 pub fn is_auto(requested: &str) -> bool {
-    requested.parse() == Ok(Requested::Auto)
+    matches!(parse(requested), Ok(Requested::Auto))
 }
 
-/// What a job that asks for `requested` is to write down: the device, or still `auto` where the machine has several
-/// GPUs and the worker that will take the job decides.
+/// The device that a job's resolved spec names: as [`resolve_device`], but still `auto` where the
+/// machine has several GPUs, because the worker that claims the job has one of them.
 ///
 /// # Errors
-/// [`DeviceError`] where it is not a device or not there.
-pub fn settle_device(requested: &str) -> Result<String, DeviceError> {
-    settle(requested.parse()?, &Present::look())
+/// As [`resolve_device`].
+pub fn fix_device(requested: &str) -> Result<String, TrainError> {
+    fix(parse(requested)?, &Hardware::detect())
 }
 
-fn settle(requested: Requested, present: &Present) -> Result<String, DeviceError> {
-    if requested == Requested::Auto && present.gpus > 1 {
+fn fix(requested: Requested, hardware: &Hardware) -> Result<String, TrainError> {
+    if requested == Requested::Auto && hardware.gpus > 1 {
         return Ok("auto".to_owned());
     }
-    resolve(requested, present).map(|device| device.to_string())
+    resolve(requested, hardware).map(|device| device.to_string())
 }
 
 /// GPUs that CUDA can use here.
 #[must_use]
 pub fn gpus() -> usize {
-    Present::look().gpus
+    Hardware::detect().gpus
 }
 
-/// The device of the worker of that number, from 0: a GPU of its own while there are enough, the CPU where there is
-/// none.
+/// The device of worker number `worker`, from 0: the GPUs in turn, the CPU where there is none.
 #[must_use]
-pub fn device_of(worker: usize) -> Device {
+pub fn worker_device(worker: usize) -> Device {
     share(worker, gpus())
 }
 
@@ -159,26 +126,26 @@ fn share(worker: usize, gpus: usize) -> Device {
     worker.checked_rem(gpus).map_or(Device::Cpu, Device::Cuda)
 }
 
-fn resolve(requested: Requested, present: &Present) -> Result<Device, DeviceError> {
+fn resolve(requested: Requested, hardware: &Hardware) -> Result<Device, TrainError> {
     match requested {
         Requested::Cpu => Ok(Device::Cpu),
-        Requested::Auto if present.gpus == 0 => Ok(Device::Cpu),
+        Requested::Auto if hardware.gpus == 0 => Ok(Device::Cpu),
         Requested::Auto => Ok(Device::Cuda(0)),
-        Requested::Cuda(_) if present.gpus == 0 && !present.built_with_cuda => {
-            Err(DeviceError::WithoutCuda {
-                version: present.version.clone(),
+        Requested::Cuda(_) if hardware.gpus == 0 && !hardware.built_with_cuda => {
+            Err(TrainError::WithoutCuda {
+                version: hardware.version.clone(),
             })
         }
-        Requested::Cuda(_) if present.gpus == 0 => Err(DeviceError::NoGpu),
-        Requested::Cuda(index) if index >= present.gpus => Err(DeviceError::OutOfRange {
-            asked: index,
-            found: present.gpus,
+        Requested::Cuda(_) if hardware.gpus == 0 => Err(TrainError::NoGpu),
+        Requested::Cuda(index) if index >= hardware.gpus => Err(TrainError::NoSuchGpu {
+            index,
+            gpus: hardware.gpus,
         }),
         Requested::Cuda(index) => Ok(Device::Cuda(index)),
     }
 }
 
-/// Version of the libtorch that this program speaks to, such as `2.11.0`.
+/// Version of the linked libtorch, such as `2.11.0`.
 #[must_use]
 pub fn libtorch_version() -> String {
     env!("DIGITS_LIBTORCH_VERSION").to_owned()
@@ -189,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workers_share_the_gpus_and_only_then_auto_waits() {
+    fn workers_share_the_gpus_and_auto_is_fixed_unless_there_are_several() {
         let devices: Vec<Device> = (0..3).map(|worker| share(worker, 2)).collect();
         assert_eq!(devices, [Device::Cuda(0), Device::Cuda(1), Device::Cuda(0)]);
         assert_eq!(share(5, 0), Device::Cpu);
@@ -200,47 +167,51 @@ mod tests {
             (Requested::Cuda(1), 2, "cuda:1"),
             (Requested::Cpu, 2, "cpu"),
         ] {
-            let present = Present {
+            let hardware = Hardware {
                 built_with_cuda: true,
                 gpus,
                 version: "1.2.3".to_owned(),
             };
-            assert_eq!(settle(requested, &present).as_deref(), Ok(expected));
+            assert_eq!(fix(requested, &hardware).expect("a device"), expected);
         }
         assert!(is_auto("auto"));
         assert!(!is_auto("cuda:0"));
     }
 
     #[test]
-    fn what_is_asked_for_or_an_error_that_says_why() {
-        let present = |built_with_cuda, gpus| Present {
-            built_with_cuda,
-            gpus,
-            version: "1.2.3".to_owned(),
-        };
-        let without = DeviceError::WithoutCuda {
-            version: "1.2.3".to_owned(),
-        };
-        let beyond = DeviceError::OutOfRange { asked: 2, found: 2 };
-        for (requested, present, expected) in [
-            (Requested::Auto, present(false, 0), Ok(Device::Cpu)),
-            (Requested::Auto, present(true, 0), Ok(Device::Cpu)),
-            (Requested::Auto, present(true, 2), Ok(Device::Cuda(0))),
-            (Requested::Cpu, present(true, 2), Ok(Device::Cpu)),
-            (Requested::Cuda(0), present(false, 0), Err(without)),
-            (
-                Requested::Cuda(0),
-                present(true, 0),
-                Err(DeviceError::NoGpu),
-            ),
-            (Requested::Cuda(1), present(true, 2), Ok(Device::Cuda(1))),
-            (Requested::Cuda(2), present(true, 2), Err(beyond)),
+    fn a_requested_device_is_found_or_an_error_says_why_not() {
+        let without = "this libtorch (1.2.3) was built without CUDA: use device cpu or auto, or install a libtorch with CUDA";
+        let none = "no GPU that CUDA can use was found: use device cpu or auto, or check the NVIDIA driver";
+        let beyond = "cuda:2 does not exist: this machine has 2 (cuda:0 is the first)";
+        for (requested, built_with_cuda, gpus, expected) in [
+            ("auto", false, 0, "cpu"),
+            ("auto", true, 0, "cpu"),
+            ("auto", true, 2, "cuda:0"),
+            ("cpu", true, 2, "cpu"),
+            ("cuda", true, 2, "cuda:0"),
+            ("cuda:1", true, 2, "cuda:1"),
+            ("cuda", false, 0, without),
+            ("cuda", true, 0, none),
+            ("cuda:2", true, 2, beyond),
         ] {
-            assert_eq!(
-                resolve(requested, &present),
-                expected,
-                "{requested:?}, {present:?}"
-            );
+            let hardware = Hardware {
+                built_with_cuda,
+                gpus,
+                version: "1.2.3".to_owned(),
+            };
+            let found = parse(requested).and_then(|requested| resolve(requested, &hardware));
+            let found = found.map_or_else(|error| error.to_string(), |it| it.to_string());
+            assert_eq!(found, expected, "{requested}, {hardware:?}");
+        }
+        for text in [
+            "",
+            "gpu",
+            "cuda:",
+            "cuda:+1",
+            "cuda:99999999999999999999999",
+        ] {
+            let error = parse(text).expect_err("no device").to_string();
+            assert!(error.contains("use auto, cpu, cuda or cuda:N"), "{error}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Dropout: at every step a share of the hidden units is left out and the others are made louder by as much, as
-//! `torch.nn.functional.dropout` does (N. Srivastava et al., JMLR 15, 2014).
+//! Dropout, as `torch.nn.functional.dropout`: each step zeroes a share p of the hidden units and
+//! scales the others by 1 / (1 − p) (N. Srivastava et al., JMLR 15, 2014).
 //!
-//! Which ones is a pure function of (seed, epoch, step, layer), so there is nothing to save. The choices of many steps are
-//! drawn and brought to the device together: a step waits for an upload only where its own choices fill
-//! the whole of [`BLOCK_BYTES`].
+//! The choice is a pure function of (seed, epoch, step, layer), so bundles hold nothing of it. The
+//! choices of many steps are drawn and uploaded together; a step waits for its own upload only if
+//! its choices fill [`BLOCK_BYTES`].
 
 use super::TrainError;
-use super::counter::{Counter, Moment, Purpose};
 use super::parameters::Shape;
+use super::philox::{Philox, Purpose, StepPosition};
 use tch::{Kind, Tensor};
 
-/// Choices that are uploaded together, one byte each, unless a single step has more.
+/// Choices that are uploaded together, one byte each, unless a single step needs more.
 const BLOCK_BYTES: usize = 4 << 20;
 /// Steps of a block, at most.
 const BLOCK_STEPS: usize = 256;
 
-/// Draws the masks of every step.
+/// RngStream the masks of every step.
 pub(super) struct Dropout {
     share: f64,
     seed: u64,
@@ -27,8 +27,8 @@ pub(super) struct Dropout {
     block: Option<Block>,
 }
 
-/// The choices of consecutive steps: for each step, for each layer, batch size × width bytes, 1 for a unit that
-/// stays.
+/// The choices of consecutive steps: batch size × width bytes for each layer of each step, 1 for a
+/// unit that is kept.
 struct Block {
     epoch: u32,
     first: u64,
@@ -37,7 +37,7 @@ struct Block {
 }
 
 impl Dropout {
-    /// `None` where no unit is left out.
+    /// `None` if no unit is ever dropped.
     pub(super) fn new(
         share: f64,
         seed: u64,
@@ -58,7 +58,7 @@ impl Dropout {
         })
     }
 
-    /// Fills the masks of a step, [images, width] of each hidden layer: 0, or what makes up for the others.
+    /// Fills the masks of a step, [images, width] of each hidden layer, with 0 or 1 / (1 − p).
     pub(super) fn fill(
         &mut self,
         masks: &mut [Tensor],
@@ -94,7 +94,7 @@ impl Dropout {
         let steps = left.min((BLOCK_BYTES / bytes).clamp(1, BLOCK_STEPS) as u64);
         let mut kept = Vec::with_capacity(bytes * steps as usize);
         for step in first..first + steps {
-            let at = Moment {
+            let at = StepPosition {
                 seed: self.seed,
                 epoch,
                 step: step as u32,
@@ -118,10 +118,10 @@ impl Dropout {
     }
 }
 
-/// For each unit of each image whether it stays.
-fn choices(at: Moment, layer: u8, share: f64, count: usize) -> impl Iterator<Item = u8> {
+/// Whether each unit of each image is kept.
+fn choices(at: StepPosition, layer: u8, share: f64, count: usize) -> impl Iterator<Item = u8> {
     let mut numbers = vec![0.0; count];
-    Counter::new(at, Purpose::Dropout(layer)).uniform(&mut numbers);
+    Philox::new(at, Purpose::Dropout(layer)).uniform(&mut numbers);
     numbers
         .into_iter()
         .map(move |number| u8::from(f64::from(number) >= share))
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_left_out_and_the_others_make_up_for_it() {
+    fn dropout_zeroes_a_share_and_scales_the_other_units() {
         let mut source = dropout(1);
         let mut all: Vec<f32> = Vec::new();
         for step in 0..40 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_depend_on_nothing_but_their_place() {
+    fn masks_depend_only_on_seed_epoch_step_and_layer() {
         let mut steady = dropout(1);
         let first = drawn(&mut steady, 50, 0, 0);
         let later = drawn(&mut steady, 50, 3, 300);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_where_nothing_is_left_out() {
+    fn no_masks_are_drawn_without_dropout() {
         assert!(Dropout::new(0.0, 1, &shape(&[4]), 2, 9, tch::Device::Cpu).is_none());
         assert!(Dropout::new(0.5, 1, &shape(&[]), 2, 9, tch::Device::Cpu).is_none());
     }

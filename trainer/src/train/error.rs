@@ -1,9 +1,9 @@
-//! What can go wrong in a training.
+//! Errors of a training.
 
-/// Why a training ended before its time.
+/// Why a training ended early or could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The plan does not fit the data set or itself.
+    /// The plan does not fit the data set, or its own other fields.
     #[error("{field}: {message}")]
     Plan {
         /// Field of the plan, as the job spec names it.
@@ -11,10 +11,31 @@ pub enum TrainError {
         /// What is wrong and what would be right.
         message: String,
     },
-    /// The device is not there.
-    #[error(transparent)]
-    Device(#[from] super::DeviceError),
-    /// The loss is no longer a number.
+    /// Not the name of a device.
+    #[error("`{0}` is not a device: use auto, cpu, cuda or cuda:N")]
+    UnknownDevice(String),
+    /// The linked libtorch was built without CUDA.
+    #[error(
+        "this libtorch ({version}) was built without CUDA: use device cpu or auto, or install a libtorch with CUDA"
+    )]
+    WithoutCuda {
+        /// Version of libtorch.
+        version: String,
+    },
+    /// No GPU, or no driver.
+    #[error(
+        "no GPU that CUDA can use was found: use device cpu or auto, or check the NVIDIA driver"
+    )]
+    NoGpu,
+    /// The machine has fewer GPUs.
+    #[error("cuda:{index} does not exist: this machine has {gpus} (cuda:0 is the first)")]
+    NoSuchGpu {
+        /// The requested index.
+        index: usize,
+        /// GPUs of this machine.
+        gpus: usize,
+    },
+    /// The loss is NaN or infinite.
     #[error(
         "the loss became {loss} at step {step} (epoch {epoch}): lower optimizer.learning_rate or optimizer.momentum"
     )]
@@ -26,13 +47,13 @@ pub enum TrainError {
         /// NaN or an infinity.
         loss: f64,
     },
-    /// The bundle that was to be gone on from does not fit: go on from an older one, or begin anew.
+    /// The resume bundle does not belong to this training: resume from an older one, or start over.
     #[error("the resume bundle cannot be used: {0}")]
     Bundle(String),
     /// The observer could not publish a snapshot.
     #[error(transparent)]
     Publish(#[from] PublishFailed),
-    /// libtorch refused an operation: no memory, or a bug of this program.
+    /// libtorch refused an operation: out of memory, or a bug of this program.
     #[error("libtorch: {0}")]
     Torch(String),
     /// This program panicked: a bug.

@@ -1,30 +1,28 @@
-//! The exam of a checkpoint: raw images and what libtorch answers to them, so that a reader with another
-//! engine can show that it computes the same network.
+//! The exam of a checkpoint: raw images with the logits that libtorch computes for them. A reader
+//! with another engine checks with it that it computes the same network.
 
-use super::network::{Forward, Weights, transposed};
-use super::parameters::{Flat, Shape, host};
-use super::resident::scale;
-use super::rng::Mt19937;
+use super::cpu_network::CpuNetwork;
+use super::mt19937::Mt19937;
 use super::{TrainError, threads};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_checkpoint::{Exam, Layer};
 use digits_dataset::Images;
-use tch::{Kind, Tensor};
 
-/// Real images of an exam, at most.
-const REAL: usize = 26;
+/// Images of the data set in an exam, at most.
+const MAX_DATASET_IMAGES: usize = 26;
 /// Images of noise: the dense ones fill every pixel, the sparse ones one in eight.
 const DENSE_NOISE: usize = 2;
 const SPARSE_NOISE: usize = 2;
-/// Seed of the noise: any number will do, as long as it stays.
+/// Seed of the noise. Any number serves, but it must not change.
 const NOISE_SEED: u64 = 28;
 
-/// The questions, u8, one image after another: some of `images` by their numbers, a blank one, a saturated
-/// one, noise.
-pub(super) fn questions(images: &Images, numbers: &[u32]) -> Vec<u8> {
+/// The inputs of an exam, u8, one image after another: the first 26 of `numbers` from `images`, a
+/// blank one, a saturated one, and noise.
+pub(super) fn inputs(images: &Images, numbers: &[u32]) -> Vec<u8> {
     let size = images.height * images.width;
-    let mut pixels = Vec::with_capacity((REAL + 2 + DENSE_NOISE + SPARSE_NOISE) * size);
-    for &number in numbers.iter().take(REAL) {
+    let mut pixels =
+        Vec::with_capacity((MAX_DATASET_IMAGES + 2 + DENSE_NOISE + SPARSE_NOISE) * size);
+    for &number in numbers.iter().take(MAX_DATASET_IMAGES) {
         let first = number as usize * size;
         pixels.extend_from_slice(&images.pixels[first..first + size]);
     }
@@ -39,12 +37,12 @@ pub(super) fn questions(images: &Images, numbers: &[u32]) -> Vec<u8> {
     pixels
 }
 
-/// The exam of weights that were not trained here, with all of `images` (at most 26 of them) among the questions. On a
-/// thread of the caller's that computes nothing else: its number of threads is set to one.
+/// The exam of weights that were not trained here; its inputs hold the first 26 of `images`. Sets
+/// the number of libtorch threads of the calling thread to one.
 ///
 /// # Errors
 /// [`TrainError::Torch`].
-pub fn examine(
+pub fn make_exam(
     images: &Images,
     layers: &[Layer],
     architecture: &Architecture,
@@ -53,32 +51,20 @@ pub fn examine(
     threads::set(1);
     let _no_gradients = tch::no_grad_guard();
     let numbers: Vec<u32> = (0..).take(images.count).collect();
-    answer(questions(images, &numbers), layers, architecture, input)
+    compute(inputs(images, &numbers), layers, architecture, input)
 }
 
-/// Lets libtorch answer on the CPU, in float32, with the weights as they are published.
-pub(super) fn answer(
-    questions: Vec<u8>,
+/// Computes the logits of `inputs` on the CPU in float32, with the weights as they are published.
+pub(super) fn compute(
+    inputs: Vec<u8>,
     layers: &[Layer],
     architecture: &Architecture,
     input: &InputSpec,
 ) -> Result<Exam, TrainError> {
-    let size = input.height * input.width;
-    let images = questions.len() / size;
-    let options = (Kind::Float, tch::Device::Cpu);
-    let shape = Shape::of(architecture);
-    let mut parameters = Flat::zeros(&shape, options.0, options.1)?;
-    parameters.load(layers)?;
-    let transposed = transposed(&parameters)?;
-    let mut batch =
-        Tensor::f_from_data_size(&questions, &[images as i64, size as i64], Kind::Uint8)?
-            .f_to_kind(Kind::Float)?;
-    scale(&mut batch, input)?;
-    let mut forward = Forward::new(&shape, architecture.activation, images, options)?;
-    forward.run(&batch, &Weights::new(&parameters, &transposed))?;
+    let logits = CpuNetwork::new(layers, architecture, input)?.logits(&inputs)?;
     Ok(Exam {
-        inputs: questions,
-        logits: host(&forward.logits)?,
-        images,
+        images: inputs.len() / (input.height * input.width),
+        inputs,
+        logits,
     })
 }

@@ -1,9 +1,11 @@
-//! Identifies a training, so that a resume bundle is used only by the training that it was saved by.
+//! Identifies a training, so that a resume bundle is used only by the training that it was saved
+//! by.
 //!
 //! The fingerprint is the SHA-256 of a text: a first line with the version of the format, then one
 //! `key=value` line for each option of the plan and one for the data set, sorted by key.
 //!
-//! * Keys and words are literals of this module. Renaming a field or a variant changes nothing here.
+//! * Keys and words are literals of this module. Renaming a field or a variant changes nothing
+//!   here.
 //! * An option at the value at which it has no effect is left out. An option that is added later is
 //!   written only where it is used, so that bundles of trainings without it stay valid.
 //! * A float is written as its bits in hexadecimal.
@@ -39,7 +41,10 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     /// Reads the initial weights in full where the plan has some: compute it once per training.
     pub(super) fn of(plan: &Plan, dataset_digest: &str) -> Self {
-        let initial_weights = plan.first_weights.as_ref().map(|weights| weights.digest());
+        let initial_weights = plan
+            .initial_weights
+            .as_ref()
+            .map(|weights| weights.digest());
         let initial_weights = initial_weights.as_deref();
         let current = text(plan, initial_weights, dataset_digest);
         let legacy = legacy::text(plan, initial_weights, dataset_digest);
@@ -116,7 +121,7 @@ impl Lines {
             seed,
             generator_skip,
             // Written by its digest.
-            first_weights: _,
+            initial_weights: _,
             batch_size,
             epochs,
             optimizer,
@@ -126,7 +131,7 @@ impl Lines {
             augmentation,
             // Where and on how many threads it is computed does not count.
             device: _,
-            threads_at_most: _,
+            max_threads: _,
             precision,
             publish,
             regularization,

@@ -1,69 +1,69 @@
 //! Training of a multi-layer perceptron with libtorch.
 //!
-//! What a job is to do comes in as a [`Plan`] and a data set, what happens goes out through an
-//! [`Observer`]. This part knows no gRPC, no async runtime, no database and no storage: it can be
-//! read, tested and measured alone.
+//! [`run`] takes a [`Plan`] and a data set, and reports rows of the curves, snapshots and resume
+//! bundles to an [`Observer`]. This module knows no gRPC, async runtime, database or storage: it
+//! can be read, tested and measured alone.
 //!
-//! Everything random comes from [`rng`], which draws in the order in which a PyTorch script would,
-//! so that a job equals that script: the same split, the same first weights, the same order of
-//! images, and on one CPU thread the same bytes at the end. libtorch's own generators are not used.
+//! All random numbers are drawn by [`mt19937`] in the order in which a PyTorch script draws them,
+//! so that a job equals that script: the same split, initial weights and order of images, and on
+//! one CPU thread the same bytes at the end. Augmentation and dropout, which a script would draw
+//! from the same stream, draw from Philox instead. libtorch's own generators are not used.
 //!
 //! Tensors never leave the thread that calls [`run`].
 
 mod adamw;
 mod augment;
-mod average;
 mod bfloat16;
 mod bundle;
-mod calibrate;
-mod clip;
-mod counter;
-mod descent;
+mod cpu_network;
+mod dataset_stats;
 mod device;
-mod draws;
+mod device_images;
 mod dropout;
-mod ending;
+mod early_stopping;
+mod epoch_end;
 mod error;
 mod exam;
-mod figures;
 mod fingerprint;
-mod first_weights;
-mod losses;
+mod gradient_clipping;
+mod initial_weights;
+mod label_smoothing;
+mod loss_log;
+mod lr_schedule;
+pub mod mt19937;
 mod network;
-mod observe;
+mod observer;
+mod optimizer;
 mod parameters;
+mod philox;
 mod plan;
 pub mod report;
-mod resident;
-pub mod rng;
+mod rng_streams;
 mod run;
-mod schedule;
-mod setup;
 mod sgd;
-mod smoothing;
 mod split;
 mod state;
-mod stopping;
+mod temperature;
 mod tf32;
 mod threads;
+mod training;
 mod validation;
+mod weight_average;
 
 pub use augment::{Augmentation, preview as preview_augmentation};
 pub use bundle::Bundle;
 pub use device::{
-    Device, DeviceError, device_of, gpus, is_auto, libtorch_version, resolve_device, settle_device,
+    Device, fix_device, gpus, is_auto, libtorch_version, resolve_device, worker_device,
 };
-pub use draws::{Beginning, Draws};
 pub use error::{PublishFailed, TrainError};
-pub use exam::examine;
-pub use first_weights::{FirstWeights, misfits};
-pub use observe::{Finished, Moment, Observer, Outcome, Row, Snapshot, Started};
+pub use exam::make_exam;
+pub use initial_weights::{InitialWeights, misfits};
+pub use observer::{BundlePoint, Finished, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
     Optimizer, PIXEL_SCALE, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
     steps_per_epoch,
 };
+pub use rng_streams::{InitialDraws, RngStream};
 pub use run::run;
-pub use split::{Division, split_sizes};
+pub use split::{SplitIndices, split_sizes};
 pub use threads::cores;
-
-use run::caught;

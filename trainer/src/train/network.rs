@@ -1,15 +1,16 @@
-//! Forward and backward pass of a batch, by hand, into memory that is laid out once.
+//! Forward and backward pass of a multi-layer perceptron, written out by hand over preallocated
+//! buffers.
 //!
-//! Exactly the operations that PyTorch's autograd would run for `nn.Linear`, the activation and
-//! `cross_entropy`, in an order that keeps every sum the same, so that the gradients are autograd's to the
-//! byte on one CPU thread: products with the transposed weight as `addmm` does them, the gradient of a
-//! weight as dᵀ x, of a bias as the sum of d over the batch, the gradient of the softmax by libtorch's own
-//! kernel. A pass allocates nothing. Dropout and label smoothing come in where autograd would have them, and
-//! not at all where they are off; so does a precision of the products below float32.
+//! The passes run exactly the operations of PyTorch's autograd for `nn.Linear`, the activation and
+//! `cross_entropy`, in an order that keeps every sum the same, so that on one CPU thread the
+//! gradients equal autograd's byte for byte: `addmm` with the transposed weight, the gradient of a
+//! weight as dᵀx, of a bias as the sum of d over the batch, and of the softmax by libtorch's own
+//! kernel. A pass allocates nothing. Dropout, label smoothing and a lower precision of the products
+//! run where autograd would run them, and cost nothing if they are off.
 
 use super::bfloat16::Products;
+use super::label_smoothing::LabelSmoothing;
 use super::parameters::{Flat, Shape};
-use super::smoothing::Smoothing;
 use super::{Precision, Regularization, TrainError, tf32};
 use digits_checkpoint::manifest::Activation;
 use tch::{Kind, Reduction, Tensor};
@@ -18,29 +19,29 @@ use tch::{Kind, Reduction, Tensor};
 const IGNORE_NOTHING: i64 = -100;
 /// Factor inside the scaled tanh.
 const TANH_INNER: f64 = 2.0 / 3.0;
-/// Factor outside of it.
+/// Factor of the scaled tanh.
 const TANH_OUTER: f64 = 1.7159;
 
-/// Memory of the forward pass of a batch with a fixed number of images.
+/// Forward pass of batches with a fixed number of images, and its buffers.
 pub(super) struct Forward {
     activation: Activation,
-    /// What the hidden layers give after the activation, [images, outputs].
+    /// Activations of the hidden layers, [images, outputs] each.
     outputs: Vec<Tensor>,
-    /// What the activation's gradient needs: the sums for GELU, tanh(2x/3) for the scaled tanh; empty for
-    /// ReLU, whose output tells enough.
+    /// What the activation's gradient needs beside its output: the pre-activations for GELU,
+    /// tanh(2x/3) for the scaled tanh, nothing for ReLU.
     kept: Vec<Tensor>,
-    /// What the hidden layers' outputs are multiplied with, [images, outputs]; empty without dropout. Whoever
-    /// trains fills them before each pass.
+    /// Dropout masks of the hidden layers, [images, outputs] each, to be filled before each pass;
+    /// empty without dropout.
     pub(super) masks: Vec<Tensor>,
-    smoothing: Option<Smoothing>,
+    smoothing: Option<LabelSmoothing>,
     precision: Precision,
-    /// What is multiplied in the matrices' place, where the precision is bfloat16.
+    /// The bfloat16 operands of the products, if that is the precision.
     products: Option<Products>,
-    /// What the last layer gives, [images, classes].
+    /// Logits, [images, classes].
     pub(super) logits: Tensor,
-    /// Logarithms of the probabilities, [images, classes].
+    /// Log-probabilities, [images, classes].
     pub(super) log_probabilities: Tensor,
-    /// Those of the images that have a label, where the last ones are outliers.
+    /// Those of the images with a label, if the last images are outliers.
     of_labelled: Option<Tensor>,
 }
 
@@ -75,7 +76,7 @@ impl Forward {
         })
     }
 
-    /// For batches whose last `count` images are outliers: the mean loss leaves them out.
+    /// For batches whose last `count` images are outliers, which do not count in the mean loss.
     pub(super) fn with_outliers(mut self, count: usize) -> Result<Self, TrainError> {
         if count > 0 {
             let labelled = self.log_probabilities.size()[0] - count as i64;
@@ -84,23 +85,23 @@ impl Forward {
         Ok(self)
     }
 
-    /// What has a label, [labelled images, classes].
+    /// Log-probabilities of the images with a label, [labelled images, classes].
     fn labelled(&self) -> &Tensor {
         self.of_labelled.as_ref().unwrap_or(&self.log_probabilities)
     }
 
-    /// With what a training adds to it; after [`Forward::with_outliers`].
+    /// With dropout and label smoothing; must come after [`Forward::with_outliers`].
     pub(super) fn regularized(mut self, terms: &Regularization) -> Result<Self, TrainError> {
         if terms.dropout > 0.0 {
             let masks = self.outputs.iter().map(Tensor::f_ones_like);
             self.masks = masks.collect::<Result<_, _>>()?;
         }
         let (images, _) = self.logits.size2()?;
-        self.smoothing = Smoothing::new(terms.label_smoothing, self.labelled(), images)?;
+        self.smoothing = LabelSmoothing::new(terms.label_smoothing, self.labelled(), images)?;
         Ok(self)
     }
 
-    /// With another precision of the products; `shape` as in [`Forward::new`].
+    /// With a precision of the products; `shape` as in [`Forward::new`].
     pub(super) fn multiplying(
         mut self,
         precision: Precision,
@@ -117,27 +118,28 @@ impl Forward {
 
     /// Computes logits and log-probabilities of a batch, [images, inputs of the network].
     pub(super) fn run(&mut self, batch: &Tensor, weights: &Weights<'_>) -> Result<(), TrainError> {
-        let _launching = tf32::launching(self.precision, self.logits.device());
+        let _tf32 = tf32::scope(self.precision, self.logits.device());
         if let Some(products) = &mut self.products {
             products.take(weights.all)?;
         }
         for number in 0..self.outputs.len() {
             self.hidden(number, batch, weights)?;
         }
-        self.sums(self.outputs.len(), batch, weights)?;
+        self.preactivations(self.outputs.len(), batch, weights)?;
         let _ = self
             .logits
             .f_internal_log_softmax_out(&self.log_probabilities, 1, false)?;
         Ok(())
     }
 
-    /// What the layer of that number got.
+    /// The input of a layer.
     fn input<'a>(&'a self, number: usize, batch: &'a Tensor) -> &'a Tensor {
         number.checked_sub(1).map_or(batch, |at| &self.outputs[at])
     }
 
-    /// What the layer of that number gives before its activation, into where that takes it from.
-    fn sums(
+    /// Computes the pre-activations of a layer into the buffer from which its activation reads
+    /// them.
+    fn preactivations(
         &mut self,
         number: usize,
         batch: &Tensor,
@@ -151,7 +153,7 @@ impl Forward {
         };
         let bias = &weights.biases[number];
         if let Some(products) = &mut self.products {
-            return products.sums(number, input, bias, out);
+            return products.preactivations(number, input, bias, out);
         }
         let _ = bias.f_addmm_out(out, input, &weights.transposed[number])?;
         Ok(())
@@ -163,7 +165,7 @@ impl Forward {
         batch: &Tensor,
         weights: &Weights<'_>,
     ) -> Result<(), TrainError> {
-        self.sums(number, batch, weights)?;
+        self.preactivations(number, batch, weights)?;
         let output = &mut self.outputs[number];
         match self.activation {
             Activation::Relu => {
@@ -184,8 +186,8 @@ impl Forward {
         Ok(())
     }
 
-    /// Writes the batch's mean loss for these labels, int64 [images], into `slot`, which has no dimension; with
-    /// label smoothing the smoothed one.
+    /// Writes the mean loss of the batch for these labels, int64 [images], into the
+    /// zero-dimensional `slot`; with label smoothing, the smoothed loss.
     pub(super) fn mean_loss(&self, labels: &Tensor, slot: &Tensor) -> Result<(), TrainError> {
         match &self.of_labelled {
             Some(labelled) => {
@@ -200,7 +202,7 @@ impl Forward {
         }
     }
 
-    /// Writes every image's loss for these labels, int64 [images], into `out`, [images].
+    /// Writes the loss of each image for these labels, int64 [images], into `out`, [images].
     pub(super) fn image_losses(&self, labels: &Tensor, out: &Tensor) -> Result<(), TrainError> {
         losses(&self.log_probabilities, labels, out, Reduction::None)
     }
@@ -216,9 +218,9 @@ fn losses(
     Ok(())
 }
 
-/// A network's parameters as the passes use them.
+/// Views of the parameters that the passes use.
 pub(super) struct Weights<'a> {
-    /// All of them.
+    /// The flat buffer.
     all: &'a Tensor,
     weights: &'a [Tensor],
     biases: &'a [Tensor],
@@ -237,18 +239,18 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Memory of the backward pass of a batch with a fixed number of images.
+/// Backward pass of batches with a fixed number of images, and its buffers.
 pub(super) struct Backward {
-    /// The loss' gradient by the log-probabilities, [images, classes].
+    /// Gradient of the loss by the log-probabilities, [images, classes].
     by_log_probabilities: Tensor,
-    /// The part of it for the last images, where they are outliers, and what it is for a target that is the
-    /// same for every class.
+    /// Its rows of the outliers, and its value there: their target is the uniform distribution.
     of_outliers: Option<(Tensor, f64)>,
-    /// The loss' gradient by each layer's sums, [images, outputs], and the transposed view.
-    by_sums: Vec<(Tensor, Tensor)>,
-    /// 1: the gradient of the loss by itself.
+    /// Gradient of the loss by the pre-activations of each layer, [images, outputs], and its
+    /// transposed view.
+    by_preactivations: Vec<(Tensor, Tensor)>,
+    /// 1, the gradient of the loss by itself.
     one: Tensor,
-    /// The number of images, as the loss' kernel wants it.
+    /// The number of images, as libtorch's nll kernel takes it.
     total: Tensor,
 }
 
@@ -259,22 +261,22 @@ impl Backward {
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
         let zeros = |columns: usize| Tensor::f_zeros([images as i64, columns as i64], options);
-        let mut by_sums = Vec::with_capacity(shape.layers.len());
+        let mut by_preactivations = Vec::with_capacity(shape.layers.len());
         for layer in &shape.layers {
             let gradient = zeros(layer.outputs)?;
             let transposed = gradient.f_transpose(0, 1)?;
-            by_sums.push((gradient, transposed));
+            by_preactivations.push((gradient, transposed));
         }
         Ok(Self {
             by_log_probabilities: zeros(shape.split().0.outputs)?,
             of_outliers: None,
-            by_sums,
+            by_preactivations,
             one: Tensor::f_ones([0_i64; 0], options)?,
             total: Tensor::f_full([0_i64; 0], images as f64, options)?,
         })
     }
 
-    /// For batches whose last `count` images are outliers, whatever their labels.
+    /// For batches whose last `count` images are outliers, whose labels do not matter.
     pub(super) fn with_outliers(mut self, count: usize) -> Result<Self, TrainError> {
         if count > 0 {
             let (images, classes) = self.by_log_probabilities.size2()?;
@@ -285,7 +287,8 @@ impl Backward {
         Ok(self)
     }
 
-    /// Computes the gradient of the mean loss by all parameters, for the batch that `forward` has just seen.
+    /// Computes the gradient of the mean loss by all parameters for the batch that `forward`
+    /// computed last.
     pub(super) fn run(
         &mut self,
         forward: &mut Forward,
@@ -294,13 +297,17 @@ impl Backward {
         weights: &Weights<'_>,
         gradient: &Flat,
     ) -> Result<(), TrainError> {
-        let _launching = tf32::launching(forward.precision, self.one.device());
-        self.by_last_sums(forward, labels)?;
-        for number in (0..self.by_sums.len()).rev() {
+        let _tf32 = tf32::scope(forward.precision, self.one.device());
+        self.by_logits(forward, labels)?;
+        for number in (0..self.by_preactivations.len()).rev() {
             self.by_weight(number, forward, batch, gradient)?;
-            let (by_sum, _) = &self.by_sums[number];
-            let _ =
-                by_sum.f_sum_intlist_out(&gradient.biases[number], &[0_i64][..], false, None)?;
+            let (by_preactivation, _) = &self.by_preactivations[number];
+            let _ = by_preactivation.f_sum_intlist_out(
+                &gradient.biases[number],
+                &[0_i64][..],
+                false,
+                None,
+            )?;
             if number > 0 {
                 self.by_input(number, forward, weights)?;
                 self.through_activation(forward, number - 1)?;
@@ -309,9 +316,9 @@ impl Backward {
         Ok(())
     }
 
-    /// The gradient by the last layer's sums.
-    fn by_last_sums(&mut self, forward: &Forward, labels: &Tensor) -> Result<(), TrainError> {
-        let last = self.by_sums.len() - 1;
+    /// The gradient by the logits.
+    fn by_logits(&mut self, forward: &Forward, labels: &Tensor) -> Result<(), TrainError> {
+        let last = self.by_preactivations.len() - 1;
         let _ = forward.log_probabilities.f_nll_loss_backward_grad_input(
             &self.by_log_probabilities,
             forward.smoothing.as_ref().map_or(&self.one, |it| &it.kept),
@@ -328,7 +335,7 @@ impl Backward {
             let _ = rows.f_fill_(*gradient)?;
         }
         let _ = Tensor::f_internal_log_softmax_backward_data_out(
-            &self.by_sums[last].0,
+            &self.by_preactivations[last].0,
             &self.by_log_probabilities,
             &forward.log_probabilities,
             1,
@@ -344,33 +351,36 @@ impl Backward {
         batch: &Tensor,
         gradient: &Flat,
     ) -> Result<(), TrainError> {
-        let (by_sum, transposed) = &self.by_sums[number];
+        let (by_preactivation, transposed) = &self.by_preactivations[number];
         let out = &gradient.weights[number];
         if let Some(products) = &mut forward.products {
-            return products.by_weight(number, by_sum, out);
+            return products.by_weight(number, by_preactivation, out);
         }
         let _ = transposed.f_mm_out(out, forward.input(number, batch))?;
         Ok(())
     }
 
-    /// The gradient by a layer's input, into where that by the sums below will be.
+    /// The gradient by a layer's input, into the buffer of the layer below.
     fn by_input(
         &self,
         number: usize,
         forward: &Forward,
         weights: &Weights<'_>,
     ) -> Result<(), TrainError> {
-        let (by_sum, below) = (&self.by_sums[number].0, &self.by_sums[number - 1].0);
+        let (by_preactivation, below) = (
+            &self.by_preactivations[number].0,
+            &self.by_preactivations[number - 1].0,
+        );
         if let Some(products) = &forward.products {
             return products.by_input(number, below);
         }
-        let _ = by_sum.f_mm_out(below, &weights.weights[number])?;
+        let _ = by_preactivation.f_mm_out(below, &weights.weights[number])?;
         Ok(())
     }
 
-    /// Turns the gradient by a hidden layer's output into that by its sums, in place.
+    /// Turns the gradient by a hidden layer's output into that by its pre-activations, in place.
     fn through_activation(&mut self, forward: &Forward, number: usize) -> Result<(), TrainError> {
-        let gradient = &mut self.by_sums[number].0;
+        let gradient = &mut self.by_preactivations[number].0;
         if let Some(mask) = forward.masks.get(number) {
             let _ = gradient.f_mul_(mask)?;
         }
@@ -391,15 +401,6 @@ impl Backward {
         }
         Ok(())
     }
-}
-
-/// Views of the weights as the forward pass multiplies with them, [inputs, outputs].
-pub(super) fn transposed(parameters: &Flat) -> Result<Vec<Tensor>, TrainError> {
-    parameters
-        .weights
-        .iter()
-        .map(|weight| Ok(weight.f_transpose(0, 1)?))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Weights and biases of a network in one flat buffer, and buffers of the same form beside it.
+//! The parameters of a network in one flat buffer, with views of its layers; gradients and moments
+//! have the same layout.
 //!
-//! Every tensor in a buffer begins at a multiple of 64 bytes: the matrix products of the CPU add in
-//! another order where a matrix does not, and the weights would no longer be those of PyTorch to the byte.
-//! The gaps hold zeros and stay so: every update maps 0 to 0.
+//! Every tensor starts at a multiple of 64 bytes: on the CPU a matrix product sums in another order
+//! for an unaligned matrix, and the weights would no longer equal PyTorch's byte for byte. The gaps
+//! hold zeros, and every update maps 0 to 0.
 
 use super::TrainError;
-use super::rng::Mt19937;
+use super::mt19937::Mt19937;
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::Architecture;
 use tch::{Kind, Tensor};
@@ -13,14 +14,14 @@ use tch::{Kind, Tensor};
 /// Floats in 64 bytes.
 const ALIGNMENT: usize = 16;
 
-/// Shapes of the linear layers, from the input on, and where they lie in a flat buffer.
+/// Shapes of the linear layers, from the input on, and their offsets in a flat buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) layers: Vec<LayerShape>,
     floats: usize,
 }
 
-/// Shape and place of one linear layer.
+/// Shape and offsets of one linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LayerShape {
     pub(super) outputs: usize,
@@ -55,7 +56,7 @@ impl Shape {
             .expect("a network has at least the layer of its classes")
     }
 
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub(super) fn parameters(&self) -> usize {
         self.layers
             .iter()
@@ -63,7 +64,7 @@ impl Shape {
             .sum()
     }
 
-    /// Values of the widest layer, the input included.
+    /// Width of the widest layer, the input included.
     pub(super) fn widest(&self) -> usize {
         self.layers
             .iter()
@@ -72,15 +73,15 @@ impl Shape {
             .unwrap_or(1)
     }
 
-    /// The first weights, drawn as PyTorch's `nn.Linear` draws them, in the order of the layers, weight
-    /// before bias, each number from U(−b, b).
+    /// Initial weights as `torch.nn.Linear` draws them: layer by layer, weight before bias, each
+    /// number from U(−b, b) (K. He et al., ICCV 2015, with a = √5).
     pub(super) fn initial(&self, generator: &mut Mt19937) -> Vec<Layer> {
         self.layers
             .iter()
             .map(|layer| {
                 let root = (layer.inputs as f64).sqrt();
-                // The weight's bound is that of a uniform Kaiming initialisation with a = √5, in
-                // exactly PyTorch's operations; it is 1/√inputs but for a rounding.
+                // PyTorch's operations for the bound of `kaiming_uniform_`; 1/√inputs but for
+                // rounding.
                 let slope = 5.0_f64.sqrt();
                 let gain = (2.0 / (1.0 + slope * slope)).sqrt();
                 let weight_bound = (3.0_f64.sqrt() * (gain / root)) as f32;
@@ -101,7 +102,7 @@ impl Shape {
     }
 }
 
-/// Weights, gradients or momenta: a flat buffer and the layers' views of it.
+/// Weights, gradients or moments: a flat buffer and the views of its layers.
 pub(super) struct Flat {
     /// All numbers, with the gaps.
     pub(super) all: Tensor,
@@ -113,12 +114,8 @@ pub(super) struct Flat {
 
 impl Flat {
     /// Zeros.
-    pub(super) fn zeros(
-        shape: &Shape,
-        kind: Kind,
-        device: tch::Device,
-    ) -> Result<Self, TrainError> {
-        let all = Tensor::f_zeros([shape.floats as i64], (kind, device))?;
+    pub(super) fn zeros(shape: &Shape, options: (Kind, tch::Device)) -> Result<Self, TrainError> {
+        let all = Tensor::f_zeros([shape.floats as i64], options)?;
         let mut weights = Vec::with_capacity(shape.layers.len());
         let mut biases = Vec::with_capacity(shape.layers.len());
         for layer in &shape.layers {
@@ -136,7 +133,14 @@ impl Flat {
         })
     }
 
-    /// Takes over the numbers of `layers`, which must have this shape.
+    /// Views of the weights as the forward pass multiplies with them, [inputs, outputs] of each
+    /// layer.
+    pub(super) fn transposed(&self) -> Result<Vec<Tensor>, TrainError> {
+        let transpose = |weight: &Tensor| Ok(weight.f_transpose(0, 1)?);
+        self.weights.iter().map(transpose).collect()
+    }
+
+    /// Copies `layers`, which must have this shape, into the buffer.
     pub(super) fn load(&mut self, layers: &[Layer]) -> Result<(), TrainError> {
         for (layer, (weight, bias)) in layers
             .iter()
@@ -148,7 +152,7 @@ impl Flat {
         Ok(())
     }
 
-    /// Copies the numbers to main memory as float32.
+    /// Copies the parameters to main memory as float32.
     pub(super) fn layers(&self, shape: &Shape) -> Result<Vec<Layer>, TrainError> {
         let all = host(&self.all)?;
         Ok(shape
@@ -167,7 +171,7 @@ impl Flat {
     }
 }
 
-/// A tensor's numbers in main memory, as float32, row by row.
+/// Copies a tensor to main memory as float32, in row-major order.
 pub(super) fn host(tensor: &Tensor) -> Result<Vec<f32>, TrainError> {
     let tensor = tensor.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut numbers = vec![0.0; tensor.numel()];
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_begin_at_64_bytes_and_do_not_overlap() {
+    fn tensors_are_aligned_to_64_bytes_and_do_not_overlap() {
         for hidden in [&[][..], &[10], &[1, 17, 16]] {
             let shape = Shape::of(&architecture(hidden));
             let mut end = 0;
@@ -210,10 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_back_as_they_went_in() {
+    fn loaded_layers_are_returned_unchanged() {
         let shape = Shape::of(&architecture(&[5, 4]));
         let layers = shape.initial(&mut Mt19937::new(1));
-        let mut flat = Flat::zeros(&shape, Kind::Float, tch::Device::Cpu).expect("memory");
+        let mut flat = Flat::zeros(&shape, (Kind::Float, tch::Device::Cpu)).expect("memory");
         flat.load(&layers).expect("the same shape");
         assert_eq!(flat.layers(&shape).expect("main memory"), layers);
     }

@@ -1,86 +1,89 @@
-//! What is to be trained, fully resolved: every field has its value.
+//! The plan of a training: every option with its value.
 //!
-//! Checks what only the training can know; the ranges of the fields are the caller's to check.
+//! Checks a plan against its data set. The caller checks the ranges of the fields.
 
-use super::{Augmentation, Device, FirstWeights, TrainError};
+use super::{Augmentation, Device, InitialWeights, TrainError};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_dataset::{Dataset, LabelledImages};
 
-/// What a raw pixel is divided by, as PyTorch's `ToTensor` does.
+/// Divisor of a raw pixel, as of `torchvision.transforms.ToTensor`.
 pub const PIXEL_SCALE: f32 = 255.0;
 
-/// A training, fully resolved.
+/// A training with all of its options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The network.
     pub architecture: Architecture,
     /// How a raw image becomes an input.
     pub input: InputSpec,
-    /// How the training images are divided.
+    /// Split of the training images.
     pub split: Split,
-    /// Seed of the division alone; `None`: `seed`, in one stream with the initial weights.
+    /// Seed of the split alone; `None`: drawn from the stream of `seed`, before the initial
+    /// weights.
     pub split_seed: Option<u64>,
-    /// Seed of everything random; only the low 32 bits count.
+    /// Seed of all random numbers; only the low 32 bits count.
     pub seed: u64,
-    /// Words of the generator thrown away between division and initial weights.
+    /// Words of the generator that are discarded between split and initial weights.
     pub generator_skip: u64,
-    /// Weights to start from in place of the drawn ones, as `load_state_dict` puts them there.
-    pub first_weights: Option<FirstWeights>,
+    /// Initial weights in place of the drawn ones, as after `load_state_dict`.
+    pub initial_weights: Option<InitialWeights>,
     /// Images per step.
     pub batch_size: usize,
     /// Passes over the training images.
     pub epochs: u32,
-    /// How a gradient changes the weights.
+    /// Optimizer.
     pub optimizer: Optimizer,
-    /// How the learning rate goes over the steps.
+    /// Learning rate schedule.
     pub schedule: Schedule,
-    /// A row after the first step of an epoch and every so many steps from there.
+    /// Steps between two rows of the curves, counted from the first step of each epoch.
     pub validate_every: usize,
     /// Images per batch of validation and test.
     pub evaluation_batch_size: usize,
-    /// How the training images are changed at random; `None`: not at all.
+    /// Random changes of the training images.
     pub augmentation: Option<Augmentation>,
-    /// Where the tensors lie.
+    /// Device of the tensors.
     pub device: Device,
-    /// Precision of the products in the steps; everything else, and evaluation as a whole, is float32.
+    /// Precision of the matrix products of a step; everything else, and all of evaluation, is
+    /// float32.
     pub precision: Precision,
-    /// CPU threads that it may compute with; a small network takes one.
-    pub threads_at_most: usize,
-    /// When a snapshot is handed out.
+    /// Largest number of CPU threads; a small network uses one.
+    pub max_threads: usize,
+    /// When a snapshot is published.
     pub publish: PublishPolicy,
-    /// Terms and tricks against overfitting.
+    /// Hyperparameters and tricks against overfitting.
     pub regularization: Regularization,
-    /// Rows of the curves without a lower validation loss after which training ends, at least 1; `None`: never.
-    /// With it the best weights so far are what is tested and handed out at the end, early or not.
+    /// Early stopping: rows of the curves without a lower validation loss after which training
+    /// ends, at least 1. With it, the best weights are tested and published at the end.
     pub patience_rows: Option<u32>,
-    /// Whether a temperature is fitted for every snapshot.
+    /// Whether a temperature is fitted for each snapshot.
     pub calibrate: bool,
 }
 
-/// Terms and tricks against overfitting; 0 is none of it.
+/// Hyperparameters and tricks against overfitting; 0 is none of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Regularization {
-    /// Share of the target that is spread over all classes, less than 1.
+    /// Share of the target that is uniform over all classes, less than 1.
     pub label_smoothing: f64,
-    /// Share of hidden units left out at a step, less than 1.
+    /// Share of hidden units that a step drops, less than 1.
     pub dropout: f64,
-    /// Decay of the average of the weights that is evaluated and handed out in their place, less than 1.
+    /// Decay of the moving average of the weights that is evaluated and published in their place,
+    /// less than 1.
     pub ema_decay: f64,
-    /// Largest norm of a step's gradient; 0 is no bound.
+    /// Largest norm of the gradient.
     pub max_gradient_norm: f64,
 }
 
-/// How the training images of a data set are divided.
+/// Split of a data set's training images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Split {
-    /// By number of images. Where they are fewer than the data set has, the rest is left out.
+    /// By number of images; further images are not used.
     Counts {
         /// Images to train on.
         train: usize,
         /// Images to validate on.
         validation: usize,
     },
-    /// By share, rounded as torch's `random_split` does.
+    /// By share, rounded as `torch.utils.data.random_split` does.
     Fractions {
         /// Share to train on.
         train: f64,
@@ -89,37 +92,37 @@ pub enum Split {
     },
 }
 
-/// How a gradient changes the weights.
+/// Optimizer with its hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
     /// As `torch.optim.SGD`.
     Sgd {
-        /// Step size.
+        /// Learning rate.
         learning_rate: f64,
-        /// Share of the last step's direction that is kept.
+        /// Momentum.
         momentum: f64,
-        /// Whether to look ahead along that direction.
+        /// Whether the momentum is Nesterov's.
         nesterov: bool,
         /// L2 penalty.
         weight_decay: f64,
     },
-    /// As `torch.optim.AdamW`, but that biases do not decay.
+    /// As `torch.optim.AdamW`, without weight decay of the biases.
     AdamW {
-        /// Step size.
+        /// Learning rate.
         learning_rate: f64,
-        /// Share of the gradient's running mean that is kept.
+        /// Decay of the first moment.
         beta1: f64,
-        /// Share of the running mean of its square that is kept.
+        /// Decay of the second moment.
         beta2: f64,
-        /// Added to the root of that, more than 0.
+        /// Added to the root of the second moment, more than 0.
         epsilon: f64,
-        /// Share of the weights, times the step size, that goes at each step.
+        /// Decoupled weight decay.
         weight_decay: f64,
     },
 }
 
 impl Optimizer {
-    /// Its step size.
+    /// Its learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         match *self {
@@ -128,53 +131,54 @@ impl Optimizer {
     }
 }
 
-/// How the learning rate goes over the steps; all as factors of the optimiser's rate.
+/// Learning rate schedule, in factors of the optimizer's rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
-    /// The same at every step.
+    /// Constant.
     Constant,
-    /// Multiplied by `factor` after every `every_epochs` epochs, as `torch.optim.lr_scheduler.StepLR`.
+    /// Multiplied by `factor` after every `every_epochs` epochs, as
+    /// `torch.optim.lr_scheduler.StepLR`.
     Step {
         /// Epochs between two changes.
         every_epochs: u32,
-        /// What the rate is multiplied with.
+        /// Factor of each change.
         factor: f64,
     },
-    /// Linear warm-up, then half a cosine.
+    /// Linear warm-up, then cosine decay.
     Cosine {
-        /// Share of all steps spent on warming up.
+        /// Share of the steps for the warm-up.
         warmup: f64,
-        /// Rate at the end as a share.
+        /// Factor at the end.
         final_factor: f64,
     },
-    /// Half a cosine up, half a cosine down, as `torch.optim.lr_scheduler.OneCycleLR`.
+    /// Cosine up, cosine down, as `torch.optim.lr_scheduler.OneCycleLR`.
     OneCycle {
-        /// Share of all steps on the way up.
+        /// Share of the steps on the way up.
         up: f64,
-        /// Rate at the start as a share.
+        /// Factor at the start.
         initial_factor: f64,
-        /// Rate at the end as a share.
+        /// Factor at the end.
         final_factor: f64,
     },
 }
 
-/// How the matrix products of a step's passes are computed; their sums are float32 in all of them.
+/// Precision of the operands of matrix products; sums are always float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// As PyTorch computes them.
+    /// Float32, as PyTorch.
     Float32,
-    /// The matrices are read with 11 significant bits; on a GPU only.
+    /// 11 significant bits; on a GPU only.
     Tf32,
-    /// The matrices are rounded to 8 significant bits.
+    /// 8 significant bits.
     Bfloat16,
 }
 
-/// When a snapshot is handed out.
+/// When a snapshot is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishPolicy {
     /// After every epoch.
     EveryEpoch,
-    /// After an epoch whose validation loss is the lowest so far.
+    /// After each epoch with the lowest validation loss so far.
     Best,
     /// After the last epoch.
     Final,
@@ -187,13 +191,13 @@ pub fn steps_per_epoch(train_images: usize, batch_size: usize) -> u64 {
 }
 
 impl Plan {
-    /// Outliers in a batch of that many images.
+    /// Number of outliers in a batch of `images` images.
     pub(super) fn outliers(&self, images: usize) -> usize {
         let augmentation = self.augmentation.as_ref();
         augmentation.map_or(0, |settings| settings.outliers(images))
     }
 
-    /// Checks the plan against the data that it is to be carried out on.
+    /// Checks the plan against its data set.
     pub(super) fn check(&self, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |field, message: String| Err(TrainError::Plan { field, message });
         for (field, value) in [
@@ -235,49 +239,50 @@ impl Plan {
                 ),
             );
         }
-        if let Some(first) = &self.first_weights
+        if let Some(first) = &self.initial_weights
             && let Some(message) = first.misfits(&self.architecture).into_iter().next()
         {
             return refuse("init_from", message);
         }
-        self.check_images("train", &data.train)?;
-        self.check_images("test", &data.test)
-    }
-
-    fn check_images(&self, part: &str, set: &LabelledImages) -> Result<(), TrainError> {
-        let refuse = |message: String| {
-            Err(TrainError::Plan {
-                field: "data.dataset",
-                message,
-            })
-        };
-        let InputSpec { height, width, .. } = self.input;
-        let images = &set.images;
-        if (images.height, images.width) != (height, width) {
-            return refuse(format!(
-                "the {part} images are {}×{} pixels, the network takes {height}×{width}",
-                images.height, images.width
-            ));
-        }
-        let whole = images.count.checked_mul(height * width) == Some(images.pixels.len());
-        if images.count == 0 || !whole || set.labels.len() != images.count {
-            return refuse(format!(
-                "the {part} part does not hold the images and labels that it claims to"
-            ));
-        }
-        if u32::try_from(images.count).is_err() {
-            return refuse(format!("the {part} part has more than 2³² images"));
-        }
         let classes = self.architecture.classes;
-        match set
-            .labels
-            .iter()
-            .find(|&&label| usize::from(label) >= classes)
-        {
-            Some(label) => refuse(format!(
-                "the {part} part has the label {label}, the network has {classes} classes"
-            )),
-            None => Ok(()),
-        }
+        check_images("train", &data.train, &self.input, classes)?;
+        check_images("test", &data.test, &self.input, classes)
+    }
+}
+
+/// Checks that a part of a data set is intact and fits the network.
+pub(super) fn check_images(
+    part: &str,
+    set: &LabelledImages,
+    input: &InputSpec,
+    classes: usize,
+) -> Result<(), TrainError> {
+    let refuse = |message: String| {
+        Err(TrainError::Plan {
+            field: "data.dataset",
+            message,
+        })
+    };
+    let images = &set.images;
+    if (images.height, images.width) != (input.height, input.width) {
+        return refuse(format!(
+            "the {part} images are {}×{} pixels, the network takes {}×{}",
+            images.height, images.width, input.height, input.width
+        ));
+    }
+    let whole = images.count.checked_mul(images.image_size()) == Some(images.pixels.len());
+    if images.count == 0 || !whole || set.labels.len() != images.count {
+        return refuse(format!(
+            "the {part} part does not hold the images and labels that it claims to"
+        ));
+    }
+    if u32::try_from(images.count).is_err() {
+        return refuse(format!("the {part} part has more than 2³² images"));
+    }
+    match set.labels.iter().find(|&&it| usize::from(it) >= classes) {
+        Some(label) => refuse(format!(
+            "the {part} part has the label {label}, the network has {classes} classes"
+        )),
+        None => Ok(()),
     }
 }

@@ -1,13 +1,14 @@
-//! The loop: epochs of steps, rows of the curves, snapshots, and the test at the end.
+//! The training loop: epochs of steps, rows of the curves, snapshots, and the test after the last
+//! epoch.
 
 use super::augment::Outliers;
-use super::counter;
+use super::device_images::BatchRequest;
 use super::network::Weights;
-use super::resident::Wanted;
-use super::setup::Training;
+use super::philox;
+use super::training::Training;
 use super::{
-    Finished, Moment, Observer, Outcome, Plan, Row, Started, TrainError, draws, error, figures,
-    steps_per_epoch,
+    BundlePoint, Finished, Observer, Outcome, Plan, Row, Started, TrainError, dataset_stats, error,
+    rng_streams, steps_per_epoch,
 };
 use digits_checkpoint::manifest::Evaluation;
 use digits_dataset::Dataset;
@@ -15,13 +16,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tch::Tensor;
 
-/// Trains as `plan` says on `data`, and tells `observer` what happens. With `resume`, the bytes of a
-/// [`Bundle`](super::Bundle) of the same training, it goes on from there, and ends, on the same number of CPU
-/// threads, in the same bytes as if it had never stopped.
+/// Carries out `plan` on `data` and reports to `observer`. With `resume`, the bytes of a
+/// [`Bundle`](super::Bundle) of the same training, it continues from there and ends, on the same
+/// number of CPU threads, in the same bytes as a training that was never interrupted.
 ///
 /// # Errors
-/// [`TrainError`], of which [`TrainError::Bundle`] comes before anything was told; a panic inside is caught
-/// and becomes one too.
+/// [`TrainError`]; [`TrainError::Bundle`] comes before the first call of `observer`. A panic is
+/// caught and becomes [`TrainError::Panic`].
 pub fn run(
     plan: &Plan,
     data: &Dataset,
@@ -31,13 +32,13 @@ pub fn run(
     caught(|| {
         let mut training = Training::set_up(plan, data)?;
         if let Some(bytes) = resume {
-            training.go_on(bytes)?;
+            training.resume(bytes)?;
         }
         training.run(observer)
     })
 }
 
-/// Computes without gradients; a panic becomes an error.
+/// Runs a computation without gradients; a panic becomes an error.
 pub(super) fn caught<T>(compute: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
     catch_unwind(AssertUnwindSafe(|| {
         let _no_gradients = tch::no_grad_guard();
@@ -53,16 +54,18 @@ pub(super) fn caught<T>(compute: impl FnOnce() -> Result<T, TrainError>) -> Resu
     })
 }
 
-/// Order of the images and their labels for one epoch, on the device.
-struct Order {
+/// The images of an epoch in the order of its steps.
+struct EpochOrder {
+    /// Numbers of the images, int64, on the device.
     index: Tensor,
+    /// Their labels, int64, on the device.
     labels: Tensor,
-    /// The labels in main memory, where augmentation asks for them.
+    /// Their labels in main memory; empty without augmentation.
     host_labels: Vec<u16>,
 }
 
-/// What a step needs to know of its batch.
-struct Step {
+/// The images of a step within the epoch's order.
+struct BatchRange {
     first: usize,
     images: usize,
 }
@@ -70,15 +73,15 @@ struct Step {
 impl Training<'_> {
     fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         observer.started(&Started {
-            steps: self.course.steps,
+            steps: self.lr_schedule.steps,
             steps_per_epoch: self.steps_per_epoch(),
-            train_images: self.division.train.len(),
+            train_images: self.split.train.len(),
             validation_images: self.validation.images(),
             test_images: self.data.test.images.count,
             split_digest: self.split_digest.clone(),
-            training: figures::of(
+            training: dataset_stats::of(
                 &self.data.train,
-                &self.division.train,
+                &self.split.train,
                 self.plan.architecture.classes,
             ),
             threads: self.threads,
@@ -89,7 +92,7 @@ impl Training<'_> {
             let ended = self.epoch(observer)? == Finished::Completed
                 && self.end_of_epoch(&mut test, observer)? == Finished::Completed;
             if !ended {
-                self.offer(Moment::Stop, observer)?;
+                self.offer_bundle(BundlePoint::Stop, observer)?;
                 return Ok(self.outcome(None, Finished::Stopped));
             }
             if self.state.is_over() {
@@ -99,17 +102,17 @@ impl Training<'_> {
             self.state.step_in_epoch = 0;
             self.state.order = None;
             if self.state.epoch < self.plan.epochs {
-                self.offer(Moment::Epoch, observer)?;
+                self.offer_bundle(BundlePoint::Epoch, observer)?;
             }
         }
         Ok(self.outcome(test, Finished::Completed))
     }
 
-    /// The steps of an epoch that are still to be made, with their rows.
+    /// Makes the remaining steps of an epoch and reports their rows.
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
         let mut began = Instant::now();
         let order = self.order()?;
-        let images = self.division.train.len();
+        let images = self.split.train.len();
         let every = self.plan.validate_every as u64;
         loop {
             if self.state.row_due {
@@ -128,43 +131,47 @@ impl Training<'_> {
                     false => Finished::Stopped,
                 });
             }
-            self.offer(Moment::Step, observer)?;
-            let batch = Step {
+            self.offer_bundle(BundlePoint::Step, observer)?;
+            let range = BatchRange {
                 first,
                 images: self.plan.batch_size.min(images - first),
             };
-            self.step(&order, &batch, self.rate(self.state.step))?;
+            self.step(&order, &range, self.rate(self.state.step))?;
             observer.progress(self.state.step);
             let validate = (self.state.step_in_epoch - 1).is_multiple_of(every);
-            let end = first + batch.images == images;
+            let end = first + range.images == images;
             if validate || end || self.losses.is_full() {
-                self.look_at_losses()?;
+                self.drain_losses()?;
             }
             if validate {
-                self.state.draws.evaluation();
+                self.state.rng.skip_evaluation();
                 self.state.row_due = true;
             }
         }
     }
 
-    /// Hands out a bundle where one is wanted.
-    fn offer(&mut self, moment: Moment, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    /// Hands a bundle to the observer if it wants one.
+    fn offer_bundle(
+        &mut self,
+        moment: BundlePoint,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
         if observer.wants_bundle(moment) {
-            // Nothing of the losses need be kept then.
-            self.look_at_losses()?;
+            // The bundle then needs nothing of the loss log.
+            self.drain_losses()?;
             observer.bundle(self.state.save(&self.fingerprint)?);
         }
         Ok(())
     }
 
-    /// Brings the epoch's order to the device, drawn unless it was drawn before.
-    fn order(&mut self) -> Result<Order, TrainError> {
-        let draws = &mut self.state.draws;
-        let seed = *self.state.order.get_or_insert_with(|| draws.order_seed());
-        let order = draws::order(seed, self.division.train.len());
+    /// Uploads the epoch's order; draws its seed unless a bundle held one.
+    fn order(&mut self) -> Result<EpochOrder, TrainError> {
+        let rng = &mut self.state.rng;
+        let seed = *self.state.order.get_or_insert_with(|| rng.order_seed());
+        let order = rng_streams::order(seed, self.split.train.len());
         let numbers: Vec<u32> = order
             .into_iter()
-            .map(|at| self.division.train[at as usize])
+            .map(|at| self.split.train[at as usize])
             .collect();
         let index = self.images.index(&numbers)?;
         let labels = self.images.labels.f_index_select(0, &index)?;
@@ -175,49 +182,57 @@ impl Training<'_> {
             }
             None => Vec::new(),
         };
-        Ok(Order {
+        Ok(EpochOrder {
             index,
             labels,
             host_labels,
         })
     }
 
-    /// Learning rate of the step that comes after so many.
+    /// Learning rate of step number `steps`, from 0.
     fn rate(&self, steps: u64) -> f64 {
-        self.course.rate(steps, self.state.epoch)
+        self.lr_schedule.rate(steps, self.state.epoch)
     }
 
-    fn step(&mut self, order: &Order, step: &Step, rate: f64) -> Result<(), TrainError> {
-        let (first, images) = (step.first as i64, step.images as i64);
+    fn step(
+        &mut self,
+        order: &EpochOrder,
+        range: &BatchRange,
+        rate: f64,
+    ) -> Result<(), TrainError> {
+        let (first, images) = (range.first as i64, range.images as i64);
         let index = order.index.f_narrow(0, first, images)?;
         let labels = order.labels.f_narrow(0, first, images)?;
-        let memory = &mut self.memories[usize::from(step.images < self.plan.batch_size)];
+        let buffers = &mut self.buffers[usize::from(range.images < self.plan.batch_size)];
         let weights = Weights::new(&self.state.parameters, &self.transposed);
-        let wanted = Wanted {
+        let request = BatchRequest {
             index: &index,
-            labels: order.host_labels.get(step.places()).unwrap_or_default(),
+            labels: order
+                .host_labels
+                .get(range.first..range.first + range.images)
+                .unwrap_or_default(),
             outliers: Outliers {
                 images: &self.data.train.images,
-                train: &self.division.train,
+                train: &self.split.train,
             },
-            at: counter::Moment {
+            at: philox::StepPosition {
                 seed: self.plan.seed,
                 epoch: self.state.epoch,
                 step: self.state.step_in_epoch as u32,
             },
         };
-        memory
+        buffers
             .batch
-            .gather(&self.images, &wanted, &self.plan.input)?;
-        let batch = &memory.batch.values;
+            .gather(&self.images, &request, &self.plan.input)?;
+        let batch = &buffers.batch.values;
         if let Some(dropout) = &mut self.dropout {
             let (epoch, step) = (self.state.epoch, self.state.step_in_epoch);
-            dropout.fill(&mut memory.forward.masks, epoch, step)?;
+            dropout.fill(&mut buffers.forward.masks, epoch, step)?;
         }
-        memory.forward.run(batch, &weights)?;
-        memory.forward.mean_loss(&labels, self.losses.slot())?;
-        memory.backward.run(
-            &mut memory.forward,
+        buffers.forward.run(batch, &weights)?;
+        buffers.forward.mean_loss(&labels, self.losses.slot())?;
+        buffers.backward.run(
+            &mut buffers.forward,
             batch,
             &labels,
             &weights,
@@ -227,16 +242,16 @@ impl Training<'_> {
             .optimizer
             .step(&mut self.state.parameters, &mut self.gradient, rate)?;
         if let Some(average) = &mut self.state.average {
-            average.follow(&self.state.parameters)?;
+            average.update(&self.state.parameters)?;
         }
         self.state.step += 1;
         self.state.step_in_epoch += 1;
-        self.state.clock.images += step.images as u64;
+        self.state.clock.images += range.images as u64;
         Ok(())
     }
 
-    /// The one place of the loop that waits for the device.
-    fn look_at_losses(&mut self) -> Result<(), TrainError> {
+    /// Reads the losses of the last steps. The only place of the loop that waits for the device.
+    fn drain_losses(&mut self) -> Result<(), TrainError> {
         match self.losses.drain()? {
             Ok(newest) => {
                 self.state.train_loss = newest.unwrap_or(self.state.train_loss);
@@ -254,7 +269,7 @@ impl Training<'_> {
         }
     }
 
-    /// Validates and hands out the row that is due.
+    /// Validates and reports the row that is due.
     fn row(&mut self, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
         let Some(validation) = self.validate(observer)? else {
             return Ok(Finished::Stopped);
@@ -269,11 +284,11 @@ impl Training<'_> {
             samples_per_second: self.state.clock.samples_per_second(),
         });
         self.state.row_due = false;
-        self.state.told(validation)?;
+        self.state.record_row(validation)?;
         Ok(Finished::Completed)
     }
 
-    /// The weights as they are on the validation images; `None` when stopped.
+    /// Evaluates the current weights on the validation images; `None` when stopped.
     pub(super) fn validate(
         &mut self,
         observer: &dyn Observer,
@@ -299,7 +314,7 @@ impl Training<'_> {
     }
 
     pub(super) fn steps_per_epoch(&self) -> u64 {
-        steps_per_epoch(self.division.train.len(), self.plan.batch_size)
+        steps_per_epoch(self.split.train.len(), self.plan.batch_size)
     }
 
     fn outcome(self, test: Option<Evaluation>, finished: Finished) -> Outcome {
@@ -313,12 +328,5 @@ impl Training<'_> {
             split_digest: self.split_digest,
             threads: self.threads,
         }
-    }
-}
-
-impl Step {
-    /// Where its images are in the epoch's order.
-    fn places(&self) -> std::ops::Range<usize> {
-        self.first..self.first + self.images
     }
 }

@@ -1,33 +1,32 @@
 //! The update of `torch.optim.SGD` over flat buffers.
 //!
-//! With gradient g, weight decay λ, momentum μ and rate η: g ← g + λp; the momentum's buffer is g at the
-//! first step and then μ·buffer + g; Nesterov's form takes g + μ·buffer, else the buffer; p ← p − η·that.
-//! (PyTorch's form; others multiply the rate into the buffer.) A product that is added at once is one
-//! `addcmul` with a tensor of no dimension: it rounds once, as PyTorch's `add` with `alpha` does, which the
-//! bindings lack.
+//! With parameters p, gradient g, weight decay λ, momentum μ and learning rate η: g ← g + λp;
+//! buffer ← g at the first step, then μ·buffer + g; d ← g + μ·buffer with Nesterov, else buffer; p
+//! ← p − ηd. (Other definitions multiply the rate into the buffer.) PyTorch's `add` with `alpha`,
+//! which the bindings lack, rounds once; `addcmul` with a zero-dimensional tensor rounds the same.
 
 use super::TrainError;
-use super::bundle::{Bundle, Kept};
+use super::bundle::{Bundle, BundleReader};
 use super::parameters::{Flat, Shape};
 use tch::{Kind, Tensor};
 
-/// What stays the same over all steps, as [`Optimizer::Sgd`](super::Optimizer::Sgd) names it.
+/// The constants of all steps, as [`Optimizer::Sgd`](super::Optimizer::Sgd) names them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Hyperparameters {
     pub(super) momentum: f64,
     pub(super) nesterov: bool,
     pub(super) weight_decay: f64,
 }
 
-/// The optimiser with all its state.
+/// The optimizer with its state.
 pub(super) struct Sgd {
-    terms: Terms,
-    /// Directions kept from the steps before.
+    hyperparameters: Hyperparameters,
+    /// Momentum buffer.
     pub(super) buffer: Flat,
-    /// Whether there was a step before.
+    /// Whether a step was done.
     pub(super) begun: bool,
     minus_rate: Tensor,
-    /// What `minus_rate` holds.
+    /// The rate that `minus_rate` holds.
     rate: f64,
     momentum_factor: Tensor,
     decay_factor: Tensor,
@@ -35,23 +34,23 @@ pub(super) struct Sgd {
 
 impl Sgd {
     pub(super) fn new(
-        terms: Terms,
+        hyperparameters: Hyperparameters,
         shape: &Shape,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
         let scalar = |value: f64| Tensor::f_full([0_i64; 0], value, options);
         Ok(Self {
-            terms,
-            buffer: Flat::zeros(shape, options.0, options.1)?,
+            hyperparameters,
+            buffer: Flat::zeros(shape, options)?,
             begun: false,
             minus_rate: scalar(0.0)?,
             rate: 0.0,
-            momentum_factor: scalar(terms.momentum)?,
-            decay_factor: scalar(terms.weight_decay)?,
+            momentum_factor: scalar(hyperparameters.momentum)?,
+            decay_factor: scalar(hyperparameters.weight_decay)?,
         })
     }
 
-    /// Changes the parameters by one step; spoils the gradient.
+    /// Updates the parameters by one step; overwrites the gradient.
     pub(super) fn step(
         &mut self,
         parameters: &mut Flat,
@@ -63,20 +62,20 @@ impl Sgd {
             self.rate = rate;
         }
         let direction = &mut gradient.all;
-        if self.terms.weight_decay != 0.0 {
+        if self.hyperparameters.weight_decay != 0.0 {
             let _ = direction.f_addcmul_(&parameters.all, &self.decay_factor)?;
         }
-        if self.terms.momentum != 0.0 {
+        if self.hyperparameters.momentum != 0.0 {
             let buffer = &mut self.buffer.all;
             if self.begun {
                 let _ = buffer
-                    .f_mul_scalar_(self.terms.momentum)?
+                    .f_mul_scalar_(self.hyperparameters.momentum)?
                     .f_add_(direction)?;
             } else {
                 buffer.f_copy_(direction)?;
                 self.begun = true;
             }
-            if self.terms.nesterov {
+            if self.hyperparameters.nesterov {
                 let _ = direction.f_addcmul_(buffer, &self.momentum_factor)?;
             } else {
                 let _ = parameters.all.f_addcmul_(buffer, &self.minus_rate)?;
@@ -88,17 +87,17 @@ impl Sgd {
     }
 
     pub(super) fn save(&self, bundle: &mut Bundle) -> Result<(), TrainError> {
-        bundle.figures("sgd.begun", &self.begun);
+        bundle.put_json("sgd.begun", &self.begun);
         if self.begun {
-            bundle.tensor("sgd.buffer", &self.buffer.all)?;
+            bundle.put_tensor("sgd.buffer", &self.buffer.all)?;
         }
         Ok(())
     }
 
-    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
-        self.begun = kept.figures("sgd.begun")?;
+    pub(super) fn restore(&mut self, reader: &BundleReader<'_>) -> Result<(), TrainError> {
+        self.begun = reader.json("sgd.begun")?;
         if self.begun {
-            kept.tensor("sgd.buffer", &mut self.buffer.all)?;
+            reader.copy_tensor("sgd.buffer", &mut self.buffer.all)?;
         }
         Ok(())
     }

@@ -1,20 +1,21 @@
-//! The division of a data set's training images, as torch's `random_split` makes it.
+//! The random split of a data set's training images, as `torch.utils.data.random_split`.
 
-use super::rng::Mt19937;
+use super::mt19937::Mt19937;
 use super::{Split, TrainError};
 use digits_checkpoint::sha256_hex;
 
-/// Numbers of the images to train on and to validate on.
+/// The images of the two parts, by number in the order of the draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Division {
-    /// To train on, in the order of the draw.
+pub struct SplitIndices {
+    /// Images to train on.
     pub train: Vec<u32>,
-    /// To validate on, in the order of the draw.
+    /// Images to validate on.
     pub validation: Vec<u32>,
 }
 
-impl Division {
-    /// Divides `images` images by one permutation of them all; what the two parts leave over is not used.
+impl SplitIndices {
+    /// Splits `images` images by one permutation of them all; images beyond the two parts are not
+    /// used.
     pub(super) fn draw(
         split: Split,
         images: usize,
@@ -30,8 +31,8 @@ impl Division {
         })
     }
 
-    /// SHA-256 over the two counts (u64), the training images' numbers and the validation images'
-    /// numbers (u32 each), all little-endian; in hexadecimal.
+    /// SHA-256 in hexadecimal over the two counts (u64) and the numbers of training and validation
+    /// images (u32), all little-endian.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut bytes = Vec::with_capacity(16 + 4 * (self.train.len() + self.validation.len()));
@@ -45,11 +46,11 @@ impl Division {
     }
 }
 
-/// Images to train on and to validate on when `images` are divided as `split` says, as torch's
-/// `random_split` counts.
+/// Numbers of images to train on and to validate on when `images` are split, as `random_split`
+/// rounds them.
 ///
 /// # Errors
-/// [`TrainError::Plan`] naming `data.split` where the division is impossible.
+/// [`TrainError::Plan`] naming `data.split` if the split is impossible.
 pub fn split_sizes(split: Split, images: usize) -> Result<(usize, usize), TrainError> {
     let refuse = |message: String| TrainError::Plan {
         field: "data.split",
@@ -59,7 +60,7 @@ pub fn split_sizes(split: Split, images: usize) -> Result<(usize, usize), TrainE
         Split::Counts { train, validation } => (train, validation),
         Split::Fractions { train, validation } => {
             fractions(train, validation, images).ok_or_else(|| {
-                refuse("the two shares must lie between 0 and 1 and make 1".to_owned())
+                refuse("the two shares must be from 0 to 1 and add up to 1".to_owned())
             })?
         }
     };
@@ -76,7 +77,7 @@ pub fn split_sizes(split: Split, images: usize) -> Result<(usize, usize), TrainE
     Ok((train, validation))
 }
 
-/// Each share rounded down, then one more to each in turn from the first on, until all are dealt out.
+/// Each share rounded down, then one image more for each part in turn until none is left.
 fn fractions(train: f64, validation: f64, images: usize) -> Option<(usize, usize)> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
     if !share(train) || !share(validation) || (train + validation - 1.0).abs() > 1e-9 {
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_are_those_of_random_split() {
         let shares = |train, validation| Split::Fractions { train, validation };
         let counts = |train, validation| Split::Counts { train, validation };
         for (split, images, expected) in [
@@ -117,23 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_disjoint_and_the_digest_tells_divisions_apart() {
+    fn parts_are_disjoint_and_every_split_has_its_own_digest() {
         let draw = |seed, train, validation| {
-            Division::draw(
+            SplitIndices::draw(
                 Split::Counts { train, validation },
                 100,
                 &mut Mt19937::new(seed),
             )
             .expect("a good split")
         };
-        let division = draw(1, 70, 20);
-        let mut all = [division.train.clone(), division.validation.clone()].concat();
+        let split = draw(1, 70, 20);
+        let mut all = [split.train.clone(), split.validation.clone()].concat();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 90);
-        assert_eq!(division.digest(), draw(1, 70, 20).digest());
+        assert_eq!(split.digest(), draw(1, 70, 20).digest());
         for other in [draw(2, 70, 20), draw(1, 69, 21), draw(1, 70, 21)] {
-            assert_ne!(division.digest(), other.digest());
+            assert_ne!(split.digest(), other.digest());
         }
     }
 }

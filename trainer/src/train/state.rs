@@ -1,76 +1,78 @@
-//! What a training saves to go on later: everything else can be made again from plan and data.
+//! The state of a training that resume bundles hold. Everything else can be rebuilt from plan and
+//! data.
 //!
-//! Each part that has a state writes it into a [`Bundle`] under names of its own (`save`) and takes it back
-//! (`restore`). A part that is new adds its two lines to [`State::save`] and [`State::restore`].
+//! Each part with a state saves it into a [`Bundle`] under its own names (`save`) and restores it
+//! (`restore`). A new part adds its two lines to [`State::save`] and [`State::restore`].
 //!
-//! Fields of the structs that are serialized here and in those parts are names in bundles on disk:
-//! renaming one needs `#[serde(rename)]` with the name as it was.
+//! Field names of the structs that are serialized here and in those parts are names in bundles on
+//! disk: to rename one, add `#[serde(rename)]` with the old name.
 
-use super::average::Average;
-use super::bundle::{Bundle, Exact, ExactEvaluation, Kept, refuse};
-use super::descent::Descent;
+use super::bundle::{Bundle, BundleReader, ExactEvaluation, ExactF64, invalid};
+use super::early_stopping::{BestRow, EarlyStopping};
 use super::fingerprint::Fingerprint;
 use super::network::Weights;
+use super::optimizer::OptimizerState;
 use super::parameters::{Flat, Shape};
-use super::stopping::{Best, Stopping};
-use super::{Draws, Plan, TrainError};
+use super::weight_average::WeightAverage;
+use super::{Plan, RngStream, TrainError};
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::Evaluation;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tch::{Kind, Tensor};
 
-/// Of what is written here; a bundle of another one is refused.
+/// Version of the bundle's content; a bundle with another one is refused.
 const FORMAT: u32 = 1;
 
-/// The loop's whole state.
+/// The whole state of the training loop.
 pub(super) struct State {
-    /// Of the orders to come.
-    pub(super) draws: Draws,
+    /// Draws the orders of the epochs to come.
+    pub(super) rng: RngStream,
     /// Weights and biases.
     pub(super) parameters: Flat,
-    /// With its momenta.
-    pub(super) optimizer: Descent,
-    /// What is evaluated and handed out in place of the weights, where the plan wants that.
-    pub(super) average: Option<Average>,
-    /// The best weights so far, where the plan has patience.
-    pub(super) stopping: Option<Stopping>,
+    /// The optimizer with its moments.
+    pub(super) optimizer: OptimizerState,
+    /// Moving average that is evaluated and published in place of the weights, if the plan has a
+    /// decay.
+    pub(super) average: Option<WeightAverage>,
+    /// The best weights so far, if the plan has a patience.
+    pub(super) stopping: Option<EarlyStopping>,
     /// Epochs done.
     pub(super) epoch: u32,
     /// Steps done in the epoch.
     pub(super) step_in_epoch: u64,
-    /// Seed of the epoch's order; `None` before it was drawn.
+    /// Seed of the epoch's order; `None` before it is drawn.
     pub(super) order: Option<u64>,
-    /// Whether the row of the newest step was not told yet.
+    /// Whether the row of the newest step is still to be reported.
     pub(super) row_due: bool,
     /// Steps done over all epochs.
     pub(super) step: u64,
-    /// Loss of the newest batch that was looked at.
+    /// The newest loss that was read from the device.
     pub(super) train_loss: f64,
-    /// The newest validation, and after how many steps it was made.
+    /// The newest validation, with the number of steps done before it.
     pub(super) validation: Option<(u64, Evaluation)>,
     /// Lowest validation loss after an epoch.
     pub(super) best: Option<f64>,
-    /// Where the time went.
+    /// Time spent.
     pub(super) clock: Clock,
 }
 
 impl State {
     pub(super) fn new(
-        draws: Draws,
-        first_weights: &[Layer],
+        rng: RngStream,
+        initial_weights: &[Layer],
         shape: &Shape,
         plan: &Plan,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
-        let mut parameters = Flat::zeros(shape, options.0, options.1)?;
-        parameters.load(first_weights)?;
+        let mut parameters = Flat::zeros(shape, options)?;
+        parameters.load(initial_weights)?;
         Ok(Self {
-            draws,
+            rng,
             parameters,
-            optimizer: Descent::new(plan, shape, options)?,
-            average: Average::new(plan.regularization.ema_decay, shape, options)?,
-            stopping: Stopping::new(plan.patience_rows, shape, options)?,
+            optimizer: OptimizerState::new(plan, shape, options)?,
+            average: WeightAverage::new(plan.regularization.ema_decay, shape, options)?,
+            stopping: EarlyStopping::new(plan.patience_rows, shape, options)?,
             epoch: 0,
             step_in_epoch: 0,
             order: None,
@@ -83,14 +85,14 @@ impl State {
         })
     }
 
-    /// Copies the state out of the tensors, under the fingerprint of its training.
+    /// Copies the state into a bundle with the training's fingerprint.
     pub(super) fn save(&self, of: &Fingerprint) -> Result<Bundle, TrainError> {
         let mut bundle = Bundle::new(self.step, self.epoch);
-        bundle.figures("format", &FORMAT);
-        bundle.figures("of", &of.as_str());
-        bundle.figures("progress", &self.progress());
-        bundle.figures("clock", &self.clock);
-        bundle.tensor("parameters", &self.parameters.all)?;
+        bundle.put_json("format", &FORMAT);
+        bundle.put_json("of", &of.as_str());
+        bundle.put_json("progress", &self.progress());
+        bundle.put_json("clock", &self.clock);
+        bundle.put_tensor("parameters", &self.parameters.all)?;
         self.optimizer.save(&mut bundle)?;
         if let Some(average) = &self.average {
             average.save(&mut bundle)?;
@@ -98,53 +100,59 @@ impl State {
         if let Some(stopping) = &self.stopping {
             stopping.save(&mut bundle)?;
         }
-        self.draws.save(&mut bundle);
+        self.rng.save(&mut bundle);
         Ok(bundle)
     }
 
-    /// Continues from a bundle, which must be of the training `of`.
-    pub(super) fn restore(&mut self, kept: &Kept<'_>, of: &Fingerprint) -> Result<(), TrainError> {
-        let format: u32 = kept.figures("format")?;
+    /// Restores the state from a bundle of the training `of`.
+    pub(super) fn restore(
+        &mut self,
+        reader: &BundleReader<'_>,
+        of: &Fingerprint,
+    ) -> Result<(), TrainError> {
+        let format: u32 = reader.json("format")?;
         if format != FORMAT {
-            return Err(refuse(&format!(
-                "its form is {format}, this version reads {FORMAT}"
+            return Err(invalid(&format!(
+                "its format is {format}, this version reads {FORMAT}"
             )));
         }
-        if !of.matches(&kept.figures::<String>("of")?) {
-            return Err(refuse("it is of another training or another data set"));
+        if !of.matches(&reader.json::<String>("of")?) {
+            return Err(invalid(
+                "it belongs to another training or another data set",
+            ));
         }
-        self.take(kept.figures("progress")?);
-        self.clock = kept.figures("clock")?;
-        kept.tensor("parameters", &mut self.parameters.all)?;
-        self.optimizer.restore(kept)?;
+        self.set_progress(reader.json("progress")?);
+        self.clock = reader.json("clock")?;
+        reader.copy_tensor("parameters", &mut self.parameters.all)?;
+        self.optimizer.restore(reader)?;
         if let Some(average) = &mut self.average {
-            average.restore(kept)?;
+            average.restore(reader)?;
         }
         if let Some(stopping) = &mut self.stopping {
-            stopping.restore(kept)?;
+            stopping.restore(reader)?;
         }
-        self.draws.restore(kept)
+        self.rng.restore(reader)
     }
 
-    /// The weights that are evaluated and handed out, as they are now.
+    /// The weights that are evaluated and published: the moving average if there is one.
     pub(super) fn newest(&self) -> &Flat {
         let averaged = self.average.as_ref().map(|average| &average.weights);
         averaged.unwrap_or(&self.parameters)
     }
 
-    /// The same for a pass; `transposed` are the views of `parameters`.
+    /// The same for a forward pass; `transposed` are the views of `parameters`.
     pub(super) fn newest_weights<'a>(&'a self, transposed: &'a [Tensor]) -> Weights<'a> {
         let averaged = self.average.as_ref().map(|average| &average.transposed[..]);
         Weights::new(self.newest(), averaged.unwrap_or(transposed))
     }
 
-    /// A row was told.
-    pub(super) fn told(&mut self, validation: Evaluation) -> Result<(), TrainError> {
+    /// Takes the validation of a reported row into account for early stopping.
+    pub(super) fn record_row(&mut self, validation: Evaluation) -> Result<(), TrainError> {
         let Some(stopping) = &mut self.stopping else {
             return Ok(());
         };
         let averaged = self.average.as_ref().map(|average| &average.weights);
-        let row = Best {
+        let row = BestRow {
             step: self.step,
             train_loss: self.train_loss,
             validation,
@@ -152,9 +160,9 @@ impl State {
         stopping.row(row, averaged.unwrap_or(&self.parameters))
     }
 
-    /// Whether the plan's patience has come to its end.
+    /// Whether early stopping ends the training.
     pub(super) fn is_over(&self) -> bool {
-        self.stopping.as_ref().is_some_and(Stopping::is_over)
+        self.stopping.as_ref().is_some_and(EarlyStopping::is_over)
     }
 
     fn progress(&self) -> Progress {
@@ -166,11 +174,11 @@ impl State {
             step: self.step,
             train_loss: self.train_loss.into(),
             validation: self.validation.map(|(step, found)| (step, found.into())),
-            best: self.best.map(Exact::from),
+            best: self.best.map(ExactF64::from),
         }
     }
 
-    fn take(&mut self, progress: Progress) {
+    fn set_progress(&mut self, progress: Progress) {
         self.epoch = progress.epoch;
         self.step_in_epoch = progress.step_in_epoch;
         self.order = progress.order;
@@ -184,7 +192,7 @@ impl State {
     }
 }
 
-/// The small fields of [`State`], with every bit.
+/// The small fields of [`State`] as a bundle holds them.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     epoch: u32,
@@ -192,28 +200,28 @@ struct Progress {
     order: Option<u64>,
     row_due: bool,
     step: u64,
-    train_loss: Exact,
+    train_loss: ExactF64,
     validation: Option<(u64, ExactEvaluation)>,
-    best: Option<Exact>,
+    best: Option<ExactF64>,
 }
 
-/// Where the time goes, over all attempts.
+/// Time spent, over all attempts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Clock {
-    /// Steps, with the order of the images.
+    /// On steps and the order of the images.
     pub(super) train: Duration,
-    /// Validations.
+    /// On validations.
     pub(super) validation: Duration,
-    /// The test at the end.
+    /// On the test at the end.
     pub(super) test: Duration,
     /// Images that went through steps.
     pub(super) images: u64,
-    /// `images` and `train` when the last row was taken.
+    /// `images` and `train` at the last row.
     last_row: (u64, Duration),
 }
 
 impl Clock {
-    /// Training images per second since it was last asked.
+    /// Training images per second since the last call.
     pub(super) fn samples_per_second(&mut self) -> f64 {
         let (images, train) = self.last_row;
         self.last_row = (self.images, self.train);

@@ -1,37 +1,37 @@
-//! How many threads libtorch computes with.
+//! The number of libtorch's intra-op threads.
 //!
-//! The thread pool waits by spinning unless the process was started with passive waiting; on a machine
-//! whose cores are busy a step of a small network then takes a hundred times as long. So a second thread
-//! is used only where a step is long enough to gain by it and the environment says that waiting is passive.
+//! The OpenMP thread pool spins while it waits, unless the process was started with passive
+//! waiting. On a machine with busy cores a step of a small network then takes a hundred times as
+//! long. So more than one thread is used only if a step is long enough and waiting is passive.
 
 use super::{Device, Plan};
 
-/// Multiply-adds of a step's forward pass from which several threads are worth their waiting.
+/// Multiply-adds of a step's forward pass from which several threads are faster.
 const LARGE_STEP: usize = 32_000_000;
 
-/// Cores that this process may use.
+/// Cores available to this process.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Threads for a step of `plan` on a network with that many parameters.
+/// Threads for a plan on a network with `parameters` parameters.
 pub(super) fn count(plan: &Plan, parameters: usize) -> usize {
     let large = parameters.saturating_mul(plan.batch_size) >= LARGE_STEP;
     if plan.device == Device::Cpu && large && waits_passively(&|name| std::env::var(name).ok()) {
-        cores().min(plan.threads_at_most).max(1)
+        cores().min(plan.max_threads).max(1)
     } else {
         1
     }
 }
 
-/// Whether the environment tells the OpenMP runtime not to spin.
+/// Whether the environment configures the OpenMP runtime not to spin.
 fn waits_passively(variable: &dyn Fn(&str) -> Option<String>) -> bool {
     variable("OMP_WAIT_POLICY").is_some_and(|value| value.trim().eq_ignore_ascii_case("passive"))
         || variable("GOMP_SPINCOUNT").is_some_and(|value| value.trim() == "0")
 }
 
-/// Sets the number for this thread; before its first operation.
+/// Sets the number for this thread; must come before its first operation.
 pub(super) fn set(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passive_waiting() {
+    fn passive_waiting_is_read_from_the_environment() {
         for (name, value, expected) in [
             ("OMP_WAIT_POLICY", "passive", true),
             ("OMP_WAIT_POLICY", "PASSIVE", true),

@@ -1,43 +1,43 @@
 //! Evaluation of a network on a fixed set of images.
 //!
-//! The set is not computed batch by batch as a script would: it goes through the network in a few large
-//! pieces, and the mean over batches is made from the single images' losses afterwards, in float64. The
-//! figures differ from a script's by less than 1e-6.
+//! The set passes through the network in a few large chunks, not in a script's batches. The mean
+//! over batches is computed afterwards from the losses of the images, in float64, and differs from
+//! a script's by less than 1e-6.
 
 use super::TrainError;
+use super::device_images::{DeviceImages, scale};
 use super::network::{Forward, Weights};
 use super::parameters::{Shape, host};
-use super::resident::{Resident, scale};
 use digits_checkpoint::manifest::{Activation, Evaluation, InputSpec};
 use tch::{Kind, Tensor};
 
-/// Floats of the widest layer of a piece.
-const PIECE_FLOATS: usize = 2 << 20;
-/// Scaled images are kept up to this size; larger sets are scaled anew each time.
-const KEPT_FLOATS: usize = 128 << 20;
+/// Floats of the widest layer of a chunk.
+const CHUNK_FLOATS: usize = 2 << 20;
+/// Scaled images are cached up to this size; those of larger sets are scaled at each evaluation.
+const MAX_CACHED_FLOATS: usize = 128 << 20;
 
-/// A set of images, ready to be evaluated again and again.
+/// A set of images with the buffers of its evaluation.
 pub(super) struct EvaluationSet {
-    set: Resident,
-    /// All images scaled, [images, inputs], where they are kept.
+    set: DeviceImages,
+    /// All images scaled, [images, inputs], if they are cached.
     scaled: Option<Tensor>,
     input: InputSpec,
     images: usize,
     batch_size: usize,
-    pieces: Vec<Piece>,
-    /// Memory for full pieces and for the last one.
+    chunks: Vec<Chunk>,
+    /// Buffers for full chunks, and for the last one if it is shorter.
     forwards: Vec<Forward>,
-    /// Loss of each image.
+    /// Loss of each image, [images].
     losses: Tensor,
-    /// Whether each image was answered rightly.
+    /// Whether each image was classified correctly, [images].
     hits: Tensor,
 }
 
-/// Consecutive images that go through the network together.
-struct Piece {
+/// Consecutive images that pass through the network together.
+struct Chunk {
     first: i64,
     images: i64,
-    /// Which of the set's memories fits.
+    /// Index of the buffers of its size.
     forward: usize,
     labels: Tensor,
     losses: Tensor,
@@ -46,7 +46,7 @@ struct Piece {
 
 impl EvaluationSet {
     pub(super) fn new(
-        set: Resident,
+        set: DeviceImages,
         shape: &Shape,
         activation: Activation,
         input: InputSpec,
@@ -55,7 +55,7 @@ impl EvaluationSet {
         let device = set.pixels.device();
         let images = set.labels.size1()? as usize;
         let options = (Kind::Float, device);
-        let scaled = if images * input.height * input.width <= KEPT_FLOATS {
+        let scaled = if images * input.height * input.width <= MAX_CACHED_FLOATS {
             let mut values = set.pixels.f_to_kind(Kind::Float)?;
             scale(&mut values, &input)?;
             Some(values)
@@ -64,16 +64,16 @@ impl EvaluationSet {
         };
         let losses = Tensor::f_zeros([images as i64], options)?;
         let hits = Tensor::f_zeros([images as i64], (Kind::Bool, device))?;
-        let full = (PIECE_FLOATS / shape.widest()).clamp(1, images);
+        let full = (CHUNK_FLOATS / shape.widest()).clamp(1, images);
         let mut forwards = vec![Forward::new(shape, activation, full, options)?];
-        let mut pieces = Vec::with_capacity(images.div_ceil(full));
+        let mut chunks = Vec::with_capacity(images.div_ceil(full));
         for first in (0..images).step_by(full) {
             let count = full.min(images - first);
             if count < full {
                 forwards.push(Forward::new(shape, activation, count, options)?);
             }
             let (first, count) = (first as i64, count as i64);
-            pieces.push(Piece {
+            chunks.push(Chunk {
                 first,
                 images: count,
                 forward: forwards.len() - 1,
@@ -88,31 +88,31 @@ impl EvaluationSet {
             input,
             images,
             batch_size,
-            pieces,
+            chunks,
             forwards,
             losses,
             hits,
         })
     }
 
-    /// Evaluates; `None` when `stop` said so on the way.
+    /// Evaluates the weights; `None` when `stop` returned true in between.
     pub(super) fn evaluate(
         &mut self,
         weights: &Weights<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Evaluation>, TrainError> {
-        for piece in &self.pieces {
+        for chunk in &self.chunks {
             if stop() {
                 return Ok(None);
             }
-            let batch = self.batch(piece)?;
-            let forward = &mut self.forwards[piece.forward];
+            let batch = self.batch(chunk)?;
+            let forward = &mut self.forwards[chunk.forward];
             forward.run(&batch, weights)?;
-            forward.image_losses(&piece.labels, &piece.losses)?;
+            forward.image_losses(&chunk.labels, &chunk.losses)?;
             let _ = forward
                 .logits
                 .f_argmax(1, false)?
-                .f_eq_tensor_out(&piece.hits, &piece.labels)?;
+                .f_eq_tensor_out(&chunk.hits, &chunk.labels)?;
         }
         let correct = self.hits.f_sum(Kind::Int64)?.f_int64_value(&[])?;
         Ok(Some(summary(
@@ -122,31 +122,31 @@ impl EvaluationSet {
         )))
     }
 
-    /// The logits of every image, [images, classes]; `None` when `stop` said so on the way.
+    /// The logits of all images, [images, classes]; `None` when `stop` returned true in between.
     pub(super) fn logits(
         &mut self,
         weights: &Weights<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<f32>>, TrainError> {
         let mut logits = Vec::new();
-        for piece in &self.pieces {
+        for chunk in &self.chunks {
             if stop() {
                 return Ok(None);
             }
-            let batch = self.batch(piece)?;
-            let forward = &mut self.forwards[piece.forward];
+            let batch = self.batch(chunk)?;
+            let forward = &mut self.forwards[chunk.forward];
             forward.run(&batch, weights)?;
             logits.extend(host(&forward.logits)?);
         }
         Ok(Some(logits))
     }
 
-    /// The images of a piece as the network gets them.
-    fn batch(&self, piece: &Piece) -> Result<Tensor, TrainError> {
+    /// The scaled images of a chunk.
+    fn batch(&self, chunk: &Chunk) -> Result<Tensor, TrainError> {
         if let Some(scaled) = &self.scaled {
-            return Ok(scaled.f_narrow(0, piece.first, piece.images)?);
+            return Ok(scaled.f_narrow(0, chunk.first, chunk.images)?);
         }
-        let raw = self.set.pixels.f_narrow(0, piece.first, piece.images)?;
+        let raw = self.set.pixels.f_narrow(0, chunk.first, chunk.images)?;
         let mut values = raw.f_to_kind(Kind::Float)?;
         scale(&mut values, &self.input)?;
         Ok(values)
@@ -158,7 +158,7 @@ impl EvaluationSet {
     }
 }
 
-/// The two means of the images' losses.
+/// The mean loss over images, and the mean of the batches' mean losses.
 fn summary(losses: &[f32], correct: u64, batch_size: usize) -> Evaluation {
     let mut sum = 0.0;
     let mut sum_of_means = 0.0;

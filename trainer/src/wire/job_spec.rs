@@ -18,7 +18,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 const NAME: &str = "digits.v1.JobSpec";
 
-/// A job spec in its wire form: as a client sent it, as the database holds it, or made of a [`JobRequest`].
+/// A job spec in its wire form: as a client sent it, as the database holds it, or made of a
+/// [`JobRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpecMessage(v1::JobSpec);
 
@@ -212,7 +213,8 @@ const PRECISIONS: [(v1::Precision, Precision); 3] = [
     (v1::Precision::Bfloat16, Precision::Bfloat16),
 ];
 
-/// The promotion policy that the database holds by its number on the wire; an unknown one is the default.
+/// The promotion policy that the database holds by its number on the wire; an unknown one is the
+/// default.
 #[must_use]
 pub fn promotion_policy(stored: i32) -> Policy {
     let policy = choice(&PROMOTION, stored).and_then(Result::ok);

@@ -161,7 +161,7 @@ fn prepare_and_train(
     })?;
     if let Some(parent) = plan.parent {
         match (parent::load(tools, running, parent), running.stopped()) {
-            (Ok(weights), _) => plan.train.first_weights = Some(weights),
+            (Ok(weights), _) => plan.train.initial_weights = Some(weights),
             (Err(_), Some(Stop::Shutdown)) => return Ok(Run::PutBack),
             (Err(_), Some(Stop::Cancel)) => return Ok(Run::Ended(Ending::cancelled())),
             (Err(reason), _) => return Err(reason),
@@ -221,7 +221,7 @@ fn plan(place: &Place, request: &JobRequest) -> Result<JobPlan, String> {
     if train::is_auto(request.device.as_deref().unwrap_or_default()) {
         plan.train.device = place.device;
     }
-    plan.train.threads_at_most = place.threads;
+    plan.train.max_threads = place.threads;
     Ok(plan)
 }
 

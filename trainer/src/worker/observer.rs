@@ -13,7 +13,7 @@ use crate::{
     remote_write::Curve,
     spec::JobPlan,
     store::{Store, StoreError},
-    train::{Bundle, Moment, Observer, PublishFailed, Row, Snapshot, Started},
+    train::{Bundle, BundlePoint, Observer, PublishFailed, Row, Snapshot, Started},
 };
 use digits_checkpoint::manifest::TemperatureFit;
 use std::{
@@ -253,12 +253,12 @@ impl Observer for JobObserver<'_> {
         self.recording_failed || self.running.should_stop()
     }
 
-    fn wants_bundle(&self, moment: Moment) -> bool {
+    fn wants_bundle(&self, moment: BundlePoint) -> bool {
         match moment {
-            Moment::Step => self.outlets.keeper.is_due(),
-            Moment::Epoch => self.outlets.keeper.is_due_after_epoch(),
+            BundlePoint::Step => self.outlets.keeper.is_due(),
+            BundlePoint::Epoch => self.outlets.keeper.is_due_after_epoch(),
             // A job that ends has no use for it.
-            Moment::Stop => self.running.stopped() == Some(Stop::Shutdown),
+            BundlePoint::Stop => self.running.stopped() == Some(Stop::Shutdown),
         }
     }
 

@@ -2,7 +2,7 @@
 //! the storage verifies them (sizes, digests, shapes, finite numbers).
 
 use super::{Tools, running::RunningJob};
-use crate::train::FirstWeights;
+use crate::train::InitialWeights;
 use digits_checkpoint::{LoadError, StorageError, id::CheckpointId};
 use std::{thread, time::Duration};
 
@@ -15,14 +15,14 @@ pub(super) fn load(
     tools: &Tools,
     running: &RunningJob,
     id: CheckpointId,
-) -> Result<FirstWeights, String> {
+) -> Result<InitialWeights, String> {
     let mut pause = FIRST_PAUSE;
     for tries in 1.. {
         let error = match tools
             .runtime
             .block_on(digits_checkpoint::load(&tools.storage, id))
         {
-            Ok(loaded) => return Ok(FirstWeights::new(loaded.layers)),
+            Ok(loaded) => return Ok(InitialWeights::new(loaded.layers)),
             Err(error) => error,
         };
         tracing::warn!(checkpoint = %id, %error, tries, "the checkpoint to start from was not loaded");

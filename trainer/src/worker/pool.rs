@@ -125,7 +125,7 @@ impl Workers {
             let (sender, receiver) = sync_channel(1);
             let place = Place {
                 tools: tools.clone(),
-                device: train::device_of(number),
+                device: train::worker_device(number),
                 threads: (train::cores() / count).max(1),
                 shutdown: Arc::clone(&shutdown),
             };

@@ -5,7 +5,7 @@ use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::Architecture;
 use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Augmentation, Bundle, Moment, Observer, Plan, PublishFailed, Row, Snapshot, Started, run,
+    Augmentation, Bundle, BundlePoint, Observer, Plan, PublishFailed, Row, Snapshot, Started, run,
 };
 
 fn strong() -> Augmentation {
@@ -44,7 +44,7 @@ fn data() -> Dataset {
     patterns(210, 9, 7, 4)
 }
 
-/// The last weights and the rows' losses.
+/// The final weights and the losses of the rows.
 fn trained(change: impl FnOnce(&mut Plan)) -> (Vec<Layer>, Vec<f64>) {
     let data = data();
     let mut plan = plan(&data);
@@ -59,7 +59,7 @@ fn last(mut record: Record) -> Vec<Layer> {
     record.snapshots.pop().expect("a snapshot").layers
 }
 
-/// Stops after some steps and keeps the bundle of where it stopped.
+/// Stops after some steps and keeps the bundle of that point.
 #[derive(Default)]
 struct BrokenOff {
     record: Record,
@@ -87,8 +87,8 @@ impl Observer for BrokenOff {
         self.record.should_stop()
     }
 
-    fn wants_bundle(&self, moment: Moment) -> bool {
-        moment == Moment::Stop
+    fn wants_bundle(&self, moment: BundlePoint) -> bool {
+        moment == BundlePoint::Stop
     }
 
     fn bundle(&mut self, bundle: Bundle) {
@@ -96,9 +96,9 @@ impl Observer for BrokenOff {
     }
 }
 
-/// Nothing of the changes is saved, and yet the images are the same.
+/// Although bundles hold nothing of the augmentation.
 #[test]
-fn what_goes_on_sees_what_it_would_have_seen() {
+fn a_resumed_training_sees_the_same_augmented_images() {
     let data = data();
     let plan = plan(&data);
     let whole = trained(|_| ()).0;
@@ -114,14 +114,14 @@ fn what_goes_on_sees_what_it_would_have_seen() {
 }
 
 #[test]
-fn equal_plans_end_in_equal_weights() {
+fn equal_plans_give_equal_weights() {
     let (layers, losses) = trained(|_| ());
     assert!(losses.iter().all(|loss| loss.is_finite()));
     assert_eq!((layers, losses), trained(|_| ()));
 }
 
 #[test]
-fn every_part_changes_what_is_trained_on() {
+fn every_part_of_the_augmentation_changes_the_weights() {
     let all = trained(|_| ()).0;
     let without = |change: fn(&mut Augmentation)| {
         trained(|plan| plan.augmentation.iter_mut().for_each(change)).0

@@ -46,10 +46,10 @@ fn distance(ours: &Evaluation, printed: &Printed) -> (f64, f64) {
 }
 
 #[test]
-fn the_printed_run_comes_out_again() {
+fn the_notebook_preset_reproduces_the_printed_run() {
     let Some(dir) = mnist_dir() else {
         return skip(
-            "the_printed_run_comes_out_again",
+            "the_notebook_preset_reproduces_the_printed_run",
             "set DIGITS_MNIST_DIR to a folder with MNIST's four files",
         );
     };

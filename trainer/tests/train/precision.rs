@@ -6,7 +6,7 @@ use digits_dataset::synthetic;
 use digits_trainer::train::{Optimizer, Plan, Precision, TrainError, run};
 
 #[test]
-fn bfloat16_learns_what_float32_learns() {
+fn bfloat16_reaches_the_accuracy_of_float32() {
     let data = synthetic::generate(&synthetic::Options {
         train: 5_000,
         test: 1_000,
@@ -47,7 +47,7 @@ fn bfloat16_learns_what_float32_learns() {
 }
 
 #[test]
-fn tf32_is_not_for_the_cpu() {
+fn tf32_is_refused_on_the_cpu() {
     let data = patterns(100, 8, 8, 4);
     let plan = Plan {
         precision: Precision::Tf32,

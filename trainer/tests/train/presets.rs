@@ -9,10 +9,10 @@ use digits_trainer::spec::{JobRequest, resolve};
 use digits_trainer::train::run;
 
 #[test]
-fn fast_errs_on_at_most_1_7_percent() {
+fn the_fast_preset_errs_on_at_most_1_7_percent() {
     let Some(dir) = mnist_dir() else {
         return skip(
-            "fast_errs_on_at_most_1_7_percent",
+            "the_fast_preset_errs_on_at_most_1_7_percent",
             "set DIGITS_MNIST_DIR to a folder with MNIST's four files",
         );
     };

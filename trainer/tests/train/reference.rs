@@ -1,16 +1,16 @@
-//! Our training compared with PyTorch's: what the notebook uses, on patterns and on MNIST.
+//! Comparison with PyTorch of the options that the notebook uses, on patterns and on MNIST.
 
 use crate::reference_support::{Case, compare_all, quick, sgd};
 use crate::support::{head, mnist, mnist_dir, notebook_plan, patterns, python_with_torch};
 use digits_checkpoint::manifest::Activation;
 use digits_testing::skip;
-use digits_trainer::train::{Draws, FirstWeights, Plan, Split};
+use digits_trainer::train::{InitialWeights, Plan, RngStream, Split};
 
 #[test]
-fn small_trainings_equal_the_script() {
+fn small_trainings_equal_pytorch() {
     let Some(python) = python_with_torch() else {
         return skip(
-            "small_trainings_equal_the_script",
+            "small_trainings_equal_pytorch",
             "Python has no torch, numpy and safetensors; set DIGITS_PYTHON",
         );
     };
@@ -80,7 +80,7 @@ fn small_trainings_equal_the_script() {
     });
 
     // Weights of another seed, so that drawn ones would be seen.
-    let elsewhere = Draws::begin(
+    let elsewhere = RngStream::begin(
         &Plan {
             seed: 99,
             ..plan.clone()
@@ -88,7 +88,7 @@ fn small_trainings_equal_the_script() {
         data.train.images.count,
     );
     let other = Plan {
-        first_weights: Some(FirstWeights::new(elsewhere.unwrap().layers)),
+        initial_weights: Some(InitialWeights::new(elsewhere.unwrap().layers)),
         ..plan.clone()
     };
     cases.push(Case {
@@ -115,8 +115,8 @@ fn small_trainings_equal_the_script() {
 }
 
 #[test]
-fn an_epoch_of_mnist_equals_the_script() {
-    let name = "an_epoch_of_mnist_equals_the_script";
+fn an_epoch_of_mnist_equals_pytorch() {
+    let name = "an_epoch_of_mnist_equals_pytorch";
     let Some(python) = python_with_torch() else {
         return skip(name, "Python has no torch; set DIGITS_PYTHON");
     };

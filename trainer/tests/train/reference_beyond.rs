@@ -1,4 +1,4 @@
-//! Our training compared with PyTorch's: what the notebook does not use.
+//! Comparison with PyTorch of the options that the notebook does not use.
 
 use crate::reference_support::{Case, compare_all, quick, sgd};
 use crate::support::{patterns, python_with_torch};
@@ -8,10 +8,10 @@ use digits_trainer::train::{Optimizer, Plan, Regularization, Schedule};
 
 /// AdamW, schedules, gradient clipping, label smoothing, weight averaging.
 #[test]
-fn everything_beyond_the_notebook_equals_the_script() {
+fn options_beyond_the_notebook_equal_pytorch() {
     let Some(python) = python_with_torch() else {
         return skip(
-            "everything_beyond_the_notebook_equals_the_script",
+            "options_beyond_the_notebook_equal_pytorch",
             "Python has no torch, numpy and safetensors; set DIGITS_PYTHON",
         );
     };

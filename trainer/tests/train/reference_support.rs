@@ -5,7 +5,7 @@ use crate::support::{Record, notebook_plan, script};
 use digits_checkpoint::Layer;
 use digits_dataset::{Dataset, idx};
 use digits_trainer::train::{
-    Beginning, Draws, Optimizer, Plan, Schedule, Split, run, steps_per_epoch,
+    InitialDraws, Optimizer, Plan, RngStream, Schedule, Split, run, steps_per_epoch,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -14,10 +14,10 @@ use std::process::Command;
 /// Largest difference of a mean loss, in nats.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
-/// Largest difference of a weight, where the rates of the two differ by a rounding.
+/// Largest difference of a weight if the learning rates of the two differ by rounding.
 const WEIGHT_TOLERANCE: f32 = 1e-5;
 
-/// One training that both make.
+/// One training to compare.
 pub struct Case<'a> {
     pub name: &'static str,
     pub plan: Plan,
@@ -25,7 +25,7 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// PyTorch's cosines go on from the rate before, with a rounding at each step.
+    /// PyTorch's cosine schedules are recursive and round at each step.
     fn is_exact(&self) -> bool {
         matches!(
             self.plan.schedule,
@@ -34,7 +34,7 @@ impl Case<'_> {
     }
 }
 
-/// Runs the script once for all cases, for torch takes seconds to load, and compares each.
+/// Runs the script once for all cases, because torch takes seconds to load, and compares each.
 pub fn compare_all(python: &Path, cases: &[Case<'_>]) {
     let folders: Vec<_> = cases.iter().map(prepare).collect();
     let output = Command::new(python)
@@ -58,7 +58,7 @@ fn prepare(case: &Case<'_>) -> tempfile::TempDir {
         idx::write_labels(&file(&format!("{part}-labels-idx1-ubyte")), &set.labels).unwrap();
     }
     std::fs::write(file("spec.json"), spec(&case.plan).to_string()).unwrap();
-    if let Some(first) = &case.plan.first_weights {
+    if let Some(first) = &case.plan.initial_weights {
         let numbers = bits(first.layers());
         let bytes: Vec<u8> = numbers.iter().flat_map(|bits| bits.to_ne_bytes()).collect();
         std::fs::write(file("first.f32"), bytes).unwrap();
@@ -66,7 +66,7 @@ fn prepare(case: &Case<'_>) -> tempfile::TempDir {
     folder
 }
 
-/// The plan in the script's words.
+/// The plan as the script's spec.
 fn spec(plan: &Plan) -> Value {
     let optimizer = match plan.optimizer {
         Optimizer::Sgd {
@@ -116,7 +116,7 @@ fn spec(plan: &Plan) -> Value {
         "learning_rate": plan.optimizer.learning_rate(), "optimizer": optimizer, "schedule": schedule,
         "label_smoothing": terms.label_smoothing, "max_gradient_norm": terms.max_gradient_norm,
         "ema_decay": terms.ema_decay,
-        "start_from": plan.first_weights.as_ref().map(|_| "first.f32"),
+        "start_from": plan.initial_weights.as_ref().map(|_| "first.f32"),
     })
 }
 
@@ -146,7 +146,7 @@ fn equal(what: &str, case: &str, ours: &[u32], theirs: &[u32]) {
     );
 }
 
-/// Final weights that may differ by a rounding of the rates.
+/// Compares final weights that may differ because the learning rates are rounded differently.
 fn close(case: &str, layers: &[Layer], theirs: &[u32]) {
     let ours = bits(layers);
     assert_eq!(ours.len(), theirs.len(), "{case}");
@@ -170,16 +170,16 @@ fn compare(case: &Case<'_>, folder: &Path) {
     let (rows, summary) = (read("rows.json"), read("summary.json"));
     let rows = rows.as_array().unwrap();
 
-    let Beginning {
-        division,
+    let InitialDraws {
+        split,
         layers,
-        mut draws,
-    } = Draws::begin(plan, data.train.images.count).unwrap();
-    equal("split", case, &division.train, &words(folder, "train.u32"));
+        mut rng,
+    } = RngStream::begin(plan, data.train.images.count).unwrap();
+    equal("split", case, &split.train, &words(folder, "train.u32"));
     equal(
         "validation part",
         case,
-        &division.validation,
+        &split.validation,
         &words(folder, "validation.u32"),
     );
     equal(
@@ -189,12 +189,12 @@ fn compare(case: &Case<'_>, folder: &Path) {
         &words(folder, "initial.f32"),
     );
     let rows_per_epoch =
-        steps_per_epoch(division.train.len(), plan.batch_size).div_ceil(plan.validate_every as u64);
+        steps_per_epoch(split.train.len(), plan.batch_size).div_ceil(plan.validate_every as u64);
     let mut orders = Vec::new();
     for _ in 0..plan.epochs {
-        let order = draws.order(division.train.len());
-        orders.extend(order.iter().map(|&at| division.train[at as usize]));
-        (0..rows_per_epoch).for_each(|_| draws.evaluation());
+        let order = rng.order(split.train.len());
+        orders.extend(order.iter().map(|&at| split.train[at as usize]));
+        (0..rows_per_epoch).for_each(|_| rng.skip_evaluation());
     }
     equal("orders", case, &orders, &words(folder, "orders.u32"));
 

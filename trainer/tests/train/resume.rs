@@ -5,9 +5,9 @@ use crate::support::{Record, notebook_plan, patterns};
 use digits_checkpoint::manifest::Activation;
 use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Bundle, Finished, Moment, Observer, Optimizer, Outcome, Plan, Precision, PublishFailed,
+    Bundle, BundlePoint, Finished, Observer, Optimizer, Outcome, Plan, Precision, PublishFailed,
     PublishPolicy, Regularization, Row, Schedule, Snapshot, Split, Started, TrainError,
-    rng::Mt19937, run,
+    mt19937::Mt19937, run,
 };
 use std::collections::BTreeMap;
 
@@ -43,10 +43,10 @@ impl Observer for BrokenOff {
         self.record.steps.len() >= self.stop_after
     }
 
-    fn wants_bundle(&self, moment: Moment) -> bool {
+    fn wants_bundle(&self, moment: BundlePoint) -> bool {
         match moment {
-            Moment::Step | Moment::Epoch => self.record.steps.len() == self.bundle_after,
-            Moment::Stop => self.bundle.is_none(),
+            BundlePoint::Step | BundlePoint::Epoch => self.record.steps.len() == self.bundle_after,
+            BundlePoint::Stop => self.bundle.is_none(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Observer for BrokenOff {
     }
 }
 
-/// What is told, by where it was told: told twice it must be told alike.
+/// Events by their step; an event that is repeated after a resume must be equal.
 #[derive(Default)]
 struct Told {
     rows: BTreeMap<u64, Row>,
@@ -105,8 +105,8 @@ fn same_snapshot(one: &Snapshot, other: &Snapshot) {
     assert_eq!(one.calibration, other.calibration);
 }
 
-/// Trains to the end in pieces of random length; how many pieces there were.
-fn in_pieces(
+/// Trains to the end in parts of random length; returns the number of parts.
+fn interrupted(
     plan: &Plan,
     data: &Dataset,
     random: &mut Mt19937,
@@ -137,7 +137,7 @@ fn in_pieces(
     unreachable!()
 }
 
-/// Holds a training in pieces against one in one piece.
+/// Compares an interrupted training with an uninterrupted one.
 fn check(name: &str, plan: &Plan, data: &Dataset, rounds: usize) {
     let mut whole = Record::default();
     let expected = run(plan, data, None, &mut whole).unwrap();
@@ -145,7 +145,7 @@ fn check(name: &str, plan: &Plan, data: &Dataset, rounds: usize) {
     let mut pieces = 0;
     for _ in 0..rounds {
         let mut told = Told::default();
-        let (outcome, count) = in_pieces(plan, data, &mut random, &mut told);
+        let (outcome, count) = interrupted(plan, data, &mut random, &mut told);
         pieces += count;
         assert_eq!(outcome.test, expected.test, "{name}");
         assert_eq!(outcome.steps, expected.steps, "{name}");
@@ -200,7 +200,7 @@ fn sgd_of(learning_rate: f64, momentum: f64) -> Optimizer {
 }
 
 #[test]
-fn pieces_end_as_the_whole() {
+fn an_interrupted_training_gives_the_same_bytes() {
     let (data, plan) = small();
     let cosine = Schedule::Cosine {
         warmup: 0.2,
@@ -251,9 +251,9 @@ fn pieces_end_as_the_whole() {
     }
 }
 
-/// Everything that has a state of its own, or draws anew at each step, alone and together.
+/// Everything with a state of its own, or with new random numbers at each step, alone and together.
 #[test]
-fn what_is_kept_beside_the_weights_comes_back() {
+fn a_resumed_training_keeps_every_state_beside_the_weights() {
     let (data, plan) = small();
     let adamw = Optimizer::AdamW {
         learning_rate: 0.01,
@@ -299,12 +299,13 @@ fn what_is_kept_beside_the_weights_comes_back() {
 }
 
 #[test]
-fn patience_ends_at_the_same_row() {
+fn early_stopping_ends_at_the_same_row_after_a_resume() {
     let (data, plan) = small();
     for (name, average) in [("patience", 0.0), ("patience, averaged", 0.5)] {
         let mut plan = Plan {
             optimizer: sgd_of(1.0, 0.5),
-            // After three epochs nothing changes any more, and it is broken off while it waits.
+            // After three epochs nothing improves any more; the interruption comes during the
+            // patience.
             schedule: Schedule::Step {
                 every_epochs: 3,
                 factor: 1e-12,
@@ -323,9 +324,9 @@ fn patience_ends_at_the_same_row() {
 }
 
 #[test]
-fn the_best_so_far_is_kept() {
+fn the_best_loss_so_far_survives_a_resume() {
     let (data, plan) = small();
-    // So fast that some epochs are worse than the one before.
+    // A learning rate at which some epochs are worse than the one before.
     let plan = Plan {
         publish: PublishPolicy::Best,
         optimizer: sgd_of(1.0, 0.5),
@@ -336,7 +337,7 @@ fn the_best_so_far_is_kept() {
 }
 
 #[test]
-fn rows_at_every_step_and_beyond_the_epoch() {
+fn any_interval_of_rows_survives_a_resume() {
     let (data, plan) = small();
     for validate_every in [1, 1_000] {
         let plan = Plan {
@@ -348,7 +349,7 @@ fn rows_at_every_step_and_beyond_the_epoch() {
 }
 
 #[test]
-fn a_bundle_of_something_else_is_refused_before_anything_is_told() {
+fn a_foreign_bundle_is_refused_before_the_first_event() {
     let (data, plan) = small();
     let mut observer = BrokenOff {
         record: Record::default(),

@@ -4,8 +4,8 @@
 use crate::support::{Record, notebook_plan, patterns};
 use digits_checkpoint::manifest::Activation;
 use digits_trainer::train::{
-    Device, DeviceError, Finished, Optimizer, Plan, PublishPolicy, Schedule, Split, TrainError,
-    resolve_device, run,
+    Device, Finished, Optimizer, Plan, PublishPolicy, Schedule, Split, TrainError, resolve_device,
+    run,
 };
 
 /// A training of 4 epochs of 15 steps on small patterns.
@@ -38,7 +38,7 @@ fn sgd(learning_rate: f64) -> Optimizer {
 }
 
 #[test]
-fn it_learns_and_tells_every_step() {
+fn a_training_learns_and_reports_every_step() {
     let (data, plan) = small();
     let mut record = Record::default();
     let outcome = run(&plan, &data, None, &mut record).unwrap();
@@ -61,7 +61,7 @@ fn it_learns_and_tells_every_step() {
 }
 
 #[test]
-fn the_same_plan_gives_the_same_bytes_again() {
+fn equal_plans_give_equal_bytes() {
     let (data, plan) = small();
     let train = |seed| {
         let mut record = Record::default();
@@ -84,7 +84,7 @@ fn the_same_plan_gives_the_same_bytes_again() {
 }
 
 #[test]
-fn policies_choose_the_snapshots() {
+fn the_publish_policy_selects_the_snapshots() {
     let (data, plan) = small();
     let epochs = |publish, rate| {
         let plan = Plan {
@@ -104,7 +104,7 @@ fn policies_choose_the_snapshots() {
     };
     assert_eq!(numbers(PublishPolicy::EveryEpoch, 0.05), [1, 2, 3, 4]);
     assert_eq!(numbers(PublishPolicy::Final, 0.05), [4]);
-    // At so large a rate some epochs are worse than the one before.
+    // At this learning rate some epochs are worse than the one before.
     let best = epochs(PublishPolicy::Best, 2.0);
     let losses: Vec<f64> = best.iter().map(|s| s.validation.unwrap().loss).collect();
     assert!(
@@ -118,7 +118,7 @@ fn policies_choose_the_snapshots() {
 }
 
 #[test]
-fn the_exam_holds_real_and_odd_images() {
+fn the_exam_holds_validation_images_blank_saturated_and_noise() {
     let (data, plan) = small();
     let mut record = Record::default();
     run(&plan, &data, None, &mut record).unwrap();
@@ -141,7 +141,7 @@ fn the_exam_holds_real_and_odd_images() {
 }
 
 #[test]
-fn it_stops_when_asked() {
+fn a_training_stops_when_the_observer_returns_true() {
     let (data, plan) = small();
     for after in [0, 1, 20, 59] {
         let mut record = Record {
@@ -156,7 +156,7 @@ fn it_stops_when_asked() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_names_its_step() {
+fn a_loss_that_is_not_finite_is_reported_with_its_step() {
     let (data, mut plan) = small();
     plan.optimizer = sgd(1e30);
     plan.validate_every = 1_000;
@@ -174,7 +174,7 @@ fn a_loss_that_is_no_number_names_its_step() {
 }
 
 #[test]
-fn a_broken_storage_ends_the_training() {
+fn a_failed_publication_ends_the_training() {
     let (data, plan) = small();
     let mut record = Record {
         broken_storage: true,
@@ -185,7 +185,7 @@ fn a_broken_storage_ends_the_training() {
 }
 
 #[test]
-fn plans_that_do_not_fit_are_refused_by_field() {
+fn plans_that_do_not_fit_are_refused_with_their_field() {
     let (data, plan) = small();
     let mut change: Vec<(&str, Plan)> = vec![
         (
@@ -248,7 +248,7 @@ fn plans_that_do_not_fit_are_refused_by_field() {
 }
 
 #[test]
-fn every_network_and_schedule_trains() {
+fn every_activation_depth_and_schedule_trains() {
     let (data, plan) = small();
     let schedules = [
         Schedule::Step {
@@ -287,8 +287,8 @@ fn every_network_and_schedule_trains() {
 }
 
 #[test]
-fn devices() {
-    assert_eq!(resolve_device("cpu"), Ok(Device::Cpu));
+fn only_names_of_existing_devices_resolve() {
+    assert_eq!(resolve_device("cpu").unwrap(), Device::Cpu);
     for unknown in [
         "",
         "gpu",
@@ -300,12 +300,12 @@ fn devices() {
     ] {
         let found = resolve_device(unknown);
         assert!(
-            matches!(found, Err(DeviceError::Unknown(_))),
+            matches!(found, Err(TrainError::UnknownDevice(_))),
             "{unknown:?}: {found:?}"
         );
     }
-    // Whatever this machine has, it has not that many.
+    // No machine has that many.
     let error = resolve_device("cuda:4096").unwrap_err();
-    assert!(!matches!(error, DeviceError::Unknown(_)), "{error}");
+    assert!(!matches!(error, TrainError::UnknownDevice(_)), "{error}");
     assert!(resolve_device("auto").is_ok());
 }

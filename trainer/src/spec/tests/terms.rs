@@ -21,7 +21,7 @@ fn patience(rows: u32) -> JobRequest {
 }
 
 #[test]
-fn what_is_not_set_is_pytorchs() {
+fn unset_optimizer_fields_are_pytorchs_defaults() {
     let resolved = accepted(&adamw(|a| a.beta2 = Some(0.99)));
     assert_eq!(
         resolved.plan.train.optimizer,
@@ -54,7 +54,7 @@ fn what_is_not_set_is_pytorchs() {
 }
 
 #[test]
-fn the_notebook_has_none_of_them() {
+fn the_notebook_has_no_regularization() {
     let plan = accepted(&JobRequest::default()).plan.train;
     assert_eq!(plan.regularization, train::Regularization::default());
     assert_eq!((plan.patience_rows, plan.calibrate), (None, false));
@@ -79,7 +79,7 @@ fn every_other_preset_calibrates() {
 }
 
 #[test]
-fn violations_name_their_fields() {
+fn every_violation_names_its_field() {
     let linear = JobRequest {
         regularization: RegularizationRequest {
             dropout: Some(0.5),

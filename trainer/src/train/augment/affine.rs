@@ -1,12 +1,12 @@
-//! Rotation, slant, size and shift of each image of a batch as a matrix.
+//! Random affine maps: rotation, shear, scale and shift of each image as a matrix.
 
-use super::super::counter::Counter;
-use super::{Augmentation, REFERENCE_SIDE, Size};
+use super::super::philox::Philox;
+use super::settings::{Augmentation, REFERENCE_SIDE, Size};
 
-/// Random numbers per image; two of them are spare.
+/// Random numbers per image, of which two are unused.
 const DRAWS: usize = 8;
 
-/// Draws matrices.
+/// RngStream matrices.
 pub(super) struct Affine {
     size: Size,
     /// In radians.
@@ -34,9 +34,9 @@ impl Affine {
         }
     }
 
-    /// For each of the labels' images the matrix, 2 × 3, that takes a pixel of the changed image, as
-    /// [`pixels`] counts them, to the place it comes from, as the sampler counts.
-    pub(super) fn draw(&self, labels: &[u16], counter: &mut Counter) -> Vec<f32> {
+    /// For the image of each label a matrix, 2 × 3, from coordinates of the changed image, as of
+    /// [`pixels`], to those in the source, as of `grid_sample`.
+    pub(super) fn draw(&self, labels: &[u16], counter: &mut Philox) -> Vec<f32> {
         let mut numbers = vec![0.0; labels.len() * DRAWS];
         counter.signed(&mut numbers);
         let mut matrices = Vec::with_capacity(labels.len() * 6);
@@ -46,8 +46,8 @@ impl Affine {
         matrices
     }
 
-    /// With F = rotation · slant · size and the shift t, the image's point p goes to F p + t: so what is seen
-    /// at q comes from F⁻¹ (q − t).
+    /// With F = rotation · shear · scale and shift t, a point p moves to Fp + t, so the pixel at q
+    /// comes from F⁻¹(q − t).
     fn matrix(&self, label: u16, numbers: &[f32]) -> [f32; 6] {
         let half = self.half_angles.get(usize::from(label)) == Some(&true);
         let reach = if half { 0.5 } else { 1.0 };
@@ -65,8 +65,8 @@ impl Affine {
             (sine - slant * cosine) / scale_x,
         ];
         let down = [-sine / scale_y, cosine / scale_y];
-        // The sampler counts from −1 to 1 between the outer edges of the outer pixels; the middle of an
-        // even number of pixels is an edge, half a pixel before the one that `pixels` counts from.
+        // `grid_sample` counts from −1 to 1 between the outer edges of the outer pixels. The centre
+        // of an even number of pixels is an edge, half a pixel before the origin of `pixels`.
         let row = |[x, y]: [f32; 2], side: f32| {
             let constant = -(x * shift.0 + y * shift.1) + 0.5;
             [x, y, constant].map(|factor| factor * 2.0 / side)
@@ -76,7 +76,7 @@ impl Affine {
     }
 }
 
-/// Across, down and 1 for every pixel, counted from pixel (width / 2, height / 2): where MNIST has the digits'
+/// x, y and 1 of every pixel, from pixel (width / 2, height / 2), where MNIST has the digits'
 /// centres of mass.
 pub(super) fn pixels(size: Size) -> Vec<f32> {
     let Size { height, width } = size;
@@ -115,9 +115,8 @@ mod tests {
         Affine::new(&settings, size)
     }
 
-    /// What the matrix says of where a changed pixel comes from is where the change takes it.
     #[test]
-    fn a_matrix_undoes_the_change() {
+    fn a_matrix_is_the_inverse_of_the_map() {
         let affine = affine(Vec::new());
         for numbers in [
             [0.0; DRAWS],
@@ -137,7 +136,7 @@ mod tests {
             ];
             let matrix = affine.matrix(0, &numbers);
             let dot = |row: &[f32]| row.iter().zip(seen).map(|(a, b)| a * b).sum::<f32>();
-            // From the sampler's −1 to 1 back to pixels from the middle.
+            // From −1 to 1 back to pixels from the centre.
             let from_x = (dot(&matrix[..3]) + 1.0) * 15.0 - 0.5 - 15.0;
             let from_y = (dot(&matrix[3..]) + 1.0) * 10.0 - 0.5 - 10.0;
             assert!((from_x - x).abs() < 1e-4 && (from_y - y).abs() < 1e-4);
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn some_labels_are_turned_half_as_far() {
+    fn listed_labels_are_rotated_half_as_far() {
         let affine = affine(vec![false, true]);
         let turned = |label, by| affine.matrix(label, &[by, by, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(turned(0, 0.5), turned(1, 1.0));
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_counted_from_the_middle() {
+    fn coordinates_start_at_the_centre() {
         let size = Size {
             height: 2,
             width: 3,

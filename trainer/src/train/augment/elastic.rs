@@ -1,19 +1,20 @@
-//! Elastic distortion: every pixel is moved by a field of uniform noise that was blurred (Simard 2003).
+//! Elastic distortion: a displacement field of blurred uniform noise (Simard et al. 2003).
 //!
-//! The blur of an image is two products with a small matrix, one from either side, which costs a twentieth
-//! of a convolution with so wide a kernel. Rows of the matrices are scaled so that the field is as strong at
-//! the border as in the middle; with zeros around it would fade there.
+//! The blur is two products with a small matrix, one from each side, at a twentieth of the cost of
+//! a convolution with so wide a kernel. The rows of the matrices are normalised so that the field
+//! is as strong at the border as in the centre; zero padding would weaken it there.
 
 use super::super::TrainError;
-use super::super::counter::Counter;
-use super::{Augmentation, REFERENCE_SIDE, Size};
+use super::super::philox::Philox;
+use super::settings::{Augmentation, REFERENCE_SIDE, Size};
 use tch::{Device, Kind, Tensor};
 
-/// Draws fields for batches of one size.
+/// RngStream fields for batches of one size.
 pub(super) struct Elastic {
-    /// From the left: blurs down and sets the strength, [images × 2, height, height], one matrix for all.
+    /// Left factor: blurs along y and sets the strength, [images × 2, height, height], a view of
+    /// one matrix.
     down: Tensor,
-    /// From the right: blurs across, [width, width].
+    /// Right factor: blurs along x, [width, width].
     across: Tensor,
     /// Noise in main memory.
     numbers: Vec<f32>,
@@ -42,7 +43,7 @@ impl Elastic {
             .into_iter()
             .map(|factor| (factor * strength) as f32)
             .collect();
-        // The products come from the right, so this one is transposed.
+        // The right factor is transposed.
         let across: Vec<f32> = blur(width, sigma(width))
             .into_iter()
             .map(|factor| factor as f32)
@@ -67,8 +68,8 @@ impl Elastic {
         })
     }
 
-    /// A field, [images, 2, height × width]: across and down, in the sampler's units.
-    pub(super) fn field(&mut self, counter: &mut Counter) -> Result<&Tensor, TrainError> {
+    /// A displacement field, [images, 2, height × width]: x and y in the units of `grid_sample`.
+    pub(super) fn field(&mut self, counter: &mut Philox) -> Result<&Tensor, TrainError> {
         counter.signed(&mut self.numbers);
         let noise = Tensor::f_from_slice(&self.numbers)?
             .f_to_device(self.blurred.device())?
@@ -80,8 +81,8 @@ impl Elastic {
     }
 }
 
-/// α in the sampler's units, where an image is 2 wide and 2 high. Simard's displacement is proportional to
-/// α / σ: for a picture of twice the size to be distorted as much, α grows with the square.
+/// α in the units of `grid_sample`, where an image is 2 wide and 2 high. Simard's displacement is
+/// proportional to α / σ, so for equal distortion α grows with the square of the image's side.
 fn strength(alpha: f64, size: Size) -> f64 {
     let reference = REFERENCE_SIDE as f64;
     let growth = ((size.height * size.width) as f64).sqrt() / reference;
@@ -98,7 +99,7 @@ fn norm(sigma: f64) -> f64 {
     squares.sqrt() / sum
 }
 
-/// The matrix, side × side, that blurs from the left: every row a Gaussian around its own place, of norm 1.
+/// The blur matrix, side × side: each row is a Gaussian around its own position, with norm 1.
 fn blur(side: usize, sigma: f64) -> Vec<f64> {
     let mut matrix = Vec::with_capacity(side * side);
     for row in 0..side {
@@ -117,11 +118,11 @@ fn gaussian(distance: f64, sigma: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::counter::{Moment, Purpose};
     use super::super::super::parameters::host;
+    use super::super::super::philox::{Purpose, StepPosition};
     use super::*;
 
-    /// Fields of `images` images, in pixels, image by image, across and down.
+    /// Fields of `images` images in pixels: x and y, image by image.
     fn fields(images: usize, (height, width): (usize, usize), alpha: f64, sigma: f64) -> Vec<f32> {
         let settings = Augmentation {
             rotation_degrees: 0.0,
@@ -138,12 +139,12 @@ mod tests {
         };
         let size = Size { height, width };
         let mut elastic = Elastic::new(&settings, size, images, Device::Cpu).expect("memory");
-        let at = Moment {
+        let at = StepPosition {
             seed: 3,
             epoch: 0,
             step: 0,
         };
-        let mut counter = Counter::new(at, Purpose::Elastic);
+        let mut counter = Philox::new(at, Purpose::Elastic);
         let mut field = host(elastic.field(&mut counter).expect("libtorch")).expect("numbers");
         for (number, plane) in field.chunks_exact_mut(height * width).enumerate() {
             let side = if number % 2 == 0 { width } else { height };
@@ -160,7 +161,8 @@ mod tests {
         (sum / count).sqrt()
     }
 
-    /// Simard's own: uniform noise from −1 to 1, convolved with a Gaussian whose sum is 1, times α.
+    /// Simard's definition: uniform noise from −1 to 1, convolved with a Gaussian with sum 1, times
+    /// α.
     #[test]
     fn displacement_is_about_a_pixel_and_grows_with_the_image() {
         for (alpha, sigma) in [(34.0, 4.0), (36.0, 5.0), (38.0, 6.0)] {
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_is_smooth_and_as_strong_at_the_border() {
+    fn the_field_is_smooth_and_equally_strong_at_the_border() {
         let field = fields(300, (28, 28), 36.0, 5.0);
         let at = |place: usize| root_mean_square(field.chunks_exact(784).map(|plane| plane[place]));
         let (corner, middle) = (at(0), at(14 * 28 + 14));

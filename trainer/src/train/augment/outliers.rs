@@ -1,39 +1,40 @@
-//! Images that show no member of any class, for a network to learn to be unsure of them (D. Hendrycks,
-//! M. Mazeika, T. Dietterich, "Deep anomaly detection with outlier exposure", ICLR 2019): noise, scribbles,
-//! strokes that meet as those of letters do, two images of the data set at once, and nothing at all.
+//! Outlier exposure: images of no class, for which the network learns the uniform distribution (D.
+//! Hendrycks, M. Mazeika, T. Dietterich, "Deep anomaly detection with outlier exposure", ICLR
+//! 2019). They are noise, scribbles, letter-like strokes, two overlaid images of the data set, or
+//! flat grey.
 //!
-//! They are drawn in main memory: a batch has few of them.
+//! They are drawn in main memory, because a batch has few of them.
 
-use super::super::counter::{Counter, Moment, Purpose};
-use super::{REFERENCE_SIDE, Size};
+use super::super::philox::{Philox, Purpose, StepPosition};
+use super::settings::{REFERENCE_SIDE, Size};
 use digits_dataset::Images;
 
-/// Random numbers of an image, before those of its pixels.
+/// Random numbers per image, not counting those of its pixels.
 const DRAWS: usize = 64;
 /// Straight pieces between two points of a curve.
 const PIECES: usize = 4;
 
-/// Draws outliers.
+/// The source of outliers.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Outliers<'a> {
     /// Images of the data set.
     pub(in super::super) images: &'a Images,
-    /// Numbers of those that may be used.
+    /// Numbers of the training images.
     pub(in super::super) train: &'a [u32],
 }
 
-/// A point in pixels, across and down.
+/// A point (x, y) in pixels.
 type Point = (f32, f32);
 
 impl Outliers<'_> {
-    /// `count` of them as raw pixels, one after another.
-    pub(in super::super) fn draw(&self, count: usize, at: Moment) -> Vec<u8> {
+    /// Draws `count` outliers as raw pixels, one after another.
+    pub(in super::super) fn draw(&self, count: usize, at: StepPosition) -> Vec<u8> {
         let size = Size {
             height: self.images.height,
             width: self.images.width,
         };
         let pixels = size.height * size.width;
-        let mut counter = Counter::new(at, Purpose::Outliers);
+        let mut counter = Philox::new(at, Purpose::Outliers);
         let mut out = vec![0; count * pixels];
         for image in out.chunks_exact_mut(pixels) {
             let mut numbers = [0.0; DRAWS];
@@ -46,15 +47,15 @@ impl Outliers<'_> {
                 0 => noise(image, &mut hand, &mut counter),
                 1 => ink(image, &hand.scribble(), &mut hand),
                 2 => ink(image, &hand.letter(), &mut hand),
-                3 => self.two_at_once(image, &mut hand),
+                3 => self.overlay(image, &mut hand),
                 _ => image.fill((hand.between(-0.5, 0.5).max(0.0) * 255.0) as u8),
             }
         }
         out
     }
 
-    /// Two images of the data set, pushed apart.
-    fn two_at_once(&self, out: &mut [u8], hand: &mut Hand<'_>) {
+    /// Two images of the data set, shifted apart and overlaid.
+    fn overlay(&self, out: &mut [u8], hand: &mut Hand<'_>) {
         let Size { height, width } = hand.size;
         for side in [-1.0, 1.0] {
             let number = self.train[hand.below(self.train.len())];
@@ -182,7 +183,7 @@ fn distance(here: Point, [from, to]: [Point; 2]) -> f32 {
 }
 
 /// Grey of all levels in a random share of the pixels.
-fn noise(out: &mut [u8], hand: &mut Hand<'_>, counter: &mut Counter) {
+fn noise(out: &mut [u8], hand: &mut Hand<'_>, counter: &mut Philox) {
     let density = hand.between(0.05, 1.0);
     let mut words = vec![0; out.len()];
     counter.words(&mut words);
@@ -198,7 +199,7 @@ fn noise(out: &mut [u8], hand: &mut Hand<'_>, counter: &mut Counter) {
 mod tests {
     use super::*;
 
-    const AT: Moment = Moment {
+    const AT: StepPosition = StepPosition {
         seed: 1,
         epoch: 0,
         step: 0,
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn any_size_can_be_drawn_on() {
+    fn outliers_can_be_drawn_at_any_size() {
         for (height, width) in [(28, 28), (1, 1), (3, 40), (64, 64)] {
             let images = images(height, width);
             let outliers = Outliers {
@@ -225,12 +226,12 @@ mod tests {
             let drawn = outliers.draw(50, AT);
             assert_eq!(drawn.len(), 50 * height * width);
             assert_eq!(drawn, outliers.draw(50, AT));
-            assert_ne!(drawn, outliers.draw(50, Moment { step: 1, ..AT }));
+            assert_ne!(drawn, outliers.draw(50, StepPosition { step: 1, ..AT }));
         }
     }
 
     #[test]
-    fn some_are_blank_and_some_are_full_and_most_are_strokes() {
+    fn outliers_include_blank_and_full_images_and_mostly_strokes() {
         let images = images(28, 28);
         let outliers = Outliers {
             images: &images,

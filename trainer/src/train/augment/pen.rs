@@ -1,44 +1,46 @@
-//! The pen (strokes thicker, thinner, softer), the levels of ink and background, and noise.
+//! Pen and noise: thicker, thinner or softer strokes, other levels of ink and background, and
+//! Gaussian noise.
 //!
-//! Of each of these half of the images get nothing, so that the network goes on seeing clean ones.
+//! Each change leaves half of the images alone, so that the network also sees clean ones.
 
 use super::super::TrainError;
-use super::super::counter::{Counter, Moment, Purpose};
-use super::{Augmentation, REFERENCE_SIDE, Size};
+use super::super::philox::{Philox, Purpose, StepPosition};
+use super::settings::{Augmentation, REFERENCE_SIDE, Size};
 use tch::{Device, Kind, Tensor};
 
 /// Full ink in raw units.
 const INK: f32 = 255.0;
 /// Random numbers per image.
 const DRAWS: usize = 4;
-/// Largest share of the thickest and the thinnest stroke; all of the thinnest would leave nothing of a fine pen.
+/// Largest weight of the dilated and the eroded image. A weight of 1 for the eroded one would erase
+/// thin strokes.
 const THICKER: f32 = 0.9;
 const THINNER: f32 = 0.6;
-/// Largest share of the blurred image.
+/// Largest weight of the blurred image.
 const SOFTER: f32 = 1.0;
-/// How far ink may fade and the background rise, as shares of full ink.
+/// Largest loss of ink and largest background, as shares of full ink.
 const FADED: f32 = 0.5;
 const RAISED: f32 = 0.4;
 
-/// Changes batches of one size.
+/// Changes pen, levels and noise of batches of one size.
 pub(super) struct Pen {
     size: Size,
     images: usize,
     strokes: Option<Strokes>,
     noise: f32,
-    /// Noise in main memory, where there is any.
+    /// Noise in main memory; empty without noise.
     numbers: Vec<f32>,
 }
 
-/// Memory for what is done to strokes.
+/// Buffers of the changes to strokes.
 struct Strokes {
-    /// How often the smallest change is made: more on larger images.
+    /// Repetitions of the smallest change, more on larger images.
     rounds: usize,
     /// Three of [images, height, width].
     spare: [Tensor; 3],
 }
 
-/// What happens to each image of a batch, [images] each.
+/// Changes of each image of a batch, [images] each.
 struct Changes {
     thicker: Vec<f32>,
     thinner: Vec<f32>,
@@ -48,7 +50,7 @@ struct Changes {
 }
 
 impl Pen {
-    /// `None` where there is nothing to do.
+    /// `None` if both pen and noise are off.
     pub(super) fn new(
         settings: &Augmentation,
         size: Size,
@@ -71,9 +73,9 @@ impl Pen {
     }
 
     /// Changes `values`, [images, height × width], in raw units.
-    pub(super) fn run(&mut self, values: &mut Tensor, at: Moment) -> Result<(), TrainError> {
+    pub(super) fn run(&mut self, values: &mut Tensor, at: StepPosition) -> Result<(), TrainError> {
         if let Some(strokes) = &mut self.strokes {
-            let changes = Changes::draw(self.images, &mut Counter::new(at, Purpose::Pen));
+            let changes = Changes::draw(self.images, &mut Philox::new(at, Purpose::Pen));
             let [images, rows, columns] =
                 [self.images, self.size.height, self.size.width].map(|side| side as i64);
             let mut pictures = values.f_view([images, rows, columns])?;
@@ -84,13 +86,13 @@ impl Pen {
                 .f_add_(&column(&changes.background)?)?;
         }
         if !self.numbers.is_empty() {
-            self.add_noise(values, &mut Counter::new(at, Purpose::Noise))?;
+            self.add_noise(values, &mut Philox::new(at, Purpose::Noise))?;
         }
         let _ = values.f_clamp_(0.0, f64::from(INK))?;
         Ok(())
     }
 
-    fn add_noise(&mut self, values: &mut Tensor, counter: &mut Counter) -> Result<(), TrainError> {
+    fn add_noise(&mut self, values: &mut Tensor, counter: &mut Philox) -> Result<(), TrainError> {
         let mut deviations = vec![0.0; self.images];
         counter.signed(&mut deviations);
         for deviation in &mut deviations {
@@ -110,7 +112,7 @@ impl Pen {
 }
 
 impl Changes {
-    fn draw(images: usize, counter: &mut Counter) -> Self {
+    fn draw(images: usize, counter: &mut Philox) -> Self {
         let mut numbers = vec![0.0; images * DRAWS];
         counter.signed(&mut numbers);
         let draw = |number: usize, of: fn(f32) -> f32| -> Vec<f32> {
@@ -144,7 +146,7 @@ impl Strokes {
         })
     }
 
-    /// Blends each picture, [images, height, width], with its thicker, thinner and blurred form.
+    /// Blends each image, [images, height, width], with its dilated, eroded and blurred form.
     fn run(&mut self, pictures: &mut Tensor, changes: &Changes) -> Result<(), TrainError> {
         let device = pictures.device();
         let [thick, thin, spare] = &mut self.spare;
@@ -171,14 +173,14 @@ impl Strokes {
     }
 }
 
-/// [images, 1, 1] on the device.
+/// Numbers as [images, 1, 1] on the device.
 fn column(numbers: &[f32], device: Device) -> Result<Tensor, TrainError> {
     Ok(Tensor::f_from_slice(numbers)?
         .f_to_device(device)?
         .f_view([numbers.len() as i64, 1, 1])?)
 }
 
-/// All but the last, and all but the first, along an axis; `None` where there is one alone.
+/// Views of all but the last and all but the first along an axis; `None` if its length is 1.
 fn neighbours(pictures: &Tensor, axis: i64) -> Result<Option<(Tensor, Tensor)>, TrainError> {
     let steps = pictures.size()[axis as usize] - 1;
     if steps == 0 {
@@ -192,7 +194,7 @@ fn neighbours(pictures: &Tensor, axis: i64) -> Result<Option<(Tensor, Tensor)>, 
 
 type Pick = dyn Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor, tch::TchError>;
 
-/// Gives every pixel what `pick` picks of it and its two neighbours along an axis.
+/// Replaces every pixel by `pick` of it and its two neighbours along an axis.
 fn widen(
     pictures: &mut Tensor,
     spare: &mut Tensor,

@@ -1,13 +1,13 @@
-//! Augmented images to look at.
+//! Preview of an augmentation.
 
 use super::super::TrainError;
-use super::super::counter::Moment;
+use super::super::philox::StepPosition;
 use super::{Augmentation, Augmenter, Size};
 use digits_dataset::LabelledImages;
 use tch::{Kind, Tensor};
 
-/// The images as a training with that seed would see them in its first step, were they its batch: u8,
-/// [images, height × width]. On the CPU.
+/// The images as the first step of a training with this seed would see them, u8, [images, height ×
+/// width]. Runs on the CPU.
 ///
 /// # Errors
 /// [`TrainError::Torch`].
@@ -22,7 +22,7 @@ pub fn preview(
     let mut values = raw.f_to_kind(Kind::Float)?;
     let size = Size { height, width };
     let mut augmenter = Augmenter::new(settings, size, set.images.count, tch::Device::Cpu)?;
-    let at = Moment {
+    let at = StepPosition {
         seed,
         epoch: 0,
         step: 0,

@@ -1,10 +1,12 @@
 use super::super::Regularization;
-use super::super::network::{Backward, Forward, Weights, transposed};
+use super::super::mt19937::Mt19937;
+use super::super::network::{Backward, Forward, Weights};
 use super::super::parameters::{Flat, Shape, host};
-use super::super::rng::Mt19937;
+use super::super::philox::{Philox, Purpose, StepPosition};
 use super::*;
 use digits_checkpoint::manifest::{Activation, Architecture};
 use digits_dataset::{Images, LabelledImages};
+use tch::{Device, Kind, Tensor};
 
 const NOTHING: Augmentation = Augmentation {
     rotation_degrees: 0.0,
@@ -20,7 +22,7 @@ const NOTHING: Augmentation = Augmentation {
     half_angles: Vec::new(),
 };
 
-const AT: Moment = Moment {
+const AT: StepPosition = StepPosition {
     seed: 17,
     epoch: 2,
     step: 9,
@@ -45,7 +47,7 @@ fn everything() -> Augmentation {
 /// `images` images of random grey, as raw pixels.
 fn grey(images: usize, (height, width): (usize, usize)) -> Tensor {
     let mut words = vec![0; images * height * width];
-    Counter::new(AT, Purpose::Dropout(0)).words(&mut words);
+    Philox::new(AT, Purpose::Dropout(0)).words(&mut words);
     let bytes: Vec<u8> = words.into_iter().map(|word| (word >> 24) as u8).collect();
     Tensor::from_slice(&bytes).view([images as i64, (height * width) as i64])
 }
@@ -54,7 +56,7 @@ fn augmented(
     settings: &Augmentation,
     raw: &Tensor,
     (height, width): (usize, usize),
-    at: Moment,
+    at: StepPosition,
 ) -> Vec<f32> {
     let images = raw.size()[0] as usize;
     let size = Size { height, width };
@@ -67,7 +69,7 @@ fn augmented(
 }
 
 #[test]
-fn what_hardly_changes_stays_where_it_is() {
+fn a_minimal_augmentation_leaves_images_unchanged() {
     for size in SIZES {
         let raw = grey(3, size);
         let before = host(&raw).expect("main memory");
@@ -84,7 +86,7 @@ fn what_hardly_changes_stays_where_it_is() {
 }
 
 #[test]
-fn a_moment_has_its_own_images() {
+fn every_step_has_its_own_augmented_images() {
     for size in SIZES {
         let raw = grey(4, size);
         let all = everything();
@@ -92,9 +94,9 @@ fn a_moment_has_its_own_images() {
         assert_eq!(here, augmented(&all, &raw, size, AT), "{size:?}");
         assert!(here.iter().all(|it| (0.0..=255.0).contains(it)), "{size:?}");
         for other in [
-            Moment { seed: 18, ..AT },
-            Moment { epoch: 3, ..AT },
-            Moment { step: 10, ..AT },
+            StepPosition { seed: 18, ..AT },
+            StepPosition { epoch: 3, ..AT },
+            StepPosition { step: 10, ..AT },
         ] {
             assert_ne!(
                 here,
@@ -120,7 +122,7 @@ fn centres(values: &[f32], (height, width): (usize, usize)) -> Vec<(f32, f32)> {
 }
 
 #[test]
-fn shifts_keep_to_their_range_and_use_it() {
+fn shifts_cover_their_whole_range_and_stay_within_it() {
     let size = (28, 56);
     let mut pixels = vec![0_u8; 28 * 56];
     pixels[14 * 56 + 28] = 255;
@@ -181,7 +183,7 @@ fn the_pen_makes_strokes_thicker_and_thinner() {
 }
 
 #[test]
-fn a_preview_is_what_the_first_step_sees() {
+fn a_preview_shows_the_images_of_the_first_step() {
     let raw = grey(2, (28, 28));
     let mut pixels = vec![0; 2 * 784];
     raw.copy_data_u8(&mut pixels, 2 * 784);
@@ -194,7 +196,7 @@ fn a_preview_is_what_the_first_step_sees() {
         },
         labels: vec![0; 2],
     };
-    let at = Moment {
+    let at = StepPosition {
         seed: 5,
         epoch: 0,
         step: 0,
@@ -207,14 +209,14 @@ fn a_preview_is_what_the_first_step_sees() {
 }
 
 #[test]
-fn outliers_pull_towards_the_same_for_every_class() {
+fn outliers_have_the_gradient_of_a_uniform_target() {
     for label_smoothing in [0.0, 0.1, 0.7] {
         check_outliers(label_smoothing);
     }
 }
 
-/// Gradients of a batch whose last images are outliers against those of libtorch's autograd for one-hot targets,
-/// smoothed or not, and targets that are the same for every class, in float64.
+/// Gradients of a batch whose last images are outliers against those of libtorch's autograd for
+/// one-hot targets, smoothed or not, and targets that are the same for every class, in float64.
 fn check_outliers(label_smoothing: f64) {
     const IMAGES: usize = 7;
     const OUTLIERS: usize = 3;
@@ -227,7 +229,7 @@ fn check_outliers(label_smoothing: f64) {
         activation: Activation::Gelu,
     });
     let mut generator = Mt19937::new(1);
-    let mut parameters = Flat::zeros(&shape, options.0, options.1).expect("memory");
+    let mut parameters = Flat::zeros(&shape, options).expect("memory");
     parameters
         .load(&shape.initial(&mut generator))
         .expect("the same shape");
@@ -251,9 +253,9 @@ fn check_outliers(label_smoothing: f64) {
     let targets = Tensor::from_slice(&targets).view([IMAGES as i64, CLASSES as i64]);
     let labels = Tensor::from_slice(&labels);
 
-    let views = transposed(&parameters).expect("views");
+    let views = parameters.transposed().expect("views");
     let weights = Weights::new(&parameters, &views);
-    let gradient = Flat::zeros(&shape, options.0, options.1).expect("memory");
+    let gradient = Flat::zeros(&shape, options).expect("memory");
     let mut forward = Forward::new(&shape, Activation::Gelu, IMAGES, options)
         .and_then(|forward| forward.with_outliers(OUTLIERS))
         .and_then(|forward| {

@@ -1,8 +1,8 @@
 //! Plans that use every option and every variant, for the tests of the fingerprints.
 
 use crate::train::{
-    Augmentation, Device, FirstWeights, Optimizer, Plan, Precision, PublishPolicy, Regularization,
-    Schedule, Split,
+    Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy,
+    Regularization, Schedule, Split,
 };
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
@@ -30,7 +30,7 @@ pub(super) fn notebook() -> Plan {
         split_seed: None,
         seed: 17,
         generator_skip: 15_962,
-        first_weights: None,
+        initial_weights: None,
         batch_size: 64,
         epochs: 5,
         optimizer: Optimizer::Sgd {
@@ -45,7 +45,7 @@ pub(super) fn notebook() -> Plan {
         augmentation: None,
         device: Device::Cpu,
         precision: Precision::Float32,
-        threads_at_most: 2,
+        max_threads: 2,
         publish: PublishPolicy::Final,
         regularization: Regularization::default(),
         patience_rows: None,
@@ -76,7 +76,7 @@ pub(super) fn every_option() -> Plan {
         split_seed: Some(3),
         seed: u64::from(u32::MAX),
         generator_skip: 9,
-        first_weights: Some(FirstWeights::new(layers(0.25))),
+        initial_weights: Some(InitialWeights::new(layers(0.25))),
         batch_size: 16,
         epochs: 4,
         optimizer: Optimizer::AdamW {
@@ -95,7 +95,7 @@ pub(super) fn every_option() -> Plan {
         augmentation: Some(augmentation()),
         device: Device::Cuda(1),
         precision: Precision::Tf32,
-        threads_at_most: 8,
+        max_threads: 8,
         publish: PublishPolicy::EveryEpoch,
         regularization: Regularization {
             label_smoothing: 0.1,

@@ -1,7 +1,8 @@
 use super::plans::{augmentation, every_option, layers, linear, notebook, other_variants};
 use super::{Fingerprint, legacy, text};
 use crate::train::{
-    Augmentation, Device, FirstWeights, Optimizer, Plan, Precision, PublishPolicy, Schedule, Split,
+    Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy, Schedule,
+    Split,
 };
 use digits_checkpoint::manifest::Activation;
 use digits_checkpoint::sha256_hex;
@@ -21,7 +22,7 @@ fn the_legacy_text_is_that_of_the_versions_which_hashed_debug() {
         (other_variants(), OTHER_VARIANTS, OTHER_VARIANTS_SHA256),
         (linear(), LINEAR, LINEAR_SHA256),
     ] {
-        let initial_weights = plan.first_weights.as_ref().map(FirstWeights::digest);
+        let initial_weights = plan.initial_weights.as_ref().map(InitialWeights::digest);
         let text = legacy::text(&plan, initial_weights.as_deref(), DATASET);
         assert_eq!(text.as_deref(), Some(expected));
         assert_eq!(sha256_hex(expected.as_bytes()), sha256);
@@ -34,7 +35,7 @@ fn the_legacy_text_is_that_of_the_versions_which_hashed_debug() {
 
 /// A change here makes the bundles of running jobs useless: see [`super::FIRST_LINE`].
 #[test]
-fn the_text_does_not_change() {
+fn the_text_of_a_plan_does_not_change_between_versions() {
     let plan = notebook();
     let expected = "digits training 1\n\
         architecture.activation=relu\n\
@@ -84,13 +85,13 @@ fn the_text_does_not_change() {
 }
 
 #[test]
-fn device_and_threads_do_not_count() {
+fn device_and_threads_do_not_change_the_fingerprint() {
     let plan = every_option();
     let fingerprint = Fingerprint::of(&plan, DATASET);
-    for (device, threads_at_most) in [(Device::Cpu, 1), (Device::Cuda(0), usize::MAX)] {
+    for (device, max_threads) in [(Device::Cpu, 1), (Device::Cuda(0), usize::MAX)] {
         let other = Plan {
             device,
-            threads_at_most,
+            max_threads,
             ..plan.clone()
         };
         let other = Fingerprint::of(&other, DATASET);
@@ -100,7 +101,7 @@ fn device_and_threads_do_not_count() {
 }
 
 #[test]
-fn another_data_set_is_another_training() {
+fn another_data_set_has_another_fingerprint() {
     let (one, other) = (
         Fingerprint::of(&notebook(), "0123abcd"),
         Fingerprint::of(&notebook(), "0123abce"),
@@ -110,7 +111,7 @@ fn another_data_set_is_another_training() {
 }
 
 #[test]
-fn every_other_field_counts() {
+fn every_other_field_changes_the_fingerprint() {
     let mut seen = vec![
         ("base", current(&every_option())),
         ("notebook", current(&notebook())),
@@ -152,9 +153,9 @@ fn every_other_field_counts() {
     check("seed", &|plan| plan.seed = 4);
     check("generator skip", &|plan| plan.generator_skip = 0);
     check("initial weights", &|plan| {
-        plan.first_weights = Some(FirstWeights::new(layers(0.5)));
+        plan.initial_weights = Some(InitialWeights::new(layers(0.5)));
     });
-    check("drawn weights", &|plan| plan.first_weights = None);
+    check("drawn weights", &|plan| plan.initial_weights = None);
     check("batch size", &|plan| plan.batch_size = 17);
     check("epochs", &|plan| plan.epochs = 5);
     check("rows", &|plan| plan.validate_every = 6);

@@ -1,6 +1,6 @@
 //! Gradients by hand against autograd, in float64.
 
-use super::super::rng::Mt19937;
+use super::super::mt19937::Mt19937;
 use super::*;
 use digits_checkpoint::manifest::Architecture;
 use tch::Device;
@@ -66,7 +66,7 @@ impl Case {
             activation: self.activation,
         });
         let mut generator = Mt19937::new(self.seed);
-        let mut parameters = Flat::zeros(&shape, kind, Device::Cpu).expect("memory");
+        let mut parameters = Flat::zeros(&shape, (kind, Device::Cpu)).expect("memory");
         parameters
             .load(&shape.initial(&mut generator))
             .expect("the same shape");
@@ -81,9 +81,9 @@ impl Case {
             .collect();
         let labels = Tensor::from_slice(&labels);
 
-        let views = transposed(&parameters).expect("views");
+        let views = parameters.transposed().expect("views");
         let weights = Weights::new(&parameters, &views);
-        let gradient = Flat::zeros(&shape, kind, Device::Cpu).expect("memory");
+        let gradient = Flat::zeros(&shape, (kind, Device::Cpu)).expect("memory");
         let mut forward = Forward::new(&shape, self.activation, self.images, options)
             .and_then(|forward| forward.regularized(&self.terms()))
             .and_then(|forward| forward.multiplying(precision, &shape))
@@ -117,7 +117,8 @@ impl Case {
         }
     }
 
-    /// The loss and gradients of libtorch's autograd for what was passed, all in float64, with the same masks.
+    /// The loss and gradients of libtorch's autograd for what was passed, all in float64, with the
+    /// same masks.
     fn expected(&self, passed: &Passed) -> (Tensor, Vec<Tensor>) {
         let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
         let leaves: Vec<Tensor> = passed
@@ -143,7 +144,8 @@ impl Case {
         largest
     }
 
-    /// How far our gradient with that precision of the products is from autograd's in float64, as a share of its norm.
+    /// How far our gradient with that precision of the products is from autograd's in float64, as a
+    /// share of its norm.
     fn error(&self, precision: Precision) -> f64 {
         let passed = self.passed(Kind::Float, precision);
         let (_, gradient) = self.expected(&passed);
@@ -187,7 +189,7 @@ impl Case {
 }
 
 #[test]
-fn gradients_are_those_of_autograd() {
+fn gradients_equal_those_of_autograd() {
     for hidden in [&[][..], &[1], &[10], &[17, 5], &[9, 1, 11], &[8, 7, 6, 5]] {
         for activation in ACTIVATIONS {
             for images in [1, 2, 33] {
@@ -210,15 +212,15 @@ fn gradients_are_those_of_autograd() {
 }
 
 #[test]
-fn gradients_of_any_network_are_those_of_autograd() {
+fn gradients_of_random_networks_equal_those_of_autograd() {
     (0..200).for_each(|seed| Case::random(seed).check());
 }
 
-/// Rounding to 8 significant bits moves a number by at most 0.4 %; through five layers there and back ten products come
-/// after each other, and what they add up of it partly cancels. Near its kink ReLU can go the other way, which in a
-/// network of few units is much.
+/// Rounding to 8 significant bits moves a number by at most 0.4 %; through five layers there and
+/// back ten products come after each other, and what they add up of it partly cancels. Near its
+/// kink ReLU can go the other way, which in a network of few units is much.
 #[test]
-fn bfloat16_stays_near_autograds_gradients_and_float32_nearer() {
+fn bfloat16_gradients_are_near_autograds_and_float32_ones_nearer() {
     let mut other = 0;
     for seed in 0..200 {
         let mut case = Case::random(seed);

@@ -1,26 +1,41 @@
-//! The report card of a network: what it does on the test images of a data set, as they are and corrupted.
+//! Report cards: the errors and the calibration of a network on the test images of a data set,
+//! clean and corrupted.
 //!
-//! Computed on the CPU in float32, in pieces, from the weights as they are published; the figures are made of the
-//! logits in float64. Trains nothing and decides nothing.
+//! Logits are computed on the CPU in float32, statistics of them in float64.
 
-mod figures;
-mod subject;
+mod statistics;
 
-pub use subject::Subject;
-
-use super::{TrainError, caught, libtorch_version, threads};
-use digits_checkpoint::manifest::{CorruptionError, HardImage, Report, report_limits};
+use super::cpu_network::CpuNetwork;
+use super::plan::check_images;
+use super::run::caught;
+use super::{TrainError, libtorch_version, threads};
+use digits_checkpoint::Layer;
+use digits_checkpoint::manifest::{
+    Architecture, CorruptionError, HardImage, InputSpec, Report, report_limits,
+};
 use digits_dataset::LabelledImages;
 use digits_dataset::corruptions::{Corruption, corrupt_range};
-use figures::Answer;
+use statistics::Prediction;
 use std::time::Instant;
-use subject::Network;
 
-/// Seed of the corruptions of every report, so that reports compare.
+/// Seed of the corruptions of every report, so that reports can be compared.
 pub const CORRUPTION_SEED: u64 = 0;
 
-/// Measures `subject` on `test`; `None` when `stop` said so on the way. Takes seconds to minutes: for a thread of its
-/// own, which then computes with one thread of libtorch.
+/// The network that a report is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Weights and biases as they are published, from the input on.
+    pub layers: &'a [Layer],
+    /// Its architecture.
+    pub architecture: &'a Architecture,
+    /// How a raw image becomes an input.
+    pub input: &'a InputSpec,
+    /// Divides the logits before the softmax; more than 0.
+    pub temperature: f64,
+}
+
+/// Measures `subject` on `test`; `None` when `stop` returned true in between. Takes seconds to
+/// minutes, so it belongs on a thread of its own, whose number of libtorch threads it sets to one.
 ///
 /// # Errors
 /// [`TrainError`]; a panic inside is caught and becomes one too.
@@ -30,7 +45,7 @@ pub fn report(
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Report>, TrainError> {
     caught(|| {
-        subject.check(test)?;
+        check_images("test", test, subject.input, subject.architecture.classes)?;
         threads::set(1);
         measure(subject, test, stop)
     })
@@ -42,59 +57,63 @@ fn measure(
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Report>, TrainError> {
     let began = Instant::now();
-    let mut network = Network::new(subject, test.images.count)?;
-    let Some(answers) = answer_all(subject, &mut network, test, None, stop)? else {
+    let mut network = CpuNetwork::new(subject.layers, subject.architecture, subject.input)?;
+    let Some(predictions) = predict_all(subject, &mut network, test, None, stop)? else {
         return Ok(None);
     };
     let mut corruptions = Vec::with_capacity(Corruption::ALL.len());
     for corruption in Corruption::ALL {
-        let found = answer_all(subject, &mut network, test, Some(corruption), stop)?;
-        let Some(answers) = found else {
+        let found = predict_all(subject, &mut network, test, Some(corruption), stop)?;
+        let Some(predictions) = found else {
             return Ok(None);
         };
         corruptions.push(CorruptionError {
             corruption: corruption.name().to_owned(),
-            error: figures::error(&answers),
+            error: statistics::error(&predictions),
         });
     }
     let sum: f64 = corruptions.iter().map(|one| one.error).sum();
     let classes = subject.architecture.classes;
     Ok(Some(Report {
-        images: answers.len() as u64,
-        errors: answers.iter().filter(|answer| !answer.right()).count() as u64,
-        calibration: figures::calibration(&answers, subject.temperature),
-        coverages: figures::coverages(&answers),
+        images: predictions.len() as u64,
+        errors: predictions
+            .iter()
+            .filter(|prediction| !prediction.is_correct())
+            .count() as u64,
+        calibration: statistics::calibration(&predictions, subject.temperature),
+        coverages: statistics::coverages(&predictions),
         mean_corruption_error: sum / corruptions.len() as f64,
         corruptions,
         corruption_seed: CORRUPTION_SEED,
         confusion: match classes {
-            0..=report_limits::CONFUSION_CLASSES => figures::confusion(&answers, classes),
+            0..=report_limits::CONFUSION_CLASSES => statistics::confusion(&predictions, classes),
             _ => Vec::new(),
         },
-        hardest: hardest(&answers, test),
+        hardest: hardest(&predictions, test),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch_version: libtorch_version(),
         seconds: began.elapsed().as_secs_f64(),
     }))
 }
 
-/// What the network says to every image, as it is or corrupted.
-fn answer_all(
+/// The predictions for all images, clean or corrupted; `None` when stopped.
+fn predict_all(
     subject: &Subject<'_>,
-    network: &mut Network,
+    network: &mut CpuNetwork,
     test: &LabelledImages,
     corruption: Option<Corruption>,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<Vec<Answer>>, TrainError> {
+) -> Result<Option<Vec<Prediction>>, TrainError> {
     let images = &test.images;
     let size = images.image_size();
     let classes = subject.architecture.classes;
-    let mut answers = Vec::with_capacity(images.count);
-    for first in (0..images.count).step_by(network.piece()) {
+    let mut predictions = Vec::with_capacity(images.count);
+    let chunk = network.chunk(images.count);
+    for first in (0..images.count).step_by(chunk) {
         if stop() {
             return Ok(None);
         }
-        let range = first..images.count.min(first + network.piece());
+        let range = first..images.count.min(first + chunk);
         let logits = match corruption {
             None => network.logits(&images.pixels[range.start * size..range.end * size])?,
             Some(corruption) => {
@@ -104,35 +123,40 @@ fn answer_all(
         };
         let labels = &test.labels[range];
         for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
-            let answer = Answer::of(logits, label, subject.temperature);
-            if !answer.loss.is_finite() {
+            let prediction = Prediction::of(logits, label, subject.temperature);
+            if !prediction.loss.is_finite() {
                 return Err(TrainError::Plan {
                     field: "report",
-                    message: "the network's answers are not numbers".to_owned(),
+                    message: "the network's logits are not finite".to_owned(),
                 });
             }
-            answers.push(answer);
+            predictions.push(prediction);
         }
     }
-    Ok(Some(answers))
+    Ok(Some(predictions))
 }
 
-fn hardest(answers: &[Answer], test: &LabelledImages) -> Vec<HardImage> {
-    let mut order: Vec<usize> = (0..answers.len()).collect();
-    order.sort_by(|&a, &b| answers[b].loss.total_cmp(&answers[a].loss).then(a.cmp(&b)));
+fn hardest(predictions: &[Prediction], test: &LabelledImages) -> Vec<HardImage> {
+    let mut order: Vec<usize> = (0..predictions.len()).collect();
+    order.sort_by(|&a, &b| {
+        predictions[b]
+            .loss
+            .total_cmp(&predictions[a].loss)
+            .then(a.cmp(&b))
+    });
     order.truncate(report_limits::HARDEST);
     let small = test.images.image_size() <= report_limits::HARDEST_PIXELS;
     order
         .into_iter()
         .map(|index| {
-            let answer = &answers[index];
+            let prediction = &predictions[index];
             let pixels = test.images.image(index).filter(|_| small);
             HardImage {
                 index: index as u64,
-                label: answer.label,
-                predicted: answer.predicted,
-                probability: answer.confidence,
-                loss: answer.loss,
+                label: prediction.label,
+                predicted: prediction.predicted,
+                probability: prediction.confidence,
+                loss: prediction.loss,
                 pixels: pixels.unwrap_or_default().to_vec(),
             }
         })

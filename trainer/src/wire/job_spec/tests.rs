@@ -2,7 +2,7 @@ use super::*;
 
 /// What stands in the manifests of earlier versions for this spec.
 #[test]
-fn a_manifest_holds_the_spec_in_the_same_form_as_ever() {
+fn the_form_of_a_spec_in_manifests_does_not_change() {
     let text = r#"{"preset": "fast", "name": "Ziffern \"1\" ü", "labels": {"team": "a"}, "model": "digits",
         "data": {"dataset": "synthetic", "fractions": {"train": 0.9, "validation": 0.1}, "splitSeed": "7", "mean": 0.1307},
         "sgd": {"learningRate": 0.1, "momentum": 0.9, "nesterov": true},

@@ -1,4 +1,4 @@
-//! A short data set out of a long one.
+//! Shortens a data set.
 
 use digits_dataset::{Dataset, Images, LabelledImages};
 

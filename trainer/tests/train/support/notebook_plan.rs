@@ -6,7 +6,7 @@ use digits_trainer::train::{
     Device, Optimizer, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
 };
 
-/// The notebook's plan for a data set; tests change what they are about.
+/// The notebook's plan for a data set.
 pub fn notebook_plan(data: &Dataset) -> Plan {
     let InputSpec { height, width, .. } = input(data);
     Plan {
@@ -24,7 +24,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         split_seed: None,
         seed: 17,
         generator_skip: 15_962,
-        first_weights: None,
+        initial_weights: None,
         batch_size: 64,
         epochs: 5,
         optimizer: Optimizer::Sgd {
@@ -39,7 +39,7 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         augmentation: None,
         device: Device::Cpu,
         precision: Precision::Float32,
-        threads_at_most: usize::MAX,
+        max_threads: usize::MAX,
         publish: PublishPolicy::Final,
         regularization: Regularization::default(),
         patience_rows: None,

@@ -1,9 +1,9 @@
-//! A data set that needs no files.
+//! A generated data set.
 
 use digits_dataset::{Dataset, Images, LabelledImages};
-use digits_trainer::train::rng::Mt19937;
+use digits_trainer::train::mt19937::Mt19937;
 
-/// Small images from nothing: each class has its own pattern, under noise.
+/// Small images: a pattern of each class with noise.
 pub fn patterns(images: usize, height: usize, width: usize, classes: u16) -> Dataset {
     let mut generator = Mt19937::new(99);
     let size = height * width;

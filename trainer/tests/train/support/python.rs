@@ -1,4 +1,4 @@
-//! The Python that has PyTorch, and the scripts for it.
+//! The Python interpreter with PyTorch, and its scripts.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 pub fn python_with_torch() -> Option<PathBuf> {
     let python = std::env::var_os("DIGITS_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
     let answers = Command::new(&python)
-        // Only looked for: torch takes seconds to import.
+        // Without importing torch, which takes seconds.
         .args([
             "-c",
             "import importlib.util as u; assert all(map(u.find_spec, ['torch', 'numpy', 'safetensors']))",

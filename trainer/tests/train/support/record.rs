@@ -2,16 +2,16 @@
 
 use digits_trainer::train::{Observer, PublishFailed, Row, Snapshot, Started};
 
-/// Keeps everything that it is told.
+/// Records all events.
 #[derive(Default)]
 pub struct Record {
     pub started: Option<Started>,
     pub rows: Vec<Row>,
     pub steps: Vec<u64>,
     pub snapshots: Vec<Snapshot>,
-    /// Wants the training to stop once so many steps are done.
+    /// Stops the training after this number of steps.
     pub stop_after: Option<usize>,
-    /// Cannot publish.
+    /// Fails to publish.
     pub broken_storage: bool,
 }
 

@@ -1,23 +1,23 @@
-//! Early stopping: the weights with the lowest validation loss so far, and how many rows ago that was.
+//! Early stopping: keeps the weights with the lowest validation loss so far, and counts the rows
+//! since.
 //!
-//! Training ends when that many rows in a row brought nothing lower. Whether it ends early or not, what is
-//! tested and handed out at its end are the best weights. A row is compared by its mean loss over images.
+//! Training ends after `patience` rows in sequence without a lower mean loss over images. Whether
+//! it ends early or not, the best weights are tested and published at its end.
 
 use super::TrainError;
-use super::bundle::{Bundle, Exact, ExactEvaluation, Kept};
-use super::network::transposed;
+use super::bundle::{Bundle, BundleReader, ExactEvaluation, ExactF64};
 use super::parameters::{Flat, Shape};
 use digits_checkpoint::manifest::Evaluation;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// The best weights and the wait since.
-pub(super) struct Stopping {
+/// The best weights and the number of rows since.
+pub(super) struct EarlyStopping {
     patience: u32,
     /// Rows since the best one.
     waited: u32,
-    /// The row that they are of; `None` before the first.
-    pub(super) best: Option<Best>,
+    /// The row of the best weights; `None` before the first row.
+    pub(super) best: Option<BestRow>,
     /// The best weights.
     pub(super) weights: Flat,
     /// Views of them for the forward pass.
@@ -26,7 +26,7 @@ pub(super) struct Stopping {
 
 /// The row of the best weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Best {
+pub(super) struct BestRow {
     /// Steps done over all epochs.
     pub(super) step: u64,
     /// Loss of that step's batch.
@@ -35,8 +35,8 @@ pub(super) struct Best {
     pub(super) validation: Evaluation,
 }
 
-impl Stopping {
-    /// `None` where training goes on to its end.
+impl EarlyStopping {
+    /// `None` without a patience.
     pub(super) fn new(
         patience: Option<u32>,
         shape: &Shape,
@@ -45,18 +45,18 @@ impl Stopping {
         let Some(patience) = patience else {
             return Ok(None);
         };
-        let weights = Flat::zeros(shape, options.0, options.1)?;
+        let weights = Flat::zeros(shape, options)?;
         Ok(Some(Self {
             patience,
             waited: 0,
             best: None,
-            transposed: transposed(&weights)?,
+            transposed: weights.transposed()?,
             weights,
         }))
     }
 
-    /// Takes a row in, and its weights where they are the best.
-    pub(super) fn row(&mut self, row: Best, weights: &Flat) -> Result<(), TrainError> {
+    /// Records a row, and copies its weights if they are the best.
+    pub(super) fn row(&mut self, row: BestRow, weights: &Flat) -> Result<(), TrainError> {
         let lowest = self.best.map(|best| best.validation.loss);
         if lowest.is_none_or(|lowest| row.validation.loss < lowest) {
             self.weights.all.f_copy_(&weights.all)?;
@@ -68,13 +68,13 @@ impl Stopping {
         Ok(())
     }
 
-    /// Whether training is to end.
+    /// Whether training must end.
     pub(super) fn is_over(&self) -> bool {
         self.waited >= self.patience
     }
 
     pub(super) fn save(&self, bundle: &mut Bundle) -> Result<(), TrainError> {
-        let figures = Figures {
+        let saved = Saved {
             waited: self.waited,
             best: self.best.map(|best| ExactBest {
                 step: best.step,
@@ -82,25 +82,25 @@ impl Stopping {
                 validation: best.validation.into(),
             }),
         };
-        bundle.figures("stopping", &figures);
-        bundle.tensor("stopping.best", &self.weights.all)
+        bundle.put_json("stopping", &saved);
+        bundle.put_tensor("stopping.best", &self.weights.all)
     }
 
-    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
-        let figures: Figures = kept.figures("stopping")?;
-        self.waited = figures.waited;
-        self.best = figures.best.map(|best| Best {
+    pub(super) fn restore(&mut self, reader: &BundleReader<'_>) -> Result<(), TrainError> {
+        let saved: Saved = reader.json("stopping")?;
+        self.waited = saved.waited;
+        self.best = saved.best.map(|best| BestRow {
             step: best.step,
             train_loss: best.train_loss.into(),
             validation: best.validation.into(),
         });
-        kept.tensor("stopping.best", &mut self.weights.all)
+        reader.copy_tensor("stopping.best", &mut self.weights.all)
     }
 }
 
-/// What is kept beside the weights.
+/// The numbers that a bundle holds.
 #[derive(Serialize, Deserialize)]
-struct Figures {
+struct Saved {
     waited: u32,
     best: Option<ExactBest>,
 }
@@ -108,7 +108,7 @@ struct Figures {
 #[derive(Serialize, Deserialize)]
 struct ExactBest {
     step: u64,
-    train_loss: Exact,
+    train_loss: ExactF64,
     validation: ExactEvaluation,
 }
 
@@ -128,9 +128,9 @@ mod tests {
         })
     }
 
-    /// Tells a row of this loss, with weights that are all the number of the step.
-    fn tell(stopping: &mut Stopping, step: u64, loss: f64) {
-        let weights = Flat::zeros(&shape(), OPTIONS.0, OPTIONS.1).expect("memory");
+    /// Records a row with this loss; all weights are the number of the step.
+    fn record(stopping: &mut EarlyStopping, step: u64, loss: f64) {
+        let weights = Flat::zeros(&shape(), OPTIONS).expect("memory");
         let _ = weights.all.shallow_clone().fill_(step as f64);
         let validation = Evaluation {
             images: 1,
@@ -139,7 +139,7 @@ mod tests {
             loss_batch_mean: loss,
             batch_size: 1,
         };
-        let row = Best {
+        let row = BestRow {
             step,
             train_loss: loss,
             validation,
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_for_so_many_rows_and_keeps_the_best() {
-        let mut stopping = Stopping::new(Some(2), &shape(), OPTIONS)
+    fn training_ends_after_the_patience_and_the_best_weights_are_kept() {
+        let mut stopping = EarlyStopping::new(Some(2), &shape(), OPTIONS)
             .expect("memory")
             .expect("patience");
         let losses = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5];
@@ -157,7 +157,7 @@ mod tests {
             .into_iter()
             .enumerate()
             .map(|(step, loss)| {
-                tell(&mut stopping, step as u64, loss);
+                record(&mut stopping, step as u64, loss);
                 stopping.is_over()
             })
             .collect();
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(stopping.best.map(|best| best.step), Some(3));
         assert_eq!(stopping.weights.all.max().double_value(&[]), 3.0);
         assert!(
-            Stopping::new(None, &shape(), OPTIONS)
+            EarlyStopping::new(None, &shape(), OPTIONS)
                 .expect("memory")
                 .is_none()
         );

@@ -1,35 +1,35 @@
-//! What comes after the steps of an epoch: the test where it is the last one, a temperature, a snapshot.
+//! The end of an epoch: the test after the last one, the temperature and the snapshot.
 //!
-//! With early stopping the last snapshot is of the best weights, and so is the test.
+//! With early stopping, the test and the last snapshot are of the best weights.
 
-use super::calibrate::{self, Answers, Fitted};
+use super::device_images::DeviceImages;
+use super::early_stopping::{BestRow, EarlyStopping};
 use super::network::Weights;
 use super::parameters::Flat;
-use super::resident::Resident;
-use super::setup::Training;
 use super::state::State;
-use super::stopping::{Best, Stopping};
+use super::temperature::{self, FittedTemperature, LabelledLogits};
+use super::training::Training;
 use super::validation::EvaluationSet;
 use super::{Finished, Observer, PublishPolicy, Snapshot, TrainError, exam};
 use digits_checkpoint::manifest::Evaluation;
 use std::time::Instant;
 use tch::Tensor;
 
-/// The finished network on the test images.
-struct Tested {
+/// The evaluation of the finished network on the test images.
+struct TestResult {
     evaluation: Evaluation,
-    /// What it answers, where a temperature is fitted.
-    answers: Option<Answers>,
+    /// Its logits, if a temperature is fitted.
+    logits: Option<LabelledLogits>,
 }
 
-/// The weights that are tested and handed out after an epoch.
-enum Chosen<'a> {
+/// The weights that are tested and published after an epoch.
+enum SnapshotWeights<'a> {
     Newest(&'a State),
-    Best(&'a Stopping, Best),
+    Best(&'a EarlyStopping, BestRow),
 }
 
-impl<'a> Chosen<'a> {
-    /// After the last epoch the best, where there is patience and so there are some.
+impl<'a> SnapshotWeights<'a> {
+    /// The best weights after the last epoch of a training with early stopping, else the newest.
     fn after(state: &'a State, last: bool) -> Self {
         let stopping = state.stopping.as_ref().filter(|_| last);
         let best = stopping.and_then(|stopping| Some((stopping, stopping.best?)));
@@ -45,7 +45,7 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// For a pass; `transposed` are the views of the state's parameters.
+    /// For a forward pass; `transposed` are the views of the state's parameters.
     fn weights(&self, transposed: &'a [Tensor]) -> Weights<'a> {
         match self {
             Self::Newest(state) => state.newest_weights(transposed),
@@ -55,7 +55,7 @@ impl<'a> Chosen<'a> {
 }
 
 impl Training<'_> {
-    /// What comes after the steps of an epoch; `test` is set where it was the last one.
+    /// Tests, if the epoch was the last one, which sets `test`, and publishes.
     pub(super) fn end_of_epoch(
         &mut self,
         test: &mut Option<Evaluation>,
@@ -72,64 +72,61 @@ impl Training<'_> {
         self.publish(tested, observer)
     }
 
-    /// Whether no epoch comes after the one whose steps have just been made.
+    /// Whether the current epoch is the last one.
     fn is_last_epoch(&self) -> bool {
         self.state.epoch + 1 == self.plan.epochs || self.state.is_over()
     }
 
-    /// The finished network on the test images; `None` when stopped.
-    fn test(&mut self, observer: &dyn Observer) -> Result<Option<Tested>, TrainError> {
+    /// Evaluates the finished network on the test images; `None` when stopped.
+    fn test(&mut self, observer: &dyn Observer) -> Result<Option<TestResult>, TrainError> {
         let began = Instant::now();
         let mut set = EvaluationSet::new(
-            Resident::upload(&self.data.test, self.plan.device.torch())?,
+            DeviceImages::upload(&self.data.test, self.plan.device.torch())?,
             &self.shape,
             self.plan.architecture.activation,
             self.plan.input,
             self.plan.evaluation_batch_size,
         )?;
         let stop = || observer.should_stop();
-        let weights = Chosen::after(&self.state, true).weights(&self.transposed);
+        let weights = SnapshotWeights::after(&self.state, true).weights(&self.transposed);
         let Some(evaluation) = set.evaluate(&weights, &stop)? else {
             return Ok(None);
         };
-        let mut answers = None;
+        let mut logits = None;
         if self.plan.calibrate {
-            let Some(logits) = set.logits(&weights, &stop)? else {
+            let Some(found) = set.logits(&weights, &stop)? else {
                 return Ok(None);
             };
-            answers = Some(self.answers(logits, self.data.test.labels.clone())?);
+            logits = Some(self.labelled(found, self.data.test.labels.clone())?);
         }
         self.state.clock.test += began.elapsed();
-        Ok(Some(Tested {
-            evaluation,
-            answers,
-        }))
+        Ok(Some(TestResult { evaluation, logits }))
     }
 
-    fn answers(&self, logits: Vec<f32>, labels: Vec<u16>) -> Result<Answers, TrainError> {
+    fn labelled(&self, logits: Vec<f32>, labels: Vec<u16>) -> Result<LabelledLogits, TrainError> {
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(self.not_finite(f64::NAN, self.state.step));
         }
-        Ok(Answers {
+        Ok(LabelledLogits {
             logits,
             labels,
             classes: self.plan.architecture.classes,
         })
     }
 
-    /// Hands out a snapshot, where the policy wants one.
+    /// Hands a snapshot to the observer if the publish policy wants one.
     fn publish(
         &mut self,
-        tested: Option<Tested>,
+        tested: Option<TestResult>,
         observer: &mut dyn Observer,
     ) -> Result<Finished, TrainError> {
         let last = self.is_last_epoch();
         if self.plan.publish == PublishPolicy::Final && !last {
             return Ok(Finished::Completed);
         }
-        let best = match Chosen::after(&self.state, last) {
-            Chosen::Best(_, best) => Some(best),
-            Chosen::Newest(_) => None,
+        let best = match SnapshotWeights::after(&self.state, last) {
+            SnapshotWeights::Best(_, best) => Some(best),
+            SnapshotWeights::Newest(_) => None,
         };
         let validation = match best {
             Some(best) => Some(best.validation),
@@ -142,7 +139,8 @@ impl Training<'_> {
         if lowest {
             self.state.best = Some(validation.loss);
         }
-        // The best row of all is always worth it, though the end of an epoch may have been lower.
+        // The weights of the best row are always published, even if an epoch's end had a lower
+        // loss.
         if self.plan.publish == PublishPolicy::Best && !lowest && best.is_none() {
             return Ok(Finished::Completed);
         }
@@ -154,7 +152,7 @@ impl Training<'_> {
                 return Ok(Finished::Stopped);
             }
         }
-        let layers = Chosen::after(&self.state, last)
+        let layers = SnapshotWeights::after(&self.state, last)
             .flat()
             .layers(&self.shape)?;
         let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
@@ -162,8 +160,8 @@ impl Training<'_> {
             return Err(self.not_finite(f64::NAN, self.state.step));
         }
         let architecture = &self.plan.architecture;
-        let questions = self.questions.clone();
-        let exam = exam::answer(questions, &layers, architecture, &self.plan.input)?;
+        let inputs = self.exam_inputs.clone();
+        let exam = exam::compute(inputs, &layers, architecture, &self.plan.input)?;
         observer.snapshot(Snapshot {
             epoch: self.state.epoch + 1,
             step: best.map_or(self.state.step, |best| best.step),
@@ -178,25 +176,25 @@ impl Training<'_> {
         Ok(Finished::Completed)
     }
 
-    /// A temperature for the weights that are handed out; `None` when stopped.
+    /// Fits a temperature for the weights that are published; `None` when stopped.
     fn fit(
         &mut self,
-        tested: Option<Tested>,
+        tested: Option<TestResult>,
         last: bool,
         observer: &dyn Observer,
-    ) -> Result<Option<Fitted>, TrainError> {
+    ) -> Result<Option<FittedTemperature>, TrainError> {
         let began = Instant::now();
-        let weights = Chosen::after(&self.state, last).weights(&self.transposed);
+        let weights = SnapshotWeights::after(&self.state, last).weights(&self.transposed);
         let stop = || observer.should_stop();
         let Some(logits) = self.validation.logits(&weights, &stop)? else {
             return Ok(None);
         };
         let all = &self.data.train.labels;
-        let numbers = self.division.validation.iter();
+        let numbers = self.split.validation.iter();
         let labels = numbers.map(|&number| all[number as usize]).collect();
-        let mut fitted = calibrate::fit(&self.answers(logits, labels)?);
-        if let Some(answers) = tested.and_then(|tested| tested.answers) {
-            fitted = fitted.tested(&answers);
+        let mut fitted = temperature::fit(&self.labelled(logits, labels)?);
+        if let Some(logits) = tested.and_then(|tested| tested.logits) {
+            fitted = fitted.tested(&logits);
         }
         self.state.clock.validation += began.elapsed();
         Ok(Some(fitted))

@@ -1,16 +1,16 @@
-//! How a gradient changes the weights: the optimiser of the plan, with the bound on the gradient before it.
+//! The optimizer of a plan: gradient clipping, then an SGD or AdamW step.
 
 use super::adamw::{self, AdamW};
-use super::bundle::{Bundle, Kept};
-use super::clip::Clip;
+use super::bundle::{Bundle, BundleReader};
+use super::gradient_clipping::GradientClipping;
 use super::parameters::{Flat, Shape};
 use super::sgd::{self, Sgd};
 use super::{Optimizer, Plan, TrainError};
 use tch::Kind;
 
-/// The optimiser with all its state.
-pub(super) struct Descent {
-    clip: Option<Clip>,
+/// The optimizer with its state.
+pub(super) struct OptimizerState {
+    clip: Option<GradientClipping>,
     method: Method,
 }
 
@@ -19,7 +19,7 @@ enum Method {
     AdamW(AdamW),
 }
 
-impl Descent {
+impl OptimizerState {
     pub(super) fn new(
         plan: &Plan,
         shape: &Shape,
@@ -32,12 +32,12 @@ impl Descent {
                 weight_decay,
                 ..
             } => {
-                let terms = sgd::Terms {
+                let hyperparameters = sgd::Hyperparameters {
                     momentum,
                     nesterov,
                     weight_decay,
                 };
-                Method::Sgd(Sgd::new(terms, shape, options)?)
+                Method::Sgd(Sgd::new(hyperparameters, shape, options)?)
             }
             Optimizer::AdamW {
                 beta1,
@@ -46,24 +46,24 @@ impl Descent {
                 weight_decay,
                 ..
             } => {
-                let terms = adamw::Terms {
+                let hyperparameters = adamw::Hyperparameters {
                     beta1,
                     beta2,
                     epsilon,
                     weight_decay,
                 };
-                Method::AdamW(AdamW::new(terms, shape, options)?)
+                Method::AdamW(AdamW::new(hyperparameters, shape, options)?)
             }
         };
         let bound = plan.regularization.max_gradient_norm;
-        let clip = (bound > 0.0).then(|| Clip::new(bound, shape, options));
+        let clip = (bound > 0.0).then(|| GradientClipping::new(bound, shape, options));
         Ok(Self {
             clip: clip.transpose()?,
             method,
         })
     }
 
-    /// Changes the parameters by one step; spoils the gradient.
+    /// Updates the parameters by one step; overwrites the gradient.
     pub(super) fn step(
         &mut self,
         parameters: &mut Flat,
@@ -71,7 +71,7 @@ impl Descent {
         rate: f64,
     ) -> Result<(), TrainError> {
         if let Some(clip) = &mut self.clip {
-            clip.bound(gradient)?;
+            clip.clip(gradient)?;
         }
         match &mut self.method {
             Method::Sgd(sgd) => sgd.step(parameters, gradient, rate),
@@ -86,10 +86,10 @@ impl Descent {
         }
     }
 
-    pub(super) fn restore(&mut self, kept: &Kept<'_>) -> Result<(), TrainError> {
+    pub(super) fn restore(&mut self, reader: &BundleReader<'_>) -> Result<(), TrainError> {
         match &mut self.method {
-            Method::Sgd(sgd) => sgd.restore(kept),
-            Method::AdamW(adamw) => adamw.restore(kept),
+            Method::Sgd(sgd) => sgd.restore(reader),
+            Method::AdamW(adamw) => adamw.restore(reader),
         }
     }
 }

@@ -1,21 +1,22 @@
-//! The losses of the last steps, kept on the device so that no step waits for one, and looked at together.
+//! Losses of the last steps, kept on the device and read together, so that no step waits for its
+//! own.
 
 use super::TrainError;
 use super::parameters::host;
 use tch::{Kind, Tensor};
 
-/// Steps after which the losses are looked at even where no row is due.
-const MOST: usize = 1_024;
+/// Steps after which the losses are read even if no row is due.
+const MAX_PENDING: usize = 1_024;
 
-/// Losses of steps that were not looked at yet.
+/// Losses that were not read yet.
 pub(super) struct LossLog {
     all: Tensor,
-    /// A view of no dimension for each number.
+    /// A zero-dimensional view of each number.
     slots: Vec<Tensor>,
     used: usize,
 }
 
-/// A loss that is NaN or infinite, and how many steps ago it came up.
+/// A loss that is NaN or infinite, and the number of steps since.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct NotFinite {
     pub(super) loss: f64,
@@ -23,9 +24,9 @@ pub(super) struct NotFinite {
 }
 
 impl LossLog {
-    /// For looking every `interval` steps.
+    /// A log that is read every `interval` steps.
     pub(super) fn new(interval: usize, device: tch::Device) -> Result<Self, TrainError> {
-        let count = interval.clamp(1, MOST);
+        let count = interval.clamp(1, MAX_PENDING);
         let all = Tensor::f_zeros([count as i64], (Kind::Float, device))?;
         let slots = (0..count as i64)
             .map(|number| all.f_select(0, number))
@@ -37,19 +38,19 @@ impl LossLog {
         })
     }
 
-    /// Where the next step's loss belongs; never called while full.
+    /// The slot of the next step's loss; must not be called while the log is full.
     pub(super) fn slot(&mut self) -> &Tensor {
         let slot = &self.slots[self.used];
         self.used += 1;
         slot
     }
 
-    /// Whether they must be looked at before the next step.
+    /// Whether the losses must be read before the next step.
     pub(super) fn is_full(&self) -> bool {
         self.used == self.slots.len()
     }
 
-    /// Waits for the device, empties the log and gives the newest loss, if there was one.
+    /// Waits for the device, empties the log and returns the newest loss, if there is one.
     pub(super) fn drain(&mut self) -> Result<Result<Option<f64>, NotFinite>, TrainError> {
         let losses = host(&self.all.f_narrow(0, 0, self.used as i64)?)?;
         self.used = 0;
@@ -57,7 +58,7 @@ impl LossLog {
     }
 }
 
-/// The last of the losses, where all are numbers.
+/// The last loss, if all are finite.
 fn newest(losses: &[f32]) -> Result<Option<f64>, NotFinite> {
     match losses.iter().position(|loss| !loss.is_finite()) {
         None => Ok(losses.last().map(|&loss| f64::from(loss))),
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bad_loss_is_found() {
+    fn the_first_loss_that_is_not_finite_is_found() {
         assert_eq!(newest(&[]), Ok(None));
         assert_eq!(newest(&[2.0, 1.0]), Ok(Some(1.0)));
         let found = newest(&[2.0, f32::INFINITY, f32::NAN, f32::NAN]).expect_err("not numbers");

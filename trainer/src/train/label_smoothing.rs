@@ -1,14 +1,15 @@
-//! Label smoothing, as `cross_entropy(label_smoothing=ε)`: the target is (1 − ε) of the label and ε of all classes
-//! alike (C. Szegedy et al., "Rethinking the Inception architecture", CVPR 2016).
+//! Label smoothing, as `torch.nn.functional.cross_entropy(label_smoothing=ε)`: the target is (1 −
+//! ε) times the label plus ε times the uniform distribution over the C classes (C. Szegedy et al.,
+//! "Rethinking the Inception architecture for computer vision", CVPR 2016).
 //!
-//! The loss is (1 − ε)·nll − ε/C · the mean over the images of the sum of their log-probabilities.
+//! The loss is (1 − ε)·nll − ε/C · (mean over images of the sum of log-probabilities).
 
 use super::TrainError;
 use tch::Tensor;
 
-/// What smoothing adds to loss and gradient of a batch with a fixed number of images.
-pub(super) struct Smoothing {
-    /// 1 − ε: the gradient of the loss by the mean of the labels' own losses.
+/// The terms of label smoothing for batches with a fixed number of images.
+pub(super) struct LabelSmoothing {
+    /// 1 − ε: the gradient of the loss by the nll.
     pub(super) kept: Tensor,
     /// −ε / (classes · images): the gradient by each log-probability.
     spread: Tensor,
@@ -18,9 +19,9 @@ pub(super) struct Smoothing {
     sum: Tensor,
 }
 
-impl Smoothing {
-    /// For log-probabilities [labelled images, classes] of a batch of so many images, outliers included; `None`
-    /// where there is nothing to smooth.
+impl LabelSmoothing {
+    /// For log-probabilities `labelled`, [labelled images, classes], of a batch of `images` with
+    /// its outliers; `None` if ε is 0.
     pub(super) fn new(
         epsilon: f64,
         labelled: &Tensor,
@@ -31,7 +32,7 @@ impl Smoothing {
         }
         let options = (labelled.f_kind()?, labelled.device());
         let (count, classes) = labelled.size2()?;
-        // Rounded twice, as the two steps of autograd round.
+        // Rounds twice, as the two operations of autograd do.
         let among = |images: i64| -> Result<Tensor, TrainError> {
             let mut share = Tensor::f_full([0_i64; 0], -epsilon / classes as f64, options)?;
             let _ = share.f_div_scalar_(images)?;
@@ -45,7 +46,8 @@ impl Smoothing {
         }))
     }
 
-    /// Turns the mean of the labels' own losses in `slot` into the smoothed loss; [labelled images, classes].
+    /// Turns the nll in `slot` into the smoothed loss, for log-probabilities [labelled images,
+    /// classes].
     pub(super) fn loss(&self, log_probabilities: &Tensor, slot: &Tensor) -> Result<(), TrainError> {
         let kind = log_probabilities.f_kind()?;
         let _ = log_probabilities.f_sum_out(&self.sum, kind)?;
@@ -56,7 +58,7 @@ impl Smoothing {
         Ok(())
     }
 
-    /// Adds the share of all classes to the gradient by the log-probabilities of the whole batch.
+    /// Adds the uniform part to the gradient by the log-probabilities of the whole batch.
     pub(super) fn gradient(&self, by_log_probabilities: &mut Tensor) -> Result<(), TrainError> {
         let _ = by_log_probabilities.f_add_(&self.spread)?;
         Ok(())

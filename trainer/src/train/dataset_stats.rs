@@ -1,9 +1,9 @@
-//! The training images in figures, which travel with the checkpoint: what is served is compared with them.
+//! Statistics of the training images, published with the checkpoint to detect drift while serving.
 
 use digits_checkpoint::manifest::TrainingSet;
 use digits_dataset::LabelledImages;
 
-/// Figures of the images of these numbers.
+/// Label counts and mean ink of the images with these numbers.
 pub(super) fn of(data: &LabelledImages, numbers: &[u32], classes: usize) -> TrainingSet {
     let mut label_counts = vec![0; classes];
     let mut ink = 0_u64;
@@ -32,7 +32,7 @@ mod tests {
     use digits_dataset::Images;
 
     #[test]
-    fn figures_by_hand() {
+    fn statistics_match_their_computation_by_hand() {
         let data = LabelledImages {
             images: Images {
                 count: 3,
@@ -42,8 +42,8 @@ mod tests {
             },
             labels: vec![2, 0, 1],
         };
-        let figures = of(&data, &[0, 1], 3);
-        assert_eq!(figures.label_counts, [1, 0, 1]);
-        assert!((figures.mean_ink - 0.35).abs() < 1e-12, "{figures:?}");
+        let stats = of(&data, &[0, 1], 3);
+        assert_eq!(stats.label_counts, [1, 0, 1]);
+        assert!((stats.mean_ink - 0.35).abs() < 1e-12, "{stats:?}");
     }
 }

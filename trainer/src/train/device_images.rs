@@ -1,21 +1,21 @@
-//! Images and labels on the training's device: raw bytes, scaled where they are used.
+//! Images and labels on the training's device, as raw bytes that are scaled batch by batch.
 
 use super::augment::{Augmenter, Outliers, Size};
-use super::counter::Moment;
+use super::philox::StepPosition;
 use super::{Plan, TrainError};
 use digits_checkpoint::manifest::InputSpec;
 use digits_dataset::LabelledImages;
 use tch::{Kind, Tensor};
 
-/// A set of labelled images on a device.
-pub(super) struct Resident {
+/// Labelled images on a device.
+pub(super) struct DeviceImages {
     /// u8, [images, height × width].
     pub(super) pixels: Tensor,
     /// int64, [images].
     pub(super) labels: Tensor,
 }
 
-impl Resident {
+impl DeviceImages {
     pub(super) fn upload(data: &LabelledImages, device: tch::Device) -> Result<Self, TrainError> {
         let images = &data.images;
         let size = [images.count as i64, (images.height * images.width) as i64];
@@ -27,7 +27,7 @@ impl Resident {
         })
     }
 
-    /// The images of these numbers, in this order.
+    /// The images with these numbers, in this order.
     pub(super) fn select(&self, numbers: &[u32]) -> Result<Self, TrainError> {
         let index = self.index(numbers)?;
         Ok(Self {
@@ -43,10 +43,11 @@ impl Resident {
     }
 }
 
-/// Turns raw pixels in `values`, already floats, into what the network gets: (x / scale − mean) / std.
+/// Scales raw pixels, already as floats, in place to inputs of the network: (x / scale − mean) /
+/// std.
 pub(super) fn scale(values: &mut Tensor, input: &InputSpec) -> Result<(), TrainError> {
     let _ = values.f_div_scalar_(f64::from(input.scale))?;
-    // Where they would change nothing they are left out.
+    // Operations without effect are skipped.
     if input.mean != 0.0 {
         let _ = values.f_sub_scalar_(f64::from(input.mean))?;
     }
@@ -56,26 +57,26 @@ pub(super) fn scale(values: &mut Tensor, input: &InputSpec) -> Result<(), TrainE
     Ok(())
 }
 
-/// Which images a batch is made of.
-pub(super) struct Wanted<'a> {
+/// The images of a batch.
+pub(super) struct BatchRequest<'a> {
     /// Their numbers, int64, [images], on the device.
     pub(super) index: &'a Tensor,
-    /// Their labels, where the plan has an augmentation.
+    /// Their labels; empty without augmentation.
     pub(super) labels: &'a [u16],
-    /// What outliers are made of.
+    /// Source of the outliers.
     pub(super) outliers: Outliers<'a>,
-    /// The step that they are for.
-    pub(super) at: Moment,
+    /// The step of the batch.
+    pub(super) at: StepPosition,
 }
 
-/// Memory for the images of one batch.
+/// Buffers for the images of one batch.
 pub(super) struct Batch {
     /// u8, [images, height × width].
     raw: Tensor,
-    /// The last ones of `raw`, where outliers take their place, and how many they are.
+    /// View of the last images of `raw`, which outliers replace, and their number.
     outliers: Option<(Tensor, usize)>,
     augmenter: Option<Augmenter>,
-    /// The network's kind of float, the same size.
+    /// The inputs of the network, [images, height × width].
     pub(super) values: Tensor,
 }
 
@@ -107,22 +108,22 @@ impl Batch {
         })
     }
 
-    /// Fills it with the wanted images, changed at random where the plan says so.
+    /// Fills the batch with the requested images, augmented and scaled.
     pub(super) fn gather(
         &mut self,
-        from: &Resident,
-        wanted: &Wanted<'_>,
+        from: &DeviceImages,
+        request: &BatchRequest<'_>,
         input: &InputSpec,
     ) -> Result<(), TrainError> {
-        let index = wanted.index;
+        let index = request.index;
         let _ = from.pixels.f_index_select_out(&self.raw, 0, index)?;
         if let Some((raw, count)) = &mut self.outliers {
-            let drawn = wanted.outliers.draw(*count, wanted.at);
+            let drawn = request.outliers.draw(*count, request.at);
             raw.f_copy_(&Tensor::f_from_slice(&drawn)?.f_view_as(raw)?)?;
         }
         match &mut self.augmenter {
             Some(augmenter) => {
-                augmenter.run(&self.raw, wanted.labels, &mut self.values, wanted.at)?;
+                augmenter.run(&self.raw, request.labels, &mut self.values, request.at)?;
             }
             None => self.values.f_copy_(&self.raw)?,
         }

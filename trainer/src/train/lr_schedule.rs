@@ -1,24 +1,24 @@
-//! The learning rate of every step: a pure function of the step.
+//! Learning rate schedules: the learning rate as a pure function of the step.
 
 use super::Schedule;
 use std::f64::consts::PI;
 
-/// The course of the learning rate over a whole training.
+/// The learning rate over a whole training.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Course {
+pub(super) struct LrSchedule {
     pub(super) schedule: Schedule,
-    /// The optimiser's rate.
+    /// The optimizer's learning rate.
     pub(super) rate: f64,
     /// Steps of all epochs.
     pub(super) steps: u64,
 }
 
-impl Course {
-    /// The rate of a step, numbered from 0 over all epochs, in the epoch numbered from 0.
+impl LrSchedule {
+    /// The learning rate of a step, numbered from 0 over all epochs, in an epoch, numbered from 0.
     pub(super) fn rate(&self, step: u64, epoch: u32) -> f64 {
         match self.schedule {
             Schedule::Constant => self.rate,
-            // Multiplied again and again, as torch's StepLR does: a power would round otherwise.
+            // Repeated products, as torch's StepLR: a power rounds differently.
             Schedule::Step {
                 every_epochs,
                 factor,
@@ -40,17 +40,16 @@ impl Course {
                 initial_factor,
                 final_factor,
             } => {
-                // PyTorch's definition: the top lies where a step's number is this, which need not be
-                // a whole one.
-                let (at, top) = (step as f64, up * self.steps as f64 - 1.0);
+                // PyTorch's definition of the peak, which need not be a whole number.
+                let (at, peak) = (step as f64, up * self.steps as f64 - 1.0);
                 let last = self.steps.saturating_sub(1) as f64;
-                if at < top {
-                    self.rate * between(initial_factor, 1.0, at / top)
+                if at < peak {
+                    self.rate * between(initial_factor, 1.0, at / peak)
                 } else if at < last {
-                    // Where there is no way up, the first step is the top.
-                    let top = top.max(0.0);
-                    self.rate * between(1.0, final_factor, (at - top) / (last - top))
-                } else if last > top.max(0.0) {
+                    // Without warm-up the first step is the peak.
+                    let peak = peak.max(0.0);
+                    self.rate * between(1.0, final_factor, (at - peak) / (last - peak))
+                } else if last > peak.max(0.0) {
                     self.rate * final_factor
                 } else {
                     self.rate
@@ -59,14 +58,14 @@ impl Course {
         }
     }
 
-    /// How far `step` is from `first` (0) to the last before `end` (1).
+    /// Position of `step` from `first` (0) to the last step before `end` (1).
     fn share(&self, step: u64, first: u64, end: u64) -> f64 {
         let last = end.saturating_sub(first).saturating_sub(1).max(1);
         ((step - first) as f64 / last as f64).min(1.0)
     }
 }
 
-/// Half a cosine from one value to another.
+/// Cosine interpolation from one value to another.
 fn between(from: f64, to: f64, share: f64) -> f64 {
     to + (from - to) * (1.0 + (PI * share).cos()) / 2.0
 }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates() {
+    fn schedules_have_the_rates_of_their_definitions() {
         let step = Schedule::Step {
             every_epochs: 2,
             factor: 0.5,
@@ -104,12 +103,12 @@ mod tests {
             (cycle, 24, 0, 2.0),
             (cycle, 99, 0, 0.0),
         ] {
-            let course = Course {
+            let lr_schedule = LrSchedule {
                 schedule,
                 rate: 2.0,
                 steps: 100,
             };
-            let rate = course.rate(at, epoch);
+            let rate = lr_schedule.rate(at, epoch);
             assert!(
                 (rate - expected).abs() < 1e-12,
                 "{schedule:?} at {at}: {rate}"
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_training_of_one_step_has_a_rate() {
+    fn a_training_of_one_step_has_the_full_rate() {
         for schedule in [
             Schedule::Cosine {
                 warmup: 0.0,
@@ -130,12 +129,12 @@ mod tests {
                 final_factor: 0.0,
             },
         ] {
-            let course = Course {
+            let lr_schedule = LrSchedule {
                 schedule,
                 rate: 1.0,
                 steps: 1,
             };
-            assert!((course.rate(0, 0) - 1.0).abs() < 1e-12, "{schedule:?}");
+            assert!((lr_schedule.rate(0, 0) - 1.0).abs() < 1e-12, "{schedule:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a training tells while it goes on, and what it leaves behind.
+//! The interface between a training and its caller: events while it runs, and its outcome.
 
 use super::{Bundle, PublishFailed};
 use digits_checkpoint::manifest::{Evaluation, TemperatureFit, TrainingSet};
 use digits_checkpoint::{Exam, Layer};
 
-/// What is known when a training starts.
+/// Facts that are fixed when a training starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// Steps of all epochs.
@@ -17,23 +17,23 @@ pub struct Started {
     pub validation_images: usize,
     /// Images to test on at the end.
     pub test_images: usize,
-    /// SHA-256 over the numbers of the training images, then of the validation images, each a
-    /// little-endian u32 in the order of the division, after the two counts as u64; in hexadecimal.
+    /// SHA-256 in hexadecimal over the counts of training and validation images (u64) and the
+    /// numbers of both (u32), all little-endian, in the order of the split.
     pub split_digest: String,
-    /// The images to train on, in figures.
+    /// Statistics of the images to train on.
     pub training: TrainingSet,
     /// Threads that libtorch computes with.
     pub threads: usize,
-    /// Steps that were done before; 0 unless the training goes on from a bundle.
+    /// Steps done before; 0 unless the training continues from a bundle.
     pub steps_done: u64,
 }
 
-/// When a bundle can be had.
+/// The points at which a bundle can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum BundlePoint {
     /// Between two steps.
     Step,
-    /// After an epoch, with its snapshot handed out.
+    /// After an epoch and its snapshot.
     Epoch,
     /// The training stops here.
     Stop,
@@ -48,79 +48,79 @@ pub struct Row {
     pub epoch: u32,
     /// Step in the epoch, from 1.
     pub step_in_epoch: u64,
-    /// Mean cross-entropy of that step's batch before the step, in nats: what is minimised, so with label
-    /// smoothing that against the smoothed labels.
+    /// Mean cross-entropy in nats of that step's batch before the step; with label smoothing,
+    /// against the smoothed labels.
     pub train_loss: f64,
     /// The whole validation set after the step.
     pub validation: Evaluation,
     /// Learning rate of that step.
     pub learning_rate: f64,
-    /// Training images per second since the row before, validation left out.
+    /// Training images per second since the last row, without the time of validation.
     pub samples_per_second: f64,
 }
 
-/// Weights, and the exam that goes with them: those of the newest step, or their average where the plan keeps
-/// one. The last snapshot of a plan with patience is of the row with the lowest validation loss.
+/// Weights to publish, with their exam: the weights after the newest step, or their moving average
+/// if the plan keeps one. The last snapshot of a training with early stopping has the weights of
+/// the lowest validation loss.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Epoch after which they were handed out, from 1.
+    /// Epoch after which the snapshot was taken, from 1.
     pub epoch: u32,
-    /// Steps that had been made when they stood so, over all epochs.
+    /// Steps over all epochs after which the network had these weights.
     pub step: u64,
     /// Weights and biases, from the input on.
     pub layers: Vec<Layer>,
-    /// Raw inputs and what libtorch answers to them on the CPU.
+    /// Raw inputs and the logits that libtorch computes for them on the CPU.
     pub exam: Exam,
-    /// These very weights on the validation set.
+    /// These weights on the validation set.
     pub validation: Option<Evaluation>,
-    /// These very weights on the test set: only with the last snapshot of a training that was not
-    /// stopped.
+    /// These weights on the test set; only in the last snapshot of a completed training.
     pub test: Option<Evaluation>,
-    /// Mean cross-entropy of the last training batch before, in nats.
+    /// Mean cross-entropy of the last training batch, in nats.
     pub train_loss: f64,
-    /// By which a reader divides the logits before the softmax; 1 where none was fitted.
+    /// Divides the logits before the softmax; 1 if none was fitted.
     pub temperature: f64,
-    /// What that does; `None` where none was fitted.
+    /// Loss and calibration error with and without it; `None` if none was fitted.
     pub calibration: Option<TemperatureFit>,
 }
 
-/// Who wants to know. Called on the training's thread: whatever takes long here holds the training back.
+/// Receives the events of a training. Called on the training's thread, which waits meanwhile.
 pub trait Observer {
-    /// The data is divided and the network stands; called once, before the first step.
+    /// The training is set up; called once, before the first step.
     fn started(&mut self, started: &Started);
-    /// The curves have a new row.
+    /// A new row of the curves.
     fn row(&mut self, row: &Row);
-    /// That many steps are done; called after every step, must be cheap.
+    /// `step` steps are done; called after every step, so it must be cheap.
     fn progress(&mut self, step: u64);
     /// A checkpoint is due.
     ///
     /// # Errors
     /// [`PublishFailed`] ends the training.
     fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed>;
-    /// Whether to stop; asked before every step and between batches of a long evaluation.
+    /// Whether to stop; called before every step and between the chunks of an evaluation.
     fn should_stop(&self) -> bool;
-    /// Whether a bundle is wanted now; asked before every step, so it must be cheap.
-    fn wants_bundle(&self, _moment: Moment) -> bool {
+    /// Whether to take a bundle now; called before every step, so it must be cheap.
+    fn wants_bundle(&self, _at: BundlePoint) -> bool {
         false
     }
-    /// The bundle that was wanted. Rows and snapshots told before it are not told again by a training that
-    /// goes on from it; all that come after it are.
+    /// The requested bundle. A training that resumes from it repeats exactly the rows and snapshots
+    /// that come after it.
     fn bundle(&mut self, _bundle: Bundle) {}
 }
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// All epochs were made, or the plan's patience came to its end.
+    /// All epochs are done, or early stopping ended the training.
     Completed,
-    /// The observer wanted it to stop.
+    /// [`Observer::should_stop`] returned true.
     Stopped,
 }
 
-/// What came out.
+/// The outcome of a training.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The weights of the last snapshot, or what it would have been, on the test set; `None` when stopped.
+    /// The final weights on the test set, published or not; `None` when stopped.
     pub test: Option<Evaluation>,
     /// Seconds of steps, without validation and publishing.
     pub train_seconds: f64,

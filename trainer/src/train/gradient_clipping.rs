@@ -1,27 +1,28 @@
-//! A bound on the gradient's norm, as `torch.nn.utils.clip_grad_norm_`: the norm over all parameters is made of
-//! each tensor's, and the gradient is multiplied with min(1, bound / (norm + 1e-6)).
+//! Clipping of the gradient's norm, as `torch.nn.utils.clip_grad_norm_`: the norm over all
+//! parameters is the norm of the tensors' norms, and the gradient is multiplied by min(1, bound /
+//! (norm + 1e-6)).
 //!
-//! The factor is computed on the device, so no step waits for it.
+//! The factor stays on the device, so no step waits for it.
 
 use super::TrainError;
 use super::parameters::{Flat, Shape};
 use tch::{Kind, Tensor};
 
-/// Added to the norm, as PyTorch does.
+/// Added to the norm, as in PyTorch.
 const TINY: f64 = 1e-6;
 
-/// The bound, and the memory that it needs.
-pub(super) struct Clip {
+/// The bound and its buffers.
+pub(super) struct GradientClipping {
     bound: f64,
     /// The norm of every tensor, weight and bias of each layer in turn.
     norms: Tensor,
     /// A view of no dimension for each of them.
     slots: Vec<Tensor>,
-    /// The norm of all, which becomes the factor.
+    /// The total norm, then the factor.
     factor: Tensor,
 }
 
-impl Clip {
+impl GradientClipping {
     pub(super) fn new(
         bound: f64,
         shape: &Shape,
@@ -40,8 +41,8 @@ impl Clip {
         })
     }
 
-    /// Shortens the gradient where it is too long.
-    pub(super) fn bound(&mut self, gradient: &mut Flat) -> Result<(), TrainError> {
+    /// Scales the gradient down if its norm exceeds the bound.
+    pub(super) fn clip(&mut self, gradient: &mut Flat) -> Result<(), TrainError> {
         let tensors = gradient.weights.iter().zip(&gradient.biases);
         for ((weight, bias), slots) in tensors.zip(self.slots.chunks_exact(2)) {
             let _ = weight.f_norm_out(&slots[0], 2, [0_i64, 1], false)?;

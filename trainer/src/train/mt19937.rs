@@ -1,19 +1,17 @@
-//! The random numbers of a training: the Mersenne Twister MT19937, drawn in the order in which PyTorch's
-//! CPU generator draws.
+//! The Mersenne Twister MT19937, with the distributions of PyTorch's CPU generator.
 //!
-//! Source of the generator: M. Matsumoto, T. Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998), with the
-//! seeding by one 32-bit number of 2002. What PyTorch 2.11 makes of its words (all checked against it by
+//! M. Matsumoto, T. Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998), with the seeding by one
+//! 32-bit number of 2002. PyTorch 2.11 uses its words as follows (checked against it by
 //! `tests/python/reference_training.py`):
 //!
-//! * a seed counts with its low 32 bits;
-//! * a permutation of n numbers takes n − 1 words: number i is swapped with number i + word mod (n − i);
-//! * a float32 between two bounds takes one word: its low 24 bits times 2⁻²⁴, and that times (to − from)
-//!   plus from in float32, rounded once: PyTorch's kernel is compiled for processors with a fused
-//!   multiply-add (AVX2, AVX-512) and uses it. On an x86 processor without one PyTorch rounds twice and
-//!   half of its first weights differ from ours in the last bit;
+//! * the low 32 bits of a seed count;
+//! * a permutation of n numbers takes n − 1 words: number i is swapped with number i + word mod (n
+//!   − i);
+//! * a float32 between two bounds takes one word: its low 24 bits times 2⁻²⁴, times (to − from),
+//!   plus from, in float32 and rounded once, because PyTorch's kernel uses fused multiply-add
+//!   (AVX2, AVX-512). On an x86 processor without it PyTorch rounds twice, and half of its initial
+//!   weights differ from these in the last bit;
 //! * a random int64 takes two words, the high half first, without its sign bit.
-//!
-//! The whole state is plain data, so that an interrupted training can go on.
 
 const WORDS: usize = 624;
 const SHIFT: usize = 397;
@@ -24,7 +22,7 @@ const TWIST: u32 = 0x9908_b0df;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mt19937 {
     words: [u32; WORDS],
-    /// Words of this block that are used up.
+    /// Used words of the block.
     used: usize,
 }
 
@@ -68,7 +66,7 @@ impl Mt19937 {
         word ^ (word >> 18)
     }
 
-    /// Throws away that many words.
+    /// Discards `words` words.
     pub fn skip(&mut self, mut words: u64) {
         loop {
             let left = (WORDS - self.used) as u64;
@@ -107,7 +105,8 @@ impl Mt19937 {
         numbers
     }
 
-    /// The whole state, [`Self::STATE_BYTES`] bytes: the words, then how many are used up, little-endian.
+    /// The state in [`Self::STATE_BYTES`] bytes: the words, then the number of used ones,
+    /// little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::STATE_BYTES);
@@ -118,7 +117,7 @@ impl Mt19937 {
         bytes
     }
 
-    /// The generator whose state was saved; `None` where these bytes are none.
+    /// The generator with the state of [`Self::to_bytes`]; `None` if the bytes are no state.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != Self::STATE_BYTES {
@@ -133,7 +132,7 @@ impl Mt19937 {
         (used <= WORDS).then_some(Self { words, used })
     }
 
-    /// Makes the next block of words.
+    /// Generates the next block of words.
     fn refill(&mut self) {
         for at in 0..WORDS {
             let next = self.words[(at + 1) % WORDS];
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ten_thousandth_word_of_the_usual_seed() {
+    fn the_ten_thousandth_word_is_that_of_the_cpp_standard() {
         // The value that the C++ standard demands of std::mt19937 ([rand.predef]).
         let mut generator = Mt19937::new(5489);
         generator.skip(9_999);
@@ -158,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_low_half_of_a_seed_counts() {
+    fn only_the_low_32_bits_of_a_seed_count() {
         assert_eq!(Mt19937::new(17), Mt19937::new((5 << 32) | 17));
         assert_ne!(Mt19937::new(17), Mt19937::new(18));
     }
 
     #[test]
-    fn skipping_is_drawing() {
+    fn skipping_words_equals_drawing_them() {
         for count in [0_u64, 1, 623, 624, 625, 1_247, 1_248, 1_249, 15_962] {
             for before in [0, 1, 623, 624] {
                 let mut drawn = Mt19937::new(17);
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_goes_through_bytes() {
+    fn a_generator_continues_from_its_bytes() {
         let mut generator = Mt19937::new(3);
         generator.skip(1_000);
         let mut copy = Mt19937::from_bytes(&generator.to_bytes()).expect("its own bytes");
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn permutations_hold_every_number_once() {
+    fn a_permutation_holds_every_number_once() {
         for count in [0_usize, 1, 2, 3, 64, 1_000] {
             let mut numbers = Mt19937::new(1).permutation(count);
             numbers.sort_unstable();

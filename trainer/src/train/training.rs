@@ -1,89 +1,87 @@
-//! What a training works in, laid out before its first step.
+//! Everything that a training allocates before its first step.
 
-use super::bundle::Kept;
+use super::bundle::BundleReader;
+use super::device_images::{Batch, DeviceImages};
 use super::dropout::Dropout;
 use super::fingerprint::Fingerprint;
-use super::losses::LossLog;
-use super::network::{Backward, Forward, transposed};
+use super::loss_log::LossLog;
+use super::lr_schedule::LrSchedule;
+use super::network::{Backward, Forward};
 use super::parameters::{Flat, Shape};
-use super::resident::{Batch, Resident};
-use super::schedule::Course;
 use super::state::State;
 use super::validation::EvaluationSet;
-use super::{Beginning, Division, Draws, Plan, TrainError, exam, steps_per_epoch, threads};
+use super::{
+    InitialDraws, Plan, RngStream, SplitIndices, TrainError, exam, steps_per_epoch, threads,
+};
 use digits_dataset::Dataset;
 use tch::{Kind, Tensor};
 
-/// Everything that a training needs beside its [`State`]: can be made again from plan and data.
+/// A training: its [`State`], and what can be rebuilt from plan and data.
 pub(super) struct Training<'a> {
     pub(super) plan: &'a Plan,
     pub(super) data: &'a Dataset,
-    /// What the bundles of this training are saved under.
+    /// Identifies the bundles of this training.
     pub(super) fingerprint: Fingerprint,
     pub(super) shape: Shape,
-    pub(super) division: Division,
+    pub(super) split: SplitIndices,
     pub(super) split_digest: String,
     pub(super) threads: usize,
-    pub(super) course: Course,
-    pub(super) images: Resident,
+    pub(super) lr_schedule: LrSchedule,
+    pub(super) images: DeviceImages,
     pub(super) validation: EvaluationSet,
-    pub(super) questions: Vec<u8>,
+    pub(super) exam_inputs: Vec<u8>,
     pub(super) gradient: Flat,
     pub(super) transposed: Vec<Tensor>,
-    /// For full batches, and for the last of an epoch where it is shorter.
-    pub(super) memories: Vec<Memory>,
+    /// For full batches, and for the last batch of an epoch if it is shorter.
+    pub(super) buffers: Vec<StepBuffers>,
     pub(super) dropout: Option<Dropout>,
     pub(super) losses: LossLog,
     pub(super) state: State,
 }
 
-/// What a step works in, for one size of batch.
-pub(super) struct Memory {
+/// Buffers of a step, for one size of batch.
+pub(super) struct StepBuffers {
     pub(super) batch: Batch,
     pub(super) forward: Forward,
     pub(super) backward: Backward,
 }
 
 impl<'a> Training<'a> {
-    /// Lays everything out for a training from the start.
+    /// Allocates everything for a training from its start.
     pub(super) fn set_up(plan: &'a Plan, data: &'a Dataset) -> Result<Self, TrainError> {
         plan.check(data)?;
         let shape = Shape::of(&plan.architecture);
         let threads = threads::count(plan, shape.parameters());
         threads::set(threads);
 
-        let Beginning {
-            division,
-            layers,
-            draws,
-        } = Draws::begin(plan, data.train.images.count)?;
-        if plan.batch_size > division.train.len() {
+        let InitialDraws { split, layers, rng } = RngStream::begin(plan, data.train.images.count)?;
+        if plan.batch_size > split.train.len() {
             return Err(TrainError::Plan {
                 field: "batch_size",
                 message: format!(
                     "{} is more than the {} images to train on",
                     plan.batch_size,
-                    division.train.len()
+                    split.train.len()
                 ),
             });
         }
 
         let device = plan.device.torch();
         let options = (Kind::Float, device);
-        let state = State::new(draws, &layers, &shape, plan, options)?;
-        let images = Resident::upload(&data.train, device)?;
+        let state = State::new(rng, &layers, &shape, plan, options)?;
+        let images = DeviceImages::upload(&data.train, device)?;
         let validation = EvaluationSet::new(
-            images.select(&division.validation)?,
+            images.select(&split.validation)?,
             &shape,
             plan.architecture.activation,
             plan.input,
             plan.evaluation_batch_size,
         )?;
-        let steps = steps_per_epoch(division.train.len(), plan.batch_size);
-        let mut memories = vec![Memory::new(plan, &shape, plan.batch_size, options)?];
-        match division.train.len() % plan.batch_size {
+        let steps = steps_per_epoch(split.train.len(), plan.batch_size);
+        let mut buffers = vec![StepBuffers::new(plan, &shape, plan.batch_size, options)?];
+        match split.train.len() % plan.batch_size {
             0 => {}
-            short => memories.push(Memory::new(plan, &shape, short, options)?),
+            short => buffers.push(StepBuffers::new(plan, &shape, short, options)?),
         }
         let dropout = Dropout::new(
             plan.regularization.dropout,
@@ -97,34 +95,35 @@ impl<'a> Training<'a> {
             plan,
             data,
             fingerprint: Fingerprint::of(plan, &data.digest),
-            split_digest: division.digest(),
+            split_digest: split.digest(),
             threads,
-            course: Course {
+            lr_schedule: LrSchedule {
                 schedule: plan.schedule,
                 rate: plan.optimizer.learning_rate(),
                 steps: steps * u64::from(plan.epochs),
             },
-            questions: exam::questions(&data.train.images, &division.validation),
-            gradient: Flat::zeros(&shape, options.0, options.1)?,
-            transposed: transposed(&state.parameters)?,
+            exam_inputs: exam::inputs(&data.train.images, &split.validation),
+            gradient: Flat::zeros(&shape, options)?,
+            transposed: state.parameters.transposed()?,
             losses: LossLog::new(plan.validate_every.min(steps as usize), device)?,
             images,
             validation,
-            memories,
+            buffers,
             dropout,
             shape,
-            division,
+            split,
             state,
         })
     }
 
-    /// Takes the state from a bundle.
-    pub(super) fn go_on(&mut self, bundle: &[u8]) -> Result<(), TrainError> {
-        self.state.restore(&Kept::read(bundle)?, &self.fingerprint)
+    /// Restores the state from the bytes of a bundle.
+    pub(super) fn resume(&mut self, bundle: &[u8]) -> Result<(), TrainError> {
+        self.state
+            .restore(&BundleReader::read(bundle)?, &self.fingerprint)
     }
 }
 
-impl Memory {
+impl StepBuffers {
     fn new(
         plan: &Plan,
         shape: &Shape,

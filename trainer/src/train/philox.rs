@@ -1,15 +1,17 @@
-//! Random numbers that are a pure function of where they are used: no state to save, none to restore.
+//! Philox4x32-10, a counter-based PRNG: random numbers are a pure function of where they are used,
+//! without a state that a resume bundle would have to hold.
 //!
-//! Philox4x32-10 of J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as
-//! 1, 2, 3" (SC11): ten rounds turn a counter of 128 bits under a key of 64 bits into four words. The key is
-//! the job's seed; the counter holds epoch, step, what the numbers are for, and the number of the block. So
-//! a job that goes on after an interruption draws what it would have drawn, and no purpose disturbs another.
+//! J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
+//! 3" (SC11): ten rounds turn a counter of 128 bits under a key of 64 bits into four words. The key
+//! is the job's seed; the counter holds epoch, step, purpose and the number of the block. So a
+//! resumed job draws the same numbers, and one purpose does not change the numbers of another.
 //!
-//! What a PyTorch script draws as well (split, first weights, order) comes from [`super::rng`] instead.
+//! What a PyTorch script draws as well (split, initial weights, order) comes from
+//! [`super::mt19937`].
 //!
-//! The loops run over a fixed number of blocks side by side, without a branch, so that the compiler can make
-//! vectors of them; logarithm, sine and cosine are polynomials for the same reason, and because they are
-//! then the same on every machine.
+//! The loops run without branches over a fixed number of blocks at once, so that the compiler
+//! vectorises them. Logarithm, sine and cosine are polynomials for the same reason, and to be the
+//! same on every machine.
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
@@ -17,17 +19,17 @@ const ROUNDS: usize = 10;
 
 /// Words of a block.
 const WORDS: usize = 4;
-/// Blocks that are computed side by side.
+/// Blocks that are computed at once.
 const LANES: usize = 16;
-/// Words of so many blocks.
+/// Words of these blocks.
 const CHUNK: usize = WORDS * LANES;
 
-/// 2⁻²⁴: the distance of two neighbours among the uniform numbers.
+/// 2⁻²⁴: the spacing of the uniform numbers.
 const UNIT: f32 = 1.0 / (1 << 24) as f32;
 
-/// Where in a training numbers are drawn.
+/// A step of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct StepPosition {
     /// Seed of the job.
     pub(super) seed: u64,
     /// Epoch, from 0.
@@ -36,20 +38,20 @@ pub(super) struct Moment {
     pub(super) step: u32,
 }
 
-/// What numbers are drawn for. The codes are part of what a seed means: they stay.
+/// What random numbers are drawn for. The codes determine the numbers, so they must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// How far each image is turned, sheared, scaled and shifted.
+    /// Rotation, shear, scale and shift of each image.
     Geometry,
-    /// The field that distorts it.
+    /// The elastic displacement field.
     Elastic,
-    /// How its pen and its levels change.
+    /// Changes of strokes and levels.
     Pen,
-    /// How much noise it gets, and the noise.
+    /// Noise and its strength.
     Noise,
-    /// The images that show no member of any class.
+    /// Outlier images.
     Outliers,
-    /// Which units of the hidden layer of that number, from 0, are left out.
+    /// Dropped units of the hidden layer of this number, from 0.
     Dropout(u8),
 }
 
@@ -66,20 +68,20 @@ impl Purpose {
     }
 }
 
-/// The stream of numbers for one purpose at one moment.
+/// The random numbers for one purpose at one step.
 ///
-/// Each fill begins with a new block of four words: what is drawn depends on the lengths of the fills before
-/// it, not on what was made of them.
+/// Each fill starts with a new block of four words, so numbers depend on the lengths of the fills
+/// before, not on their distribution.
 #[derive(Clone, Debug)]
-pub(super) struct Counter {
+pub(super) struct Philox {
     key: [u32; 2],
     /// Purpose, epoch and step.
     place: [u32; 3],
     block: u32,
 }
 
-impl Counter {
-    pub(super) fn new(at: Moment, purpose: Purpose) -> Self {
+impl Philox {
+    pub(super) fn new(at: StepPosition, purpose: Purpose) -> Self {
         Self {
             key: [at.seed as u32, (at.seed >> 32) as u32],
             place: [purpose.code(), at.epoch, at.step],
@@ -104,8 +106,8 @@ impl Counter {
         });
     }
 
-    /// Fills `out` with numbers of the normal distribution of mean 0 and deviation 1, at most 5.77 to either
-    /// side (G. E. P. Box, M. E. Muller, Ann. Math. Stat. 29, 1958).
+    /// Fills `out` with standard normal numbers, at most ±5.77 (G. E. P. Box, M. E. Muller, Ann.
+    /// Math. Stat. 29, 1958).
     pub(super) fn normal(&mut self, out: &mut [f32]) {
         self.fill(out, |words| {
             let mut numbers = [0.0; CHUNK];
@@ -133,7 +135,7 @@ impl Counter {
         let first = self.block;
         let block = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
         let place = self.place.map(|word| [word; LANES]);
-        let lanes = philox([block, place[0], place[1], place[2]], self.key);
+        let lanes = philox4x32_10([block, place[0], place[1], place[2]], self.key);
         let mut words = [0; CHUNK];
         for (lane, block) in words.chunks_exact_mut(WORDS).enumerate() {
             for (word, of_all) in block.iter_mut().zip(&lanes) {
@@ -145,7 +147,7 @@ impl Counter {
 }
 
 /// Philox4x32-10 of several counters, given and returned word by word.
-fn philox(mut counter: [[u32; LANES]; WORDS], mut key: [u32; 2]) -> [[u32; LANES]; WORDS] {
+fn philox4x32_10(mut counter: [[u32; LANES]; WORDS], mut key: [u32; 2]) -> [[u32; LANES]; WORDS] {
     for _ in 0..ROUNDS {
         let [a, b, c, d] = &mut counter;
         for lane in 0..LANES {
@@ -167,8 +169,8 @@ fn unit(word: u32) -> f32 {
     (word >> 8).cast_signed() as f32 * UNIT
 }
 
-/// The natural logarithm of a positive, normal number, to 1e-6: exponent and mantissa apart, and for
-/// the mantissa, brought to [√½, √2), 2 artanh((m − 1)/(m + 1)) as a series.
+/// The natural logarithm of a positive normal number, to 1e-6: exponent and mantissa separately,
+/// the mantissa m scaled to [√½, √2) by the series of 2 artanh((m − 1)/(m + 1)).
 fn ln(number: f32) -> f32 {
     const ROOT_HALF: u32 = 0x3f35_04f3;
     let shifted = number.to_bits().wrapping_sub(ROOT_HALF);
@@ -180,8 +182,8 @@ fn ln(number: f32) -> f32 {
     exponent * std::f32::consts::LN_2 + t * series
 }
 
-/// Sine and cosine of a random angle: two bits of the word say which quarter of the circle, the others
-/// where in it from −π/4 to π/4; to 1e-6.
+/// Sine and cosine of a random angle, to 1e-6: two bits of the word choose the quadrant, the others
+/// the angle in it from −π/4 to π/4.
 fn sine_and_cosine(word: u32) -> (f32, f32) {
     /// π/4 · 2⁻²⁹, for 30 bits around their middle.
     const STEP: f32 = std::f32::consts::FRAC_PI_4 / (1 << 29) as f32;
@@ -204,20 +206,20 @@ fn sine_and_cosine(word: u32) -> (f32, f32) {
 mod tests {
     use super::*;
 
-    const MOMENT: Moment = Moment {
+    const POSITION: StepPosition = StepPosition {
         seed: 17,
         epoch: 3,
         step: 5,
     };
     const PURPOSE: Purpose = Purpose::Dropout(1);
 
-    fn counter() -> Counter {
-        Counter::new(MOMENT, PURPOSE)
+    fn counter() -> Philox {
+        Philox::new(POSITION, PURPOSE)
     }
 
-    /// The known answers that the authors publish with their Random123.
+    /// The known answers that the authors publish with their library Random123.
     #[test]
-    fn known_answers() {
+    fn philox_matches_the_published_known_answers() {
         for (counter, key, expected) in [
             (
                 [0; 4],
@@ -235,20 +237,20 @@ mod tests {
                 [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
             ),
         ] {
-            let words = philox(counter.map(|word: u32| [word; LANES]), key);
+            let words = philox4x32_10(counter.map(|word: u32| [word; LANES]), key);
             assert_eq!(words, expected.map(|word: u32| [word; LANES]));
         }
     }
 
     #[test]
-    fn words_are_the_blocks_one_after_another() {
+    fn a_fill_is_its_blocks_in_sequence() {
         for length in [0, 1, 3, 4, 5, CHUNK, CHUNK + 1, 3 * CHUNK - 2] {
             let mut stream = counter();
             let mut words = vec![0; length];
             stream.words(&mut words);
             for (number, &word) in words.iter().enumerate() {
                 let place = [(number / WORDS) as u32, PURPOSE.code(), 3, 5];
-                let block = philox(place.map(|word| [word; LANES]), [17, 0]);
+                let block = philox4x32_10(place.map(|word| [word; LANES]), [17, 0]);
                 assert_eq!(word, block[number % WORDS][0], "word {number} of {length}");
             }
             assert_eq!(stream.block as usize, length.div_ceil(WORDS), "{length}");
@@ -256,29 +258,38 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_place_counts() {
-        let first = |at: Moment, purpose| {
+    fn every_part_of_the_counter_changes_the_numbers() {
+        let first = |at: StepPosition, purpose| {
             let mut words = [0; 4];
-            Counter::new(at, purpose).words(&mut words);
+            Philox::new(at, purpose).words(&mut words);
             words
         };
         let moments = [
-            MOMENT,
-            Moment {
+            POSITION,
+            StepPosition {
                 seed: 17 | 1 << 40,
-                ..MOMENT
+                ..POSITION
             },
-            Moment { seed: 18, ..MOMENT },
-            Moment { epoch: 4, ..MOMENT },
-            Moment { step: 6, ..MOMENT },
+            StepPosition {
+                seed: 18,
+                ..POSITION
+            },
+            StepPosition {
+                epoch: 4,
+                ..POSITION
+            },
+            StepPosition {
+                step: 6,
+                ..POSITION
+            },
         ];
         let mut all: Vec<_> = moments.map(|at| first(at, PURPOSE)).to_vec();
-        all.push(first(MOMENT, Purpose::Dropout(2)));
+        all.push(first(POSITION, Purpose::Dropout(2)));
         let count = all.len();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
-        assert_eq!(first(MOMENT, PURPOSE), first(MOMENT, PURPOSE));
+        assert_eq!(first(POSITION, PURPOSE), first(POSITION, PURPOSE));
     }
 
     /// Mean, and deviation from it.
@@ -291,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn uniform_numbers() {
+    fn uniform_numbers_have_the_moments_of_their_distribution() {
         let mut numbers = vec![0.0; 1 << 18];
         counter().uniform(&mut numbers);
         assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
@@ -322,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_numbers() {
+    fn normal_numbers_have_the_moments_of_their_distribution() {
         let mut numbers = vec![0.0; 1 << 18];
         counter().normal(&mut numbers);
         let (mean, deviation) = moments(&numbers);
@@ -341,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn polynomials_are_close() {
+    fn polynomials_approximate_logarithm_sine_and_cosine() {
         let mut words = vec![0; 1 << 14];
         counter().words(&mut words);
         words.extend([0, 1, u32::MAX, 0x3fff_ffff, 0x4000_0000, 0x8000_0000]);

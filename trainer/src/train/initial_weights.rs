@@ -1,14 +1,14 @@
-//! Weights that a training starts from, and whether they are of its network.
+//! Given initial weights of a training, such as those of a checkpoint to fine-tune.
 
 use digits_checkpoint::{Layer, encode_model, manifest::Architecture, sha256_hex};
 use std::{fmt, sync::Arc};
 
-/// Weights and biases to start from, from the input on; cheap to clone.
+/// Weights and biases from the input on; cheap to clone.
 #[derive(Clone, PartialEq)]
-pub struct FirstWeights(Arc<Vec<Layer>>);
+pub struct InitialWeights(Arc<Vec<Layer>>);
 
-impl FirstWeights {
-    /// Takes them over.
+impl InitialWeights {
+    /// Wraps the layers.
     #[must_use]
     pub fn new(layers: Vec<Layer>) -> Self {
         Self(Arc::new(layers))
@@ -25,21 +25,21 @@ impl FirstWeights {
         sha256_hex(&encode_model(&self.0))
     }
 
-    /// How they differ from `wanted`, as [`misfits`] tells.
+    /// Layers whose sizes differ from those of `wanted`, as in [`misfits`].
     pub(super) fn misfits(&self, wanted: &Architecture) -> Vec<String> {
         let shapes = self.0.iter().map(|layer| (layer.outputs, layer.inputs));
         misfits(&shapes.collect::<Vec<_>>(), wanted)
     }
 }
 
-/// The digest in place of millions of numbers.
-impl fmt::Debug for FirstWeights {
+/// Shows the digest in place of millions of numbers.
+impl fmt::Debug for InitialWeights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FirstWeights({})", self.digest())
+        write!(f, "InitialWeights({})", self.digest())
     }
 }
 
-/// What is wrong with layers of these sizes, (outputs, inputs) from the input on, for a network like `wanted`:
+/// Compares layers, (outputs, inputs) from the input on, with those of `wanted`: one message for
 /// each weight of another size, by its name in the state dict.
 #[must_use]
 pub fn misfits(have: &[(usize, usize)], wanted: &Architecture) -> Vec<String> {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn other_weights_have_another_digest() {
         let weights = |bias| {
-            FirstWeights::new(vec![Layer {
+            InitialWeights::new(vec![Layer {
                 outputs: 1,
                 inputs: 1,
                 weight: vec![1.0],
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_of_another_size_are_named() {
+    fn weights_of_another_size_are_reported_by_name() {
         let wanted = |hidden: &[usize]| Architecture {
             input_size: 784,
             hidden: hidden.to_vec(),

@@ -1,31 +1,32 @@
-//! TemperatureFit: one temperature by which the logits are divided, so that a probability means what it says
-//! (C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017).
+//! Temperature scaling: fits one temperature that divides the logits so that probabilities are
+//! calibrated (C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural
+//! networks", ICML 2017).
 //!
-//! It is the temperature of the lowest mean cross-entropy on the validation images. By the inverse temperature
-//! β that loss is convex, with the slope mean(E_p[z] − z_label): its only zero is found by Newton's steps that
-//! may not leave a bracket, in float64. Nothing here touches a tensor.
+//! The temperature minimises the mean cross-entropy on the validation images. In the inverse
+//! temperature β the loss is convex with the derivative mean(E_p[z] − z_label), whose zero is found
+//! by Newton's method within a bracket, in float64. Knows no tensors.
 
 use digits_checkpoint::manifest::TemperatureFit;
 
 /// Bins of the expected calibration error: as in the paper.
 const BINS: usize = 15;
-/// No temperature is higher, and none lower than its inverse: where every image is right the loss falls
-/// for ever, and few images would otherwise make every answer a certainty.
-const HIGHEST: f64 = 20.0;
-/// Newton's steps and halvings; a halving alone needs about 50.
-const STEPS: usize = 100;
+/// Bound of the temperature, and its inverse the other one: if every image is classified correctly,
+/// the loss has no minimum, and a few images would make every prediction certain.
+const MAX_TEMPERATURE: f64 = 20.0;
+/// Iterations; bisection alone needs about 50.
+const MAX_ITERATIONS: usize = 100;
 
-/// The answers of a network to labelled images.
-pub(super) struct Answers {
+/// Logits of labelled images.
+pub(super) struct LabelledLogits {
     /// [images, classes], before the softmax.
     pub(super) logits: Vec<f32>,
-    /// The right ones.
+    /// True label of each image.
     pub(super) labels: Vec<u16>,
-    /// Logits of an image.
+    /// Logits per image.
     pub(super) classes: usize,
 }
 
-impl Answers {
+impl LabelledLogits {
     fn each(&self) -> impl Iterator<Item = (&[f32], usize)> {
         let labels = self.labels.iter().map(|&label| usize::from(label));
         self.logits.chunks_exact(self.classes).zip(labels)
@@ -69,8 +70,8 @@ impl Answers {
         (slope / images, curvature / images)
     }
 
-    /// Expected calibration error at an inverse temperature: over bins of equal width of the largest
-    /// probability, the mean distance between it and the share of right answers, by the images in a bin.
+    /// Expected calibration error at an inverse temperature: the mean over images of the distance
+    /// between confidence and accuracy in their bin, with bins of equal width of the confidence.
     fn error(&self, inverse: f64) -> f64 {
         let mut gaps = [0.0; BINS];
         for (logits, label) in self.each() {
@@ -80,9 +81,9 @@ impl Answers {
                 .map(|&logit| ((f64::from(logit) - largest) * inverse).exp())
                 .sum();
             let confidence = 1.0 / sum;
-            // The first of several largest, as argmax takes it.
-            let answer = logits.iter().position(|&logit| f64::from(logit) == largest);
-            let right = f64::from(u8::from(answer == Some(label)));
+            // The first of several largest, as argmax.
+            let predicted = logits.iter().position(|&logit| f64::from(logit) == largest);
+            let right = f64::from(u8::from(predicted == Some(label)));
             // Bin m is ((m − 1)/15, m/15].
             let bin = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
             gaps[bin] += right - confidence;
@@ -96,59 +97,59 @@ fn largest(logits: &[f32]) -> f64 {
     f64::from(most)
 }
 
-/// A temperature and what it does.
+/// A temperature and its effect.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fitted {
+pub(super) struct FittedTemperature {
     /// More than 0.
     pub(super) temperature: f64,
-    /// Before and after, on the images that it was fitted on.
+    /// Loss and calibration error before and after, on the images that it was fitted on.
     pub(super) calibration: TemperatureFit,
 }
 
-/// Fits the temperature to the answers on the validation images, which must be finite.
-pub(super) fn fit(answers: &Answers) -> Fitted {
-    let inverse = inverse(answers);
-    Fitted {
+/// Fits the temperature to logits of the validation images, which must be finite.
+pub(super) fn fit(logits: &LabelledLogits) -> FittedTemperature {
+    let inverse = inverse(logits);
+    FittedTemperature {
         temperature: 1.0 / inverse,
         calibration: TemperatureFit {
-            images: answers.labels.len() as u64,
+            images: logits.labels.len() as u64,
             bins: BINS as u32,
-            loss_before: answers.loss(1.0),
-            loss: answers.loss(inverse),
-            error_before: answers.error(1.0),
-            error: answers.error(inverse),
+            loss_before: logits.loss(1.0),
+            loss: logits.loss(inverse),
+            error_before: logits.error(1.0),
+            error: logits.error(inverse),
             test_loss: None,
         },
     }
 }
 
-impl Fitted {
-    /// Adds the loss on the test images, of the probabilities with the temperature.
-    pub(super) fn tested(mut self, answers: &Answers) -> Self {
-        self.calibration.test_loss = Some(answers.loss(1.0 / self.temperature));
+impl FittedTemperature {
+    /// Adds the loss on the test images with this temperature.
+    pub(super) fn tested(mut self, logits: &LabelledLogits) -> Self {
+        self.calibration.test_loss = Some(logits.loss(1.0 / self.temperature));
         self
     }
 }
 
-/// The inverse temperature of the lowest loss, from 1/[`HIGHEST`] to [`HIGHEST`].
-fn inverse(answers: &Answers) -> f64 {
-    let (mut low, mut high) = (1.0 / HIGHEST, HIGHEST);
-    if answers.slope(low).0 >= 0.0 {
+/// The inverse temperature of the lowest loss, from 1/[`MAX_TEMPERATURE`] to [`MAX_TEMPERATURE`].
+fn inverse(logits: &LabelledLogits) -> f64 {
+    let (mut low, mut high) = (1.0 / MAX_TEMPERATURE, MAX_TEMPERATURE);
+    if logits.slope(low).0 >= 0.0 {
         return low;
     }
-    if answers.slope(high).0 <= 0.0 {
+    if logits.slope(high).0 <= 0.0 {
         return high;
     }
     let mut inverse = 1.0;
-    for _ in 0..STEPS {
-        let (slope, curvature) = answers.slope(inverse);
+    for _ in 0..MAX_ITERATIONS {
+        let (slope, curvature) = logits.slope(inverse);
         if slope < 0.0 {
             low = inverse;
         } else {
             high = inverse;
         }
         let newton = inverse - slope / curvature;
-        // A curvature of 0 gives no number, which is not inside either.
+        // With a curvature of 0 this is NaN or infinite, which is outside of the bracket.
         let next = if newton > low && newton < high {
             newton
         } else {
@@ -165,13 +166,13 @@ fn inverse(answers: &Answers) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rng::Mt19937;
+    use super::super::mt19937::Mt19937;
     use super::*;
 
-    /// Logits of random images, and labels drawn from the softmax of the logits divided by `temperature`.
-    fn drawn(images: usize, classes: usize, temperature: f64, spread: f32) -> Answers {
+    /// Random logits, and labels drawn from the softmax of the logits divided by `temperature`.
+    fn drawn(images: usize, classes: usize, temperature: f64, spread: f32) -> LabelledLogits {
         let mut generator = Mt19937::new(3);
-        let mut answers = Answers {
+        let mut answers = LabelledLogits {
             logits: Vec::new(),
             labels: Vec::new(),
             classes,
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_temperature_that_the_labels_were_drawn_with_is_found() {
+    fn the_fit_finds_the_temperature_that_the_labels_were_drawn_with() {
         for temperature in [0.3, 1.0, 2.5, 7.0] {
             let answers = drawn(20_000, 10, temperature, 6.0);
             let fitted = fit(&answers);
@@ -213,9 +214,8 @@ mod tests {
         }
     }
 
-    /// Nothing beside it is lower, whatever the answers look like.
     #[test]
-    fn it_is_the_lowest_loss() {
+    fn no_other_temperature_has_a_lower_loss() {
         for (images, classes, temperature, spread) in [
             (1, 2, 1.0, 1.0),
             (7, 3, 4.0, 1e-3),
@@ -226,7 +226,7 @@ mod tests {
             let inverse = inverse(&answers);
             let lowest = answers.loss(inverse);
             for step in 0..=400 {
-                let other = HIGHEST.powf(f64::from(step) / 200.0 - 1.0);
+                let other = MAX_TEMPERATURE.powf(f64::from(step) / 200.0 - 1.0);
                 assert!(
                     answers.loss(other) >= lowest - 1e-9,
                     "{images} images: {other} is better than {inverse}"
@@ -236,27 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_a_fault_end_at_the_bound() {
-        let answers = Answers {
+    fn logits_without_an_error_end_at_the_bound() {
+        let answers = LabelledLogits {
             logits: vec![5.0, -5.0, -4.0, 4.0],
             labels: vec![0, 1],
             classes: 2,
         };
         let fitted = fit(&answers);
-        assert_eq!(fitted.temperature, 1.0 / HIGHEST);
+        assert_eq!(fitted.temperature, 1.0 / MAX_TEMPERATURE);
         assert!(fitted.calibration.loss < 1e-30);
-        let wrong = Answers {
+        let wrong = LabelledLogits {
             labels: vec![1, 0],
             ..answers
         };
-        assert_eq!(fit(&wrong).temperature, HIGHEST);
+        assert_eq!(fit(&wrong).temperature, MAX_TEMPERATURE);
     }
 
     #[test]
-    fn the_error_by_hand() {
-        // Confidences 0.9, 0.9 (one bin, one of two right) and 0.6 (right): (|0.5 − 0.9|·2 + 0.4) / 3.
+    fn the_calibration_error_matches_its_computation_by_hand() {
+        // Confidences 0.9, 0.9 (one bin, one of two right) and 0.6 (right): (|0.5 − 0.9|·2 + 0.4) /
+        // 3.
         let logits = |confidence: f64| vec![(confidence / (1.0 - confidence)).ln() as f32, 0.0];
-        let answers = Answers {
+        let answers = LabelledLogits {
             logits: [logits(0.9), logits(0.9), logits(0.6)].concat(),
             labels: vec![0, 1, 0],
             classes: 2,
