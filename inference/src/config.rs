@@ -58,8 +58,8 @@ pub struct Config {
     /// served.
     #[arg(long, env = "DIGITS_MODELS", default_value = ModelName::DEFAULT, value_delimiter = ',')]
     pub models: Vec<ModelName>,
-    /// Serving record that this replica serves of a model, such as digits=12, whatever record
-    /// follows it; several are separated by commas. Models without a pin follow the newest record.
+    /// Pins models to a serving record, such as digits=12; separate several with commas. The
+    /// replica then ignores newer records of these models.
     #[arg(long, env = "DIGITS_PIN", value_name = "MODEL=SEQUENCE", value_delimiter = ',', value_parser = parse_pin)]
     pub pin: Vec<(ModelName, NonZeroU64)>,
     /// Time between two reads of the storage, such as 250ms or 2s; at least 10ms [default: 250ms
@@ -82,15 +82,15 @@ pub struct Config {
     /// Maximum number of concurrent requests; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_count)]
     pub max_in_flight: usize,
-    /// Maximum number of requests that wait for large networks; further ones are refused at once.
+    /// Maximum number of queued requests for large networks; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED", default_value_t = 512, value_parser = parse_count)]
     pub max_queued: usize,
-    /// Maximum size of the images of all requests that wait for large networks, in bytes; further
+    /// Maximum size of the images of all queued requests for large networks, in bytes; further
     /// requests are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED_BYTES", default_value_t = 64 << 20, value_parser = parse_count)]
     pub max_queued_bytes: usize,
-    /// Age at which a connection is asked to close, such as 30m, so that clients find new replicas;
-    /// 0 disables it.
+    /// Age at which a connection is asked to close, such as 30m, so that clients reconnect and
+    /// spread over new replicas; 0 disables it.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
     pub max_connection_age: Duration,
     /// Flags that both services have.

@@ -18,6 +18,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "digits-trainer",
+    bin_name = "digits-trainer",
     version,
     after_help = "See also `digits-trainer run --help` (runs one job without the service) and `digits-trainer health --help` (checks a running service)."
 )]
@@ -30,16 +31,16 @@ pub struct Config {
     /// disk. Only one trainer may use it at a time.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: PathBuf,
-    /// Folder with MNIST's four files. Without it, MNIST is taken from the cache folder, from the
-    /// shared storage, or else downloaded.
+    /// Folder with MNIST's four files. Default: MNIST comes from the cache folder, from the shared
+    /// storage, or a download.
     #[arg(long, env = "DIGITS_MNIST_DIR")]
     pub mnist_dir: Option<PathBuf>,
     /// TOML file that lists further data sets, each in a table `dataset` with name, path and
     /// description. Without it, jobs can use the built-in and the pushed data sets.
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Number of jobs that run at the same time, 1 to 64; on the CPU they share the cores. Without
-    /// it, one per GPU, or one if there is no GPU.
+    /// Number of jobs that run at the same time, 1 to 64; on the CPU they share the cores. Default:
+    /// one per GPU, or one without a GPU.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
     /// Flags that `digits-trainer run` reads from the environment only.
@@ -60,8 +61,8 @@ pub struct TrainerFlags {
     /// Address of the admin port with /metrics, /livez and /readyz; port 0 selects a free one.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
     pub admin_listen: SocketAddr,
-    /// Time between two resume bundles of a running job, such as 5s: the most training that a crash
-    /// can cost.
+    /// Interval between snapshots of a running job's training state (resume bundles), such as 5s; a
+    /// crash loses at most this much training.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
     /// Maximum size of a pushed data set, in bytes; larger ones are refused. A data set is held in
@@ -88,7 +89,7 @@ pub struct TrainerFlags {
     /// Number of newest checkpoints of each model that the retention sweep keeps, up to 1000000.
     #[arg(long, env = "DIGITS_RETENTION_KEEP", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub retention_keep: u32,
-    /// Age below which the retention sweep keeps a checkpoint, such as 12h or 7d; up to 3660d.
+    /// Age below which a checkpoint is always kept, such as 12h or 7d; up to 3660d.
     #[arg(long, env = "DIGITS_RETENTION_AGE", default_value = "7d", value_parser = parse_age)]
     pub retention_age: Duration,
     /// Time between marking a checkpoint for deletion and deleting it, such as 1h. Must be longer
@@ -108,8 +109,8 @@ pub struct TrainerFlags {
         requires = "remote_write"
     )]
     pub remote_write_token_file: Option<PathBuf>,
-    /// File with the certificate authorities (PEM) that may have signed the certificate of
-    /// --remote-write, read at the start. Without it, the public authorities.
+    /// File with the CA certificates (PEM) to trust for an https:// address in --remote-write, read
+    /// at the start. Default: the public CAs.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
 }

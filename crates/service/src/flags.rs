@@ -44,9 +44,8 @@ pub struct RequestFlags {
     /// http://collector:4317. Without it, nothing is traced.
     #[arg(long, env = "DIGITS_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
-    /// File with the certificate authorities (PEM) that may have signed the certificate of the
-    /// collector; needs an https:// address in --otlp-endpoint. Without it, the authorities of the
-    /// system.
+    /// File with the CA certificates (PEM) to trust for an https:// address in --otlp-endpoint.
+    /// Default: the CAs of the system.
     #[arg(long, env = "DIGITS_OTLP_CA_FILE")]
     pub otlp_ca_file: Option<PathBuf>,
     /// Share of requests that get a line in the access log, from 0 (none) to 1 (all).

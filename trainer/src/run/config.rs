@@ -31,12 +31,12 @@ pub struct RunConfig {
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
     /// Folder for the state of the job, on a local disk. Running the same spec again with this
-    /// folder continues the job, and runs jobs that are queued there too. Without it, a temporary
+    /// folder continues the job, and runs jobs that are queued there too. Default: a temporary
     /// folder.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: Option<PathBuf>,
-    /// Folder with MNIST's four files. Without it, MNIST is taken from the cache folder, from the
-    /// shared storage, or else downloaded.
+    /// Folder with MNIST's four files. Default: MNIST comes from the cache folder, from the shared
+    /// storage, or a download.
     #[arg(long, env = "DIGITS_MNIST_DIR")]
     pub mnist_dir: Option<PathBuf>,
     /// TOML file that lists further data sets, each in a table `dataset` with name, path and
