@@ -1,7 +1,5 @@
-//! Values of this service as messages of the contract, and back.
-//!
-//! The same bytes lie in the database: protocol buffers have rules for growing. No request is
-//! answered and nothing is decided here.
+//! Conversions between domain types and the messages of the wire contract, which the database
+//! stores too.
 
 mod job_spec;
 

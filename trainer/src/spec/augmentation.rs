@@ -1,11 +1,11 @@
-//! The augmentation of a spec: its defaults, its bounds, and what it means for the training.
+//! The augmentation of a spec: defaults, bounds, and the settings of the training.
 
 use super::{request::AugmentationRequest, violation::Violations};
 use crate::{datasets::Shape, train};
 
-/// What fields of an augmentation that is switched on are where nobody sets them: the ranges of D.
-/// C. Cireşan, U. Meier, L. M. Gambardella, J. Schmidhuber, "Deep big simple neural nets excel on
-/// handwritten digit recognition", Neural Computation 22 (2010), with the middle of their σ and α.
+/// Defaults of an enabled augmentation: the ranges of D. C. Cireşan, U. Meier, L. M. Gambardella,
+/// J. Schmidhuber, "Deep big simple neural nets excel on handwritten digit recognition", Neural
+/// Computation 22 (2010), with the middle of their σ and α.
 pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
     enabled: Some(true),
     rotation_degrees: Some(15.0),
@@ -20,7 +20,7 @@ pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
     outlier_share: Some(0.0),
 };
 
-/// Digits that become one another when they are turned or slanted as far as the others may be.
+/// Digits that become each other when they are rotated or sheared as far as the others.
 const HALF_ANGLES: [&str; 2] = ["1", "7"];
 
 /// Sets what is unset from the preset where it augments, else from [`DEFAULT`]. To set any field is

@@ -3,7 +3,10 @@
 use super::{JobRequest, augmentation, network::network_size, plan, violation::Violations};
 use crate::{
     datasets::{Catalog, Shape},
-    train::{self, Optimizer, Precision, PublishPolicy, Regularization, Schedule},
+    train::{
+        self, AdamWOptions, Optimizer, Precision, PublishPolicy, Regularization, Schedule,
+        SgdOptions,
+    },
 };
 use digits_checkpoint::{id::ModelName, limits};
 
@@ -105,12 +108,12 @@ fn is_label_key(key: &str) -> bool {
 
 fn check_optimizer(spec: &JobRequest, found: &mut Violations) {
     match plan::optimizer(spec) {
-        Optimizer::Sgd {
+        Optimizer::Sgd(SgdOptions {
             learning_rate,
             momentum,
             nesterov,
             weight_decay,
-        } => {
+        }) => {
             check_rate("sgd.learning_rate", learning_rate, found);
             found.below_one("sgd.momentum", momentum);
             if nesterov && momentum == 0.0 {
@@ -118,13 +121,13 @@ fn check_optimizer(spec: &JobRequest, found: &mut Violations) {
             }
             found.in_range("sgd.weight_decay", weight_decay, 0.0..=1.0);
         }
-        Optimizer::AdamW {
+        Optimizer::AdamW(AdamWOptions {
             learning_rate,
             beta1,
             beta2,
             epsilon,
             weight_decay,
-        } => {
+        }) => {
             check_rate("adamw.learning_rate", learning_rate, found);
             found.below_one("adamw.beta1", beta1);
             found.below_one("adamw.beta2", beta2);

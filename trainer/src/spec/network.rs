@@ -1,9 +1,9 @@
-//! The numbers of a network, as torchinfo computes them.
+//! The size of a network, as torchinfo computes it.
 
 use crate::job::NetworkSize;
 use digits_checkpoint::manifest::Architecture;
 
-/// Parameters, bytes, multiply-adds and activations of a network.
+/// Parameters, multiply-adds and bytes of a network.
 #[must_use]
 pub fn network_size(architecture: &Architecture) -> NetworkSize {
     let widths = architecture

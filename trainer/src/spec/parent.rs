@@ -1,6 +1,7 @@
-//! A spec that starts from a checkpoint: what it takes over from it, and whether the two fit.
+//! Fine-tuning: fields that a spec inherits from the checkpoint it starts from, and whether the two
+//! fit.
 //!
-//! Looks at the manifest alone; the weights are verified when the job begins.
+//! Reads only the manifest; the weights are verified when the job begins.
 
 use super::{JobRequest, plan, violation::Violations};
 use crate::{datasets::Catalog, train};

@@ -186,25 +186,25 @@ pub(super) fn regularization(spec: &JobRequest) -> train::Regularization {
 
 pub(super) fn optimizer(spec: &JobRequest) -> train::Optimizer {
     match spec.optimizer {
-        Some(OptimizerRequest::AdamW(adamw)) => train::Optimizer::AdamW {
+        Some(OptimizerRequest::AdamW(adamw)) => train::Optimizer::AdamW(train::AdamWOptions {
             learning_rate: adamw.learning_rate.unwrap_or_default(),
             beta1: adamw.beta1.unwrap_or_default(),
             beta2: adamw.beta2.unwrap_or_default(),
             epsilon: adamw.epsilon.unwrap_or_default(),
             weight_decay: adamw.weight_decay.unwrap_or_default(),
-        },
-        Some(OptimizerRequest::Sgd(sgd)) => train::Optimizer::Sgd {
+        }),
+        Some(OptimizerRequest::Sgd(sgd)) => train::Optimizer::Sgd(train::SgdOptions {
             learning_rate: sgd.learning_rate.unwrap_or_default(),
             momentum: sgd.momentum.unwrap_or_default(),
             nesterov: sgd.nesterov.unwrap_or_default(),
             weight_decay: sgd.weight_decay.unwrap_or_default(),
-        },
-        None => train::Optimizer::Sgd {
+        }),
+        None => train::Optimizer::Sgd(train::SgdOptions {
             learning_rate: 0.0,
             momentum: 0.0,
             nesterov: false,
             weight_decay: 0.0,
-        },
+        }),
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ResolvedJob {
 /// Fills, checks and plans a request. `parent` is the manifest of the checkpoint
 /// [`JobRequest::parent_id`], `None` where there is no such committed checkpoint.
 ///
-/// Blocks: asks libtorch for devices and the storage for pushed data sets.
+/// Blocks: looks for GPUs, and reads the storage for pushed data sets.
 ///
 /// # Errors
 /// [`SpecError::Invalid`] with everything that is wrong with the request,

@@ -117,12 +117,12 @@ fn fields_that_belong_together_are_overridden_together() {
     let rate = accepted(&sgd(|sgd| sgd.learning_rate = Some(0.5)));
     assert_eq!(
         rate.plan.train.optimizer,
-        train::Optimizer::Sgd {
+        train::Optimizer::Sgd(train::SgdOptions {
             learning_rate: 0.5,
             momentum: 0.9,
             nesterov: false,
             weight_decay: 0.0
-        }
+        })
     );
 }
 
@@ -131,7 +131,7 @@ fn zero_and_an_empty_list_are_values() {
     let plain = accepted(&sgd(|sgd| sgd.momentum = Some(0.0)));
     assert!(matches!(
         plain.plan.train.optimizer,
-        train::Optimizer::Sgd { momentum: 0.0, .. }
+        train::Optimizer::Sgd(train::SgdOptions { momentum: 0.0, .. })
     ));
     let linear = accepted(&hidden(&[]));
     assert!(linear.plan.train.architecture.hidden.is_empty());

@@ -7,23 +7,14 @@
 //! product with a factor, which the bindings lack, the factor is multiplied in first, which rounds
 //! the same.
 
-use super::TrainError;
 use super::bundle::{Bundle, BundleReader};
 use super::parameters::{Flat, Shape};
+use super::{AdamWOptions, TrainError};
 use tch::{Kind, Tensor};
-
-/// The constants of all steps, as [`Optimizer::AdamW`](super::Optimizer::AdamW) names them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hyperparameters {
-    pub(super) beta1: f64,
-    pub(super) beta2: f64,
-    pub(super) epsilon: f64,
-    pub(super) weight_decay: f64,
-}
 
 /// The optimizer with its state.
 pub(super) struct AdamW {
-    hyperparameters: Hyperparameters,
+    hyperparameters: AdamWOptions,
     /// Steps done.
     steps: u64,
     /// First moment: running mean of the gradient.
@@ -36,7 +27,7 @@ pub(super) struct AdamW {
 
 impl AdamW {
     pub(super) fn new(
-        hyperparameters: Hyperparameters,
+        hyperparameters: AdamWOptions,
         shape: &Shape,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
@@ -58,11 +49,12 @@ impl AdamW {
         gradient: &mut Flat,
         rate: f64,
     ) -> Result<(), TrainError> {
-        let Hyperparameters {
+        let AdamWOptions {
             beta1,
             beta2,
             epsilon,
             weight_decay,
+            learning_rate: _,
         } = self.hyperparameters;
         self.steps += 1;
         if weight_decay != 0.0 {

@@ -4,7 +4,7 @@
 use super::TrainError;
 use std::fmt;
 
-/// Where the tensors of a training lie.
+/// The device that holds the tensors of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
     /// Main memory.

@@ -114,7 +114,7 @@ impl Training<'_> {
         })
     }
 
-    /// Hands a snapshot to the observer if the publish policy wants one.
+    /// Passes a snapshot to the observer if the publish policy requires one.
     fn publish(
         &mut self,
         tested: Option<TestResult>,

@@ -1,5 +1,4 @@
-//! Identifies a training, so that a resume bundle is used only by the training that it was saved
-//! by.
+//! Fingerprint of a training: a resume bundle is used only by the training that saved it.
 //!
 //! The fingerprint is the SHA-256 of a text: a first line with the version of the format, then one
 //! `key=value` line for each option of the plan and one for the data set, sorted by key.
@@ -16,12 +15,11 @@
 
 mod legacy;
 #[cfg(test)]
-mod plans;
-#[cfg(test)]
 mod tests;
 
 use super::{
-    Augmentation, Optimizer, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
+    AdamWOptions, Augmentation, Optimizer, Plan, Precision, PublishPolicy, Regularization,
+    Schedule, SgdOptions, Split,
 };
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
 use digits_checkpoint::sha256_hex;
@@ -31,15 +29,16 @@ use std::collections::BTreeMap;
 /// must stay accepted as [`legacy`] is.
 const FIRST_LINE: &str = "digits training 1\n";
 
-/// The identity of a training: of its plan and its data set.
+/// The fingerprint of a plan and its data set.
 pub(super) struct Fingerprint {
     current: String,
-    /// As bundles named it before the text had a version; `None` where no such bundle can exist.
+    /// The fingerprint of versions before the text had a version; `None` if no such bundle can
+    /// exist.
     legacy: Option<String>,
 }
 
 impl Fingerprint {
-    /// Reads the initial weights in full where the plan has some: compute it once per training.
+    /// Hashes given initial weights in full, so it should be computed once per training.
     pub(super) fn of(plan: &Plan, dataset_digest: &str) -> Self {
         let initial_weights = plan
             .initial_weights
@@ -54,12 +53,12 @@ impl Fingerprint {
         }
     }
 
-    /// What a bundle of this training is saved under.
+    /// The fingerprint that a new bundle holds.
     pub(super) fn as_str(&self) -> &str {
         &self.current
     }
 
-    /// Whether a bundle saved under `named` is of this training.
+    /// Whether a bundle with the fingerprint `named` belongs to this training.
     pub(super) fn matches(&self, named: &str) -> bool {
         named == self.current || Some(named) == self.legacy.as_deref()
     }
@@ -129,7 +128,7 @@ impl Lines {
             validate_every,
             evaluation_batch_size,
             augmentation,
-            // Where and on how many threads it is computed does not count.
+            // A training may continue on another machine.
             device: _,
             max_threads: _,
             precision,
@@ -229,25 +228,25 @@ impl Lines {
 
     fn optimizer(&mut self, optimizer: &Optimizer) {
         match *optimizer {
-            Optimizer::Sgd {
+            Optimizer::Sgd(SgdOptions {
                 learning_rate,
                 momentum,
                 nesterov,
                 weight_decay,
-            } => {
+            }) => {
                 self.put("optimizer", "sgd");
                 self.float("optimizer.learning_rate", learning_rate);
                 self.float_unless(0.0, "optimizer.momentum", momentum);
                 self.switch("optimizer.nesterov", nesterov);
                 self.float_unless(0.0, "optimizer.weight_decay", weight_decay);
             }
-            Optimizer::AdamW {
+            Optimizer::AdamW(AdamWOptions {
                 learning_rate,
                 beta1,
                 beta2,
                 epsilon,
                 weight_decay,
-            } => {
+            }) => {
                 self.put("optimizer", "adamw");
                 self.float("optimizer.learning_rate", learning_rate);
                 self.float("optimizer.beta1", beta1);

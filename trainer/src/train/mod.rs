@@ -60,8 +60,8 @@ pub use exam::make_exam;
 pub use initial_weights::{InitialWeights, misfits};
 pub use observer::{BundlePoint, Finished, Observer, Outcome, Row, Snapshot, Started};
 pub use plan::{
-    Optimizer, PIXEL_SCALE, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
-    steps_per_epoch,
+    AdamWOptions, Optimizer, PIXEL_SCALE, Plan, Precision, PublishPolicy, Regularization, Schedule,
+    SgdOptions, Split, steps_per_epoch,
 };
 pub use rng_streams::{InitialDraws, RngStream};
 pub use run::run;

@@ -27,7 +27,7 @@ pub(super) struct Forward {
     activation: Activation,
     /// Activations of the hidden layers, [images, outputs] each.
     outputs: Vec<Tensor>,
-    /// What the activation's gradient needs beside its output: the pre-activations for GELU,
+    /// What the activation's gradient needs apart from its output: the pre-activations for GELU,
     /// tanh(2x/3) for the scaled tanh, nothing for ReLU.
     kept: Vec<Tensor>,
     /// Dropout masks of the hidden layers, [images, outputs] each, to be filled before each pass;

@@ -1,10 +1,10 @@
 //! The optimizer of a plan: gradient clipping, then an SGD or AdamW step.
 
-use super::adamw::{self, AdamW};
+use super::adamw::AdamW;
 use super::bundle::{Bundle, BundleReader};
 use super::gradient_clipping::GradientClipping;
 use super::parameters::{Flat, Shape};
-use super::sgd::{self, Sgd};
+use super::sgd::Sgd;
 use super::{Optimizer, Plan, TrainError};
 use tch::Kind;
 
@@ -26,34 +26,8 @@ impl OptimizerState {
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {
         let method = match plan.optimizer {
-            Optimizer::Sgd {
-                momentum,
-                nesterov,
-                weight_decay,
-                ..
-            } => {
-                let hyperparameters = sgd::Hyperparameters {
-                    momentum,
-                    nesterov,
-                    weight_decay,
-                };
-                Method::Sgd(Sgd::new(hyperparameters, shape, options)?)
-            }
-            Optimizer::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-                weight_decay,
-                ..
-            } => {
-                let hyperparameters = adamw::Hyperparameters {
-                    beta1,
-                    beta2,
-                    epsilon,
-                    weight_decay,
-                };
-                Method::AdamW(AdamW::new(hyperparameters, shape, options)?)
-            }
+            Optimizer::Sgd(own) => Method::Sgd(Sgd::new(own, shape, options)?),
+            Optimizer::AdamW(own) => Method::AdamW(AdamW::new(own, shape, options)?),
         };
         let bound = plan.regularization.max_gradient_norm;
         let clip = (bound > 0.0).then(|| GradientClipping::new(bound, shape, options));

@@ -96,37 +96,46 @@ pub enum Split {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
     /// As `torch.optim.SGD`.
-    Sgd {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Momentum.
-        momentum: f64,
-        /// Whether the momentum is Nesterov's.
-        nesterov: bool,
-        /// L2 penalty.
-        weight_decay: f64,
-    },
+    Sgd(SgdOptions),
     /// As `torch.optim.AdamW`, without weight decay of the biases.
-    AdamW {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Decay of the first moment.
-        beta1: f64,
-        /// Decay of the second moment.
-        beta2: f64,
-        /// Added to the root of the second moment, more than 0.
-        epsilon: f64,
-        /// Decoupled weight decay.
-        weight_decay: f64,
-    },
+    AdamW(AdamWOptions),
+}
+
+/// Hyperparameters of `torch.optim.SGD`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdOptions {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Whether the momentum is Nesterov's.
+    pub nesterov: bool,
+    /// L2 penalty.
+    pub weight_decay: f64,
+}
+
+/// Hyperparameters of `torch.optim.AdamW`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWOptions {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment, more than 0.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
 }
 
 impl Optimizer {
     /// Its learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
-        match *self {
-            Self::Sgd { learning_rate, .. } | Self::AdamW { learning_rate, .. } => learning_rate,
+        match self {
+            Self::Sgd(options) => options.learning_rate,
+            Self::AdamW(options) => options.learning_rate,
         }
     }
 }

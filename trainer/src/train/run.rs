@@ -150,7 +150,7 @@ impl Training<'_> {
         }
     }
 
-    /// Hands a bundle to the observer if it wants one.
+    /// Passes a bundle to the observer if it requests one.
     fn offer_bundle(
         &mut self,
         moment: BundlePoint,

@@ -5,22 +5,14 @@
 //! ← p − ηd. (Other definitions multiply the rate into the buffer.) PyTorch's `add` with `alpha`,
 //! which the bindings lack, rounds once; `addcmul` with a zero-dimensional tensor rounds the same.
 
-use super::TrainError;
 use super::bundle::{Bundle, BundleReader};
 use super::parameters::{Flat, Shape};
+use super::{SgdOptions, TrainError};
 use tch::{Kind, Tensor};
-
-/// The constants of all steps, as [`Optimizer::Sgd`](super::Optimizer::Sgd) names them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hyperparameters {
-    pub(super) momentum: f64,
-    pub(super) nesterov: bool,
-    pub(super) weight_decay: f64,
-}
 
 /// The optimizer with its state.
 pub(super) struct Sgd {
-    hyperparameters: Hyperparameters,
+    hyperparameters: SgdOptions,
     /// Momentum buffer.
     pub(super) buffer: Flat,
     /// Whether a step was done.
@@ -34,7 +26,7 @@ pub(super) struct Sgd {
 
 impl Sgd {
     pub(super) fn new(
-        hyperparameters: Hyperparameters,
+        hyperparameters: SgdOptions,
         shape: &Shape,
         options: (Kind, tch::Device),
     ) -> Result<Self, TrainError> {

@@ -152,7 +152,7 @@ impl EvaluationSet {
         Ok(values)
     }
 
-    /// Images of the set.
+    /// Number of images.
     pub(super) fn images(&self) -> usize {
         self.images
     }

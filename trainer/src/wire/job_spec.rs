@@ -18,8 +18,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 const NAME: &str = "digits.v1.JobSpec";
 
-/// A job spec in its wire form: as a client sent it, as the database holds it, or made of a
-/// [`JobRequest`].
+/// A job spec in its wire form, as sent by a client or stored in the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpecMessage(v1::JobSpec);
 

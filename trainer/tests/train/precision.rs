@@ -3,7 +3,7 @@
 
 use crate::support::{Record, notebook_plan, patterns};
 use digits_dataset::synthetic;
-use digits_trainer::train::{Optimizer, Plan, Precision, TrainError, run};
+use digits_trainer::train::{Optimizer, Plan, Precision, SgdOptions, TrainError, run};
 
 #[test]
 fn bfloat16_reaches_the_accuracy_of_float32() {
@@ -13,12 +13,12 @@ fn bfloat16_reaches_the_accuracy_of_float32() {
         seed: 2,
     });
     let plan = Plan {
-        optimizer: Optimizer::Sgd {
+        optimizer: Optimizer::Sgd(SgdOptions {
             learning_rate: 0.05,
             momentum: 0.9,
             nesterov: false,
             weight_decay: 0.0,
-        },
+        }),
         epochs: 4,
         ..notebook_plan(&data)
     };

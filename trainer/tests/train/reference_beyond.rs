@@ -4,7 +4,7 @@ use crate::reference_support::{Case, compare_all, quick, sgd};
 use crate::support::{patterns, python_with_torch};
 use digits_checkpoint::manifest::Activation;
 use digits_testing::skip;
-use digits_trainer::train::{Optimizer, Plan, Regularization, Schedule};
+use digits_trainer::train::{AdamWOptions, Optimizer, Plan, Regularization, Schedule};
 
 /// AdamW, schedules, gradient clipping, label smoothing, weight averaging.
 #[test]
@@ -17,12 +17,14 @@ fn options_beyond_the_notebook_equal_pytorch() {
     };
     let data = patterns(1_000, 28, 28, 10);
     let plan = quick(&data);
-    let adamw = |learning_rate, weight_decay| Optimizer::AdamW {
-        learning_rate,
-        beta1: 0.9,
-        beta2: 0.98,
-        epsilon: 1e-8,
-        weight_decay,
+    let adamw = |learning_rate, weight_decay| {
+        Optimizer::AdamW(AdamWOptions {
+            learning_rate,
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-8,
+            weight_decay,
+        })
     };
     let case = |name, change: &dyn Fn(&mut Plan)| {
         let mut plan = plan.clone();

@@ -5,7 +5,8 @@ use crate::support::{Record, notebook_plan, script};
 use digits_checkpoint::Layer;
 use digits_dataset::{Dataset, idx};
 use digits_trainer::train::{
-    InitialDraws, Optimizer, Plan, RngStream, Schedule, Split, run, steps_per_epoch,
+    AdamWOptions, InitialDraws, Optimizer, Plan, RngStream, Schedule, SgdOptions, Split, run,
+    steps_per_epoch,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -69,19 +70,19 @@ fn prepare(case: &Case<'_>) -> tempfile::TempDir {
 /// The plan as the script's spec.
 fn spec(plan: &Plan) -> Value {
     let optimizer = match plan.optimizer {
-        Optimizer::Sgd {
+        Optimizer::Sgd(SgdOptions {
             momentum,
             nesterov,
             weight_decay,
             ..
-        } => json!({"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}),
-        Optimizer::AdamW {
+        }) => json!({"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}),
+        Optimizer::AdamW(AdamWOptions {
             beta1,
             beta2,
             epsilon,
             weight_decay,
             ..
-        } => json!({"betas": [beta1, beta2], "eps": epsilon, "weight_decay": weight_decay}),
+        }) => json!({"betas": [beta1, beta2], "eps": epsilon, "weight_decay": weight_decay}),
     };
     let schedule = match plan.schedule {
         Schedule::Constant => Value::Null,
@@ -257,10 +258,10 @@ pub fn quick(data: &Dataset) -> Plan {
 }
 
 pub fn sgd(learning_rate: f64, momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
-    Optimizer::Sgd {
+    Optimizer::Sgd(SgdOptions {
         learning_rate,
         momentum,
         nesterov,
         weight_decay,
-    }
+    })
 }

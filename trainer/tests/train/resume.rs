@@ -5,9 +5,9 @@ use crate::support::{Record, notebook_plan, patterns};
 use digits_checkpoint::manifest::Activation;
 use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Bundle, BundlePoint, Finished, Observer, Optimizer, Outcome, Plan, Precision, PublishFailed,
-    PublishPolicy, Regularization, Row, Schedule, Snapshot, Split, Started, TrainError,
-    mt19937::Mt19937, run,
+    AdamWOptions, Bundle, BundlePoint, Finished, Observer, Optimizer, Outcome, Plan, Precision,
+    PublishFailed, PublishPolicy, Regularization, Row, Schedule, SgdOptions, Snapshot, Split,
+    Started, TrainError, mt19937::Mt19937, run,
 };
 use std::collections::BTreeMap;
 
@@ -182,21 +182,21 @@ fn small() -> (Dataset, Plan) {
 }
 
 fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
-    Optimizer::Sgd {
+    Optimizer::Sgd(SgdOptions {
         learning_rate: 0.05,
         momentum,
         nesterov,
         weight_decay,
-    }
+    })
 }
 
 fn sgd_of(learning_rate: f64, momentum: f64) -> Optimizer {
-    Optimizer::Sgd {
+    Optimizer::Sgd(SgdOptions {
         learning_rate,
         momentum,
         nesterov: false,
         weight_decay: 0.0,
-    }
+    })
 }
 
 #[test]
@@ -255,13 +255,13 @@ fn an_interrupted_training_gives_the_same_bytes() {
 #[test]
 fn a_resumed_training_keeps_every_state_beside_the_weights() {
     let (data, plan) = small();
-    let adamw = Optimizer::AdamW {
+    let adamw = Optimizer::AdamW(AdamWOptions {
         learning_rate: 0.01,
         beta1: 0.9,
         beta2: 0.99,
         epsilon: 1e-8,
         weight_decay: 0.1,
-    };
+    });
     let terms = Regularization {
         label_smoothing: 0.1,
         dropout: 0.3,

@@ -4,8 +4,8 @@
 use crate::support::{Record, notebook_plan, patterns};
 use digits_checkpoint::manifest::Activation;
 use digits_trainer::train::{
-    Device, Finished, Optimizer, Plan, PublishPolicy, Schedule, Split, TrainError, resolve_device,
-    run,
+    Device, Finished, Optimizer, Plan, PublishPolicy, Schedule, SgdOptions, Split, TrainError,
+    resolve_device, run,
 };
 
 /// A training of 4 epochs of 15 steps on small patterns.
@@ -29,12 +29,12 @@ fn small() -> (digits_dataset::Dataset, Plan) {
 }
 
 fn sgd(learning_rate: f64) -> Optimizer {
-    Optimizer::Sgd {
+    Optimizer::Sgd(SgdOptions {
         learning_rate,
         momentum: 0.9,
         nesterov: false,
         weight_decay: 0.0,
-    }
+    })
 }
 
 #[test]

@@ -25,13 +25,13 @@ fn unset_optimizer_fields_are_pytorchs_defaults() {
     let resolved = accepted(&adamw(|a| a.beta2 = Some(0.99)));
     assert_eq!(
         resolved.plan.train.optimizer,
-        train::Optimizer::AdamW {
+        train::Optimizer::AdamW(train::AdamWOptions {
             learning_rate: 1e-3,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-8,
             weight_decay: 0.01,
-        }
+        })
     );
     let all = terms(|t| {
         t.label_smoothing = Some(0.1);

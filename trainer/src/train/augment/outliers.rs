@@ -78,7 +78,7 @@ impl Outliers<'_> {
     }
 }
 
-/// Random numbers of one image, and what is drawn with them.
+/// Draws one image with its random numbers.
 struct Hand<'a> {
     numbers: std::slice::Iter<'a, f32>,
     size: Size,
@@ -109,7 +109,7 @@ impl Hand<'_> {
         curve(&points)
     }
 
-    /// Three to five strokes, straight or bent, each from a point where another one was.
+    /// Three to five straight or bent strokes, each starting on an earlier one.
     fn letter(&mut self) -> Vec<[Point; 2]> {
         let mut points = vec![self.point(), self.point()];
         let mut pieces = Vec::new();
@@ -154,7 +154,7 @@ fn curve(points: &[Point]) -> Vec<[Point; 2]> {
     pieces
 }
 
-/// Every pixel as dark as a pen of random width on that path makes it.
+/// Draws the path with a pen of random width.
 fn ink(out: &mut [u8], path: &[[Point; 2]], hand: &mut Hand<'_>) {
     let Size { height, width } = hand.size;
     let growth = ((height * width) as f32).sqrt() / REFERENCE_SIDE as f32;
@@ -182,7 +182,7 @@ fn distance(here: Point, [from, to]: [Point; 2]) -> f32 {
     (start.0 - share * along.0).hypot(start.1 - share * along.1)
 }
 
-/// Grey of all levels in a random share of the pixels.
+/// Uniform grey levels in a random share of the pixels.
 fn noise(out: &mut [u8], hand: &mut Hand<'_>, counter: &mut Philox) {
     let density = hand.between(0.05, 1.0);
     let mut words = vec![0; out.len()];

@@ -212,7 +212,7 @@ fn widen(
     Ok(())
 }
 
-/// Gives every pixel half of itself and a quarter of each of its two neighbours along an axis.
+/// Blurs along an axis with the weights ¼, ½, ¼.
 fn soften(pictures: &mut Tensor, spare: &mut Tensor, axis: i64) -> Result<(), TrainError> {
     spare.f_copy_(pictures)?;
     let _ = spare.f_mul_scalar_(0.25)?;

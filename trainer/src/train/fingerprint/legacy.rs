@@ -6,7 +6,8 @@
 //! follow the code. Standard types (numbers, `bool`, `Option`, `Vec`) are written by their `Debug`.
 
 use crate::train::{
-    Augmentation, Optimizer, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
+    AdamWOptions, Augmentation, Optimizer, Plan, Precision, PublishPolicy, Regularization,
+    Schedule, SgdOptions, Split,
 };
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
 
@@ -121,22 +122,22 @@ fn split_text(split: &Split) -> String {
 
 fn optimizer_text(optimizer: &Optimizer) -> String {
     match optimizer {
-        Optimizer::Sgd {
+        Optimizer::Sgd(SgdOptions {
             learning_rate,
             momentum,
             nesterov,
             weight_decay,
-        } => format!(
+        }) => format!(
             "Sgd {{ learning_rate: {learning_rate:?}, momentum: {momentum:?}, \
              nesterov: {nesterov:?}, weight_decay: {weight_decay:?} }}"
         ),
-        Optimizer::AdamW {
+        Optimizer::AdamW(AdamWOptions {
             learning_rate,
             beta1,
             beta2,
             epsilon,
             weight_decay,
-        } => format!(
+        }) => format!(
             "AdamW {{ learning_rate: {learning_rate:?}, beta1: {beta1:?}, beta2: {beta2:?}, \
              epsilon: {epsilon:?}, weight_decay: {weight_decay:?} }}"
         ),

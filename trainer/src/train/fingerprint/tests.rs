@@ -1,11 +1,13 @@
-use super::plans::{augmentation, every_option, layers, linear, notebook, other_variants};
+mod plans;
+
 use super::{Fingerprint, legacy, text};
 use crate::train::{
-    Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy, Schedule,
-    Split,
+    AdamWOptions, Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy,
+    Schedule, SgdOptions, Split,
 };
 use digits_checkpoint::manifest::Activation;
 use digits_checkpoint::sha256_hex;
+use plans::{augmentation, every_option, layers, linear, notebook, other_variants};
 
 const DATASET: &str = "0123abcd";
 
@@ -13,7 +15,7 @@ fn current(plan: &Plan) -> String {
     Fingerprint::of(plan, DATASET).as_str().to_owned()
 }
 
-/// The texts and digests are those that the program made when it hashed the `Debug` form of a plan.
+/// Texts and digests are those of versions that hashed the `Debug` form of a plan.
 #[test]
 fn the_legacy_text_is_that_of_the_versions_which_hashed_debug() {
     for (plan, expected, sha256) in [
@@ -33,7 +35,7 @@ fn the_legacy_text_is_that_of_the_versions_which_hashed_debug() {
     }
 }
 
-/// A change here makes the bundles of running jobs useless: see [`super::FIRST_LINE`].
+/// A change here invalidates the bundles of running jobs: see [`super::FIRST_LINE`].
 #[test]
 fn the_text_of_a_plan_does_not_change_between_versions() {
     let plan = notebook();
@@ -188,18 +190,22 @@ fn every_other_field_changes_the_fingerprint() {
 }
 
 fn optimizers() -> Vec<(&'static str, Optimizer)> {
-    let sgd = |learning_rate, momentum, nesterov, weight_decay| Optimizer::Sgd {
-        learning_rate,
-        momentum,
-        nesterov,
-        weight_decay,
+    let sgd = |learning_rate, momentum, nesterov, weight_decay| {
+        Optimizer::Sgd(SgdOptions {
+            learning_rate,
+            momentum,
+            nesterov,
+            weight_decay,
+        })
     };
-    let adamw = |learning_rate, [beta1, beta2]: [f64; 2], epsilon, weight_decay| Optimizer::AdamW {
-        learning_rate,
-        beta1,
-        beta2,
-        epsilon,
-        weight_decay,
+    let adamw = |learning_rate, [beta1, beta2]: [f64; 2], epsilon, weight_decay| {
+        Optimizer::AdamW(AdamWOptions {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        })
     };
     vec![
         ("sgd", sgd(0.1, 0.2, false, 0.3)),
@@ -266,17 +272,17 @@ fn augmentations() -> Vec<(&'static str, Augmentation)> {
     ]
 }
 
-/// So an option that a later version adds leaves the bundles of trainings without it valid.
+/// An option that a later version adds keeps the bundles of trainings without it valid.
 #[test]
 fn options_without_effect_are_left_out() {
     let plan = Plan {
         generator_skip: 0,
-        optimizer: Optimizer::Sgd {
+        optimizer: Optimizer::Sgd(SgdOptions {
             learning_rate: 0.1,
             momentum: 0.0,
             nesterov: false,
             weight_decay: -0.0,
-        },
+        }),
         augmentation: Some(Augmentation {
             rotation_degrees: 0.0,
             shear_degrees: 0.0,

@@ -1,4 +1,4 @@
-//! Gradients by hand against autograd, in float64.
+//! Compares the handwritten passes with autograd, in float64.
 
 use super::super::mt19937::Mt19937;
 use super::*;
@@ -7,7 +7,7 @@ use tch::Device;
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Relu, Activation::Gelu, Activation::ScaledTanh];
 
-/// A network, a batch and what a training adds.
+/// A network, a batch and the options of a training.
 #[derive(Clone, Debug)]
 struct Case {
     inputs: usize,
@@ -20,7 +20,7 @@ struct Case {
     seed: u64,
 }
 
-/// What went into our passes and what came out; weights before biases.
+/// Inputs and results of the handwritten passes; weights before biases.
 struct Passed {
     parameters: Vec<Tensor>,
     batch: Tensor,
@@ -31,7 +31,7 @@ struct Passed {
 }
 
 impl Case {
-    /// Of any form: 0 to 4 hidden layers, sizes of all kinds.
+    /// A random case with 0 to 4 hidden layers.
     fn random(seed: u64) -> Self {
         let mut generator = Mt19937::new(seed);
         let mut below = |end: u32| (generator.word() % end) as usize;
@@ -56,7 +56,7 @@ impl Case {
         }
     }
 
-    /// Our passes over a batch, in this kind of float.
+    /// Runs the handwritten passes over a batch in this kind of float.
     fn passed(&self, kind: Kind, precision: Precision) -> Passed {
         let options = (kind, Device::Cpu);
         let shape = Shape::of(&Architecture {
@@ -117,8 +117,7 @@ impl Case {
         }
     }
 
-    /// The loss and gradients of libtorch's autograd for what was passed, all in float64, with the
-    /// same masks.
+    /// Loss and gradients of libtorch's autograd for the same inputs and masks, in float64.
     fn expected(&self, passed: &Passed) -> (Tensor, Vec<Tensor>) {
         let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
         let leaves: Vec<Tensor> = passed
@@ -132,7 +131,7 @@ impl Case {
         (loss, leaves.iter().map(Tensor::grad).collect())
     }
 
-    /// Largest difference between our loss and gradients and autograd's, both in float64.
+    /// Largest difference of loss and gradients from autograd's, both in float64.
     fn difference(&self) -> f64 {
         let passed = self.passed(Kind::Double, Precision::Float32);
         let (loss, gradient) = self.expected(&passed);
@@ -144,8 +143,8 @@ impl Case {
         largest
     }
 
-    /// How far our gradient with that precision of the products is from autograd's in float64, as a
-    /// share of its norm.
+    /// Distance of the gradient with this precision of the products from autograd's in float64,
+    /// relative to its norm.
     fn error(&self, precision: Precision) -> f64 {
         let passed = self.passed(Kind::Float, precision);
         let (_, gradient) = self.expected(&passed);
@@ -156,7 +155,7 @@ impl Case {
         (distance / norm.max(f64::MIN_POSITIVE)).sqrt()
     }
 
-    /// As one writes it with autograd; `leaves` are all weights, then all biases.
+    /// The network for autograd; `leaves` are all weights, then all biases.
     fn loss(&self, batch: Tensor, labels: &Tensor, leaves: &[Tensor], masks: &[Tensor]) -> Tensor {
         let layers = leaves.len() / 2;
         let mut values = batch;
@@ -216,9 +215,9 @@ fn gradients_of_random_networks_equal_those_of_autograd() {
     (0..200).for_each(|seed| Case::random(seed).check());
 }
 
-/// Rounding to 8 significant bits moves a number by at most 0.4 %; through five layers there and
-/// back ten products come after each other, and what they add up of it partly cancels. Near its
-/// kink ReLU can go the other way, which in a network of few units is much.
+/// Rounding to 8 significant bits changes a number by at most 0.4 %. Forward and backward through
+/// five layers are ten products in sequence, whose errors partly cancel. Near 0 a ReLU can switch,
+/// which matters in a network of few units.
 #[test]
 fn bfloat16_gradients_are_near_autograds_and_float32_ones_nearer() {
     let mut other = 0;
@@ -236,6 +235,6 @@ fn bfloat16_gradients_are_near_autograds_and_float32_ones_nearer() {
         assert!(whole < 1e-5, "{case:?}: {whole:e}");
         other += usize::from(rounded > 10.0 * whole);
     }
-    // Not where dropout leaves nothing to multiply.
+    // Not if dropout zeroes everything.
     assert!(other > 150, "{other} of 200 are rounded");
 }

@@ -47,7 +47,7 @@ impl Prediction {
     }
 }
 
-/// Share of wrong predictions, of which there is at least one.
+/// Share of wrong predictions; there must be at least one prediction.
 pub(super) fn error(predictions: &[Prediction]) -> f64 {
     let wrong = predictions
         .iter()
@@ -60,7 +60,7 @@ pub(super) fn error(predictions: &[Prediction]) -> f64 {
 pub(super) fn calibration(predictions: &[Prediction], temperature: f64) -> Calibration {
     let count = predictions.len() as f64;
     let loss: f64 = predictions.iter().map(|prediction| prediction.loss).sum();
-    // Confidence minus hits, by bin; bin k holds confidences in (k/15, (k+1)/15].
+    // Sum of confidence minus accuracy by bin; bin k holds confidences in (k/15, (k+1)/15].
     let mut surplus = [0.0; BINS];
     for prediction in predictions {
         let bin = (prediction.confidence * BINS as f64).ceil() as usize;

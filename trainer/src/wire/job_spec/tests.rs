@@ -1,6 +1,6 @@
 use super::*;
 
-/// What stands in the manifests of earlier versions for this spec.
+/// Compares with a manifest of an earlier version.
 #[test]
 fn the_form_of_a_spec_in_manifests_does_not_change() {
     let text = r#"{"preset": "fast", "name": "Ziffern \"1\" ü", "labels": {"team": "a"}, "model": "digits",

@@ -3,7 +3,7 @@
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
 use digits_dataset::Dataset;
 use digits_trainer::train::{
-    Device, Optimizer, Plan, Precision, PublishPolicy, Regularization, Schedule, Split,
+    Device, Optimizer, Plan, Precision, PublishPolicy, Regularization, Schedule, SgdOptions, Split,
 };
 
 /// The notebook's plan for a data set.
@@ -27,12 +27,12 @@ pub fn notebook_plan(data: &Dataset) -> Plan {
         initial_weights: None,
         batch_size: 64,
         epochs: 5,
-        optimizer: Optimizer::Sgd {
+        optimizer: Optimizer::Sgd(SgdOptions {
             learning_rate: 1e-3,
             momentum: 0.9,
             nesterov: false,
             weight_decay: 0.0,
-        },
+        }),
         schedule: Schedule::Constant,
         validate_every: 100,
         evaluation_batch_size: 64,

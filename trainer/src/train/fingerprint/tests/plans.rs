@@ -1,8 +1,8 @@
 //! Plans that use every option and every variant, for the tests of the fingerprints.
 
 use crate::train::{
-    Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy,
-    Regularization, Schedule, Split,
+    AdamWOptions, Augmentation, Device, InitialWeights, Optimizer, Plan, Precision, PublishPolicy,
+    Regularization, Schedule, SgdOptions, Split,
 };
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::{Activation, Architecture, InputSpec};
@@ -33,12 +33,12 @@ pub(super) fn notebook() -> Plan {
         initial_weights: None,
         batch_size: 64,
         epochs: 5,
-        optimizer: Optimizer::Sgd {
+        optimizer: Optimizer::Sgd(SgdOptions {
             learning_rate: 1e-3,
             momentum: 0.9,
             nesterov: false,
             weight_decay: 0.0,
-        },
+        }),
         schedule: Schedule::Constant,
         validate_every: 100,
         evaluation_batch_size: 64,
@@ -79,13 +79,13 @@ pub(super) fn every_option() -> Plan {
         initial_weights: Some(InitialWeights::new(layers(0.25))),
         batch_size: 16,
         epochs: 4,
-        optimizer: Optimizer::AdamW {
+        optimizer: Optimizer::AdamW(AdamWOptions {
             learning_rate: 0.01,
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
             weight_decay: 0.1,
-        },
+        }),
         schedule: Schedule::Step {
             every_epochs: 2,
             factor: 0.7,
@@ -111,12 +111,12 @@ pub(super) fn every_option() -> Plan {
 /// The variants that the other two do not use.
 pub(super) fn other_variants() -> Plan {
     let mut plan = Plan {
-        optimizer: Optimizer::Sgd {
+        optimizer: Optimizer::Sgd(SgdOptions {
             learning_rate: 0.1 + 0.2,
             momentum: 0.8,
             nesterov: true,
             weight_decay: 1e-5,
-        },
+        }),
         schedule: Schedule::Cosine {
             warmup: 0.2,
             final_factor: 0.0,
