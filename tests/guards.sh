@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The rules of what links and depends on what. Usage: guards.sh BINARIES_DIR
+# Checks what packages depend on and what binaries link. Usage: guards.sh BINARIES_DIR
 set -euo pipefail
 binaries=$1
 failed=0
 fail() { printf 'guard failed: %s\n' "$*" >&2; failed=1; }
 passed() { printf 'guard passed: %s\n' "$*"; }
 
-# Names of the workspace's and other packages that a package links, without those of tests and builds.
+# Names of a package's normal dependencies, without those of tests and build scripts.
 dependencies() { cargo tree --locked --quiet --edges normal --prefix none --package "$1" | awk '{print $1}' | sort -u; }
 needed() { readelf --dynamic --wide "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 
@@ -29,7 +29,7 @@ done
 check_absent digits-cli digits-trainer digits-inference tch torch-sys
 check_absent digits-client digits-checkpoint digits-dataset digits-server digits-telemetry
 
-# What serves development builds alone stays out of what is shipped.
+# Development-only packages and features must not be shipped.
 for package in digits-inference digits-trainer digits-cli digits-client; do
     check_absent "$package" digits-workspace-hack digits-testing
     tokio=$(cargo tree --locked --quiet --edges normal --prefix none --package "$package" --format '{p} {f}' | grep '^tokio v')
@@ -68,7 +68,7 @@ else
     fi
 fi
 
-# As git grep, but that nothing is found is no failure.
+# git grep that succeeds without a match.
 found() { git grep "$@" || [ $? = 1 ]; }
 
 check_unnamed() { # what is checked, pattern, pathspec…

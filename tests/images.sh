@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the images' runtime stages from binaries that were built before and runs them as a cluster would: no daemon, no registry.
+# Builds the images' runtime stages from existing binaries and runs them as a cluster would, without daemon or registry.
 # Usage: images.sh RELEASE_DIR. The trainer's image holds libtorch and is built only; with CUDA that takes minutes and 15 GB.
 #
-# The stages that compile need the public base image; here their result is made by the same rootfs.sh from this machine's files.
-# runc runs the inference image: user 65532, read-only root, no capabilities, the storage read-only. It keeps this machine's
-# network, so that the probes can ask it, on ports of its own.
+# The compiling stages need the public base image; here rootfs.sh collects the same files from this machine.
+# runc runs the inference image: user 65532, read-only root, no capabilities, the storage read-only. It shares the
+# host's network, so that probes can reach it, on ports of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 release=$(realpath "$1")
@@ -22,7 +22,7 @@ fail() { printf 'image check failed: %s\n' "$*" >&2; exit 1; }
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 size() { du -sm --apparent-size "$1" | cut -f1; }
 
-# NAME PROGRAM…: the runtime stage over an image with the files.
+# build NAME PROGRAM…: builds the runtime stage on an image with the files.
 build() {
     local name=$1 files container
     shift
@@ -42,8 +42,7 @@ build() {
     say "digits-$name: $(size "$work/bundle-$name/rootfs") MB"
 }
 
-# What a pod's security context and mounts would do to a bundle.
-# NAME, then for each mount SOURCE:TARGET:ro|rw, then -- and the program's arguments.
+# restrict NAME SOURCE:TARGET:ro|rw… -- ARGUMENT…: applies a pod's security context and mounts to a bundle.
 restrict() {
     python3 - "$work/bundle-$1" "${@:2}" <<'PYTHON'
 import json, sys
@@ -66,7 +65,7 @@ for mount in mounts:
     config["mounts"].append({"destination": target, "type": "bind", "source": source, "options": ["bind", mode]})
 json.dump(config, open(path, "w"))
 PYTHON
-    # For `health`, which reads the variable.
+    # For `health`, which reads the address from the environment.
     sed -i "s/0.0.0.0:905[12]/127.0.0.1:$admin/" "$work/bundle-$1/config.json"
 }
 
@@ -76,7 +75,7 @@ start() {
     pid=$!
 }
 inside() { runc --root "$work/runc" exec "$running" "$@"; }
-# Until the image's own health check says yes.
+# Waits until the image's health check succeeds.
 ready() {
     local left=300
     until inside "/usr/local/bin/digits-$running" health 2>/dev/null; do
@@ -99,7 +98,7 @@ restrict inference "$work/storage:/var/lib/digits/storage:ro" -- --storage /var/
     --listen "127.0.0.1:$grpc" --admin-listen "127.0.0.1:$admin"
 start inference
 ready
-# Whether the model with this sequence answers.
+# Whether the model serves this sequence.
 serves() { curl -sf "127.0.0.1:$grpc/v2/models/digits" | grep -q "\"versions\":\[\"$1\"\]"; }
 pixels=$(printf '0,%.0s' $(seq 783))0
 predict() {

@@ -17,10 +17,6 @@ ALLOWED_CYCLES = """
 crates/cli/src/args.rs crates/cli/src/args/train.rs
 crates/cli/src/plot/figure.rs crates/cli/src/plot/mod.rs
 crates/cli/src/plot/mod.rs crates/cli/src/plot/raster.rs
-crates/dataset/src/digest.rs crates/dataset/src/lib.rs
-crates/dataset/src/mnist.rs crates/dataset/src/mnist/download.rs
-crates/dataset/src/mnist/download.rs crates/dataset/src/mnist/download/attempt.rs
-crates/dataset/src/synthetic.rs crates/dataset/src/synthetic/pen.rs
 crates/server/src/body.rs crates/server/src/flight.rs
 crates/server/src/connection.rs crates/server/src/handshake.rs
 crates/server/src/credentials/files.rs crates/server/src/credentials/mod.rs
@@ -39,7 +35,6 @@ inference/src/metrics/roles.rs inference/src/queue/mod.rs
 inference/src/metrics/served.rs inference/src/model.rs
 inference/src/queue/mod.rs inference/src/queue/worker.rs
 inference/tests/service/support/mod.rs inference/tests/service/support/net.rs
-tests/tests/e2e/watching.rs tests/tests/e2e/watching/evidence.rs
 trainer/src/datasets.rs trainer/src/datasets/list.rs
 trainer/src/intake.rs trainer/src/worker/pool.rs
 trainer/src/remote_write/client.rs trainer/src/remote_write/credentials.rs

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Debian's programs that the tests drive: `tools.sh CACHE PACKAGE…`. One that is on the PATH or was unpacked before is
-# left as it is. What stands alone is unpacked into a folder of CACHE and needs no rights; the rest is installed
-# with apt, which needs root, or is named with the command that installs it.
+# Provides Debian programs for the tests: `tools.sh CACHE PACKAGE…`. Skips programs that are on the PATH or in CACHE.
+# Self-contained packages are unpacked into CACHE without root; others are installed with apt, which needs root, or
+# reported with the command that installs them.
 set -euo pipefail
 cache=$1
 shift
 
-# The program that tells that a package is there.
+# The program that shows that a package is installed.
 program() {
     case $1 in
         nghttp2-client) echo h2load ;;
@@ -14,8 +14,8 @@ program() {
     esac
 }
 
-# Go programs are linked whole, so their package can be unpacked anywhere.
-stands_alone() { [[ $1 == prometheus ]]; }
+# Go programs are statically linked, so their package can be unpacked anywhere.
+self_contained() { [[ $1 == prometheus ]]; }
 
 as_root() {
     if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi
@@ -24,7 +24,7 @@ as_root() {
 unpack() {
     local folder=$cache/debian/$1 work
     work=$(mktemp -d "$cache/debian/.$1.XXXXXX")
-    # apt's own download user may not write into a private folder.
+    # apt's download user cannot write to a private folder.
     (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$1" 2>/dev/null) ||
         { as_root apt-get update -qq && (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$1"); }
     dpkg-deb -x "$work"/*.deb "$work/root"
@@ -46,7 +46,7 @@ for package in "$@"; do
     fi
     command -v apt-get >/dev/null || missing "$package"
     printf '\033[1m==>\033[0m installing %s\n' "$package"
-    if stands_alone "$package"; then
+    if self_contained "$package"; then
         unpack "$package" || missing "$package"
     else
         as_root apt-get install -qq -y --no-install-recommends "$package" >/dev/null 2>&1 ||

@@ -1,17 +1,17 @@
-# digits-inference and nothing else: the program, glibc's few libraries, root certificates. No shell; user 65532.
+# Image of digits-inference: the program, glibc's few libraries, root certificates. No shell; user 65532.
 #
 #     docker build --file deploy/docker/inference.Dockerfile --tag digits-inference:0.1.0 .
 #
-# What is released is told where it comes from: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
+# Provenance labels of a release: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
 # --build-arg CREATED="$(date --utc +%Y-%m-%dT%H:%M:%SZ)".
 
 ARG RUST=rust:1.95.0-slim-bookworm
-# The stage with the files of the image, or an image that has them.
+# Source of the image's files: a stage, or an image.
 ARG FILES=build
 
 FROM ${RUST} AS chef
 WORKDIR /build
-# rust-toolchain.toml names what a developer needs; the image has the compiler.
+# rust-toolchain.toml lists components for development; the base image has the compiler.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN cargo install --locked --version 0.1.73 cargo-chef
 
@@ -20,7 +20,7 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
-# The dependencies: a layer that stays until Cargo.lock changes.
+# Dependencies, in a layer that stays cached until Cargo.lock changes.
 COPY --from=plan /build/recipe.json .
 RUN cargo chef cook --locked --profile dist --recipe-path recipe.json --package digits-inference
 COPY . .
@@ -42,7 +42,7 @@ ENV DIGITS_LISTEN=0.0.0.0:50052 DIGITS_ADMIN_LISTEN=0.0.0.0:9052
 EXPOSE 50052 9052
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-inference", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-inference"]
-# Where it was made from, as whoever builds it tells: last, so that no layer is made anew for it.
+# Provenance labels come last, so that they invalidate no cached layer.
 ARG SOURCE="" REVISION="" CREATED=""
 LABEL org.opencontainers.image.source="${SOURCE}" \
     org.opencontainers.image.revision="${REVISION}" \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gathers the files of an image that holds programs and nothing else: `rootfs.sh ROOT PROGRAM…`. Each program goes to
-# /usr/local/bin, the shared libraries that the loader finds for it to where they are found now, so that an rpath stays true.
+# Collects the files of a minimal image: `rootfs.sh ROOT PROGRAM…`. Programs go to /usr/local/bin; the shared libraries
+# that the loader finds for them keep their paths, so that an rpath stays valid.
 set -euo pipefail
 root=$1
 shift
@@ -20,7 +20,7 @@ for program in "$@"; do
         echo "$program lacks shared libraries" >&2
         exit 69
     fi
-    # `name => /path (address)`, and the loader itself without the arrow. An rpath's `lib/../../` is written out.
+    # `name => /path (address)`, and the loader itself without the arrow. Paths such as an rpath's `lib/../../` are normalized.
     while read -r library; do
         library=$(realpath --no-symlinks "$library")
         mkdir -p "$root${library%/*}"

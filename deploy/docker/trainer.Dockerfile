@@ -1,15 +1,15 @@
-# digits-trainer: launcher, engine, and of libtorch only what the engine links. No Python, no shell; user 65532.
+# Image of digits-trainer: launcher, engine, and only those libraries of libtorch that the engine links. No Python, no shell; user 65532.
 #
 #     docker build --file deploy/docker/trainer.Dockerfile --tag digits-trainer:0.1.0 .
 #     docker build --file deploy/docker/trainer.Dockerfile --build-arg TORCH=cuda --tag digits-trainer:0.1.0-cuda .
 #
-# What is released is told where it comes from: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
+# Provenance labels of a release: --build-arg SOURCE=… --build-arg REVISION="$(git rev-parse HEAD)"
 # --build-arg CREATED="$(date --utc +%Y-%m-%dT%H:%M:%SZ)".
 #
-# The wheel brings its own CUDA, so the base needs none; the driver is the node's.
+# PyTorch's wheel contains CUDA, so the base image needs none; the node provides the driver.
 
 ARG RUST=rust:1.95.0-slim-bookworm
-# The stage with the files of the image, or an image that has them.
+# Source of the image's files: a stage, or an image.
 ARG FILES=build
 
 FROM ${RUST} AS chef
@@ -26,14 +26,15 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
-# libtorch first: it changes least. TORCH is cpu, cuda, or auto, which takes CUDA's where PyTorch's index of CPU wheels cannot be reached.
+# libtorch first, because it changes least. TORCH is cpu, cuda or auto; auto takes the CUDA build if PyTorch's index of
+# CPU wheels cannot be reached.
 ARG TORCH=cpu
 ENV DIGITS_CACHE=/opt/digits
 COPY Makefile ./
 COPY trainer/libtorch.sh trainer/
 RUN DIGITS_TORCH=${TORCH} make libtorch
 ENV LIBTORCH_USE_PYTORCH=1 PATH=/opt/digits/torch-2.11.0/bin:${PATH}
-# Then the dependencies: a layer that stays until Cargo.lock changes.
+# Dependencies, in a layer that stays cached until Cargo.lock changes.
 COPY --from=plan /build/recipe.json .
 RUN cargo chef cook --locked --release --recipe-path recipe.json --package digits-trainer
 COPY . .
@@ -55,7 +56,7 @@ ENV DIGITS_LISTEN=0.0.0.0:50051 DIGITS_ADMIN_LISTEN=0.0.0.0:9051 NVIDIA_VISIBLE_
 EXPOSE 50051 9051
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-trainer", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-trainer"]
-# Where it was made from, as whoever builds it tells: last, so that no layer is made anew for it.
+# Provenance labels come last, so that they invalidate no cached layer.
 ARG SOURCE="" REVISION="" CREATED=""
 LABEL org.opencontainers.image.source="${SOURCE}" \
     org.opencontainers.image.revision="${REVISION}" \

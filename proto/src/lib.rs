@@ -2,6 +2,20 @@
 //!
 //! Contains generated code only. The comments in the `.proto` files are the reference: they state
 //! the unit, range and default of every field and the status codes of every method.
+//!
+//! ```
+//! use digits_proto::v1::{Activation, Architecture};
+//! use prost::Message as _;
+//!
+//! let network = Architecture {
+//!     hidden: vec![128],
+//!     activation: Activation::Gelu.into(),
+//!     ..Architecture::default()
+//! };
+//! let decoded = Architecture::decode(&*network.encode_to_vec())?;
+//! assert_eq!(decoded.activation(), Activation::Gelu);
+//! # Ok::<(), prost::DecodeError>(())
+//! ```
 
 /// Package `digits.v1`: training, checkpoints and inference.
 #[allow(

@@ -1,4 +1,4 @@
-// What the scripts of the pages' tests share: a headless Chromium in which nothing may go wrong unnoticed.
+// Shared by the tests of the pages: a headless Chromium that fails the test on any error of the page.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';

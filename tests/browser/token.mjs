@@ -1,4 +1,5 @@
-// Drives the field for the token, on the page of either service: `token.mjs ADDRESS TOKEN ID`, where ID gets text once calls are answered.
+// Tests the token field on the page of either service: `token.mjs ADDRESS TOKEN ID`; the element ID gets text once calls
+// succeed.
 
 import assert from 'node:assert/strict';
 import { launch, open, until } from './browser.mjs';

@@ -1,4 +1,4 @@
-// Drives the page of the trainer: `trainer.mjs ADDRESS`.
+// Tests the page of the trainer: `trainer.mjs ADDRESS`.
 
 import assert from 'node:assert/strict';
 import { launch, open, screenshot, until } from './browser.mjs';

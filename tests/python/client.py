@@ -1,4 +1,4 @@
-"""Asks a running inference service for the digits of a few images, as an application would.
+"""Classifies a few images with a running inference service, as an application would.
 
 Usage: client.py HOST:PORT IDX_IMAGES [COUNT]
 

@@ -1,4 +1,4 @@
-"""Loads a published checkpoint into the notebook's network in PyTorch, strictly, and examines it.
+"""Loads a published checkpoint into the notebook's network in PyTorch with strict=True, and checks it.
 
 Usage: load_checkpoint.py CHECKPOINT [--mnist DIR]
 

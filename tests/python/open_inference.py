@@ -1,4 +1,4 @@
-"""Asks a running inference service by Triton's own clients, over gRPC and over HTTP.
+"""Calls a running inference service with Triton's clients, over gRPC and over HTTP.
 
 Usage: open_inference.py HOST:PORT IDX_IMAGES COUNT
 

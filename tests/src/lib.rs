@@ -1,6 +1,6 @@
 //! Both services as child processes, jobs to submit to them, and the demo.
 //!
-//! What only tests use is in `tests/e2e/support`.
+//! Support for tests alone is in `tests/e2e/support`.
 
 pub mod demo;
 pub mod jobs;

@@ -1,4 +1,4 @@
-//! `make demo`: the pair on MNIST, end to end. `KEEP=1` leaves it running.
+//! `make demo`: both services on MNIST, end to end. `KEEP=1` leaves them running.
 
 use std::process::ExitCode;
 

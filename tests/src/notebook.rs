@@ -1,4 +1,4 @@
-//! The notebook's printed run, and how a job's curves are held against it.
+//! The output that the notebook printed, and the comparison of a job's curves with it.
 
 use anyhow::{Context as _, Result};
 use digits_proto::v1::CurveRow;
@@ -49,19 +49,19 @@ fn parse(line: &str) -> Result<PrintedRow> {
     })
 }
 
-/// A printed row beside ours.
+/// A printed row with the job's values.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// What the notebook printed.
+    /// The printed row.
     pub printed: PrintedRow,
-    /// Our accuracy, in percent.
+    /// The job's accuracy, in percent.
     pub accuracy_percent: f64,
-    /// Our mean of the batch losses.
+    /// The job's mean of the batch losses.
     pub loss_batch_mean: f64,
 }
 
 impl Comparison {
-    /// Whether ours is the printed row.
+    /// Whether the values agree within the tolerances.
     #[must_use]
     pub fn agrees(&self) -> bool {
         (self.loss_batch_mean - self.printed.loss_batch_mean).abs() <= LOSS_TOLERANCE
@@ -70,8 +70,7 @@ impl Comparison {
     }
 }
 
-/// Puts the rows of a job's curves, and its test, beside the printed ones. Fails when there are not as many,
-/// or a row is of another step.
+/// Pairs the rows of a job's curves, and its test, with the printed ones. Fails if their number or a step differs.
 pub fn compare(rows: &[CurveRow], test: &digits_proto::v1::Evaluation) -> Result<Vec<Comparison>> {
     let printed = printed()?;
     anyhow::ensure!(

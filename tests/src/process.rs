@@ -1,4 +1,4 @@
-//! One service as a child process: started, found by its ready file, asked to stop.
+//! A service as a child process: starts it, reads its addresses from the ready file, stops it.
 
 use anyhow::{Context as _, Result, bail};
 use digits_testing::Polling;
@@ -23,7 +23,7 @@ pub struct Service {
     polling: Polling,
 }
 
-/// Where a service listens, as its ready file tells.
+/// Addresses of a service, from its ready file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Addresses {
     /// `host:port` of gRPC.
@@ -99,7 +99,7 @@ impl Service {
         self.child.id()
     }
 
-    /// What it has logged, in this and earlier runs.
+    /// Its log, including earlier runs.
     pub fn log(&self) -> Result<String> {
         fs::read_to_string(&self.log).context("read the log")
     }
@@ -183,7 +183,7 @@ fn spawn(name: &'static str, mut command: Command, dir: &Path) -> Result<Started
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A scratch folder with the pair in it.
+//! A temporary folder with both services working in it.
 
 use crate::process::{Service, start_and_crash};
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
-/// A scratch folder with storage, state and logs, and the services that work in it.
+/// A temporary folder with storage, state and logs, and the services that use it.
 pub struct Sandbox {
     dir: TempDir,
     binaries: PathBuf,

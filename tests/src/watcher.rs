@@ -1,4 +1,4 @@
-//! A client that calls `Predict` without a pause while the served checkpoint changes under it.
+//! A client that calls `Predict` continuously while the served checkpoint changes.
 
 use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +13,7 @@ use tonic::Code;
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What the client saw.
+/// The client's observations.
 #[derive(Default)]
 pub struct Seen {
     /// When each sequence first answered.
@@ -62,8 +62,8 @@ impl Watcher {
         Ok(Self { task, last })
     }
 
-    /// Waits until `last` or a later sequence has answered (any for `None`), and returns what the
-    /// client saw.
+    /// Waits until `last` or a later sequence has answered (any for `None`), and returns the
+    /// client's observations.
     ///
     /// # Errors
     /// When a request failed, or `last` has not answered after `patience`.

@@ -1,4 +1,4 @@
-//! Which checkpoints there are: their manifests, not their weights.
+//! Reads manifests of committed checkpoints, without their weights.
 
 use crate::{
     id::CheckpointId,
@@ -8,14 +8,14 @@ use crate::{
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-/// Manifests that are read at once.
+/// Manifests that are read concurrently.
 const CONCURRENT_READS: usize = 16;
 
 /// The manifest of a committed checkpoint; `None` when there is none. Cancel-safe.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when what lies there is no valid manifest;
-/// else what the store said.
+/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no valid manifest; else the store's
+/// error.
 pub async fn manifest(
     storage: &Storage,
     id: CheckpointId,
@@ -33,11 +33,11 @@ pub async fn manifest(
     }
 }
 
-/// The manifest of a committed checkpoint that is not about to be deleted, for whoever is going to need the
-/// checkpoint later; `None` when there is none. Cancel-safe.
+/// The manifest of a committed checkpoint without a tombstone, for a caller that will need the checkpoint later;
+/// `None` when there is none. Cancel-safe.
 ///
-/// Retention looks for what is needed between a tombstone and the deletion: who has written down that he needs
-/// the checkpoint by the time the grace time is over keeps it.
+/// Retention checks once more between tombstone and deletion which checkpoints are needed. A caller that has recorded
+/// its need before the grace time is over keeps the checkpoint.
 ///
 /// # Errors
 /// [`StorageError::Tombstoned`]; else as [`manifest()`].
@@ -54,11 +54,11 @@ pub async fn live_manifest(
     Ok(found)
 }
 
-/// The manifests of all committed checkpoints, newest `created_at` first; one that cannot be understood is
-/// left out with a warning. Cancel-safe.
+/// The manifests of all committed checkpoints, newest `created_at` first; unreadable ones are left out with a warning.
+/// Cancel-safe.
 ///
 /// # Errors
-/// What the store said.
+/// The store's error.
 pub async fn list_checkpoints(storage: &Storage) -> Result<Vec<Manifest>, StorageError> {
     let entries = storage.list(keys::CHECKPOINTS, None).await?;
     let ids = entries

@@ -1,7 +1,7 @@
-//! The reader's eye on a serving log: cheap enough to look several times a second.
+//! Follows a serving log, cheaply enough to poll several times a second.
 //!
-//! Says what is newest, not whether it can be served: a reader whose head does not verify keeps what it
-//! serves, and with nothing serving yet it walks back by [`crate::serving::list`].
+//! Reports the newest record, not whether it can be served: a reader that cannot verify the head keeps what it
+//! serves, or, while nothing serves yet, goes back through [`crate::serving::list`].
 
 use crate::{
     id::ModelName,
@@ -13,9 +13,9 @@ use crate::{
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the log is listed; between listings only the next number is looked for.
+/// Interval of listings; in between only the next number is read.
 const LIST_INTERVAL: Duration = Duration::from_secs(5);
-/// Records that one poll walks over, so that it ends.
+/// Most records that a poll steps over, so that it ends.
 const STEPS_PER_POLL: usize = 1024;
 
 /// Follows the serving log of a model.
@@ -25,14 +25,14 @@ pub struct Follower {
     model: ModelName,
     list_interval: Duration,
     listed: Option<Instant>,
-    /// The newest record that is known to be there.
+    /// The newest record that is known to exist.
     head: u64,
-    /// The newest record that `poll` has told of.
+    /// The newest record that `poll` has returned.
     reported: u64,
 }
 
 impl Follower {
-    /// A follower that has seen nothing yet.
+    /// A follower at the start of the log.
     #[must_use]
     pub fn new(storage: Storage, model: ModelName) -> Self {
         Self {
@@ -52,16 +52,15 @@ impl Follower {
         self
     }
 
-    /// The newest record, when it is newer than the last one that was told.
+    /// The newest record, if it is newer than the one returned last.
     ///
-    /// Looks for the next number, and lists the log at the first call and every few seconds: an NFS client
-    /// may go on hiding a name that it once missed. Cancel-safe: a dropped poll tells of nothing, and the
-    /// next one does.
+    /// Reads the next number, and lists the log at the first call and every few seconds, because an NFS client may
+    /// cache the absence of a name. Cancel-safe: the next poll returns what a dropped one would have.
     ///
     /// # Errors
-    /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the newest record cannot be
-    /// understood, told once; [`StorageError::Missing`] when it is listed but not found yet; else what the
-    /// store said. After any error just poll again.
+    /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`], once, when the newest record cannot be
+    /// understood; [`StorageError::Missing`] when it is listed but not found yet; else the store's error. After any
+    /// error, poll again.
     pub async fn poll(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         if self
             .listed
@@ -91,8 +90,8 @@ impl Follower {
         Ok(Some(record))
     }
 
-    /// Walks on to the last number that follows without a hole. Returns its record, when it walked and
-    /// understood it.
+    /// Steps forward to the last number that follows without a gap. Returns its record, if there was a step and the
+    /// record is readable.
     async fn step_forward(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         let mut newest = None;
         for _ in 0..STEPS_PER_POLL {
@@ -110,7 +109,7 @@ impl Follower {
         Ok(newest)
     }
 
-    /// Sequence of the newest record that is known to be there, readable or not; 0 for none.
+    /// Sequence of the newest record that is known to exist, readable or not; 0 for none.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head

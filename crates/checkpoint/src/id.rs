@@ -1,4 +1,4 @@
-//! Identifiers of what lies on the storage, parsed once at the edge.
+//! Identifiers of checkpoints and models.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -47,7 +47,7 @@ impl FromStr for CheckpointId {
 pub struct ModelName(String);
 
 impl ModelName {
-    /// The model that is meant where none is named.
+    /// The default model.
     pub const DEFAULT: &'static str = "digits";
 
     /// The name.
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn model_names() {
+    fn only_valid_model_names_are_accepted() {
         for good in ["digits", "a", "a-b", "7", &"x".repeat(63)] {
             assert_eq!(good.parse::<ModelName>().expect("good").as_str(), good);
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoint_ids() {
+    fn only_hyphenated_lower_case_ids_are_accepted() {
         let id = CheckpointId::generate();
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in [

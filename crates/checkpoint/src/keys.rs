@@ -1,4 +1,4 @@
-//! Where things lie on the storage, below its prefix.
+//! Keys on the storage, below its prefix.
 
 use crate::id::{CheckpointId, ModelName};
 
@@ -13,7 +13,7 @@ pub(crate) const MODEL: &str = "model.safetensors";
 pub(crate) const EXAM: &str = "exam.safetensors";
 /// The commit of a checkpoint.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// Says that a checkpoint is about to be deleted.
+/// Marks a checkpoint that is about to be deleted.
 pub(crate) const TOMBSTONE: &str = "tombstone.json";
 
 /// Key of a checkpoint's file.
@@ -21,7 +21,7 @@ pub(crate) fn file(id: CheckpointId, name: &str) -> String {
     format!("{CHECKPOINTS}/{id}/{name}")
 }
 
-/// The checkpoint and the file that a key below [`CHECKPOINTS`] means.
+/// The checkpoint and the file of a key below [`CHECKPOINTS`].
 pub(crate) fn parse_file(key: &str) -> Option<(CheckpointId, &str)> {
     let (id, name) = key
         .strip_prefix(CHECKPOINTS)?
@@ -40,23 +40,32 @@ pub(crate) fn log(model: &ModelName) -> String {
 
 /// Key of a serving record.
 pub(crate) fn record(model: &ModelName, sequence: u64) -> String {
-    format!(
-        "{SERVING}/{model}/{sequence:0width$}.json",
-        width = SEQUENCE_DIGITS
-    )
+    format!("{SERVING}/{model}/{}", record_file(sequence))
 }
 
-/// The model and the sequence that a key below [`SERVING`] means.
+/// File name of record `sequence` of an append-only log.
+#[must_use]
+pub fn record_file(sequence: u64) -> String {
+    format!("{sequence:0width$}.json", width = SEQUENCE_DIGITS)
+}
+
+/// The sequence, from 1, in the file name of a record; `None` for any other file.
+#[must_use]
+pub fn parse_record_file(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    let plain = digits.len() == SEQUENCE_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // 20 digits may exceed u64; 0 is "no record".
+    let sequence = plain.then(|| digits.parse().ok()).flatten()?;
+    (sequence > 0).then_some(sequence)
+}
+
+/// The model and the sequence of a key below [`SERVING`].
 pub(crate) fn parse_record(key: &str) -> Option<(ModelName, u64)> {
     let (model, name) = key
         .strip_prefix(SERVING)?
         .strip_prefix('/')?
         .split_once('/')?;
-    let digits = name.strip_suffix(".json")?;
-    let plain = digits.len() == SEQUENCE_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // 20 digits may exceed u64; 0 is "no record".
-    let sequence = plain.then(|| digits.parse().ok()).flatten()?;
-    (sequence > 0).then_some((model.parse().ok()?, sequence))
+    Some((model.parse().ok()?, parse_record_file(name)?))
 }
 
 #[cfg(test)]
@@ -64,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_back() {
+    fn keys_are_parsed_as_they_are_written() {
         let id = CheckpointId::generate();
         assert_eq!(parse_file(&file(id, MODEL)), Some((id, MODEL)));
         let model = ModelName::default();
@@ -81,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_keys_mean_nothing() {
+    fn other_keys_are_ignored() {
         for key in [
             "serving/digits/00000000000000000000.json",
             "serving/digits/7.json",

@@ -7,6 +7,47 @@
 //!
 //! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of its own engine
 //! and compares the results with [`check_exam`]. `docs/storage.md` describes the protocol and the formats.
+//!
+//! ```
+//! use digits_checkpoint::{Draft, Exam, Layer, Storage, encode_exam, encode_model, load, publish};
+//! use digits_checkpoint::{id::CheckpointId, record::Role, serving};
+//! # use std::error::Error;
+//! # fn main() -> Result<(), Box<dyn Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let folder = tempfile::tempdir()?;
+//! let storage = Storage::open(&folder.path().display().to_string())?;
+//!
+//! // A network from 1×2 pixels to two classes, and an exam of one image.
+//! let layer = Layer { outputs: 2, inputs: 2, weight: vec![1.0, 0.0, 0.0, 1.0], bias: vec![0.0; 2] };
+//! let exam = Exam { inputs: vec![0, 255], logits: vec![0.0, 1.0], images: 1 };
+//! let id = CheckpointId::generate();
+//! let manifest = serde_json::from_value(serde_json::json!({
+//!     "format": 1, "id": id, "model": "bars", "created_at": "2026-01-01T00:00:00Z",
+//!     "architecture": {"input_size": 2, "hidden": [], "classes": 2, "activation": "relu"},
+//!     "input": {"height": 1, "width": 2, "scale": 255.0, "mean": 0.0, "std": 1.0},
+//!     "labels": ["left", "right"], "picture_normalization": "none", "temperature": 1.0,
+//!     "metrics": {},
+//!     // `publish` fills in the digests.
+//!     "files": {"model": {"sha256": "", "size_bytes": 0}, "exam": {"sha256": "", "size_bytes": 0}},
+//!     "lineage": {"seed": 0, "epoch": 0, "step": 0, "dataset": "", "dataset_digest": "", "split_digest": "",
+//!         "program_version": "", "libtorch_version": "", "device": "cpu"},
+//! }))?;
+//! let draft = Draft { manifest, model: encode_model(&[layer]), exam: encode_exam(&exam, 2, 2) };
+//! let manifest = publish(&storage, draft).await?;
+//!
+//! // An operator promotes it as the first record of the serving log.
+//! let candidate = serving::Candidate { checkpoint: id, role: Role::Primary, share: None };
+//! let record = serving::promote(&storage, &manifest.model, 0, candidate, "an operator").await?;
+//! assert_eq!((record.sequence, record.primary()), (1, Some(id)));
+//!
+//! // A reader loads it, verified.
+//! let loaded = load(&storage, id).await?;
+//! assert_eq!(loaded.layers[0].outputs, 2);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
 
 mod catalog;
 mod follow;
@@ -28,6 +69,7 @@ mod validate;
 
 pub use catalog::{list_checkpoints, live_manifest, manifest};
 pub use follow::Follower;
+pub use keys::{parse_record_file, record_file};
 pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
@@ -39,11 +81,5 @@ pub use validate::limits;
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use sha2::{Digest as _, Sha256};
-    use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(bytes))
 }

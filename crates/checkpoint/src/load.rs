@@ -1,4 +1,4 @@
-//! The reader's side: a checkpoint is taken whole and verified, or not at all.
+//! Loads checkpoints, complete and verified.
 //!
 //! Does not run the exam: only the engine that will serve the weights can (see [`crate::check_exam`]).
 
@@ -16,7 +16,7 @@ use bytes::Bytes;
 /// A verified checkpoint.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it says about itself.
+    /// Its manifest.
     pub manifest: Manifest,
     /// The weights, from the input on.
     pub layers: Vec<Layer>,
@@ -27,15 +27,15 @@ pub struct Loaded {
 /// Why a checkpoint was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Something is missing or cannot be read; it may be there at another time.
+    /// A file is missing or cannot be read; a later attempt may succeed.
     #[error(transparent)]
     Unavailable(#[from] StorageError),
-    /// It must not be served, and trying again does not help.
+    /// It must not be served; a retry does not help.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-/// A checkpoint as it was read; nothing in its files is believed yet.
+/// A checkpoint as read, whose files are not verified yet.
 pub struct Unverified {
     manifest: Manifest,
     model: Bytes,
@@ -43,23 +43,23 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Verifies all but the exam's answers: digests, header limits, shapes against the architecture, finite weights. Computes, for
-    /// longer than a thread of a runtime may be held.
+    /// Verifies everything but the exam's answers: digests, header limits, shapes against the architecture, finite
+    /// weights. Computes for longer than a thread of a runtime may be blocked.
     ///
     /// # Errors
-    /// When the checkpoint is wrong.
+    /// When the checkpoint must not be served.
     pub fn verify(self) -> Result<Loaded, Refusal> {
         verify(self.manifest, &self.model, &self.exam)
     }
 }
 
-/// Reads a checkpoint, for [`Unverified::verify`]; looks at its manifest and at the sizes of its files.
+/// Reads a checkpoint for [`Unverified::verify`]; checks its manifest and the sizes of its files.
 ///
 /// Cancel-safe: it only reads.
 ///
 /// # Errors
 /// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a checkpoint
-/// that is wrong.
+/// that must not be served.
 pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
     let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
         .await
@@ -91,22 +91,22 @@ pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadErr
         .map_err(LoadError::from)
 }
 
-/// The bytes of `model.safetensors`, of the size and digest that `manifest` says; for copies. What is in them is
-/// not looked at. Cancel-safe; hashing runs on a blocking thread.
+/// The bytes of `model.safetensors`, with size and digest checked against `manifest`, for copies. The content is not
+/// decoded. Cancel-safe; hashing runs on a blocking thread.
 ///
 /// # Errors
 /// As [`load`].
 pub async fn model_file(storage: &Storage, manifest: &Manifest) -> Result<Bytes, LoadError> {
-    let said = manifest.files.model.clone();
-    let bytes = sized(storage, manifest.id, keys::MODEL, &said).await?;
+    let expected = manifest.files.model.clone();
+    let bytes = sized(storage, manifest.id, keys::MODEL, &expected).await?;
     let checked = bytes.clone();
-    tokio::task::spawn_blocking(move || check_digest(keys::MODEL, &said, &checked))
+    tokio::task::spawn_blocking(move || check_digest(keys::MODEL, &expected, &checked))
         .await
         .map_err(StorageError::from)??;
     Ok(bytes)
 }
 
-/// Verifies the two files against their manifest, which is valid.
+/// Verifies the two files against their manifest, which is valid itself.
 pub(crate) fn verify(manifest: Manifest, model: &[u8], exam: &[u8]) -> Result<Loaded, Refusal> {
     check_digest(keys::MODEL, &manifest.files.model, model)?;
     check_digest(keys::EXAM, &manifest.files.exam, exam)?;
@@ -119,37 +119,37 @@ pub(crate) fn verify(manifest: Manifest, model: &[u8], exam: &[u8]) -> Result<Lo
     })
 }
 
-fn check_digest(name: &str, said: &FileDigest, bytes: &[u8]) -> Result<(), Refusal> {
-    check_size(name, said, bytes.len() as u64)?;
-    if sha256_hex(bytes) != said.sha256 {
-        let message = format!("{name} has another SHA-256 than the manifest says");
+fn check_digest(name: &str, expected: &FileDigest, bytes: &[u8]) -> Result<(), Refusal> {
+    check_size(name, expected, bytes.len() as u64)?;
+    if sha256_hex(bytes) != expected.sha256 {
+        let message = format!("{name} has another SHA-256 than its manifest has");
         return Err(Refusal::new(RefusalReason::Digest, message));
     }
     Ok(())
 }
 
-fn check_size(name: &str, said: &FileDigest, size: u64) -> Result<(), Refusal> {
-    if size == said.size_bytes {
+fn check_size(name: &str, expected: &FileDigest, size: u64) -> Result<(), Refusal> {
+    if size == expected.size_bytes {
         return Ok(());
     }
     let message = format!(
-        "{name} has {size} bytes where the manifest says {}",
-        said.size_bytes
+        "{name} has {size} bytes where the manifest has {}",
+        expected.size_bytes
     );
     Err(Refusal::new(RefusalReason::Size, message))
 }
 
-/// A file of no more bytes than the manifest says, whose own size is within the limits.
+/// A file of exactly the size in the manifest, which is within the limits.
 async fn sized(
     storage: &Storage,
     id: CheckpointId,
     name: &str,
-    said: &FileDigest,
+    expected: &FileDigest,
 ) -> Result<Bytes, LoadError> {
-    let bytes = read(storage, keys::file(id, name), said.size_bytes)
+    let bytes = read(storage, keys::file(id, name), expected.size_bytes)
         .await
         .map_err(|error| too_large(error, RefusalReason::Size))?;
-    check_size(name, said, bytes.len() as u64)?;
+    check_size(name, expected, bytes.len() as u64)?;
     Ok(bytes)
 }
 

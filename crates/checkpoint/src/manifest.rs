@@ -1,7 +1,6 @@
-//! What a committed checkpoint says about itself: `checkpoints/<id>/manifest.json`.
+//! The manifest of a committed checkpoint: `checkpoints/<id>/manifest.json`.
 //!
-//! This is half of the contract between the services. A reader accepts fields that it does not know
-//! (so that a newer writer can add some) and refuses a `format` that it does not know.
+//! A reader accepts unknown fields, so that a newer writer can add some, and refuses an unknown `format`.
 
 use crate::id::{CheckpointId, ModelName};
 use jiff::Timestamp;
@@ -16,7 +15,10 @@ pub use report::{Calibration, CorruptionError, CoverageError, HardImage, Report,
 pub const FORMAT: u32 = 1;
 
 /// Reads `format` alone: the rest of an unknown format may be anything.
-pub(crate) fn read_format(bytes: &[u8]) -> serde_json::Result<u64> {
+///
+/// # Errors
+/// When the bytes are no JSON object with a number `format`.
+pub fn read_format(bytes: &[u8]) -> serde_json::Result<u64> {
     #[derive(Deserialize)]
     struct Format {
         format: u64,
@@ -41,21 +43,21 @@ pub struct Manifest {
     pub input: InputSpec,
     /// Names of the classes, by index; as many as the architecture has classes.
     pub labels: Vec<String>,
-    /// How a user's picture becomes an input.
+    /// How a picture of a user is turned into an input.
     pub picture_normalization: PictureNormalization,
     /// Logits are divided by it before the softmax; more than 0, 1 leaves them.
     pub temperature: f64,
     /// The other two files.
     pub files: Files,
-    /// What the weights did on images.
+    /// Evaluations of the weights.
     pub metrics: Metrics,
-    /// The report card, where the job asked for one.
+    /// The report card, if the job requested one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<Report>>,
-    /// What they were trained on, in figures; `None` for an import, and before there was this field.
+    /// Statistics of the training set; `None` for an import, and in manifests that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSet>,
-    /// Where it comes from.
+    /// Its provenance.
     pub lineage: Lineage,
 }
 
@@ -70,9 +72,9 @@ pub struct Architecture {
     pub input_size: usize,
     /// Units of each hidden layer, from the input on.
     pub hidden: Vec<usize>,
-    /// Values that come out.
+    /// Number of classes.
     pub classes: usize,
-    /// What stands between the layers.
+    /// Activation between the layers.
     pub activation: Activation,
 }
 
@@ -103,7 +105,7 @@ pub struct InputSpec {
     pub std: f32,
 }
 
-/// How a picture becomes an input.
+/// How a picture is turned into an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureNormalization {
@@ -132,7 +134,7 @@ pub struct FileDigest {
     pub size_bytes: u64,
 }
 
-/// What the weights did on images.
+/// Evaluations of the weights.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// On the validation set.
@@ -144,13 +146,13 @@ pub struct Metrics {
     /// Mean cross-entropy of the last training batch before the checkpoint, in nats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_loss: Option<f64>,
-    /// What the temperature does; `None` where none was fitted.
+    /// Effect of the temperature; `None` if none was fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<TemperatureFit>,
 }
 
-/// What dividing the logits by [`Manifest::temperature`] does to the probabilities. The losses of
-/// [`Evaluation`] are those of the logits as they are; these here are those of the probabilities that are served.
+/// Effect of dividing the logits by [`Manifest::temperature`]. Losses of [`Evaluation`] are without the temperature;
+/// these are those of the served probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TemperatureFit {
     /// Validation images that the temperature was fitted on.
@@ -170,12 +172,12 @@ pub struct TemperatureFit {
     pub test_loss: Option<f64>,
 }
 
-/// What a network does on a set of images.
+/// Evaluation of a network on a set of images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Images.
     pub images: u64,
-    /// Images whose most probable label was the right one.
+    /// Images whose most probable label was correct.
     pub correct: u64,
     /// Mean cross-entropy over images, in nats.
     pub loss: f64,
@@ -197,7 +199,7 @@ impl Evaluation {
     }
 }
 
-/// The images of the training part of the split, in figures that what is served can be compared with.
+/// Statistics of the training part of the split, for comparison with served requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSet {
     /// Images of each label, by index; as many as the architecture has classes.
@@ -206,7 +208,7 @@ pub struct TrainingSet {
     pub mean_ink: f64,
 }
 
-/// Where a checkpoint comes from: enough to make it again.
+/// Provenance of a checkpoint: enough to reproduce it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The job that made it; `None` for an import.

@@ -1,4 +1,4 @@
-//! What lies on the storage, as messages of the contract on the wire: one translation for all who tell of it.
+//! Converts manifests and serving records into messages of `digits.v1`.
 
 use crate::{
     id::{CheckpointId, ModelName},
@@ -11,7 +11,7 @@ use digits_proto::v1;
 use jiff::Timestamp;
 use prost::Message as _;
 
-/// A time.
+/// Converts a time.
 #[must_use]
 pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     // A time before 1970 has a negative part of a second here and a positive one there.
@@ -22,7 +22,7 @@ pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// A manifest.
+/// Converts a manifest.
 #[must_use]
 pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
     v1::Checkpoint {
@@ -65,7 +65,7 @@ fn calibration(from: &manifest::TemperatureFit) -> v1::TemperatureFit {
     }
 }
 
-/// A network and its size, as torchinfo computes it.
+/// Converts a network, with its size as torchinfo computes it.
 #[must_use]
 pub fn architecture(from: &manifest::Architecture) -> v1::Architecture {
     let parameters = from.parameters().map_or(u64::MAX, |count| count as u64);
@@ -89,7 +89,7 @@ pub fn architecture(from: &manifest::Architecture) -> v1::Architecture {
     }
 }
 
-/// An evaluation.
+/// Converts an evaluation.
 #[must_use]
 pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
     v1::Evaluation {
@@ -103,9 +103,9 @@ pub fn evaluation(from: &manifest::Evaluation) -> v1::Evaluation {
 }
 
 fn lineage(id: CheckpointId, from: &manifest::Lineage) -> v1::Lineage {
-    // One that cannot be read is left out: the rest of the checkpoint is shown.
+    // An unreadable spec is left out; the rest of the checkpoint is shown.
     let spec = trained_spec(from).unwrap_or_else(|error| {
-        // Each listing comes here, so it is not for the log of every day.
+        // At debug level, because every listing repeats it.
         tracing::debug!(checkpoint = %id, %error, "the spec in a manifest cannot be read");
         None
     });
@@ -124,18 +124,18 @@ fn lineage(id: CheckpointId, from: &manifest::Lineage) -> v1::Lineage {
     }
 }
 
-/// Why the spec in a manifest cannot be read: another version wrote it, or it is damaged.
+/// Why the spec in a manifest cannot be read: it was written by another version, or is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableSpec {
     /// Not hexadecimal.
-    #[error("lineage.spec_protobuf is not hexadecimal")]
-    Hexadecimal,
+    #[error("lineage.spec_protobuf is not hexadecimal: {0}")]
+    Hexadecimal(#[from] hex::FromHexError),
     /// Not a job spec.
     #[error("lineage.spec_protobuf is not a job spec: {0}")]
     Decode(#[from] prost::DecodeError),
 }
 
-/// The spec that a checkpoint was trained by; `None` where the manifest has none, as after an import.
+/// The spec that a checkpoint was trained with; `None` if the manifest has none, as after an import.
 ///
 /// # Errors
 /// [`UnreadableSpec`].
@@ -143,11 +143,11 @@ pub fn trained_spec(from: &manifest::Lineage) -> Result<Option<v1::JobSpec>, Unr
     if from.spec_protobuf.is_empty() {
         return Ok(None);
     }
-    let bytes = bytes_of_hex(&from.spec_protobuf).ok_or(UnreadableSpec::Hexadecimal)?;
+    let bytes = hex::decode(&from.spec_protobuf)?;
     Ok(Some(v1::JobSpec::decode(&*bytes)?))
 }
 
-/// A serving record.
+/// Converts a serving record.
 #[must_use]
 pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
     v1::ServingRecord {
@@ -167,11 +167,11 @@ pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
     }
 }
 
-/// A record for a list of them: of one that is not understood (a newer program wrote it, or it is damaged) the number
-/// alone. `None` where there is no such record. Cancel-safe.
+/// A record for a listing; with an unreadable one (of a newer program, or damaged) only the sequence is set. `None` if
+/// there is no such record. Cancel-safe.
 ///
 /// # Errors
-/// What the store said.
+/// The store's error.
 pub async fn listed_record(
     storage: &Storage,
     model: &ModelName,
@@ -205,22 +205,12 @@ fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs
-        .iter()
-        .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?))
-        .collect();
-    if rest.is_empty() { bytes } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_of_the_notebooks_network() {
+    fn the_notebooks_network_has_its_published_size() {
         let size = architecture(&manifest::Architecture {
             input_size: 784,
             hidden: vec![10],
@@ -238,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_cannot_be_read_is_an_error() {
+    fn an_unreadable_spec_is_an_error() {
         let read = |text: &str| {
             let lineage = manifest::Lineage {
                 spec_protobuf: text.to_owned(),
@@ -253,23 +243,10 @@ mod tests {
             ("0a04666173", "not a job spec"),
             ("0a046661737", "not hexadecimal"),
             ("no", "not hexadecimal"),
+            ("é", "not hexadecimal"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn hexadecimal() {
-        let cases = [
-            ("", Some(vec![])),
-            ("00ffA5", Some(vec![0, 255, 0xa5])),
-            ("0", None),
-            ("zz", None),
-            ("é", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(bytes_of_hex(text), expected, "{text:?}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The writer's side: a checkpoint appears whole, or not at all.
+//! Publishes checkpoints atomically.
 //!
-//! Model and exam are created first, the manifest last. Whatever stops it in between leaves files that no
-//! reader looks at; publishing the same id again finishes it. Does not decide what is served
-//! (see [`crate::serving`]).
+//! Model and exam are created first, the manifest last. An interruption leaves files that no reader uses;
+//! publishing the same id again completes them. Promotion is separate (see [`crate::serving`]).
 
 use crate::{
     catalog,
@@ -18,31 +17,31 @@ use bytes::Bytes;
 /// A checkpoint to be published.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What it says about itself; the digests of `files` are filled in by [`publish`].
+    /// Its manifest; [`publish`] fills in the digests of `files`.
     pub manifest: Manifest,
-    /// Of [`encode_model`](crate::encode_model).
+    /// Bytes from [`encode_model`](crate::encode_model).
     pub model: Bytes,
-    /// Of [`encode_exam`](crate::encode_exam).
+    /// Bytes from [`encode_exam`](crate::encode_exam).
     pub exam: Bytes,
 }
 
-/// Publishes a checkpoint, and returns its manifest as it is committed.
+/// Publishes a checkpoint, and returns its committed manifest.
 ///
-/// Idempotent for one id: after a crash, a failure or a dropped future the same draft again finishes what
-/// was begun, and returns the committed manifest when all was done already. Two publishers of one id may race
-/// when their bytes are equal.
+/// Idempotent for one id: after a crash, a failure or a dropped future a call with the same draft completes the
+/// publication, and returns the committed manifest if it was complete. Two publishers of one id may race if their
+/// bytes are equal.
 ///
 /// # Errors
-/// [`StorageError::Draft`] when readers would refuse it (nothing is written then);
-/// [`StorageError::Conflict`] when the id holds other weights, another exam, or a manifest that serves them
-/// otherwise: abandon the id; [`StorageError::Tombstoned`]; else what the store said: try again.
+/// [`StorageError::Draft`] when readers would refuse it (nothing is written then); [`StorageError::Conflict`] when
+/// the id has other weights, another exam or a manifest with other answers: abandon the id;
+/// [`StorageError::Tombstoned`]; else the store's error: retry.
 pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, StorageError> {
     let id = draft.manifest.id;
     let Draft {
         manifest,
         model,
         exam,
-    } = tokio::task::spawn_blocking(move || checked(draft)).await??;
+    } = tokio::task::spawn_blocking(move || validated(draft)).await??;
 
     for (name, bytes) in [(keys::MODEL, model), (keys::EXAM, exam)] {
         let key = keys::file(id, name);
@@ -50,11 +49,11 @@ pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, Storag
             return Err(StorageError::Conflict { key });
         }
     }
-    // Before and after the commit: retention may have given these files up as left behind, and then either
-    // it sees the manifest in time or its tombstone is seen here.
-    refuse_tombstoned(storage, id).await?;
+    // Before and after the commit: retention may take these files for abandoned. Then either it sees the manifest in
+    // time, or its tombstone is seen here.
+    ensure_not_tombstoned(storage, id).await?;
     let committed = commit(storage, manifest).await?;
-    refuse_tombstoned(storage, id).await?;
+    ensure_not_tombstoned(storage, id).await?;
     Ok(committed)
 }
 
@@ -64,9 +63,9 @@ async fn commit(storage: &Storage, manifest: Manifest) -> Result<Manifest, Stora
     match storage.create(&key, encode(&manifest).into()).await? {
         Created::Ours => Ok(manifest),
         Created::Theirs => match catalog::manifest(storage, id).await? {
-            Some(committed) if serves_alike(&committed, &manifest) => Ok(committed),
+            Some(committed) if same_answers(&committed, &manifest) => Ok(committed),
             Some(_) => Err(StorageError::Conflict { key }),
-            // Deleted this instant.
+            // Deleted just now.
             None => Err(StorageError::Tombstoned { id }),
         },
     }
@@ -77,22 +76,22 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     serde_json::to_vec_pretty(manifest).expect("a manifest is plain data")
 }
 
-async fn refuse_tombstoned(storage: &Storage, id: CheckpointId) -> Result<(), StorageError> {
+async fn ensure_not_tombstoned(storage: &Storage, id: CheckpointId) -> Result<(), StorageError> {
     if storage.exists(&keys::file(id, keys::TOMBSTONE)).await? {
         return Err(StorageError::Tombstoned { id });
     }
     Ok(())
 }
 
-/// Fills in the digests, and holds the draft against what every reader will check.
-fn checked(mut draft: Draft) -> Result<Draft, StorageError> {
+/// Fills in the digests, and checks the draft as every reader will.
+fn validated(mut draft: Draft) -> Result<Draft, StorageError> {
     let digest = |bytes: &Bytes| FileDigest {
         sha256: sha256_hex(bytes),
         size_bytes: bytes.len() as u64,
     };
     draft.manifest.files.model = digest(&draft.model);
     draft.manifest.files.exam = digest(&draft.exam);
-    // Read back as every reader will read it: a figure that is no number is written as `null`.
+    // Parsed as every reader will parse it: JSON has only `null` for NaN and infinity.
     let text = encode(&draft.manifest);
     Manifest::parse(&text, draft.manifest.id)
         .and_then(|_| draft.manifest.validate())
@@ -104,9 +103,9 @@ fn checked(mut draft: Draft) -> Result<Draft, StorageError> {
     Ok(draft)
 }
 
-/// Whether two manifests of one id make the same answers. The rest (when, by which version, what was
-/// measured) may differ between a crash and the restart; the first one stands.
-fn serves_alike(left: &Manifest, right: &Manifest) -> bool {
+/// Whether two manifests of one id give the same answers. Time, version and measurements may differ between a crash
+/// and the restart; the first manifest stays.
+fn same_answers(left: &Manifest, right: &Manifest) -> bool {
     left.files == right.files
         && left.model == right.model
         && left.architecture == right.architecture

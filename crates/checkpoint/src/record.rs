@@ -11,22 +11,22 @@ pub struct ServingRecord {
     pub format: u32,
     /// The model version that clients see, as in the record's path. The first one is 1; it only grows.
     pub sequence: u64,
-    /// Random per attempt to write: a writer that meets AlreadyExists knows its own record by it.
+    /// Random per write attempt: after AlreadyExists a writer recognizes its own record by it.
     pub nonce: String,
-    /// What is served.
+    /// The checkpoints that serve, with their roles and shares.
     pub routes: Vec<Route>,
-    /// Whether automatic promotion must leave it.
+    /// Whether automatic promotion is held.
     pub hold: bool,
     /// Why it was written.
     pub reason: Reason,
     /// Who wrote it, in words.
     pub by: String,
-    /// When.
+    /// When it was written.
     pub at: Timestamp,
 }
 
 impl ServingRecord {
-    /// The checkpoint that answers what no canary takes.
+    /// The checkpoint that answers the requests which no canary takes.
     #[must_use]
     pub fn primary(&self) -> Option<CheckpointId> {
         self.routes
@@ -36,31 +36,31 @@ impl ServingRecord {
     }
 }
 
-/// A checkpoint and its part in serving.
+/// A checkpoint and its role in serving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
-    /// Which checkpoint.
+    /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// Its part.
+    /// Its role.
     pub role: Role,
     /// Share of the requests that it answers, from 0 to 1; primary and canary make 1.
     pub share: f64,
 }
 
-/// The part of a checkpoint in serving.
+/// The role of a checkpoint in serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Answers what no canary takes.
+    /// Answers the requests that no canary takes.
     Primary,
-    /// A candidate that answers a share.
+    /// A candidate that answers a share of the requests.
     Canary,
-    /// A candidate that computes but never answers.
+    /// A candidate whose predictions are compared but never returned.
     Shadow,
 }
 
 impl Role {
-    /// As metrics and records name it.
+    /// Its name in metrics and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

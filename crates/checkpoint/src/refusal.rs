@@ -1,14 +1,14 @@
-//! Why a checkpoint is kept out: the kinds that metrics and `GetModel` name.
+//! Reasons for refusing a checkpoint, as metrics and `GetModel` name them.
 
 use std::fmt;
 
-/// A checkpoint that must not be served, and why. Trying again does not help.
+/// Why a checkpoint must not be served. A retry does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// The kind, for metrics.
+    /// The reason, for metrics.
     pub reason: RefusalReason,
-    /// What is wrong, for people; names no path.
+    /// A description without paths.
     pub message: String,
 }
 
@@ -23,26 +23,26 @@ impl Refusal {
     }
 }
 
-/// The kinds of refusal; a bounded set, so that it can be a label.
+/// The reasons; a bounded set, so that it can be a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusalReason {
-    /// The manifest is no JSON of the known form, is too large, or says what cannot be.
+    /// The manifest is not valid JSON of the known form, is too large, or has impossible values.
     Manifest,
-    /// The manifest's format is not known to this program.
+    /// The manifest's format is unknown to this program.
     Format,
-    /// A file has another size than the manifest says, or more bytes than the network needs.
+    /// A file has another size than its manifest states, or more bytes than the network needs.
     Size,
-    /// A file has another SHA-256 than the manifest says.
+    /// A file has another SHA-256 than its manifest states.
     Digest,
     /// The header of a tensor file is too large or cannot be read.
     Header,
-    /// The network is beyond the limits, or does not fit the input or the labels.
+    /// The network exceeds the limits, or does not fit the input or the labels.
     Architecture,
     /// The tensors are not those of the network.
     Shape,
     /// A weight is NaN or infinite.
     NotFinite,
-    /// The exam cannot be read, or is answered wrongly.
+    /// The exam cannot be read, or the engine fails it.
     Exam,
 }
 
@@ -60,7 +60,7 @@ impl RefusalReason {
         Self::Exam,
     ];
 
-    /// As metrics name it.
+    /// Its name in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

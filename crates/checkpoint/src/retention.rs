@@ -1,8 +1,8 @@
-//! Deletes what nothing needs any more; the only place that deletes.
+//! The retention sweep: deletes checkpoints that nothing needs any more. Nothing else deletes.
 //!
-//! In two rounds, so that a promotion that is under way is not undercut: a checkpoint that nothing protects
-//! gets a tombstone; once that has stood for the grace time, and the serving log, read again, still does not
-//! name it, it is deleted, the manifest first. Serving records are never deleted.
+//! In two steps, so that no concurrent promotion loses its checkpoint: an unprotected checkpoint gets a tombstone.
+//! After the grace time the serving log is read again; if it still does not name the checkpoint, the checkpoint is
+//! deleted, the manifest first. Serving records are never deleted.
 
 mod plan;
 
@@ -19,11 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the last so many records of a serving log name is never deleted …
+/// Checkpoints that the last so many records of a serving log name are never deleted.
 const PROTECTED_RECORDS: u64 = 1000;
-/// … nor what served within this time.
+/// Checkpoints that served within this time are never deleted.
 const PROTECTED_TIME: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Records that are read at once.
+/// Records that are read concurrently.
 const CONCURRENT_READS: usize = 16;
 
 /// `checkpoints/<id>/tombstone.json`: the checkpoint is about to be deleted.
@@ -31,30 +31,30 @@ const CONCURRENT_READS: usize = 16;
 struct Tombstone {
     /// Version of the layout.
     format: u32,
-    /// When it was written, by the clock of who wrote it.
+    /// When it was written, by the writer's clock.
     at: Timestamp,
 }
 
-/// What [`apply`] did.
+/// The result of [`apply`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Got a tombstone.
+    /// Checkpoints that got a tombstone.
     pub buried: Vec<CheckpointId>,
-    /// Lost its tombstone, because something needs it again.
+    /// Checkpoints whose tombstone was removed, because they are needed again.
     pub spared: Vec<CheckpointId>,
-    /// Are gone.
+    /// Deleted checkpoints.
     pub deleted: Vec<CheckpointId>,
 }
 
-/// Looks at the storage, plans and carries the plan out. `keep` names what only the caller knows to be
-/// needed: parents of queued jobs, checkpoints that are being published.
+/// Sweeps the storage once. `keep` has the checkpoints that only the caller knows to be needed: parents of queued jobs,
+/// and checkpoints that are being published.
 ///
-/// May be stopped anywhere and run again; not to be run twice at once (harmless, but both report). Not
+/// May be interrupted anywhere and run again. Two concurrent runs are harmless, but both report the same work. Not
 /// cancel-safe: when dropped, a part is done.
 ///
 /// # Errors
 /// [`StorageError::Unreadable`] when a serving record that may protect something cannot be understood
-/// (nothing is deleted then); else what the store said.
+/// (nothing is deleted then); else the store's error.
 pub async fn apply(
     storage: &Storage,
     rules: &Rules,
@@ -83,7 +83,7 @@ pub async fn apply(
     })
 }
 
-/// What lies on the storage, and what the serving logs protect at `now`. Cancel-safe.
+/// The checkpoints on the storage, and those that the serving logs protect at `now`. Cancel-safe.
 ///
 /// # Errors
 /// As [`apply`].
@@ -99,8 +99,8 @@ pub async fn take_inventory(storage: &Storage, now: Timestamp) -> Result<Invento
     for (id, files) in files {
         checkpoints.push(inspect(storage, id, &files, now).await?);
     }
-    // Read after the tombstones: a promotion that did not see one that has stood for the grace time has
-    // written its record by now.
+    // Read after the tombstones: a promotion that did not see a tombstone as old as the grace time has written its
+    // record by now.
     Ok(Inventory {
         checkpoints,
         referenced: recently_referenced(storage, now).await?,
@@ -135,7 +135,7 @@ async fn inspect(
         let bytes = storage
             .get(&keys::file(id, keys::TOMBSTONE), TEXT_LIMIT)
             .await?;
-        // One that cannot be read starts its grace time over and over: nothing is deleted by it.
+        // An unreadable tombstone restarts its grace time at every sweep, so it deletes nothing.
         bytes.map(|bytes| {
             serde_json::from_slice(&bytes).map_or(now, |tombstone: Tombstone| tombstone.at)
         })
@@ -149,8 +149,8 @@ async fn inspect(
     })
 }
 
-/// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, all of
-/// [`PROTECTED_TIME`], and the one that was in force when that time began.
+/// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, those of
+/// [`PROTECTED_TIME`], and the one in force when that time began.
 async fn recently_referenced(
     storage: &Storage,
     now: Timestamp,
@@ -190,27 +190,27 @@ async fn bury_checkpoint(
         at: now,
     };
     let text = serde_json::to_vec_pretty(&tombstone).expect("a tombstone is plain data");
-    // Theirs: another run buried it first.
+    // `Theirs`: another run marked it first.
     storage
         .create(&keys::file(id, keys::TOMBSTONE), text.into())
         .await?;
     Ok(())
 }
 
-/// The manifest first: without it there is no checkpoint, whatever else is left. The tombstone last: while
-/// it stands, the next run goes on with this one.
+/// The manifest first, because without it there is no checkpoint. The tombstone last: while it exists, the next run
+/// continues the deletion.
 async fn delete_checkpoint(storage: &Storage, id: CheckpointId) -> Result<(), StorageError> {
     for name in [keys::MANIFEST, keys::MODEL, keys::EXAM, keys::TOMBSTONE] {
         storage.delete(&keys::file(id, name)).await?;
     }
     if let Some(folder) = storage.folder() {
-        // Staging files of a killed writer, which the store does not show, and the folder itself.
+        // The folder itself, with staging files of a killed writer, which the store hides.
         let folder = folder.join(keys::CHECKPOINTS).join(id.to_string());
         let swept = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await?;
         if let Err(error) = swept
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(checkpoint = %id, %error, "folder of a deleted checkpoint stays");
+            tracing::warn!(checkpoint = %id, %error, "the folder of a deleted checkpoint could not be removed");
         }
     }
     Ok(())

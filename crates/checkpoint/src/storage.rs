@@ -1,8 +1,7 @@
-//! The storage: a key-value store with create-if-absent, on a folder or a bucket.
+//! A key-value store with create-if-absent, on a folder or a bucket.
 //!
-//! Every put is a create-if-absent, and its ambiguous answers are resolved here, in one place
-//! ([`Storage::create`]). Knows nothing of what the keys mean: this crate keeps checkpoints and the serving log
-//! here, `digits-dataset` the data sets that users push.
+//! Every put is a create-if-absent, whose ambiguous answers [`Storage::create`] resolves. The keys have no meaning
+//! here: this crate keeps checkpoints and the serving log in the storage, `digits-dataset` pushed data sets.
 
 mod error;
 mod open;
@@ -17,33 +16,33 @@ use object_store::{
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// Times that a write is tried whose answer was ambiguous.
+/// Attempts at a write whose answer is ambiguous.
 const CREATE_ATTEMPTS: u32 = 5;
-/// Wait before the second of these; grows with each.
+/// Pause before the second attempt; grows with each.
 const CREATE_BACKOFF: Duration = Duration::from_millis(20);
 /// Largest text (manifest, record, tombstone) that is read.
 pub(crate) const TEXT_LIMIT: u64 = 1 << 20;
-/// Larger writes go through the store that waits longer, and are compared piece by piece.
+/// Larger writes use the store with the longer timeout, and are compared piece by piece.
 const BULK_BYTES: usize = 16 << 20;
 
 /// A storage; cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
-    /// The same store with more patience: a bucket's client gives a request a time, however large it is.
+    /// The same store with a longer timeout, because a bucket's client limits the time of a request of any size.
     bulk: Arc<dyn ObjectStore>,
     prefix: Path,
     url: Arc<str>,
-    /// The folder where the storage is one; what a kill leaves there is invisible to the store.
+    /// The folder, if the storage is one; the store hides staging files of a killed writer.
     folder: Option<Arc<PathBuf>>,
 }
 
-/// What became of a create-if-absent.
+/// Result of a create-if-absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// The key holds our bytes.
     Ours,
-    /// The key holds other bytes: someone else came first.
+    /// The key holds other bytes: another writer came first.
     Theirs,
 }
 
@@ -76,7 +75,7 @@ impl Storage {
         &self.url
     }
 
-    /// The folder, where the storage is one.
+    /// The folder, if the storage is one.
     pub(crate) fn folder(&self) -> Option<Arc<PathBuf>> {
         self.folder.clone()
     }
@@ -87,7 +86,7 @@ impl Storage {
     /// Leaves nothing behind, unless it is cancelled: then one small key under `probe/` may stay.
     ///
     /// # Errors
-    /// [`StorageError::NotExclusive`] when the second creation is let through; else what the store said.
+    /// [`StorageError::NotExclusive`] when the second creation succeeds; else the store's error.
     pub async fn probe(&self) -> Result<(), StorageError> {
         let key = format!("probe/{}", Uuid::now_v7());
         let verdict = self.probe_at(&key).await;
@@ -105,18 +104,18 @@ impl Storage {
         }
     }
 
-    /// Creates `key` with `bytes`, and says whose bytes it holds then.
+    /// Creates `key` with `bytes`, and returns whose bytes it holds afterwards.
     ///
-    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first write; a
-    /// conflict may mean that nothing landed), and so is a lost connection. So after anything but a plain
-    /// yes the key is read back: our bytes, then it is done; nothing, then try again; others, then they won.
-    /// Bytes that must be told from another writer's carry a nonce. `key` is made of letters, digits, `-`, `_`,
-    /// inner `.` and `/`.
+    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first write; a conflict
+    /// may mean that nothing was written), and so is a lost connection. So after any other answer than success the
+    /// key is read back: with our bytes the write succeeded, without bytes it is retried, with other bytes another
+    /// writer won. Bytes that must differ from another writer's carry a nonce. `key` consists of letters, digits,
+    /// `-`, `_`, inner `.` and `/`.
     ///
-    /// Not cancel-safe: when dropped or failed, the bytes may be there or may still appear.
+    /// Not cancel-safe: when dropped or failed, the bytes may exist or still appear.
     ///
     /// # Errors
-    /// What the store said, after five attempts where trying again could help.
+    /// The store's error, after five attempts if a retry could help.
     pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
         let path = self.path(key);
         let store = if bytes.len() > BULK_BYTES {
@@ -130,7 +129,7 @@ impl Storage {
             let answer = store.put_opts(&path, bytes.clone().into(), options);
             let error = match answer.await {
                 Ok(_) => return Ok(Created::Ours),
-                // These say for sure that nothing was written.
+                // With these errors certainly nothing was written.
                 Err(
                     error @ (StoreError::PermissionDenied { .. }
                     | StoreError::Unauthenticated { .. }
@@ -165,7 +164,7 @@ impl Storage {
         }
     }
 
-    /// The same without a second copy of all of them.
+    /// As [`compare`](Self::compare), without a second copy of all bytes.
     async fn compare_pieces(&self, key: &str, bytes: &[u8]) -> Result<Option<bool>, StorageError> {
         match self.size(key).await? {
             None => return Ok(None),
@@ -186,8 +185,8 @@ impl Storage {
     /// The bytes of `key`; `None` when it does not exist. Cancel-safe.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, of which none are read then; else what
-    /// the store said.
+    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, without reading them; else the store's
+    /// error.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
         let result = match self.store.get(&self.path(key)).await {
             Ok(result) => result,
@@ -209,11 +208,11 @@ impl Storage {
         }
     }
 
-    /// Bytes `range` of `key`, for what is too large to be held as a whole: as many as it asks for. Cancel-safe.
+    /// Exactly the bytes `range` of `key`, for values too large to hold in memory. Cancel-safe.
     ///
     /// # Errors
     /// [`StorageError::Missing`] when there is no such key; [`StorageError::Unreadable`] when it ends before the
-    /// range does; else what the store said.
+    /// range does; else the store's error.
     pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let wanted = range.end.saturating_sub(range.start);
         match self.store.get_range(&self.path(key), range).await {
@@ -237,7 +236,7 @@ impl Storage {
     /// Bytes of `key`; `None` when it does not exist. Cancel-safe.
     ///
     /// # Errors
-    /// What the store said.
+    /// The store's error.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, StorageError> {
         match self.store.head(&self.path(key)).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -249,7 +248,7 @@ impl Storage {
     /// The keys in `folder`, in no order; only those after `offset` where one is given. Cancel-safe.
     ///
     /// # Errors
-    /// What the store said.
+    /// The store's error.
     pub async fn list(
         &self,
         folder: &str,
@@ -281,7 +280,7 @@ impl Storage {
         Ok(entries.collect())
     }
 
-    /// Deletes `key`; fine when it does not exist. Not cancel-safe: it may be gone or not.
+    /// Deletes `key`, if it exists. Not cancel-safe: when dropped, it may be deleted or not.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
         match self.store.delete(&self.path(key)).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),

@@ -1,4 +1,4 @@
-//! Tensor files: the weights and the exam as deterministic safetensors bytes, and back.
+//! Weights and exam in memory, their safetensors encoding, and the comparison of exam answers.
 
 mod decode;
 mod encode;
@@ -46,7 +46,7 @@ pub fn check_exam(recorded: &Exam, classes: usize, answers: &[f32]) -> Result<()
         || recorded.images == 0
         || recorded.images.checked_mul(classes) != Some(recorded.logits.len())
     {
-        return refuse("the exam has no questions, or not one logit per class and image".into());
+        return refuse("the exam has no images, or not one logit per class and image".into());
     }
     if answers.len() != recorded.logits.len() {
         let (given, wanted) = (answers.len(), recorded.logits.len());
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn exam_answers() {
+    fn exam_answers_must_be_within_the_tolerance_of_their_image() {
         const NAN: f32 = f32::NAN;
         const INF: f32 = f32::INFINITY;
         let cases: [(&[f32], &[f32], bool); 11] = [

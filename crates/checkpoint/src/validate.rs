@@ -1,4 +1,4 @@
-//! What a manifest may say: checked before a byte of the other files is read.
+//! Checks a manifest before any byte of the other files is read.
 
 use crate::{
     id::CheckpointId,
@@ -8,8 +8,8 @@ use crate::{
     refusal::{Refusal, RefusalReason},
 };
 
-/// The largest network that is published or loaded. Beyond these a manifest is refused, so that no number
-/// in a file decides how much memory a reader takes.
+/// Limits of networks that are published or loaded. A manifest beyond them is refused, so that no number in a file
+/// decides how much memory a reader allocates.
 pub mod limits {
     /// Pixels of an input's height or width.
     pub const SIDE: usize = 4096;
@@ -154,7 +154,7 @@ impl Metrics {
         match figures.into_iter().find(|(_, figure)| !figure.is_finite()) {
             Some((name, figure)) => Err(Refusal::new(
                 RefusalReason::Manifest,
-                format!("metrics.{name} has {figure} in it"),
+                format!("metrics.{name} contains {figure}"),
             )),
             None => Ok(()),
         }
@@ -162,8 +162,7 @@ impl Metrics {
 }
 
 impl Manifest {
-    /// Checks everything that a manifest says by itself; the files are checked against it by
-    /// [`load`](crate::load).
+    /// Checks the manifest itself; [`load`](crate::load) checks the files against it.
     ///
     /// # Errors
     /// [`RefusalReason::Format`], [`RefusalReason::Architecture`] or [`RefusalReason::Manifest`]; and
@@ -206,10 +205,10 @@ impl Manifest {
         check_file("exam", &self.files.exam, limits::EXAM_BYTES)
     }
 
-    /// Reads a manifest as it lies on the storage, and validates it.
+    /// Parses the bytes of a stored manifest, and validates it.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate), and [`RefusalReason::Manifest`] when it is not of the form.
+    /// As [`validate`](Self::validate), and [`RefusalReason::Manifest`] when it has another form.
     pub(crate) fn parse(bytes: &[u8], id: CheckpointId) -> Result<Self, Refusal> {
         let refuse = |message: String| Refusal::new(RefusalReason::Manifest, message);
         let unreadable =
@@ -220,7 +219,10 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         if manifest.id != id {
-            return Err(refuse(format!("the manifest is that of {}", manifest.id)));
+            return Err(refuse(format!(
+                "the manifest belongs to checkpoint {}",
+                manifest.id
+            )));
         }
         manifest.validate()?;
         Ok(manifest)
@@ -230,7 +232,7 @@ impl Manifest {
 fn unknown_format(format: u64) -> Refusal {
     Refusal::new(
         RefusalReason::Format,
-        format!("format {format} is not known to this program, which reads {FORMAT}"),
+        format!("format {format} is unknown to this program, which reads format {FORMAT}"),
     )
 }
 

@@ -102,7 +102,7 @@ impl From<PushedError> for Error {
             PushedError::Name { .. }
             | PushedError::Reserved { .. }
             | PushedError::Ambiguous { .. }
-            | PushedError::Otherwise { .. } => Self::Usage(error.to_string()),
+            | PushedError::OtherNormalization { .. } => Self::Usage(error.to_string()),
             error => Self::input("data set", error),
         }
     }

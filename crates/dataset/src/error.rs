@@ -1,55 +1,55 @@
-//! What can be wrong with a data set.
+//! Errors of data sets.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a data set could not be had. Every message names the file (or the data set), the reason and what to do.
+/// Why a data set could not be loaded. Every message names the file or data set, the reason and the remedy.
 ///
-/// Messages hold paths of this machine: they are for its log and its user, not for a remote client.
+/// Messages contain paths of this machine: they are for its log and its user, not for remote clients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// The operating system refused.
+    /// An operation on a file failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried: `read`, `write`, `create`, …
+        /// The operation: `read`, `write`, `create`, …
         action: &'static str,
         /// File or folder.
         path: PathBuf,
-        /// The refusal.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file that must be there is not.
+    /// A required file is missing.
     #[error("no {file} (nor {file}.gz) in {}: {remedy}", dir.display())]
     Missing {
         /// Name of the file without `.gz`.
         file: String,
-        /// Where it was looked for.
+        /// The folder that was searched.
         dir: PathBuf,
         /// What to do.
         remedy: &'static str,
     },
-    /// A file is not what it should be: wrong magic number, truncated, trailing bytes, absurd size, …
+    /// A file is malformed: wrong magic number, truncated, trailing bytes, absurd size, …
     #[error("{file}: {reason}; {remedy}")]
     Format {
         /// Path or name of the file.
         file: String,
-        /// What is wrong, with figures.
+        /// What is wrong, with the values.
         reason: String,
         /// What to do.
         remedy: &'static str,
     },
-    /// A file has not the content that it must have.
+    /// A file has other content than required.
     #[error(
-        "{file}: its content has SHA-256 {actual} where MNIST has {expected}; fetch it anew, or give a data set that is \
-         not MNIST a name of its own"
+        "{file}: its content has SHA-256 {actual} where MNIST has {expected}; download it again, or give \
+         a data set that is not MNIST a name of its own"
     )]
     Digest {
         /// Path of the file.
         file: String,
-        /// The digest that it should have, in hexadecimal.
+        /// The expected digest, in hexadecimal.
         expected: &'static str,
-        /// The one it has.
+        /// The actual digest.
         actual: String,
     },
     /// The parts of a data set do not fit together.
@@ -57,10 +57,10 @@ pub enum DatasetError {
     Invalid {
         /// Name of the data set.
         dataset: String,
-        /// What does not fit, and what to do.
+        /// What does not fit, and the remedy.
         reason: String,
     },
-    /// No mirror gave the file.
+    /// No mirror provided the file.
     #[error(
         "cannot download {file}: {}; check the network, name other mirrors in DIGITS_MNIST_MIRRORS, or put the four files \
          into a folder and name it in DIGITS_MNIST_DIR",
@@ -69,7 +69,7 @@ pub enum DatasetError {
     Download {
         /// Name of the file.
         file: String,
-        /// One sentence for each mirror.
+        /// The failure of each mirror.
         failures: Vec<String>,
     },
 }

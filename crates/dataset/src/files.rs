@@ -1,4 +1,4 @@
-//! The names that the files of a data set have in a folder: MNIST's.
+//! File names of a data set in a folder, which are MNIST's.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ pub(crate) const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 pub(crate) const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
 pub(crate) const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 
-/// Where the file may lie in the folder, the likelier first: as it is, or with `.gz`.
+/// Possible paths of the file in the folder: plain, or with `.gz`.
 pub(crate) fn candidates(dir: &Path, file: &str) -> [PathBuf; 2] {
     [dir.join(file), dir.join(format!("{file}.gz"))]
 }
 
-/// The file in the folder, plain before gzipped.
+/// The path of the file in the folder; plain is preferred to gzipped.
 pub(crate) fn find(dir: &Path, file: &str, remedy: &'static str) -> Result<PathBuf, DatasetError> {
     for path in candidates(dir, file) {
         if path

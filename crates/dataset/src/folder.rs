@@ -1,4 +1,4 @@
-//! Data sets of one's own: a folder of IDX files.
+//! Loads a user's data set from a folder of IDX files.
 //!
 //! | file | content |
 //! | --- | --- |
@@ -8,15 +8,15 @@
 //! | `t10k-labels-idx1-ubyte` | their labels |
 //! | `labels.txt` | optional: the labels' names |
 //!
-//! The names of the first four are MNIST's whatever the number of images and the type of the elements; each may be
-//! gzipped and end in `.gz` instead (when both are there the plain one is read). Labels count from 0 and are below
+//! The first four always have MNIST's names, whatever the number of images and the type of the elements. Each may be
+//! gzipped and end in `.gz`; if both exist, the plain one is read. Labels count from 0 and are below
 //! 1,000. Sides have 1 to 4,096 pixels, a file up to 2 GiB uncompressed.
 //!
 //! `labels.txt` is UTF-8: line *n*, counted from 0, names label *n*. White space around a name and empty lines at the
 //! end do not count; names are not empty, differ from each other, and are as many as there are labels, which may be
 //! more than occur in the images. Without it the labels are named "0", "1", … up to the greatest that occurs.
 //!
-//! Other files of the folder are not looked at.
+//! Other files of the folder are ignored.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -25,9 +25,9 @@ use std::path::Path;
 use crate::files::{self, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS};
 use crate::{Dataset, DatasetError, LabelledImages, MAX_CLASSES, idx, numbered_names};
 
-/// Name of the file with the labels' names.
+/// Name of the file with the names of the labels.
 pub const LABELS_FILE: &str = "labels.txt";
-/// Most bytes of [`LABELS_FILE`].
+/// Maximum size of [`LABELS_FILE`] in bytes.
 const MAX_LABELS_BYTES: u64 = 256 << 10;
 const REMEDY: &str =
     "name the files as MNIST's are named, or correct the path of the data set in the configuration";
@@ -52,10 +52,10 @@ pub fn load(name: &str, dir: &Path) -> Result<Dataset, DatasetError> {
 }
 
 fn part(dir: &Path, images: &str, labels: &str) -> Result<LabelledImages, DatasetError> {
-    Ok(LabelledImages {
-        images: idx::read_images(&files::find(dir, images, REMEDY)?)?,
-        labels: idx::read_labels(&files::find(dir, labels, REMEDY)?)?,
-    })
+    idx::read_part(
+        &files::find(dir, images, REMEDY)?,
+        &files::find(dir, labels, REMEDY)?,
+    )
 }
 
 /// The names in the file, or `None` when there is no file.

@@ -2,16 +2,16 @@
 //! big-endian u32, then the elements, row-major.
 //!
 //! Images are `u8` with three dimensions (count, height, width); labels are `u8`, `i16` or `i32` (big-endian) with
-//! one. Compressed content is known by gzip's magic number, not by the file's name. The reader trusts no figure of
-//! the header: it is checked against the length of the file before memory is taken, and never more is taken
-//! than [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are not read.
+//! one. Compression is detected by gzip's magic number, not by the file name. The header is checked against the length
+//! of the file before memory is allocated, at most [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are
+//! not supported.
 
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::{DatasetError, Images, MAX_CLASSES};
+use crate::{DatasetError, Images, LabelledImages, MAX_CLASSES};
 
 mod write;
 pub(crate) use write::image_header;
@@ -23,10 +23,10 @@ pub const MAX_CONTENT_BYTES: u64 = 2 << 30;
 const UNSIGNED_BYTE: u8 = 0x08;
 const SHORT: u8 = 0x0b;
 const INT: u8 = 0x0c;
-/// Deflate cannot blow a byte up to more than this many.
+/// Deflate expands a byte to at most this many.
 const DEFLATE_EXPANSION: u64 = 1_032;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const FETCH_ANEW: &str = "fetch or make the file anew";
+const REPLACE_FILE: &str = "download or create the file again";
 const NOT_IDX: &str = "give an IDX file as MNIST has them, plain or gzipped";
 
 /// Reads a file of images, plain or gzipped.
@@ -47,6 +47,18 @@ pub fn read_images(path: &Path) -> Result<Images, DatasetError> {
 pub fn read_labels(path: &Path) -> Result<Vec<u16>, DatasetError> {
     let (file, length) = open(path)?;
     decode_labels(file, length, &path.display().to_string())
+}
+
+/// Reads a file of images and the file of their labels.
+///
+/// # Errors
+///
+/// As [`read_images`] and [`read_labels`].
+pub(crate) fn read_part(images: &Path, labels: &Path) -> Result<LabelledImages, DatasetError> {
+    Ok(LabelledImages {
+        images: read_images(images)?,
+        labels: read_labels(labels)?,
+    })
 }
 
 /// As [`read_images`], of bytes (plain or gzipped); `name` stands for the path in messages.
@@ -72,7 +84,7 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64), DatasetError> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        // A pipe or a device has no length to check the header against.
+        // A pipe or a device has no length to check the header with.
         return Err(failed(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is not a regular file",
@@ -156,7 +168,7 @@ fn decode_labels(input: impl BufRead, length: u64, name: &str) -> Result<Vec<u16
         .collect()
 }
 
-/// An IDX file whose data is as long as its header says.
+/// An IDX file whose data has the length that its header declares.
 struct Decoded {
     element: u8,
     dimensions: Vec<usize>,
@@ -175,7 +187,7 @@ fn decode(mut input: impl BufRead, length: u64, name: &str) -> Result<Decoded, D
     }
 }
 
-/// What is known of the content's length before it is read.
+/// Bound on the content's length before it is read.
 #[derive(Clone, Copy)]
 enum Length {
     Exactly(u64),
@@ -190,10 +202,10 @@ fn decode_content(
     let (element, dimensions) = read_header(&mut input, name)?;
     let header_bytes = 4 + 4 * dimensions.len() as u64;
     let data_bytes = data_bytes(element, &dimensions, name)?;
-    let promised = header_bytes + data_bytes;
-    check_length(promised, length, name)?;
+    let declared = header_bytes + data_bytes;
+    check_length(declared, length, name)?;
 
-    // Not above what the file can hold: `promised` has passed check_length.
+    // Bounded by the file's length: `declared` has passed check_length.
     let mut data = Vec::with_capacity(data_bytes as usize);
     input
         .by_ref()
@@ -201,9 +213,9 @@ fn decode_content(
         .read_to_end(&mut data)
         .map_err(|source| unreadable(name, &source))?;
     if (data.len() as u64) < data_bytes {
-        return Err(truncated(name, promised, header_bytes + data.len() as u64));
+        return Err(truncated(name, declared, header_bytes + data.len() as u64));
     }
-    // Also makes the gzip decoder check its checksum.
+    // Reading past the end also makes the gzip decoder check its checksum.
     let mut beyond = [0];
     match input
         .read(&mut beyond)
@@ -214,7 +226,7 @@ fn decode_content(
             dimensions,
             data,
         }),
-        _ => Err(trailing(name, promised, None)),
+        _ => Err(trailing(name, declared, None)),
     }
 }
 
@@ -270,22 +282,22 @@ fn data_bytes(element: u8, dimensions: &[usize], name: &str) -> Result<u64, Data
         .ok_or_else(|| {
             DatasetError::format(
                 name,
-                format!("its header promises {dimensions:?} elements, above the limit of {MAX_CONTENT_BYTES} bytes"),
-                "split the file, or make it anew if it is damaged",
+                format!("its header declares {dimensions:?} elements, above the limit of {MAX_CONTENT_BYTES} bytes"),
+                "split the file, or create it again if it is damaged",
             )
         })
 }
 
-fn check_length(promised: u64, length: Length, name: &str) -> Result<(), DatasetError> {
+fn check_length(declared: u64, length: Length, name: &str) -> Result<(), DatasetError> {
     match length {
-        Length::Exactly(bytes) if bytes < promised => Err(truncated(name, promised, bytes)),
-        Length::Exactly(bytes) if bytes > promised => Err(trailing(name, promised, Some(bytes))),
-        Length::AtMost(bytes) if bytes < promised => Err(DatasetError::format(
+        Length::Exactly(bytes) if bytes < declared => Err(truncated(name, declared, bytes)),
+        Length::Exactly(bytes) if bytes > declared => Err(trailing(name, declared, Some(bytes))),
+        Length::AtMost(bytes) if bytes < declared => Err(DatasetError::format(
             name,
             format!(
-                "truncated: its header promises {promised} bytes, more than its compressed bytes can hold"
+                "truncated: its header declares {declared} bytes, more than its compressed bytes can hold"
             ),
-            FETCH_ANEW,
+            REPLACE_FILE,
         )),
         Length::Exactly(_) | Length::AtMost(_) => Ok(()),
     }
@@ -294,32 +306,32 @@ fn check_length(promised: u64, length: Length, name: &str) -> Result<(), Dataset
 fn fill(input: &mut impl Read, buffer: &mut [u8], name: &str) -> Result<(), DatasetError> {
     input.read_exact(buffer).map_err(|source| {
         if source.kind() == io::ErrorKind::UnexpectedEof {
-            DatasetError::format(name, "truncated: it ends within the header", FETCH_ANEW)
+            DatasetError::format(name, "truncated: it ends within the header", REPLACE_FILE)
         } else {
             unreadable(name, &source)
         }
     })
 }
 
-fn truncated(name: &str, promised: u64, found: u64) -> DatasetError {
+fn truncated(name: &str, declared: u64, found: u64) -> DatasetError {
     DatasetError::format(
         name,
-        format!("truncated: its header promises {promised} bytes, there are {found}"),
-        FETCH_ANEW,
+        format!("truncated: its header declares {declared} bytes, there are {found}"),
+        REPLACE_FILE,
     )
 }
 
-fn trailing(name: &str, promised: u64, found: Option<u64>) -> DatasetError {
+fn trailing(name: &str, declared: u64, found: Option<u64>) -> DatasetError {
     let found = found.map_or_else(|| "more".to_owned(), |bytes| bytes.to_string());
     DatasetError::format(
         name,
-        format!("trailing bytes: its header promises {promised} bytes, there are {found}"),
-        FETCH_ANEW,
+        format!("trailing bytes: its header declares {declared} bytes, there are {found}"),
+        REPLACE_FILE,
     )
 }
 
 fn unreadable(name: &str, source: &io::Error) -> DatasetError {
-    DatasetError::format(name, format!("cannot be read: {source}"), FETCH_ANEW)
+    DatasetError::format(name, format!("cannot be read: {source}"), REPLACE_FILE)
 }
 
 #[cfg(test)]

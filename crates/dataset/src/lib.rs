@@ -1,250 +1,41 @@
-//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, folders of IDX files, and those
-//! that users push to the shared storage.
+//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, folders of IDX files, and data
+//! sets that users push to the shared storage.
 //!
-//! All but [`pushed`] is synchronous: reading, drawing and downloading block the calling thread, for seconds or
-//! (a download) minutes. The crate does not split, shuffle, scale or augment; pixels stay the bytes of the file, and
-//! [`corruptions`] make changed copies to test with, not to train on.
+//! Pixels stay the bytes of the file: this crate does not split, shuffle, scale or augment. [`corruptions`] makes
+//! changed copies for tests of robustness. All modules but [`pushed`] are synchronous: reading, drawing and
+//! downloading block the calling thread, for seconds or (a download) minutes.
+//!
+//! ```
+//! use digits_dataset::synthetic::{self, Options};
+//!
+//! let digits = synthetic::generate(&Options { train: 20, test: 10, seed: 7 });
+//! assert_eq!((digits.train.images.count, digits.height(), digits.width()), (20, 28, 28));
+//! assert_eq!(digits.label_names.len(), 10);
+//! // Equal content has an equal digest, whatever the name of the data set.
+//! assert_eq!(digits.digest, synthetic::generate(&Options { train: 20, test: 10, seed: 7 }).digest);
+//! ```
 
 pub mod corruptions;
+mod dataset;
 mod digest;
 mod error;
 mod files;
 pub mod folder;
 pub mod idx;
+mod images;
 pub mod mnist;
 pub mod pushed;
 mod random;
 pub mod synthetic;
 
+pub use dataset::{Dataset, numbered_names};
 pub use error::DatasetError;
+pub use images::{Images, LabelledImages};
 
 /// Most labels that a data set may have.
 pub const MAX_CLASSES: usize = 1_000;
 /// Greatest height and width of an image, in pixels.
 pub const MAX_SIDE: usize = 4_096;
-
-/// Grey images of one size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// How many.
-    pub count: usize,
-    /// Rows of each.
-    pub height: usize,
-    /// Columns of each.
-    pub width: usize,
-    /// `[count, height * width]`, row-major; in MNIST 0 is background and 255 ink.
-    pub pixels: Vec<u8>,
-}
-
-impl Images {
-    /// Pixels of one image.
-    #[must_use]
-    pub fn image_size(&self) -> usize {
-        self.height * self.width
-    }
-
-    /// The pixels of image `index`, row by row; `None` beyond the end.
-    #[must_use]
-    pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let start = index.checked_mul(self.image_size())?;
-        self.pixels
-            .get(start..start.checked_add(self.image_size())?)
-    }
-}
-
-/// Images and the label of each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelledImages {
-    /// The images.
-    pub images: Images,
-    /// `[images.count]`: indices into [`Dataset::label_names`].
-    pub labels: Vec<u16>,
-}
-
-impl LabelledImages {
-    /// How many images have each label: as many numbers as there are `classes`.
-    #[must_use]
-    pub fn class_counts(&self, classes: usize) -> Vec<u64> {
-        let mut counts = vec![0; classes];
-        for &label in &self.labels {
-            if let Some(count) = counts.get_mut(usize::from(label)) {
-                *count += 1;
-            }
-        }
-        counts
-    }
-}
-
-/// A data set with its customary division. A value made by this crate has passed [`Dataset::validate`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset {
-    /// What clients call it.
-    pub name: String,
-    /// For training and validation.
-    pub train: LabelledImages,
-    /// For the test only.
-    pub test: LabelledImages,
-    /// Names of the labels, by index.
-    pub label_names: Vec<String>,
-    /// SHA-256, in hexadecimal, of the content: see [`Dataset::content_digest`].
-    pub digest: String,
-}
-
-impl Dataset {
-    /// Puts a data set together, checks it and computes its digest.
-    ///
-    /// # Errors
-    ///
-    /// [`DatasetError::Invalid`] as [`Dataset::validate`].
-    pub fn new(
-        name: &str,
-        train: LabelledImages,
-        test: LabelledImages,
-        label_names: Vec<String>,
-    ) -> Result<Self, DatasetError> {
-        let mut dataset = Self {
-            name: name.to_owned(),
-            train,
-            test,
-            label_names,
-            digest: String::new(),
-        };
-        dataset.validate()?;
-        dataset.digest = dataset.content_digest();
-        Ok(dataset)
-    }
-
-    /// Number of labels.
-    #[must_use]
-    pub fn classes(&self) -> usize {
-        self.label_names.len()
-    }
-
-    /// Rows of every image.
-    #[must_use]
-    pub fn height(&self) -> usize {
-        self.train.images.height
-    }
-
-    /// Columns of every image.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.train.images.width
-    }
-
-    /// The digest of the content: whatever the name of the data set and however its files are packed, equal
-    /// content has an equal digest, and it is stable between versions of this program.
-    ///
-    /// It is the SHA-256 of this text (five lines after the first, each closed by `\n`):
-    ///
-    /// ```text
-    /// digits dataset 1
-    /// <d> train-images
-    /// <d> train-labels
-    /// <d> test-images
-    /// <d> test-labels
-    /// <d> label-names
-    /// ```
-    ///
-    /// where each `<d>` is the SHA-256, in lower-case hexadecimal, of the uncompressed IDX file that
-    /// [`idx::encode_images`] or [`idx::encode_labels`] makes of that part (for MNIST: of the published file,
-    /// gunzipped), and of `label-names` that of the names, each followed by `\n`.
-    #[must_use]
-    pub fn content_digest(&self) -> String {
-        digest::of_dataset(self)
-    }
-
-    /// Checks that the parts fit together.
-    ///
-    /// # Errors
-    ///
-    /// [`DatasetError::Invalid`] when a part is empty, the pixels or labels are not as many as the images, the two
-    /// parts differ in size, a side is 0 or above [`MAX_SIDE`], there are fewer than 2 or more than
-    /// [`MAX_CLASSES`] labels, a label has no name, a name is empty, has a control character or occurs twice.
-    pub fn validate(&self) -> Result<(), DatasetError> {
-        self.first_fault().map_or(Ok(()), |reason| {
-            Err(DatasetError::Invalid {
-                dataset: self.name.clone(),
-                reason,
-            })
-        })
-    }
-
-    fn first_fault(&self) -> Option<String> {
-        let (train, test) = (&self.train.images, &self.test.images);
-        if (train.height, train.width) != (test.height, test.width) {
-            return Some(format!(
-                "the training images are {}×{} and the test images {}×{}; make them one size",
-                train.height, train.width, test.height, test.width
-            ));
-        }
-        fault_of_names(&self.label_names)
-            .or_else(|| fault_of_part("training", &self.train, self.label_names.len()))
-            .or_else(|| fault_of_part("test", &self.test, self.label_names.len()))
-    }
-}
-
-fn fault_of_names(names: &[String]) -> Option<String> {
-    if names.len() < 2 || names.len() > MAX_CLASSES {
-        return Some(format!("{} labels; give 2 to {MAX_CLASSES}", names.len()));
-    }
-    let mut seen = std::collections::HashSet::new();
-    names.iter().enumerate().find_map(|(index, name)| {
-        if name.trim().is_empty() || name.chars().any(char::is_control) {
-            return Some(format!(
-                "the name of label {index} is {name:?}; give it a printable name"
-            ));
-        }
-        (!seen.insert(name)).then(|| {
-            format!("the name of label {index}, {name:?}, occurs twice; make the names differ")
-        })
-    })
-}
-
-fn fault_of_part(part: &str, data: &LabelledImages, classes: usize) -> Option<String> {
-    let Images {
-        count,
-        height,
-        width,
-        ref pixels,
-    } = data.images;
-    if count == 0 {
-        return Some(format!("there is no {part} image; give at least one"));
-    }
-    if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
-        return Some(format!(
-            "the images are {height}×{width}; a side has 1 to {MAX_SIDE} pixels"
-        ));
-    }
-    if count.checked_mul(height * width) != Some(pixels.len()) {
-        return Some(format!(
-            "{} pixels for {count} {part} images of {height}×{width}",
-            pixels.len()
-        ));
-    }
-    if data.labels.len() != count {
-        return Some(format!(
-            "{count} {part} images but {} labels; they belong one to one",
-            data.labels.len()
-        ));
-    }
-    data.labels
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
-        .map(|index| {
-            format!(
-                "{part} image {index} has label {} but there are {classes} labels, 0 to {}",
-                data.labels[index],
-                classes - 1
-            )
-        })
-}
-
-/// The names "0", "1", … for labels that have none.
-#[must_use]
-pub fn numbered_names(classes: usize) -> Vec<String> {
-    (0..classes).map(|label| label.to_string()).collect()
-}
 
 #[cfg(test)]
 mod test_server;

@@ -1,14 +1,14 @@
-//! Data sets that users push to the shared storage, where every trainer on it finds them by name.
+//! Data sets that users push to the shared storage, where every trainer finds them by name.
 //!
 //! ```text
 //! datasets/<digest>/train-images-idx3-ubyte     and the other three: uncompressed IDX files
 //! datasets/<digest>/manifest.json               written last: its existence is the commit
-//! datasets/names/<name>/<sequence>.json         what a name means: the newest record counts
+//! datasets/names/<name>/<sequence>.json         the content of a name: the newest record counts
 //! ```
 //!
-//! `<digest>` is that of the content ([`Dataset::content_digest`](crate::Dataset::content_digest)), so the same data
-//! lies there once whatever names it has, and what is fetched can be proved. Keys are only ever created: nothing here
-//! overwrites or deletes. Unlike the rest of the crate this is asynchronous, because the storage is.
+//! `<digest>` is that of the content ([`Dataset::content_digest`](crate::Dataset::content_digest)), so equal data
+//! is stored once under any number of names, and can be verified. Keys are only created, never overwritten or deleted.
+//! Unlike the rest of the crate this module is asynchronous, because the storage is.
 
 mod cache;
 mod error;

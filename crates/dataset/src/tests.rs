@@ -29,7 +29,7 @@ fn images_are_found_by_index() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn parts_that_do_not_fit_together_are_refused() {
     type Damage = fn(&mut Dataset);
     let cases: [(Damage, &str); 12] = [
         (
@@ -98,7 +98,7 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
-fn the_digest_is_of_the_content() {
+fn the_digest_depends_on_the_content_alone() {
     let digest = tiny().digest;
     // Computed with sha256sum from the definition: it may never change.
     assert_eq!(

@@ -1,4 +1,4 @@
-"""A Python server of the same contract: grpcio, and onnxruntime on one thread. Usage: contender.py MODEL.onnx
+"""A Python server with the same API: grpcio, and onnxruntime on one thread. Usage: contender.py MODEL.onnx
 
 Listens on a free port, which it prints as JSON once the model is loaded, and answers Predict until it is killed.
 """

@@ -1,4 +1,4 @@
-//! The least that a tonic server does: one field of bytes in, one out. No metrics, no limits, no deadlines; tonic's defaults.
+//! A minimal tonic server: one field of bytes in, one out, with tonic's defaults and no metrics, limits or deadlines.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// What goes both ways. Its field has the number of `PredictRequest.pixels`, so that both servers get the same bytes.
+/// Request and response. Its field has the number of `PredictRequest.pixels`, so that both servers get the same bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Payload {
     #[prost(bytes = "bytes", tag = "2")]

@@ -1,4 +1,4 @@
-"""Loads a gRPC server with h2load, whose requests are bytes made beforehand, and reads what it found."""
+"""Loads a gRPC server with h2load, with requests encoded in advance, and parses its report."""
 
 import re
 import statistics
@@ -9,14 +9,14 @@ import time
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-# Before what is counted: connections are made, caches are filled.
+# Warm-up, not measured: opens connections and fills caches.
 WARM_UP = 0.3
 HEADERS = ("content-type: application/grpc", "te: trailers", "grpc-timeout: 30S")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a server."""
+    """A load on a server."""
 
     name: str
     method: str

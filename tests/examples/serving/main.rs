@@ -20,7 +20,7 @@ serving swap STORAGE ADDRESS COUNT   lets the checkpoints of the storage serve i
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The echo is compared; the others share the load's core, and should be slight.
+    // The echo is measured; the other tools share the load generator's core and should use little of it.
     let mut runtime = match words[..] {
         ["echo", ..] => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),

@@ -1,11 +1,11 @@
-//! What this machine's core makes of the same products with nothing around them.
+//! Speed of the same matrix products alone on this machine's core.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-/// How long is measured, after as long again to warm up.
+/// Duration of the measurement, and of the warm-up before it.
 const TIME: Duration = Duration::from_millis(300);
 
 /// FLOP/s of `rows` values through linear layers of these widths, [rows, widths[0]] to [rows, widths[last]], on the calling

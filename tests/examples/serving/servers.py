@@ -1,4 +1,4 @@
-"""Servers as processes on a core of their own: started, asked whether they answer rightly, and what they take."""
+"""Runs servers as processes on a core of their own, checks their answers and measures their use of the core."""
 
 import json
 import os

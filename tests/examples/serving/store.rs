@@ -1,5 +1,5 @@
-//! A storage with networks of a given shape. Their weights are drawn as PyTorch draws a linear layer's and are not trained: what an
-//! answer costs depends on the shape and on the images' ink.
+//! Makes a storage with untrained networks of a given shape, initialized as PyTorch initializes linear layers: the cost
+//! of a prediction depends on the shape and on the images' ink.
 
 use anyhow::{Context as _, Result};
 use digits_checkpoint::{
@@ -20,18 +20,18 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use std::{fs, path::Path};
 
-/// Images that the load is made of.
+/// Images of the load.
 const IMAGES: usize = 64;
-/// Those of them that the exam asks for.
+/// Images of the exam, from the same ones.
 const EXAM: usize = 16;
 const PIXELS: usize = SIDE * SIDE;
 const CLASSES: usize = 10;
-/// So that a swap swaps something.
+/// More than one, so that a swap changes the weights.
 const CHECKPOINTS: u64 = 2;
 const SCALE: f32 = 255.0;
 
-/// Fills `<folder>/storage`, `<folder>/images`, [64, 784] bytes of drawn digits, and `<folder>/model.onnx`; returns the checkpoints,
-/// of which the first is served, and is the ONNX model.
+/// Writes `<folder>/storage`, `<folder>/images` ([64, 784] bytes of drawn digits) and `<folder>/model.onnx`. Returns the
+/// checkpoints; the first is served and equals the ONNX model.
 pub async fn make(folder: &str, hidden: &[usize]) -> Result<Vec<CheckpointId>> {
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! Hot loads, one after another, as an operator's promotions make them.
+//! Hot loads in a row, by operator promotions.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_checkpoint::{
@@ -12,11 +12,11 @@ use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServi
 use digits_testing::until_every;
 use std::time::{Duration, Instant};
 
-/// Between two questions whether it has happened: few, as they are asked from the core that makes the load.
+/// Poll interval; long, because polling shares the core of the load generator.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Lets the storage's checkpoints serve in turns, `count` times, and waits each time until the server answers by it. Returns
-/// the seconds it took.
+/// Promotes the storage's checkpoints in rotation, `count` times, and waits each time until the server answers with it.
+/// Returns the seconds it took.
 pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
     let storage = Storage::open(storage)?;
     let model = ModelName::default();

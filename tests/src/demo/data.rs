@@ -1,4 +1,4 @@
-//! MNIST, or loudly the built-in digits where there is no way to get it.
+//! The demo's data: MNIST, or with a warning the built-in digits if MNIST cannot be obtained.
 
 use crate::specs;
 use anyhow::Result;
@@ -22,7 +22,7 @@ pub struct Data {
     mnist: Option<MnistSource>,
 }
 
-/// Reads or fetches MNIST; falls back to the built-in digits.
+/// Reads or downloads MNIST; falls back to the built-in digits.
 pub fn load() -> Result<Data> {
     let source = MnistSource::default();
     match mnist::load(&source, &mut super::report::download()) {
@@ -61,7 +61,7 @@ impl Data {
         self.mnist.is_some()
     }
 
-    /// A sentence.
+    /// A sentence that describes the data.
     pub fn description(&self) -> String {
         let name = if self.is_mnist() {
             "MNIST"
@@ -75,7 +75,7 @@ impl Data {
         )
     }
 
-    /// How the trainer finds it.
+    /// Arguments that name it to the trainer.
     pub fn trainer_arguments(&self) -> Vec<String> {
         let dir = self.mnist.as_ref().and_then(|source| source.dir.as_ref());
         dir.map_or_else(Vec::new, |dir| {

@@ -1,4 +1,4 @@
-//! Every activation through the front door: what libtorch trained, the plain engine serves, and both answer alike.
+//! Trains and serves a network with each activation: libtorch and the inference engine give the same answers.
 
 use anyhow::{Context as _, Result};
 use digits_cli::evaluate;
@@ -30,7 +30,7 @@ fn spec(activation: Activation) -> JobSpec {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_is_served_as_it_was_trained() -> Result<()> {
+async fn each_activation_is_served_as_it_was_trained() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;
@@ -47,7 +47,7 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
     for activation in [Activation::Relu, Activation::ScaledTanh, Activation::Gelu] {
         let job = jobs::run(&mut training, spec(activation)).await?;
         let id = job.checkpoint_ids.last().context("a checkpoint")?;
-        // It is served only once its exam has been passed, on every path of the engine.
+        // It is served only after its exam has passed on every path of the engine.
         until("the last checkpoint", async || {
             let request = GetModelRequest::default();
             let model = client.get_model(request).await?.into_inner();
@@ -75,7 +75,7 @@ async fn each_is_served_as_it_was_trained() -> Result<()> {
         assert_eq!(through.correct, test.correct, "{activation:?}");
         let close = |one: f64, other: f64| (one - other).abs() < 1e-5 * (1.0 + other);
         assert!(close(through.loss, test.loss), "{activation:?}: {test:?}");
-        // The probabilities that a client gets are of the temperature that was fitted.
+        // The client's probabilities use the fitted temperature.
         let fit = checkpoint.calibration.context("a fit")?;
         assert_ne!(checkpoint.temperature, 1.0);
         assert!(fit.loss <= fit.loss_before, "{fit:?}");

@@ -1,5 +1,5 @@
-//! `deploy/prometheus`: promtool accepts it and its alerts do what their unit tests say; each alert has such tests and
-//! its section of the runbook; none reads a metric that nobody makes, or whose absence nobody would notice.
+//! The files of `deploy/prometheus`: promtool accepts them and runs their unit tests. Each alert has unit tests and a
+//! section in the runbook, and reads only metrics that exist and whose absence another alert reports.
 
 use crate::support::{
     metric_names::{mentioned, recorded, repository, text, unknown},
@@ -10,7 +10,7 @@ use std::process::Command;
 
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
 const TESTS: &str = "deploy/prometheus/alerts.test.yml";
-/// Metrics that are there only once something happened, so their absence says nothing.
+/// Metrics that exist only after an event, so that their absence is no fault.
 const MADE_BY_REQUESTS: [&str; 2] = [
     "digits_inference_grpc_requests_total",
     "digits_trainer_job_state",
@@ -56,7 +56,7 @@ fn promtool_accepts_the_files_and_their_unit_tests() -> Result<()> {
 }
 
 #[test]
-fn every_alert_has_its_section_and_its_link() -> Result<()> {
+fn every_alert_links_to_its_section_of_the_runbook() -> Result<()> {
     let runbook = text("docs/runbook.md")?;
     let sections: Vec<&str> = runbook
         .lines()
@@ -81,7 +81,7 @@ fn every_alert_has_its_section_and_its_link() -> Result<()> {
 }
 
 #[test]
-fn every_alert_is_tested_with_its_fault_and_without() -> Result<()> {
+fn every_alert_has_a_test_that_fires_and_one_that_does_not() -> Result<()> {
     let tests = text(TESTS)?;
     for (name, _) in alerts()? {
         let expectations: Vec<&str> = tests
@@ -102,7 +102,7 @@ fn every_alert_is_tested_with_its_fault_and_without() -> Result<()> {
 }
 
 #[test]
-fn rules_read_what_is_made() -> Result<()> {
+fn rules_read_only_exported_metrics() -> Result<()> {
     let recorded = recorded()?;
     for file in [
         "deploy/prometheus/rules.yml",
@@ -116,9 +116,9 @@ fn rules_read_what_is_made() -> Result<()> {
     Ok(())
 }
 
-/// An alert whose metric is renamed is silent for ever; three alerts are there to say so.
+/// An alert on a renamed metric would never fire; three alerts report missing metrics.
 #[test]
-fn no_alert_is_blind_without_another_saying_so() -> Result<()> {
+fn a_missing_metric_of_an_alert_fires_another_alert() -> Result<()> {
     let rules = text("deploy/prometheus/rules.yml")?;
     let alerts = alerts()?;
     let absences: Vec<String> = alerts
@@ -134,7 +134,7 @@ fn no_alert_is_blind_without_another_saying_so() -> Result<()> {
     };
     for (alert, text) in &alerts {
         let mut names = mentioned(text);
-        // A recorded figure is as good as what it is made of.
+        // A recorded metric depends on the metrics of its expression.
         for name in mentioned(text).iter().filter(|name| name.contains(':')) {
             let rule = rules.split(&format!("- record: {name}\n")).nth(1);
             let rule = rule.with_context(|| format!("{alert}: nobody records {name}"))?;

@@ -1,4 +1,4 @@
-//! A bad checkpoint on the storage stays out; the old one serves on.
+//! Invalid checkpoints on the storage are refused, and the previous one keeps serving.
 
 use crate::support::{
     damage::{self, Files},
@@ -31,7 +31,7 @@ fn claim_another_shape(files: &mut Files) {
     files.manifest["architecture"]["hidden"] = serde_json::json!([31]);
 }
 
-/// Other weights than those that the exam was written for: every digest is right, the answers are not.
+/// Weights that the exam does not belong to: every digest is right, the answers are wrong.
 fn swap_weights(files: &mut Files) {
     let end = files.model.len();
     for value in files.model[end - 4_000..].chunks_exact_mut(4) {
@@ -45,7 +45,7 @@ fn claim_a_newer_format(files: &mut Files) {
     files.manifest["format"] = 99.into();
 }
 
-/// Loads of the inference service that failed and are tried again.
+/// Failed loads of the inference service, which it retries.
 fn failed_loads(sandbox: &Sandbox) -> Result<u64> {
     let metrics = http::get(sandbox.inference()?.admin(), "/metrics")?;
     let series = r#"digits_inference_reloads_total{model="digits",result="failed"} "#;
@@ -54,7 +54,7 @@ fn failed_loads(sandbox: &Sandbox) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
+async fn bad_checkpoints_are_refused_and_the_old_one_keeps_serving() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;
@@ -110,7 +110,7 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
             "{case}"
         );
 
-        // The next good one is served again: a bad head freezes nothing.
+        // The next valid one is served: an invalid head blocks nothing.
         let job = jobs::run(&mut training, specs::synthetic(1)).await?;
         last_good = job.checkpoint_ids.last().context("a checkpoint")?.clone();
         until("the next good checkpoint", async || {
@@ -120,7 +120,7 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
         .await?;
     }
 
-    // Half a checkpoint is not refused but waited for: it may still be committed.
+    // An incomplete checkpoint is awaited, not refused: it may still be committed.
     let before = failed_loads(&sandbox)?;
     let id = damage::republish(&sandbox, |files| files.committed = false)?;
     until("a second attempt to load it", async || {
@@ -146,7 +146,7 @@ async fn bad_checkpoints_stay_out_and_the_old_one_serves_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn fresh_replica_beside_a_bad_head_serves_the_newest_good_one() -> Result<()> {
+async fn a_new_replica_serves_the_newest_good_checkpoint_despite_a_bad_head() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;

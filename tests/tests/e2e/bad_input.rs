@@ -1,4 +1,4 @@
-//! Bad input gets its code and a message that names the field.
+//! Invalid requests get the right status code and a message that names the field.
 
 use anyhow::Result;
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
@@ -10,7 +10,7 @@ use digits_testing::{patience, until};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// Checks the code, and that message or details name the field.
+/// Checks the code, and that the message or the details name the field.
 fn check(case: &str, status: &Status, code: Code, field: &str) {
     assert_eq!(status.code(), code, "{case}: {status}");
     let details = status.get_error_details();
@@ -65,7 +65,7 @@ fn with_dataset(name: &str) -> JobSpec {
 }
 
 #[tokio::test]
-async fn jobs_are_refused_by_field() -> Result<()> {
+async fn invalid_job_specs_are_refused_by_field() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
@@ -153,7 +153,7 @@ async fn jobs_are_refused_by_field() -> Result<()> {
         check(case, &status, Code::InvalidArgument, field);
     }
 
-    // Every violation at once.
+    // All violations are reported at once.
     let worst = JobSpec {
         epochs: Some(0),
         batch_size: Some(0),
@@ -224,7 +224,7 @@ fn png() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn predictions_are_refused_by_field() -> Result<()> {
+async fn invalid_predict_requests_are_refused_by_field() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;

@@ -1,5 +1,5 @@
-//! The pair with a bucket for its storage: a data set pushed to it, checkpoints published and hot-loaded, a rollback
-//! with no trainer alive, and a bucket that falls silent.
+//! Both services with a bucket as storage: a pushed data set, published and hot-loaded checkpoints, a rollback without
+//! a trainer, and a bucket that stops responding.
 
 use crate::support::bucket::Bucket;
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::{fs, path::PathBuf, process::Command};
 use tonic::transport::Channel;
 
-/// A command of ours that works on the bucket.
+/// A command of `digits` on the bucket.
 fn command(sandbox: &Sandbox, bucket: &Bucket, binary: &str) -> Command {
     let mut command = Command::new(sandbox.binary(binary));
     command
@@ -37,7 +37,7 @@ fn json(mut digits: Command, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(last)?)
 }
 
-/// A folder of IDX files, larger than what a bucket takes in one part.
+/// A folder of IDX files, larger than one part of a multipart upload.
 fn folder(sandbox: &Sandbox) -> Result<PathBuf> {
     let dataset = synthetic::generate(&synthetic::Options {
         train: 8_000,
@@ -75,9 +75,14 @@ async fn answers_from(
 }
 
 #[tokio::test]
-async fn the_pair_works_on_a_bucket() -> Result<()> {
+async fn training_serving_and_rollback_work_on_a_bucket() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;
-    let Some(bucket) = Bucket::start(sandbox.dir(), "the_pair_works_on_a_bucket").await? else {
+    let Some(bucket) = Bucket::start(
+        sandbox.dir(),
+        "training_serving_and_rollback_work_on_a_bucket",
+    )
+    .await?
+    else {
         return Ok(());
     };
     let digits = || command(&sandbox, &bucket, "digits");
@@ -110,7 +115,7 @@ async fn the_pair_works_on_a_bucket() -> Result<()> {
     json(digits(), &["rollback", "--storage", &storage])?;
     answers_from(&mut client, old).await?;
 
-    // What is asked of the bucket now waits; what is asked of the service does not.
+    // Requests to the bucket hang now; requests to the service do not.
     bucket.fall_silent()?;
     until("a request to the silent bucket", async || {
         Ok(bucket.has_unread_requests()?.then_some(()))

@@ -1,4 +1,4 @@
-//! The command line, a program in Python, and a caller without protos against the running pair.
+//! Clients of the running services: the command line, Python, Rust, and a client that uses reflection.
 
 use crate::support::mnist;
 use anyhow::{Context as _, Result};
@@ -78,7 +78,7 @@ fn stroke(sandbox: &Sandbox) -> Result<PathBuf> {
 }
 
 #[tokio::test]
-async fn every_command_works_and_speaks_json() -> Result<()> {
+async fn every_command_works_and_prints_json() -> Result<()> {
     let (sandbox, job) = served_pair().await?;
     let picture = stroke(&sandbox)?.display().to_string();
     let curves = sandbox.dir().join("curves.svg").display().to_string();
@@ -199,7 +199,7 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     assert_eq!(by_rust, expected);
     assert_eq!(readme_in_python(&python, &address, &image)?, expected);
     assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
-    // The same by Triton's own clients, in the Open Inference Protocol.
+    // The same by Triton's clients, in the Open Inference Protocol.
     let triton = run("python/open_inference.py")?;
     assert_eq!(triton["labels"], answer["labels"]);
     assert_eq!(
@@ -261,10 +261,10 @@ fn readme_in_python(python: &OsStr, address: &str, image: &Path) -> Result<Strin
     printed(Command::new(python).arg("-c").arg(script).current_dir(root))
 }
 
-/// As grpcurl does it: the services tell their own messages, by reflection.
+/// As grpcurl does it: the messages come from the services, by reflection.
 #[tokio::test]
-async fn a_caller_without_protos_asks_for_them_and_predicts() -> Result<()> {
-    let name = "a_caller_without_protos_asks_for_them_and_predicts";
+async fn a_client_without_protos_predicts_by_reflection() -> Result<()> {
+    let name = "a_client_without_protos_predicts_by_reflection";
     let named = std::env::var_os("DIGITS_BUF").map(PathBuf::from);
     let Some(buf) = named.filter(|program| program.is_file()) else {
         skip(

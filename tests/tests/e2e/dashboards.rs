@@ -1,4 +1,5 @@
-//! The dashboards of `deploy/grafana` keep the rules of their form, and each rule sees who breaks it.
+//! Checks the dashboards of `deploy/grafana` against the rules in `support/dashboards/rules.rs`, and each rule against a
+//! violation.
 
 use crate::support::{
     dashboards::{all, lint},
@@ -8,13 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 #[test]
-fn dashboards_keep_the_rules() -> Result<()> {
+fn dashboards_follow_the_rules() -> Result<()> {
     let complaints = lint(&all()?, &recorded()?)?;
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     Ok(())
 }
 
-/// A value of the first dashboard, what it is replaced by (null takes it out), and what is said then.
+/// A value of the first dashboard, its replacement (null removes it), and the expected message.
 const BROKEN: [(&str, &str, &str); 24] = [
     ("/uid", "null", "uid"),
     ("/uid", r#""Has Blanks""#, "uid"),
@@ -67,7 +68,7 @@ const BROKEN: [(&str, &str, &str); 24] = [
 ];
 
 #[test]
-fn each_rule_sees_who_breaks_it() -> Result<()> {
+fn each_rule_detects_its_violation() -> Result<()> {
     let (dashboards, recorded) = (all()?, recorded()?);
     let queries = [
         (
@@ -118,7 +119,7 @@ fn put(json: &mut Value, pointer: &str, value: Value) -> Result<()> {
 }
 
 #[test]
-fn a_row_may_fold_panels_and_the_rules_reach_them() -> Result<()> {
+fn the_rules_apply_to_panels_in_collapsed_rows() -> Result<()> {
     let (mut dashboards, recorded) = (all()?, recorded()?);
     let folded = json!([{"type": "graph", "title": "folded"}]);
     put(&mut dashboards[0].json, "/panels/0/panels", folded)?;
@@ -132,9 +133,9 @@ fn a_row_may_fold_panels_and_the_rules_reach_them() -> Result<()> {
     Ok(())
 }
 
-/// `$__rate_interval` is made of the data source's timeInterval, which must be how often is scraped.
+/// `$__rate_interval` is computed from the data source's timeInterval, which must be the scrape interval.
 #[test]
-fn the_data_source_knows_the_scrape_interval() -> Result<()> {
+fn the_data_source_has_the_scrape_interval() -> Result<()> {
     let value = |text: &str, key: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(key));
         line.map(|value| value.trim().to_owned())

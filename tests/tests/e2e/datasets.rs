@@ -1,5 +1,5 @@
-//! A data set of one's own, from a folder to an answer: pushed with the command line, trained on by name, hot-loaded,
-//! predicted.
+//! A user's data set from a folder to a prediction: pushed with the command line, trained on by name, hot-loaded,
+//! served.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_dataset::{Dataset, Images, LabelledImages, idx};
@@ -52,7 +52,7 @@ fn bands(labels: usize, train: usize, test: usize) -> Result<Dataset> {
     )?)
 }
 
-/// Writes it as a user would have it.
+/// Writes it as a folder of IDX files.
 fn folder(sandbox: &Sandbox, name: &str, dataset: &Dataset) -> Result<PathBuf> {
     let dir = sandbox.dir().join(name);
     fs::create_dir(&dir)?;
@@ -76,7 +76,7 @@ fn folder(sandbox: &Sandbox, name: &str, dataset: &Dataset) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// `digits` as a user of this storage and this trainer runs it.
+/// `digits` with this storage and this trainer.
 fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(sandbox.binary("digits"));
     command
@@ -141,7 +141,7 @@ async fn train(sandbox: &Sandbox, dataset: &str, at_least: f64) -> Result<String
 }
 
 #[tokio::test]
-async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
+async fn a_users_data_set_is_pushed_trained_on_and_served() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     let letters = bands(26, 1_300, 104)?;
     let dir = folder(&sandbox, "letters", &letters)?;
@@ -202,7 +202,7 @@ async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
     let measured = json(&sandbox, &["evaluate", "letters:test"])?;
     assert_eq!(measured["images"], 104);
 
-    // Other data under the name is what it means from then on.
+    // After a push of other data the name refers to the new data.
     let newer = bands(26, 1_326, 104)?;
     push(&sandbox, &folder(&sandbox, "newer", &newer)?, "letters")?;
     let listed = json(&sandbox, &["datasets"])?;
@@ -229,7 +229,7 @@ async fn a_data_set_of_ones_own_from_a_folder_to_an_answer() -> Result<()> {
     sandbox.stop().await
 }
 
-/// As many labels as there may be.
+/// The maximum number of labels.
 #[tokio::test]
 async fn a_thousand_labels_are_trained_and_served() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
@@ -259,7 +259,7 @@ async fn a_thousand_labels_are_trained_and_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn show_and_list_need_no_trainer_and_refusals_say_what_to_do() -> Result<()> {
+async fn show_and_list_need_no_trainer_and_errors_name_the_remedy() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;
     let letters = bands(26, 260, 52)?;
     let dir = folder(&sandbox, "letters", &letters)?;

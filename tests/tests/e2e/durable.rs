@@ -1,5 +1,5 @@
-//! Jobs that outlive their process: told to end, killed, with damaged bundles, a deadline, watchers that do not
-//! read, a limit on the size of files.
+//! Jobs outlive their process: after SIGTERM and SIGKILL, with damaged bundles, deadlines, watchers that do not read, and
+//! a limit on file sizes.
 
 use crate::support::{
     http,
@@ -16,9 +16,9 @@ use digits_testing::{patience, until};
 use std::{fs, path::PathBuf};
 use tonic::transport::Channel;
 
-/// Bundles as often as the disk takes them.
+/// Writes bundles as often as the disk allows.
 const OFTEN: [&str; 2] = ["--bundle-interval", "10ms"];
-/// None but the last.
+/// Writes only the last bundle.
 const NEVER: [&str; 2] = ["--bundle-interval", "24h"];
 /// As [`NEVER`], and a shutdown waits for the running job as long as it takes.
 const PATIENT: [&str; 4] = ["--bundle-interval", "24h", "--shutdown-grace", "24h"];
@@ -81,9 +81,9 @@ async fn ends_undisturbed(sandbox: &Sandbox, job_id: &str, spec: JobSpec) -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
+async fn after_sigterm_a_job_resumes_at_its_last_step() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
-    // Not one bundle but the last.
+    // Only the last bundle was written.
     sandbox.start_trainer(&PATIENT).await?;
     let mut training = sandbox.training().await?;
     let id = jobs::submit(&mut training, long()).await?.job_id;
@@ -91,7 +91,7 @@ async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
     for _ in 0..3 {
         let job = steps(&mut training, &id, reached + 500).await?;
         reached = job.progress.context("progress")?.step;
-        // It ends because the job stops, for the grace time is not over.
+        // It ends because the job has stopped, before the grace time is over.
         let status = sandbox.take_trainer()?.stop().await?;
         assert!(status.success(), "{status}");
         sandbox.start_trainer(&PATIENT).await?;
@@ -109,7 +109,7 @@ async fn told_to_end_it_goes_on_where_it_was() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_bundles_are_passed() -> Result<()> {
+async fn damaged_bundles_are_skipped() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&OFTEN).await?;
     let mut training = sandbox.training().await?;
@@ -121,7 +121,7 @@ async fn damaged_bundles_are_passed() -> Result<()> {
         until("two bundles", async || Ok(before.exists().then_some(()))).await?;
         sandbox.take_trainer()?.crash()?;
         let kept = ["bundle", "before"].map(|kind| bundle(&sandbox, &id, kind));
-        // Killed between two renames there is only the older one, which is then the newest.
+        // After a kill between two renames only the older bundle exists, which is then the newest.
         for path in kept.iter().filter(|path| path.exists()).take(damaged) {
             let mut bytes = fs::read(path)?;
             let middle = bytes.len() / 2;
@@ -141,7 +141,7 @@ async fn damaged_bundles_are_passed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_gets_no_further_is_given_up() -> Result<()> {
+async fn a_job_without_progress_is_abandoned() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&NEVER).await?;
     let mut training = sandbox.training().await?;
@@ -166,7 +166,7 @@ async fn a_job_that_gets_no_further_is_given_up() -> Result<()> {
     assert_eq!((job.state(), job.attempts), (JobState::Failed, 3));
     assert!(job.error.contains("3 times in a row"), "{}", job.error);
     assert!(job.error.contains("step 0"), "{}", job.error);
-    // The next job is none the worse for it.
+    // The next job is not affected.
     jobs::run(&mut training, specs::synthetic(1)).await?;
     sandbox.stop().await
 }
@@ -210,7 +210,7 @@ async fn watch_for(
     }
 }
 
-/// A trainer that counted each life anew would never reach the deadline.
+/// A trainer that restarted the count with each process would never reach the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_counts_the_time_before_a_crash() -> Result<()> {
     const DEADLINE: i64 = 5;
@@ -263,7 +263,7 @@ async fn cancelling_after_a_crash_keeps_what_was_published() -> Result<()> {
     sandbox.take_trainer()?.crash()?;
     sandbox.start_trainer(&OFTEN).await?;
     training = sandbox.training().await?;
-    // Whenever it comes, before the job runs again or after; twice is once.
+    // The request may arrive before or after the job resumes; a second one changes nothing.
     let cancel = CancelJobRequest { job_id: id.clone() };
     training.cancel_job(cancel.clone()).await?;
     training.cancel_job(cancel.clone()).await?;
@@ -296,7 +296,7 @@ fn resident(pid: u32) -> Result<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
+async fn watchers_that_do_not_read_block_nothing() -> Result<()> {
     const WATCHERS: usize = 40;
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
@@ -332,7 +332,7 @@ async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
     assert_eq!(end.state(), JobState::Succeeded, "{}", end.error);
     let grown = resident(pid)?.saturating_sub(before);
     assert!(grown < 64 << 20, "{} MiB more", grown >> 20);
-    // One that begins to read now misses nothing.
+    // A watcher that starts to read now misses nothing.
     let mut late = watching.pop().context("a watcher")?;
     let mut expected = 1;
     while let Some(event) = late.message().await? {
@@ -345,9 +345,9 @@ async fn watchers_that_do_not_read_hold_nothing_back() -> Result<()> {
     sandbox.stop().await
 }
 
-/// As on a full disk every file ends at a size, but nobody needs a privilege for it.
+/// A file size limit acts like a full disk, but needs no privilege.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_on_files_fails_the_job_with_a_reason() -> Result<()> {
+async fn a_file_size_limit_fails_the_job_with_a_reason() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     // 4 MiB, in blocks of 512 bytes; ignored, so that writing fails instead of the process.
     sandbox
@@ -373,7 +373,7 @@ async fn a_limit_on_files_fails_the_job_with_a_reason() -> Result<()> {
         line.strip_prefix("digits_trainer_bundle_failures_total{operation=\"write\"} ")
     });
     assert_ne!(failures.context("the metric")?, "0");
-    // A job with smaller files is none the worse for it.
+    // A job with smaller files is not affected.
     jobs::run(&mut training, specs::synthetic(2)).await?;
     sandbox.stop().await
 }

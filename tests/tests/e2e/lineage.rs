@@ -1,5 +1,5 @@
-//! Checkpoints carried out, in and through again by the command line: ONNX against onnxruntime, a state dict there and
-//! back, and the same weights from the same lineage.
+//! Export, import and reproduction by the command line: ONNX against onnxruntime, a state dict exported and imported
+//! again, and identical weights from the same lineage.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
@@ -61,7 +61,7 @@ fn python(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// What onnxruntime makes of an exported model.
+/// Onnxruntime's answers of an exported model.
 fn examine(python: &Path, model: &Path, checkpoint: &Path) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/onnx_exam.py");
     let output = Command::new(python)
@@ -78,8 +78,8 @@ fn examine(python: &Path, model: &Path, checkpoint: &Path) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn onnxruntime_gives_the_answers_of_the_exam() -> Result<()> {
-    let Some(python) = python("onnxruntime_gives_the_answers_of_the_exam") else {
+async fn onnxruntime_passes_the_exam() -> Result<()> {
+    let Some(python) = python("onnxruntime_passes_the_exam") else {
         return Ok(());
     };
     let mut sandbox = Sandbox::new(patience())?;
@@ -141,7 +141,7 @@ async fn onnxruntime_gives_the_answers_of_the_exam() -> Result<()> {
 }
 
 #[tokio::test]
-async fn weights_go_out_and_come_in_again() -> Result<()> {
+async fn exported_weights_can_be_imported() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
@@ -162,7 +162,7 @@ async fn weights_go_out_and_come_in_again() -> Result<()> {
     let served = &imported["record"]["routes"][0]["checkpoint_id"];
     assert_eq!(served, &checkpoint["checkpoint_id"]);
 
-    // A byte of the original turns: nothing damaged goes out.
+    // A byte of the original is changed: a damaged checkpoint is not exported.
     let model = folder(&sandbox, id).join("model.safetensors");
     let mut bytes = original;
     *bytes.last_mut().context("bytes")? ^= 1;
@@ -177,7 +177,7 @@ async fn weights_go_out_and_come_in_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_checkpoint_is_made_again_to_the_byte() -> Result<()> {
+async fn a_checkpoint_is_reproduced_byte_for_byte() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;

@@ -1,5 +1,5 @@
-//! `deploy/kubernetes` and `deploy/compose.yaml`: what refers to what, which no schema sees, and that ports, variables,
-//! paths and times are those of the binaries, which are started with what the manifests give them.
+//! Checks `deploy/kubernetes` and `deploy/compose.yaml` beyond their schemas: references resolve, and ports, variables,
+//! paths and times are those of the binaries, which are started with the settings of the manifests.
 
 mod binaries;
 mod copies;
@@ -23,7 +23,7 @@ const ALL: [&str; 7] = [
     "overlays/gpu-jobs",
     "overlays/full",
 ];
-/// Made by the operator: docs/operations.md gives the commands with their keys.
+/// Secrets that the operator creates, by the commands in docs/operations.md.
 const SECRETS: [&str; 4] = [
     "digits-s3",
     "digits-remote-write",
@@ -43,8 +43,8 @@ fn each(test: &str, check: impl Fn(&Manifests) -> Result<()>) -> Result<()> {
 }
 
 #[test]
-fn selectors_find_their_pods() -> Result<()> {
-    each("selectors_find_their_pods", |all| {
+fn selectors_match_their_pods() -> Result<()> {
+    each("selectors_match_their_pods", |all| {
         for workload in all.workloads() {
             let selector = &workload.object["spec"]["selector"];
             ensure!(
@@ -127,8 +127,8 @@ fn ports_exist(kind: &str, spec: &Value, workload: Workload<'_>) -> Result<()> {
 }
 
 #[test]
-fn volumes_claims_and_maps_are_there() -> Result<()> {
-    each("volumes_claims_and_maps_are_there", |all| {
+fn volumes_claims_and_maps_exist() -> Result<()> {
+    each("volumes_claims_and_maps_exist", |all| {
         let mut claimed = BTreeSet::new();
         for workload in all.workloads() {
             let mounts = list(&workload.container()["volumeMounts"]).iter();

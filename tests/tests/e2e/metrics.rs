@@ -1,4 +1,4 @@
-//! `deploy/METRICS.md` names what the running services export, and nothing else.
+//! `deploy/METRICS.md` lists exactly the metrics that the running services export.
 
 use crate::support::{
     http,
@@ -18,10 +18,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What both services tell of their process.
+/// Metrics of the process, from both services.
 const PROCESS: &str = "process_";
 
-/// Metric → type, as an exposition says.
+/// Metric → type, from an exposition.
 fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
     let types = exposition
         .lines()
@@ -33,7 +33,7 @@ fn exported(exposition: &str, prefix: &str) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn page_and_services_agree() -> Result<()> {
+async fn the_page_lists_exactly_the_exported_metrics() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;
@@ -87,8 +87,7 @@ async fn page_and_services_agree() -> Result<()> {
         let mut page = documented(prefix)?;
         let mut told = exported(&exposition, prefix);
         told.retain(|name, _| page.get(name).is_none_or(|kind| kind != OF_A_GPU));
-        // The first are not scraped, `watching` sees them arrive; the others are held by a unit
-        // test of the trainer.
+        // Pushed metrics are checked by `watching`, GPU metrics by a unit test of the trainer.
         page.retain(|_, kind| kind != PUSHED && kind != OF_A_GPU);
         assert_eq!(told, page, "{prefix}");
         let process = documented(PROCESS)?;
@@ -103,9 +102,11 @@ async fn page_and_services_agree() -> Result<()> {
     sandbox.stop().await
 }
 
-/// What `promtool` says of names, types and descriptions.
+/// The findings of `promtool` on names, types and descriptions.
 fn lint(exposition: &str) -> Result<()> {
-    let Some(promtool) = prometheus::program("promtool", "page_and_services_agree") else {
+    let Some(promtool) =
+        prometheus::program("promtool", "the_page_lists_exactly_the_exported_metrics")
+    else {
         return Ok(());
     };
     let mut child = Command::new(promtool)

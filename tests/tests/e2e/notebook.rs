@@ -1,4 +1,4 @@
-//! The notebook's run through the front door: submitted over gRPC, hot-loaded, evaluated by `Predict`.
+//! Reproduces the notebook's run end to end: submitted over gRPC, hot-loaded, evaluated by `Predict`.
 
 use crate::support::mnist;
 use anyhow::{Context as _, Result};
@@ -8,8 +8,8 @@ use digits_testing::{patience, skip};
 use std::{collections::BTreeSet, path::Path, process::Command};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
-    let Some(dataset) = mnist::for_test("printed_run_comes_out_again_and_is_hot_loaded") else {
+async fn the_printed_run_is_reproduced_and_hot_loaded() -> Result<()> {
+    let Some(dataset) = mnist::for_test("the_printed_run_is_reproduced_and_hot_loaded") else {
         return Ok(());
     };
     let mut sandbox = Sandbox::new(patience())?;
@@ -50,7 +50,7 @@ async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
     );
     let (_, client) = sandbox.clients()?;
 
-    // What the trainer measured is what Predict gives.
+    // Predict gives the accuracy that the trainer measured.
     let through = digits_cli::evaluate::evaluate(
         &client,
         &dataset.test,
@@ -70,7 +70,7 @@ async fn printed_run_comes_out_again_and_is_hot_loaded() -> Result<()> {
     sandbox.stop().await
 }
 
-/// The published model loads in PyTorch, strictly, and does the same on the test set.
+/// The published model loads in PyTorch with `strict=True` and has the same accuracy on the test set.
 fn check_in_pytorch(sandbox: &Sandbox, checkpoints: &[String], correct: u64) -> Result<()> {
     let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
     let torch = Command::new(&python)
@@ -95,8 +95,8 @@ fn check_in_pytorch(sandbox: &Sandbox, checkpoints: &[String], correct: u64) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_seeds_are_as_good() -> Result<()> {
-    if mnist::for_test("other_seeds_are_as_good").is_none() {
+async fn other_seeds_reach_the_same_accuracy() -> Result<()> {
+    if mnist::for_test("other_seeds_reach_the_same_accuracy").is_none() {
         return Ok(());
     }
     let mut sandbox = Sandbox::new(patience())?;

@@ -1,4 +1,4 @@
-//! The commands of `docs/operations.md`, run as they stand there on a pair of their own.
+//! Runs the commands of `docs/operations.md` verbatim against running services.
 
 use crate::support::{damage, http, metric_names};
 use anyhow::{Context as _, Result, ensure};
@@ -28,7 +28,7 @@ const FOLDERS: [(&str, &str); 5] = [
     ("NEW_STORAGE", "new-storage"),
 ];
 
-/// Runs commands as an operator of this pair would; returns what they print.
+/// Runs commands as an operator would; returns their output.
 fn run(sandbox: &Sandbox, commands: &str) -> Result<String> {
     let programs = sandbox.binary("digits");
     let programs = programs.parent().context("a folder")?.to_owned();
@@ -67,7 +67,7 @@ async fn serves(sandbox: &Sandbox, wanted: impl Fn(u64) -> bool) -> Result<u64> 
 }
 
 #[tokio::test]
-async fn a_backup_taken_while_training_comes_back() -> Result<()> {
+async fn a_backup_taken_while_training_can_be_restored() -> Result<()> {
     const SECTION: &str = "Back up, move, restore";
     let mut sandbox = Sandbox::new(patience())?;
     sandbox
@@ -87,7 +87,7 @@ async fn a_backup_taken_while_training_comes_back() -> Result<()> {
     for folder in ["storage", "state"] {
         fs::remove_dir_all(sandbox.dir().join(folder))?;
     }
-    // It is there before the storage is.
+    // It exists before the storage does.
     fs::create_dir(sandbox.dir().join("storage"))?;
     sandbox.start_inference(&[]).await?;
     let told = run(&sandbox, &block(SECTION, 2)?)?;
@@ -104,7 +104,7 @@ async fn a_backup_taken_while_training_comes_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_storage_that_moved_serves_and_goes_on() -> Result<()> {
+async fn a_moved_storage_serves_and_takes_new_checkpoints() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;
@@ -116,7 +116,7 @@ async fn a_storage_that_moved_serves_and_goes_on() -> Result<()> {
     serves(&sandbox, |sequence| sequence == 2).await?;
     ensure!(sandbox.take_inference()?.stop().await?.success());
 
-    // The services of the sandbox know one place: the new one takes it.
+    // The sandbox has one storage path, which the new storage takes.
     let place = |name: &str| sandbox.dir().join(name);
     fs::remove_dir_all(place("storage"))?;
     fs::rename(place("new-storage"), place("storage"))?;
@@ -130,7 +130,7 @@ async fn a_storage_that_moved_serves_and_goes_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
+async fn a_bad_model_is_rolled_back_and_the_next_released() -> Result<()> {
     const SECTION: &str = "A bad model";
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
@@ -140,7 +140,7 @@ async fn a_bad_model_is_left_and_the_next_let_through() -> Result<()> {
     serves(&sandbox, |sequence| sequence == 2).await?;
     run(&sandbox, &block(SECTION, 0)?)?;
     serves(&sandbox, |sequence| sequence == 3).await?;
-    // Held: what comes does not serve.
+    // With a hold: later checkpoints do not serve.
     jobs::run(&mut training, specs::synthetic(3)).await?;
     let records = fs::read_dir(sandbox.dir().join("storage/serving/digits"))?;
     ensure!(records.count() == 3);
@@ -163,7 +163,7 @@ async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
     .await?;
     let admin = sandbox.inference()?.admin();
     http::get(admin, "/readyz").context("what serves is ready")?;
-    // What the alert DigitsReloadFailing reads.
+    // The metric of the alert DigitsReloadFailing.
     let behind = format!(
         "digits_inference_behind_head{{model=\"digits\"}} {}",
         sequence - 2
@@ -177,7 +177,7 @@ async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Result<()> {
+async fn records_of_a_newer_version_are_refused_until_an_operator_promotes() -> Result<()> {
     const SECTION: &str = "Upgrade";
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
@@ -190,13 +190,13 @@ async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Resu
     is_left_out(&sandbox, 3).await?;
     let head = damage::newer_record(&sandbox)?;
     is_left_out(&sandbox, head).await?;
-    // The trainer stands back: a newer one decides what serves.
+    // The trainer does not promote: a newer program decides what serves.
     jobs::run(&mut training, specs::synthetic(1)).await?;
     let records = fs::read_dir(sandbox.dir().join("storage/serving/digits"))?;
     ensure!(records.count() as u64 == head);
     is_left_out(&sandbox, head).await?;
 
-    // Record 3 is understood, and names what is not.
+    // Record 3 is readable, but its checkpoint is not.
     ensure!(run(&sandbox, "digits rollback").is_err());
     let told = run(&sandbox, &format!("RECORD=2\n{}", block(SECTION, 0)?))?;
     ensure!(told.contains("format"), "{told}");
@@ -219,7 +219,7 @@ async fn what_a_newer_version_wrote_stays_out_and_an_operator_leads_on() -> Resu
 const USER_VERSION: std::ops::Range<usize> = 60..64;
 
 #[tokio::test]
-async fn a_newer_state_is_refused_and_its_backup_goes_on() -> Result<()> {
+async fn a_newer_database_is_refused_and_its_backup_works() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;

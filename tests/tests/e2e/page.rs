@@ -1,4 +1,4 @@
-//! The page of the inference service in a real browser, in front of the real service and a network trained on MNIST.
+//! The inference service's page in a browser, with a network trained on MNIST.
 
 use crate::support::{browser::Script, damage, http::ask, mnist};
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ async fn serve(sandbox: &Sandbox, spec: JobSpec) -> Result<u64> {
     newest_served(sandbox).await
 }
 
-/// Names a damaged copy of what serves as the next version; returns its sequence.
+/// Appends a record that names a damaged copy of the served checkpoint; returns its sequence.
 fn publish_damaged(sandbox: &Sandbox, serving: u64) -> Result<u64> {
     damage::republish(sandbox, |files| {
         let middle = files.model.len() / 2;
@@ -22,7 +22,7 @@ fn publish_damaged(sandbox: &Sandbox, serving: u64) -> Result<u64> {
     Ok(serving + 1)
 }
 
-/// Lets what serves be the next version after the damaged one too; returns its sequence once it is.
+/// Promotes the served checkpoint again after the damaged one; returns its sequence once it is served.
 async fn promote_served(sandbox: &Sandbox, head: u64) -> Result<u64> {
     let mut client = sandbox.predict().await?;
     let model = client.get_model(GetModelRequest::default()).await?;
@@ -63,8 +63,8 @@ async fn newest_served(sandbox: &Sandbox) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed() -> Result<()> {
-    let name = "a_drawn_seven_is_read_while_it_is_drawn_and_a_hot_load_is_noticed";
+async fn a_seven_is_classified_while_it_is_drawn_and_a_hot_load_is_shown() -> Result<()> {
+    let name = "a_seven_is_classified_while_it_is_drawn_and_a_hot_load_is_shown";
     if mnist::for_test(name).is_none() {
         return Ok(());
     }
@@ -113,7 +113,7 @@ async fn page_rest_and_grpc_share_the_port() -> Result<()> {
         head.contains("content-security-policy: default-src 'none'"),
         "{head}"
     );
-    // Everything that the page names is there, and nothing lies elsewhere.
+    // Every file that the page names exists on the service itself.
     let named: Vec<&str> = body
         .split(['"', '\''])
         .filter(|word| word.starts_with("/page/"))

@@ -1,4 +1,4 @@
-//! What an operator meets: a missing libtorch, a missing GPU, a crash, a bad flag.
+//! Operational faults: a missing libtorch, a missing GPU, a crash, a wrong flag.
 
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
@@ -7,7 +7,7 @@ use digits_testing::{patience, until};
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 #[test]
-fn trainer_without_libtorch_says_so_in_a_sentence() -> Result<()> {
+fn a_missing_libtorch_is_reported_in_one_sentence() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;
     let dir = sandbox.dir();
     fs::copy(sandbox.binary("digits-trainer"), dir.join("digits-trainer"))?;
@@ -45,7 +45,7 @@ fn trainer_without_libtorch_says_so_in_a_sentence() -> Result<()> {
 }
 
 #[tokio::test]
-async fn cuda_is_linked_and_never_replaced_by_the_cpu() -> Result<()> {
+async fn cuda_is_linked_and_never_falls_back_to_the_cpu() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let pid = sandbox.trainer()?.pid();
@@ -79,7 +79,7 @@ async fn cuda_is_linked_and_never_replaced_by_the_cpu() -> Result<()> {
 }
 
 #[tokio::test]
-async fn killed_trainer_goes_on_with_its_jobs() -> Result<()> {
+async fn a_killed_trainer_resumes_its_jobs() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;

@@ -1,4 +1,4 @@
-//! The trainer pushes the curves of a job that takes a second into a real Prometheus, which then has every point.
+//! Pushes the curves of a one-second job to a Prometheus, which then has every point.
 
 use crate::support::{http, metric_names, mnist, prometheus, prometheus::Prometheus};
 use anyhow::{Context as _, Result, ensure};
@@ -19,7 +19,7 @@ const JOB: &str = r#"{
     "epochs": 3
 }"#;
 
-/// A figure of a row.
+/// A value of a row.
 type Figure = fn(&CurveRow) -> f64;
 
 /// Value and time in milliseconds of every sample of a pushed series.
@@ -88,17 +88,17 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
         for ((_, at_ms), row) in found.iter().zip(&rows) {
             let told = row.at.context("a time")?;
             let told_ms = told.seconds * 1_000 + i64::from(told.nanos) / 1_000_000;
-            // Points of one millisecond take the next ones.
+            // Points of the same millisecond get the following ones.
             assert!((0..=50).contains(&(at_ms - told_ms)), "{at_ms} {told_ms}");
         }
-        // The series ends: nothing is drawn on. Its end may come with a later push.
+        // A stale marker ends the series; it may come with a later push.
         until("the end", async || {
             let drawn = prometheus.query(&format!("{name}{{job_id=\"{job}\"}}"))?;
             Ok(drawn.is_empty().then_some(()))
         })
         .await?;
     }
-    the_page_names_what_is_pushed(&prometheus)?;
+    the_page_lists_the_pushed_metrics(&prometheus)?;
 
     let pushed = format!(
         "digits_trainer_remote_write_samples_pushed_total {}",
@@ -113,7 +113,7 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
     sandbox.stop().await
 }
 
-fn the_page_names_what_is_pushed(prometheus: &Prometheus) -> Result<()> {
+fn the_page_lists_the_pushed_metrics(prometheus: &Prometheus) -> Result<()> {
     let page = metric_names::documented("digits_trainer_")?;
     let named = page
         .iter()
@@ -147,7 +147,7 @@ async fn a_run_of_one_job_pushes_its_points_before_it_ends() -> Result<()> {
     ensure!(output.status.success(), "{}\n{log}", output.status);
     let job: Value = serde_json::from_slice(&output.stdout)?;
     let job_id = job["job_id"].as_str().context("a job")?;
-    // The process is gone, so nothing more can come.
+    // The process has ended, so no push can follow.
     let steps = samples(&prometheus, "digits_trainer_curve_step", job_id)?;
     let steps: Vec<f64> = steps.into_iter().map(|(step, _)| step).collect();
     assert!(!log.contains("WARN"), "{log}");

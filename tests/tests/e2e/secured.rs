@@ -1,5 +1,5 @@
-//! The pair behind TLS and tokens, with the real client: trained and asked through https, refused without a token, and a
-//! certificate and a token replaced while both run.
+//! Both services with TLS and tokens: training and prediction over https, rejection without a token, and a certificate
+//! and a token replaced at run time.
 
 use crate::support::{browser::Script, http};
 use anyhow::{Context as _, Result, ensure};
@@ -95,7 +95,7 @@ fn done(output: &Output) -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_client_trains_and_asks_by_https_with_a_token() -> Result<()> {
+async fn the_client_trains_and_predicts_over_https_with_a_token() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     let flags = secrets.flags();
@@ -188,7 +188,7 @@ async fn rotate(sandbox: &Sandbox, secrets: &Secrets, with_ca: &[(&str, &str)]) 
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_at_the_start() -> Result<()> {
+fn unusable_credentials_are_refused_at_start() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     for name in ["digits-trainer", "digits-inference"] {
@@ -227,8 +227,8 @@ fn what_cannot_be_used_is_refused_at_the_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn both_pages_ask_for_the_token_and_remember_it() -> Result<()> {
-    let name = "both_pages_ask_for_the_token_and_remember_it";
+async fn both_pages_request_the_token_and_store_it() -> Result<()> {
+    let name = "both_pages_request_the_token_and_store_it";
     let mut sandbox = Sandbox::new(patience())?;
     let secrets = Secrets::new(&sandbox)?;
     let tokens = secrets.path("tokens");

@@ -1,4 +1,4 @@
-//! Changing what is served takes effect in the inference service at once, with or without a trainer.
+//! Rollback and promotion take effect in the inference service at once, with or without a trainer.
 
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
@@ -62,7 +62,7 @@ async fn rollback_takes_effect_with_and_without_a_trainer() -> Result<()> {
     digits(&sandbox, &["promote", old, "--storage", &storage])?;
     answers_from(&sandbox, old).await?;
 
-    // The hold stands for the trainer that comes back.
+    // The hold applies to the restarted trainer.
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     jobs::run(&mut training, specs::synthetic(1)).await?;

@@ -1,4 +1,4 @@
-//! What several tests share: programs that they drive, readers of the repository's files, and faults.
+//! Support for several tests: external programs, readers of the repository's files, and fault injection.
 
 pub mod browser;
 pub mod bucket;

@@ -1,7 +1,7 @@
-//! `kill -9` at random moments, again and again: nothing that was accepted is lost, every job goes on by itself, and
-//! all that is left at the end is as if nothing had happened.
+//! Random SIGKILLs of the trainer: no accepted job is lost, every job resumes, and the results equal those of an
+//! undisturbed run.
 //!
-//! `DIGITS_TORTURE_KILLS` sets how often; `make torture` does it hundreds of times.
+//! `DIGITS_TORTURE_KILLS` sets the number of kills; `make torture` does hundreds.
 
 use crate::support::{mnist, torture::Torture};
 use anyhow::{Context as _, Result};
@@ -16,7 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const KILLS: usize = 24;
 
-/// Jobs of a second or so, each with another part of a training's state to lose.
+/// Jobs of about a second, each with a different part of the training state at risk.
 fn jobs() -> Vec<JobSpec> {
     let publish = |policy: PublishPolicy| {
         Some(PublishSpec {
@@ -73,7 +73,7 @@ fn jobs() -> Vec<JobSpec> {
     vec![nesterov, small_batches, plain, regularized()]
 }
 
-/// Everything that draws numbers at a step, or keeps more of the past than the weights.
+/// Everything that draws random numbers per step, or keeps state beyond the weights.
 fn regularized() -> JobSpec {
     JobSpec {
         optimizer: Some(Optimizer::Adamw(AdamW {
@@ -108,7 +108,7 @@ fn regularized() -> JobSpec {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_random_moments_it_ends_as_if_it_never_was() -> Result<()> {
+async fn results_survive_random_sigkill() -> Result<()> {
     let kills = match std::env::var("DIGITS_TORTURE_KILLS") {
         Ok(text) => text.parse().context("DIGITS_TORTURE_KILLS is a number")?,
         Err(_) => KILLS,

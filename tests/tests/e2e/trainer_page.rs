@@ -1,4 +1,4 @@
-//! The page of the trainer in a real browser, in front of the real service: jobs that it submits, watches and cancels.
+//! The trainer's page in a browser: submits, watches and cancels jobs.
 
 use crate::support::{browser::Script, mnist};
 use anyhow::Result;

@@ -1,13 +1,14 @@
-//! The pair under a real Prometheus with the configuration of `deploy/prometheus`: every query of every panel, variable,
-//! annotation and rule is asked while a job runs and `Predict` is called, and gives series. What only a fault lights
-//! up gets its fault, or stands in [`UNLIT`].
+//! Both services under a Prometheus with the configuration of `deploy/prometheus`: every query of every panel, variable,
+//! annotation and rule returns series while a job runs and `Predict` is called. Alerts get their fault, or are listed in
+//! [`UNLIT`].
 
 mod evidence;
+mod query;
 mod traffic;
 
 use crate::support::{
     damage,
-    dashboards::{Query, all, step},
+    dashboards::all,
     metric_names::{OF_A_GPU, documented, mentioned},
     prometheus,
     prometheus::Prometheus,
@@ -19,24 +20,14 @@ use digits_proto::v1::{
     PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
 };
 use digits_testing::{patience, until};
+use query::ask;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 use traffic::{MAX_IN_FLIGHT, crowd};
 
-/// What the tests replace the configured 15 s by.
-const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
-/// The time that the dashboards show when they are opened.
-const RANGE: Duration = Duration::from_secs(3_600);
-
-/// Alerts whose fault would take minutes, or another machine, or a bug: no test makes a service's
-/// own task panic. Their unit
-/// tests light them; here each metric that they read must be there.
+/// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them; here each metric that
+/// they read must exist.
 const UNLIT: [&str; 5] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
@@ -45,7 +36,7 @@ const UNLIT: [&str; 5] = [
     "DigitsLatencyHigh",
 ];
 
-/// The services, who watches them, and which alerts have been seen to be lit.
+/// The services, their Prometheus, and the alerts that have fired.
 struct Watched {
     sandbox: Sandbox,
     prometheus: Prometheus,
@@ -80,7 +71,7 @@ impl Watched {
         })
     }
 
-    /// Waits until the expression of an alert gives something: then it fires once that has lasted.
+    /// Waits until the expression of an alert returns a series.
     async fn lights(&mut self, name: &str) -> Result<()> {
         let alert = self.alerts.iter().find(|(one, _)| one == name);
         let (_, expression) = alert.with_context(|| format!("there is no alert {name}"))?;
@@ -135,7 +126,7 @@ fn rules(prometheus: &Prometheus) -> Result<Vec<Value>> {
     Ok(rules.flatten().cloned().collect())
 }
 
-/// A job whose loss is soon no number; it publishes nothing before its end.
+/// A job whose loss soon becomes NaN; it publishes nothing before its end.
 fn exploding() -> JobSpec {
     JobSpec {
         optimizer: Some(Optimizer::Sgd(Sgd {
@@ -182,7 +173,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     };
     let mut watched = Watched::start(&program).await?;
     let traffic = traffic::start(&watched.sandbox).await?;
-    // Nothing is served yet, and each request fails for it.
+    // Nothing is served yet, so every request fails.
     for alert in [
         "DigitsNoCheckpointServed",
         "DigitsErrorBudgetBurnsFast",
@@ -213,7 +204,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     evidence::keep(&watched.prometheus)?;
     every_rule(&watched).await?;
 
-    // One runs, one waits: there is no place for a third.
+    // One job runs and one is queued: the queue is full.
     let running = jobs::submit(&mut training, specs::synthetic(10_000)).await?;
     until("the begin of a job", async || {
         let job = jobs::get(&mut training, &running.job_id).await?;
@@ -222,7 +213,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     .await?;
     jobs::submit(&mut training, specs::synthetic(10_000)).await?;
     watched.lights("DigitsQueueFull").await?;
-    // The same trainer again, which now pushes to where nobody takes it; the job that ran goes on.
+    // The same trainer again, which now pushes to a closed port; the running job resumes.
     let nowhere = watched
         .prometheus
         .remote_write()
@@ -261,7 +252,7 @@ async fn every_query_finds_its_series() -> Result<()> {
     watched.sandbox.stop().await
 }
 
-/// Asks as Grafana does, until each query has given something.
+/// Sends each query as Grafana does until it returns a series.
 async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
     let mut missing = Vec::new();
     for dashboard in all()? {
@@ -304,22 +295,7 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
     })
 }
 
-/// What is sent for a query, and the series that it gives.
-fn ask(prometheus: &Prometheus, query: &Query) -> Result<(String, Vec<Value>)> {
-    let expression = query.interpolated(RANGE, SCRAPE_INTERVAL);
-    let series = if query.instant {
-        prometheus.query(&expression)
-    } else {
-        let step = step(RANGE, SCRAPE_INTERVAL).as_secs_f64();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-        // Grafana asks at multiples of the step.
-        let to = (now / step).floor() * step;
-        prometheus.query_range(&expression, to - RANGE.as_secs_f64(), to, step)
-    };
-    Ok((expression, series.with_context(|| query.place.clone())?))
-}
-
-/// Whether a query can give nothing where there is no GPU.
+/// Whether a query is empty without a GPU.
 fn of_gpus_alone(expression: &str) -> Result<bool> {
     let documented = documented("")?;
     let mut names = mentioned(expression).into_iter();
@@ -327,7 +303,7 @@ fn of_gpus_alone(expression: &str) -> Result<bool> {
     Ok(expression.contains("digits_") && names.all(of_a_gpu))
 }
 
-/// Rules are evaluated without an error; what is recorded is there, and what alerts read.
+/// Rules are evaluated without an error; recorded metrics exist, and so do those that alerts read.
 async fn every_rule(watched: &Watched) -> Result<()> {
     let prometheus = &watched.prometheus;
     for rule in rules(prometheus)? {

@@ -228,7 +228,7 @@ async fn operators_hold_roll_back_and_release_while_a_job_publishes() {
         "checkpoint_id: it is the primary",
     );
     let free = release(&mut checkpoints, 2).await.expect_err("not held");
-    assert_status(&free, Code::FailedPrecondition, "holds nothing");
+    assert_status(&free, Code::FailedPrecondition, "has no hold");
 
     // While a job runs, an operator goes back; what the job publishes later does not pass.
     let running = submit(&mut client, "running", endless_job())

@@ -105,33 +105,6 @@ pub struct HardImage {
     /// −ln of the true label's probability, in nats.
     pub loss: f64,
     /// height × width grey bytes; in hexadecimal. Empty above [`report_limits::HARDEST_PIXELS`] pixels.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hexadecimal")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex::serde")]
     pub pixels: Vec<u8>,
-}
-
-/// Bytes as a text of two lower-case digits each.
-mod hexadecimal {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        to.serialize_str(&text)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let pairs = text.as_bytes().chunks(2);
-        let byte = |pair: &[u8]| {
-            let text = std::str::from_utf8(pair).ok().filter(|it| it.len() == 2)?;
-            u8::from_str_radix(text, 16).ok()
-        };
-        pairs
-            .map(byte)
-            .collect::<Option<_>>()
-            .ok_or_else(|| D::Error::custom("not pairs of hexadecimal digits"))
-    }
 }

@@ -1,20 +1,20 @@
-//! The decision: pure, so that it can be tested on any inventory. Reads and deletes nothing.
+//! Decides what a retention sweep marks, unmarks and deletes: a pure function of an inventory.
 
 use crate::id::{CheckpointId, ModelName};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is kept beyond what the serving logs protect.
+/// Checkpoints that are kept in addition to those that the serving logs protect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Newest checkpoints of each model.
+    /// Number of the newest checkpoints of each model.
     pub keep_newest: usize,
     /// Checkpoints younger than this, by `created_at`.
     pub keep_younger: SignedDuration,
-    /// Time between tombstone and deletion; longer than any promotion takes.
+    /// Time between tombstone and deletion; must exceed the duration of any promotion.
     pub grace: SignedDuration,
-    /// Age after which files without a manifest count as left behind; longer than any publishing takes, a
-    /// restart included.
+    /// Age after which files without a manifest are abandoned; must exceed the duration of any publication, including a
+    /// restart.
     pub abandoned_after: SignedDuration,
 }
 
@@ -29,57 +29,57 @@ impl Default for Rules {
     }
 }
 
-/// A checkpoint's folder.
+/// A checkpoint on the storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCheckpoint {
-    /// Which.
+    /// Its id.
     pub id: CheckpointId,
-    /// What is in it.
+    /// Its state.
     pub state: State,
     /// When its tombstone was written; `None` when it has none.
     pub tombstone: Option<Timestamp>,
 }
 
-/// What is in a checkpoint's folder.
+/// State of a checkpoint on the storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A whole checkpoint.
+    /// A complete checkpoint.
     Committed {
         /// The model it is for.
         model: ModelName,
-        /// When it was made.
+        /// When it was created.
         created_at: Timestamp,
     },
-    /// A manifest that this program does not understand: never touched.
+    /// With a manifest that this program cannot read: never deleted.
     Unreadable,
-    /// No manifest: being published, left behind, or half deleted.
+    /// Without a manifest: being published, abandoned, or partly deleted.
     Uncommitted {
         /// When the newest file was written.
         touched: Timestamp,
     },
 }
 
-/// What lies on the storage.
+/// The content of the storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// All folders.
+    /// All checkpoints.
     pub checkpoints: Vec<StoredCheckpoint>,
-    /// What the serving logs protect, read after the tombstones.
+    /// Checkpoints that the serving logs protect, read after the tombstones.
     pub referenced: BTreeSet<CheckpointId>,
 }
 
-/// What is to be done.
+/// The actions of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Get a tombstone.
+    /// Checkpoints that get a tombstone.
     pub bury: Vec<CheckpointId>,
-    /// Lose theirs.
+    /// Checkpoints whose tombstone is removed.
     pub spare: Vec<CheckpointId>,
-    /// Are deleted.
+    /// Checkpoints that are deleted.
     pub delete: Vec<CheckpointId>,
 }
 
-/// Decides what becomes of each folder at `now`. `keep` is kept in any case.
+/// Decides the actions at `now`. Checkpoints in `keep` are kept in any case.
 #[must_use]
 pub fn plan(
     now: Timestamp,
@@ -99,7 +99,7 @@ pub fn plan(
                     || newest.contains(&id)
                     || now.duration_since(*created_at) < rules.keep_younger
             }
-            // With a tombstone it was decided before, and the deletion was perhaps begun.
+            // With a tombstone the deletion was decided earlier, and may have started.
             State::Uncommitted { touched } => {
                 keep.contains(&id)
                     || checkpoint.tombstone.is_none()

@@ -1,10 +1,10 @@
-//! What can go wrong with the storage.
+//! Errors of the storage.
 
 use crate::{id::CheckpointId, refusal::Refusal};
 use object_store::Error as StoreError;
 use std::path::PathBuf;
 
-/// A failure of the storage, or something on it that stands in the way.
+/// A failed operation on the storage, or unusable content.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The address cannot be used.
@@ -23,10 +23,10 @@ pub enum StorageError {
         /// Why.
         source: std::io::Error,
     },
-    /// Something that should be there is not, perhaps not yet.
+    /// An expected key does not exist, perhaps not yet.
     #[error("{key} is not on the storage")]
     Missing {
-        /// Which key.
+        /// The key.
         key: String,
     },
     /// The credentials do not allow it.
@@ -34,25 +34,25 @@ pub enum StorageError {
         "{key} is denied; on S3 a missing key reads like this too unless the role has s3:ListBucket: {source}"
     )]
     Denied {
-        /// Which key.
+        /// The key.
         key: String,
-        /// What the store said.
+        /// The store's error.
         source: StoreError,
     },
     /// The store failed.
     #[error("{key} cannot be {operation}: {source}")]
     Store {
-        /// What was tried: written, read, listed, deleted.
+        /// The operation, as a participle: written, read, listed, deleted.
         operation: &'static str,
-        /// On which key.
+        /// The key.
         key: String,
-        /// What the store said.
+        /// The store's error.
         source: StoreError,
     },
-    /// Bytes were to be written under a key that holds others.
+    /// The key to be written holds other bytes.
     #[error("{key} is on the storage already with other content; use another id")]
     Conflict {
-        /// Which key.
+        /// The key.
         key: String,
     },
     /// The storage lets a key be created twice.
@@ -60,23 +60,23 @@ pub enum StorageError {
         "storage {url} lets a key be created twice; it needs create-if-absent (If-None-Match on S3)"
     )]
     NotExclusive {
-        /// Which storage.
+        /// Address of the storage.
         url: String,
     },
-    /// What lies there is not of a form that this program knows.
+    /// The content has no format that this program knows.
     #[error("{key} cannot be understood: {reason}")]
     Unreadable {
-        /// Which key.
+        /// The key.
         key: String,
         /// Why.
         reason: String,
     },
-    /// More bytes than are accepted.
+    /// The content is larger than accepted.
     #[error("{key} has {size} bytes where at most {limit} are accepted")]
     TooLarge {
-        /// Which key.
+        /// The key.
         key: String,
-        /// Its bytes.
+        /// Its size in bytes.
         size: u64,
         /// The limit.
         limit: u64,
@@ -84,35 +84,35 @@ pub enum StorageError {
     /// The checkpoint is about to be deleted.
     #[error("checkpoint {id} is marked for deletion")]
     Tombstoned {
-        /// Which checkpoint.
+        /// The checkpoint.
         id: CheckpointId,
     },
-    /// Others wrote first, again and again.
+    /// Other writers came first at every attempt.
     #[error("{key}: other writers came first {attempts} times; try again")]
     Contended {
-        /// The key that was last tried.
+        /// The key of the last attempt.
         key: String,
-        /// How often.
+        /// Number of attempts.
         attempts: u32,
     },
-    /// What was to be published would be refused by every reader.
+    /// Every reader would refuse the draft.
     #[error("the draft of checkpoint {id} is not publishable: {refusal}")]
     Draft {
-        /// Which checkpoint.
+        /// The checkpoint.
         id: CheckpointId,
         /// Why.
         refusal: Refusal,
     },
-    /// A task of this process broke down.
+    /// A background task of this process failed.
     #[error("a background task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
-    /// This process can have no further thread.
+    /// No further thread could be started.
     #[error("no thread could be started: {0}")]
     Thread(#[source] std::io::Error),
 }
 
 impl StorageError {
-    /// What the operating system said, where it said something: whether the disk is full, for one.
+    /// The operating system's error kind, if there is one, such as a full disk.
     #[must_use]
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);

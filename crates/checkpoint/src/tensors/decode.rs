@@ -1,4 +1,4 @@
-//! From safetensors bytes, which are trusted in nothing but their digest.
+//! Decodes weights and exam from safetensors bytes, of which only the digest has been verified.
 
 use super::{
     Exam, Layer,
@@ -78,7 +78,7 @@ fn parse<'a>(bytes: &'a [u8], what: &str) -> Result<SafeTensors<'a>, Refusal> {
     // Before the parser sees it: its own limit is 100 MB of JSON.
     if length > limits::HEADER_BYTES {
         return Err(refuse(format!(
-            "the header of {what} says {length} bytes where at most {} are accepted",
+            "the header of {what} has {length} bytes where at most {} are accepted",
             limits::HEADER_BYTES
         )));
     }

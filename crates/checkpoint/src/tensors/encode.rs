@@ -1,4 +1,4 @@
-//! To safetensors bytes: the same values always make the same bytes, so that a digest names a network.
+//! Encodes weights and exam as safetensors, deterministically, so that a digest identifies a network.
 
 use super::{Exam, Layer};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use safetensors::{Dtype, tensor::TensorView};
 /// [`Architecture`](crate::manifest::Architecture) says and sorted by name.
 ///
 /// # Panics
-/// When a layer's vectors are not of the lengths that its sizes say.
+/// When a layer's vectors are not of the lengths that its sizes require.
 #[must_use]
 pub fn encode_model(layers: &[Layer]) -> Bytes {
     let mut tensors = Vec::with_capacity(layers.len() * 2);

@@ -40,7 +40,7 @@ async fn work(storage: &Storage, id: CheckpointId) -> Result<(), digits_checkpoi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_fails_at_any_write_finishes_the_same_id_later() {
+async fn a_failure_at_any_write_can_be_completed_with_the_same_id() {
     for fault in [
         Fault::FailBefore,
         Fault::FailAfter,
@@ -85,7 +85,7 @@ async fn a_writer_that_fails_at_any_write_finishes_the_same_id_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_is_dropped_anywhere_finishes_the_same_id_later() {
+async fn a_future_dropped_anywhere_can_be_completed_with_the_same_id() {
     // It yields before and after each write and before each read; it is stopped at each of these places.
     let mut finished = false;
     for operations in 0..200 {

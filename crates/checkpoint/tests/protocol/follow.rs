@@ -26,7 +26,7 @@ async fn told(follower: &mut Follower) -> Option<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_newest_record_is_told_once() {
+async fn each_newest_record_is_returned_once() {
     let (storage, _) = memory();
     let id = published(&storage, 0).await.id;
     let mut follower = Follower::new(storage.clone(), ModelName::default());
@@ -49,7 +49,7 @@ async fn each_newest_record_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_a_cache_hides_is_found_by_listing() {
+async fn a_record_hidden_by_a_cache_is_found_by_listing() {
     let (storage, store) = memory();
     let id = published(&storage, 0).await.id;
     serve(&storage, 0, id).await;
@@ -76,7 +76,7 @@ async fn a_name_that_a_cache_hides_is_found_by_listing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_is_not_understood_is_told_once_and_passed() {
+async fn an_unreadable_record_is_reported_once_and_skipped() {
     let (storage, store) = memory();
     let id = published(&storage, 0).await.id;
     serve(&storage, 0, id).await;

@@ -36,7 +36,7 @@ async fn read_record(text: String) -> Result<Option<ServingRecord>, StorageError
 }
 
 #[tokio::test]
-async fn manifest_comes_back_as_it_was() {
+async fn the_golden_manifest_is_read_and_written_unchanged() {
     let manifest = read_manifest(MANIFEST.into()).await.unwrap().unwrap();
     assert_eq!(manifest.id, ID.parse::<CheckpointId>().unwrap());
     assert_eq!(manifest.metrics.validation.unwrap().accuracy(), 0.9);
@@ -46,7 +46,7 @@ async fn manifest_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_report_in_a_manifest_comes_back_as_it_was() {
+async fn the_golden_report_is_read_and_written_unchanged() {
     let mut text: Value = serde_json::from_str(MANIFEST).unwrap();
     text["report"] = serde_json::from_str(REPORT).unwrap();
     let manifest = read_manifest(text.to_string()).await.unwrap().unwrap();
@@ -61,7 +61,7 @@ async fn a_report_in_a_manifest_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn record_comes_back_as_it_was() {
+async fn the_golden_record_is_read_and_written_unchanged() {
     let record = read_record(RECORD.into()).await.unwrap().unwrap();
     assert_eq!(record.primary(), Some(ID.parse().unwrap()));
     let written = serde_json::to_string_pretty(&record).unwrap();
@@ -99,7 +99,7 @@ async fn unknown_formats_are_refused_whatever_the_rest_is() {
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_are_not_understood() {
+async fn invalid_records_are_unreadable() {
     let cases: [(&str, Value); 8] = [
         ("/sequence", json!(8)),
         ("/routes", json!([])),
@@ -121,7 +121,7 @@ async fn records_that_cannot_be_are_not_understood() {
 
 /// The bytes of the tensor files, written out: eight bytes of length, the header, the values.
 #[test]
-fn tensor_files_are_these_bytes() {
+fn tensor_files_have_their_pinned_bytes() {
     let layers = [Layer {
         outputs: 1,
         inputs: 2,

@@ -132,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_record_is_lost_doubled_or_passes_a_hold(
+    fn no_record_is_lost_duplicated_or_overrides_a_hold(
         writers in vec(vec(action(), 1..6), 2..5),
         faults in vec(fault(), 0..40),
         yields in vec(0_u8..4, 1..12),

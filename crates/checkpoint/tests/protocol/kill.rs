@@ -98,7 +98,7 @@ async fn finish(folder: &std::path::Path, storage: &Storage, id: CheckpointId) {
 }
 
 #[tokio::test]
-async fn killed_at_every_write() {
+async fn a_publication_survives_a_kill_at_every_write() {
     for write in 0..WRITES {
         for side in ["-", "+"] {
             let dir = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ async fn killed_at_every_write() {
 }
 
 #[tokio::test]
-async fn killed_at_random_moments() {
+async fn a_publication_survives_kills_at_random_times() {
     let mut killed = 0;
     for round in 0_u64..10 {
         let dir = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ async fn killed_at_random_moments() {
 }
 
 #[tokio::test]
-async fn what_a_kill_leaves_half_written_is_invisible_and_swept() {
+async fn staging_files_of_a_killed_writer_are_invisible_and_swept() {
     let dir = tempfile::tempdir().unwrap();
     let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
     let id = CheckpointId::generate();

@@ -87,7 +87,7 @@ async fn records_count_up_from_one() {
 }
 
 #[tokio::test]
-async fn whoever_looked_too_early_has_lost() {
+async fn a_stale_expected_sequence_loses() {
     let (storage, old, new) = two().await;
     serve(&storage, 1, new.id).await;
     for expected in [0, 1] {
@@ -136,7 +136,7 @@ async fn whoever_looked_too_early_has_lost() {
 }
 
 #[tokio::test]
-async fn canaries_and_shadows_stand_beside_the_primary() {
+async fn canaries_and_shadows_are_added_to_the_primary() {
     let (storage, old, new) = two().await;
     let third = published(&storage, 0).await;
     let canary = candidate(new.id, Role::Canary, Some(0.25));
@@ -180,7 +180,7 @@ async fn canaries_and_shadows_stand_beside_the_primary() {
 }
 
 #[tokio::test]
-async fn candidates_that_cannot_be() {
+async fn impossible_candidates_are_refused_by_field() {
     let (storage, old, new) = two().await;
     let cases = [
         (candidate(new.id, Role::Canary, None), "share"),
@@ -235,7 +235,7 @@ async fn candidates_that_cannot_be() {
 }
 
 #[tokio::test]
-async fn rolling_back_and_releasing() {
+async fn rollback_and_release_append_records() {
     let (storage, old, new) = two().await;
     assert_eq!(
         refused(rollback(&storage, &digits(), 1, 0, "").await),
@@ -267,7 +267,7 @@ async fn rolling_back_and_releasing() {
 }
 
 #[tokio::test]
-async fn an_empty_log_holds_nothing_to_change() {
+async fn an_empty_log_refuses_changes() {
     let (storage, _) = memory();
     let shadow = candidate(published(&storage, 0).await.id, Role::Shadow, None);
     for nothing in [
@@ -280,7 +280,7 @@ async fn an_empty_log_holds_nothing_to_change() {
 }
 
 #[tokio::test]
-async fn operators_get_past_a_newest_record_that_is_not_understood() {
+async fn operators_can_replace_an_unreadable_newest_record() {
     let (storage, store) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
     serve(&storage, 0, old.id).await;
@@ -365,7 +365,7 @@ async fn ambiguous_answers_are_resolved() {
 }
 
 #[tokio::test]
-async fn a_buried_checkpoint_is_not_promoted_and_taken_back_when_it_was() {
+async fn a_tombstoned_checkpoint_is_not_promoted_or_its_record_is_reverted() {
     let (storage, store) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
     serve(&storage, 0, old.id).await;
@@ -393,7 +393,7 @@ async fn a_buried_checkpoint_is_not_promoted_and_taken_back_when_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_goes_past_what_is_taken_away_as_well() {
+async fn a_revert_skips_records_with_deleted_checkpoints() {
     let (storage, store) = memory();
     let (old, gone) = (published(&storage, 60).await, published(&storage, 30).await);
     let new = published(&storage, 0).await;

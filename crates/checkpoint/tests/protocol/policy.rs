@@ -29,7 +29,7 @@ async fn automatic(storage: &Storage, manifest: &Manifest, policy: Policy) -> Op
 }
 
 #[tokio::test]
-async fn the_latest_serves_once() {
+async fn the_latest_checkpoint_is_promoted_once() {
     let (storage, _) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
     assert_eq!(automatic(&storage, &old, Policy::Manual).await, None);
@@ -55,7 +55,7 @@ async fn the_latest_serves_once() {
 }
 
 #[tokio::test]
-async fn a_hold_is_not_passed_until_it_is_released() {
+async fn a_hold_stops_promotion_until_release() {
     let (storage, _) = memory();
     let bad = published(&storage, 60).await;
     let first = published(&storage, 90).await;
@@ -79,7 +79,7 @@ async fn a_hold_is_not_passed_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn what_an_operator_serves_already_is_not_promoted_again() {
+async fn a_checkpoint_promoted_by_an_operator_is_not_promoted_again() {
     let (storage, _) = memory();
     let manifest = published(&storage, 0).await;
     let candidate = Candidate {
@@ -95,7 +95,7 @@ async fn what_an_operator_serves_already_is_not_promoted_again() {
 }
 
 #[tokio::test]
-async fn anything_is_better_than_a_checkpoint_that_is_gone() {
+async fn any_checkpoint_replaces_a_deleted_primary() {
     let (storage, store) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 90).await);
     automatic(&storage, &old, Policy::Latest).await;
@@ -107,7 +107,7 @@ async fn anything_is_better_than_a_checkpoint_that_is_gone() {
 }
 
 #[tokio::test]
-async fn better_means_more_right_then_less_loss_on_the_same_images() {
+async fn better_means_more_correct_then_lower_loss_on_the_same_images() {
     let evaluation = |images, correct, loss| {
         Some(Evaluation {
             images,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 #[tokio::test]
-async fn what_is_published_is_loaded() {
+async fn a_published_checkpoint_can_be_loaded() {
     let (storage, store) = memory();
     let draft = draft(CheckpointId::generate(), 3, 0);
     let manifest = publish(&storage, draft.clone()).await.unwrap();
@@ -59,7 +59,7 @@ async fn other_content_under_one_id_is_a_conflict() {
 
 /// JSON has no form of these numbers: they would be written as `null`.
 #[tokio::test]
-async fn figures_that_are_no_numbers_are_not_published() {
+async fn metrics_that_are_not_finite_are_not_published() {
     let changes: [fn(&mut Manifest); 4] = [
         |manifest| manifest.metrics.train_loss = Some(f64::NAN),
         |manifest| {
@@ -110,7 +110,7 @@ async fn figures_that_are_no_numbers_are_not_published() {
 }
 
 #[tokio::test]
-async fn a_buried_id_is_not_published() {
+async fn a_tombstoned_id_is_not_published() {
     let (storage, store) = memory();
     let draft = draft(CheckpointId::generate(), 1, 0);
     let key = format!("a/prefix/checkpoints/{}/tombstone.json", draft.manifest.id);
@@ -121,7 +121,7 @@ async fn a_buried_id_is_not_published() {
 }
 
 #[tokio::test]
-async fn the_list_shows_what_is_committed_and_understood() {
+async fn the_list_has_committed_readable_checkpoints() {
     let store = Arc::new(InMemory::new());
     let storage = Storage::from_store(store.clone(), Path::default());
     assert_eq!(list_checkpoints(&storage).await.unwrap(), []);
@@ -144,7 +144,7 @@ async fn the_list_shows_what_is_committed_and_understood() {
 
 /// Two publishers of one id, interleaved: equal drafts both succeed; of two drafts one does, whole.
 #[test]
-fn racing_publishers() {
+fn racing_publishers_of_one_id_commit_one_checkpoint() {
     for equal in [true, false] {
         for pattern in 0_u8..64 {
             let runtime = tokio::runtime::Builder::new_current_thread()

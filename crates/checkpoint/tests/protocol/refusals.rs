@@ -308,7 +308,7 @@ fn exam_cases() -> Vec<(Reason, Damage)> {
 }
 
 #[tokio::test]
-async fn wrong_checkpoints_are_refused_by_reason() {
+async fn invalid_checkpoints_are_refused_by_reason() {
     let cases = [manifest_cases(), model_cases(), exam_cases()]
         .into_iter()
         .flatten();
@@ -337,7 +337,7 @@ async fn wrong_checkpoints_are_refused_by_reason() {
 }
 
 #[tokio::test]
-async fn what_is_missing_may_still_come() {
+async fn missing_files_are_unavailable_not_refused() {
     let cases: [fn(&mut Lying); 3] = [
         |lying| lying.committed = false,
         |lying| lying.model = None,
@@ -352,7 +352,7 @@ async fn what_is_missing_may_still_come() {
 }
 
 #[tokio::test]
-async fn every_flipped_bit_is_found() {
+async fn every_flipped_bit_is_detected() {
     let length = draft(CheckpointId::generate(), 1, 0).model.len();
     for at in 0..length {
         let flip = move |lying: &mut Lying| lying.model.as_mut().unwrap()[at] ^= 1 << (at % 8);
@@ -364,7 +364,7 @@ async fn every_flipped_bit_is_found() {
 }
 
 #[tokio::test]
-async fn what_would_be_refused_is_not_published() {
+async fn a_draft_that_readers_would_refuse_is_not_published() {
     type Spoil = fn(&mut Draft);
     let cases: [(Reason, Spoil); 3] = [
         (Reason::Manifest, |draft| {

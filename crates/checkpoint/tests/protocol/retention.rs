@@ -41,7 +41,7 @@ async fn serve(storage: &Storage, expected: u64, checkpoint: CheckpointId) {
 }
 
 #[tokio::test]
-async fn in_two_rounds_and_the_folder_goes_too() {
+async fn an_unneeded_checkpoint_is_marked_then_deleted_with_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
     let (served, spare) = (
@@ -81,7 +81,7 @@ async fn in_two_rounds_and_the_folder_goes_too() {
 }
 
 #[tokio::test]
-async fn a_promotion_during_the_grace_time_saves() {
+async fn a_promotion_during_the_grace_time_removes_the_tombstone() {
     let (storage, _) = memory();
     let id = published(&storage, 0).await.id;
     // Its record is written without looking, as by a promotion that looked before the tombstone came.
@@ -108,7 +108,7 @@ async fn a_promotion_during_the_grace_time_saves() {
 }
 
 #[tokio::test]
-async fn what_was_left_behind_goes_and_what_is_under_way_stays() {
+async fn abandoned_files_are_deleted_and_unfinished_publications_kept() {
     let (storage, store) = memory();
     let id = CheckpointId::generate();
     let key = |name| Path::from(format!("a/prefix/checkpoints/{id}/{name}"));
@@ -154,7 +154,7 @@ async fn what_was_left_behind_goes_and_what_is_under_way_stays() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_was_broken_off_is_finished() {
+async fn an_interrupted_deletion_is_completed() {
     let (storage, store) = memory();
     let id = published(&storage, 0).await.id;
     let now = Timestamp::now();
@@ -176,7 +176,7 @@ async fn a_deletion_that_was_broken_off_is_finished() {
 }
 
 #[tokio::test]
-async fn nothing_is_deleted_while_a_record_or_manifest_is_not_understood() {
+async fn nothing_is_deleted_while_a_record_or_manifest_is_unreadable() {
     let (storage, store) = memory();
     let id = published(&storage, 0).await.id;
     let strange = CheckpointId::generate();

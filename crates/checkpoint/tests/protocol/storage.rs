@@ -6,7 +6,7 @@ use object_store::{local::LocalFileSystem, path::Path};
 use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
 #[tokio::test]
-async fn a_folder_by_address_or_path() {
+async fn a_folder_opens_by_address_or_path() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new folder/deep");
     let by_path = Storage::open(path.to_str().unwrap()).unwrap();
@@ -46,7 +46,7 @@ async fn a_folder_by_address_or_path() {
 }
 
 #[test]
-fn addresses_that_are_none() {
+fn invalid_addresses_are_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let inside = format!("{}/below", file.path().display());
     let cases = [
@@ -73,7 +73,7 @@ fn a_bucket_needs_no_connection_to_be_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_probe_lets_good_storages_pass() {
+async fn the_probe_accepts_good_storages() {
     for fault in [
         Fault::None,
         Fault::FailBefore,
@@ -89,7 +89,7 @@ async fn the_probe_lets_good_storages_pass() {
 }
 
 #[tokio::test]
-async fn the_probe_finds_a_storage_that_overwrites() {
+async fn the_probe_detects_a_storage_that_overwrites() {
     let (_, store) = memory();
     store.set_overwriting();
     let storage = Storage::from_store(store, Path::default());
@@ -101,7 +101,7 @@ async fn the_probe_finds_a_storage_that_overwrites() {
 }
 
 #[tokio::test]
-async fn the_probe_finds_a_storage_that_cannot_be_written() {
+async fn the_probe_detects_a_storage_that_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     // A file where the folder of the probe would be; root ignores permissions, but not this.
     fs::write(dir.path().join("probe"), "").unwrap();

@@ -225,7 +225,7 @@ async fn a_record_of_a_newer_format_is_listed_and_passed() {
 async fn the_answer_may_be_no() {
     let fixture = Fixture::new().await;
     let old = fixture.old.as_str();
-    fixture.error(&["release"], 1, "holds nothing");
+    fixture.error(&["release"], 1, "has no hold");
     fixture.error(
         &["rollback", "--expected-sequence", "1"],
         1,

@@ -1,10 +1,10 @@
 //! The fifteen corruptions of MNIST-C (Mu and Gilmer: "MNIST-C: a robustness benchmark for computer vision", 2019,
 //! arXiv:1906.02337), each at the one strength that the benchmark uses.
 //!
-//! Written anew from the published constants; only the random numbers are others, so a figure compares with one on
-//! the published files as two drawings of the same benchmark do. A corrupted image is a function of the seed, the
-//! corruption, the image's number and its pixels, and the same on every platform: what goes beyond IEEE 754's exact
-//! operations comes from `libm`, not from the platform.
+//! Reimplemented from the published constants with other random numbers, so that results compare with those on the
+//! published files like two samples of one benchmark. A corrupted image is a function of the seed, the corruption, the
+//! image's number and its pixels, and the same on every platform: functions beyond IEEE 754's exact operations come from
+//! `libm`, not from the platform.
 //!
 //! Images of any size are taken. Positions (the centre, the stripes, the ends of lines) go with the size; lengths in pixels
 //! (shifts, blurs, the width of a line) are those for 28×28 and stay.
@@ -23,26 +23,26 @@ use crate::{Images, LabelledImages};
 use plane::Plane;
 use std::ops::Range;
 
-/// One of the fifteen.
+/// A corruption of MNIST-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Corruption {
     /// Few photons: a Poisson count of at most a few for every pixel.
     ShotNoise,
-    /// Pixels that are black or white whatever was there.
+    /// Random pixels set to black or white.
     ImpulseNoise,
-    /// Neighbours change places, seen through frosted glass.
+    /// Neighbouring pixels swapped, as through frosted glass.
     GlassBlur,
-    /// The camera moved.
+    /// Blur along a line, as of a moving camera.
     MotionBlur,
-    /// Slanted.
+    /// Sheared horizontally.
     Shear,
-    /// Made smaller.
+    /// Scaled down.
     Scale,
-    /// Turned.
+    /// Rotated.
     Rotate,
     /// Background and ink both lighter.
     Brightness,
-    /// Out of the middle.
+    /// Shifted diagonally.
     Translate,
     /// The outer quarters inverted.
     Stripe,
@@ -54,7 +54,7 @@ pub enum Corruption {
     DottedLine,
     /// A zigzag line across.
     Zigzag,
-    /// Nothing but the edges.
+    /// The edges alone.
     CannyEdges,
 }
 

@@ -39,7 +39,7 @@ fn expected_mean(corruption: Corruption, of: f64) -> (f64, f64) {
 }
 
 #[test]
-fn each_changes_the_images_by_about_what_it_should() {
+fn each_corruption_changes_the_images_by_its_known_amount() {
     let digits = digits();
     let before = mean(&digits.images.pixels);
     for corruption in Corruption::ALL {
@@ -63,7 +63,7 @@ fn each_changes_the_images_by_about_what_it_should() {
 }
 
 #[test]
-fn the_same_on_every_platform_and_for_ever() {
+fn corrupted_images_have_their_pinned_digest() {
     let digits = digits();
     let mut pixels = Vec::new();
     for corruption in Corruption::ALL {
@@ -87,7 +87,7 @@ fn an_image_does_not_depend_on_the_others() {
 }
 
 #[test]
-fn seeds_draw_differently_but_where_nothing_is_random() {
+fn seeds_matter_only_for_random_corruptions() {
     let digits = digits();
     for corruption in Corruption::ALL {
         let fixed = [
@@ -105,7 +105,7 @@ fn seeds_draw_differently_but_where_nothing_is_random() {
 }
 
 #[test]
-fn every_size_is_taken() {
+fn images_of_any_size_are_corrupted() {
     for (height, width) in [(1, 1), (1, 9), (2, 3), (5, 40), (64, 20)] {
         let images = Images {
             count: 2,
@@ -121,7 +121,7 @@ fn every_size_is_taken() {
 }
 
 #[test]
-fn names_are_the_benchmarks_and_differ() {
+fn names_are_those_of_the_benchmark_and_unique() {
     let names: HashSet<_> = Corruption::ALL.iter().map(|one| one.name()).collect();
     assert_eq!(names.len(), 15);
     assert!(names.contains("dotted_line"));

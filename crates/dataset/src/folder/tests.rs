@@ -45,7 +45,7 @@ fn images_of_any_size_and_many_labels_are_loaded() {
 }
 
 #[test]
-fn labels_have_the_names_of_the_file() {
+fn labels_take_their_names_from_the_file() {
     let folder = folder();
     idx::write_labels(&folder.path().join(TRAIN_LABELS), &[0, 1]).expect("written");
     write(
@@ -58,7 +58,7 @@ fn labels_have_the_names_of_the_file() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_file_and_the_fault() {
     type Damage = fn(&TempDir);
     let cases: [(Damage, &str); 8] = [
         (

@@ -78,7 +78,7 @@ fn check_refused(parse: impl Fn(&[u8]) -> Result<(), DatasetError>, bytes: &[u8]
 }
 
 #[test]
-fn images_that_are_wrong_are_refused_with_the_reason() {
+fn malformed_images_are_refused_with_the_reason() {
     let good = encode_images(&sample());
     for (bytes, reason) in [
         (vec![], "truncated: it ends within the header"),
@@ -86,11 +86,11 @@ fn images_that_are_wrong_are_refused_with_the_reason() {
         (good[..13].to_vec(), "truncated: it ends within the header"),
         (
             good[..20].to_vec(),
-            "truncated: its header promises 28 bytes",
+            "truncated: its header declares 28 bytes",
         ),
         (
             with(good.clone(), &[0]),
-            "trailing bytes: its header promises 28 bytes",
+            "trailing bytes: its header declares 28 bytes",
         ),
         (
             b"\x89PNG\r\n\x1a\n and more".to_vec(),
@@ -122,7 +122,7 @@ fn images_that_are_wrong_are_refused_with_the_reason() {
         ),
         (
             header(8, &[1 << 15, 1 << 8, 1 << 7]),
-            "truncated: its header promises 1073741840 bytes",
+            "truncated: its header declares 1073741840 bytes",
         ),
     ] {
         check_refused(
@@ -134,7 +134,7 @@ fn images_that_are_wrong_are_refused_with_the_reason() {
 }
 
 #[test]
-fn labels_that_are_wrong_are_refused_with_the_reason() {
+fn malformed_labels_are_refused_with_the_reason() {
     for (bytes, reason) in [
         (
             encode_images(&sample()),
@@ -154,11 +154,11 @@ fn labels_that_are_wrong_are_refused_with_the_reason() {
         ),
         (
             with(header(SHORT, &[2]), &[0, 1, 3]),
-            "truncated: its header promises 12 bytes",
+            "truncated: its header declares 12 bytes",
         ),
         (
             with(header(INT, &[1]), &[0; 5]),
-            "trailing bytes: its header promises 12 bytes",
+            "trailing bytes: its header declares 12 bytes",
         ),
     ] {
         check_refused(
@@ -189,8 +189,8 @@ fn damaged_gzip_is_refused() {
 }
 
 #[test]
-fn a_gzip_bomb_is_unpacked_no_further_than_its_header_says() {
-    // 256 MiB of zeros behind a header that promises six.
+fn a_gzip_bomb_is_unpacked_no_further_than_its_header_declares() {
+    // 256 MiB of zeros behind a header that declares six.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder
         .write_all(&header(8, &[1, 2, 3]))
@@ -200,7 +200,7 @@ fn a_gzip_bomb_is_unpacked_no_further_than_its_header_says() {
     }
     let bomb = encoder.finish().expect("memory takes it");
     check_left_packed(&bomb, "trailing bytes");
-    // A header that promises more than deflate could have packed into the file.
+    // A header that declares more than deflate could have packed into the file.
     let mut lie = gzip(&header(8, &[60_000, 100, 100]));
     lie.extend([0; 10_000]);
     check_left_packed(&lie, "more than its compressed bytes");

@@ -1,4 +1,4 @@
-//! The writing half of the IDX codec.
+//! Writes IDX files.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,10 +1,10 @@
-//! Pushed data sets on the local disk, so that one is not fetched for each job: bounded, the longest unused go first.
+//! A bounded cache of pushed data sets on the local disk, with least-recently-used eviction.
 //!
-//! What lies there is trusted no more than the storage: every load holds sizes and digests against the manifest. The
+//! Cached files are trusted no more than the storage: every load checks sizes and digests against the manifest. The
 //! folder may be removed at any time.
 
 use super::{FILES, Manifest, PushedError, is_digest, key};
-use crate::{Dataset, DatasetError, LabelledImages, digest, idx};
+use crate::{Dataset, DatasetError, digest, idx};
 use digits_checkpoint::{Storage, manifest::FileDigest};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -14,43 +14,45 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt as _, sync::Mutex};
 
-/// Bytes that are fetched at a time.
+/// Bytes of a read from the storage.
 const PIECE: u64 = 8 << 20;
-/// What a fetch that was broken off leaves; removed when it is this old.
+/// Prefix of folders of unfinished fetches.
 const PARTIAL: &str = "partial-";
+/// Age after which such a folder is removed.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder with pushed data sets.
 pub struct Cache {
     dir: PathBuf,
     limit_bytes: u64,
-    /// One load at a time, so that none removes what another reads.
-    turn: Mutex<()>,
+    /// Serializes loads, so that none evicts what another reads.
+    loading: Mutex<()>,
 }
 
 impl Cache {
-    /// A cache in `dir`, which is made when it is needed, of at most `limit_bytes` of files.
+    /// A cache of at most `limit_bytes` in `dir`, which is created when needed.
     #[must_use]
     pub fn new(dir: PathBuf, limit_bytes: u64) -> Self {
         Self {
             dir,
             limit_bytes,
-            turn: Mutex::new(()),
+            loading: Mutex::new(()),
         }
     }
 
-    /// The data set of a manifest, under the name `name`: from the folder where it is there and whole, else fetched.
+    /// Loads the data set of a manifest under the name `name`: from the folder if it is intact there, else from the
+    /// storage.
     ///
     /// # Errors
-    /// [`PushedError::TooLarge`] when it is larger than the whole cache may be; [`PushedError::Damaged`] when the
-    /// storage holds other bytes than the manifest says; else what the storage or the disk said.
+    /// [`PushedError::TooLarge`] when it exceeds the limit of the cache; [`PushedError::Damaged`] when the files on the
+    /// storage differ from the manifest; else the storage's or the disk's error.
     pub async fn load(
         &self,
         storage: &Storage,
         name: &str,
         manifest: &Manifest,
     ) -> Result<Dataset, PushedError> {
-        let _turn = self.turn.lock().await;
+        let _loading = self.loading.lock().await;
         let dir = self.dir.join(&manifest.digest);
         if let Some(dataset) = self.cached(&dir, name, manifest).await? {
             return Ok(dataset);
@@ -68,7 +70,7 @@ impl Cache {
             Err(error) => Err(error),
         };
         if placed.is_err() {
-            // Nothing of it is of use; it may not even be there.
+            // It may not exist.
             let _ = tokio::fs::remove_dir_all(&partial).await;
         }
         placed?;
@@ -93,7 +95,7 @@ impl Cache {
                     Ok(Some(dataset))
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a cached data set is not whole: it is fetched again");
+                    tracing::warn!(%error, "a cached data set is damaged; fetching it again");
                     fs::remove_dir_all(&dir)
                         .map_err(|source| DatasetError::io("remove", &dir, source))?;
                     Ok(None)
@@ -103,7 +105,7 @@ impl Cache {
         .await
     }
 
-    /// Removes the longest unused until the new one fits.
+    /// Evicts the least recently used data sets until the new one fits.
     async fn make_room(&self, manifest: &Manifest) -> Result<(), PushedError> {
         let (size_bytes, limit_bytes) = (manifest.size_bytes(), self.limit_bytes);
         if size_bytes > limit_bytes {
@@ -115,11 +117,12 @@ impl Cache {
         let dir = self.dir.clone();
         blocking(move || {
             fs::create_dir_all(&dir).map_err(|source| DatasetError::io("create", &dir, source))?;
-            let mut held = held(&dir).map_err(|source| DatasetError::io("read", &dir, source))?;
-            held.sort_by_key(|held| std::cmp::Reverse(held.used));
-            let mut total: u64 = held.iter().map(|held| held.bytes).sum();
+            let mut cached =
+                cached_datasets(&dir).map_err(|source| DatasetError::io("read", &dir, source))?;
+            cached.sort_by_key(|dataset| std::cmp::Reverse(dataset.used));
+            let mut total: u64 = cached.iter().map(|dataset| dataset.bytes).sum();
             while total > limit_bytes - size_bytes
-                && let Some(oldest) = held.pop()
+                && let Some(oldest) = cached.pop()
             {
                 fs::remove_dir_all(&oldest.dir)
                     .map_err(|source| DatasetError::io("remove", &oldest.dir, source))?;
@@ -132,14 +135,14 @@ impl Cache {
 }
 
 /// A data set in the folder.
-struct Held {
+struct CachedDataset {
     dir: PathBuf,
     bytes: u64,
     used: SystemTime,
 }
 
-/// What the folder holds. Removes leftovers on the way; what is not the cache's own is not looked at.
-fn held(dir: &Path) -> io::Result<Vec<Held>> {
+/// The data sets in the folder. Removes old unfinished fetches; ignores foreign files.
+fn cached_datasets(dir: &Path) -> io::Result<Vec<CachedDataset>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -155,7 +158,7 @@ fn held(dir: &Path) -> io::Result<Vec<Held>> {
             for file in fs::read_dir(entry.path())? {
                 bytes += file?.metadata()?.len();
             }
-            all.push(Held {
+            all.push(CachedDataset {
                 dir: entry.path(),
                 bytes,
                 used,
@@ -165,7 +168,7 @@ fn held(dir: &Path) -> io::Result<Vec<Held>> {
     Ok(all)
 }
 
-/// Marks a data set as just used. Where that fails it is only removed sooner.
+/// Marks a data set as used now. A failure only means an earlier eviction.
 fn touch(dir: &Path) {
     let marked = fs::File::open(dir).and_then(|dir| dir.set_modified(SystemTime::now()));
     if let Err(error) = marked {
@@ -176,7 +179,7 @@ fn touch(dir: &Path) {
 fn place(partial: &Path, dir: &Path) -> Result<(), PushedError> {
     match fs::rename(partial, dir) {
         Ok(()) => Ok(()),
-        // Another process fetched the same: theirs will be read and verified.
+        // Another process fetched the same: its files will be read and verified.
         Err(_) if dir.exists() => {
             fs::remove_dir_all(partial)
                 .map_err(|source| DatasetError::io("remove", partial, source))?;
@@ -188,27 +191,29 @@ fn place(partial: &Path, dir: &Path) -> Result<(), PushedError> {
 
 async fn fetch(storage: &Storage, manifest: &Manifest, dir: &Path) -> Result<(), PushedError> {
     let io = |source| DatasetError::io("write", dir, source);
-    // What an earlier process of the same id left.
+    // Left by an earlier process of the same id.
     let _ = tokio::fs::remove_dir_all(dir).await;
     tokio::fs::create_dir_all(dir).await.map_err(io)?;
-    for (name, said) in manifest.files() {
+    for (name, expected) in manifest.files() {
         let key = key(&manifest.digest, name);
         let damaged = |reason: String| PushedError::Damaged {
             digest: manifest.digest.clone(),
             reason,
         };
         match storage.size(&key).await? {
-            Some(size) if size == said.size_bytes => {}
+            Some(size) if size == expected.size_bytes => {}
             Some(size) => {
-                let expected = said.size_bytes;
-                return Err(damaged(format!("{name} has {size} bytes, not {expected}")));
+                let size_bytes = expected.size_bytes;
+                return Err(damaged(format!(
+                    "{name} has {size} bytes, not {size_bytes}"
+                )));
             }
             None => return Err(damaged(format!("{name} is missing"))),
         }
         let mut file = tokio::fs::File::create(dir.join(name)).await.map_err(io)?;
-        let sha256 = copy(storage, &key, said, &mut file).await?;
-        if sha256 != said.sha256 {
-            let expected = &said.sha256;
+        let sha256 = copy(storage, &key, expected, &mut file).await?;
+        if sha256 != expected.sha256 {
+            let expected = &expected.sha256;
             return Err(damaged(format!(
                 "{name} has SHA-256 {sha256}, not {expected}"
             )));
@@ -221,69 +226,63 @@ async fn fetch(storage: &Storage, manifest: &Manifest, dir: &Path) -> Result<(),
 async fn copy(
     storage: &Storage,
     key: &str,
-    said: &FileDigest,
+    expected: &FileDigest,
     file: &mut tokio::fs::File,
 ) -> Result<String, PushedError> {
     let io = |source| DatasetError::io("write", key, source);
     let mut hasher = Sha256::new();
     let mut start = 0;
-    while start < said.size_bytes {
-        let end = (start + PIECE).min(said.size_bytes);
+    while start < expected.size_bytes {
+        let end = (start + PIECE).min(expected.size_bytes);
         let piece = storage.range(key, start..end).await?;
         hasher.update(&piece);
         file.write_all(&piece).await.map_err(io)?;
         start = end;
     }
     file.flush().await.map_err(io)?;
-    Ok(digest::hexadecimal(&hasher.finalize()))
+    Ok(hex::encode(hasher.finalize()))
 }
 
-/// Reads the four files of a folder and holds them against the manifest.
+/// Reads the four files of a folder and checks them against the manifest.
 fn read(dir: &Path, name: &str, manifest: &Manifest) -> Result<Dataset, PushedError> {
     let damaged = |reason: String| PushedError::Damaged {
         digest: manifest.digest.clone(),
         reason,
     };
-    for (file, said) in manifest.files() {
+    for (file, expected) in manifest.files() {
         let path = dir.join(file);
         let size = fs::metadata(&path)
             .map_err(|source| DatasetError::io("read", &path, source))?
             .len();
-        if size != said.size_bytes {
+        if size != expected.size_bytes {
             return Err(damaged(format!(
                 "{file} has {size} bytes, not {}",
-                said.size_bytes
+                expected.size_bytes
             )));
         }
     }
     let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| dir.join(file));
-    let train = LabelledImages {
-        images: idx::read_images(&train_images)?,
-        labels: idx::read_labels(&train_labels)?,
-    };
-    let test = LabelledImages {
-        images: idx::read_images(&test_images)?,
-        labels: idx::read_labels(&test_labels)?,
-    };
+    let train = idx::read_part(&train_images, &train_labels)?;
+    let test = idx::read_part(&test_images, &test_labels)?;
     let dataset = Dataset::new(name, train, test, manifest.labels.clone())?;
-    // The digest is made of those of the four files, so it says that each has the SHA-256 of the manifest.
+    // The digest is made of those of the four files, so equal digests mean that each file is intact.
     if dataset.digest != manifest.digest {
-        let actual = digest::of_each_file(&dataset);
+        let actual = digest::of_each_file(&dataset.train, &dataset.test);
         let differing = manifest.files().into_iter().zip(actual);
         let file = differing
             .into_iter()
-            .find(|((_, said), actual)| said.sha256 != *actual);
+            .find(|((_, expected), actual)| expected.sha256 != *actual);
         let file = file.map_or("its labels", |((file, _), _)| file);
         return Err(damaged(format!(
-            "{file} has another SHA-256 than the manifest says"
+            "{file} has another SHA-256 than in its manifest"
         )));
     }
     let sizes = (dataset.height(), dataset.width());
     let counts = [&dataset.train, &dataset.test].map(|part| part.class_counts(dataset.classes()));
-    let told = [&manifest.train, &manifest.test].map(|part| part.class_counts.clone());
-    if sizes != (manifest.height, manifest.width) || counts != told {
+    let recorded = [&manifest.train, &manifest.test].map(|part| part.class_counts.clone());
+    if sizes != (manifest.height, manifest.width) || counts != recorded {
         return Err(damaged(
-            "its manifest tells other sizes or counts than its files".to_owned(),
+            "its manifest has other sizes or counts than its files".to_owned(),
         ));
     }
     Ok(dataset)

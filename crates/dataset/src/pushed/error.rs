@@ -1,4 +1,4 @@
-//! What can go wrong with a pushed data set.
+//! Errors of pushed data sets.
 
 use crate::DatasetError;
 use digits_checkpoint::StorageError;
@@ -11,7 +11,7 @@ pub enum PushedError {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The data set itself is not what it should be, or a file of this machine failed.
+    /// The data set is invalid, or an operation on a file of this machine failed.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// Not the name of a data set.
@@ -20,7 +20,7 @@ pub enum PushedError {
          with @ and 8 to 64 hexadecimal digits of its digest behind it"
     )]
     Name {
-        /// What was given.
+        /// The invalid text.
         text: String,
     },
     /// The name is that of a built-in data set with other content.
@@ -28,71 +28,71 @@ pub enum PushedError {
         "{name} is the name of a built-in data set, and this is other data: give it a name of its own with --name"
     )]
     Reserved {
-        /// Which name.
+        /// The name.
         name: String,
     },
-    /// It would be refused later, when it is trained on.
+    /// It could not be trained on or served.
     #[error("this data set cannot be pushed: {reason}")]
-    Unfit {
-        /// What is wrong and what to do.
+    Unsuitable {
+        /// What is wrong, and the remedy.
         reason: String,
     },
-    /// Nothing of this name was pushed.
-    #[error("no data set {reference} was pushed: `digits dataset list` tells the names")]
+    /// No data set of this name was pushed.
+    #[error("no data set {reference} was pushed: `digits dataset list` shows the names")]
     Unknown {
-        /// What was looked for.
+        /// The reference.
         reference: String,
     },
-    /// More than one content fits.
+    /// Several contents match.
     #[error("{reference} may be {}: give more digits of the digest", digests.join(" or "))]
     Ambiguous {
-        /// What was looked for.
+        /// The reference.
         reference: String,
-        /// The digests that it may mean.
+        /// The matching digests.
         digests: Vec<String>,
     },
-    /// The data is on the storage already, and is to be understood in another way.
+    /// The data is on the storage already, with another picture normalization.
     #[error(
         "this data is on the storage already with {there} pictures, and is now pushed with {here}: push it as before"
     )]
-    Otherwise {
-        /// How it is there.
+    OtherNormalization {
+        /// The normalization on the storage.
         there: &'static str,
-        /// How it was to be.
+        /// The normalization of this push.
         here: &'static str,
     },
-    /// What lies on the storage is not what was pushed.
+    /// The content on the storage is damaged.
     #[error(
         "the pushed data set {digest} is damaged: {reason}; remove its folder from the storage and push it again"
     )]
     Damaged {
-        /// Its digest.
+        /// Digest of the data set.
         digest: String,
         /// What is wrong.
         reason: String,
     },
-    /// Written by a program that this one does not know.
+    /// Written in an unknown format by a newer program.
     #[error("the pushed data set {digest} cannot be understood: {reason}; use a newer program")]
     Format {
-        /// Its digest.
+        /// Digest of the data set.
         digest: String,
-        /// What is unknown.
+        /// What is unknown to this program.
         reason: String,
     },
-    /// A record of a name is not of the known form.
+    /// A record of a name is unreadable.
     #[error(
         "record {sequence} of the name {name} cannot be understood: {reason}; push the data set again, or use a newer \
          program"
     )]
     Record {
-        /// Which name.
+        /// The name.
         name: String,
         /// The number of the record.
         sequence: u64,
         /// What is wrong.
         reason: String,
     },
-    /// It does not fit into the cache.
+    /// It exceeds the limit of the cache.
     #[error(
         "the data set has {size_bytes} bytes, above the limit of {limit_bytes}: raise the limit, or split the data set"
     )]
@@ -105,7 +105,7 @@ pub enum PushedError {
 }
 
 impl PushedError {
-    /// Whether the same may work at another time.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(

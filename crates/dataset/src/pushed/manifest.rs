@@ -1,13 +1,13 @@
-//! What a pushed data set says about itself: `datasets/<digest>/manifest.json`.
+//! The manifest of a pushed data set: `datasets/<digest>/manifest.json`.
 //!
-//! It is known before a byte of the files is fetched, so it is checked by itself first; the files are held against it
-//! when they are read. A reader accepts fields that it does not know and refuses a `format` that it does not know.
+//! It is validated before any byte of the files is read; the files are checked against it when they are read. A reader
+//! accepts unknown fields and refuses an unknown `format`.
 
 use super::{FILES, MANIFEST, PushedError, is_digest, key};
 use crate::{Dataset, LabelledImages, MAX_CLASSES, MAX_SIDE, digest, idx};
 use digits_checkpoint::{
     Storage, StorageError,
-    manifest::{FileDigest, PictureNormalization},
+    manifest::{FileDigest, PictureNormalization, read_format},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,10 +63,11 @@ pub struct Files {
 }
 
 impl Manifest {
-    /// The manifest of a data set, made now.
+    /// The manifest of a data set, created now.
     #[must_use]
     pub fn of(dataset: &Dataset, picture_normalization: PictureNormalization) -> Self {
-        let [train_images, train_labels, test_images, test_labels] = digest::of_each_file(dataset);
+        let [train_images, train_labels, test_images, test_labels] =
+            digest::of_each_file(&dataset.train, &dataset.test);
         let part = |data: &LabelledImages, images: String, labels: String| Part {
             count: data.images.count as u64,
             class_counts: data.class_counts(dataset.classes()),
@@ -114,39 +115,35 @@ impl Manifest {
     }
 
     fn parse(bytes: &[u8], digest: &str) -> Result<Self, PushedError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u64,
-        }
         let damaged = |reason: String| PushedError::Damaged {
             digest: digest.to_owned(),
             reason,
         };
         let unreadable =
             |error: serde_json::Error| damaged(format!("its manifest cannot be read: {error}"));
-        let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let format = read_format(bytes).map_err(unreadable)?;
         if format != u64::from(FORMAT) {
             return Err(PushedError::Format {
                 digest: digest.to_owned(),
-                reason: format!("format {format} is not known, only {FORMAT}"),
+                reason: format!(
+                    "format {format} is unknown to this program, which reads format {FORMAT}"
+                ),
             });
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         if manifest.digest != digest {
             return Err(damaged(format!(
-                "its manifest is that of {}",
+                "its manifest belongs to {}",
                 manifest.digest
             )));
         }
         match manifest.fault() {
-            Some(fault) => Err(damaged(format!(
-                "its manifest says what cannot be: {fault}"
-            ))),
+            Some(fault) => Err(damaged(format!("its manifest is invalid: {fault}"))),
             None => Ok(manifest),
         }
     }
 
-    /// What cannot be. No number of a manifest may decide how much memory a reader takes.
+    /// The first invalid value. No number of a manifest may decide how much memory a reader allocates.
     fn fault(&self) -> Option<String> {
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&self.height) || !sides.contains(&self.width) {
@@ -162,7 +159,9 @@ impl Manifest {
                 .iter()
                 .try_fold(0_u64, |sum, &count| sum.checked_add(count));
             if part.class_counts.len() != self.labels.len() || counted != Some(part.count) {
-                return Some("images of the labels that are not all images".to_owned());
+                return Some(
+                    "the counts of the labels do not add up to the number of images".to_owned(),
+                );
             }
             let images = part
                 .count
@@ -187,15 +186,14 @@ impl Manifest {
         }
         let digests = files.map(|(_, file)| file.sha256.as_str());
         (digest::of_files(&digests, &self.labels) != self.digest)
-            .then(|| "files and labels that make another digest".to_owned())
+            .then(|| "its files and labels have another digest".to_owned())
     }
 }
 
 /// The manifest of a pushed data set; `None` when there is none. Cancel-safe.
 ///
 /// # Errors
-/// [`PushedError::Damaged`] and [`PushedError::Format`] when what lies there is not understood; else what the storage
-/// said.
+/// [`PushedError::Damaged`] and [`PushedError::Format`] when it is unreadable; else the storage's error.
 pub async fn manifest(storage: &Storage, digest: &str) -> Result<Option<Manifest>, PushedError> {
     match storage.get(&key(digest, MANIFEST), LIMIT).await {
         Ok(None) => Ok(None),

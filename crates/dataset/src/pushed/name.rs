@@ -1,11 +1,11 @@
-//! What a data set is called: its name, and a name with the digest of one content.
+//! Names of data sets, and names with the digest of one content.
 
 use super::{PushedError, is_digest, is_hexadecimal};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Fewest digits of a digest that tell data sets apart.
-const PREFIX_AT_LEAST: usize = 8;
+/// Minimum length of a digest's prefix in a reference.
+const MIN_PREFIX_DIGITS: usize = 8;
 
 /// Name of a data set: `[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ impl fmt::Display for DatasetName {
     }
 }
 
-/// What a user writes: `NAME` for the newest content of that name, or `NAME@DIGEST` for one content, of whose digest
-/// the first 8 digits are enough where they tell it apart.
+/// A reference as users write it: `NAME` for the newest content of that name, or `NAME@DIGEST` for one content, whose
+/// digest may be shortened to 8 digits if they are unique.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reference {
     /// The name.
@@ -83,7 +83,7 @@ impl FromStr for Reference {
         let prefix = prefix.to_ascii_lowercase();
         match name.parse() {
             Ok(name)
-                if (PREFIX_AT_LEAST..=64).contains(&prefix.len()) && is_hexadecimal(&prefix) =>
+                if (MIN_PREFIX_DIGITS..=64).contains(&prefix.len()) && is_hexadecimal(&prefix) =>
             {
                 Ok(Self {
                     name,
@@ -106,7 +106,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A name and the whole digest of one content: means the same for ever. Written as `NAME@DIGEST`.
+/// A name with the complete digest of one content, so that it never changes its meaning. Written as `NAME@DIGEST`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Pinned {
     /// The name.

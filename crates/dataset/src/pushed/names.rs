@@ -1,11 +1,13 @@
-//! What a name means: `datasets/names/<name>/<sequence>.json`, append-only and numbered from 1, like the serving log.
-//! The newest record counts; no clock decides.
+//! The log of each name: `datasets/names/<name>/<sequence>.json`, append-only and numbered from 1, like the serving log.
+//! The record with the highest number gives the name's content, whatever the clocks.
 
 use super::{
     DatasetName, FOLDER, MANIFEST, Manifest, NAMES, Pinned, PushedError, Reference, is_digest,
     manifest,
 };
-use digits_checkpoint::{Created, Storage, StorageError};
+use digits_checkpoint::{
+    Created, Storage, StorageError, manifest::read_format, parse_record_file, record_file,
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,13 +15,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Largest record that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
-/// Records of a name that are looked at, from the newest on.
+/// Records of a name that are read, from the newest on.
 const RECORDS: usize = 1_000;
-/// Data sets of a list.
+/// Maximum length of a list.
 const LISTED: usize = 1_000;
-/// Files that are read at once.
+/// Files that are read concurrently.
 const CONCURRENT_READS: usize = 16;
-/// Times that another writer may come first.
+/// Attempts of an append that another writer precedes.
 const ATTEMPTS: u32 = 10;
 
 /// A record of a name. Records are never changed: pushing other data under the name appends.
@@ -31,32 +33,32 @@ pub struct NameRecord {
     pub name: DatasetName,
     /// The number of the record, as in the path.
     pub sequence: u64,
-    /// The content that the name means from now on.
+    /// Digest of the name's content from this record on.
     pub digest: String,
-    /// A sentence about it.
+    /// A description.
     pub description: String,
     /// Who pushed it, in words.
     pub by: String,
-    /// When.
+    /// When it was pushed.
     pub pushed_at: Timestamp,
 }
 
-/// A pushed data set, as a list tells it.
+/// A pushed data set in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     /// The newest record of this name and content.
     pub record: NameRecord,
-    /// What the content says about itself.
+    /// Manifest of the content.
     pub manifest: Manifest,
-    /// Whether the name means another content by now.
+    /// Whether the name has newer content.
     pub superseded: bool,
 }
 
-/// Finds what a reference means now. Cancel-safe.
+/// Resolves a reference to its present content. Cancel-safe.
 ///
 /// # Errors
-/// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the record that counts cannot be
-/// understood; else what the storage said.
+/// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the newest record is
+/// unreadable; else the storage's error.
 pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned, PushedError> {
     let name = &reference.name;
     let unknown = || PushedError::Unknown {
@@ -91,11 +93,11 @@ pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned,
     }
 }
 
-/// All pushed data sets, by name and the newest of each first, at most 1,000; those that are not understood are left
-/// out with a warning. Cancel-safe.
+/// All pushed data sets, by name and the newest of each first, at most 1,000; unreadable ones are left out with a
+/// warning. Cancel-safe.
 ///
 /// # Errors
-/// What the storage said.
+/// The storage's error.
 pub async fn list(storage: &Storage) -> Result<Vec<Listed>, PushedError> {
     let mut names: BTreeMap<DatasetName, Vec<u64>> = BTreeMap::new();
     let mut digests = BTreeSet::new();
@@ -144,7 +146,7 @@ async fn manifests(
             match manifest(storage, &digest).await {
                 Ok(found) => Ok(found.map(|manifest| (digest, manifest))),
                 Err(error @ (PushedError::Damaged { .. } | PushedError::Format { .. })) => {
-                    tracing::warn!(%error, "a pushed data set is left out of the list");
+                    tracing::warn!(%error, "unreadable manifest: the pushed data set is left out of the list");
                     Ok(None)
                 }
                 Err(error) => Err(error),
@@ -156,7 +158,7 @@ async fn manifests(
         .await
 }
 
-/// Lets `name` mean `digest` from now on; the record that says so, which may be there already.
+/// Appends a record unless the newest one has the same digest already. Returns the newest record and who wrote it.
 pub(super) async fn append(
     storage: &Storage,
     draft: NameRecord,
@@ -164,7 +166,7 @@ pub(super) async fn append(
     for _ in 0..ATTEMPTS {
         let newest = sequences(storage, &draft.name).await?.first().copied();
         if let Some(newest) = newest {
-            // One that is not understood is a newer program's: what it says is superseded by what is pushed now.
+            // An unreadable record, of a newer program, is superseded by this push.
             match record(storage, &draft.name, newest).await {
                 Ok(record) if record.digest == draft.digest => {
                     return Ok((record, Created::Theirs));
@@ -179,7 +181,7 @@ pub(super) async fn append(
         };
         let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
         let key = key(&record.name, record.sequence);
-        // Equal bytes of another writer say the same: it does not matter whose they are.
+        // With equal bytes of another writer the result is the same.
         if storage.create(&key, text.into()).await? == Created::Ours {
             return Ok((record, Created::Ours));
         }
@@ -203,7 +205,7 @@ async fn sequences(storage: &Storage, name: &DatasetName) -> Result<Vec<u64>, Pu
     Ok(sequences)
 }
 
-/// Those records that can be understood, in the order of `sequences`.
+/// The readable records, in the order of `sequences`.
 async fn records(
     storage: &Storage,
     name: &DatasetName,
@@ -214,7 +216,7 @@ async fn records(
             match record(storage, name, sequence).await {
                 Ok(record) => Ok(Some(record)),
                 Err(error @ PushedError::Record { .. }) => {
-                    tracing::warn!(%error, "a record of a name is passed over");
+                    tracing::warn!(%error, "unreadable record of a data set's name: skipped");
                     Ok(None)
                 }
                 Err(error) => Err(error),
@@ -232,44 +234,42 @@ async fn record(
     sequence: u64,
 ) -> Result<NameRecord, PushedError> {
     let key = key(name, sequence);
-    #[derive(Deserialize)]
-    struct Format {
-        format: u64,
-    }
-    let strange = |reason: String| PushedError::Record {
+    let invalid = |reason: String| PushedError::Record {
         name: name.to_string(),
         sequence,
         reason,
     };
-    let unreadable = |error: serde_json::Error| strange(error.to_string());
+    let unreadable = |error: serde_json::Error| invalid(error.to_string());
     let bytes = match storage.get(&key, LIMIT).await {
         Ok(Some(bytes)) => bytes,
         // Listed, but not found: a cache on the way.
         Ok(None) => return Err(StorageError::Missing { key }.into()),
         Err(StorageError::TooLarge { size, .. }) => {
-            return Err(strange(format!("it has {size} bytes")));
+            return Err(invalid(format!("it has {size} bytes")));
         }
         Err(error) => return Err(error.into()),
     };
-    let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    let format = read_format(&bytes).map_err(unreadable)?;
     if format != u64::from(super::FORMAT) {
-        return Err(strange(format!("format {format} is not known")));
+        return Err(invalid(format!(
+            "format {format} is unknown to this program"
+        )));
     }
     let record: NameRecord = serde_json::from_slice(&bytes).map_err(unreadable)?;
     if (&record.name, record.sequence) != (name, sequence) {
         let (name, sequence) = (&record.name, record.sequence);
-        return Err(strange(format!(
-            "it says that it is record {sequence} of {name}"
+        return Err(invalid(format!(
+            "it has the name {name} and sequence {sequence}, which are not those of its key"
         )));
     }
     if !is_digest(&record.digest) {
-        return Err(strange(format!("{:?} is no digest", record.digest)));
+        return Err(invalid(format!("{:?} is not a digest", record.digest)));
     }
     Ok(record)
 }
 
 fn key(name: &DatasetName, sequence: u64) -> String {
-    format!("{NAMES}/{name}/{sequence:020}.json")
+    format!("{NAMES}/{name}/{}", record_file(sequence))
 }
 
 fn parse_key(key: &str) -> Option<(DatasetName, u64)> {
@@ -277,10 +277,7 @@ fn parse_key(key: &str) -> Option<(DatasetName, u64)> {
         .strip_prefix(NAMES)?
         .strip_prefix('/')?
         .split_once('/')?;
-    let digits = file.strip_suffix(".json")?;
-    let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let sequence = plain.then(|| digits.parse().ok()).flatten()?;
-    (sequence > 0).then_some((name.parse().ok()?, sequence))
+    Some((name.parse().ok()?, parse_record_file(file)?))
 }
 
 fn parse_manifest_key(key: &str) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! The writer's side: a data set appears whole, or not at all.
+//! Pushes data sets to the storage, atomically.
 
 use super::{
     DatasetName, FILES, MANIFEST, Manifest, NameRecord, PushedError, key, manifest, names,
@@ -8,39 +8,39 @@ use bytes::Bytes;
 use digits_checkpoint::{Created, Storage, StorageError, limits, manifest::PictureNormalization};
 use jiff::Timestamp;
 
-/// Characters of what people say about a data set.
-const WORDS_AT_MOST: usize = 200;
+/// Maximum length of a description and of a pusher's name, in characters.
+const MAX_TEXT_CHARS: usize = 200;
 
 /// How a data set is to be pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// What it will be called.
+    /// Its name.
     pub name: DatasetName,
     /// How a user's picture becomes an input of a network that is trained on it.
     pub picture_normalization: PictureNormalization,
-    /// A sentence about it; at most 200 characters.
+    /// A description; at most 200 characters.
     pub description: String,
     /// Who pushes it, in words; at most 200 characters.
     pub by: String,
 }
 
-/// What lies on the storage after a push.
+/// The result of a push.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
-    /// What the content says about itself.
+    /// Manifest of the content.
     pub manifest: Manifest,
-    /// What the name means now.
+    /// The newest record of the name.
     pub record: NameRecord,
-    /// Whether the content was there before.
+    /// Whether the content existed before.
     pub content_was_there: bool,
-    /// Whether the name meant it before.
+    /// Whether the name had this content before.
     pub name_was_there: bool,
 }
 
-/// Checks that a data set can be pushed, and trained on and served afterwards. [`push`] does so itself.
+/// Checks that a data set can be pushed, trained on and served. [`push`] calls this itself.
 ///
 /// # Errors
-/// [`PushedError::Reserved`] for the name of a built-in data set with other content, [`PushedError::Unfit`], and
+/// [`PushedError::Reserved`] for the name of a built-in data set with other content, [`PushedError::Unsuitable`], and
 /// [`PushedError::Dataset`] when its parts do not fit together.
 pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
     dataset.validate()?;
@@ -51,10 +51,10 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
             name: name.to_owned(),
         });
     }
-    let unfit = |reason: String| Err(PushedError::Unfit { reason });
+    let unsuitable = |reason: String| Err(PushedError::Unsuitable { reason });
     let (height, width) = (dataset.height(), dataset.width());
     if height * width > limits::INPUT {
-        return unfit(format!(
+        return unsuitable(format!(
             "its images have {height}×{width} pixels, and a network takes {} at most: make them smaller",
             limits::INPUT
         ));
@@ -64,15 +64,15 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
         .iter()
         .position(|label| label.len() > limits::LABEL_BYTES);
     if let Some(index) = long {
-        return unfit(format!(
+        return unsuitable(format!(
             "the name of label {index} is longer than {} bytes: shorten it",
             limits::LABEL_BYTES
         ));
     }
     for (field, text) in [("description", &push.description), ("by", &push.by)] {
-        if text.chars().count() > WORDS_AT_MOST || text.chars().any(char::is_control) {
-            return unfit(format!(
-                "its {field} must be at most {WORDS_AT_MOST} printable characters"
+        if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
+            return unsuitable(format!(
+                "its {field} must be at most {MAX_TEXT_CHARS} printable characters"
             ));
         }
     }
@@ -81,11 +81,11 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
 
 /// Pushes a data set: the four files, then the manifest, then the record of the name.
 ///
-/// Idempotent: the same again, after a crash or a failure or when all was done, finishes what is missing and changes
-/// nothing else. Where the name has come to mean other content in between, it means this one again.
+/// Idempotent: a repeated call, after a crash or failure or a complete push, adds what is missing and changes nothing
+/// else. If the name has got other content in between, it gets this content again.
 ///
 /// # Errors
-/// As [`check`] (nothing is written then); [`PushedError::Otherwise`] when this content is there with another picture
+/// As [`check`] (nothing is written then); [`PushedError::OtherNormalization`] when this content is there with another picture
 /// normalization; [`PushedError::Damaged`] when other bytes lie under its digest; else what the storage said: try again.
 pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Receipt, PushedError> {
     // Hashing takes a while.
@@ -151,13 +151,13 @@ async fn commit(storage: &Storage, draft: Manifest) -> Result<(Manifest, bool), 
             Some(there) => Ok((same(there, &draft)?, true)),
             None => Err(PushedError::Damaged {
                 digest: draft.digest,
-                reason: "its manifest was removed this instant".to_owned(),
+                reason: "its manifest was removed during the push".to_owned(),
             }),
         },
     }
 }
 
-/// The manifest that is there, where it says the same. The digest has said so of all but this one field.
+/// The existing manifest, if it equals the draft; equal digests imply that for all fields but this one.
 fn same(there: Manifest, draft: &Manifest) -> Result<Manifest, PushedError> {
     if there.picture_normalization == draft.picture_normalization {
         return Ok(there);
@@ -166,7 +166,7 @@ fn same(there: Manifest, draft: &Manifest) -> Result<Manifest, PushedError> {
         PictureNormalization::None => "plain",
         PictureNormalization::Mnist => "handwriting",
     };
-    Err(PushedError::Otherwise {
+    Err(PushedError::OtherNormalization {
         there: words(there.picture_normalization),
         here: words(draft.picture_normalization),
     })

@@ -69,7 +69,7 @@ async fn find(storage: &Storage, text: &str) -> Result<Pinned, PushedError> {
 }
 
 #[tokio::test]
-async fn the_same_again_changes_nothing_and_other_data_supersedes() {
+async fn a_repeated_push_changes_nothing_and_other_data_supersedes() {
     let (storage, store) = memory();
     let first = push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     assert!(!first.content_was_there && !first.name_was_there);
@@ -136,7 +136,7 @@ async fn the_same_again_changes_nothing_and_other_data_supersedes() {
 }
 
 #[tokio::test]
-async fn a_push_that_broke_off_is_finished_by_the_next() {
+async fn an_interrupted_push_is_completed_by_the_next() {
     let (storage, store) = memory();
     push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     let whole = keys(&store).await;
@@ -160,7 +160,7 @@ async fn a_push_that_broke_off_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn writers_at_the_same_time_both_get_their_way() {
+async fn concurrent_pushes_both_succeed() {
     let (storage, _) = memory();
     let pushes = (0..8).map(|salt| push(&storage, dataset(salt), as_name("shapes")));
     let receipts = futures::future::join_all(pushes).await;
@@ -173,7 +173,7 @@ async fn writers_at_the_same_time_both_get_their_way() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused_with_a_remedy() {
+async fn unknown_and_ambiguous_references_are_refused_with_a_remedy() {
     let (storage, store) = memory();
     let first = push(&storage, dataset(0), as_name("shapes"))
         .await
@@ -225,7 +225,7 @@ async fn what_cannot_be_meant_is_refused_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_newer_program_is_never_passed_in_silence() {
+async fn an_unreadable_newest_record_is_an_error() {
     let (storage, store) = memory();
     push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     put(
@@ -246,7 +246,7 @@ async fn a_record_of_a_newer_program_is_never_passed_in_silence() {
 }
 
 #[tokio::test]
-async fn the_names_of_built_in_data_sets_are_theirs() {
+async fn names_of_built_in_data_sets_are_reserved() {
     let (storage, store) = memory();
     for name in ["mnist", "synthetic"] {
         let error = push(&storage, dataset(0), as_name(name)).await.unwrap_err();
@@ -266,7 +266,7 @@ async fn the_names_of_built_in_data_sets_are_theirs() {
 }
 
 #[tokio::test]
-async fn what_no_trainer_could_use_is_not_pushed() {
+async fn unsuitable_data_sets_are_not_pushed() {
     let (storage, store) = memory();
     let wide = |height: usize, width: usize| {
         let part = |label| LabelledImages {
@@ -307,7 +307,7 @@ async fn what_no_trainer_could_use_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn other_bytes_or_another_meaning_under_the_same_digest_are_told() {
+async fn other_bytes_or_another_normalization_under_one_digest_are_errors() {
     let (storage, store) = memory();
     let receipt = push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     let digest = receipt.manifest.digest;

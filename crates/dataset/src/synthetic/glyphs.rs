@@ -1,4 +1,4 @@
-//! How the digits are written: for each some styles, each of one or more strokes.
+//! Glyphs of the digits: several styles of each, with one or more strokes.
 //!
 //! A stroke is a list of points (x, y) in a box of 100 × 100, y downwards, that a smooth curve passes through; one that
 //! ends where it began is closed. Strokes that share a point meet there at a corner.

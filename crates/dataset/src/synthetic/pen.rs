@@ -1,10 +1,11 @@
-//! Draws one digit: bends a glyph, lays it on the paper, measures each pixel's distance to the pen's path and inks it.
+//! Draws one digit: distorts a glyph, places it in the image, and turns each pixel's distance to the path into grey.
 
-use super::SIDE;
 use super::glyphs::{Point, STYLES, Stroke};
 use crate::random::Random;
 
-/// Straight pieces that a curve between two points is drawn with.
+/// Height and width of the images, in pixels.
+pub const SIDE: usize = 28;
+/// Straight segments of a curve between two points.
 const PIECES: usize = 5;
 /// Width of a glyph's box relative to its height.
 const NARROWNESS: f32 = 0.74;
@@ -28,15 +29,15 @@ pub(super) fn draw(digit: usize, random: &mut Random) -> [u8; PIXELS] {
     for &stroke in glyph {
         trace(stroke, &hand, &mut path);
     }
-    lay_on_paper(&mut path, random);
+    place_in_image(&mut path, random);
     let distances = squared_distances(&path);
     ink(&distances, random)
 }
 
-/// How the writer's hand bends every point of this image's glyph.
+/// The random distortion of this image's glyph.
 struct Hand {
-    /// Key of the points' own trembling.
-    tremble_key: (u64, u64),
+    /// PRNG key of the jitter of each point.
+    jitter_key: (u64, u64),
     slant: f32,
     width: f32,
     bow_x: f32,
@@ -51,7 +52,7 @@ impl Hand {
         let half_tangent = random.around_zero(0.13);
         let square = half_tangent * half_tangent;
         Self {
-            tremble_key: (random.next(), random.next()),
+            jitter_key: (random.next(), random.next()),
             slant: random.between(-0.12, 0.34),
             width: random.between(0.8, 1.2),
             bow_x: random.around_zero(0.25),
@@ -61,10 +62,10 @@ impl Hand {
         }
     }
 
-    /// Where the point comes to lie, around (0, 0), in units of the glyph's height. Equal points of different strokes
-    /// stay equal, so that strokes that meet still meet.
+    /// The distorted point around (0, 0), in units of the glyph's height. Equal points of different strokes stay equal,
+    /// so that strokes that meet still meet.
     fn bend(&self, (x, y): Point) -> Vector {
-        let (key_0, key_1) = self.tremble_key;
+        let (key_0, key_1) = self.jitter_key;
         let mut own = Random::of(key_0, key_1, u64::from(x) << 8 | u64::from(y));
         let x = (f32::from(x) - 50.0) / 100.0 + own.around_zero(0.06);
         let y = (f32::from(y) - 50.0) / 100.0 + own.around_zero(0.06);
@@ -117,7 +118,7 @@ fn curve([a, b, c, d]: [Vector; 4], t: f32) -> Vector {
 
 /// Scales the path so that the digit, ink included, takes about 19 of the 28 pixels, as in MNIST, and puts it near the
 /// middle.
-fn lay_on_paper(path: &mut [Segment], random: &mut Random) {
+fn place_in_image(path: &mut [Segment], random: &mut Random) {
     let (mut low, mut high) = ((FAR, FAR), (-FAR, -FAR));
     for (x, y) in path.iter().flat_map(|segment| [segment.from, segment.to]) {
         low = (low.0.min(x), low.1.min(y));
@@ -166,7 +167,7 @@ fn squared_distances(path: &[Segment]) -> [f32; PIXELS] {
     distances
 }
 
-/// Farther from the path than this, in pixels, no pen leaves ink.
+/// Distance from the path, in pixels, beyond which there is no ink.
 const REACH: f32 = 3.25;
 
 fn pixels_near(a: f32, b: f32) -> std::ops::Range<usize> {

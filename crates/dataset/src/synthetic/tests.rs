@@ -5,7 +5,7 @@ fn drawn(train: usize, test: usize, seed: u64) -> Dataset {
 }
 
 #[test]
-fn the_digits_are_the_same_on_every_platform_and_for_ever() {
+fn synthetic_digits_have_their_pinned_digest() {
     let digits = drawn(500, 100, 7);
     assert_eq!(digits.validate().map_err(|error| error.to_string()), Ok(()));
     assert_eq!(
@@ -40,7 +40,7 @@ fn seeds_and_parts_differ() {
 }
 
 #[test]
-fn every_digit_is_drawn_about_equally_often_and_within_the_picture() {
+fn every_digit_is_about_equally_frequent_and_inside_the_image() {
     let digits = drawn(5_000, 1, 0);
     for digit in 0..10 {
         let count = digits
@@ -68,14 +68,14 @@ fn every_digit_is_drawn_about_equally_often_and_within_the_picture() {
 
 #[test]
 #[should_panic(expected = "draw 1 to 1000000 digits, not 0")]
-fn no_digit_at_all_is_a_bug() {
+fn zero_images_panic() {
     drawn(0, 1, 0);
 }
 
 /// The mean image of each class already tells most digits apart: what a network learns is there. (784-128-10 trained
 /// with momentum for three epochs on 60,000: 99.7 %.)
 #[test]
-fn the_nearest_mean_image_tells_most_digits() {
+fn the_nearest_mean_image_classifies_most_digits() {
     const SIZE: usize = SIDE * SIDE;
     let digits = drawn(4_000, 1_000, 5);
     let mut means = vec![[0.0_f32; SIZE]; 10];

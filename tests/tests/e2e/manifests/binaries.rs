@@ -1,4 +1,4 @@
-//! The real binaries, started with the variables and arguments of the manifests; only folders and ports are others.
+//! Starts the binaries with the variables and arguments of the manifests, except for folders and ports.
 
 use crate::support::{
     http,
@@ -81,13 +81,17 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
             }
         }
         for workload in all.workloads() {
-            time_to_end_is_enough(&all, workload).with_context(|| folder.to_owned())?;
+            termination_grace_periods_are_long_enough(&all, workload)
+                .with_context(|| folder.to_owned())?;
         }
     }
     Ok(())
 }
 
-fn time_to_end_is_enough(all: &Manifests, workload: Workload<'_>) -> Result<()> {
+fn termination_grace_periods_are_long_enough(
+    all: &Manifests,
+    workload: Workload<'_>,
+) -> Result<()> {
     let (name, container) = (workload.name(), workload.container());
     let grace = seconds(&all.variables(container)?["DIGITS_SHUTDOWN_GRACE"])?;
     let sleep = container
@@ -110,8 +114,8 @@ fn seconds(text: &str) -> Result<f64> {
 }
 
 #[tokio::test]
-async fn the_job_trains_and_the_pair_serves_with_what_the_manifests_give() -> Result<()> {
-    let test = "the_job_trains_and_the_pair_serves_with_what_the_manifests_give";
+async fn the_binaries_train_and_serve_with_the_settings_of_the_manifests() -> Result<()> {
+    let test = "the_binaries_train_and_serve_with_the_settings_of_the_manifests";
     let Some(all) = Manifests::build("overlays/full", test)? else {
         return Ok(());
     };
@@ -164,7 +168,7 @@ fn write_credentials(variables: &BTreeMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-/// What a file of credentials may hold.
+/// Valid content of a credential file.
 fn content(file: &str) -> String {
     match Path::new(file).file_name().and_then(|name| name.to_str()) {
         Some("tls.crt" | "ca.crt") => PAIR.0.clone(),
@@ -174,7 +178,7 @@ fn content(file: &str) -> String {
     }
 }
 
-/// A certificate that signs itself, and its key.
+/// A self-signed certificate and its key.
 static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
     (pair.cert.pem(), pair.signing_key.serialize_pem())

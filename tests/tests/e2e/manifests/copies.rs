@@ -1,4 +1,4 @@
-//! What had to be written twice is the same: the rules for the Prometheus Operator, and compose beside Kubernetes.
+//! Duplicated files agree: the rules for the Prometheus Operator with Prometheus', and compose with Kubernetes.
 
 use crate::support::{
     manifests::{documents, list, string},
@@ -10,7 +10,7 @@ use std::{env, fs};
 
 const RULES: &str = "deploy/kubernetes/components/monitoring/rules.yaml";
 
-/// The file as it is made of the two files of Prometheus.
+/// The rules file, generated from Prometheus' two files.
 fn rules() -> Result<String> {
     let mut made = String::from(
         "# Made of deploy/prometheus/rules.yml and alerts.yml: UPDATE_GOLDEN=1 cargo test -p digits-e2e --test e2e manifests::copies\n\

@@ -1,5 +1,5 @@
-//! `docs/operations.md`: its overlays are built, what it tells other operators fits what we have, and its tables of the
-//! dashboards have every row and every alert.
+//! Checks `docs/operations.md`: its overlays build, its settings for other operators fit the manifests, and its tables of
+//! the dashboards have every row and every alert.
 
 use super::{SECRETS, reach};
 use crate::support::{
@@ -54,7 +54,7 @@ fn overlays_of_the_page_are_built() -> Result<()> {
 }
 
 #[test]
-fn other_operators_are_told_of_what_there_is() -> Result<()> {
+fn settings_for_other_operators_name_existing_objects() -> Result<()> {
     let metrics = documented("digits_inference_")?;
     let read = text("deploy/kubernetes/components/autoscaling/autoscaler.yaml")?;
     let scaler = &documents(&read)?[0];
@@ -87,8 +87,8 @@ fn other_operators_are_told_of_what_there_is() -> Result<()> {
 }
 
 #[test]
-fn commands_name_what_there_is() -> Result<()> {
-    let Some(full) = Manifests::build("overlays/full", "commands_name_what_there_is")? else {
+fn commands_name_existing_objects() -> Result<()> {
+    let Some(full) = Manifests::build("overlays/full", "commands_name_existing_objects")? else {
         return Ok(());
     };
     let mut found = BTreeSet::new();
@@ -162,7 +162,7 @@ fn every_row_and_every_alert_is_in_the_chapter_on_dashboards() -> Result<()> {
     Ok(())
 }
 
-/// KEDA's object scales the same thing by the same figures.
+/// KEDA's object scales the same workload by the same metric.
 fn like_the_autoscaler(keda: &Value, scaler: &Value, metric: &str) -> Result<()> {
     let spec = &scaler["spec"];
     ensure!(keda["scaleTargetRef"]["name"] == spec["scaleTargetRef"]["name"]);

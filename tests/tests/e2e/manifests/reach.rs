@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A Prometheus and a collector as their operators name them.
 const RECEIVER: &str = "http://prometheus-operated.monitoring.svc:9090/api/v1/write";
 const COLLECTOR: &str = "http://otel-collector.monitoring.svc:4317";
-/// Beginnings of variables of the service that `digits-trainer run` has no use for: it has no ports.
+/// Prefixes of the service's variables that `digits-trainer run` does not use: it has no ports.
 const OF_PORTS: [&str; 2] = ["DIGITS_TLS_", "DIGITS_TOKEN_FILE"];
 const GPU: &str = "/resources/limits/nvidia.com~1gpu";
 
-/// The variables that mean something to a pod.
+/// The variables that a pod uses.
 fn variables(all: &Manifests, workload: Workload<'_>) -> Result<Vec<(String, String)>> {
     let job = workload.object["kind"] == "Job";
     let found = all.variables(workload.container())?.into_iter();
@@ -50,7 +50,7 @@ fn reaches(all: &Manifests, workload: Workload<'_>, (host, port): (&str, u64)) -
     let lets = |rule: &Value| {
         let ports = list(&rule["ports"]);
         let port = ports.is_empty() || ports.iter().any(|it| it["port"] == port);
-        // A rule for a namespace says nothing of the world outside.
+        // A rule for a namespace does not allow external hosts.
         let peers = list(&rule["to"]);
         let peer = peers.is_empty()
             || peers.iter().any(|peer| {
@@ -65,7 +65,7 @@ fn reaches(all: &Manifests, workload: Workload<'_>, (host, port): (&str, u64)) -
     })
 }
 
-/// Every address that a pod is told.
+/// Every address in a pod's variables.
 pub fn addresses(all: &Manifests) -> Result<()> {
     for workload in all.workloads() {
         for (variable, value) in variables(all, workload)? {
@@ -82,11 +82,11 @@ pub fn addresses(all: &Manifests) -> Result<()> {
 }
 
 #[test]
-fn addresses_are_let_through() -> Result<()> {
-    super::each("addresses_are_let_through", addresses)
+fn network_policies_allow_the_configured_addresses() -> Result<()> {
+    super::each("network_policies_allow_the_configured_addresses", addresses)
 }
 
-/// An overlay of one's own says where they are; the component has the hole.
+/// An overlay sets the addresses; the component opens the ports.
 #[test]
 fn a_receiver_and_a_collector_in_the_cluster_can_be_reached() -> Result<()> {
     let test = "a_receiver_and_a_collector_in_the_cluster_can_be_reached";
@@ -97,7 +97,7 @@ fn a_receiver_and_a_collector_in_the_cluster_can_be_reached() -> Result<()> {
         ("overlays/full", "digits-trainer", COLLECTOR, true),
         ("overlays/full", "digits-inference", COLLECTOR, true),
         ("overlays/full", "digits-job", COLLECTOR, true),
-        // And nothing else gets out.
+        // All other traffic is denied.
         ("base", "digits-trainer", RECEIVER, false),
         ("overlays/full", "digits-inference", RECEIVER, false),
         ("overlays/s3-jobs", "digits-trainer", COLLECTOR, false),
@@ -151,10 +151,10 @@ fn files_that_variables_name_are_mounted() -> Result<()> {
     })
 }
 
-/// One storage for all, and what trains as a Job has what the trainer has.
+/// All use one storage, and a Job has the same settings as the trainer.
 #[test]
-fn a_job_has_what_the_trainer_has() -> Result<()> {
-    super::each("a_job_has_what_the_trainer_has", |all| {
+fn a_job_has_the_settings_of_the_trainer() -> Result<()> {
+    super::each("a_job_has_the_settings_of_the_trainer", |all| {
         let trainer = all.workload("digits-trainer")?;
         let told = all.variables(trainer.container())?;
         for workload in all.workloads() {

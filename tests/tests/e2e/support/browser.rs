@@ -9,8 +9,8 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// A running script. It prints a line when it wants something done outside of the browser, and reads one when it is
-/// done; its errors go to a file. Killed when dropped.
+/// A running script. It prints a line to request an action outside the browser, and reads a line when it is done; its
+/// errors go to a file. Killed when dropped.
 pub struct Script {
     child: Child,
     says: BufReader<ChildStdout>,
@@ -63,7 +63,7 @@ impl Script {
         }))
     }
 
-    /// Waits until it wants `what`. The script fails by itself when a wait takes longer than
+    /// Waits until it requests `what`. The script fails by itself when a wait takes longer than
     /// [`patience`].
     pub fn wants(&mut self, what: &str) -> Result<()> {
         let mut line = String::new();
@@ -78,12 +78,12 @@ impl Script {
         Ok(())
     }
 
-    /// Tells it that what it wanted is done, and what came of it.
+    /// Sends it the result of the requested action.
     pub fn done(&mut self, outcome: &str) -> Result<()> {
         writeln!(self.hears, "{outcome}").context("tell the script")
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits for its successful end.
     pub fn end(mut self) -> Result<()> {
         self.wants("all is well")?;
         let status = self.child.wait()?;
@@ -98,7 +98,7 @@ impl Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

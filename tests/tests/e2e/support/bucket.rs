@@ -72,13 +72,13 @@ impl Bucket {
         .await
     }
 
-    /// The storage of a pair in it.
+    /// URL of a storage in it.
     #[must_use]
     pub fn storage(&self) -> String {
         format!("s3://{NAME}/production")
     }
 
-    /// What a program needs in its environment to reach it.
+    /// Environment variables of a client.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
@@ -90,7 +90,7 @@ impl Bucket {
         ]
     }
 
-    /// From now on takes connections and answers none.
+    /// Stops responding: accepts connections from now on, and answers none.
     pub fn fall_silent(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
@@ -111,7 +111,7 @@ impl Bucket {
         }))
     }
 
-    /// Answers again, what was asked meanwhile as well.
+    /// Responds again, also to the pending requests.
     pub fn speak_again(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
@@ -124,7 +124,7 @@ impl Bucket {
 
 impl Drop for Bucket {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -88,7 +88,7 @@ fn append(sandbox: &Sandbox, mut record: Value) -> Result<u64> {
     Ok(sequence)
 }
 
-/// Begins the log of another model with a record that nobody understands: what it protects cannot be known.
+/// Starts the log of another model with an unreadable record, whose protected checkpoints are unknown.
 pub fn unreadable_record(sandbox: &Sandbox) -> Result<()> {
     let log = sandbox.dir().join("storage/serving/other");
     fs::create_dir_all(&log)?;

@@ -1,5 +1,5 @@
-//! The dashboards of `deploy/grafana`: their queries, and the rules of their form. Grafana takes a dashboard that breaks
-//! one and shows an empty panel, so they are held here.
+//! The dashboards of `deploy/grafana`: their queries, and the rules of their form. Grafana accepts a dashboard that
+//! violates one and shows an empty panel.
 
 mod rules;
 
@@ -13,12 +13,12 @@ use std::time::Duration;
 /// A full-HD panel is about this wide, and Grafana asks for a point a pixel.
 const PIXELS: u32 = 1_920;
 
-/// A dashboard and where it lies.
+/// A dashboard and its path.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
     /// Its path from the root of the repository.
     pub path: String,
-    /// What is in the file.
+    /// Content of the file.
     pub json: Value,
 }
 
@@ -29,7 +29,7 @@ pub struct Query {
     pub place: String,
     /// PromQL with Grafana's variables in it.
     pub expression: String,
-    /// It is asked for one moment, not for a time.
+    /// Whether it is an instant query.
     pub instant: bool,
 }
 
@@ -110,7 +110,7 @@ impl Dashboard {
 }
 
 impl Query {
-    /// The query as Grafana sends it: its own variables by what it makes of them, the dashboard's as "all".
+    /// The query as Grafana sends it: its own variables replaced by their values, the dashboard's by "all".
     #[must_use]
     pub fn interpolated(&self, range: Duration, scrape_interval: Duration) -> String {
         let step = step(range, scrape_interval);
@@ -127,7 +127,7 @@ impl Query {
     }
 }
 
-/// The step that Grafana asks for on a full-HD panel: a point a pixel, rounded, and not less than the interval of the
+/// The step of Grafana's query for a full-HD panel: a point a pixel, rounded, and not less than the interval of the
 /// data source (`rangeutil.calculateInterval` and `roundInterval` of grafana/packages/grafana-data).
 #[must_use]
 pub fn step(range: Duration, scrape_interval: Duration) -> Duration {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_grafanas() {
+    fn steps_are_those_of_grafana() {
         let scrape = Duration::from_secs(15);
         for (range_s, expected_s) in [(300, 15), (3_600, 15), (86_400, 60), (7 * 86_400, 300)] {
             let step = step(Duration::from_secs(range_s), scrape);

@@ -1,4 +1,4 @@
-//! `deploy/kubernetes` as `kubectl kustomize` builds it, with questions about what refers to what. Knows no cluster.
+//! The objects that `kubectl kustomize` builds from `deploy/kubernetes`, and their references. Needs no cluster.
 
 use super::metric_names::repository;
 use anyhow::{Context as _, Result, ensure};

@@ -13,7 +13,7 @@ pub const PUSHED: &str = "pushed";
 /// The page's type of metrics that only a machine with a GPU has.
 pub const OF_A_GPU: &str = "gauge (GPU)";
 
-/// What a histogram's series are called beside its name.
+/// Suffixes of a histogram's series.
 const OF_A_HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 /// A file of the repository, by its path from the root.
@@ -62,7 +62,7 @@ pub fn mentioned(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names that a text mentions and nobody makes: no metric of the page, and no figure of `recorded`.
+/// Names in a text that are neither a metric of the page nor one of `recorded`.
 ///
 /// # Errors
 /// When the page cannot be read.
@@ -82,7 +82,7 @@ pub fn unknown(text: &str, recorded: &BTreeSet<String>) -> Result<Vec<String>> {
     Ok(names.filter(|name| !known(name)).collect())
 }
 
-/// The figures that `deploy/prometheus/rules.yml` records.
+/// The metrics that `deploy/prometheus/rules.yml` records.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_made_is_known() {
+    fn only_exported_and_recorded_metrics_are_known() {
         let recorded = BTreeSet::from(["job:digits_trainer_queue:ratio".to_owned()]);
         for (text, expected) in [
             ("digits_trainer_jobs", None),

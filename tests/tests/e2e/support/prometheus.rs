@@ -44,7 +44,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it in `dir`. Its configuration is ours but for the interval, a second, and its targets, none yet.
+    /// Starts it in `dir` with the repository's configuration, but an interval of a second and no targets yet.
     pub async fn start(program: &Path, dir: &Path) -> Result<Self> {
         let dir = dir.join("prometheus");
         fs::create_dir_all(dir.join("targets"))?;
@@ -150,13 +150,13 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody left to tell.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The port that it was given, from its log.
+/// Its port, from its log.
 fn listens_at(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("Listening on"))?;
     let address = line.split("address=").nth(1)?.split_whitespace().next()?;

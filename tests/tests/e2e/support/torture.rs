@@ -1,8 +1,6 @@
-//! Kills the trainer again and again at random moments, and holds what is there at the end against a run that
-//! nobody disturbed.
+//! Kills the trainer at random moments, and compares the results with those of an undisturbed run.
 //!
-//! Jobs are submitted all along, so that there is always one to be hit, and each is listened to over all
-//! restarts.
+//! Jobs are submitted continuously, so that a kill always hits one, and each is watched across all restarts.
 
 mod evidence;
 mod random;
@@ -24,15 +22,15 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-/// Jobs that have not ended, while there are kills to come.
+/// Unfinished jobs that are kept while kills remain.
 const UNFINISHED: usize = 3;
-/// A trainer that answers is killed within this time, one that starts within the other.
+/// A running trainer is killed within the first of these times, a starting one within the second.
 const LIFE: Duration = Duration::from_millis(700);
 const START: Duration = Duration::from_millis(600);
-/// Deaths without progress after which the next one waits: one more and the job is rightly given up.
+/// Kills without progress, after which the next kill waits: one more would rightly abandon the job.
 const DEATHS_AT_MOST: u32 = 2;
 
-/// What was done, and what was found.
+/// Actions and results.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// SIGKILLs while it started.
@@ -43,15 +41,15 @@ pub struct Summary {
     pub told_to_end: usize,
     /// Jobs.
     pub jobs: usize,
-    /// Trainings that went on from a bundle, and those that began at the first step.
+    /// Attempts that resumed from a bundle.
     pub from_bundle: usize,
-    /// Those that began at the first step.
+    /// Attempts that started at the first step.
     pub from_start: usize,
     /// Rows and checkpoints that were compared.
     pub rows: usize,
     /// Checkpoints that were compared.
     pub checkpoints: usize,
-    /// Events that were heard.
+    /// Events that were received.
     pub events: usize,
 }
 
@@ -93,7 +91,7 @@ pub struct Torture {
 }
 
 impl Torture {
-    /// With jobs of these specs, in turn.
+    /// For jobs of these specs, in rotation.
     pub fn new(specs: Vec<JobSpec>, seed: u64) -> Result<Self> {
         Ok(Self {
             sandbox: Sandbox::new(patience())?,
@@ -104,7 +102,7 @@ impl Torture {
         })
     }
 
-    /// Kills the trainer so many times, lets the jobs end, and compares.
+    /// Kills the trainer `kills` times, waits for the jobs to end, and compares the results.
     pub async fn run(mut self, kills: usize) -> Result<Summary> {
         while self.summary.kills() < kills {
             if self.random.once_in(6) && self.at_risk().next().is_none() {
@@ -121,7 +119,7 @@ impl Torture {
         self.sandbox.dir().join("state")
     }
 
-    /// One life of the trainer: it serves for a random time.
+    /// Runs the trainer for a random time.
     async fn round(&mut self) -> Result<()> {
         let interval = format!("{}ms", [10, 50, 200][self.random.below(3) as usize]);
         let workers = (1 + self.random.below(2)).to_string();
@@ -133,7 +131,7 @@ impl Torture {
         let listening = self.listen(&training);
         self.wait_for_progress().await?;
         tokio::time::sleep(self.random.time(LIFE)).await;
-        // May or may not be accepted: the next life tells.
+        // It may have been accepted; the next process shows it.
         let mut late = None;
         if self.random.once_in(4) {
             let victim = self.new_victim();
@@ -158,7 +156,7 @@ impl Torture {
             if let Some(job) = answer.and_then(|answer| answer.into_inner().job) {
                 victim.is_known_as(job.job_id, &self.state());
             }
-            // It may have begun to run before the kill.
+            // It may have started before the kill.
             self.victims.push(victim);
         }
         if killed {
@@ -167,7 +165,7 @@ impl Torture {
         self.hear(listening).await
     }
 
-    /// A life that ends before, while or just after the trainer takes up what the last one left.
+    /// Kills the trainer before, during or just after the recovery at its start.
     async fn kill_a_start(&mut self) -> Result<()> {
         let after = self.random.time(START);
         self.sandbox.start_and_crash_trainer(after).await?;
@@ -195,7 +193,7 @@ impl Torture {
         }
     }
 
-    /// Submits new jobs, and again those that have not ended: an accepted one must be there, as the same job.
+    /// Submits new jobs, and unfinished ones again: an accepted job must exist under the same id.
     async fn submit_all(&mut self, training: &TrainingServiceClient<Channel>) -> Result<()> {
         while self.victims.iter().filter(|v| !v.has_ended()).count() < UNFINISHED {
             let victim = self.new_victim();
@@ -224,7 +222,7 @@ impl Torture {
         Ok(())
     }
 
-    /// Listens to every job that has not ended, from the last event that was heard on.
+    /// Watches every unfinished job from its last received event on.
     fn listen(
         &self,
         training: &TrainingServiceClient<Channel>,
@@ -246,21 +244,21 @@ impl Torture {
         listening: Vec<(usize, JoinHandle<Result<Vec<WatchJobResponse>>>)>,
     ) -> Result<()> {
         for (number, heard) in listening {
-            // Jobs may have to wait for one another.
+            // Jobs may be queued behind each other.
             let events = tokio::time::timeout(patience() * UNFINISHED as u32, heard).await???;
             self.victims[number].hear(events)?;
         }
         Ok(())
     }
 
-    /// Jobs that are rightly given up if they die once more without progress.
+    /// Jobs that another kill without progress would rightly abandon.
     fn at_risk(&self) -> impl Iterator<Item = &Victim> {
         self.victims.iter().filter(|victim| {
             !victim.has_ended() && victim.deaths_without_progress >= DEATHS_AT_MOST
         })
     }
 
-    /// Gives each of those the time for some.
+    /// Waits until each of those has progressed.
     async fn wait_for_progress(&self) -> Result<()> {
         let mut training = self.sandbox.training().await?;
         let state = self.state();
@@ -276,7 +274,7 @@ impl Torture {
         Ok(())
     }
 
-    /// Lets every job end, and compares each with one that was not disturbed.
+    /// Waits for every job to end, and compares each with an undisturbed one.
     async fn end(&mut self) -> Result<()> {
         self.sandbox.start_trainer(&[]).await?;
         let mut training = self.sandbox.training().await?;
@@ -316,7 +314,7 @@ impl Torture {
         Ok(())
     }
 
-    /// Counts where attempts began; nothing in the log may be unexpected.
+    /// Counts where attempts started, and checks that the log has nothing unexpected.
     fn read_log(&mut self, log: &str) -> Result<()> {
         for line in log.lines() {
             ensure!(!line.contains(" ERROR "), "the log has an error: {line}");
@@ -337,7 +335,7 @@ impl Torture {
     }
 }
 
-/// What jobs of these specs leave behind when nobody disturbs them.
+/// The results of undisturbed jobs of these specs.
 pub async fn undisturbed(specs: &[JobSpec]) -> Result<Vec<Evidence>> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
@@ -369,7 +367,7 @@ fn same(id: &str, found: &Evidence, expected: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What was heard of a job while it was killed is what it left behind, each row and each checkpoint once.
+/// Compares the received events of a job with its results: each row and each checkpoint once.
 fn told_alike(victim: &Victim, found: &Evidence) -> Result<()> {
     let mut rows = Vec::new();
     let mut epochs: BTreeMap<u32, usize> = BTreeMap::new();

@@ -1,6 +1,6 @@
-//! What the queries of the dashboards give, kept as JSON for whoever has no Grafana at hand.
+//! Saves the results of the dashboards' queries as JSON, for review without Grafana.
 
-use super::ask;
+use super::query::ask;
 use crate::support::{
     dashboards::{Dashboard, all},
     prometheus::Prometheus,
@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf};
 
-/// Names the folder; without it nothing is kept.
+/// Environment variable with the folder; without it nothing is saved.
 const DIRECTORY: &str = "DIGITS_EVIDENCE_DIR";
-/// Points of a series that are kept: the newest.
+/// Points of a series that are saved: the newest.
 const POINTS: usize = 30;
 
-/// Asks every query once more, and writes a file for each dashboard with what Prometheus gave.
+/// Runs every query once more, and writes the results to a file for each dashboard.
 pub fn keep(prometheus: &Prometheus) -> Result<()> {
     let Some(dir) = env::var_os(DIRECTORY).map(PathBuf::from) else {
         return Ok(());
@@ -44,7 +44,7 @@ fn of(dashboard: &Dashboard, prometheus: &Prometheus) -> Result<Value> {
     Ok(json!({ "dashboard": dashboard.json["title"], "queries": queries }))
 }
 
-/// A series with its newest points, and how many came before them.
+/// A series with its newest points, and the number of earlier ones.
 fn shortened(mut series: Value) -> Value {
     if let Some(points) = series.get_mut("values").and_then(Value::as_array_mut) {
         let left_out = points.len().saturating_sub(POINTS);

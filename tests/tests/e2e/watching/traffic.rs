@@ -1,4 +1,4 @@
-//! What users do with the pair while it is watched, again and again: right and wrong requests, pictures, outcomes.
+//! Traffic for the dashboards: valid and invalid requests, pictures and reported outcomes, in a loop.
 
 use anyhow::Result;
 use digits_e2e::sandbox::Sandbox;
@@ -14,16 +14,16 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
-/// Requests at a time that the inference service of these tests takes.
+/// Limit on concurrent requests of these tests' inference service.
 pub const MAX_IN_FLIGHT: usize = 8;
 /// Images of a request.
 const IMAGES: usize = 50;
-/// As many as a request may have: of so many, even those of a small network go through the queue.
+/// The maximum of a request: with so many, even a small network uses the queue.
 const MANY_IMAGES: usize = 4_096;
-/// Longer than a request is on its way, shorter than so many images take.
+/// A deadline longer than the transport of a request, and shorter than the computation of so many images.
 const HURRY: Duration = Duration::from_millis(3);
 
-/// Goes on until dropped.
+/// Runs until dropped.
 pub struct Traffic(JoinHandle<()>);
 
 impl Drop for Traffic {
@@ -39,7 +39,7 @@ struct User {
     round: u8,
 }
 
-/// Begins. What the services answer is theirs; a service that is away is no error here.
+/// Starts the traffic. Error responses and unavailable services are expected.
 pub async fn start(sandbox: &Sandbox) -> Result<Traffic> {
     let mut blank = Cursor::new(Vec::new());
     image::GrayImage::from_pixel(64, 64, image::Luma([255]))
@@ -54,7 +54,7 @@ pub async fn start(sandbox: &Sandbox) -> Result<Traffic> {
         loop {
             user.round = user.round.wrapping_add(1);
             user.once().await;
-            // Two cores are for everybody.
+            // Leaves time for the other processes on two cores.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })))
@@ -93,13 +93,13 @@ impl User {
         answer.ok().map(tonic::Response::into_inner)
     }
 
-    /// Work for the queue, from a caller who waits for it and from one who soon does not.
+    /// Queued work, once with a long deadline and once with a short one.
     async fn many(&mut self) {
         let pixels = || Images::Pixels(vec![64; MANY_IMAGES * 784].into());
         self.predict(pixels()).await;
         let mut request = tonic::Request::new(of(pixels()));
         request.set_timeout(HURRY);
-        // Cut short, on most machines.
+        // Exceeds its deadline on most machines.
         let _ = self.inference.predict(request).await;
     }
 
@@ -111,7 +111,7 @@ impl User {
             role: role.into(),
             ..ReportOutcomeRequest::default()
         };
-        // What has been replaced meanwhile can no longer be reported of.
+        // Outcomes of a replaced checkpoint can no longer be reported.
         let _ = self.inference.report_outcome(outcome).await;
     }
 }
@@ -129,17 +129,17 @@ type Stream = (
     Streaming<PredictStreamResponse>,
 );
 
-/// As many open streams as the service takes requests: others are refused until this is dropped.
+/// As many open streams as the service's limit: further requests are refused until this is dropped.
 pub struct Crowd {
     _streams: Vec<Stream>,
 }
 
-/// Fills the service up.
+/// Opens streams up to the limit.
 pub async fn crowd(sandbox: &Sandbox) -> Result<Crowd> {
     let mut client = sandbox.predict().await?;
     let mut streams = Vec::new();
     while streams.len() < MAX_IN_FLIGHT {
-        // The traffic may have the last place just then.
+        // A request of the traffic may take the last slot.
         let stream = until("a place", async || Ok(open(&mut client).await.ok()));
         streams.push(stream.await?);
     }

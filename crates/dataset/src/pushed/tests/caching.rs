@@ -24,7 +24,7 @@ fn folders(dir: &TempDir) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn what_is_fetched_is_what_was_pushed_and_is_kept() {
+async fn a_fetched_data_set_equals_the_pushed_one_and_is_cached() {
     let (storage, store, manifest, dir) = pushed().await;
     let cache = cache(&dir, 1_000);
     let loaded = cache.load(&storage, "mine", &manifest).await.unwrap();
@@ -41,7 +41,7 @@ async fn what_is_fetched_is_what_was_pushed_and_is_kept() {
 }
 
 #[tokio::test]
-async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
+async fn damage_on_the_storage_is_detected_and_leaves_no_files() {
     let cases: [(&str, &'static [u8], &str); 3] = [
         (
             "train-images-idx3-ubyte",
@@ -95,7 +95,7 @@ async fn damage_on_the_storage_is_found_and_leaves_nothing_behind() {
 
 /// Every byte of every cached file: with a flipped bit it is found, fetched again and whole.
 #[tokio::test]
-async fn damage_in_the_cache_is_fetched_again() {
+async fn a_damaged_cached_data_set_is_fetched_again() {
     let (storage, _, manifest, dir) = pushed().await;
     let cache = cache(&dir, 1_000);
     cache.load(&storage, "mine", &manifest).await.unwrap();
@@ -119,7 +119,7 @@ async fn damage_in_the_cache_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn the_longest_unused_goes_first() {
+async fn the_least_recently_used_is_evicted_first() {
     let (storage, _) = memory();
     let dir = tempfile::tempdir().unwrap();
     let mut manifests = Vec::new();
@@ -163,7 +163,7 @@ async fn the_longest_unused_goes_first() {
 }
 
 #[tokio::test]
-async fn what_an_ended_process_left_is_no_hindrance() {
+async fn files_of_an_ended_process_do_not_matter() {
     let (storage, _, manifest, dir) = pushed().await;
     let cache = cache(&dir, 1_000);
     let own = format!("partial-{}-{}", manifest.digest, std::process::id());

@@ -18,7 +18,7 @@ async fn read(change: impl FnOnce(&mut Value)) -> Result<Option<Manifest>, Pushe
 }
 
 #[tokio::test]
-async fn the_forms_come_back_as_they_were() {
+async fn golden_files_are_read_and_written_unchanged() {
     let manifest = read(|_| ()).await.unwrap().unwrap();
     assert_eq!(
         serde_json::to_string_pretty(&manifest).unwrap(),
@@ -42,7 +42,7 @@ async fn the_forms_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn fields_that_are_not_known_are_accepted_and_formats_refused() {
+async fn unknown_fields_are_accepted_and_unknown_formats_refused() {
     assert!(
         read(|it| it["later"] = json!({"a": 1}))
             .await
@@ -56,7 +56,7 @@ async fn fields_that_are_not_known_are_accepted_and_formats_refused() {
 }
 
 #[tokio::test]
-async fn manifests_that_cannot_be_are_refused() {
+async fn invalid_manifests_are_refused() {
     let cases = [
         ("/digest", json!("0".repeat(64))),
         ("/height", json!(0)),

@@ -1,4 +1,4 @@
-//! The rules of form of a dashboard.
+//! Rules for dashboards that Grafana does not enforce.
 
 use super::{Dashboard, list, string};
 use crate::support::metric_names::unknown;
@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Panel types that Grafana no longer has, or turns into others when it loads them.
+/// Panel types that Grafana has removed or migrates when it loads them.
 const RETIRED: [&str; 8] = [
     "graph",
     "singlestat",
@@ -17,12 +17,12 @@ const RETIRED: [&str; 8] = [
     "alertlist-old",
     "pluginlist",
 ];
-/// What a query may look back over.
+/// Ranges that a query may use.
 const RANGES: [&str; 2] = ["$__rate_interval", "$__range"];
 /// Columns of Grafana's grid.
 const COLUMNS: i64 = 24;
 
-/// What is wrong with each dashboard and with them together; a line each.
+/// The violations, a line each, of each dashboard and of all together.
 ///
 /// # Errors
 /// When the page of the metrics cannot be read.
@@ -60,7 +60,7 @@ pub fn lint(dashboards: &[Dashboard], recorded: &BTreeSet<String>) -> Result<Vec
     Ok(complaints)
 }
 
-/// Links and provisioning hold on to the uid; an id is of one Grafana's database.
+/// Links and provisioning use the uid; an id belongs to one Grafana's database.
 fn identity(dashboard: &Dashboard) -> Vec<String> {
     let json = &dashboard.json;
     let uid = string(json, "uid");
@@ -83,7 +83,7 @@ fn identity(dashboard: &Dashboard) -> Vec<String> {
     found
 }
 
-/// Provisioning does not fill `__inputs`, so the data source is a variable, and everything asks that.
+/// Provisioning does not fill `__inputs`, so the data source is a variable that every query uses.
 fn data_source(dashboard: &Dashboard) -> Vec<String> {
     let json = &dashboard.json;
     let mut found = Vec::new();
@@ -181,7 +181,7 @@ fn panel(panel: &Value) -> Vec<String> {
     found
 }
 
-/// Panels have ids of their own and do not lie over each other.
+/// Panels have unique ids and do not overlap.
 fn grid(dashboard: &Dashboard) -> Vec<String> {
     let panels = list(&dashboard.json, "/panels");
     let mut found = Vec::new();
@@ -207,7 +207,7 @@ fn grid(dashboard: &Dashboard) -> Vec<String> {
     found
 }
 
-/// A fixed range is too long for a close look and too short for a month; unknown variables are sent as they are.
+/// A fixed range is too long for a short view and too short for a month. Unknown variables are sent unreplaced.
 fn queries(dashboard: &Dashboard) -> Vec<String> {
     let mut found = Vec::new();
     for query in dashboard.queries() {

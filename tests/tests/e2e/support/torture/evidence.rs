@@ -1,4 +1,4 @@
-//! What a job leaves behind, without what differs from run to run: ids, times and speeds.
+//! The results of a job without ids, times and speeds, which differ from run to run.
 
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox};
@@ -6,14 +6,14 @@ use digits_proto::v1::{CurveRow, Evaluation, Job, training_service_client::Train
 use std::fs;
 use tonic::transport::Channel;
 
-/// Everything about a finished job that must be the same however often it was broken off.
+/// Everything about a finished job that must not depend on interruptions.
 #[derive(Debug, PartialEq)]
 pub struct Evidence {
     /// The curves.
     pub rows: Vec<CurveRow>,
-    /// What was published, in order.
+    /// The published checkpoints, in order.
     pub checkpoints: Vec<Published>,
-    /// The test at the end.
+    /// The final test.
     pub test: Option<Evaluation>,
     /// Steps done.
     pub steps: u64,
@@ -30,12 +30,12 @@ pub struct Published {
     pub step: u64,
     /// Digest of the weights.
     pub weights_sha256: String,
-    /// By which the logits are divided.
+    /// Temperature of the logits.
     pub temperature: f64,
 }
 
 impl Evidence {
-    /// Gathers what there is of a job that has ended.
+    /// Collects the results of a job that has ended.
     pub async fn of(
         sandbox: &Sandbox,
         training: &mut TrainingServiceClient<Channel>,
@@ -53,7 +53,7 @@ impl Evidence {
     }
 }
 
-/// A row without when and how fast.
+/// A row without time and speed.
 #[must_use]
 pub fn timeless(row: CurveRow) -> CurveRow {
     CurveRow {

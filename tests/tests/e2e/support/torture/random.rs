@@ -1,4 +1,4 @@
-//! Random moments: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), from a seed that is printed.
+//! Random times: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) from a printed seed.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ impl Random {
         (word ^ (word >> 31)) % bound.max(1)
     }
 
-    /// Once in so many times.
+    /// True once in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Shorter than `bound`.
+    /// A duration shorter than `bound`.
     pub fn time(&mut self, bound: Duration) -> Duration {
         Duration::from_micros(self.below(bound.as_micros() as u64))
     }

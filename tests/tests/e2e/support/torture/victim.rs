@@ -1,4 +1,4 @@
-//! A job under torture: what was heard of it so far, and whether it gets further between two deaths.
+//! A job whose trainer is killed: its events so far, and its progress between two kills.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_proto::v1::{
@@ -8,27 +8,27 @@ use digits_proto::v1::{
 use std::{fs, ops::Range, path::Path};
 use tonic::transport::Channel;
 
-/// Where a bundle's file has its step: behind 16 bytes that name the format and a SHA-256.
+/// Offset of the step in a bundle: after 16 bytes for the format and a SHA-256.
 const BUNDLE_STEP: Range<usize> = 48..56;
 
-/// A job that was accepted, or may have been.
+/// A job that was, or may have been, accepted.
 pub struct Victim {
     /// Its idempotency key.
     pub request_id: String,
-    /// Which of the specs it has.
+    /// Index of its spec.
     pub kind: usize,
     /// Its id, once it is known.
     pub job_id: Option<String>,
-    /// Every event that was heard, in order.
+    /// Every received event, in order.
     pub events: Vec<WatchJobResponse>,
-    /// The highest step of a resume bundle that a death found.
+    /// The highest step of its resume bundle at a kill.
     step: u64,
-    /// Deaths since that grew.
+    /// Kills since that step grew.
     pub deaths_without_progress: u32,
 }
 
 impl Victim {
-    /// One that is about to be submitted.
+    /// A job to be submitted.
     #[must_use]
     pub fn new(request_id: String, kind: usize) -> Self {
         Self {
@@ -41,20 +41,20 @@ impl Victim {
         }
     }
 
-    /// It was accepted. A bundle that is there already counts as no progress: it may be older than the last death.
+    /// Records that it was accepted. An existing bundle is no progress: it may be older than the last kill.
     pub fn is_known_as(&mut self, job_id: String, state: &Path) {
         self.job_id = Some(job_id);
         self.step = self.bundle_step(state);
     }
 
-    /// Whether its last event was heard.
+    /// Whether its final event was received.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         let last = self.events.last().and_then(|event| event.event.as_ref());
         matches!(last, Some(Event::Finished(_)))
     }
 
-    /// Takes over what was heard of it: no gap, no double, nothing after its end.
+    /// Appends received events: without gaps or duplicates, and none after the final one.
     pub fn hear(&mut self, events: Vec<WatchJobResponse>) -> Result<()> {
         for event in events {
             let expected = self.events.len() as u64 + 1;
@@ -69,7 +69,7 @@ impl Victim {
         Ok(())
     }
 
-    /// The process died: notes whether its bundle got further since the death before.
+    /// Records after a kill whether its bundle has progressed since the previous kill.
     pub fn note_death(&mut self, state: &Path) {
         let step = self.bundle_step(state);
         if step > self.step {
@@ -79,7 +79,7 @@ impl Victim {
         self.deaths_without_progress += 1;
     }
 
-    /// Whether its bundle got further since the last death.
+    /// Whether its bundle has progressed since the last kill.
     #[must_use]
     pub fn got_further(&self, state: &Path) -> bool {
         self.bundle_step(state) > self.step
@@ -98,7 +98,7 @@ impl Victim {
     }
 }
 
-/// Listens to a job from `after` on, until its end or until the stream is cut; what was heard.
+/// Watches a job from `after` on until its end or until the stream breaks; returns the events.
 pub async fn listen(
     mut training: TrainingServiceClient<Channel>,
     job_id: String,
@@ -111,7 +111,7 @@ pub async fn listen(
     let mut heard = Vec::new();
     let mut events = match training.watch_job(request).await {
         Ok(answer) => answer.into_inner(),
-        // Killed before it answered; every other refusal is wrong.
+        // Killed before it responded; any other error is wrong.
         Err(status) => return cut(status).map(|()| heard).context("the watch was refused"),
     };
     loop {
@@ -129,7 +129,7 @@ pub async fn listen(
     }
 }
 
-/// What a client sees of a process that dies or is told to end.
+/// Whether the error is that of a killed or stopping process.
 fn cut(status: tonic::Status) -> Result<()> {
     use tonic::Code::{Cancelled, Internal, Unavailable, Unknown};
     ensure!(

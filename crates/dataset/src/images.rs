@@ -1,0 +1,53 @@
+//! Images and their labels in memory.
+
+/// Grey images of one size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// How many.
+    pub count: usize,
+    /// Rows of each.
+    pub height: usize,
+    /// Columns of each.
+    pub width: usize,
+    /// `[count, height * width]`, row-major; in MNIST 0 is background and 255 ink.
+    pub pixels: Vec<u8>,
+}
+
+impl Images {
+    /// Pixels of one image.
+    #[must_use]
+    pub fn image_size(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// The pixels of image `index`, row by row; `None` beyond the end.
+    #[must_use]
+    pub fn image(&self, index: usize) -> Option<&[u8]> {
+        let start = index.checked_mul(self.image_size())?;
+        self.pixels
+            .get(start..start.checked_add(self.image_size())?)
+    }
+}
+
+/// Images and the label of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledImages {
+    /// The images.
+    pub images: Images,
+    /// `[images.count]`: indices into [`Dataset::label_names`](crate::Dataset::label_names).
+    pub labels: Vec<u16>,
+}
+
+impl LabelledImages {
+    /// How many images have each label: as many numbers as there are `classes`.
+    #[must_use]
+    pub fn class_counts(&self, classes: usize) -> Vec<u64> {
+        let mut counts = vec![0; classes];
+        for &label in &self.labels {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
