@@ -18,13 +18,13 @@ fn images(count: usize) -> Vec<u8> {
     pixels
 }
 
-fn measure(network: &Network, way: ExecutionPath, batch: usize) -> f64 {
+fn measure(network: &Network, path: ExecutionPath, batch: usize) -> f64 {
     let pixels = images(batch);
     let mut logits = vec![0.0; batch * network.classes()];
     let repeat = |rounds: usize, logits: &mut Vec<f32>| {
         let start = Instant::now();
         for _ in 0..rounds {
-            network.logits_on(way, black_box(&pixels), logits);
+            network.logits_on(path, black_box(&pixels), logits);
             black_box(&logits);
         }
         start.elapsed().as_secs_f64() * 1e6 / (rounds * batch) as f64

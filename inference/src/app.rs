@@ -3,13 +3,17 @@
 use crate::{
     config::Config,
     grpc::{
-        Inference, OpenInference, RequestLimits,
+        DigitsV1, OpenInference,
         rest::{self, HttpLimits},
     },
     loader::Loader,
     metrics,
     model::{Model, Registry},
-    model_info, page, picture, queue,
+    model_info, page, picture,
+    predict::{
+        Predictor, RequestLimits,
+        batch::{InlineLimits, QueueLimits},
+    },
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_proto::FILE_DESCRIPTOR_SET;
@@ -21,7 +25,7 @@ use digits_telemetry::{
     supervisor::{RepeatedDeaths, Task},
 };
 use std::sync::Arc;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const INFO: ServiceInfo = ServiceInfo {
@@ -128,22 +132,18 @@ impl App {
             bound,
         } = self;
         let service = bound.start();
-        let inference = Inference::new(
-            Arc::clone(&registry),
-            limits(&config),
-            service.supervisor(),
-            service.ports_closing().clone(),
-        )
-        .map_err(Error::Thread)?;
-        let (swapped, swaps) = watch::channel(());
+        let stop = service.ports_closing();
+        let predictor = Predictor::start(limits(&config), service.supervisor(), stop.clone())
+            .map_err(Error::Thread)?;
         let loaders: Vec<_> = registry
             .models()
-            .map(|model| load(&config, &storage, model, &swapped, &service, &shutdown))
+            .map(|model| load(&config, &storage, model, &service, &shutdown))
             .collect();
-        let open_inference =
-            OpenInference::new(inference.clone()).into_server(config.max_message_bytes);
-        let routes = Routes::new(inference.into_server(config.max_message_bytes))
-            .add_service(open_inference);
+        let max_message_bytes = config.max_message_bytes;
+        let digits = DigitsV1::new(Arc::clone(&registry), predictor.clone(), stop.clone());
+        let open_inference = OpenInference::new(Arc::clone(&registry), predictor, stop.clone());
+        let routes = Routes::new(digits.into_server(max_message_bytes))
+            .add_service(open_inference.into_server(max_message_bytes));
         let http = HttpLimits {
             max_body_bytes: config.max_message_bytes,
             max_in_flight: config.max_in_flight,
@@ -154,7 +154,7 @@ impl App {
                 .with_pages(page::router(&names))
                 .with_http(move |services| rest::router(services, http))
         });
-        let ready = |readiness| report_readiness(registry, swaps, readiness);
+        let ready = |readiness| report_readiness(registry, readiness);
         let drain = async {
             for loader in loaders {
                 // Stops where it waits; the supervisor has logged its deaths.
@@ -174,29 +174,24 @@ fn load(
     config: &Config,
     storage: &Storage,
     model: &Arc<Model>,
-    swapped: &watch::Sender<()>,
     service: &Running,
     shutdown: &CancellationToken,
 ) -> JoinHandle<()> {
     let (interval, pinned) = (config.interval(), config.pinned(&model.name));
     let task = Task::instance("loader", &model.name);
     let stop = shutdown.clone();
-    let (storage, model, swapped) = (storage.clone(), Arc::clone(model), swapped.clone());
+    let (storage, model) = (storage.clone(), Arc::clone(model));
     let start = move || {
-        let loader = Loader::new(storage.clone(), Arc::clone(&model), interval).pinned(pinned);
-        let swapped = swapped.clone();
-        loader.run(stop.clone(), async move || swapped.send_replace(()))
+        let loader = Loader::new(storage.clone(), Arc::clone(&model), interval, pinned);
+        loader.run(stop.clone())
     };
     let supervisor = service.supervisor();
     supervisor.restart(task, RepeatedDeaths::FailLiveness, shutdown.clone(), start)
 }
 
 /// Reports ready once every model serves; looks again whenever a checkpoint was swapped in.
-async fn report_readiness(
-    registry: Arc<Registry>,
-    mut swaps: watch::Receiver<()>,
-    readiness: ServiceReadiness,
-) {
+async fn report_readiness(registry: Arc<Registry>, readiness: ServiceReadiness) {
+    let mut swaps = registry.subscribe();
     loop {
         match not_loaded(&registry) {
             None => readiness.set_ready().await,
@@ -212,7 +207,7 @@ async fn report_readiness(
 fn not_loaded(registry: &Registry) -> Option<String> {
     let names: Vec<_> = registry
         .models()
-        .filter(|model| model.serving().is_none())
+        .filter(|model| !model.is_serving())
         .map(|model| model.name.to_string())
         .collect();
     let list = names.join(", ");
@@ -221,15 +216,19 @@ fn not_loaded(registry: &Registry) -> Option<String> {
 
 fn limits(config: &Config) -> RequestLimits {
     RequestLimits {
-        queue: queue::Limits {
-            requests: config.max_queued,
-            bytes: config.max_queued_bytes,
+        queue: QueueLimits {
+            max_requests: config.max_queued,
+            max_bytes: config.max_queued_bytes,
+            inline: InlineLimits {
+                max_request_multiply_adds: config.max_inline_multiply_adds,
+                max_image_multiply_adds: config.max_inline_image_multiply_adds,
+            },
         },
         max_images: config.max_images,
         max_pictures: config.max_pictures,
         picture: picture::Limits {
             max_pixels: config.max_picture_pixels,
         },
-        max_answer_bytes: config.max_message_bytes,
+        max_response_bytes: config.max_message_bytes,
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration: flags and environment variables, checked before any port opens.
 
+use crate::predict::batch::InlineLimits;
 use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
 use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
@@ -89,6 +90,14 @@ pub struct Config {
     /// requests are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED_BYTES", default_value_t = 64 << 20, value_parser = parse_count)]
     pub max_queued_bytes: usize,
+    /// Maximum number of multiply-adds of a request (those of an image times the images) that is
+    /// computed on the thread that received it; requests with more wait in the queue.
+    #[arg(long, env = "DIGITS_MAX_INLINE_MULTIPLY_ADDS", default_value_t = InlineLimits::default().max_request_multiply_adds)]
+    pub max_inline_multiply_adds: usize,
+    /// Maximum number of multiply-adds of an image (the weights of the network) that is computed on
+    /// the thread that received it; larger networks are computed in batches from the queue.
+    #[arg(long, env = "DIGITS_MAX_INLINE_IMAGE_MULTIPLY_ADDS", default_value_t = InlineLimits::default().max_image_multiply_adds)]
+    pub max_inline_image_multiply_adds: usize,
     /// Age at which a connection is asked to close, such as 30m, so that clients reconnect and
     /// spread over new replicas; 0 disables it.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]

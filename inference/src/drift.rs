@@ -1,7 +1,7 @@
-//! Whether what is asked still looks like what was learnt: labels, ink and confidence of the answered images, window by
-//! window, beside the figures in the checkpoint's manifest.
+//! Drift: labels, ink and confidence of the classified images, compared with the training set.
 //!
-//! Counting costs a request a few additions; comparing is done by the loader between two looks at the storage.
+//! Images are compared in windows, with the figures in the checkpoint's manifest. A request only adds
+//! to counters; the loader compares, between two polls of the storage.
 
 use digits_checkpoint::manifest::Manifest;
 use std::sync::{
@@ -9,13 +9,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Images of a window at the least. The label shares of so many images from the training set itself are about 0.04 away
-/// from its own, for ten even classes.
+/// Least number of images of a window. The label shares of a window of the training set itself are
+/// about 0.04 away from those of the whole, for ten even classes.
 pub const WINDOW_IMAGES: u64 = 1_000;
-/// Parts of 1 in which confidence is summed.
+/// Resolution in which confidence is summed.
 const CONFIDENCE_UNIT: f64 = 1e6;
 
-/// What was answered since the start, in one part, by one checkpoint.
+/// Counts of one checkpoint in one role.
 pub struct Tally {
     /// Images by most probable label.
     labels: Box<[AtomicU64]>,
@@ -23,7 +23,7 @@ pub struct Tally {
     ink: AtomicU64,
     /// Sum of their confidences, in [`CONFIDENCE_UNIT`].
     confidence: AtomicU64,
-    /// Where the present window began; only the loader looks at it.
+    /// Counts at the start of the window; read by the loader alone.
     begin: Mutex<Counts>,
 }
 
@@ -52,7 +52,7 @@ impl Tally {
             .fetch_add((sum * CONFIDENCE_UNIT) as u64, Relaxed);
     }
 
-    /// The figures of the window that has just become full, if one has; then the next one begins.
+    /// The figures of the window if it is full; then the next one begins.
     pub fn step(&self, manifest: &Manifest) -> Option<Drift> {
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.read();
@@ -79,8 +79,8 @@ impl Tally {
         Some(drift)
     }
 
-    /// The counts as they are. Requests under way may have counted one thing and not yet another: of a thousand images
-    /// that is a few.
+    /// The counts now. Concurrent requests may have counted one figure and not yet another, which is a
+    /// few images of a thousand.
     fn read(&self) -> Counts {
         Counts {
             labels: self
@@ -101,17 +101,17 @@ struct Counts {
     confidence: u64,
 }
 
-/// Figures of a whole window.
+/// Figures of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drift {
-    /// Half the sum of the differences between the labels' shares and those of the training set: 0 equal, 1 nothing in
-    /// common. `None` where the manifest does not have them.
+    /// Total variation distance of the label shares from those of the training set, from 0 to 1;
+    /// `None` if the manifest has none.
     pub labels: Option<f64>,
     /// Mean pixel, from 0 to 1.
     pub ink: f64,
     /// Mean pixel of the training set.
     pub training_ink: Option<f64>,
-    /// Mean confidence less the share of validation images that were right.
+    /// Mean confidence minus the validation accuracy.
     pub confidence: Option<f64>,
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_by_hand() {
+    fn distances_have_known_values() {
         let cases: [(&[u64], &[u64], f64); 4] = [
             (&[1, 1], &[50, 50], 0.0),
             (&[1, 0], &[0, 7], 1.0),

@@ -1,22 +1,24 @@
-//! The inference service of `digits`: follows the storage, loads checkpoints while it answers, classifies digits.
+//! The inference service of `digits`: follows the storage, loads checkpoints while it serves, and
+//! classifies images of digits over gRPC and HTTP.
 //!
-//! [`engine`] computes, [`logits`] for whole requests, [`queue`] what is large; [`picture`] prepares what users send, [`model`]
-//! holds what is served, [`loader`] brings it in, [`routing`] chooses who answers, [`classifier`] counts what is answered and [`drift`]
-//! compares it, [`grpc`] answers, [`page`] is for people, [`app`] puts them together. Links no libtorch and knows nothing of training.
+//! [`predict`] is the pipeline that every request goes through, with [`engine`], the network, and
+//! [`picture`], which normalises pictures. [`loader`] brings checkpoints in, and [`model`] holds what
+//! is served. [`grpc`] has the codecs of the protocols, [`page`] the page to draw on. [`drift`]
+//! compares the requests with the training set. [`app`] puts the parts together. The crate links no
+//! libtorch and knows nothing of training.
+//!
+//! Where to begin: [the way of a Predict request](predict#the-way-of-a-predict-request), and
+//! [the way of a hot load](loader#the-way-of-a-hot-load).
 
 pub mod app;
-pub mod classifier;
 pub mod config;
 pub mod drift;
 pub mod engine;
 pub mod grpc;
 pub mod loader;
-pub mod logits;
 pub mod metrics;
 pub mod model;
 pub mod model_info;
 pub mod page;
 pub mod picture;
-pub mod pixels;
-pub mod queue;
-pub mod routing;
+pub mod predict;

@@ -15,8 +15,8 @@ mod served;
 pub use drift::DriftGauges;
 pub use outcomes::{Live, Outcome, Outcomes};
 pub use queue::QueueMetrics;
+pub use roles::{FailureReason, Method, RoleMetrics};
 pub(crate) use roles::{LABELS, label_name};
-pub use roles::{Method, RoleMetrics};
 pub use served::ServedGauges;
 
 use digits_checkpoint::{RefusalReason, record::Role};

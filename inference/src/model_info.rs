@@ -1,7 +1,6 @@
-//! The series that name what is served and what it was trained on, made anew at each scrape.
+//! Metric series whose labels name checkpoints, rendered from the snapshots at each scrape.
 //!
-//! A registered series cannot be taken back, and every hot load would leave some behind for ever. So these are not
-//! registered but rendered from what serves at the moment.
+//! A registered series cannot be removed, and every hot load would leave some behind for ever.
 
 use crate::{
     metrics::{LABELS, label_name},
@@ -20,26 +19,28 @@ pub fn section(registry: Arc<Registry>) -> Section {
 }
 
 fn render(registry: &Registry) -> String {
-    let mut infos = format!("# HELP {INFO} 1 for what is served\n# TYPE {INFO} gauge\n");
+    let mut infos = format!(
+        "# HELP {INFO} 1 for each checkpoint that is served; earlier ones have no series\n# TYPE {INFO} gauge\n"
+    );
     let mut labels = format!(
-        "# HELP {TRAINING_LABELS} share of a label in the training set of what is served\n\
+        "# HELP {TRAINING_LABELS} share of the label in the served checkpoint's training set\n\
          # TYPE {TRAINING_LABELS} gauge\n"
     );
     for model in registry.models() {
-        let serving = model.serving();
-        for served in serving.iter().flat_map(|serving| serving.all()) {
-            info(&mut infos, model.name.as_str(), served);
-            training_labels(&mut labels, model.name.as_str(), served);
+        let snapshot = model.snapshot();
+        for route in snapshot.iter().flat_map(|snapshot| snapshot.routes()) {
+            info(&mut infos, model.name.as_str(), route);
+            training_labels(&mut labels, model.name.as_str(), route);
         }
     }
     infos + &labels
 }
 
-fn info(text: &mut String, model: &str, served: &ActiveRoute) {
-    let manifest = &served.checkpoint.manifest;
+fn info(text: &mut String, model: &str, route: &ActiveRoute) {
+    let manifest = &route.checkpoint.manifest;
     let labels = [
         ("model", model),
-        ("role", served.role.as_str()),
+        ("role", route.role.as_str()),
         ("checkpoint", &manifest.id.to_string()),
         (
             "job_id",
@@ -51,11 +52,11 @@ fn info(text: &mut String, model: &str, served: &ActiveRoute) {
     let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
 }
 
-/// Nothing where the manifest has no figures of the training set.
-fn training_labels(text: &mut String, model: &str, served: &ActiveRoute) {
-    let training = served.checkpoint.manifest.training.as_ref();
+/// Writes nothing if the manifest has no figures of the training set.
+fn training_labels(text: &mut String, model: &str, route: &ActiveRoute) {
+    let training = route.checkpoint.manifest.training.as_ref();
     let counts = training.map_or(&[][..], |training| &training.label_counts);
-    let (model, role) = (escape(model), served.role.as_str());
+    let (model, role) = (escape(model), route.role.as_str());
     for (label, share) in shares(counts) {
         // As above.
         let _ = writeln!(
@@ -65,9 +66,9 @@ fn training_labels(text: &mut String, model: &str, served: &ActiveRoute) {
     }
 }
 
-/// Share of each label by its name; the labels that predictions count as one are one here as well.
+/// Share of each label by its name; labels that predictions count as `other` are `other` here too.
 fn shares(counts: &[u64]) -> Vec<(String, f64)> {
-    // The sum of numbers from a file may be more than an integer holds.
+    // The sum of numbers from a file may overflow an integer.
     let sum = |counts: &[u64]| counts.iter().map(|&count| count as f64).sum::<f64>();
     let all = sum(counts);
     let (named, others) = counts.split_at(counts.len().min(LABELS));
@@ -80,7 +81,7 @@ fn shares(counts: &[u64]) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// A label's value as the text format wants it.
+/// Escapes a label's value for the text format.
 fn escape(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_escaped() {
+    fn label_values_are_escaped() {
         for (value, expected) in [
             ("job-1", "job-1"),
             ("a\"b", "a\\\"b"),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_of_all_and_bounded_by_label() {
+    fn shares_add_up_and_have_bounded_labels() {
         for (counts, expected) in [
             (&[3, 1][..], vec![("0", 0.75), ("1", 0.25)]),
             (&[], vec![]),
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_checkpoint_only_the_headers_are_there() {
+    fn without_a_checkpoint_there_are_only_headers() {
         let registry = Registry::new(&["digits".parse().expect("a model name")]);
         let text = render(&registry);
         assert_eq!(text.lines().count(), 4, "{text}");

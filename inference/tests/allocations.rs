@@ -28,18 +28,18 @@ struct Counting;
 
 impl Counting {
     fn count() {
-        // A thread that ends has none any more, and nobody who asks.
+        // A thread that ends has no counter any more.
         let _ = TAKEN.try_with(|taken| taken.set(taken.get() + 1));
     }
 }
 
-#[allow(unsafe_code)] // The trait is unsafe to implement; there is no other way to see what is taken.
+#[allow(unsafe_code)] // The trait is unsafe to implement; there is no other way to count allocations.
 // SAFETY: every call is forwarded unchanged to the system's allocator; counting neither allocates nor
 // panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
-        // SAFETY: the caller's promises are those that are asked for.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
@@ -127,11 +127,11 @@ impl Room {
     fn classify<P: Pixel>(
         &mut self,
         network: &Network,
-        way: Option<ExecutionPath>,
+        path: Option<ExecutionPath>,
         images: &[P],
     ) -> usize {
-        match way {
-            Some(way) => network.logits_on(way, images, &mut self.logits),
+        match path {
+            Some(path) => network.logits_on(path, images, &mut self.logits),
             None => network.logits(images, &mut self.logits),
         }
         self.logits
@@ -148,29 +148,29 @@ impl Room {
 /// each of them.
 fn check<P: Pixel>(name: &str, network: &Network, images: &[P]) {
     for at_once in [1, 64] {
-        for way in [
+        for path in [
             None,
             Some(ExecutionPath::Sparse),
             Some(ExecutionPath::Dense),
         ] {
             let mut room = Room::new(at_once);
             let batches = || images.chunks_exact(at_once * PIXELS);
-            // The thread's scratch grows to what this way needs.
+            // The thread's scratch grows to what this path needs.
             for batch in batches().take(1) {
-                black_box(room.classify(network, way, batch));
+                black_box(room.classify(network, path, batch));
             }
             let taken = taken(|| {
                 for batch in batches() {
-                    black_box(room.classify(network, way, batch));
+                    black_box(room.classify(network, path, batch));
                 }
             });
-            assert_eq!(taken, 0, "{name}, {at_once} at once, {way:?}");
+            assert_eq!(taken, 0, "{name}, {at_once} at once, {path:?}");
         }
     }
 }
 
 #[test]
-fn an_image_takes_no_memory() {
+fn computing_an_image_allocates_nothing() {
     // What is taken is seen.
     let seen = taken(|| drop(black_box(vec![1_u8; black_box(100)])));
     assert_eq!(seen, 1);

@@ -121,7 +121,7 @@ async function desktop() {
 
   // From here on the browser's console tells of requests that fail.
   await page.route('**/*', (route) => route.abort());
-  await until('the server is gone', async () => (await text('notice')).includes('does not answer'));
+  await until('the server is gone', async () => (await text('notice')).includes('does not respond'));
   await screenshot(page, 'gone');
   await page.getByRole('button', { name: 'Clear' }).click();
   await page.unroute('**/*');
@@ -155,7 +155,7 @@ async function refused(page, text, serving) {
   const damaged = await want('a damaged version');
   const line = page.getByRole('status').filter({ hasText: `Version ${damaged} was refused (digest)` });
   await until('the refusal', async () => (await line.count()) === 1 && line.isVisible());
-  assert.match(await text('refused'), new RegExp(`Version ${serving} goes on answering\\.$`));
+  assert.match(await text('refused'), new RegExp(`Version ${serving} stays in use\\.$`));
   assert.equal(await text('version'), serving);
   for (const colorScheme of ['dark', 'light']) {
     await page.emulateMedia({ colorScheme });

@@ -1,4 +1,4 @@
-//! Pictures that show no digit, or more than one: what is answered all the same.
+//! Pictures that show no digit, or more than one: what is predicted all the same.
 
 use super::scenes::{self, enlarged};
 use digits_inference::picture::{Picture, plane::Plane};

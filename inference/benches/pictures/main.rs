@@ -1,5 +1,5 @@
 //! Error on simulated canvases and photographs made from MNIST's test images, with and without each step of the
-//! normaliser, and what is answered for pictures that show no digit. `make bench-pictures` trains the networks and runs it.
+//! normaliser, and what is predicted for pictures that show no digit. `make bench-pictures` trains the networks and runs it.
 //!
 //! `pictures MNIST_DIR NAME=STORAGE…`, each storage with a model `digits` of MNIST's form.
 
@@ -32,7 +32,7 @@ struct Net {
     prepared: LoadedModel,
 }
 
-/// What a network says of an input.
+/// The prediction of an input.
 struct Answer {
     label: usize,
     probability: f32,

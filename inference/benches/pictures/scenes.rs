@@ -244,5 +244,5 @@ pub fn through(light: &Plane, format: ImageFormat) -> Picture {
     DynamicImage::ImageLuma8(grey)
         .write_to(&mut file, format)
         .expect("writing to memory does not fail");
-    decode(file.get_ref(), Limits::default()).expect("what was written can be read")
+    decode(file.get_ref(), Limits::default()).expect("a written picture can be decoded")
 }

@@ -14,7 +14,7 @@ const BOX: usize = 20;
 /// Ink from which on a pixel belongs to the digit's box.
 const INKED: f32 = 0.25;
 
-/// A way from a picture to 28 × 28 bytes.
+/// A recipe from a picture to 28 × 28 bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum ExecutionPath {
     /// The whole picture resized, its light turned round when it is mostly light.
@@ -59,7 +59,7 @@ impl Steps {
     };
 }
 
-/// The ways that the table has, from the naive one to the service's, and then the service's with one step left out.
+/// The recipes of the table: from the naive one to the service's, then the service's without one step.
 pub fn ways() -> Vec<(&'static str, ExecutionPath)> {
     let all = Steps::ALL;
     let bare = Steps {

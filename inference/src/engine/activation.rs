@@ -1,6 +1,6 @@
-//! What stands between two linear layers.
+//! Activation functions.
 
-/// A function between two linear layers, applied to each value.
+/// The activation function between two linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// max(0, x).
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_values() {
+    fn activations_give_known_values() {
         let check = |activation: Activation, x: f32, expected: f32| {
             let mut values = [x];
             activation.apply(&mut values);

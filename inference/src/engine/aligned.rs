@@ -1,4 +1,4 @@
-//! Float storage that begins at a cache line, so that no vector load crosses two.
+//! Floats aligned to a cache line, so that no vector load crosses two.
 
 /// Bytes of a cache line, and of the widest vector register.
 const LINE_BYTES: usize = 64;
@@ -10,7 +10,7 @@ pub(super) fn padded(count: usize) -> usize {
     count.next_multiple_of(LANES)
 }
 
-/// A fixed number of floats that begin at a cache line.
+/// A fixed number of floats, aligned to a cache line.
 #[derive(Debug)]
 pub(super) struct AlignedFloats {
     values: Vec<f32>,
@@ -22,7 +22,7 @@ impl AlignedFloats {
     /// `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
         let values = vec![0.0; len + LANES];
-        // An alignment that cannot be reached is allowed to come back as usize::MAX; then the loads are only slower.
+        // `align_offset` may return usize::MAX; unaligned loads are only slower.
         let start = values.as_ptr().align_offset(LINE_BYTES).min(LANES);
         Self { values, start, len }
     }
@@ -35,7 +35,7 @@ impl AlignedFloats {
         &mut self.values[self.start..self.start + self.len]
     }
 
-    /// Makes it at least `len` long; what was in it is lost when it grows.
+    /// Makes it at least `len` long; growing discards the values.
     pub(super) fn grow(&mut self, len: usize) {
         if self.len < len {
             *self = Self::zeros(len);

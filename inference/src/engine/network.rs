@@ -1,29 +1,27 @@
-//! A multi-layer perceptron, prepared for the two ways of [`super`].
+//! A multi-layer perceptron, prepared for both execution paths.
 
 use super::{
     Activation,
     aligned::{AlignedFloats, padded},
-    cost::Costs,
-    matrix::Product,
+    dense::Product,
     panels::{Panels, WIDTH},
+    path::{ExecutionPath, Work},
     pixel::{InputScale, Pixel, Scaling},
     sparse::{self, Entry},
 };
 use std::cell::RefCell;
 
-/// Units beyond the first layer that are not 0, roughly: between ReLU and the others.
-const ACTIVE_SHARE: f64 = 0.75;
-/// Images that go through the batch way at once, at most.
-const CHUNK_IMAGES: usize = 256;
-/// Floats of scratch per buffer that a chunk of wide layers may take.
-const CHUNK_FLOATS: usize = 1 << 20;
+/// Maximum number of images in a chunk of the dense path.
+const MAX_CHUNK_IMAGES: usize = 256;
+/// Maximum number of floats that a chunk of wide layers takes in each scratch buffer.
+const MAX_CHUNK_FLOATS: usize = 1 << 20;
 
-/// A linear layer as it is stored.
+/// A linear layer, as PyTorch stores it.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
-    /// Values that go in.
+    /// Number of inputs.
     pub inputs: usize,
-    /// Values that come out.
+    /// Number of outputs.
     pub outputs: usize,
     /// [outputs, inputs], row by row.
     pub weight: &'a [f32],
@@ -31,30 +29,16 @@ pub struct Linear<'a> {
     pub bias: &'a [f32],
 }
 
-/// Which way through the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecutionPath {
-    /// Image by image, walking only what has ink.
-    Sparse,
-    /// Whole matrices.
-    Dense,
-}
-
-impl ExecutionPath {
-    /// All there are: a checkpoint must pass its exam on each.
-    pub const ALL: [Self; 2] = [Self::Sparse, Self::Dense];
-}
-
-/// Layers that do not make a network.
+/// Why layers do not make a network.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// There is none.
+    /// No layers.
     #[error("a network needs at least one layer")]
     Empty,
-    /// A layer's numbers do not fit its shape, or its shape not the layer before.
-    #[error("layer {0} does not fit")]
+    /// The numbers of a layer do not fit its shape, or its inputs the outputs of the layer before.
+    #[error("layer {0} does not fit its shape or the layer before")]
     Shape(usize),
-    /// Too large to be addressed.
+    /// Offsets of the weights exceed 32 bits.
     #[error("layer {0} is too large")]
     TooLarge(usize),
 }
@@ -62,7 +46,7 @@ pub enum NetworkError {
 struct Layer {
     inputs: usize,
     outputs: usize,
-    /// Floats of a row: `outputs` and what fills up the last panel.
+    /// Floats of a row: `outputs`, rounded up to whole panels.
     stride: usize,
     weights: Panels,
     /// [stride].
@@ -110,18 +94,16 @@ impl Layer {
     }
 }
 
-/// A network that is ready to answer. Immutable; shared between threads.
+/// A network. Immutable; shared between threads.
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
     scaling: Scaling,
-    /// [stride of the first layer]: its sums for an image of background alone.
+    /// [stride of the first layer]: its sums for an empty image.
     background: AlignedFloats,
-    /// Floats of the widest row that a scratch buffer must hold.
+    /// Floats of the widest row that a scratch buffer holds.
     widest: usize,
-    /// Multiplications beyond the first layer.
-    beyond: f64,
-    costs: Costs,
+    work: Work,
 }
 
 impl Network {
@@ -152,15 +134,18 @@ impl Network {
             .iter()
             .map(|layer| layer.stride)
             .fold(padded(first.inputs), usize::max);
-        let work = |layer: &Layer| (layer.inputs * layer.stride) as f64;
-        let beyond: f64 = prepared[1..].iter().map(work).sum();
+        let multiply_adds = |layer: &Layer| layer.inputs * layer.stride;
+        let work = Work {
+            per_pixel: first.stride,
+            first: multiply_adds(first),
+            beyond: prepared[1..].iter().map(multiply_adds).sum(),
+        };
         Ok(Self {
             activation,
             scaling,
             background,
             widest,
-            beyond,
-            costs: Costs::assumed(work(first) + beyond),
+            work,
             layers: prepared,
         })
     }
@@ -177,7 +162,13 @@ impl Network {
         self.layers[self.layers.len() - 1].outputs
     }
 
-    /// Logits of the images, by the way that is quicker for so many.
+    /// Multiply-adds of one image, with those of the weights that fill up vectors.
+    #[must_use]
+    pub fn multiply_adds(&self) -> usize {
+        self.work.dense()
+    }
+
+    /// Logits of the images, on the path that suits their number and the ink of the first.
     ///
     /// `images` is [n, inputs], `logits` is [n, classes].
     ///
@@ -185,50 +176,17 @@ impl Network {
     ///
     /// When the two are not of these shapes.
     pub fn logits<P: Pixel>(&self, images: &[P], logits: &mut [f32]) {
-        self.logits_on(self.way(images), images, logits);
-    }
-
-    /// Times both ways over some images, [n, inputs], which from then on tells which is the quicker one. Until then that is
-    /// guessed. `between` is called between two runs, each of which is a small part of the whole.
-    ///
-    /// # Panics
-    ///
-    /// When there is no image.
-    pub fn measure(&mut self, images: &[u8], between: impl FnMut()) {
-        self.costs = Costs::measure(self, images, between);
-    }
-
-    /// What images cost, as measured.
-    #[must_use]
-    pub fn costs(&self) -> &Costs {
-        &self.costs
-    }
-
-    /// The way that is quicker: it depends on how many images there are and on how much ink the first of them has.
-    fn way<P: Pixel>(&self, images: &[P]) -> ExecutionPath {
         let count = images.len() / self.inputs();
-        if count < self.costs.batch_from() {
-            return ExecutionPath::Sparse;
-        }
-        let single = self.single_work(&images[..self.inputs()]) * count as f64;
-        if self.costs.batch(count) < self.costs.single(single) {
-            ExecutionPath::Dense
-        } else {
-            ExecutionPath::Sparse
-        }
+        let inked = || P::inked(&images[..self.inputs()]);
+        self.logits_on(self.work.path(count, inked), images, logits);
     }
 
-    /// Multiplications of the single way for an image, about.
-    pub(super) fn single_work<P: Pixel>(&self, image: &[P]) -> f64 {
-        ((P::inked(image) + 1) * self.layers[0].stride) as f64 + self.beyond * ACTIVE_SHARE
-    }
-
-    /// Logits of the images, by one way.
+    /// Logits of the images, on one path.
     ///
     /// # Panics
     ///
     /// As [`Self::logits`].
-    pub fn logits_on<P: Pixel>(&self, way: ExecutionPath, images: &[P], logits: &mut [f32]) {
+    pub fn logits_on<P: Pixel>(&self, path: ExecutionPath, images: &[P], logits: &mut [f32]) {
         let count = images.len() / self.inputs();
         assert_eq!(images.len(), count * self.inputs(), "images of [n, inputs]");
         assert_eq!(
@@ -236,28 +194,28 @@ impl Network {
             count * self.classes(),
             "logits of [n, classes]"
         );
-        SCRATCH.with_borrow_mut(|scratch| match way {
+        SCRATCH.with_borrow_mut(|scratch| match path {
             ExecutionPath::Sparse => {
                 scratch.make_room(self.widest, self.widest);
                 let outputs = logits.chunks_exact_mut(self.classes());
                 for (image, logits) in images.chunks_exact(self.inputs()).zip(outputs) {
-                    self.single(image, logits, scratch);
+                    self.sparse(image, logits, scratch);
                 }
             }
             ExecutionPath::Dense => {
-                let chunk = (CHUNK_FLOATS / self.widest)
-                    .clamp(16, CHUNK_IMAGES)
+                let chunk = (MAX_CHUNK_FLOATS / self.widest)
+                    .clamp(16, MAX_CHUNK_IMAGES)
                     .min(count.max(1));
                 scratch.make_room(chunk * self.widest, 0);
                 let outputs = logits.chunks_mut(chunk * self.classes());
                 for (images, logits) in images.chunks(chunk * self.inputs()).zip(outputs) {
-                    self.batch(images, logits, scratch);
+                    self.dense(images, logits, scratch);
                 }
             }
         });
     }
 
-    fn single<P: Pixel>(&self, image: &[P], logits: &mut [f32], scratch: &mut Scratch) {
+    fn sparse<P: Pixel>(&self, image: &[P], logits: &mut [f32], scratch: &mut Scratch) {
         let Scratch { one, entries, .. } = scratch;
         let mut count = P::entries(image, &self.scaling, entries);
         let mut base = &self.background;
@@ -273,7 +231,7 @@ impl Network {
         logits.copy_from_slice(&one.as_slice()[..logits.len()]);
     }
 
-    fn batch<P: Pixel>(&self, images: &[P], logits: &mut [f32], scratch: &mut Scratch) {
+    fn dense<P: Pixel>(&self, images: &[P], logits: &mut [f32], scratch: &mut Scratch) {
         let Scratch { one, two, .. } = scratch;
         let (mut values, mut sums) = (one, two);
         let count = images.len() / self.inputs();
@@ -295,7 +253,7 @@ impl Network {
     }
 }
 
-/// Sums of the first layer for an image that is `value` everywhere: added once, whatever the ink is.
+/// Sums of the first layer for an image that is `value` everywhere. The sparse path starts from them.
 fn background(first: &Layer, value: f32) -> AlignedFloats {
     let mut sums: Vec<f64> = first
         .bias
@@ -319,7 +277,7 @@ fn background(first: &Layer, value: f32) -> AlignedFloats {
     floats
 }
 
-/// What a thread needs between input and logits; kept from request to request.
+/// Buffers of a thread for values between the layers; kept from request to request.
 struct Scratch {
     one: AlignedFloats,
     two: AlignedFloats,

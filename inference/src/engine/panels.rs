@@ -1,12 +1,12 @@
-//! Weights as both ways read them: cut into panels of some outputs, each of which lies in one piece.
+//! Weights in the layout that both execution paths read: panels of some outputs, each contiguous.
 
 use super::aligned::{AlignedFloats, LANES, padded};
 use pulp::Simd;
 
-/// Outputs of a panel: a cache line, and the widest vector.
+/// Outputs of a panel: one cache line, and the widest vector register.
 pub(super) const WIDTH: usize = LANES;
 
-/// The weights of a linear layer, [panels, inputs, WIDTH]. Outputs that fill up the last panel have the weight 0.
+/// The weights of a linear layer, [panels, inputs, WIDTH]; the last panel is padded with 0.
 pub(super) struct Panels {
     inputs: usize,
     outputs: usize,
@@ -14,11 +14,11 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    /// From `weight`, [outputs, inputs]. `None` when there are too many to be counted.
+    /// Packs `weight`, [outputs, inputs]. `None` when offsets exceed 32 bits.
     pub(super) fn new(inputs: usize, outputs: usize, weight: &[f32]) -> Option<Self> {
         let padded = padded(outputs);
         let floats = inputs.checked_mul(padded)?;
-        // The single way counts in 32 bits.
+        // The sparse path has offsets of 32 bits.
         u32::try_from(inputs.checked_mul(WIDTH)?).ok()?;
         let mut weights = AlignedFloats::zeros(floats);
         let floats = weights.as_mut_slice();
@@ -35,7 +35,7 @@ impl Panels {
         })
     }
 
-    /// Values that come out, with those that fill up the last panel.
+    /// Number of outputs, with the padding of the last panel.
     pub(super) fn outputs(&self) -> usize {
         self.outputs
     }
@@ -67,8 +67,9 @@ pub(super) fn vectors<S: Simd, const V: usize>(simd: S, row: &[f32]) -> [S::f32s
 
 /// sums += value × weights.
 ///
-/// Inlined, as it must be compiled for the registers that its caller is compiled for; counted by constants alone, or the compiler
-/// unrolls its loops too late to keep the sums in registers, which makes a product twice as slow.
+/// Inlined, because it must be compiled for the vector instructions of its caller. Its loops have
+/// constant bounds, or the compiler unrolls them too late to keep the sums in registers, which makes
+/// a product half as fast.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 pub(super) fn add<S: Simd, const V: usize>(
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_weight_has_its_place() {
+    fn panels_hold_each_weight_once() {
         let (inputs, outputs) = (3, WIDTH + 2);
         let weight: Vec<f32> = (0..inputs * outputs).map(|n| n as f32 + 1.0).collect();
         let panels = Panels::new(inputs, outputs, &weight).expect("small");

@@ -1,4 +1,4 @@
-//! What an image is made of: grey bytes, or grey values from 0 to 1. Background is 0 in both.
+//! Pixels of an image: grey bytes, or grey values from 0 to 1. Background is 0 in both.
 
 use super::{
     panels::WIDTH,
@@ -28,9 +28,9 @@ pub struct Scaling {
     scale: InputScale,
     /// The value of each grey byte.
     values: [f32; 256],
-    /// `values[x] − values[0]`: what ink adds to the background.
+    /// `values[x] − values[0]`: the difference from the background.
     ink: [f32; 256],
-    /// The same values to the bit, without a table: many at a time.
+    /// Computes the same bits without a table, many at a time; `None` if it would not.
     formula: Option<Formula>,
 }
 
@@ -61,7 +61,7 @@ impl Scaling {
     }
 }
 
-/// An [`InputScale`] without divisions, which a processor does one by one.
+/// An [`InputScale`] without divisions, which are slow.
 #[derive(Clone, Copy, Debug)]
 struct Formula {
     scale: Divisor,
@@ -84,8 +84,8 @@ impl Formula {
     }
 }
 
-/// Divides by multiplying with the reciprocal and correcting once, which gives the quotient as rounded (Markstein 1990), but for
-/// a few divisors.
+/// Divides by multiplying with the reciprocal and correcting once, which gives the rounded quotient
+/// (Markstein 1990) except for a few divisors.
 #[derive(Clone, Copy, Debug)]
 struct Divisor {
     divisor: f32,
@@ -108,7 +108,7 @@ impl Divisor {
     }
 }
 
-/// The formula over many bytes, compiled for the widest registers that this machine has.
+/// The formula over many bytes, compiled for the widest vector registers of this machine.
 struct Apply<'a> {
     formula: Formula,
     bytes: &'a [u8],
@@ -165,15 +165,15 @@ impl Pixel for u8 {
     }
 
     fn inked(image: &[Self]) -> usize {
-        // Bytes are added to bytes, many at a time, for as long as they cannot overflow.
+        // Sums of bytes in bytes, many at a time, in parts that cannot overflow.
         let part = |part: &[u8]| part.iter().map(|&pixel| u8::from(pixel != 0)).sum::<u8>();
         let parts = image.chunks(u8::MAX as usize / 16 * 16);
         parts.map(|pixels| usize::from(part(pixels))).sum()
     }
 }
 
-/// A grey value from 0 to 1, as torchvision's `ToTensor` gives it: x / 255 is the byte x, to the bit where the model's
-/// own divisor is 255. Values between two bytes are taken as they are.
+/// A grey value from 0 to 1, as torchvision's `ToTensor` gives it: x / 255 is the byte x, to the bit
+/// if the model's own divisor is 255. Values between two bytes are not rounded.
 impl Pixel for f32 {
     fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]) {
         for (value, &pixel) in values.iter_mut().zip(pixels) {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_the_values_of_their_table() {
+    fn the_formula_gives_the_same_bits_as_the_table() {
         let scales = [
             (255.0, 0.0, 1.0),
             (255.0, 0.1307, 0.3081),
@@ -213,7 +213,7 @@ mod tests {
             (1.0, 33.3, 78.6),
             (3.0, -7.0, 1e-3),
         ];
-        // An odd number, so that some are left over beside whole vectors.
+        // Not a multiple of any vector.
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1_000 + 7).collect();
         for (scale, mean, std) in scales {
             let scaling = Scaling::new(InputScale { scale, mean, std });
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_is_counted() {
+    fn pixels_with_ink_are_counted() {
         for length in [0, 1, 239, 240, 241, 784, 1_000] {
             let all = vec![u8::MAX; length];
             assert_eq!(Pixel::inked(&all), length);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_whose_formula_is_not_exact_goes_by_its_table() {
+    fn a_scale_whose_formula_is_not_exact_uses_the_table() {
         // Its reciprocal is too large for a number.
         let scale = InputScale {
             scale: 2e-39,

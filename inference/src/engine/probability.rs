@@ -1,8 +1,8 @@
 //! From logits to probabilities.
 
-/// Softmax of `logits / temperature`, computed in float64. Keeps its room from image to image.
+/// Softmax of `logits / temperature`, computed in float64. Keeps its buffer from image to image.
 ///
-/// A NaN logit gives NaN everywhere; the loader never lets such weights in.
+/// A NaN logit gives NaN everywhere; the loader refuses such weights.
 #[derive(Clone, Debug)]
 pub struct Softmax {
     temperature: f64,
@@ -10,7 +10,7 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    /// For so many classes; `temperature` is more than 0.
+    /// For this number of classes; `temperature` is more than 0.
     #[must_use]
     pub fn new(temperature: f64, classes: usize) -> Self {
         Self {
@@ -19,7 +19,7 @@ impl Softmax {
         }
     }
 
-    /// The probabilities of an image, which has as many places as `logits`.
+    /// Computes the probabilities of an image; both slices have the number of classes.
     pub fn of(&mut self, logits: &[f32], probabilities: &mut [f32]) {
         let Self {
             temperature,
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn softmax_by_hand() {
+    fn softmax_gives_known_values() {
         let mut probabilities = [0.0; 3];
         let mut plain = Softmax::new(1.0, 3);
         plain.of(&[0.0, (2.0_f32).ln(), (5.0_f32).ln()], &mut probabilities);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn order_of_equal_values() {
+    fn equal_values_are_ordered_by_index() {
         assert_eq!(most_probable(&[0.1, 0.4, 0.4]), 1);
         assert_eq!(top(&[0.1, 0.4, 0.4, 0.05], 3), [1, 2, 0]);
         assert_eq!(top(&[0.5, 0.5], 9), [0, 1]);

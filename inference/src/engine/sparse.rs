@@ -1,12 +1,12 @@
-//! The single way: one vector through one linear layer, walking only what is not 0.
+//! The sparse path: one vector through one linear layer, multiplying only by values that are not 0.
 
 use super::panels::{Panels, WIDTH, add, vectors};
 use pulp::{Arch, Simd, WithSimd};
 
-/// A value that is not 0, and where its row of weights begins in each panel.
+/// A value that is not 0, and the offset of its row of weights in each panel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Entry {
-    /// First float of the row in a panel.
+    /// First float of the row.
     pub offset: u32,
     /// The value.
     pub value: f32,
@@ -20,13 +20,13 @@ pub(super) fn inked(image: &[u8], table: &[f32; 256], entries: &mut [Entry]) -> 
     let mut count = 0;
     let (words, rest) = image.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        // Most of a digit is background: eight pixels at a time are passed over.
+        // Most of a digit is background: skip eight pixels at a time.
         if u64::from_ne_bytes(*word) == 0 {
             continue;
         }
         for (inner, &pixel) in word.iter().enumerate() {
             let offset = ((index * 8 + inner) * WIDTH) as u32;
-            // Written always and counted only with ink: no branch to guess wrong.
+            // Always written and only counted with ink, so that no branch is mispredicted.
             entries[count] = Entry {
                 offset,
                 value: table[usize::from(pixel)],
@@ -63,7 +63,7 @@ pub(super) fn active(values: &[f32], entries: &mut [Entry]) -> usize {
     count
 }
 
-/// out = base + Σ value · row, over the entries, with the widest registers that this machine has.
+/// out = base + Σ value · row over the entries, with the widest vector registers of this machine.
 ///
 /// `base` and `out` are as long as the panels have outputs.
 pub(super) fn accumulate(panels: &Panels, base: &[f32], entries: &[Entry], out: &mut [f32]) {
@@ -88,7 +88,7 @@ impl WithSimd for Accumulate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // As many sums at once as hide the latency of an addition; where panels do not give them, entries are split instead.
+        // As many sums as hide the latency of an addition: over panels, or else over entries.
         match S::F32_LANES {
             16 => {
                 let done = self.panels::<S, 1, 4, 2>(simd, 0);
@@ -112,8 +112,8 @@ impl WithSimd for Accumulate<'_> {
 }
 
 impl Accumulate<'_> {
-    /// From panel `first` on, `P` panels of `V` vectors together with `U` entries in flight, while there are so many. Returns the
-    /// first panel that is left.
+    /// Sums `P` panels of `V` vectors at a time, from panel `first` on, with `U` entries in flight.
+    /// Returns the first panel that is left.
     #[inline(always)]
     fn panels<S: Simd, const V: usize, const P: usize, const U: usize>(
         &mut self,
@@ -150,11 +150,11 @@ fn sum<S: Simd, const V: usize, const P: usize, const U: usize>(
     }
     let (groups, rest) = entries.as_chunks::<U>();
     for group in groups {
-        for turn in 0..U {
-            let Entry { offset, value } = group[turn];
+        for lane in 0..U {
+            let Entry { offset, value } = group[lane];
             for panel in 0..P {
                 let row = &panels[panel][offset as usize..][..WIDTH];
-                add(simd, value, vectors(simd, row), &mut sums[turn][panel]);
+                add(simd, value, vectors(simd, row), &mut sums[lane][panel]);
             }
         }
     }
@@ -168,8 +168,8 @@ fn sum<S: Simd, const V: usize, const P: usize, const U: usize>(
         let (out, _) = S::as_mut_simd_f32s(&mut out[panel * WIDTH..][..WIDTH]);
         for vector in 0..V {
             let mut sum = sums[0][panel][vector];
-            for turn in 1..U {
-                sum = simd.add_f32s(sum, sums[turn][panel][vector]);
+            for lane in 1..U {
+                sum = simd.add_f32s(sum, sums[lane][panel][vector]);
             }
             out[vector] = sum;
         }
@@ -182,7 +182,7 @@ mod tests {
     use pulp::Scalar;
 
     #[test]
-    fn every_number_of_panels_and_entries_with_and_without_vectors() {
+    fn sums_are_right_for_any_number_of_panels_and_entries_with_and_without_simd() {
         let inputs = 13;
         let number = |n: usize| ((n * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         for outputs in [10, 20, 40, 60, 75, 150] {

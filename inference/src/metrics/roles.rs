@@ -2,7 +2,7 @@
 //!
 //! The time of an answer has three histograms: the wait for its turn, the network alone, and the whole.
 
-use crate::{drift::Tally, queue::QueueError};
+use crate::drift::Tally;
 use digits_checkpoint::record::Role;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use std::{sync::Arc, time::Instant};
@@ -32,6 +32,17 @@ impl Method {
             Self::ModelInfer => "ModelInfer",
         }
     }
+}
+
+/// Why a request failed after its route was selected, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureReason {
+    /// The queue was full.
+    Full,
+    /// The deadline passed before it was computed.
+    Overdue,
+    /// The engine panicked.
+    Failed,
 }
 
 /// Handles of one part of one model.
@@ -99,12 +110,12 @@ impl RoleMetrics {
     }
 
     /// Counts a request that got no answer from this part.
-    pub fn failed(&self, method: Method, why: QueueError) {
+    pub fn failed(&self, method: Method, reason: FailureReason) {
         let answers = &self.answers[method as usize];
-        let counter = match why {
-            QueueError::Full => &answers.full,
-            QueueError::Overdue => &answers.overdue,
-            QueueError::Failed => &answers.failed,
+        let counter = match reason {
+            FailureReason::Full => &answers.full,
+            FailureReason::Overdue => &answers.overdue,
+            FailureReason::Failed => &answers.failed,
         };
         counter.increment(1);
     }

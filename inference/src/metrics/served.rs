@@ -39,9 +39,9 @@ impl ServedGauges {
 
     /// The checkpoint serves from now on, as this sequence.
     pub fn set(&self, sequence: u64, checkpoint: &LoadedModel) {
-        let (manifest, costs) = (&checkpoint.manifest, checkpoint.network.costs());
-        self.image_alone.set(costs.alone() / 1e9);
-        self.image_among_many.set(costs.among_many() / 1e9);
+        let (manifest, image) = (&checkpoint.manifest, checkpoint.image_seconds);
+        self.image_alone.set(image.alone);
+        self.image_among_many.set(image.among_many);
         self.sequence.set(sequence as f64);
         self.created
             .set(manifest.created_at.as_millisecond() as f64 / 1e3);

@@ -1,41 +1,42 @@
-// Shows an answer: the label, the picture that the network saw, and the probabilities as bars.
+// Shows a prediction: the label, the network's input, and the probabilities as bars.
 
 import { BLANK, CANARY, LABEL, SEVERAL } from './calls.js';
 
-/** Bars at most; of more labels the most probable ones are shown. */
-const BARS = 10;
-const LONG = 3;
+/** Maximum number of bars; with more labels, the most probable are shown. */
+const MAX_BARS = 10;
+/** Longest label in large type, in characters. */
+const MAX_LARGE = 3;
 
 const at = (id) => document.getElementById(id);
 export const percent = (share) => `${(share * 100).toFixed(1)} %`;
 
-/** Shows `prediction`, which `served` gave: the checkpoint with its labels and size. Returns it in words. */
+/** Shows `prediction` by the checkpoint `served`. Returns its description. */
 export function show({ prediction, servedBy }, served, paper) {
   const labels = served?.checkpoint.labels ?? [];
-  const words = inWords(prediction, paper);
+  const description = describe(prediction, paper);
   const found = prediction.verdict === LABEL;
   const label = at('label');
   label.textContent = found ? prediction.label : '–';
-  label.className = !found ? 'none' : prediction.label.length > LONG ? 'long' : '';
-  at('words').textContent = words;
-  seen(prediction.input, served?.checkpoint.input);
+  label.className = !found ? 'none' : prediction.label.length > MAX_LARGE ? 'long' : '';
+  at('words').textContent = description;
+  showInput(prediction.input, served?.checkpoint.input);
   bars(prediction, labels);
   boxes(prediction.boxes, paper.canvas);
   const role = servedBy.role === CANARY ? ', a canary' : '';
   at('by').textContent = `Answered by version ${servedBy.sequence}${role}.`;
-  return found ? `${prediction.label}. ${words}` : words;
+  return found ? `${prediction.label}. ${description}` : description;
 }
 
-function inWords(prediction, paper) {
+function describe(prediction, paper) {
   switch (prediction.verdict) {
     case LABEL: return `${percent(prediction.probabilities[prediction.labelIndex] ?? 0)} sure`;
     case BLANK: return paper.blank ? 'Nothing is drawn yet.' : 'Too little ink to read.';
     case SEVERAL: return `${prediction.boxes.length} digits, apart from each other. Draw one at a time.`;
-    default: return 'No answer is sure enough.';
+    default: return 'No label is probable enough.';
   }
 }
 
-function seen(pixels, size) {
+function showInput(pixels, size) {
   const canvas = at('seen');
   if (!size || pixels.length !== size.width * size.height) {
     canvas.getContext('2d').clearRect(0, 0, canvas.width, canvas.height);
@@ -51,7 +52,7 @@ function seen(pixels, size) {
 function bars(prediction, labels) {
   const { probabilities } = prediction;
   const all = labels.map((label, index) => ({ label, share: probabilities[index] ?? 0, index }));
-  const shown = all.length > BARS ? all.sort((a, b) => b.share - a.share).slice(0, BARS) : all;
+  const shown = all.length > MAX_BARS ? all.sort((a, b) => b.share - a.share).slice(0, MAX_BARS) : all;
   const list = at('bars');
   while (list.children.length > shown.length) list.lastChild.remove();
   while (list.children.length < shown.length) list.append(bar());

@@ -1,10 +1,10 @@
-// The two calls that the page makes, with what it needs of their messages (proto/digits/v1/inference.proto).
+// The RPCs of the page, with the fields that it uses (proto/digits/v1/inference.proto).
 
 import { LIST, decode, encode } from './wire.js';
 import { unary } from './grpc-web.js';
 
 const SERVICE = '/digits.v1.InferenceService/';
-const TIMEOUT = 5000;
+const TIMEOUT_MS = 5000;
 
 const TIMESTAMP = { 1: ['seconds', 'uint'] };
 const EVALUATION = { 1: ['images', 'uint'], 3: ['accuracy', 'double'] };
@@ -27,20 +27,20 @@ const PREDICTION = {
   7: ['input', 'bytes'], 8: ['boxes', BOX, LIST],
 };
 const SERVED_BY = { 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
-const ANSWER = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
+const RESPONSE = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
 
 export const LABEL = 1, BLANK = 2, SEVERAL = 3;
 export const CANARY = 2;
 
-/** What the server serves under this name. */
+/** What the server serves of this model. */
 export async function getModel(model) {
   const request = encode({ 1: ['model', 'string'] }, { model });
-  return decode(MODEL, await unary(`${SERVICE}GetModel`, request, { timeout: TIMEOUT }));
+  return decode(MODEL, await unary(`${SERVICE}GetModel`, request, { timeout: TIMEOUT_MS }));
 }
 
-/** What the network says of an encoded picture, who said it, and the picture as the network saw it. */
+/** Classifies an encoded picture; returns the prediction, with the network's input, and its checkpoint. */
 export async function predict(model, picture) {
   const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1 });
-  const answer = decode(ANSWER, await unary(`${SERVICE}Predict`, request, { timeout: TIMEOUT }));
-  return { prediction: answer.predictions[0], servedBy: answer.servedBy };
+  const response = decode(RESPONSE, await unary(`${SERVICE}Predict`, request, { timeout: TIMEOUT_MS }));
+  return { prediction: response.predictions[0], servedBy: response.servedBy };
 }

@@ -1,10 +1,11 @@
-// Drawing with the keyboard: a cursor that the arrows move, and a pen that the space bar puts down and up.
+// Drawing with the keyboard: arrows move the cursor, the space bar puts the pen down and up.
 
+/** Movement per key press, as a share of the paper; finer with Shift. */
 const STEP = 1 / 28;
-const FINE = 4;
+const FINER = 4;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** `say` is told what a screen reader should speak. */
+/** `say` receives text for screen readers. */
 export function drawByKeys(paper, cursor, say) {
   let [x, y, down] = [0.5, 0.25, false];
   const { element } = paper;
@@ -43,17 +44,17 @@ export function drawByKeys(paper, cursor, say) {
     event.preventDefault();
     element.classList.add('keyed');
     if (key) {
-      // A key that is held down is meant once.
+      // Ignore the repetitions of a key that is held down.
       if (!event.repeat) key();
       return;
     }
-    const step = event.shiftKey ? STEP / FINE : STEP;
+    const step = event.shiftKey ? STEP / FINER : STEP;
     x = Math.min(1, Math.max(0, x + arrow[0] * step));
     y = Math.min(1, Math.max(0, y + arrow[1] * step));
     if (down) paper.extend(x, y);
     show();
   });
-  // Whoever comes by Tab sees the cursor; whoever comes by a finger does not.
+  // Show the cursor if the focus came by keyboard, not by touch.
   element.addEventListener('focus', () => element.classList.toggle('keyed', element.matches(':focus-visible')));
   element.addEventListener('pointerdown', () => { element.classList.remove('keyed'); lift(); });
   element.addEventListener('blur', () => lift());

@@ -1,5 +1,6 @@
-//! The page at `/` of the gRPC port: a paper to draw on, what the network sees of it, and what it says. It is a client like
-//! any other: a drawing goes as a PNG to `Predict`, over gRPC-Web.
+//! The page at `/` of the gRPC port: draw a digit, and see its classification.
+//!
+//! The page is a client like any other: it sends the drawing as a PNG to `Predict`, over gRPC-Web.
 
 use axum::Router;
 use digits_server::page::{self, File, Kind, SCRIPTS};
@@ -15,9 +16,8 @@ const FILES: [File; 8] = [
     File::new("/page/calls.js", Kind::Script, include_bytes!("calls.js")),
 ];
 
-/// The page for these models; the first is the one that it begins with.
+/// The page for these models; the first is selected at the start.
 pub fn router(models: &[String]) -> Router {
-    // A list of strings is JSON whatever is in it.
     let names = serde_json::json!(models).to_string();
     let models = File::made("/page/models.json", Kind::Json, names);
     page::router(FILES.into_iter().chain(SCRIPTS).chain([models]))

@@ -1,5 +1,5 @@
-// The page: reads the drawing while it changes, one request at a time and always the newest drawing, and watches which
-// version serves.
+// The page: classifies the drawing while it changes, one request at a time and always the newest drawing, and polls
+// which version is served.
 
 import { Paper } from './paper.js';
 import { drawByKeys } from './keys.js';
@@ -7,54 +7,54 @@ import { percent, show } from './answer.js';
 import { getModel, predict } from './calls.js';
 import { NOT_FOUND, RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE } from './grpc-web.js';
 
-/** Milliseconds: between two readings, between two looks at the model, and after one that failed. */
-const READ = 30, LOOK = 2000, RETRY = 1000;
-/** Quiet time before an answer is spoken. */
-const SPEAK = 800;
+/** Milliseconds between two predictions, between two polls of the model, and after a failure. */
+const PREDICT_MS = 30, POLL_MS = 2000, RETRY_MS = 1000;
+/** Milliseconds without a new prediction before one is announced. */
+const ANNOUNCE_MS = 800;
 
 const at = (id) => document.getElementById(id);
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 let model = '';
-/** What serves, the primary first; empty before the first checkpoint. */
+/** What is served, the primary first; empty before the first checkpoint. */
 let served = [];
-/** Version that is shown. */
+/** Sequence that is shown. */
 let shown = null;
-let reading = false, wanted = false, refused = false;
+let busy = false, wanted = false, refused = false;
 let speaking;
 
 function say(words) {
   at('spoken').textContent = words;
 }
 
-/** Says an answer when none came after it for a while. */
-function sayWhenQuiet(words) {
+/** Announces a prediction unless another one follows soon. */
+function announce(words) {
   clearTimeout(speaking);
-  speaking = setTimeout(() => say(words), SPEAK);
+  speaking = setTimeout(() => say(words), ANNOUNCE_MS);
 }
 
-/** Shows a line, or none. A screen reader speaks it when it changes. */
-function line(id, words) {
+/** Shows a message, or hides it if empty. Screen readers announce changes. */
+function message(id, words) {
   at(id).hidden = !words;
   if (at(id).textContent !== words) at(id).textContent = words;
 }
 
-const notice = (words) => line('notice', words);
+const notice = (words) => message('notice', words);
 
-/** Of a newer version than the one that serves. */
-function refusal({ lastRefusal, served: [primary] }) {
+/** Shows the refusal of a version that is newer than the served one. */
+function showRefusal({ lastRefusal, served: [primary] }) {
   const serving = primary?.sequence ?? 0;
-  if (!lastRefusal || lastRefusal.sequence <= serving) return line('refused', '');
+  if (!lastRefusal || lastRefusal.sequence <= serving) return message('refused', '');
   const reason = lastRefusal.reason.replaceAll('_', ' ');
-  const instead = primary ? ` Version ${serving} goes on answering.` : '';
-  line('refused', `Version ${lastRefusal.sequence} was refused (${reason}).${instead}`);
+  const instead = primary ? ` Version ${serving} stays in use.` : '';
+  message('refused', `Version ${lastRefusal.sequence} was refused (${reason}).${instead}`);
 }
 
-function trouble(error) {
-  if (error.reached === false) notice('The server does not answer. Trying again …');
-  // The field for it says so.
+function showError(error) {
+  if (error.reached === false) notice('The server does not respond. Retrying …');
+  // The field for the token shows it.
   else if (error.code === UNAUTHENTICATED) notice('');
-  else if (error.code === RESOURCE_EXHAUSTED) notice('The server is busy. Trying again …');
+  else if (error.code === RESOURCE_EXHAUSTED) notice('The server is busy. Retrying …');
   else if (error.code === UNAVAILABLE) notice('Waiting for the first checkpoint of this model.');
   else if (error.code === NOT_FOUND) notice('This server does not serve the model any more. Reload the page.');
   else notice(`The drawing could not be read: ${error.message}`);
@@ -63,47 +63,47 @@ function trouble(error) {
 const paper = new Paper(at('paper'), () => {
   at('undo').disabled = at('clear').disabled = paper.blank;
   at('prompt').hidden = !paper.blank;
-  read();
+  classify();
 });
 
-async function read() {
+async function classify() {
   wanted = true;
-  if (reading) return;
-  reading = true;
+  if (busy) return;
+  busy = true;
   while (wanted) {
     wanted = false;
     try {
-      await readOnce();
+      await classifyOnce();
     } catch (error) {
-      trouble(error);
-      // The next look that succeeds reads again.
+      showError(error);
+      // The next successful poll classifies again.
       refused = !error.passes;
       wanted = !refused;
       break;
     }
-    await pause(READ);
+    await pause(PREDICT_MS);
   }
-  reading = false;
+  busy = false;
 }
 
-async function readOnce() {
-  const asked = model;
-  const answer = await predict(asked, await paper.png());
-  const by = () => served.find((one) => one.checkpoint.id === answer.servedBy.id);
-  // A version that came between two looks.
-  if (!by()) await look(asked);
-  if (asked !== model) return;
+async function classifyOnce() {
+  const requested = model;
+  const response = await predict(requested, await paper.png());
+  const by = () => served.find((one) => one.checkpoint.id === response.servedBy.id);
+  // A version that was swapped in between two polls.
+  if (!by()) await poll(requested);
+  if (requested !== model) return;
   refused = false;
   notice('');
-  sayWhenQuiet(show(answer, by(), paper));
+  announce(show(response, by(), paper));
 }
 
-/** Asks what serves, and shows it. */
-async function look(asked) {
-  const answer = await getModel(asked);
-  if (asked !== model) return;
+/** Polls what is served, and shows it. */
+async function poll(requested) {
+  const answer = await getModel(requested);
+  if (requested !== model) return;
   served = answer.served;
-  refusal(answer);
+  showRefusal(answer);
   at('model').hidden = served.length === 0;
   if (served.length === 0) return notice('Waiting for the first checkpoint of this model.');
   const { checkpoint, sequence } = served[0];
@@ -130,20 +130,20 @@ function age(seconds) {
   return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
 }
 
-/** Looks again and again; a page that nobody sees asks nothing. */
+/** Polls for ever, while the page is visible. */
 async function watch() {
   for (;;) {
-    let wait = LOOK;
+    let wait = POLL_MS;
     if (!document.hidden) {
       try {
-        await look(model);
+        await poll(model);
         if (served.length > 0) {
-          if (!reading && !wanted && !refused) notice('');
-          if (wanted) read();
+          if (!busy && !wanted && !refused) notice('');
+          if (wanted) classify();
         }
       } catch (error) {
-        trouble(error);
-        wait = RETRY;
+        showError(error);
+        wait = RETRY_MS;
       }
     }
     await pause(wait);
@@ -155,8 +155,8 @@ async function names() {
     try {
       return await (await fetch('/page/models.json')).json();
     } catch {
-      notice('The server does not answer. Trying again …');
-      await pause(RETRY);
+      notice('The server does not respond. Retrying …');
+      await pause(RETRY_MS);
     }
   }
 }
@@ -175,7 +175,7 @@ async function start() {
   at('choice').hidden = models.length < 2;
   at('models').addEventListener('change', () => {
     choose(at('models').value);
-    look(model).then(() => { if (served.length > 0) read(); }).catch(trouble);
+    poll(model).then(() => { if (served.length > 0) classify(); }).catch(showError);
   });
   at('undo').addEventListener('click', () => paper.undo());
   at('clear').addEventListener('click', () => { paper.clear(); at('paper').focus(); });

@@ -1,7 +1,7 @@
-// The paper: strokes by mouse, pen and finger, kept as points so that one can be taken back and a change of colours
-// draws them anew. What is sent is the canvas as it is seen.
+// The drawing: strokes by mouse, pen and finger, kept as points so that they can be undone and redrawn in
+// other colours. The canvas is sent as it is visible.
 
-/** Width of a stroke as a share of the paper's; on a digit of most of its height it is as thick as MNIST's. */
+/** Width of a stroke, as a share of the paper's: MNIST's, for a digit that fills most of the paper. */
 const PEN = 0.068;
 
 export class Paper {
@@ -34,7 +34,7 @@ export class Paper {
     this.changed();
   }
 
-  /** Draws on from where the last stroke is. */
+  /** Extends the last stroke. */
   extend(x, y) {
     const stroke = this.strokes.at(-1);
     stroke.push([x, y]);
@@ -44,12 +44,12 @@ export class Paper {
 
   undo() {
     this.strokes.pop();
-    this.#redone();
+    this.#redraw();
   }
 
   clear() {
     this.strokes = [];
-    this.#redone();
+    this.#redraw();
   }
 
   /** The bytes of the picture as a PNG. */
@@ -68,14 +68,14 @@ export class Paper {
     for (const stroke of this.strokes) stroke.forEach((_, at) => this.#line(stroke, at));
   }
 
-  #redone() {
-    // A stroke that is under way is gone with the rest.
+  #redraw() {
+    // This ends a stroke in progress.
     this.pointer = null;
     this.draw();
     this.changed();
   }
 
-  /** The piece of a stroke that ends at point `at`; for the first a dot. */
+  /** Draws the segment of a stroke that ends at point `at`; a dot for the first. */
   #line(stroke, at) {
     const { width, height } = this.canvas;
     const [fromX, fromY] = stroke[Math.max(at - 1, 0)];

@@ -1,18 +1,19 @@
-//! Which ink belongs to the digit: connected components, dust, several digits.
+//! Finds the digits: connected components of ink, without dust, grouped by distance.
 
 use super::plane::Plane;
 
-/// Ink from which on a pixel belongs to a component.
-const INKED: f32 = 0.25;
-/// Components with less than this share of the largest one's ink are dust; more on a picture that is small already.
+/// Least ink of a pixel that belongs to a component.
+const MIN_INK: f32 = 0.25;
+/// Components with less than this share of the largest one's ink are dust; small pictures have a
+/// higher limit.
 const DUST: f32 = 0.05;
 const DUST_SMALL: f32 = 0.12;
-/// Longest side of a picture that is small already.
+/// Longest side of a small picture.
 const SMALL_SIDE: usize = 28;
-/// Components further apart than this share of their height are digits of their own.
-const APART: f32 = 0.3;
-/// What is lower than this share of the highest is no digit of its own.
-const DIGIT_HEIGHT: f32 = 0.4;
+/// Components closer than this share of their height are one digit.
+const MAX_GAP: f32 = 0.3;
+/// Groups lower than this share of the highest are not digits.
+const MIN_HEIGHT: f32 = 0.4;
 
 /// A rectangle, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl BoundingBox {
         }
     }
 
-    /// Pixels between the two, along the axis on which they are further apart.
+    /// Distance in pixels, along the axis on which it is larger.
     fn gap(&self, other: &Self) -> usize {
         let across = self
             .left
@@ -77,12 +78,12 @@ impl BoundingBox {
     }
 }
 
-/// What the ink of a picture is.
+/// The digits of a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Digits {
-    /// Nothing.
+    /// No ink.
     None,
-    /// One digit, cut out; dust removed.
+    /// One digit, cropped, without dust.
     One(Plane),
     /// Several, from left to right.
     Several(Vec<BoundingBox>),
@@ -94,7 +95,7 @@ struct Component {
     pixels: Vec<usize>,
 }
 
-/// A digit in pieces: components that are close to each other.
+/// A digit: components that are close to each other.
 struct Group {
     bounds: BoundingBox,
     members: Vec<Component>,
@@ -123,7 +124,7 @@ pub fn digits(ink: &Plane) -> Digits {
         .map(|group| group.bounds.height)
         .max()
         .unwrap_or(0);
-    groups.retain(|group| group.bounds.height as f32 >= DIGIT_HEIGHT * highest as f32);
+    groups.retain(|group| group.bounds.height as f32 >= MIN_HEIGHT * highest as f32);
     if groups.len() > 1 {
         let mut boxes: Vec<BoundingBox> = groups.iter().map(|group| group.bounds).collect();
         boxes.sort_by_key(|bounds| (bounds.left, bounds.top));
@@ -142,7 +143,7 @@ fn groups(components: Vec<Component>) -> Vec<Group> {
             bounds: component.bounds,
             members: vec![component],
         };
-        // Joining makes the box larger, so what was far may be close now: begin again until nothing joins.
+        // Joining enlarges the box, so groups that were far may be close now.
         while let Some(index) = groups
             .iter()
             .position(|other| close(&group.bounds, &other.bounds))
@@ -157,10 +158,10 @@ fn groups(components: Vec<Component>) -> Vec<Group> {
 }
 
 fn close(one: &BoundingBox, other: &BoundingBox) -> bool {
-    one.gap(other) as f32 <= APART * one.height.max(other.height) as f32
+    one.gap(other) as f32 <= MAX_GAP * one.height.max(other.height) as f32
 }
 
-/// The box of a group with the ink of its members, soft edges included.
+/// Crops a group: the ink of its members, with their soft edges.
 fn cut_out(ink: &Plane, group: &Group) -> Plane {
     let mut kept = vec![false; ink.values.len()];
     for &pixel in group.members.iter().flat_map(|member| &member.pixels) {
@@ -196,12 +197,12 @@ fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = 
     rows.flat_map(move |y| columns.clone().map(move |x| y * width + x))
 }
 
-/// Connected pixels (by edge or corner) with ink.
+/// Connected components of pixels with ink; pixels are neighbours by edge or corner.
 fn components(ink: &Plane) -> Vec<Component> {
     let mut seen = vec![false; ink.values.len()];
     let mut found = Vec::new();
     for start in 0..ink.values.len() {
-        if seen[start] || ink.values[start] < INKED {
+        if seen[start] || ink.values[start] < MIN_INK {
             continue;
         }
         seen[start] = true;
@@ -211,7 +212,7 @@ fn components(ink: &Plane) -> Vec<Component> {
             let pixel = pixels[next];
             next += 1;
             for neighbour in neighbours(ink, pixel % ink.width, pixel / ink.width) {
-                if !seen[neighbour] && ink.values[neighbour] >= INKED {
+                if !seen[neighbour] && ink.values[neighbour] >= MIN_INK {
                     seen[neighbour] = true;
                     pixels.push(neighbour);
                 }

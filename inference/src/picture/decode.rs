@@ -1,6 +1,6 @@
-//! Encoded pictures, read under limits.
+//! Decodes pictures within limits.
 //!
-//! The size in the header is checked before anything is decoded. The text of the errors may go to clients.
+//! The size in the header is checked before anything is decoded. Error messages are for clients.
 
 use super::plane::{Plane, reduced_size};
 use image::{
@@ -8,10 +8,10 @@ use image::{
 };
 use std::io::Cursor;
 
-/// What is decoded at most.
+/// Limits of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Columns × rows.
+    /// Maximum number of pixels.
     pub max_pixels: u64,
 }
 
@@ -23,40 +23,40 @@ impl Default for Limits {
     }
 }
 
-/// Longest side of any picture: what a JPEG can have.
+/// Longest side of a picture: the maximum of JPEG.
 const MAX_SIDE: u32 = 65_535;
-/// Bytes that a decoder may take per pixel (16 bit, four channels), and besides.
+/// Memory that a decoder may take per pixel (16 bits, four channels), and in addition.
 const ALLOC_PER_PIXEL: u64 = 8;
-const ALLOC_BESIDES: u64 = 16 << 20;
+const ALLOC_FIXED: u64 = 16 << 20;
 
-/// Why a picture could not be read.
+/// Why a picture cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No bytes.
     #[error("the picture is empty")]
     Empty,
-    /// None of the formats.
+    /// An unknown format.
     #[error("not a picture in a known format: send PNG, JPEG, WebP, BMP or GIF")]
     Format,
-    /// More pixels than the limit, by its header.
+    /// More pixels than the limit, by the header.
     #[error(
-        "the picture has {width} x {height} pixels, more than the {limit} that are allowed: send a smaller one"
+        "the picture has {width} x {height} pixels, more than the limit of {limit}: send a smaller one"
     )]
     TooLarge {
         /// Columns.
         width: u32,
         /// Rows.
         height: u32,
-        /// Columns × rows that are allowed.
+        /// Maximum number of pixels.
         limit: u64,
     },
-    /// The decoder would need more memory than the limit leaves it.
+    /// The decoder would need more memory than the limit allows.
     #[error("the picture needs more memory than {limit} pixels take: send a smaller one")]
     TooMuchMemory {
-        /// Columns × rows that are allowed.
+        /// Maximum number of pixels.
         limit: u64,
     },
-    /// Begins as a picture but is not one to its end.
+    /// A known format with invalid content.
     #[error("the picture is truncated or damaged")]
     Damaged,
 }
@@ -73,7 +73,7 @@ pub struct Picture {
     grey: bool,
 }
 
-/// Decodes a picture: the first frame, turned as its EXIF orientation says, transparency resolved.
+/// Decodes the first frame, applies the EXIF orientation, and composites transparency.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
         limits
             .max_pixels
             .saturating_mul(ALLOC_PER_PIXEL)
-            .saturating_add(ALLOC_BESIDES),
+            .saturating_add(ALLOC_FIXED),
     );
     reader.limits(allowed.clone());
     let refused = |error| from_image(error, limits);
@@ -112,7 +112,7 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
     Ok(Picture::from_rgba(&picture.into_rgba8()))
 }
 
-/// A PNG says its size in a fixed place: read before the decoder sets anything aside for it.
+/// The size in a PNG's header; the decoder would allocate before it checks it.
 fn png_size(encoded: &[u8]) -> Option<(u32, u32)> {
     let header = encoded
         .strip_prefix(b"\x89PNG\r\n\x1a\n")?
@@ -177,7 +177,7 @@ impl Picture {
         }
     }
 
-    /// Brightness (Rec. 601), as it is.
+    /// Luma (Rec. 601), from 0 to 1.
     #[must_use]
     pub fn luma(&self) -> Plane {
         let values = self
@@ -194,7 +194,7 @@ impl Picture {
         }
     }
 
-    /// One plane when it is grey, else red, green and blue; reduced to a longest side.
+    /// One plane of a grey picture, else red, green and blue; reduced to a longest side of `side`.
     #[must_use]
     pub fn planes(&self, side: usize) -> Vec<Plane> {
         let channels = if self.grey { 1 } else { 3 };
@@ -211,9 +211,9 @@ fn luma([red, green, blue]: [u8; 3]) -> f32 {
     0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
 }
 
-/// What is put behind transparency: white, or black when the visible ink is light.
+/// The colour behind transparency: white, or black when the visible ink is light.
 ///
-/// Where little is transparent, what is seen is mostly paper, not ink; then the side that the paper is on.
+/// If little is transparent, most visible pixels are paper, and the colour is that of the paper.
 fn backdrop(pixels: &[[u8; 4]]) -> u8 {
     let (mut visible, mut brightness, mut transparent) = (0.0_f64, 0.0_f64, 0_usize);
     for &[red, green, blue, alpha] in pixels {

@@ -1,6 +1,6 @@
-//! Which part of a picture is ink: polarity, background, threshold.
+//! Segments ink from paper: polarity, background, threshold.
 //!
-//! The result is light ink on black whatever the picture was; where the digit is does not matter here.
+//! The result is light ink on black, whatever the picture was.
 
 use super::{plane::Plane, trend};
 
@@ -8,20 +8,20 @@ use super::{plane::Plane, trend};
 const BLANK_DEPARTURE: f32 = 0.06;
 /// Peak loss of reflectance under which a picture is blank.
 const BLANK_LOSS: f32 = 0.12;
-/// Share of the pixels that peaks leave out: single hot pixels are no ink.
+/// Share of the pixels that peaks leave out, because single hot pixels are not ink.
 const PEAK_SHARE: f32 = 0.000_5;
 /// Longest side at which the background is estimated.
 const BACKGROUND_SIDE: usize = 96;
-/// Darkest background that anything is divided by.
+/// Least background that is divided by.
 const BACKGROUND_FLOOR: f32 = 0.1;
 /// Start of the ramp, in shares of Otsu's threshold.
 const RAMP_START: f32 = 0.7;
 
-/// Ink from 0 to 1, or nothing on a blank picture. `planes` are the channels, all of one size.
+/// Ink from 0 to 1; `None` if the picture is blank. `planes` are the channels, all of one size.
 #[must_use]
 pub fn find(planes: &[Plane]) -> Option<Plane> {
     let losses: Vec<Plane> = planes.iter().filter_map(loss_of_channel).collect();
-    // A yellow pen is seen in blue alone: the channel that lost the most tells.
+    // A yellow pen is visible in blue alone: use the channel that lost the most.
     let loss = losses.into_iter().reduce(|mut most, other| {
         most.values
             .iter_mut()
@@ -35,13 +35,13 @@ pub fn find(planes: &[Plane]) -> Option<Plane> {
     Some(ramp(&loss))
 }
 
-/// Share of the light that ink takes from one channel; `None` when nothing departs from its background.
+/// Share of the light that ink absorbs in one channel; `None` if all is background.
 fn loss_of_channel(plane: &Plane) -> Option<Plane> {
     let paper = dark_on_light(plane)?;
     Some(loss(&paper, &background(&paper)))
 }
 
-/// Share of the light that ink takes from the background behind it, from 0 to 1.
+/// Share of the background's light that ink absorbs, from 0 to 1.
 #[must_use]
 pub fn loss(paper: &Plane, background: &Plane) -> Plane {
     let mut loss = paper.clone();
@@ -51,10 +51,10 @@ pub fn loss(paper: &Plane, background: &Plane) -> Plane {
     loss
 }
 
-/// The channel with its background light, or `None` when nothing departs from the background.
+/// The channel, inverted if needed so that its background is light; `None` if all is background.
 ///
-/// The median of the border ring tells whether the background is clearly light or dark, and that decides; on a middling one the
-/// ink is on the side that departs further from the light as it falls over the picture.
+/// The median of the border decides if it is clearly light or dark. Otherwise ink is on the side that
+/// departs further from the light of the background.
 #[must_use]
 pub fn dark_on_light(plane: &Plane) -> Option<Plane> {
     let background = border_median(plane);
@@ -84,7 +84,7 @@ pub fn dark_on_light(plane: &Plane) -> Option<Plane> {
     })
 }
 
-/// Median over the ring of pixels at the border.
+/// Median of the pixels at the border.
 #[must_use]
 pub fn border_median(plane: &Plane) -> f32 {
     let ring = (plane.width.min(plane.height) / 50).max(1);
@@ -100,8 +100,8 @@ pub fn border_median(plane: &Plane) -> f32 {
     percentile(&values, 0.5)
 }
 
-/// Light of the paper behind the ink: how it falls over the whole picture, and on top of that a grey closing with a window
-/// of a quarter of the side, well above a stroke's width, found at reduced size.
+/// Light of the paper behind the ink: a smooth surface, times a grey-scale closing of what is left, at
+/// reduced size. Its window is a quarter of the side, well above the width of a stroke.
 #[must_use]
 pub fn background(paper: &Plane) -> Plane {
     let light = trend::of(paper).map(|light| light.max(BACKGROUND_FLOOR));
@@ -109,11 +109,11 @@ pub fn background(paper: &Plane) -> Plane {
     let small = even.reduced(BACKGROUND_SIDE);
     let radius = (small.width.max(small.height) / 8).max(1);
     let closed = extreme(&extreme(&small, radius, f32::max), radius, f32::min);
-    let left = mean(&closed, radius / 2).resized(paper.width, paper.height);
-    times(&left, &light)
+    let smooth = mean(&closed, radius / 2).resized(paper.width, paper.height);
+    times(&smooth, &light)
 }
 
-/// The product of two planes of one size, value by value.
+/// The elementwise product of two planes of one size.
 fn times(plane: &Plane, other: &Plane) -> Plane {
     let mut product = plane.clone();
     for (value, factor) in product.values.iter_mut().zip(&other.values) {
@@ -136,7 +136,7 @@ fn mean(plane: &Plane, radius: usize) -> Plane {
     })
 }
 
-/// A function of windows along rows, then along columns.
+/// Applies `of` to windows along rows, then along columns.
 fn windowed(plane: &Plane, radius: usize, of: impl Fn(&[f32]) -> f32) -> Plane {
     let along = |plane: &Plane| {
         let mut turned = Plane::filled(plane.height, plane.width, 0.0);
@@ -151,8 +151,8 @@ fn windowed(plane: &Plane, radius: usize, of: impl Fn(&[f32]) -> f32) -> Plane {
     along(&along(plane))
 }
 
-/// Ink from 0 to 1 of the loss of light: 0 below the start of the ramp, 1 from the median of the ink on, so that soft edges
-/// stay soft.
+/// Ink from 0 to 1 by the loss of light: 0 below the start of the ramp, 1 from the median of the ink
+/// on, so that soft edges stay soft.
 #[must_use]
 pub fn ramp(loss: &Plane) -> Plane {
     let threshold = otsu(&loss.values);
@@ -168,7 +168,7 @@ pub fn ramp(loss: &Plane) -> Plane {
     loss.map(|value| ((value - start) / range).clamp(0.0, 1.0))
 }
 
-/// Otsu's threshold of values from 0 to 1: the one that leaves the least variance within the two classes.
+/// Otsu's threshold of values from 0 to 1, which minimises the variance within the two classes.
 #[must_use]
 pub fn otsu(values: &[f32]) -> f32 {
     const BINS: usize = 256;
@@ -201,7 +201,7 @@ pub fn otsu(values: &[f32]) -> f32 {
     threshold
 }
 
-/// The value that a share of all values is at or below; 0 of none.
+/// The value that `share` of all values are at or below; 0 without values.
 fn percentile(values: &[f32], share: f32) -> f32 {
     if values.is_empty() {
         return 0.0;

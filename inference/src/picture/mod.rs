@@ -1,8 +1,9 @@
-//! From a picture of any size to the bytes that a model was trained on.
+//! Normalises pictures of any size to the form of a model's training set.
 //!
-//! [`decode()`] reads an encoded picture under limits; [`Normalizer`] finds the ink and puts it where the training set has it.
-//! Each step is a pure function in a module of its own: [`ink`] (what is ink), [`components`] (which ink is the digit), [`place`]
-//! (size and position), over [`plane`] (resampling) and `trend` (how the light falls). Nothing here classifies.
+//! [`decode()`] decodes a picture within limits; [`Normalizer`] finds the ink and places it as in the
+//! training set. Each step is a pure function in a module of its own: [`ink`] (segmentation),
+//! [`components`] (which ink is the digit), [`place`] (size and position), over [`plane`] (resampling)
+//! and `trend` (uneven light). Nothing here classifies.
 
 pub mod components;
 pub mod decode;
@@ -19,34 +20,34 @@ use plane::Plane;
 /// Longest side at which ink is looked for; larger pictures are reduced first.
 const WORKING_SIDE: usize = 640;
 
-/// How pictures become inputs.
+/// How pictures are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipe {
-    /// Grey and scaled to the size, nothing else.
+    /// Converted to grey and resized.
     ScaleOnly,
-    /// MNIST's: light ink on black, its box scaled, its centre of mass in the middle.
+    /// As MNIST: light ink on black, the bounding box scaled, the centre of mass in the middle.
     Mnist,
 }
 
-/// What came of a picture.
+/// A normalised picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Normalized {
     /// height × width bytes for the network.
     Input(Vec<u8>),
     /// No ink.
     Blank,
-    /// Several digits, apart from each other: where they are, in pixels of the picture.
+    /// Several separate digits: their boxes, in pixels of the picture.
     Several(Vec<BoundingBox>),
 }
 
-/// Brings pictures into the form of one model.
+/// Normalises pictures for one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normalizer {
     /// Rows of the input.
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
-    /// How.
+    /// How pictures are normalised.
     pub recipe: Recipe,
 }
 
@@ -77,7 +78,8 @@ impl Normalizer {
         luma.resized(self.width, self.height).to_bytes()
     }
 
-    /// The recipe over one plane for a grey picture or three for a coloured one; `original` is (width, height).
+    /// MNIST's recipe, over one plane of a grey picture or three of a colour one; `original` is
+    /// (width, height).
     fn mnist(&self, planes: &[Plane], original: (usize, usize)) -> Normalized {
         if let [grey] = planes
             && (grey.width, grey.height) == (self.width, self.height)

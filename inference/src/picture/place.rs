@@ -1,17 +1,17 @@
-//! Size and position of the digit, as MNIST has them: the longest side of its box 20 of 28, its centre of mass at index 14
-//! (not 13.5), reached by a shift of whole pixels.
+//! Scales and places a digit as MNIST does: the longest side of its box is 20 of 28 pixels, and its
+//! centre of mass is at index 14 (not 13.5), up to a shift of whole pixels.
 
 use super::plane::Plane;
 
-/// Of 28 pixels, the longest side of a digit.
-const BOX: usize = 20;
-/// The side of MNIST.
+/// Longest side of a digit, of [`SIDE`].
+const DIGIT_SIDE: usize = 20;
+/// Side of MNIST's images.
 const SIDE: usize = 28;
 
-/// Bytes of width × height with the digit in its place.
+/// The digit, scaled and placed in an image of width × height bytes.
 #[must_use]
 pub fn place(digit: &Plane, width: usize, height: usize) -> Vec<u8> {
-    let side = ((width.min(height) * BOX + SIDE / 2) / SIDE).max(1);
+    let side = ((width.min(height) * DIGIT_SIDE + SIDE / 2) / SIDE).max(1);
     let longest = digit.width.max(digit.height).max(1);
     let scaled = |length: usize| ((length * side + longest / 2) / longest).clamp(1, side);
     let small = digit
@@ -30,7 +30,7 @@ pub fn place(digit: &Plane, width: usize, height: usize) -> Vec<u8> {
     placed.to_bytes()
 }
 
-/// First pixel such that the centre of mass comes nearest to the middle index, the whole digit staying inside.
+/// Offset that brings the centre of mass nearest to the middle while the digit stays inside.
 fn offset(length: usize, digit: usize, centre: f32) -> usize {
     let wanted = ((length / 2) as f32 - centre).round().max(0.0) as usize;
     wanted.min(length - digit)
@@ -53,8 +53,8 @@ pub fn centre_of_mass(plane: &Plane) -> (f32, f32) {
     ((x_sum / mass) as f32, (y_sum / mass) as f32)
 }
 
-/// Whether a picture of the input's size is in the form of the training set already: black border, full peak, the box
-/// and the centre of mass where they belong. Such a picture is taken as it is.
+/// Whether a picture of the input's size has the form of the training set already: a black border, a
+/// full peak, and the box and the centre of mass in their places. Such a picture is not changed.
 #[must_use]
 pub fn is_in_form(plane: &Plane) -> bool {
     let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);
@@ -69,7 +69,7 @@ pub fn is_in_form(plane: &Plane) -> bool {
     if peak < 0.99 {
         return false;
     }
-    let side = (plane.width.min(plane.height) * BOX + SIDE / 2) / SIDE;
+    let side = (plane.width.min(plane.height) * DIGIT_SIDE + SIDE / 2) / SIDE;
     let inside = left > 0 && top > 0 && right < plane.width && bottom < plane.height;
     let (x, y) = centre_of_mass(plane);
     let centred = |at: f32, length: usize| (at - (length / 2) as f32).abs() <= 1.0;

@@ -1,4 +1,4 @@
-//! One channel of a picture as floats from 0 to 1, and resampling.
+//! One channel of a picture as floats from 0 to 1, and its resampling.
 
 /// One channel, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Plane {
         }
     }
 
-    /// To bytes, rounded; what is outside 0 to 1 is clamped.
+    /// To bytes, rounded and clamped.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.values
@@ -47,7 +47,7 @@ impl Plane {
         self.values[y * self.width + x]
     }
 
-    /// Its rows.
+    /// The rows.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }
@@ -61,8 +61,7 @@ impl Plane {
         }
     }
 
-    /// Resampled to a size: the mean of what a pixel covers on the way down, bicubic (Catmull-Rom) on the way up, each axis by
-    /// itself.
+    /// Resampled, separably: area averaging to reduce, bicubic (Catmull-Rom) to enlarge.
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {
         if (width, height) == (self.width, self.height) {
@@ -88,7 +87,7 @@ impl Plane {
         result
     }
 
-    /// Reduced so that the longest side is at most `side`, aspect kept; never enlarged.
+    /// Reduced to a longest side of at most `side`, keeping the aspect ratio; never enlarged.
     #[must_use]
     pub fn reduced(&self, side: usize) -> Self {
         let (width, height) = reduced_size(self.width, self.height, side);
@@ -96,7 +95,7 @@ impl Plane {
     }
 }
 
-/// Width and height with a longest side of at most `side`, aspect kept.
+/// Width and height for a longest side of at most `side`, keeping the aspect ratio.
 #[must_use]
 pub fn reduced_size(width: usize, height: usize, side: usize) -> (usize, usize) {
     let longest = width.max(height);
@@ -107,7 +106,7 @@ pub fn reduced_size(width: usize, height: usize, side: usize) -> (usize, usize) 
     (scaled(width), scaled(height))
 }
 
-/// What one target pixel takes from consecutive source pixels.
+/// Weights of consecutive source pixels in one target pixel.
 #[derive(Debug)]
 pub(super) struct Taps {
     pub(super) first: usize,
@@ -138,7 +137,7 @@ pub(super) fn weights(from: usize, to: usize) -> Vec<Taps> {
         .collect()
 }
 
-/// The mean of what the target pixel covers, parts of pixels included.
+/// The mean over the area of the target pixel, with parts of source pixels.
 fn area_taps(from: usize, to: usize, index: usize) -> Taps {
     let scale = from as f64 / to as f64;
     let (start, end) = (index as f64 * scale, (index + 1) as f64 * scale);
@@ -148,7 +147,7 @@ fn area_taps(from: usize, to: usize, index: usize) -> Taps {
     normalized(first, (first..last).map(covered).collect())
 }
 
-/// Catmull-Rom; beyond the edge the edge is repeated.
+/// Catmull-Rom; the edge pixel is repeated beyond the edge.
 fn cubic_taps(from: usize, to: usize, index: usize) -> Taps {
     let centre = (index as f64 + 0.5) * from as f64 / to as f64 - 0.5;
     let base = centre.floor();

@@ -93,7 +93,7 @@ fn difference(a: &[u8], b: &[u8]) -> f32 {
 }
 
 #[test]
-fn result_has_the_form_of_the_training_set() {
+fn a_normalised_digit_has_the_form_of_the_training_set() {
     let bytes = plain();
     let plane = Plane::from_bytes(28, 28, &bytes);
     assert!(place::is_in_form(&plane), "{bytes:?}");
@@ -108,7 +108,7 @@ fn result_has_the_form_of_the_training_set() {
 }
 
 #[test]
-fn the_same_digit_in_other_guises() {
+fn a_digit_is_found_in_any_style_and_light() {
     let expected = plain();
     let check = |name: &str, bound: f32, picture: &Picture| {
         let got = difference(&input(&MNIST.picture(picture)), &expected);
@@ -181,7 +181,7 @@ fn the_same_digit_in_other_guises() {
 
 /// A thin line stays thin: what must be left of it is the whole of it, in each row and where the broad one is.
 #[test]
-fn a_thin_pen_leaves_the_whole_digit() {
+fn a_thin_stroke_is_kept_whole() {
     let thin = Seven {
         pen: 2.0,
         ..Seven::PLAIN
@@ -206,7 +206,7 @@ fn a_thin_pen_leaves_the_whole_digit() {
 }
 
 #[test]
-fn blank_pictures() {
+fn pictures_without_ink_are_blank() {
     for level in [0.0, 13.0, 128.0, 255.0] {
         let picture = canvas(&[], |_, _, _| mix(0.0, [level; 3], [0.0; 3]));
         assert_eq!(MNIST.picture(&picture), Normalized::Blank, "level {level}");
@@ -222,7 +222,7 @@ fn blank_pictures() {
 }
 
 #[test]
-fn several_digits_with_their_boxes() {
+fn several_digits_are_reported_with_their_boxes() {
     let left = Seven {
         left: 30.0,
         top: 80.0,
@@ -254,7 +254,7 @@ fn several_digits_with_their_boxes() {
 }
 
 #[test]
-fn scale_only_keeps_what_it_gets() {
+fn scale_only_does_not_segment() {
     let normalizer = Normalizer {
         height: 10,
         width: 20,
@@ -274,7 +274,7 @@ fn scale_only_keeps_what_it_gets() {
 }
 
 #[test]
-fn resampling() {
+fn resampling_keeps_means_and_edges() {
     let ramp = Plane {
         width: 4,
         height: 1,

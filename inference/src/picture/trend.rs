@@ -1,23 +1,23 @@
-//! How the light falls over a whole picture: a surface of the second degree through what is not ink.
+//! Uneven light: a surface of the second degree, fitted to the background of a picture.
 //!
-//! It follows a lamp and a lens, not creases and shadows: those are the work of the closing in `ink`, which in turn cannot
-//! tell light that falls off towards an edge from ink at that edge.
+//! It models a lamp and a lens, not creases and shadows. Those are left to the closing in `ink`, which
+//! in turn cannot distinguish light that falls off towards an edge from ink at that edge.
 
 use super::plane::Plane;
 
-/// Longest side at which the surface is found.
+/// Longest side at which the surface is fitted.
 const FIT_SIDE: usize = 48;
-/// Times that what lies off the surface is given less weight.
+/// Iterations of reweighting.
 const ROUNDS: usize = 8;
-/// Least distance from the surface, in shares of the range, at which a pixel counts half: noise is not ink.
+/// Least scale of the weights, in shares of the range: noise is not ink.
 const SCALE_FLOOR: f64 = 0.01;
 /// Terms of the surface: 1, x, y, x², xy, y².
 const TERMS: usize = 6;
 
-/// The light of the background at every pixel of the plane, from 0 to 1.
+/// The light of the background at every pixel, from 0 to 1.
 ///
-/// Begins with the ring at the border, where ink seldom is, and goes on with all pixels, each by the weight that its
-/// distance leaves it (iteratively reweighted least squares with Cauchy's weights).
+/// Iteratively reweighted least squares with Cauchy's weights. The first fit is to the border, which
+/// seldom has ink.
 #[must_use]
 pub fn of(plane: &Plane) -> Plane {
     let small = plane.reduced(FIT_SIDE);
@@ -55,7 +55,7 @@ fn pixels(plane: &Plane) -> impl Iterator<Item = (usize, usize, f32)> {
     values.map(move |(at, &value)| (at % width, at / width, value))
 }
 
-/// Weighted mean of the distances: what is far off has next to no weight by now.
+/// Weighted mean of the distances.
 fn spread(off: &[f64], weights: &[f64]) -> f64 {
     let sum: f64 = off
         .iter()
@@ -93,14 +93,14 @@ fn fit(plane: &Plane, weights: &[f64]) -> Surface {
             row[TERMS] += weight * a * f64::from(value);
         }
     }
-    // A picture of one row or column does not determine all terms: a little towards 0 makes the rest 0.
+    // Regularised, because a picture of one row or column does not determine all terms.
     for (index, row) in rows.iter_mut().enumerate() {
         row[index] += 1e-9;
     }
     Surface(solve(rows))
 }
 
-/// Gaussian elimination; the matrix is symmetric and positive, so no pivots are sought.
+/// Gaussian elimination, without pivoting: the matrix is symmetric and positive definite.
 fn solve(mut rows: [[f64; TERMS + 1]; TERMS]) -> [f64; TERMS] {
     for index in 0..TERMS {
         let pivot = rows[index];
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn light_is_found_beside_and_below_ink() {
+    fn uneven_light_is_found_beside_and_below_ink() {
         let paper = lit(200, 160);
         let mut inked = paper.clone();
         for y in 20..140 {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn even_light_is_exact_and_small_pictures_are_harmless() {
+    fn even_light_is_exact_at_any_size() {
         for (width, height) in [(1, 1), (1, 50), (3, 2), (28, 28)] {
             let paper = Plane::filled(width, height, 0.7);
             let off = furthest(&of(&paper), &paper);

@@ -5,7 +5,7 @@ use digits_proto::v1::{GetModelRequest, PredictRequest, ReportOutcomeRequest};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-/// A PNG's header that says 40,000 × 40,000.
+/// A PNG header with a size of 40,000 × 40,000.
 fn huge_png() -> Vec<u8> {
     let mut png = png(10, 10);
     png[16..24].copy_from_slice(&[0, 0, 0x9c, 0x40, 0, 0, 0x9c, 0x40]);
@@ -84,7 +84,7 @@ async fn bad_requests_name_the_field() {
             pictures("", vec![huge_png()]),
             Code::InvalidArgument,
             "pictures.encoded[0]",
-            "40000 x 40000 pixels, more than the 20000000",
+            "40000 x 40000 pixels, more than the limit of 20000000",
         ),
         (
             "text",
@@ -173,7 +173,7 @@ async fn bad_requests_name_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_of_messages_and_answers() {
+async fn large_messages_and_responses_are_refused() {
     let Setup {
         service,
         mut client,
@@ -194,7 +194,7 @@ async fn limits_of_messages_and_answers() {
     let status = client.predict(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(
-        status.message().contains("pixels: the answer would take"),
+        status.message().contains("pixels: the response would take"),
         "{}",
         status.message()
     );

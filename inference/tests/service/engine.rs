@@ -1,4 +1,4 @@
-//! The engine against a naive network in float64, for random networks and images, on every way.
+//! The engine against a naive network in float64, for random networks and images, on every execution path.
 
 use digits_inference::engine::{
     Activation, ExecutionPath, InputScale, Linear, Network, NetworkError,
@@ -114,14 +114,14 @@ fn check(
         .collect();
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     let floats: Vec<f32> = pixels.iter().map(|&x| f32::from(x) / 255.0).collect();
-    for way in ExecutionPath::ALL {
+    for path in ExecutionPath::ALL {
         let mut logits = vec![f32::NAN; images * classes];
-        network.logits_on(way, &pixels, &mut logits);
+        network.logits_on(path, &pixels, &mut logits);
         if scale.scale == 255.0 {
             // As floats the same bits go in, so the same bits come out.
             let mut same = vec![f32::NAN; images * classes];
-            network.logits_on(way, &floats, &mut same);
-            assert_eq!(same, logits, "{way:?} {widths:?} {activation:?} as floats");
+            network.logits_on(path, &floats, &mut same);
+            assert_eq!(same, logits, "{path:?} {widths:?} {activation:?} as floats");
         }
         for (index, (&got, want)) in logits.iter().zip(&expected).enumerate() {
             // A quarter of what the exam allows.
@@ -129,7 +129,7 @@ fn check(
             let difference = (f64::from(got) - want).abs();
             assert!(
                 difference <= bound,
-                "{way:?} {widths:?} {activation:?} logit {index}: {got} for {want}"
+                "{path:?} {widths:?} {activation:?} logit {index}: {got} for {want}"
             );
         }
     }
@@ -167,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_ways_equal_the_naive_network(
+    fn both_paths_equal_the_naive_network(
         widths in prop::collection::vec(1_usize..150, 2..6),
         activation in activations(),
         scale in scales(),
@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn networks_of_the_presets() {
+fn networks_of_the_presets_equal_the_naive_network() {
     let mnist = InputScale {
         scale: 255.0,
         mean: 0.0,
@@ -207,7 +207,7 @@ fn networks_of_the_presets() {
 }
 
 #[test]
-fn the_chosen_way_changes_no_answer() {
+fn the_execution_path_changes_no_logit() {
     let scale = InputScale {
         scale: 255.0,
         mean: 0.5,
@@ -245,7 +245,7 @@ fn the_chosen_way_changes_no_answer() {
 }
 
 #[test]
-fn layers_that_do_not_fit() {
+fn layers_that_do_not_fit_are_refused() {
     let scale = InputScale {
         scale: 255.0,
         mean: 0.0,

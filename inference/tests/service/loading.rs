@@ -17,7 +17,7 @@ async fn a_pinned_replica_serves_its_record_and_no_other() {
     let store = Store::new();
     store.serve("kept", 1, &Net::favouring(1, 1)).await;
     let service = Service::start(&store, "kept", &["--pin", "kept=2"]).await;
-    // Not what is there, and what comes next once it is.
+    // First another record than the head, then the next one.
     let waiting = service
         .until("kept", |model| model.head_sequence == 1)
         .await;
@@ -52,7 +52,7 @@ async fn a_pinned_replica_serves_its_record_and_no_other() {
     assert!(refused.served.is_empty());
     service.end().await;
 
-    // A fresh one beside a newer head.
+    // A fresh replica that finds a newer head.
     let service = Service::start(&store, "kept", &["--pin", "kept=1"]).await;
     let first = service.serves("kept", 1).await;
     assert_eq!(first.pinned_sequence, 1);
@@ -93,9 +93,10 @@ async fn not_ready_until_the_first_checkpoint() {
     service.end().await;
 }
 
-/// Net of sequence n says n mod 10: an answer whose label and sequence do not match was torn.
+/// The network of sequence n predicts n mod 10: a response whose label and sequence do not match
+/// is torn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hot_loads_under_load_fail_nothing() {
+async fn hot_loads_under_load_fail_no_request() {
     let store = Store::new();
     let net = |sequence: u64| Net::favouring((sequence % 10) as usize, sequence);
     store.serve("swap", 1, &net(1)).await;
@@ -164,7 +165,7 @@ async fn hot_loads_under_load_fail_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_checkpoints_stay_out() {
+async fn damaged_checkpoints_are_refused() {
     let store = Store::new();
     let net = Net::favouring(4, 9);
     store.serve("bad", 1, &net).await;
@@ -252,7 +253,7 @@ fn last_refused(model: &digits_proto::v1::GetModelResponse) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fresh_replica_walks_back() {
+async fn a_fresh_replica_serves_the_newest_valid_record() {
     let store = Store::new();
     store.serve("fresh", 1, &Net::favouring(1, 1)).await;
     store.serve("fresh", 2, &Net::favouring(2, 2)).await;
@@ -290,7 +291,7 @@ async fn a_fresh_replica_walks_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_files_are_tried_again() {
+async fn missing_files_are_retried() {
     let store = Store::new();
     store.serve("late", 1, &Net::favouring(1, 1)).await;
     let service = Service::start(&store, "late", &["--poll-interval", "10ms"]).await;
@@ -320,7 +321,7 @@ async fn missing_files_are_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_storage_unloads_nothing() {
+async fn a_storage_outage_unloads_nothing() {
     let store = Store::new();
     store.serve("outage", 1, &Net::favouring(1, 1)).await;
     let service = Service::start(&store, "outage", &["--poll-interval", "10ms"]).await;
@@ -345,7 +346,7 @@ async fn an_outage_of_the_storage_unloads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn candidates_are_loaded_beside_the_primary() {
+async fn candidates_are_loaded_with_the_primary() {
     let store = Store::new();
     let primary = store.publish(Net::favouring(1, 1).draft("pair")).await;
     let canary = store.publish(Net::favouring(2, 2).draft("pair")).await;
@@ -369,7 +370,7 @@ async fn candidates_are_loaded_beside_the_primary() {
         let by = answer.served_by.unwrap().checkpoint_id;
         assert!([primary.to_string(), canary.to_string()].contains(&by));
     }
-    // The same primary under a new record goes on as it is.
+    // The same primary under a new record is not loaded again.
     store.record("pair", 2, &[(primary, Role::Primary, 1.0)]);
     let model = service.serves("pair", 2).await;
     assert_eq!(model.served.len(), 1);

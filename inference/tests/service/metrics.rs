@@ -59,7 +59,7 @@ fn shown(text: &str) -> Metrics {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_those_of_the_page() {
+async fn exported_metrics_equal_the_documented_ones() {
     let store = Store::new();
     let net = Net::with_hidden(&[256], 7, 3);
     let mut draft = net.draft("page");
@@ -261,7 +261,7 @@ async fn metrics_are_those_of_the_page() {
 /// A replica that starts, or that finds its head damaged, serves a record that was published long ago.
 /// The age of such a record is not recorded as a delay.
 #[tokio::test(flavor = "multi_thread")]
-async fn publishing_is_timed_for_what_came_while_it_was_followed() {
+async fn publish_to_serve_covers_only_records_published_while_following() {
     let store = Store::new();
     let net = Net::favouring(3, 77);
     let a_week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);

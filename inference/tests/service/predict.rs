@@ -17,7 +17,7 @@ use tonic::{Code, Request};
 /// Probabilities are of the logits divided by the manifest's temperature; the logits are returned
 /// undivided.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_of_another_temperature_answers_with_it() {
+async fn probabilities_use_the_temperature_of_the_checkpoint() {
     const TEMPERATURE: f64 = 2.5;
     let net = Net::favouring(3, 1);
     let store = Store::new();
@@ -28,7 +28,7 @@ async fn a_checkpoint_of_another_temperature_answers_with_it() {
     let service = Service::start(&store, "warm", &[]).await;
     service.serves("warm", 1).await;
     let mut client = service.client().await;
-    // Both ways through the engine.
+    // Both execution paths.
     for count in [1, 70] {
         let images: Vec<Vec<u8>> = (0..count).map(image).collect();
         let request = PredictRequest {
@@ -56,14 +56,14 @@ async fn a_checkpoint_of_another_temperature_answers_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_those_of_the_network() {
+async fn predictions_equal_those_of_the_network() {
     let Setup {
         net,
         service,
         mut client,
         ..
     } = setup("answers", &[]).await;
-    // Few and many images: both ways through the engine.
+    // Few and many images: both execution paths.
     for count in [1, 3, 8, 70] {
         let images: Vec<Vec<u8>> = (0..count).map(image).collect();
         let request = PredictRequest {
@@ -196,7 +196,7 @@ async fn expired_requests_are_not_computed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_answer_in_order() {
+async fn a_stream_responds_in_order() {
     let Setup {
         net,
         service,
@@ -252,7 +252,7 @@ async fn streams_answer_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_stream_does_not_hold_up_the_end() {
+async fn an_open_stream_does_not_delay_the_shutdown() {
     let Setup {
         service,
         mut client,
@@ -292,7 +292,7 @@ async fn blank_and_several() {
         (answer.verdict(), answer.label_index),
         (Verdict::Blank, None)
     );
-    // As sent, an empty image is answered: the caller did not ask for more.
+    // Without normalisation, an empty image is classified like any other.
     let answer = client
         .predict(pixels("", vec![0; PIXELS]))
         .await
@@ -329,7 +329,7 @@ async fn blank_and_several() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_of_every_guise_are_read() {
+async fn digits_are_read_from_pictures_of_every_style() {
     let store = Store::new();
     store.serve("digits", 1, &comparing()).await;
     let service = Service::start(&store, "digits", &[]).await;

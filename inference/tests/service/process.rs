@@ -118,7 +118,7 @@ fn scraped(address: &str, name: &str) -> Option<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_answers_what_waits_in_the_queue() {
+async fn requests_in_the_queue_get_responses_after_sigterm() {
     const REQUESTS: u64 = 24;
     let store = Store::new();
     let net = Net::with_hidden(&[1500, 1500], 3, 1);
@@ -170,14 +170,14 @@ async fn sigterm_answers_what_waits_in_the_queue() {
 
 /// A file that never comes to be read stands for a network file system that hangs.
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_it_while_the_storage_hangs() {
+async fn sigterm_ends_the_service_while_the_storage_hangs() {
     let store = Store::new();
     store.serve("digits", 1, &Net::favouring(3, 1)).await;
     let (mut process, _, mut client) = start(&store, &[]).await;
     let record = store.path().join(format!("serving/digits/{:020}.json", 2));
     let made = Command::new("mkfifo").arg(&record).status();
     assert!(made.unwrap().success());
-    // It hangs in the record; let go, it finds nothing, looks once more and hangs for good.
+    // The storage hangs at the record; released, it has no record, and hangs at the next poll for good.
     holds("the record is being read", || {
         let opened = File::options()
             .write(true)
@@ -192,7 +192,7 @@ async fn sigterm_ends_it_while_the_storage_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_answers_what_is_in_flight() {
+async fn requests_in_flight_get_responses_after_sigterm() {
     let store = Store::new();
     store.serve("digits", 1, &Net::favouring(3, 1)).await;
     // Long enough to see /readyz fail and to be answered after that, on a slow machine too.

@@ -6,8 +6,10 @@ use digits_checkpoint::{load, record::Role};
 use digits_inference::{
     metrics::{BUCKETS, RoleMetrics},
     model::LoadedModel,
-    pixels::Pixels,
-    queue::{Limits, Queue, QueueError, Work},
+    predict::{
+        Pixels,
+        batch::{BatchQueue, InlineLimits, QueueError, QueueLimits, WorkItem},
+    },
 };
 use digits_proto::v1::PredictRequest;
 use digits_telemetry::{
@@ -25,22 +27,26 @@ use std::{
 };
 use tonic::Code;
 
-const LIMITS: Limits = Limits {
-    requests: 64,
-    bytes: 1 << 20,
+const LIMITS: QueueLimits = QueueLimits {
+    max_requests: 64,
+    max_bytes: 1 << 20,
+    inline: InlineLimits {
+        max_request_multiply_adds: 0,
+        max_image_multiply_adds: 0,
+    },
 };
 
 /// A queue without workers, with metrics of its own.
 struct Alone {
-    queue: Queue,
+    queue: BatchQueue,
     metrics: Arc<RoleMetrics>,
     recorder: Recorder,
 }
 
-fn queue(limits: Limits) -> Alone {
+fn queue(limits: QueueLimits) -> Alone {
     let (local, recorder) = build(BUCKETS).unwrap();
     metrics::with_local_recorder(&local, || Alone {
-        queue: Queue::new(limits).unwrap(),
+        queue: BatchQueue::new(limits).unwrap(),
         metrics: Arc::new(RoleMetrics::new(&"digits".into(), Role::Canary, 10)),
         recorder,
     })
@@ -50,15 +56,15 @@ fn supervisor() -> Supervisor {
     Supervisor::new("digits_inference", Liveness::default())
 }
 
-async fn prepared(store: &Store, net: &Net) -> Arc<LoadedModel> {
+async fn loaded_model(store: &Store, net: &Net) -> Arc<LoadedModel> {
     let id = store.publish(net.draft("digits")).await;
     let loaded = load(&store.storage, id).await.unwrap();
     Arc::new(LoadedModel::new(&loaded).unwrap())
 }
 
 impl Alone {
-    fn work(&self, checkpoint: &Arc<LoadedModel>, pixels: Pixels) -> Work {
-        Work {
+    fn item(&self, checkpoint: &Arc<LoadedModel>, pixels: Pixels) -> WorkItem {
+        WorkItem {
             checkpoint: Arc::clone(checkpoint),
             metrics: Arc::clone(&self.metrics),
             pixels,
@@ -82,12 +88,12 @@ fn assert_logits(net: &Net, images: &[u64], logits: &[f32]) {
 }
 
 #[tokio::test]
-async fn what_waits_is_computed_together_and_never_mixed() {
+async fn requests_that_wait_for_one_checkpoint_are_computed_together_and_never_mixed() {
     let store = Store::new();
     let nets = [3, 4].map(|label| Net::with_hidden(&[300, 200], label, label as u64));
     let checkpoints = [
-        prepared(&store, &nets[0]).await,
-        prepared(&store, &nets[1]).await,
+        loaded_model(&store, &nets[0]).await,
+        loaded_model(&store, &nets[1]).await,
     ];
     let alone = queue(LIMITS);
     let (queue, recorder) = (&alone.queue, &alone.recorder);
@@ -96,12 +102,12 @@ async fn what_waits_is_computed_together_and_never_mixed() {
         // Two checkpoints in turn, and requests of one to three images.
         let which = number as usize % 2;
         let images: Vec<u64> = (number..=number + number % 3).collect();
-        let answer = queue.submit(alone.work(&checkpoints[which], bytes(&images)));
+        let answer = queue.submit(alone.item(&checkpoints[which], bytes(&images)));
         answers.push((which, images, answer.unwrap()));
     }
-    // Another form of pixels cannot go along, but is answered all the same.
+    // Pixels of the other form cannot join the batch, but are computed all the same.
     let floats: Vec<f32> = image(9).iter().map(|&x| f32::from(x) / 255.0).collect();
-    let floats = alone.work(&checkpoints[0], Pixels::Floats(Arc::new(floats)));
+    let floats = alone.item(&checkpoints[0], Pixels::Floats(Arc::new(floats)));
     answers.push((0, vec![9], queue.submit(floats).unwrap()));
     let waiting = "digits_inference_queue_requests";
     assert_eq!(series(&recorder.render(), waiting), Some(7.0));
@@ -124,21 +130,21 @@ async fn what_waits_is_computed_together_and_never_mixed() {
 }
 
 #[tokio::test]
-async fn overdue_and_abandoned_work_is_not_computed() {
+async fn overdue_and_cancelled_requests_are_not_computed() {
     let store = Store::new();
     let net = Net::favouring(3, 1);
-    let checkpoint = prepared(&store, &net).await;
+    let checkpoint = loaded_model(&store, &net).await;
     let alone = queue(LIMITS);
     let (queue, recorder) = (&alone.queue, &alone.recorder);
-    let overdue = Work {
+    let overdue = WorkItem {
         deadline: Some(Instant::now()),
-        ..alone.work(&checkpoint, bytes(&[1]))
+        ..alone.item(&checkpoint, bytes(&[1]))
     };
     let overdue = queue.submit(overdue).unwrap();
-    drop(queue.submit(alone.work(&checkpoint, bytes(&[2]))).unwrap());
-    let wanted = Work {
+    drop(queue.submit(alone.item(&checkpoint, bytes(&[2]))).unwrap());
+    let wanted = WorkItem {
         deadline: Some(Instant::now() + Duration::from_secs(3600)),
-        ..alone.work(&checkpoint, bytes(&[3]))
+        ..alone.item(&checkpoint, bytes(&[3]))
     };
     let wanted = queue.submit(wanted).unwrap();
     queue.start(&supervisor()).unwrap();
@@ -169,13 +175,13 @@ async fn overdue_and_abandoned_work_is_not_computed() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_refused() {
+async fn a_full_queue_refuses_requests() {
     let store = Store::new();
     let net = Net::favouring(3, 1);
-    let checkpoint = prepared(&store, &net).await;
-    let submit = |to: &Alone, images: &[u64]| to.queue.submit(to.work(&checkpoint, bytes(images)));
-    let by_count = queue(Limits {
-        requests: 2,
+    let checkpoint = loaded_model(&store, &net).await;
+    let submit = |to: &Alone, images: &[u64]| to.queue.submit(to.item(&checkpoint, bytes(images)));
+    let by_count = queue(QueueLimits {
+        max_requests: 2,
         ..LIMITS
     });
     let kept = [1, 2].map(|number| submit(&by_count, &[number]).unwrap());
@@ -187,14 +193,14 @@ async fn what_is_too_much_is_refused() {
         let name = format!("digits_inference_queue_{name}");
         assert_eq!(series(&text, &name), Some(2.0), "{name}");
     }
-    let by_bytes = queue(Limits {
-        bytes: 2 * PIXELS,
+    let by_bytes = queue(QueueLimits {
+        max_bytes: 2 * PIXELS,
         ..LIMITS
     });
     // Larger than the limit, but alone.
     let large = submit(&by_bytes, &[1, 2, 3]).unwrap();
     assert_eq!(submit(&by_bytes, &[4]).unwrap_err(), QueueError::Full);
-    // What was taken is answered, also by a queue that is given up at once.
+    // What was queued is computed, even by a queue that is dropped at once.
     by_bytes.queue.start(&supervisor()).unwrap();
     by_count.queue.start(&supervisor()).unwrap();
     drop((by_bytes, by_count));
@@ -205,9 +211,9 @@ async fn what_is_too_much_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_network_answers_from_the_queue() {
+async fn a_large_network_is_computed_in_the_queue() {
     let store = Store::new();
-    // Eight images hold a thread for too long on any machine.
+    // One image has more multiply-adds than are computed inline.
     let net = Net::with_hidden(&[3000, 1500], 5, 9);
     store.serve("large", 1, &net).await;
     let service = Service::start(&store, "large", &["--max-queued", "8"]).await;
@@ -267,9 +273,9 @@ async fn a_large_network_answers_from_the_queue() {
     service.end().await;
 }
 
-/// Net of sequence n says n mod 10; each fourth one is large enough for the queue.
+/// The network of sequence n predicts n mod 10; each fourth one is large enough for the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_hot_loads_under_load_lose_nothing() {
+async fn two_hundred_hot_loads_under_load_lose_no_request() {
     const LOADS: u64 = 200;
     let store = Store::new();
     let mut checkpoints = Vec::new();
@@ -290,7 +296,7 @@ async fn two_hundred_hot_loads_under_load_lose_nothing() {
         Arc::new(AtomicU64::new(0)),
     );
     let mut callers = Vec::new();
-    for images in [1_usize, 1, 3, 20] {
+    for images in [1_usize, 1, 3, 30] {
         let (mut client, stop) = (service.client().await, Arc::clone(&stop));
         let newest = Arc::clone(&newest);
         callers.push(tokio::spawn(async move {

@@ -123,7 +123,7 @@ async fn is_ok(service: &Service, path: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loader_that_panics_is_restarted_and_what_serves_stays() {
+async fn a_loader_that_panics_is_restarted_and_the_snapshot_stays() {
     let store = Store::new();
     store.serve("panics", 1, &Net::favouring(1, 1)).await;
     let storage = Panicking::new(&store, "");
@@ -171,7 +171,7 @@ async fn failed_loads(service: &Service, model: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_while_a_checkpoint_is_read_fails_that_load_alone() {
+async fn a_panic_while_a_checkpoint_is_read_fails_only_that_load() {
     let store = Store::new();
     store.serve("spoilt", 1, &Net::favouring(1, 1)).await;
     let id = store.publish(Net::favouring(2, 2).draft("spoilt")).await;

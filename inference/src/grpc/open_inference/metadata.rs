@@ -1,6 +1,6 @@
-//! What the protocol's clients are told of server and models.
+//! Metadata of the server and of a model.
 
-use super::{INPUT, answer::Output};
+use super::outputs::{INPUT, Output};
 use crate::model::{Model, ServingSnapshot};
 use digits_proto::open_inference::{
     ModelMetadataResponse, ServerMetadataResponse, model_metadata_response::TensorMetadata,
@@ -17,9 +17,10 @@ pub(super) fn server() -> ServerMetadataResponse {
     }
 }
 
-/// Inputs and outputs. The protocol has one type and one shape for an input; FP32 and the other shapes are taken too.
-pub(super) fn model(model: &Model, serving: &ServingSnapshot) -> ModelMetadataResponse {
-    let checkpoint = &serving.primary.checkpoint;
+/// Inputs and outputs. The protocol has one type and one shape for an input; FP32 and the other
+/// shapes are accepted too.
+pub(super) fn model(model: &Model, snapshot: &ServingSnapshot) -> ModelMetadataResponse {
+    let checkpoint = &snapshot.primary.checkpoint;
     let input = checkpoint.manifest.input;
     let classes = checkpoint.network.classes() as i64;
     let outputs = Output::ALL.map(|output| TensorMetadata {
@@ -29,7 +30,7 @@ pub(super) fn model(model: &Model, serving: &ServingSnapshot) -> ModelMetadataRe
     });
     ModelMetadataResponse {
         name: model.name.to_string(),
-        versions: vec![serving.sequence.to_string()],
+        versions: vec![snapshot.sequence.to_string()],
         platform: "digits_mlp".to_owned(),
         inputs: vec![TensorMetadata {
             name: INPUT.to_owned(),

@@ -1,4 +1,4 @@
-//! What goes wrong, as the protocol tells it over HTTP: a status and `{"error": "…"}`.
+//! Errors over HTTP, in the protocol's form: a status and `{"error": "…"}`.
 
 use axum::{
     extract::rejection::BytesRejection,
@@ -9,15 +9,15 @@ use digits_server::EarlyRejection;
 use serde_json::json;
 use tonic::{Code, Status};
 
-/// Why a request got no answer.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: StatusCode,
     message: String,
-    /// What gRPC calls it.
+    /// The gRPC code, for the metrics.
     code: Code,
-    /// Path of the method that it did not get to.
-    unserved: Option<&'static str>,
+    /// gRPC path of the method, if the request was rejected before the call.
+    rejected: Option<&'static str>,
 }
 
 impl Failure {
@@ -33,23 +33,23 @@ impl Failure {
             status,
             message: message.into(),
             code,
-            unserved: None,
+            rejected: None,
         }
     }
 
-    /// It was found before the service was asked, which counts what it is asked.
-    pub(super) fn before(mut self, path: &'static str) -> Self {
-        self.unserved = Some(path);
+    /// The request was rejected before the call of `path`, so the call does not count it.
+    pub(super) fn rejecting(mut self, path: &'static str) -> Self {
+        self.rejected = Some(path);
         self
     }
 
-    /// Something is wrong with what `field` of the body says.
+    /// A field of the body is invalid.
     pub(super) fn field(field: impl std::fmt::Display, message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("{field}: {message}"))
     }
 
     pub(super) fn full() -> Self {
-        let message = "too many requests in flight; try again";
+        let message = "too many requests in flight; retry later";
         Self::new(StatusCode::TOO_MANY_REQUESTS, message)
     }
 
@@ -63,7 +63,7 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let http = match status.code() {
             Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
-            // What tonic says of a message over the limit.
+            // Tonic's code for a message over the limit.
             Code::OutOfRange => StatusCode::PAYLOAD_TOO_LARGE,
             Code::Unauthenticated => StatusCode::UNAUTHORIZED,
             Code::PermissionDenied => StatusCode::FORBIDDEN,
@@ -88,10 +88,10 @@ impl From<BytesRejection> for Failure {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let message =
-                "the body is longer than the server takes; send fewer images, or binary data";
+                "the body is larger than the server accepts; send fewer images, or binary data";
             return Self::new(rejection.status(), message);
         }
-        // Its client went away within it.
+        // The client has gone.
         Self {
             code: Code::Cancelled,
             ..Self::new(rejection.status(), "the body could not be read to its end")
@@ -105,7 +105,7 @@ impl IntoResponse for Failure {
         let mut response = (self.status, body).into_response();
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some(path) = self.unserved {
+        if let Some(path) = self.rejected {
             let code = self.code;
             response
                 .extensions_mut()

@@ -1,5 +1,7 @@
-//! The documents of `infer`: JSON to a ModelInferRequest, and a ModelInferResponse to JSON. Tensors may come, and go,
-//! as bytes behind the JSON, which then has its length in a header (the protocol's extension for binary data).
+//! Bodies of `infer`: JSON to a `ModelInferRequest`, and a `ModelInferResponse` to JSON.
+//!
+//! Tensors may follow the JSON as bytes; a header then has the length of the JSON (the protocol's
+//! extension for binary data).
 
 use super::{
     error::Failure,
@@ -19,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// Bytes of the JSON in a body that has more behind it.
+/// Header with the length of the JSON in a body that has binary data after it.
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
-/// Parameter of a tensor: bytes of it behind the JSON.
+/// Parameter of a tensor: its length in the binary data.
 const SIZE: &str = "binary_data_size";
 
 #[derive(Deserialize)]
@@ -52,16 +54,16 @@ struct Requested {
     parameters: Map<String, Value>,
 }
 
-/// How an answer is to be written.
+/// Which outputs are binary.
 #[derive(Default)]
-pub(super) struct Form {
-    /// Outputs that are to be bytes, or not, by name.
+pub(super) struct ResponseOptions {
+    /// Outputs with a choice of their own, by name.
     binary: HashMap<String, bool>,
-    /// Whether the others are.
+    /// The choice for the others.
     binary_by_default: bool,
 }
 
-/// Bytes of the JSON, where a header says that there is more behind it.
+/// Length of the JSON, if a header has it.
 pub(super) fn json_bytes(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
     let Some(value) = headers.get(JSON_BYTES) else {
         return Ok(None);
@@ -71,11 +73,11 @@ pub(super) fn json_bytes(headers: &HeaderMap) -> Result<Option<usize>, Failure> 
     Ok(Some(length.ok_or_else(wrong)?))
 }
 
-/// Reads a body; model and version are in the path.
-pub(super) fn read(
+/// Parses a body; model and version are in the path.
+pub(super) fn decode(
     mut body: Bytes,
     json_bytes: Option<usize>,
-) -> Result<(ModelInferRequest, Form), Failure> {
+) -> Result<(ModelInferRequest, ResponseOptions), Failure> {
     let length = json_bytes.unwrap_or(body.len());
     if length > body.len() {
         let message = format!("{length} is more than the {} bytes of the body", body.len());
@@ -83,10 +85,10 @@ pub(super) fn read(
     }
     let mut binary = body.split_off(length);
     let document: Document = serde_json::from_slice(&body).map_err(|error| {
-        let message = format!("the body is not a request of the protocol: {error}");
+        let message = format!("the body is not a valid request: {error}");
         Failure::new(StatusCode::BAD_REQUEST, message)
     })?;
-    let form = Form {
+    let options = ResponseOptions {
         binary: document.outputs.iter().filter_map(binary_output).collect(),
         binary_by_default: document.parameters.get("binary_data_output")
             == Some(&Value::Bool(true)),
@@ -115,7 +117,7 @@ pub(super) fn read(
         });
     }
     if !binary.is_empty() {
-        let message = format!("{} bytes behind the JSON belong to no input", binary.len());
+        let message = format!("{} bytes after the JSON belong to no input", binary.len());
         return Err(Failure::field("inputs", message));
     }
     for (index, output) in document.outputs.into_iter().enumerate() {
@@ -125,7 +127,7 @@ pub(super) fn read(
             parameters: parameters(&field, output.parameters)?,
         });
     }
-    Ok((request, form))
+    Ok((request, options))
 }
 
 fn binary_output(output: &Requested) -> Option<(String, bool)> {
@@ -133,7 +135,7 @@ fn binary_output(output: &Requested) -> Option<(String, bool)> {
     Some((output.name.clone(), binary))
 }
 
-/// The bytes of an input: from its numbers, or from behind the JSON.
+/// Raw values of an input, from its numbers or from the binary data.
 fn raw(
     field: &str,
     parameters: &Map<String, Value>,
@@ -150,7 +152,7 @@ fn raw(
             if size > binary.len() {
                 let left = binary.len();
                 let message =
-                    format!("{size} is more than the {left} bytes that are left behind the JSON");
+                    format!("{size} is more than the {left} bytes that are left after the JSON");
                 return Err(Failure::field(&field, message));
             }
             Ok(binary.split_to(size))
@@ -182,7 +184,7 @@ fn parameters(
         };
         if choice.is_none() {
             let name: String = name.chars().take(40).collect();
-            let message = "must be a truth value, a number or a text";
+            let message = "must be a boolean, a number or a string";
             return Err(Failure::field(format!("{field}.{name}"), message));
         }
         let parameter = InferParameter {
@@ -194,7 +196,7 @@ fn parameters(
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct ResponseBody {
     model_name: String,
     model_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -214,14 +216,17 @@ struct Output {
     data: Option<Values>,
 }
 
-/// Writes an answer.
-pub(super) fn answer(response: ModelInferResponse, form: &Form) -> Result<Response, Failure> {
+/// Encodes a response.
+pub(super) fn encode(
+    response: ModelInferResponse,
+    options: &ResponseOptions,
+) -> Result<Response, Failure> {
     let text = |parameter: InferParameter| match parameter.parameter_choice {
         Some(ParameterChoice::StringParam(text)) => Value::String(text),
         _ => Value::Null,
     };
     let parameters = response.parameters.into_iter();
-    let mut answer = Answer {
+    let mut document = ResponseBody {
         model_name: response.model_name,
         model_version: response.model_version,
         id: response.id,
@@ -236,11 +241,11 @@ pub(super) fn answer(response: ModelInferResponse, form: &Form) -> Result<Respon
         .into_iter()
         .zip(response.raw_output_contents)
     {
-        let is_binary = form
+        let is_binary = options
             .binary
             .get(&tensor.name)
             .copied()
-            .unwrap_or(form.binary_by_default);
+            .unwrap_or(options.binary_by_default);
         let (data, parameters) = if is_binary {
             binary.extend_from_slice(&raw);
             (None, Map::from_iter([(SIZE.to_owned(), raw.len().into())]))
@@ -248,7 +253,7 @@ pub(super) fn answer(response: ModelInferResponse, form: &Form) -> Result<Respon
             let values = Values::of(&tensor.datatype, &raw).ok_or_else(Failure::internal)?;
             (Some(values), Map::new())
         };
-        answer.outputs.push(Output {
+        document.outputs.push(Output {
             name: tensor.name,
             datatype: tensor.datatype,
             shape: tensor.shape,
@@ -256,7 +261,7 @@ pub(super) fn answer(response: ModelInferResponse, form: &Form) -> Result<Respon
             data,
         });
     }
-    let mut body = serde_json::to_vec(&answer).map_err(|_| Failure::internal())?;
+    let mut body = serde_json::to_vec(&document).map_err(|_| Failure::internal())?;
     if binary.is_empty() {
         body.push(b'\n');
         return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());

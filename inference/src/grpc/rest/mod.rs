@@ -1,7 +1,8 @@
 //! The Open Inference Protocol over plain HTTP: JSON, and its extension for binary tensors.
 //!
-//! Everything is translated into calls of [`inference.GRPCInferenceService`](super::OpenInference) and goes the way of
-//! gRPC's own: the same checks, limits, deadlines, counters and answers. Nothing is decided here.
+//! Requests are transcoded into calls of [`inference.GRPCInferenceService`](super::OpenInference),
+//! which go through the same middleware as those of gRPC clients: authentication, limits, deadlines
+//! and metrics. So this codec decides nothing by itself.
 
 mod error;
 mod infer;
@@ -29,29 +30,29 @@ use tonic::metadata::MetadataMap;
 /// Headers that are forwarded from an HTTP request to the gRPC call. `grpc-timeout` is not one: the
 /// deadline was computed when the HTTP request arrived.
 const FORWARDED_HEADERS: [&str; 4] = ["authorization", "traceparent", "tracestate", "x-request-id"];
-/// What is counted where the service is not got to.
+/// Method in the metrics of requests that are rejected before the call.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
-/// Paths and methods that there are not.
+/// Method in the metrics of unknown paths and methods.
 const UNKNOWN: &str = "/";
-/// Bodies that are read where they arrive; larger ones take a while.
-const QUICK_BYTES: usize = 32 << 10;
+/// Size of bodies that are parsed inline; larger ones are parsed on a blocking thread.
+const MAX_INLINE_BYTES: usize = 32 << 10;
 
-/// Bounds of plain HTTP.
+/// Limits of HTTP requests.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// Bytes of a body.
+    /// Maximum size of a body.
     pub max_body_bytes: usize,
-    /// Requests whose bodies are in memory at a time.
+    /// Maximum number of requests whose bodies are in memory.
     pub max_in_flight: usize,
 }
 
 #[derive(Clone)]
 struct Gateway {
     service: GrpcInferenceServiceClient<InstrumentedService>,
-    /// Places for requests whose bodies are in memory.
-    places: Arc<Semaphore>,
-    /// Places for large bodies that are being read.
-    readers: Arc<Semaphore>,
+    /// Permits of requests whose bodies are in memory.
+    bodies: Arc<Semaphore>,
+    /// Permits of large bodies that are being parsed.
+    parsers: Arc<Semaphore>,
 }
 
 /// The protocol's paths, over `service`.
@@ -59,10 +60,10 @@ pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
     let cores = available_parallelism().map_or(1, |cores| cores.get());
     let gateway = Gateway {
         service: GrpcInferenceServiceClient::new(service).max_decoding_message_size(usize::MAX),
-        places: Arc::new(Semaphore::new(
+        bodies: Arc::new(Semaphore::new(
             limits.max_in_flight.min(Semaphore::MAX_PERMITS),
         )),
-        readers: Arc::new(Semaphore::new(cores)),
+        parsers: Arc::new(Semaphore::new(cores)),
     };
     let model = "/v2/models/{model}";
     let version = "/v2/models/{model}/versions/{version}";
@@ -85,27 +86,27 @@ pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
 
 /// Model and version of a path; the version is empty where the path has none.
 #[derive(serde::Deserialize)]
-struct Named {
+struct ModelPath {
     model: String,
     #[serde(default)]
     version: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(named)) => Ok(named),
+            Ok(Path(path)) => Ok(path),
             Err(rejection) => {
                 let message = format!("the path cannot be read: {}", rejection.body_text());
-                Err(Failure::new(StatusCode::BAD_REQUEST, message).before(UNKNOWN))
+                Err(Failure::new(StatusCode::BAD_REQUEST, message).rejecting(UNKNOWN))
             }
         }
     }
 }
 
-/// What is forwarded from an HTTP request to the gRPC call that it becomes.
+/// Metadata and deadline that an HTTP request passes on to the gRPC call.
 struct Forwarded {
     headers: HeaderMap,
     deadline: Deadline,
@@ -142,7 +143,7 @@ impl<S: Sync> FromRequestParts<S> for Forwarded {
     }
 }
 
-/// A document as the answer.
+/// A response with a JSON document.
 fn document(status: StatusCode, document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(mut body) => {
@@ -151,78 +152,90 @@ fn document(status: StatusCode, document: &impl Serialize) -> Response {
             (status, kind, body).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "a response could not be serialised as JSON");
             Failure::internal().into_response()
         }
     }
 }
 
-async fn live(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
-    let answer = it
+async fn live(
+    State(mut gateway): State<Gateway>,
+    forwarded: Forwarded,
+) -> Result<Response, Failure> {
+    let response = gateway
         .service
         .server_live(forwarded.request(open::ServerLiveRequest {}))
         .await?;
-    let live = answer.into_inner().live;
-    Ok(document(is(live), &json!({ "live": live })))
+    let live = response.into_inner().live;
+    Ok(document(health_status(live), &json!({ "live": live })))
 }
 
-async fn ready(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
-    let answer = it
+async fn ready(
+    State(mut gateway): State<Gateway>,
+    forwarded: Forwarded,
+) -> Result<Response, Failure> {
+    let response = gateway
         .service
         .server_ready(forwarded.request(open::ServerReadyRequest {}))
         .await?;
-    let ready = answer.into_inner().ready;
-    Ok(document(is(ready), &json!({ "ready": ready })))
+    let ready = response.into_inner().ready;
+    Ok(document(health_status(ready), &json!({ "ready": ready })))
 }
 
 async fn model_ready(
-    State(mut it): State<Gateway>,
-    Named { model, version }: Named,
+    State(mut gateway): State<Gateway>,
+    ModelPath { model, version }: ModelPath,
     forwarded: Forwarded,
 ) -> Result<Response, Failure> {
-    let asked = json!(model);
+    let served_name = json!(model);
     let message = open::ModelReadyRequest {
         name: model,
         version,
     };
-    let answer = it.service.model_ready(forwarded.request(message)).await?;
-    let ready = answer.into_inner().ready;
+    let response = gateway
+        .service
+        .model_ready(forwarded.request(message))
+        .await?;
+    let ready = response.into_inner().ready;
     Ok(document(
-        is(ready),
-        &json!({ "name": asked, "ready": ready }),
+        health_status(ready),
+        &json!({ "name": served_name, "ready": ready }),
     ))
 }
 
-/// What load balancers make of yes and no.
-fn is(good: bool) -> StatusCode {
-    if good {
+/// The status that load balancers expect of a health check.
+fn health_status(is_healthy: bool) -> StatusCode {
+    if is_healthy {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
-async fn server(State(mut it): State<Gateway>, forwarded: Forwarded) -> Result<Response, Failure> {
+async fn server(
+    State(mut gateway): State<Gateway>,
+    forwarded: Forwarded,
+) -> Result<Response, Failure> {
     let message = forwarded.request(open::ServerMetadataRequest {});
-    let answer = it.service.server_metadata(message).await?.into_inner();
-    let told = json!({
-        "name": answer.name,
-        "version": answer.version,
-        "extensions": answer.extensions,
+    let response = gateway.service.server_metadata(message).await?.into_inner();
+    let body = json!({
+        "name": response.name,
+        "version": response.version,
+        "extensions": response.extensions,
     });
-    Ok(document(StatusCode::OK, &told))
+    Ok(document(StatusCode::OK, &body))
 }
 
 async fn metadata(
-    State(mut it): State<Gateway>,
-    Named { model, version }: Named,
+    State(mut gateway): State<Gateway>,
+    ModelPath { model, version }: ModelPath,
     forwarded: Forwarded,
 ) -> Result<Response, Failure> {
     let message = open::ModelMetadataRequest {
         name: model,
         version,
     };
-    let answer = it
+    let response = gateway
         .service
         .model_metadata(forwarded.request(message))
         .await?
@@ -231,70 +244,78 @@ async fn metadata(
         let tensor = |it: open::model_metadata_response::TensorMetadata| json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape });
         tensors.into_iter().map(tensor).collect::<Vec<_>>()
     };
-    let told = json!({
-        "name": answer.name,
-        "versions": answer.versions,
-        "platform": answer.platform,
-        "inputs": tensors(answer.inputs),
-        "outputs": tensors(answer.outputs),
+    let body = json!({
+        "name": response.name,
+        "versions": response.versions,
+        "platform": response.platform,
+        "inputs": tensors(response.inputs),
+        "outputs": tensors(response.outputs),
     });
-    Ok(document(StatusCode::OK, &told))
+    Ok(document(StatusCode::OK, &body))
 }
 
 async fn infer(
-    State(mut it): State<Gateway>,
-    named: Named,
+    State(mut gateway): State<Gateway>,
+    path: ModelPath,
     request: Request,
 ) -> Result<Response, Failure> {
     let forwarded = Forwarded::of(request.headers(), request.extensions());
-    let (message, form, _place) = it
-        .read(named, request)
+    let (message, options, _permit) = gateway
+        .decode(path, request)
         .await
-        .map_err(|failure| failure.before(MODEL_INFER))?;
-    let answer = it.service.model_infer(forwarded.request(message)).await?;
-    infer::answer(answer.into_inner(), &form)
+        .map_err(|failure| failure.rejecting(MODEL_INFER))?;
+    let response = gateway
+        .service
+        .model_infer(forwarded.request(message))
+        .await?;
+    infer::encode(response.into_inner(), &options)
 }
 
 impl Gateway {
-    /// The request as the service takes it, with the place that it holds.
-    async fn read(
+    /// Parses a request. Its permit is held until the response is ready.
+    async fn decode(
         &self,
-        named: Named,
+        path: ModelPath,
         request: Request,
-    ) -> Result<(open::ModelInferRequest, infer::Form, OwnedSemaphorePermit), Failure> {
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| Failure::full())?;
+    ) -> Result<
+        (
+            open::ModelInferRequest,
+            infer::ResponseOptions,
+            OwnedSemaphorePermit,
+        ),
+        Failure,
+    > {
+        let permit = self.bodies.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Failure::full())?;
         let json_bytes = infer::json_bytes(request.headers())?;
         let length = request.headers().get(header::CONTENT_LENGTH);
-        let is_quick = length
+        let is_small = length
             .and_then(|length| length.to_str().ok()?.parse().ok())
-            .is_some_and(|length: usize| length <= QUICK_BYTES);
+            .is_some_and(|length: usize| length <= MAX_INLINE_BYTES);
         let body = Bytes::from_request(request, &()).await?;
-        let read = move || infer::read(body, json_bytes);
-        let (mut message, form) = if is_quick {
-            read()?
+        let decode = move || infer::decode(body, json_bytes);
+        let (mut message, options) = if is_small {
+            decode()?
         } else {
-            // The semaphore is never closed; were it, there would be nothing to wait for.
-            let _reader = self.readers.clone().acquire_owned().await;
-            let read = tokio::task::spawn_blocking(read).await;
-            read.map_err(|_| Failure::internal())??
+            let _permit = self.parsers.clone().acquire_owned().await;
+            let decoded = tokio::task::spawn_blocking(decode).await;
+            decoded.map_err(|_| Failure::internal())??
         };
-        message.model_name = named.model;
-        message.model_version = named.version;
-        Ok((message, form, place))
+        message.model_name = path.model;
+        message.model_version = path.version;
+        Ok((message, options, permit))
     }
 }
 
 async fn unknown() -> Failure {
     let message =
-        "there is nothing at this path; GET /v2 and /v2/models/{model} tell what there is";
-    Failure::new(StatusCode::NOT_FOUND, message).before(UNKNOWN)
+        "unknown path; GET /v2 and GET /v2/models/{model} describe the server and its models";
+    Failure::new(StatusCode::NOT_FOUND, message).rejecting(UNKNOWN)
 }
 
 async fn not_allowed() -> Failure {
-    let message =
-        "this path does not take this method: infer is asked with POST, all else with GET";
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message).before(UNKNOWN)
+    let message = "method not allowed: use POST for infer, and GET for everything else";
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message).rejecting(UNKNOWN)
 }
 
 #[cfg(test)]
@@ -303,7 +324,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_call_has_the_deadline_of_its_http_request() {
+    fn a_grpc_call_has_the_deadline_of_its_http_request() {
         let deadline = Deadline::from(Instant::now());
         let mut http = Request::new(axum::body::Body::empty());
         for name in ["grpc-timeout", "traceparent", "cookie"] {

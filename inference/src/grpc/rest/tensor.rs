@@ -1,4 +1,4 @@
-//! Tensors in JSON: numbers, flat or nested, to the raw bytes that gRPC carries, and back.
+//! Tensors in JSON: numbers, flat or nested, to the raw bytes of the gRPC message, and back.
 
 use super::error::Failure;
 use bytes::Bytes;
@@ -8,12 +8,12 @@ use serde::{
 };
 use std::fmt;
 
-/// Brackets in brackets: a shape has at most four sizes.
-const DEPTH: usize = 4;
+/// Maximum nesting: a shape has at most four dimensions.
+const MAX_DEPTH: usize = 4;
 
-/// The numbers of a tensor, in their order; brackets inside are for people.
+/// The numbers of a tensor, in their order, however they are nested.
 ///
-/// Read straight into one list: a document of small numbers must not become many times its size in memory.
+/// Parsed straight into one list: a document of short numbers must not take many times its size.
 #[derive(Debug, PartialEq)]
 pub(super) struct Numbers(pub(super) Vec<f64>);
 
@@ -65,7 +65,7 @@ impl<'de> Visitor<'de> for List<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.depth == DEPTH {
+        if self.depth == MAX_DEPTH {
             return Err(A::Error::custom("lists are nested too deep"));
         }
         let depth = self.depth + 1;
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for List<'_> {
 }
 
 impl Numbers {
-    /// The bytes of a tensor of this type. Of a type that the service does not take there are none: it will say so.
+    /// Raw values of a tensor of this type; empty for other types, which the service rejects.
     pub(super) fn raw(self, field: &str, datatype: &str) -> Result<Bytes, Failure> {
         match datatype {
             "UINT8" => {
@@ -117,7 +117,7 @@ pub(super) enum Values {
 }
 
 impl Values {
-    /// Reads what the service gave out.
+    /// Parses the raw values of an output.
     pub(super) fn of(datatype: &str, raw: &[u8]) -> Option<Self> {
         match datatype {
             "FP32" => {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_flat_and_nested() {
+    fn numbers_are_parsed_flat_and_nested() {
         let cases: [(&str, Option<&[f64]>); 9] = [
             ("[]", Some(&[])),
             ("[1, 2.5, -3]", Some(&[1.0, 2.5, -3.0])),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_float_survives() {
+    fn floats_are_encoded_without_loss() {
         for bits in (0..=0x3f80_0000_u32).step_by(9_973) {
             let float = f32::from_bits(bits);
             let text = serde_json::to_string(&Values::Floats(vec![float])).expect("JSON");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_whole_numbers() {
+    fn bytes_must_be_whole_numbers() {
         let raw = |number: f64| Numbers(vec![7.0, number]).raw("inputs[0].data", "UINT8");
         assert_eq!(*raw(255.0).expect("a byte"), [7, 255]);
         for bad in [256.0, -1.0, 0.5, f64::INFINITY] {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_after_their_lengths() {
+    fn texts_are_parsed_by_their_lengths() {
         let raw = [1, 0, 0, 0, b'7', 0, 0, 0, 0, 2, 0, 0, 0, b'1', b'0'];
         let texts = ["7", "", "10"].map(str::to_owned).into();
         assert_eq!(Values::of("BYTES", &raw), Some(Values::Texts(texts)));

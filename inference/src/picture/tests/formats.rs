@@ -14,7 +14,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 }
 
 #[test]
-fn formats_are_read() {
+fn all_supported_formats_are_decoded() {
     let picture = RgbaImage::from_fn(30, 20, |x, y| Rgba([x as u8 * 8, y as u8 * 12, 200, 255]));
     let image = DynamicImage::ImageRgba8(picture);
     let limits = Limits::default();
@@ -79,7 +79,7 @@ fn bad_pictures_are_refused() {
 
 /// A JPEG with an EXIF segment that turns it is upright afterwards.
 #[test]
-fn orientation_is_followed() {
+fn the_exif_orientation_is_applied() {
     let image = image::RgbImage::from_fn(48, 32, |x, _| {
         image::Rgb(if x < 24 { [255; 3] } else { [0; 3] })
     });
@@ -98,9 +98,9 @@ fn orientation_is_followed() {
     );
 }
 
-/// Two bits a pixel, the last of the four colours transparent: a way in which no encoder of ours writes.
+/// Two bits a pixel, the last of the four colours transparent: which our encoder never writes.
 #[test]
-fn a_palette_is_looked_up() {
+fn palettes_are_decoded() {
     let encoded = include_bytes!("../samples/palette.png");
     let colours = [
         [255, 255, 255, 255],
@@ -119,7 +119,7 @@ fn a_palette_is_looked_up() {
 
 /// As print shops and some scanners write JPEG, with the inks' shares turned round: paper, black, cyan, yellow.
 #[test]
-fn inks_become_light() {
+fn cmyk_is_converted_to_rgb() {
     let encoded = include_bytes!("../samples/cmyk.jpg");
     let picture = decode(encoded, Limits::default()).expect("decodes");
     assert_eq!((picture.width, picture.height), (32, 8));
@@ -134,7 +134,7 @@ fn inks_become_light() {
 }
 
 #[test]
-fn an_animation_is_its_first_frame() {
+fn the_first_frame_of_an_animation_is_decoded() {
     let grey = |level: u8| RgbaImage::from_pixel(6, 4, Rgba([level, level, level, 255]));
     let mut encoded = Vec::new();
     let mut encoder = GifEncoder::new(&mut encoded);

@@ -17,12 +17,12 @@ fn keyed(model: &str, key: &str) -> PredictRequest {
     }
 }
 
-async fn ask(client: &mut Client, request: PredictRequest) -> PredictResponse {
+async fn predict(client: &mut Client, request: PredictRequest) -> PredictResponse {
     client.predict(request).await.unwrap().into_inner()
 }
 
 /// The label and the part that answered.
-fn told(answer: &PredictResponse) -> (u32, ServingRole) {
+fn served_by(answer: &PredictResponse) -> (u32, ServingRole) {
     let served = answer.served_by.as_ref().unwrap();
     (answer.predictions[0].label_index.unwrap(), served.role())
 }
@@ -33,17 +33,17 @@ async fn metric(service: &Service, name: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_canary_answers_its_share_and_the_same_keys() {
+async fn a_canary_gets_its_share_and_always_the_same_keys() {
     let store = Store::new();
     let primary = store.publish(Net::favouring(1, 1).draft("canary")).await;
     let canary = store.publish(Net::favouring(2, 2).draft("canary")).await;
-    let beside = |share: f64| {
+    let with_candidates = |share: f64| {
         [
             (primary, Role::Primary, 1.0 - share),
             (canary, Role::Canary, share),
         ]
     };
-    store.record("canary", 1, &beside(0.3));
+    store.record("canary", 1, &with_candidates(0.3));
     let service = Service::start(&store, "canary", &["--poll-interval", "10ms"]).await;
     let model = service.serves("canary", 1).await;
     assert_eq!(
@@ -54,8 +54,8 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
     let mut parts = BTreeMap::new();
     for number in 0..400 {
         let key = format!("user-{number}");
-        let answer = ask(&mut client, keyed("canary", &key)).await;
-        let (label, role) = told(&answer);
+        let answer = predict(&mut client, keyed("canary", &key)).await;
+        let (label, role) = served_by(&answer);
         let expected = match role {
             ServingRole::Canary => (2, canary),
             _ => (1, primary),
@@ -79,7 +79,7 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
     );
     for (key, role) in &parts {
         assert_eq!(
-            told(&ask(&mut client, keyed("canary", key)).await).1,
+            served_by(&predict(&mut client, keyed("canary", key)).await).1,
             *role,
             "{key}"
         );
@@ -88,7 +88,8 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
     let mut random = 0;
     for _ in 0..400 {
         random += usize::from(
-            told(&ask(&mut client, pixels("canary", image(1))).await).1 == ServingRole::Canary,
+            served_by(&predict(&mut client, pixels("canary", image(1))).await).1
+                == ServingRole::Canary,
         );
     }
     assert!((83..=157).contains(&random), "{random} of 400 at random");
@@ -103,10 +104,10 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
     }
 
     // A growing share keeps those that it has.
-    store.record("canary", 2, &beside(0.6));
+    store.record("canary", 2, &with_candidates(0.6));
     service.serves("canary", 2).await;
     for (key, role) in &parts {
-        let now = told(&ask(&mut client, keyed("canary", key)).await).1;
+        let now = served_by(&predict(&mut client, keyed("canary", key)).await).1;
         assert!(
             *role != ServingRole::Canary || now == ServingRole::Canary,
             "{key} was lost"
@@ -117,7 +118,7 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
     service.serves("canary", 3).await;
     for key in parts.keys() {
         assert_eq!(
-            told(&ask(&mut client, keyed("canary", key)).await),
+            served_by(&predict(&mut client, keyed("canary", key)).await),
             (1, ServingRole::Primary)
         );
     }
@@ -125,7 +126,7 @@ async fn a_canary_answers_its_share_and_the_same_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shadow_computes_and_never_answers() {
+async fn a_shadow_computes_and_never_responds() {
     let store = Store::new();
     let primary = store.publish(Net::favouring(1, 1).draft("shadow")).await;
     let same = store.publish(Net::favouring(1, 3).draft("shadow")).await;
@@ -139,8 +140,8 @@ async fn a_shadow_computes_and_never_answers() {
         format!("digits_inference_shadow_comparisons_total{{model=\"shadow\",result=\"{result}\"}}")
     };
     for _ in 0..10 {
-        let answer = ask(&mut client, pixels("shadow", image(2).repeat(3))).await;
-        assert_eq!(told(&answer), (1, ServingRole::Primary));
+        let answer = predict(&mut client, pixels("shadow", image(2).repeat(3))).await;
+        assert_eq!(served_by(&answer), (1, ServingRole::Primary));
     }
     // A shadow counts the images of a request after their comparisons.
     for name in [
@@ -169,7 +170,7 @@ async fn a_shadow_computes_and_never_answers() {
     );
     store.record("shadow", 2, &with(same));
     service.serves("shadow", 2).await;
-    ask(&mut client, pixels("shadow", image(2))).await;
+    predict(&mut client, pixels("shadow", image(2))).await;
     service
         .until_series(&compared("same"), |value| value == 1.0)
         .await;
@@ -194,11 +195,11 @@ async fn a_shadow_computes_and_never_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_cannot_serve_does_not_keep_the_primary_out() {
+async fn a_candidate_that_cannot_serve_does_not_block_the_primary() {
     let store = Store::new();
     let net = Net::favouring(1, 1);
     let primary = store.publish(net.draft("hurt")).await;
-    // Of another input: refused beside this primary, and not for itself.
+    // Of another input: refused with this primary, though valid by itself.
     let mut brighter = Net::favouring(2, 2);
     brighter.input.mean = 0.5;
     let brighter = store.publish(brighter.draft("hurt")).await;
@@ -217,9 +218,9 @@ async fn a_candidate_that_cannot_serve_does_not_keep_the_primary_out() {
     );
     let mut client = service.client().await;
     for number in 0..30 {
-        let answer = ask(&mut client, keyed("hurt", &number.to_string())).await;
+        let answer = predict(&mut client, keyed("hurt", &number.to_string())).await;
         assert_eq!(
-            told(&answer),
+            served_by(&answer),
             (1, ServingRole::Primary),
             "its share goes to the primary"
         );
@@ -227,7 +228,10 @@ async fn a_candidate_that_cannot_serve_does_not_keep_the_primary_out() {
     // As a primary there is nothing wrong with it.
     store.record("hurt", 2, &[(brighter, Role::Primary, 1.0)]);
     service.serves("hurt", 2).await;
-    assert_eq!(told(&ask(&mut client, pixels("hurt", image(1))).await).0, 2);
+    assert_eq!(
+        served_by(&predict(&mut client, pixels("hurt", image(1))).await).0,
+        2
+    );
 
     let damaged = store.serve_damaged("spare", 1, &net, Damage::BitFlip).await;
     store.record(
@@ -261,7 +265,7 @@ async fn a_candidate_that_cannot_serve_does_not_keep_the_primary_out() {
     service.end().await;
 }
 
-/// The way of an operator: `digits promote --canary`, then promote or drop.
+/// As an operator does it: `digits promote --canary`, then promote or drop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_is_promoted_or_dropped_by_records_alone() {
     let store = Store::new();
@@ -285,27 +289,27 @@ async fn a_canary_is_promoted_or_dropped_by_records_alone() {
     change(1, second, Role::Canary, Some(0.5)).await;
     let mut labels = BTreeSet::new();
     for number in 0..40 {
-        labels.insert(told(&ask(&mut client, keyed("pair", &number.to_string())).await).0);
+        labels.insert(served_by(&predict(&mut client, keyed("pair", &number.to_string())).await).0);
     }
     assert_eq!(labels, [1, 2].into());
     // Dropped: the primary is promoted again.
     change(2, first, Role::Primary, None).await;
     assert_eq!(
-        told(&ask(&mut client, pixels("pair", image(1))).await),
+        served_by(&predict(&mut client, pixels("pair", image(1))).await),
         (1, ServingRole::Primary)
     );
     // Once more, and promoted.
     change(3, second, Role::Canary, Some(0.5)).await;
     change(4, second, Role::Primary, None).await;
     assert_eq!(
-        told(&ask(&mut client, pixels("pair", image(1))).await),
+        served_by(&predict(&mut client, pixels("pair", image(1))).await),
         (2, ServingRole::Primary)
     );
     service.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outcomes_are_of_the_part_and_the_checkpoint() {
+async fn outcomes_count_for_their_role_and_checkpoint() {
     let store = Store::new();
     let net = Net::favouring(1, 1);
     let primary = store.publish(net.draft("live")).await;

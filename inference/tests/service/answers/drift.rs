@@ -13,10 +13,10 @@ async fn gauge(service: &Service, name: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_windows_are_compared_with_the_training_set() {
+async fn each_full_window_is_compared_with_the_training_set() {
     let store = Store::new();
     let mut draft = Net::favouring(3, 5).draft("drift");
-    // A fifth of what was learnt are threes; all that is asked will be.
+    // A fifth of the training set are threes; all requests will be.
     draft.manifest.training = Some(TrainingSet {
         label_counts: vec![100, 0, 0, 200, 100, 100, 100, 100, 100, 200],
         mean_ink: 0.13,

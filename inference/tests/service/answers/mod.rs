@@ -1,4 +1,4 @@
-//! Which checkpoint answers, over which protocol, and what is derived from the answers.
+//! Responses by role and protocol, and what is derived from them.
 
 mod candidates;
 mod drift;

@@ -133,7 +133,7 @@ async fn health_and_metadata() {
         ("/v2/models/letters", "it serves digits"),
         ("/v2/models/letters/ready", "it serves digits"),
         ("/v2/models/digits/versions/2", "is not served; 1 is"),
-        ("/v2/nothing/here", "nothing at this path"),
+        ("/v2/nothing/here", "unknown path"),
     ] {
         let answer = get(&service, path).await;
         assert_eq!(answer.status, 404, "{path}");
@@ -150,7 +150,7 @@ async fn health_and_metadata() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_those_of_grpc() {
+async fn responses_over_http_equal_those_over_grpc() {
     let Setup {
         service,
         mut client,
@@ -236,7 +236,7 @@ async fn answers_are_those_of_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn binary_tensors_stand_behind_the_json() {
+async fn binary_tensors_follow_the_json() {
     let Setup { service, .. } = setup("digits", &[]).await;
     let expected = infer(
         &service,
@@ -266,9 +266,9 @@ async fn binary_tensors_stand_behind_the_json() {
         .unwrap()
         .parse()
         .unwrap();
-    let told: Value = serde_json::from_slice(&answer.body[..length]).unwrap();
-    assert_eq!(told["outputs"][0]["parameters"]["binary_data_size"], 40);
-    assert_eq!(told["outputs"][1]["data"], json!(["label 3"]));
+    let body: Value = serde_json::from_slice(&answer.body[..length]).unwrap();
+    assert_eq!(body["outputs"][0]["parameters"]["binary_data_size"], 40);
+    assert_eq!(body["outputs"][1]["data"], json!(["label 3"]));
     let logits: Vec<f32> = answer.body[length..]
         .as_chunks::<4>()
         .0
@@ -285,7 +285,7 @@ async fn binary_tensors_stand_behind_the_json() {
         ),
         (
             send(document.len(), vec![0; 800]).await,
-            "16 bytes behind the JSON",
+            "16 bytes after the JSON",
         ),
         (
             send(document.len() + 5000, image(1)).await,
@@ -345,7 +345,7 @@ async fn errors_are_json_with_their_status() {
         (
             document("UINT8", json!([1, 784]), json!("text")),
             400,
-            "not a request of the protocol",
+            "not a valid request",
         ),
         (json!({ "inputs": [] }), 400, "inputs: must be one tensor"),
         (json!({}), 400, "missing field `inputs`"),
@@ -357,16 +357,16 @@ async fn errors_are_json_with_their_status() {
         (
             document("UINT8", json!([13, 784]), zeros(13 * 784)),
             413,
-            "longer than the server takes",
+            "larger than the server accepts",
         ),
     ];
     for (document, status, text) in cases {
         let answer = infer(&service, &document).await;
-        let told = answer.json()["error"].as_str().unwrap().to_owned();
+        let body = answer.json()["error"].as_str().unwrap().to_owned();
         assert_eq!(
-            (answer.status, told.contains(text)),
+            (answer.status, body.contains(text)),
             (status, true),
-            "{text}: {told}"
+            "{text}: {body}"
         );
     }
     // A browser that was led here under a foreign name gets nothing.
@@ -386,7 +386,7 @@ async fn errors_are_json_with_their_status() {
     let unreadable = get(&service, "/v2/models/%FF").await;
     assert!(unreadable.status == 400 && unreadable.json()["error"].is_string());
     assert_eq!(get(&service, "/v2/models/digits/infer").await.status, 405);
-    // A client that goes away within its body.
+    // A client that disconnects within its body.
     let mut stream = tokio::net::TcpStream::connect(service.addresses.grpc)
         .await
         .unwrap();

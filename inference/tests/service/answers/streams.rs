@@ -42,11 +42,11 @@ async fn settled(value: &AtomicUsize, other: &mut Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
+async fn a_slow_reader_slows_its_writer_and_loses_no_response() {
     const REQUESTS: usize = 300;
     // Answers that are read slowly.
     const SLOW: usize = 100;
-    // More than twice what the windows and buffers on the way take in.
+    // More than twice what windows and buffers hold.
     const AHEAD: usize = 100;
     let Setup {
         service,
@@ -64,14 +64,14 @@ async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
     let mut other = service.client().await;
     settled(&written, &mut other).await;
     for number in 0..REQUESTS {
-        // It goes on only as the reader does: while that reads slowly, it stays close.
+        // It is never far ahead of a slow reader.
         for _ in 0..if number < SLOW { 3 } else { 0 } {
             other.predict(pixels("", image(1))).await.unwrap();
         }
         let ahead = written.load(Ordering::Relaxed) - number;
         assert!(
             ahead <= AHEAD,
-            "{ahead} requests were taken in beyond the {number} whose answers were read"
+            "{ahead} requests were accepted beyond the {number} whose responses were read"
         );
         let answer = answers.message().await.unwrap().unwrap().response.unwrap();
         assert_eq!(answer.predictions.len(), 100);
@@ -88,7 +88,7 @@ async fn a_slow_reader_slows_its_writer_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_gone_ends_its_stream() {
+async fn a_stream_ends_when_its_client_disconnects() {
     const CANCELLED: &str =
         "digits_inference_grpc_requests_total{method=\"PredictStream\",code=\"CANCELLED\"}";
     let Setup { service, .. } = setup("digits", &[]).await;
@@ -109,13 +109,13 @@ async fn a_client_that_is_gone_ends_its_stream() {
     wire.abort();
     // No other test of the process cancels a stream.
     service.until_series(CANCELLED, |value| value == 1.0).await;
-    // The client's writer is told too.
+    // The client's writer notices too.
     timeout(patience(), send.closed()).await.unwrap();
     service.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hot_load_meets_a_stream_between_two_requests() {
+async fn a_stream_uses_a_new_checkpoint_from_its_next_request() {
     let store = Store::new();
     let net = |sequence: u64| Net::favouring(sequence as usize, sequence);
     store.serve("flow", 1, &net(1)).await;

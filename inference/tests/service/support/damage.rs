@@ -47,7 +47,7 @@ pub(super) fn damage_files(folder: &Path, net: &Net, damage: Damage) {
     let mut manifest: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&manifest_path).unwrap()).unwrap();
     match damage {
-        // The digest is right, so what is inside must be found out.
+        // The digest is right, so only the content shows the damage.
         Damage::NotANumber | Damage::WrongShape | Damage::BrokenHeader => {
             manifest["files"]["model"]["sha256"] = sha256_hex(&model).into();
             manifest["files"]["model"]["size_bytes"] = model.len().into();

@@ -23,7 +23,7 @@ pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
 
 impl Net {
-    /// 784-16-10 with weights of its own per seed; whatever the image, it says `favourite`.
+    /// 784-16-10 with weights of its own per seed; it predicts `favourite` for any image.
     pub fn favouring(favourite: usize, seed: u64) -> Self {
         Self::with_hidden(&[16], favourite, seed)
     }

@@ -9,7 +9,7 @@ use digits_proto::v1::PredictRequest;
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_form_of_the_input_has_the_answers_of_predict() {
+async fn every_form_of_the_input_gives_the_predictions_of_predict() {
     let Setup {
         service,
         mut client,
@@ -183,7 +183,7 @@ async fn floats_between_bytes_are_not_rounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_outputs_that_are_asked_for() {
+async fn a_response_has_only_the_requested_outputs() {
     let Setup { service, .. } = setup("digits", &[]).await;
     let mut open = open(&service).await;
     let asked = |names: &[&str]| {

@@ -1,0 +1,139 @@
+//! Encodes a [`Prediction`] as a `PredictResponse`.
+
+use super::roles::role_message;
+use crate::{
+    engine::probability::top,
+    model::LoadedModel,
+    picture::components::BoundingBox,
+    predict::{ImageResult, Prediction, SelectedRoute, prediction::InputResult},
+};
+use digits_proto::v1::{
+    Box as BoxMessage, LabelProbability, PredictResponse, Prediction as PredictionMessage,
+    ServedBy, Verdict,
+};
+
+/// What the response contains beside labels.
+#[derive(Clone, Copy)]
+pub struct ResponseOptions {
+    /// Number of the most probable labels; 0 for the probabilities of all.
+    pub top_k: usize,
+    /// Whether to return logits.
+    pub logits: bool,
+    /// Whether to return the images as the network saw them.
+    pub input: bool,
+}
+
+/// Encodes the response.
+#[must_use]
+pub fn encode(prediction: &Prediction<'_>, options: ResponseOptions) -> PredictResponse {
+    let builder = PredictionBuilder {
+        prediction,
+        options,
+    };
+    let SelectedRoute {
+        model,
+        snapshot,
+        route,
+    } = prediction.selected;
+    let served_by = ServedBy {
+        model: model.name.as_str().to_owned(),
+        checkpoint_id: route.checkpoint.id.clone(),
+        sequence: snapshot.sequence,
+        role: role_message(route.role).into(),
+    };
+    PredictResponse {
+        predictions: prediction
+            .results()
+            .map(|result| builder.build(result))
+            .collect(),
+        served_by: Some(served_by),
+    }
+}
+
+struct PredictionBuilder<'a> {
+    prediction: &'a Prediction<'a>,
+    options: ResponseOptions,
+}
+
+impl PredictionBuilder<'_> {
+    fn build(&self, result: ImageResult<'_>) -> PredictionMessage {
+        match result {
+            ImageResult::Label(input) => {
+                let label = input.classification.label;
+                PredictionMessage {
+                    label_index: Some(label as u32),
+                    label: self.labels()[label].clone(),
+                    ..self.input(input, Verdict::Label)
+                }
+            }
+            ImageResult::Unsure(input) => self.input(input, Verdict::Unsure),
+            ImageResult::Blank => PredictionMessage {
+                verdict: Verdict::Blank.into(),
+                ..PredictionMessage::default()
+            },
+            ImageResult::SeveralDigits(boxes) => PredictionMessage {
+                verdict: Verdict::SeveralDigits.into(),
+                boxes: boxes.iter().map(box_message).collect(),
+                ..PredictionMessage::default()
+            },
+        }
+    }
+
+    fn checkpoint(&self) -> &LoadedModel {
+        &self.prediction.selected.route.checkpoint
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.checkpoint().manifest.labels
+    }
+
+    fn input(&self, input: InputResult<'_>, verdict: Verdict) -> PredictionMessage {
+        let InputResult {
+            index,
+            logits,
+            probabilities,
+            ..
+        } = input;
+        let ResponseOptions {
+            top_k,
+            logits: want_logits,
+            input: want_input,
+        } = self.options;
+        let mut message = PredictionMessage {
+            verdict: verdict.into(),
+            ..PredictionMessage::default()
+        };
+        if want_logits {
+            message.logits = logits.to_vec();
+        }
+        if want_input {
+            let inputs = self.checkpoint().network.inputs();
+            message.input = self.prediction.images.pixels().to_bytes(index, inputs);
+        }
+        if top_k == 0 {
+            message.probabilities = probabilities.to_vec();
+        } else {
+            let indices = top(probabilities, top_k).into_iter();
+            let top = indices.map(|index| self.label_probability(index, probabilities[index]));
+            message.top = top.collect();
+        }
+        message
+    }
+
+    fn label_probability(&self, index: usize, probability: f32) -> LabelProbability {
+        LabelProbability {
+            label_index: index as u32,
+            label: self.labels()[index].clone(),
+            probability,
+        }
+    }
+}
+
+fn box_message(found: &BoundingBox) -> BoxMessage {
+    BoxMessage {
+        left: found.left as u32,
+        top: found.top as u32,
+        width: found.width as u32,
+        height: found.height as u32,
+    }
+}

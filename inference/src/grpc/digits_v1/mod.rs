@@ -1,0 +1,12 @@
+//! `digits.v1.InferenceService`.
+
+pub mod decode;
+pub mod encode;
+mod get_model;
+mod predict;
+mod report_outcome;
+mod roles;
+mod service;
+mod stream;
+
+pub use service::DigitsV1;

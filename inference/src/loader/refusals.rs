@@ -1,0 +1,102 @@
+//! Records and checkpoints that were refused: remembered, counted, logged and shown in `GetModel`.
+
+use crate::model::{Model, RejectedRecord};
+use digits_checkpoint::{Refusal, RefusalReason, StorageError, id::CheckpointId};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Maximum number of records, and of checkpoints, that are remembered.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// What was refused of one model.
+pub struct Refusals {
+    model: Arc<Model>,
+    records: BTreeSet<u64>,
+    checkpoints: HashMap<CheckpointId, Refusal>,
+}
+
+impl Refusals {
+    /// Nothing was refused yet.
+    #[must_use]
+    pub fn new(model: Arc<Model>) -> Self {
+        Self {
+            model,
+            records: BTreeSet::new(),
+            checkpoints: HashMap::new(),
+        }
+    }
+
+    /// Whether a refusal of this record was recorded.
+    #[must_use]
+    pub fn has_record(&self, sequence: u64) -> bool {
+        self.records.contains(&sequence)
+    }
+
+    /// Why the checkpoint was refused, if it was: it is not verified again for another record.
+    #[must_use]
+    pub fn of_checkpoint(&self, id: CheckpointId) -> Option<&Refusal> {
+        self.checkpoints.get(&id)
+    }
+
+    /// Records a refusal of a record, and of the checkpoint that it names.
+    pub fn record(&mut self, rejected: RejectedRecord) {
+        let room = self.checkpoints.len() < MAX_REMEMBERED;
+        if let Some(checkpoint) = rejected.checkpoint.filter(|_| room) {
+            let refusal = rejected.refusal.clone();
+            self.checkpoints.insert(checkpoint, refusal);
+        }
+        self.record_in_context(rejected);
+    }
+
+    /// Records a refusal of a checkpoint that is valid, but not in this record.
+    pub fn record_in_context(&mut self, rejected: RejectedRecord) {
+        if self.records.len() >= MAX_REMEMBERED {
+            self.records.pop_first();
+        }
+        self.records.insert(rejected.sequence);
+        tracing::error!(
+            model = %self.model.name,
+            sequence = rejected.sequence,
+            checkpoint = rejected.checkpoint.map(|id| id.to_string()),
+            reason = %rejected.refusal.reason,
+            "refused a checkpoint: {}",
+            rejected.refusal.message
+        );
+        self.model.metrics.refusal(rejected.refusal.reason);
+        let mut status = self.model.status();
+        let reason = rejected.refusal.reason.as_str();
+        *status.refusals.entry(reason).or_default() += 1;
+        let last = status.last_refusal.as_ref();
+        if last.is_none_or(|last| last.sequence <= rejected.sequence) {
+            status.last_refusal = Some(rejected);
+        }
+    }
+
+    /// Records a serving record that exists and cannot be read; returns any other error.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the storage, which are retried.
+    pub fn record_unreadable(
+        &mut self,
+        sequence: u64,
+        error: StorageError,
+    ) -> Result<(), StorageError> {
+        let refusal = match error {
+            StorageError::Unreadable { reason, .. } => {
+                let message = format!("the serving record: {reason}");
+                Refusal::new(RefusalReason::Format, message)
+            }
+            StorageError::TooLarge { size, .. } => {
+                let message =
+                    format!("the serving record has {size} bytes, more than a record can have");
+                Refusal::new(RefusalReason::Size, message)
+            }
+            error => return Err(error),
+        };
+        self.record(RejectedRecord::new(sequence, None, refusal));
+        Ok(())
+    }
+}

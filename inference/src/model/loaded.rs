@@ -1,0 +1,80 @@
+//! A checkpoint that was verified and built into a network.
+
+use crate::{
+    engine::{Activation, InputScale, Linear, Network, NetworkError},
+    picture::{Normalizer, Recipe},
+};
+use digits_checkpoint::{
+    Loaded,
+    manifest::{self, Manifest, PictureNormalization},
+};
+
+/// A verified checkpoint, ready to classify.
+pub struct LoadedModel {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its id as text, which every response contains.
+    pub id: String,
+    /// The network.
+    pub network: Network,
+    /// Brings pictures into the network's form.
+    pub normalizer: Normalizer,
+    /// Time of one image in the engine.
+    pub image_seconds: ImageSeconds,
+}
+
+/// Time of one image in the engine, measured when the checkpoint was loaded; 0 until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageSeconds {
+    /// An image that is computed alone.
+    pub alone: f64,
+    /// An image in a batch.
+    pub among_many: f64,
+}
+
+impl LoadedModel {
+    /// Builds the network from verified layers.
+    ///
+    /// # Errors
+    ///
+    /// When the layers do not fit each other.
+    pub fn new(loaded: &Loaded) -> Result<Self, NetworkError> {
+        let manifest = loaded.manifest.clone();
+        let linears: Vec<Linear<'_>> = loaded
+            .layers
+            .iter()
+            .map(|layer| Linear {
+                inputs: layer.inputs,
+                outputs: layer.outputs,
+                weight: &layer.weight,
+                bias: &layer.bias,
+            })
+            .collect();
+        let activation = match manifest.architecture.activation {
+            manifest::Activation::Relu => Activation::Relu,
+            manifest::Activation::ScaledTanh => Activation::ScaledTanh,
+            manifest::Activation::Gelu => Activation::Gelu,
+        };
+        let input = manifest.input;
+        let scale = InputScale {
+            scale: input.scale,
+            mean: input.mean,
+            std: input.std,
+        };
+        let recipe = match manifest.picture_normalization {
+            PictureNormalization::None => Recipe::ScaleOnly,
+            PictureNormalization::Mnist => Recipe::Mnist,
+        };
+        Ok(Self {
+            network: Network::new(&linears, activation, scale)?,
+            normalizer: Normalizer {
+                height: input.height,
+                width: input.width,
+                recipe,
+            },
+            id: manifest.id.to_string(),
+            manifest,
+            image_seconds: ImageSeconds::default(),
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! The batch queue: large requests wait in it, and those for one model are computed together.
+
+pub mod handoff;
+pub mod queue;
+mod waiting;
+pub mod worker;
+
+pub use queue::{BatchQueue, InlineLimits, QueueError, QueueLimits, WorkItem};

@@ -1,0 +1,102 @@
+//! What waits in the batch queue, and what its submitters and workers share.
+
+use crate::{
+    metrics::{FailureReason, QueueMetrics, RoleMetrics},
+    model::LoadedModel,
+    predict::pixels::Pixels,
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+use tokio::sync::oneshot;
+
+/// Images of one request, for one model.
+pub struct WorkItem {
+    /// The model that computes them.
+    pub checkpoint: Arc<LoadedModel>,
+    /// Receives the wait and the compute time.
+    pub metrics: Arc<RoleMetrics>,
+    /// The images.
+    pub pixels: Pixels,
+    /// When the client stops waiting.
+    pub deadline: Option<Instant>,
+}
+
+impl WorkItem {
+    pub(super) fn images(&self) -> usize {
+        self.pixels.len() / self.checkpoint.network.inputs()
+    }
+
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= Instant::now())
+    }
+}
+
+/// Why images were not computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// The limits of the queue are reached.
+    #[error("inference queue is full")]
+    Full,
+    /// The deadline passed before a worker was free.
+    #[error("deadline exceeded before the request was processed")]
+    Overdue,
+    /// The engine panicked.
+    #[error("the engine panicked")]
+    EngineFailed,
+}
+
+impl From<QueueError> for FailureReason {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Full => Self::Full,
+            QueueError::Overdue => Self::Overdue,
+            QueueError::EngineFailed => Self::Failed,
+        }
+    }
+}
+
+pub(super) type Response = Result<Vec<f32>, QueueError>;
+
+/// An item that waits.
+pub(super) struct Queued {
+    pub(super) item: WorkItem,
+    pub(super) since: Instant,
+    /// Closed when the request was cancelled.
+    pub(super) response: oneshot::Sender<Response>,
+}
+
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) items: VecDeque<Queued>,
+    pub(super) bytes: usize,
+    /// No item comes any more: workers end when nothing waits.
+    pub(super) is_closed: bool,
+}
+
+pub struct Shared {
+    waiting: Mutex<Waiting>,
+    pub(super) arrived: Condvar,
+    pub(super) metrics: QueueMetrics,
+}
+
+impl Shared {
+    pub(super) fn new(metrics: QueueMetrics, capacity: usize) -> Self {
+        let waiting = Waiting {
+            items: VecDeque::with_capacity(capacity),
+            ..Waiting::default()
+        };
+        Self {
+            waiting: Mutex::new(waiting),
+            arrived: Condvar::new(),
+            metrics,
+        }
+    }
+
+    /// Locked for moments only.
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

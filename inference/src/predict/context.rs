@@ -1,0 +1,71 @@
+//! What the stages know about a request beside its images.
+
+use super::{error::PredictError, route::SelectedRoute};
+use crate::metrics::Method;
+use axum::http::Extensions;
+use digits_server::{AccessLogFields, AnsweredBy, Deadline};
+use std::time::Instant;
+
+/// One request: a unary call, or one message of a stream.
+pub struct RequestContext {
+    /// The RPC, as a label of the metrics.
+    pub method: Method,
+    /// When the handler received the request; the response time is counted from here.
+    pub started: Instant,
+    /// When the client stops waiting.
+    pub deadline: Deadline,
+    /// Fields of the request's access-log line and span; `None` if neither is recorded.
+    pub log_fields: Option<AccessLogFields>,
+}
+
+impl RequestContext {
+    /// The context of a request that arrives now, from what the server put into its extensions.
+    #[must_use]
+    pub fn new(method: Method, extensions: &Extensions) -> Self {
+        Self {
+            method,
+            started: Instant::now(),
+            deadline: Deadline::of(extensions),
+            log_fields: AccessLogFields::of(extensions),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`PredictError::DeadlineExceeded`] when the deadline has passed.
+    pub fn check_deadline(&self) -> Result<(), PredictError> {
+        if self.deadline.is_over() {
+            return Err(PredictError::DeadlineExceeded);
+        }
+        Ok(())
+    }
+
+    /// Adds the route that responds to the access-log line, if the request has one.
+    pub fn log_route(&self, selected: SelectedRoute<'_>) {
+        if let Some(fields) = &self.log_fields {
+            fields.write(|| AnsweredBy {
+                model: selected.model.name.to_string(),
+                sequence: selected.snapshot.sequence,
+                role: selected.route.role.as_str(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deadline_is_the_one_that_the_server_computed() {
+        let mut extensions = Extensions::new();
+        let context = RequestContext::new(Method::Predict, &extensions);
+        assert_eq!(context.deadline, Deadline::default());
+        assert!(context.check_deadline().is_ok());
+        let deadline = Deadline::from(Instant::now());
+        extensions.insert(deadline);
+        let context = RequestContext::new(Method::Predict, &extensions);
+        assert_eq!(context.deadline, deadline);
+        assert!(context.check_deadline().is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! Limits of one request, and of the queue.
+
+use super::batch::QueueLimits;
+use crate::picture;
+
+/// Limits of one request, and of the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Limits of the batch queue.
+    pub queue: QueueLimits,
+    /// Maximum number of images sent as pixels.
+    pub max_images: usize,
+    /// Maximum number of encoded pictures.
+    pub max_pictures: usize,
+    /// Limits of one picture.
+    pub picture: picture::Limits,
+    /// Maximum size of a response, in bytes.
+    pub max_response_bytes: usize,
+}

@@ -1,0 +1,108 @@
+//! [`Predictor::predict`]: the stages of a prediction, in their order.
+
+use super::{
+    batch::BatchQueue,
+    classify::classify,
+    compute::compute,
+    context::RequestContext,
+    error::PredictError,
+    input::PredictInput,
+    limits::RequestLimits,
+    pool::BlockingPool,
+    prediction::Prediction,
+    preprocess::preprocess,
+    route::{SelectedRoute, Target},
+    shadow::ShadowQueue,
+};
+use digits_telemetry::supervisor::Supervisor;
+use std::{io, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// Classifies images with the models that are served. Cheap to clone; clones share the threads.
+#[derive(Clone)]
+pub struct Predictor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: RequestLimits,
+    pool: BlockingPool,
+    queue: BatchQueue,
+    shadows: ShadowQueue,
+}
+
+impl Predictor {
+    /// Starts the workers of the batch queue and the shadows' thread.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    pub fn start(
+        limits: RequestLimits,
+        supervisor: &Supervisor,
+        shutdown: CancellationToken,
+    ) -> io::Result<Self> {
+        let queue = BatchQueue::new(limits.queue)?;
+        queue.start(supervisor)?;
+        let shared = Shared {
+            limits,
+            pool: BlockingPool::new(),
+            queue,
+            shadows: ShadowQueue::start(supervisor, shutdown)?,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Limits that a request is checked against before it is predicted.
+    #[must_use]
+    pub fn limits(&self) -> &RequestLimits {
+        &self.shared.limits
+    }
+
+    /// Classifies the images of one request. `input` was checked against the target's snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When an image cannot be read, the queue is full, the deadline passed before the work was
+    /// done, or the work panicked.
+    pub async fn predict<'a>(
+        &self,
+        target: Target<'a>,
+        input: PredictInput,
+        context: &RequestContext,
+    ) -> Result<Prediction<'a>, PredictError> {
+        let Shared {
+            limits,
+            pool,
+            queue,
+            shadows,
+        } = &*self.shared;
+        context.check_deadline()?;
+        let normalizer = target.snapshot.primary.checkpoint.normalizer;
+        let images = preprocess(
+            input.images,
+            (normalizer, limits.picture),
+            pool,
+            context.deadline,
+        )
+        .await?;
+        let selected = SelectedRoute::select(target, &input.routing_key);
+        context.log_route(selected);
+        let logits = compute(selected, images.pixels(), queue, context).await?;
+        let classified = classify(selected.route, images.pixels(), &logits);
+        shadows.enqueue(selected, images.pixels(), &classified.labels);
+        let prediction = Prediction {
+            selected,
+            images,
+            logits,
+            classified,
+            min_probability: input.min_probability,
+        };
+        prediction.count();
+        let metrics = &selected.route.metrics;
+        metrics.answered(context.method, context.started);
+        Ok(prediction)
+    }
+}

@@ -1,0 +1,150 @@
+//! The first stage: images as the client sent them become the network's inputs.
+
+use super::{
+    error::{InvalidImage, PredictError},
+    input::InputImages,
+    pixels::Pixels,
+    pool::{BlockingPool, CancelFlag},
+};
+use crate::picture::{self, Normalized, Normalizer, components::BoundingBox};
+use bytes::Bytes;
+use digits_server::Deadline;
+
+/// Images that are ready for the network.
+pub struct NormalizedImages {
+    /// [m, inputs]: those that are inputs of the network.
+    pixels: Pixels,
+    /// What each image of the request holds; `None` if each is an input.
+    contents: Option<Vec<ImageContent>>,
+}
+
+/// What an image holds.
+pub enum ImageContent {
+    /// One digit: the next image of the packed pixels.
+    Digit,
+    /// No ink.
+    Blank,
+    /// Several digits, where they are.
+    SeveralDigits(Vec<BoundingBox>),
+}
+
+impl NormalizedImages {
+    fn all_inputs(pixels: Pixels) -> Self {
+        Self {
+            pixels,
+            contents: None,
+        }
+    }
+
+    /// The network's inputs, [m, inputs].
+    #[must_use]
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// What each image of the request holds; `None` if each is an input of the network.
+    #[must_use]
+    pub fn contents(&self) -> Option<&[ImageContent]> {
+        self.contents.as_deref()
+    }
+}
+
+/// Brings images into the network's form: inline if that is quick, else on the pool.
+///
+/// # Errors
+///
+/// [`PredictError::InvalidImages`] with every picture that cannot be read, or the errors of
+/// [`BlockingPool::run`].
+pub async fn preprocess(
+    images: InputImages,
+    (normalizer, limits): (Normalizer, picture::Limits),
+    pool: &BlockingPool,
+    deadline: Deadline,
+) -> Result<NormalizedImages, PredictError> {
+    let convert = |values: super::input::TensorValues| {
+        let pixels = values.into_pixels();
+        pixels
+            .map(NormalizedImages::all_inputs)
+            .map_err(|invalid| PredictError::InvalidImages(vec![invalid]))
+    };
+    match images {
+        InputImages::Pixels(bytes) => Ok(NormalizedImages::all_inputs(Pixels::Bytes(bytes))),
+        InputImages::Tensor(values) if values.convert_inline() => convert(values),
+        InputImages::Tensor(values) => pool.run(deadline, move |_| convert(values)).await,
+        InputImages::Unnormalized(pixels) => {
+            let work = move |cancel: &CancelFlag| normalize(&pixels, normalizer, cancel);
+            pool.run(deadline, work).await
+        }
+        InputImages::Encoded(pictures) => {
+            let work = move |cancel: &CancelFlag| decode(&pictures, normalizer, limits, cancel);
+            pool.run(deadline, work).await
+        }
+    }
+}
+
+/// Normalises grey images, [n, height × width].
+fn normalize(
+    pixels: &Bytes,
+    normalizer: Normalizer,
+    cancel: &CancelFlag,
+) -> Result<NormalizedImages, PredictError> {
+    let mut images = Collected::default();
+    for image in pixels.chunks_exact(normalizer.height * normalizer.width) {
+        cancel.check()?;
+        images.push(normalizer.pixels(image));
+    }
+    Ok(images.finish())
+}
+
+/// Decodes and normalises pictures, which takes milliseconds each.
+fn decode(
+    pictures: &[Bytes],
+    normalizer: Normalizer,
+    limits: picture::Limits,
+    cancel: &CancelFlag,
+) -> Result<NormalizedImages, PredictError> {
+    let mut images = Collected::default();
+    let mut invalid = Vec::new();
+    for (index, bytes) in pictures.iter().enumerate() {
+        cancel.check()?;
+        match picture::decode(bytes, limits) {
+            Ok(picture) => images.push(normalizer.picture(&picture)),
+            Err(error) => invalid.push(InvalidImage {
+                index,
+                message: error.to_string(),
+            }),
+        }
+    }
+    if invalid.is_empty() {
+        Ok(images.finish())
+    } else {
+        Err(PredictError::InvalidImages(invalid))
+    }
+}
+
+/// Normalised images, packed one after another.
+#[derive(Default)]
+struct Collected {
+    pixels: Vec<u8>,
+    contents: Vec<ImageContent>,
+}
+
+impl Collected {
+    fn push(&mut self, normalized: Normalized) {
+        self.contents.push(match normalized {
+            Normalized::Input(bytes) => {
+                self.pixels.extend_from_slice(&bytes);
+                ImageContent::Digit
+            }
+            Normalized::Blank => ImageContent::Blank,
+            Normalized::Several(boxes) => ImageContent::SeveralDigits(boxes),
+        });
+    }
+
+    fn finish(self) -> NormalizedImages {
+        NormalizedImages {
+            pixels: Pixels::Bytes(self.pixels.into()),
+            contents: Some(self.contents),
+        }
+    }
+}
