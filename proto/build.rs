@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use std::{error::Error, path::PathBuf};
+use tonic_prost_build::Config;
 
 const FILES: [&str; 4] = [
     "digits/v1/training.proto",
@@ -18,10 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let mut config = Config::new();
+    // The names by which messages are found among the descriptors.
+    config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".digits.v1.PredictRequest")
         .bytes(".digits.v1.EncodedPictures")
         .bytes(".inference.ModelInferRequest")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

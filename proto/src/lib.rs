@@ -1,6 +1,6 @@
 //! Messages, clients and servers of the gRPC services, generated from the `.proto` files.
 //!
-//! Contains generated code only. The comments in the `.proto` files are the reference: they state
+//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in the `.proto` files are the reference: they state
 //! the unit, range and default of every field and the status codes of every method.
 //!
 //! ```
@@ -16,6 +16,9 @@
 //! assert_eq!(decoded.activation(), Activation::Gelu);
 //! # Ok::<(), prost::DecodeError>(())
 //! ```
+
+#[cfg(feature = "json")]
+pub mod json;
 
 /// Package `digits.v1`: training, checkpoints and inference.
 #[allow(

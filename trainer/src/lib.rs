@@ -14,7 +14,6 @@ pub mod job;
 mod lifecycle;
 pub mod metrics;
 pub mod page;
-pub mod proto_json;
 pub mod remote_write;
 pub mod reporter;
 pub mod retention;

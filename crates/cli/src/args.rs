@@ -1,12 +1,12 @@
-//! The command line.
+//! Flags and arguments of `digits`.
 
 mod augmentation;
 mod dataset;
 mod lineage;
 mod serving;
 mod train;
+mod values;
 
-pub use augmentation::Augmentation;
 pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
 pub use lineage::{Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
@@ -14,8 +14,9 @@ pub use train::{Activation, Optimizer, Precision, Promotion, Publish, Schedule, 
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use values::{key_value, number, single, whole};
 
-/// Trains small networks on handwritten digits and asks them what they see.
+/// Trains small networks on handwritten digits and classifies images with them.
 #[derive(Debug, Parser)]
 #[command(name = "digits", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Arguments {
@@ -26,10 +27,10 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 the answer is no (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
+Exit codes: 0 done; 1 negative result (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
 refused request; 66 an input cannot be read; 69 a service or the storage is unreachable or not ready; 70 a service
 failed; 73 a file cannot be written; 75 a service is full, try again; 77 a token is missing or not accepted; 130 Ctrl-C
-(a watched job goes on).";
+(a watched job continues).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -62,7 +63,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub tls_ca_file: Option<PathBuf>,
-    /// Certificate chain (PEM) to show to services that ask for one.
+    /// Certificate chain (PEM) for services that require one.
     #[arg(
         long,
         global = true,
@@ -71,7 +72,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub tls_client_certificate_file: Option<PathBuf>,
-    /// Key (PEM) of --tls-client-certificate-file.
+    /// Private key (PEM) of --tls-client-certificate-file.
     #[arg(
         long,
         global = true,
@@ -80,7 +81,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub tls_client_key_file: Option<PathBuf>,
-    /// File with the bearer token to bring to the services.
+    /// File with the bearer token for the services.
     #[arg(
         long,
         global = true,
@@ -89,11 +90,12 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub token_file: Option<PathBuf>,
-    /// Longest wait for the answer to a call.
+    /// Longest wait for the response to a call.
     #[arg(
         long,
         global = true,
         default_value_t = 30.0,
+        value_parser = number,
         value_name = "SECONDS",
         help_heading = "Global options"
     )]
@@ -114,16 +116,16 @@ pub enum Command {
     Jobs(Jobs),
     /// Watch a job to its end.
     Watch(Watch),
-    /// Ask a job to stop.
+    /// Stop a job.
     Cancel(JobId),
     /// List the presets of the trainer.
     Presets,
-    /// Push data sets to the storage, list them, and show what is in them.
+    /// Push data sets to the storage, list them, describe them.
     #[command(subcommand)]
     Dataset(Dataset),
     /// List the data sets that a job may name, as `digits dataset list` does.
     Datasets(ListDatasets),
-    /// Say what is on pictures.
+    /// Classify images.
     Predict(Predict),
     /// Measure the served model on a labelled set.
     Evaluate(Evaluate),
@@ -131,27 +133,27 @@ pub enum Command {
     Model(Model),
     /// List checkpoints, or show one.
     Checkpoints(Checkpoints),
-    /// Show what a checkpoint does on test images, as they are and corrupted.
+    /// Show the report card of a checkpoint: its errors on test images, clean and corrupted.
     Report(Report),
-    /// Make a checkpoint of a PyTorch state dict.
+    /// Make a checkpoint from a PyTorch state dict.
     Import(Box<Import>),
     /// Write a checkpoint as an ONNX model, or copy its weights.
     Export(Export),
-    /// Train a checkpoint again from what it says, and compare the weights.
+    /// Train a checkpoint again from its lineage, and compare the weights.
     Reproduce(Reproduce),
-    /// List what served when, and why.
+    /// List the serving records: which checkpoints were served from when on, and why.
     Serving(Serving),
     /// Serve a checkpoint and hold it there.
     Promote(Promote),
-    /// End canary and shadow: the primary answers everything again.
+    /// End canary and shadow: the primary answers all requests again.
     Drop(Drop),
-    /// Serve again what an earlier record named, and hold it.
+    /// Serve the checkpoint of an earlier serving record again, and hold it.
     Rollback(Rollback),
     /// Lift the hold of a promotion or rollback.
     Release(Release),
     /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
     Plot(Plot),
-    /// Check what this machine needs to run digits, and say what is missing.
+    /// Check what this machine needs to run digits, and print a remedy for what is missing.
     Doctor(Doctor),
 }
 
@@ -171,11 +173,11 @@ pub struct Jobs {
     /// Only jobs with this label; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     pub labels: Vec<(String, String)>,
-    /// Only jobs of this name.
+    /// Only jobs with this name.
     #[arg(long)]
     pub name: Option<String>,
-    /// Jobs at the most, newest first.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum number of jobs, newest first.
+    #[arg(long, default_value_t = 50, value_parser = whole::<usize>(0..=u64::from(u32::MAX)))]
     pub limit: usize,
 }
 
@@ -192,8 +194,8 @@ pub enum State {
 pub struct Watch {
     /// Id of the job.
     pub job: String,
-    /// Only events with a higher sequence number.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    /// Only events of the job with a higher sequence number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole::<u64>(0..=u64::MAX))]
     pub after_sequence: u64,
 }
 
@@ -205,14 +207,14 @@ pub struct Predict {
     /// The shared storage, for images of a pushed data set.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
-    /// Which model.
+    /// Name of the model.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// Show only the so many most probable labels.
-    #[arg(long, value_name = "COUNT")]
+    /// Show only this many of the most probable labels.
+    #[arg(long, value_name = "COUNT", value_parser = whole::<usize>(0..=u64::from(u32::MAX)))]
     pub top: Option<usize>,
-    /// Give no label below this probability.
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    /// Lowest probability at which a label is predicted; below it the result is unsure.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = single)]
     pub min_probability: f32,
 }
 
@@ -225,23 +227,23 @@ pub struct Evaluate {
     /// The shared storage, for images of a pushed data set.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
-    /// Which model.
+    /// Name of the model.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// Images per batch of the mean over batches.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Images per batch of the loss that is averaged over batches.
+    #[arg(long, default_value_t = 64, value_parser = whole::<u32>(1..=u64::from(u32::MAX)))]
     pub batch: u32,
-    /// Images of a request.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    /// Images per request.
+    #[arg(long, default_value_t = 256, value_parser = whole::<u32>(1..=65536))]
     pub images_per_request: u32,
-    /// Requests under way at a time.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// Requests in flight at a time.
+    #[arg(long, default_value_t = 4, value_parser = whole::<u32>(1..=256))]
     pub in_flight: u32,
 }
 
 #[derive(Debug, Args)]
 pub struct Model {
-    /// Which model.
+    /// Name of the model.
     #[arg(default_value = "")]
     pub model: String,
 }
@@ -253,7 +255,7 @@ pub struct Report {
     /// PNG file to draw the hardest test images into.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Measure it now even where its manifest has a report.
+    /// Measure the report now, even if the checkpoint's manifest has one.
     #[arg(long)]
     pub again: bool,
 }
@@ -262,26 +264,26 @@ pub struct Report {
 pub struct Plot {
     /// Id of the job.
     pub job: String,
-    /// File to write, .svg or .png; without it the plot is drawn in the terminal.
+    /// File to write, .svg or .png; if not given, the plot is drawn in the terminal.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Width of the picture in pixels.
-    #[arg(long, default_value_t = 1600, value_parser = clap::value_parser!(u32).range(200..=10000))]
+    #[arg(long, default_value_t = 1600, value_parser = whole::<u32>(200..=10000))]
     pub width: u32,
     /// Height of the picture in pixels.
-    #[arg(long, default_value_t = 1100, value_parser = clap::value_parser!(u32).range(200..=10000))]
+    #[arg(long, default_value_t = 1100, value_parser = whole::<u32>(200..=10000))]
     pub height: u32,
-    /// Rows of the curves at the most.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(2..=10000))]
+    /// Maximum number of rows of the curves.
+    #[arg(long, default_value_t = 2000, value_parser = whole::<u32>(2..=10000))]
     pub max_rows: u32,
 }
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// What this machine is to run; both where neither is named.
+    /// What this machine is to run; both if not given.
     #[arg(value_name = "ROLE")]
     pub roles: Vec<Role>,
-    /// Storage to try a write on.
+    /// Storage to check with a trial write.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
 }
@@ -292,27 +294,13 @@ pub enum Role {
     Inference,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
-    if key.is_empty() {
-        return Err("the key is empty: write it as KEY=VALUE".to_owned());
-    }
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn labels() {
-        assert_eq!(key_value("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        assert!(key_value("a").is_err() && key_value("=b").is_err());
     }
 }

@@ -1,12 +1,12 @@
-//! A sheet of samples of a labelled set: as a PNG file with a row for each label, and, coarser, in the terminal with
-//! one sample for each.
+//! Draws a contact sheet of a labelled set: as a PNG file with a row of samples for each label, and, coarser, in
+//! the terminal with one sample for each.
 //!
-//! The first images of each label are shown, so the same set always gives the same sheet.
+//! The samples are the first images of each label, so a set always gives the same sheet.
 
 use crate::{
     plot::{
         Size,
-        figure::{Anchor, Figure, Shape},
+        figure::{Anchor, Figure},
         raster,
     },
     render::{self, Picture, Style},
@@ -17,8 +17,8 @@ use digits_dataset::{Images, LabelledImages};
 const TERMINAL_LABELS: usize = 40;
 /// Columns of a sample in the terminal.
 const TERMINAL_COLUMNS: usize = 14;
-/// Pixels that a sample has on the sheet at most, and about.
-const CELL_AT_MOST: usize = 160;
+/// Largest and usual side of a sample on the sheet, in pixels.
+const MAX_CELL: usize = 160;
 const CELL: usize = 56;
 /// Pixels between two samples.
 const GAP: usize = 4;
@@ -26,14 +26,14 @@ const GAP: usize = 4;
 const LABEL_WIDTH: usize = 120;
 const LABEL_SIZE: f64 = 15.0;
 const LABEL_CHARACTERS: usize = 13;
-/// Samples of a label where nobody says how many; fewer where there are many labels.
+/// Default number of samples of a label; smaller for sets of many labels.
 const SAMPLES: usize = 12;
 const SAMPLES_OF_MANY: usize = 4;
 const MANY: usize = 60;
 /// Longest side of the sheet, in pixels.
-const SIDE_AT_MOST: usize = 10_000;
+const MAX_SIDE: usize = 10_000;
 
-/// What a sheet shows.
+/// The contents of a contact sheet.
 #[derive(Clone, Copy, Debug)]
 pub struct ContactSheet<'a> {
     /// Images and labels.
@@ -57,7 +57,7 @@ impl ContactSheet<'_> {
     }
 }
 
-/// Draws a sample of each label, as many beside each other as fit.
+/// Draws a sample of each label, as many in a row as fit.
 #[must_use]
 pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
     let images = &sheet.set.images;
@@ -96,7 +96,7 @@ pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
     for row in shown.chunks(in_a_row) {
         let height = row.iter().map(Vec::len).max().unwrap_or(0);
         let padded = row.iter().map(|block| {
-            // Beside each other blocks are centred; samples of one size stand in line.
+            // `side_by_side` centres blocks vertically; samples of one height stay aligned.
             let mut block = block.clone();
             block.resize(height, String::new());
             for line in &mut block {
@@ -105,7 +105,7 @@ pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
             }
             block
         });
-        let joined = padded.reduce(|left, right| render::beside(&left, &right, 2));
+        let joined = padded.reduce(|left, right| render::side_by_side(&left, &right, 2));
         lines.extend(
             joined
                 .into_iter()
@@ -129,34 +129,25 @@ pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
 #[must_use]
 pub fn png(sheet: ContactSheet<'_>, samples: Option<usize>) -> Vec<u8> {
     let layout = Layout::of(sheet, samples);
-    let mut shapes = vec![Shape::Area {
-        x: 0.0,
-        y: 0.0,
-        width: layout.width as f64,
-        height: layout.height as f64,
-        fill: "#f2f2f2",
-    }];
-    for (index, name) in sheet.names.iter().take(layout.labels).enumerate() {
-        let (left, top) = layout.row(index);
-        shapes.push(Shape::Text {
-            x: (left + LABEL_WIDTH - 8) as f64,
-            y: top as f64 + layout.scaling.height as f64 / 2.0 + LABEL_SIZE / 3.0,
-            size: LABEL_SIZE,
-            anchor: Anchor::End,
-            color: "#222222",
-            turned: false,
-            text: cut(name, LABEL_CHARACTERS),
-        });
-    }
     let size = Size {
         width: layout.width as u32,
         height: layout.height as u32,
     };
-    let mut rgb = raster::rgb(&Figure {
+    let mut figure = Figure {
         size,
         scale: 1.0,
-        shapes,
-    });
+        shapes: Vec::new(),
+    };
+    let extent = (layout.width as f64, layout.height as f64);
+    figure.area((0.0, 0.0), extent, "#f2f2f2");
+    for (index, name) in sheet.names.iter().take(layout.labels).enumerate() {
+        let (left, top) = layout.row(index);
+        let x = (left + LABEL_WIDTH - 8) as f64;
+        let y = top as f64 + layout.scaling.height as f64 / 2.0 + LABEL_SIZE / 3.0;
+        let name = cut(name, LABEL_CHARACTERS);
+        figure.text((x, y), LABEL_SIZE, Anchor::End, &name);
+    }
+    let mut rgb = raster::rgb(&figure);
     for (index, samples) in sheet
         .samples(layout.samples)
         .iter()
@@ -172,18 +163,18 @@ pub fn png(sheet: ContactSheet<'_>, samples: Option<usize>) -> Vec<u8> {
     raster::encode(size, &rgb)
 }
 
-/// How images become samples of the sheet.
+/// Scaling of an image to a sample of the sheet.
 #[derive(Clone, Copy)]
 struct Scaling {
-    /// Pixels of the sheet for one of the image, or
+    /// Pixels of the sheet per pixel of the image; 1 for an image that is reduced.
     enlarge: usize,
-    /// pixels of the image for one of the sheet.
+    /// Pixels of the image per pixel of the sheet; 1 for an image that is enlarged.
     reduce: usize,
     height: usize,
     width: usize,
 }
 
-/// Where everything lies, in pixels.
+/// Positions, in pixels.
 struct Layout {
     scaling: Scaling,
     labels: usize,
@@ -204,18 +195,15 @@ impl Layout {
         } else {
             SAMPLES
         };
-        let fitting = (SIDE_AT_MOST - 2 * GAP - LABEL_WIDTH) / (scaling.width + GAP);
+        let fitting = (MAX_SIDE - 2 * GAP - LABEL_WIDTH) / (scaling.width + GAP);
         let samples = samples.unwrap_or(default).clamp(1, fitting.max(1));
         let block = LABEL_WIDTH + samples * (scaling.width + GAP) + GAP;
         let row = scaling.height.max(LABEL_SIZE as usize + 2) + GAP;
-        // Blocks beside each other that make width and height about equal.
+        // The number of blocks in a row that makes width and height about equal.
         let even = ((labels * row) as f64 / block as f64).sqrt().round() as usize;
-        let most = ((SIDE_AT_MOST - GAP) / block).max(1);
+        let most = ((MAX_SIDE - GAP) / block).max(1);
         let blocks = even.clamp(1, most);
-        let rows = labels
-            .div_ceil(blocks)
-            .min((SIDE_AT_MOST - GAP) / row)
-            .max(1);
+        let rows = labels.div_ceil(blocks).min((MAX_SIDE - GAP) / row).max(1);
         let blocks = labels.div_ceil(rows).min(most);
         Self {
             scaling,
@@ -264,7 +252,7 @@ impl Scaling {
     fn of(images: &Images) -> Self {
         let longest = images.height.max(images.width).max(1);
         let enlarge = (CELL / longest).max(1);
-        let reduce = longest.div_ceil(CELL_AT_MOST);
+        let reduce = longest.div_ceil(MAX_CELL);
         Self {
             enlarge,
             reduce,
@@ -274,7 +262,7 @@ impl Scaling {
     }
 }
 
-/// A name in ASCII where the terminal shows no more, and no longer than `most` characters.
+/// A name of at most `most` characters, in ASCII for a terminal without Unicode.
 fn clipped(name: &str, most: usize, style: &Style) -> String {
     let shown: String = match style.unicode {
         true => name.to_owned(),
@@ -338,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn many_labels_are_cut_in_the_terminal_and_all_on_the_sheet() {
+    fn all_of_many_labels_are_on_the_sheet_and_some_in_the_terminal() {
         let (set, names) = set(1_000, 20, 12);
         let sheet = ContactSheet {
             set: &set,
@@ -351,11 +339,11 @@ mod tests {
         );
         let layout = Layout::of(sheet, None);
         assert_eq!((layout.labels, layout.samples), (1_000, 4));
-        assert!(layout.width.max(layout.height) <= SIDE_AT_MOST);
+        assert!(layout.width.max(layout.height) <= MAX_SIDE);
     }
 
     #[test]
-    fn samples_stand_where_the_layout_says() {
+    fn samples_are_drawn_where_the_layout_places_them() {
         let (set, names) = set(11, 20, 12);
         let sheet = ContactSheet {
             set: &set,
@@ -380,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_has_a_sheet() {
+    fn a_sheet_of_images_of_any_size_is_within_bounds() {
         for (labels, height, width) in [(2, 1, 1), (2, 1, 4_096), (3, 1_024, 1_024), (900, 60, 60)]
         {
             let (set, names) = set(labels, height, width);
@@ -391,7 +379,7 @@ mod tests {
             for samples in [None, Some(1), Some(50)] {
                 let layout = Layout::of(sheet, samples);
                 assert!(
-                    layout.width.max(layout.height) <= SIDE_AT_MOST,
+                    layout.width.max(layout.height) <= MAX_SIDE,
                     "{height}x{width}"
                 );
                 assert!(layout.labels > 0 && layout.samples > 0);

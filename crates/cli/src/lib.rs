@@ -9,7 +9,6 @@ pub mod error;
 pub mod error_report;
 pub mod evaluate;
 pub mod format;
-pub mod json;
 pub mod onnx;
 pub mod plot;
 pub mod registry;

@@ -18,7 +18,7 @@
 //!
 //! [`messages`] has the types of requests and responses; their fields are documented in
 //! `proto/digits/v1/`. A call fails with [`Error`] once [`Options::timeout`] has passed. Calls that
-//! may be repeated without harm are repeated as [`RetryPolicy`] says; `promote`, `rollback`,
+//! may be repeated without harm are repeated by the [`RetryPolicy`]; `promote`, `rollback`,
 //! `release`, `drop_candidates`, `report` and `import` are sent once.
 
 mod call;

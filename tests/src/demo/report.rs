@@ -190,7 +190,11 @@ pub async fn few_digits(style: &Style, client: &InferenceClient, set: &Dataset) 
             .collect();
         println!("{}", style.paint(ink, &title));
         let right = render::bars(&bars, 40, style);
-        print_lines(&render::beside(&render::digit(picture, style), &right, 3));
+        print_lines(&render::side_by_side(
+            &render::digit(picture, style),
+            &right,
+            3,
+        ));
         println!();
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! The messages of `digits.v1` as tables for the page's scripts, made of the descriptors: the page cannot know other fields than
 //! the service has.
 
-use digits_proto::FILE_DESCRIPTOR_SET;
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use digits_proto::json::DESCRIPTORS;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 /// `messages`: by full name, by field number, [name, type, repeated, optional, and "bool" or the name of an enum]; the type is
@@ -11,18 +11,16 @@ use serde_json::{Map, Value, json};
 /// # Panics
 /// When the descriptors cannot be read, which they were when the program was made.
 pub(super) fn described() -> Value {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET)
-        .expect("the descriptors are part of the program");
     let is_ours = |name: &str| {
         name.starts_with("digits.v1.")
             || ["google.protobuf.Timestamp", "google.protobuf.Duration"].contains(&name)
     };
-    let messages: Map<String, Value> = pool
+    let messages: Map<String, Value> = DESCRIPTORS
         .all_messages()
         .filter(|message| is_ours(message.full_name()))
         .map(|message| (message.full_name().to_owned(), table(&message)))
         .collect();
-    let enums: Map<String, Value> = pool
+    let enums: Map<String, Value> = DESCRIPTORS
         .all_enums()
         .filter(|described| is_ours(described.full_name()))
         .map(|described| {

@@ -77,7 +77,7 @@ impl RunConfig {
                 "has more than {SPEC_BYTES_AT_MOST} bytes: a job's spec is a few lines"
             )));
         }
-        SpecMessage::from_json(&text).map_err(refuse)
+        SpecMessage::from_json(&text).map_err(|error| refuse(error.to_string()))
     }
 
     /// The service's configuration for a run with its state in `state`. What a run has no flag for is

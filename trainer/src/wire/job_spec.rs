@@ -1,7 +1,6 @@
 //! Job specs as messages: conversion to and from [`JobRequest`], and their stored forms.
 
 use crate::{
-    proto_json::{self, NoJsonForm},
     spec::request::{
         AdamWRequest, ArchitectureRequest, AugmentationRequest, Choice, CosineRequest, DataRequest,
         EvaluationRequest, JobRequest, LimitsRequest, OneCycleRequest, OptimizerRequest,
@@ -11,12 +10,13 @@ use crate::{
     train::{Precision, PublishPolicy, Split},
 };
 use digits_checkpoint::{manifest::Activation, serving::Policy};
-use digits_proto::v1::{self, data_spec, job_spec};
+use digits_proto::{
+    json::{self, InvalidJson, NoJsonForm},
+    v1::{self, data_spec, job_spec},
+};
 use prost::{DecodeError, Message as _};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
-
-const NAME: &str = "digits.v1.JobSpec";
 
 /// A job spec in its wire form, as sent by a client or stored in the database.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,16 +56,16 @@ impl SpecMessage {
     ///
     /// # Errors
     /// What is wrong, with line and column.
-    pub fn from_json(text: &str) -> Result<Self, String> {
-        proto_json::read(NAME, text).map(Self)
+    pub fn from_json(text: &str) -> Result<Self, InvalidJson> {
+        json::read(text).map(Self)
     }
 
     /// Reads protobuf's JSON form of `digits.v1.Preset`: name, description and spec.
     ///
     /// # Errors
     /// What is wrong, with line and column.
-    pub fn preset_from_json(text: &str) -> Result<(String, String, Self), String> {
-        let preset: v1::Preset = proto_json::read("digits.v1.Preset", text)?;
+    pub fn preset_from_json(text: &str) -> Result<(String, String, Self), InvalidJson> {
+        let preset: v1::Preset = json::read(text)?;
         let spec = Self(preset.spec.unwrap_or_default());
         Ok((preset.name, preset.description, spec))
     }
@@ -96,7 +96,7 @@ impl SpecMessage {
     pub fn lineage(&self) -> Result<LineageSpec, NoJsonForm> {
         let bytes = self.encode();
         Ok(LineageSpec {
-            json: proto_json::write(NAME, &self.0)?,
+            json: json::write(&self.0)?,
             protobuf: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         })
     }

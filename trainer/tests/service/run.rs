@@ -5,7 +5,6 @@ use crate::{
     support::{Server, endless_job, get, small_job, submit, watch_to_end},
 };
 use digits_proto::v1::{EvaluationSpec, JobSpec};
-use digits_trainer::proto_json;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
@@ -23,7 +22,7 @@ fn command(folder: &Path, spec: &str, state: Option<&str>) -> Command {
 }
 
 fn write_spec(folder: &Path, spec: &JobSpec) {
-    let json = proto_json::write("digits.v1.JobSpec", spec).expect("JSON");
+    let json = digits_proto::json::write(spec).expect("JSON");
     fs::write(folder.join("job.json"), json.to_string()).expect("written");
 }
 
@@ -46,7 +45,7 @@ fn weights(folder: &Path, checkpoint: &str) -> String {
 async fn a_run_makes_what_the_service_makes() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = small_job(2);
-    let json = proto_json::write("digits.v1.JobSpec", &spec).expect("JSON");
+    let json = digits_proto::json::write(&spec).expect("JSON");
     let ended = Process::start(&mut command(folder.path(), "-", None), &json.to_string());
     let ended = ended.end().await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);

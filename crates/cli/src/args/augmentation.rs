@@ -1,47 +1,44 @@
 //! Flags of `digits train` for random changes to the training images.
 
+use super::values::{Pair, number, pair};
 use clap::Args;
 use digits_proto::v1::AugmentationSpec;
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Augmentation (each of these switches it on)")]
 pub struct Augmentation {
-    /// Change the training images at random: turn, slant, scale, shift and distort them; =false for a preset
-    /// that does.
+    /// Change the training images at random: rotate, shear, scale, shift and distort them; `--augment=false` switches
+    /// off the augmentation of a preset.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub augment: Option<bool>,
-    /// Largest rotation to either side.
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    /// Largest rotation in either direction, in degrees.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number)]
     pub rotation: Option<f64>,
-    /// Largest slant to either side.
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    /// Largest horizontal shear in either direction, in degrees.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number)]
     pub shear: Option<f64>,
-    /// Smallest and largest factor of size, such as 0.85,1.15.
+    /// Smallest and largest scaling factor, such as 0.85,1.15.
     #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
     pub scale: Option<Pair>,
     /// Largest shift along each axis, in pixels of a 28×28 image.
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = number)]
     pub shift: Option<f64>,
     /// Strength and smoothness of elastic distortion, such as 36,5; 0,5 for none.
     #[arg(long, value_name = "ALPHA,SIGMA", value_parser = pair)]
     pub elastic: Option<Pair>,
-    /// Largest standard deviation of added noise, as a share of full ink.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Largest standard deviation of added noise, as a fraction of full ink.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub noise: Option<f64>,
-    /// Change the pen and the levels of ink and background.
+    /// Vary the thickness of strokes and the levels of ink and background.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub pen: Option<bool>,
-    /// Share of images in a batch that show nothing of any class.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Fraction of each batch that is replaced by images of no class.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub outlier_share: Option<f64>,
 }
 
-/// Two numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pair(pub f64, pub f64);
-
 impl Augmentation {
-    /// What was given; `None` where nothing was.
+    /// The augmentation of the flags; `None` if none was given.
     pub fn spec(&self) -> Option<AugmentationSpec> {
         let spec = AugmentationSpec {
             enabled: self.augment,
@@ -58,13 +55,6 @@ impl Augmentation {
         };
         (spec != AugmentationSpec::default()).then_some(spec)
     }
-}
-
-fn pair(text: &str) -> Result<Pair, String> {
-    let number = |text: &str| text.trim().parse::<f64>().ok();
-    text.split_once(',')
-        .and_then(|(first, second)| Some(Pair(number(first)?, number(second)?)))
-        .ok_or_else(|| "write two numbers with a comma between them, such as 36,5".to_owned())
 }
 
 #[cfg(test)]
@@ -84,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_set_and_nothing_else() {
+    fn only_the_given_flags_are_set() {
         assert_eq!(parse(""), None);
         for (line, enabled) in [("--augment", true), ("--augment=false", false)] {
             let expected = AugmentationSpec {
@@ -104,13 +94,5 @@ mod tests {
         };
         let line = "--rotation 10 --scale 0.9,1.1 --elastic 34,4 --pen";
         assert_eq!(parse(line), Some(expected));
-    }
-
-    #[test]
-    fn pairs() {
-        assert_eq!(pair("0.85, 1.15"), Ok(Pair(0.85, 1.15)));
-        for bad in ["", "1", "1,", "a,b", "1,2,3"] {
-            assert!(pair(bad).is_err(), "{bad}");
-        }
     }
 }

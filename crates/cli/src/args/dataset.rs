@@ -1,5 +1,6 @@
-//! The command line of `digits dataset`.
+//! Flags of `digits dataset`.
 
+use super::values::whole;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -7,12 +8,12 @@ use std::path::PathBuf;
 pub enum Dataset {
     /// Put a data set on the shared storage, where every trainer on it finds it by name.
     ///
-    /// The same again changes nothing. Other data under the same name is what the name means from then on; jobs that
-    /// were submitted before keep theirs.
+    /// Pushing the same data again changes nothing. Other data under the same name replaces it for new jobs; jobs that
+    /// were submitted before keep the data that they were submitted with.
     Push(PushDataset),
     /// List the data sets that a job may name.
     List(ListDatasets),
-    /// Show sizes, labels, counts and samples of a data set.
+    /// Show size, labels, counts and samples of a data set.
     Show(ShowDataset),
 }
 
@@ -22,27 +23,27 @@ pub struct PushDataset {
     /// `mnist` for MNIST itself.
     #[arg(value_name = "FOLDER")]
     pub source: String,
-    /// What jobs will call it; `mnist` where MNIST is pushed.
+    /// Name by which jobs refer to the data set; `mnist` by default for MNIST.
     #[arg(long)]
     pub name: Option<String>,
     /// The shared storage: a folder, file:///folder or s3://bucket/prefix.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
-    /// Pictures of it are drawn as MNIST's are: networks trained on it find the ink and centre it, instead of only
-    /// scaling the picture.
+    /// The data set is of handwriting like MNIST: networks trained on it normalize a user's picture by finding and
+    /// centring the ink, instead of only scaling the picture.
     #[arg(long)]
     pub handwriting: bool,
-    /// A sentence about it.
+    /// Description of the data set, in a sentence.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub description: String,
-    /// Who pushes it, for the record.
+    /// Who pushes the data set; stored with its name.
     #[arg(long, env = "USER", default_value = "")]
     pub by: String,
 }
 
 #[derive(Debug, Args)]
 pub struct ListDatasets {
-    /// List what was pushed to this storage, without asking a trainer.
+    /// List the data sets that were pushed to this storage, without a trainer.
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 }
@@ -53,17 +54,17 @@ pub struct ShowDataset {
     /// as ./letters.
     #[arg(value_name = "NAME")]
     pub dataset: String,
-    /// The shared storage, for a pushed one.
+    /// The shared storage, for a pushed data set.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
-    /// Draw a sheet of samples, all labels, into this PNG file.
+    /// PNG file to write, with samples of all labels.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Which part the samples are from.
+    /// Part of the data set that the samples are taken from.
     #[arg(long, default_value = "train")]
     pub part: SetPart,
-    /// Samples of each label on the sheet.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    /// Samples of each label in the PNG file.
+    #[arg(long, value_name = "COUNT", value_parser = whole::<u32>(1..=50))]
     pub samples: Option<u32>,
 }
 

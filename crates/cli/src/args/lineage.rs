@@ -1,6 +1,10 @@
-//! Arguments of the commands that carry checkpoints in, out and through again.
+//! Flags of `digits import`, `export` and `reproduce`.
 
-use super::{Activation, Change};
+use super::{
+    serving::Change,
+    train::Activation,
+    values::{number, single, whole},
+};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -9,42 +13,41 @@ pub struct Import {
     /// safetensors file with a PyTorch state dict: float32 pairs NAME.weight and NAME.bias, one for each linear layer,
     /// the names differing in their numbers alone (layers.1, layers.3; 0, 2; fc1, fc2), which give the order.
     pub file: PathBuf,
-    /// What stands between the layers.
+    /// Activation function between the layers.
     #[arg(long, default_value = "relu")]
     pub activation: Activation,
-    /// Pixels from top to bottom.
-    #[arg(long, default_value_t = 28, value_name = "PIXELS")]
+    /// Height of an input image, in pixels.
+    #[arg(long, default_value_t = 28, value_name = "PIXELS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub height: u32,
-    /// Pixels from left to right.
-    #[arg(long, default_value_t = 28, value_name = "PIXELS")]
+    /// Width of an input image, in pixels.
+    #[arg(long, default_value_t = 28, value_name = "PIXELS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub width: u32,
-    /// What a raw pixel is divided by.
-    #[arg(long, default_value_t = 255.0, value_name = "NUMBER")]
+    /// Divisor of raw pixels.
+    #[arg(long, default_value_t = 255.0, value_name = "NUMBER", value_parser = single)]
     pub scale: f32,
-    /// Subtracted after that.
+    /// Mean that is subtracted from pixels after division by --scale.
     #[arg(
         long,
         default_value_t = 0.0,
         value_name = "NUMBER",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = single)]
     pub mean: f32,
-    /// Divisor after that.
-    #[arg(long, default_value_t = 1.0, value_name = "NUMBER")]
+    /// Standard deviation that pixels are divided by after --mean is subtracted.
+    #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = single)]
     pub std: f32,
-    /// Names of the classes between commas; their numbers where not given.
+    /// Names of the classes, with commas between them; their numbers if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub labels: Vec<String>,
-    /// Which recipe makes a user's picture into an input; mnist for 28 x 28, else none.
+    /// How a user's picture is normalized to an input; by default mnist for inputs of 28 x 28, else none.
     #[arg(long, value_name = "RECIPE")]
     pub pictures: Option<Pictures>,
-    /// Divides the logits before the softmax.
-    #[arg(long, default_value_t = 1.0, value_name = "NUMBER")]
+    /// Divisor of the logits before the softmax.
+    #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = number)]
     pub temperature: f64,
-    /// Serve it at once, and hold it there.
+    /// Serve the checkpoint at once, and hold it.
     #[arg(long)]
     pub promote: bool,
-    /// Id that it gets, a UUIDv7: importing again with it is safe. A new one where it is not given.
+    /// Id of the new checkpoint, a UUIDv7, with which an import can be repeated; new if not given.
     #[arg(long, value_name = "ID")]
     pub checkpoint_id: Option<String>,
     #[command(flatten)]
@@ -62,16 +65,16 @@ pub enum Pictures {
 pub struct Export {
     /// Id of the checkpoint.
     pub checkpoint: String,
-    /// An ONNX model: raw pixels in, logits and probabilities out.
+    /// Write an ONNX model: raw pixels in, logits and probabilities out.
     #[arg(long, group = "format")]
     pub onnx: bool,
-    /// The weights as they lie on the storage: a PyTorch state dict in safetensors.
+    /// Write the weights unchanged: a PyTorch state dict in safetensors.
     #[arg(long, group = "format")]
     pub safetensors: bool,
     /// File to write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Storage to read.
+    /// The shared storage to read the checkpoint from.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
     /// Type of the ONNX model's raw pixels, 0 to 255.
@@ -89,7 +92,7 @@ pub enum Pixels {
 pub struct Reproduce {
     /// Id of the checkpoint.
     pub checkpoint: String,
-    /// Train on this device instead of the one that it was trained on.
+    /// Device to train on; by default that of the original training.
     #[arg(long)]
     pub device: Option<String>,
 }

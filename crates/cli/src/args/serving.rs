@@ -1,12 +1,13 @@
-//! Arguments of the commands about checkpoints and what is served.
+//! Flags of the commands for checkpoints and serving records.
 
+use super::values::{number, whole};
 use clap::Args;
 
-/// Whom to ask for checkpoints and serving records.
+/// Where checkpoints and serving records are read and written.
 #[derive(Debug, Args)]
 pub struct At {
-    /// Work on this storage instead of asking the trainer, which need not run: file:///folder, a folder's path or
-    /// s3://bucket/prefix (AWS_* for the credentials).
+    /// Work on this storage instead of calling the trainer, which need not run: file:///folder, a folder's path or
+    /// s3://bucket/prefix (credentials in AWS_*).
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 }
@@ -26,8 +27,8 @@ pub struct Checkpoints {
     /// Only checkpoints of this job.
     #[arg(long, default_value = "")]
     pub job: String,
-    /// Checkpoints at the most, newest first.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum number of checkpoints, newest first.
+    #[arg(long, default_value_t = 50, value_parser = whole::<usize>(0..=u64::from(u32::MAX)))]
     pub limit: usize,
     #[command(flatten)]
     pub at: At,
@@ -35,26 +36,26 @@ pub struct Checkpoints {
 
 #[derive(Debug, Args)]
 pub struct Serving {
-    /// Which model.
+    /// Name of the model.
     #[arg(default_value = "digits")]
     pub model: String,
-    /// Records at the most, newest first.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum number of records, newest first.
+    #[arg(long, default_value_t = 50, value_parser = whole::<usize>(0..=u64::from(u32::MAX)))]
     pub limit: usize,
     #[command(flatten)]
     pub at: At,
 }
 
-/// What the commands that change what serves have in common.
+/// Flags of the commands that change what is served.
 #[derive(Debug, Args)]
 pub struct Change {
-    /// Which model.
+    /// Name of the model.
     #[arg(long, default_value = "digits")]
     pub model: String,
-    /// Sequence of the newest record that you saw; where it is not given, the newest there is.
-    #[arg(long, value_name = "SEQUENCE")]
+    /// Sequence of the serving record that must still be the newest; the current one if not given.
+    #[arg(long, value_name = "SEQUENCE", value_parser = whole::<u64>(0..=u64::MAX))]
     pub expected_sequence: Option<u64>,
-    /// Who asks, for the record.
+    /// Who makes the change; stored in the serving record.
     #[arg(long, env = "USER", default_value = "")]
     pub by: String,
 }
@@ -63,10 +64,10 @@ pub struct Change {
 pub struct Promote {
     /// Id of the checkpoint.
     pub checkpoint: String,
-    /// Answer only this share of the requests, as a canary.
-    #[arg(long, value_name = "SHARE")]
+    /// Serve the checkpoint as a canary for this fraction of the requests.
+    #[arg(long, value_name = "SHARE", value_parser = number)]
     pub canary: Option<f64>,
-    /// Compute along, but never answer.
+    /// Serve the checkpoint as a shadow: it computes on copies of the requests and never answers.
     #[arg(long, conflicts_with = "canary")]
     pub shadow: bool,
     #[command(flatten)]
@@ -77,8 +78,8 @@ pub struct Promote {
 
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// Sequence of the record to serve again; 0 for the newest one before that names another primary.
-    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
+    /// Sequence of the serving record to return to; 0 for the newest earlier one with another primary.
+    #[arg(long, default_value_t = 0, value_name = "SEQUENCE", value_parser = whole::<u64>(0..=u64::MAX))]
     pub to: u64,
     #[command(flatten)]
     pub change: Change,

@@ -1,91 +1,96 @@
-//! Arguments of `digits train`.
+//! Flags of `digits train`.
 
-use super::{Augmentation, key_value};
+use super::{
+    augmentation::Augmentation,
+    values::{Widths, key_value, number, whole, widths},
+};
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Preset that fills what is not given (see `digits presets`).
+    /// Preset that supplies the settings without a flag (see `digits presets`).
     #[arg(long, default_value = "notebook")]
     pub preset: String,
-    /// A word for people.
+    /// Display name of the job, at most 100 characters; not unique.
     #[arg(long)]
     pub name: Option<String>,
-    /// Label to filter by; may be given several times.
+    /// Label to filter jobs by; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     pub labels: Vec<(String, String)>,
-    /// Name of the model that the checkpoints are for.
+    /// Name of the model that the checkpoints belong to.
     #[arg(long)]
     pub model: Option<String>,
-    /// Data set to train on (see `digits dataset list`); NAME@DIGEST for one content of a pushed one.
+    /// Data set to train on (see `digits dataset list`); NAME@DIGEST for one version of a pushed data set.
     #[arg(long)]
     pub dataset: Option<String>,
-    /// Passes over the training set.
-    #[arg(long)]
+    /// Passes over the training set, from 1 to 10,000.
+    #[arg(long, value_parser = whole::<u32>(1..=10_000))]
     pub epochs: Option<u32>,
-    /// Images per step.
-    #[arg(long)]
+    /// Images per training step.
+    #[arg(long, value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub batch_size: Option<u32>,
-    /// Optimiser; where it is not given, the preset's.
+    /// Optimizer; the preset's if not given.
     #[arg(long)]
     pub optimizer: Option<Optimizer>,
-    #[arg(long, allow_negative_numbers = true)]
+    /// Learning rate of the optimizer.
+    #[arg(long, allow_negative_numbers = true, value_parser = number)]
     pub learning_rate: Option<f64>,
     /// Momentum of SGD.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = number)]
     pub momentum: Option<f64>,
-    #[arg(long, allow_negative_numbers = true)]
+    /// Weight decay of the optimizer.
+    #[arg(long, allow_negative_numbers = true, value_parser = number)]
     pub weight_decay: Option<f64>,
-    /// How the learning rate goes over the steps, with the server's defaults.
+    /// Learning rate schedule, with the defaults of the trainer.
     #[arg(long)]
     pub schedule: Option<Schedule>,
-    /// Share of hidden units left out at a step; 0 for none.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Dropout: fraction of the hidden units that are dropped in a step; 0 for none.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub dropout: Option<f64>,
-    /// Share of the target spread over all classes; 0 for none.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Label smoothing: fraction of the target that is spread over all classes; 0 for none.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub label_smoothing: Option<f64>,
-    /// Decay of the average of the weights that is published in their place; 0 for none.
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    /// Decay of the moving average of the weights, which is published instead of the weights; 0 for none.
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, value_parser = number)]
     pub ema_decay: Option<f64>,
-    /// Largest norm of a step's gradient; 0 for no bound.
-    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    /// Gradient clipping: maximum norm of the gradient of a step; 0 for no limit.
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = number)]
     pub clip_norm: Option<f64>,
-    /// End after so many rows of the curves without a lower validation loss, with the best weights.
-    #[arg(long, value_name = "ROWS")]
+    /// Early stopping: end after this many rows of the curves without a lower validation loss, with the best weights.
+    #[arg(long, value_name = "ROWS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub early_stopping: Option<u32>,
-    /// Fit a temperature on the validation set, so that probabilities mean what they say.
+    /// Fit a temperature on the validation set, so that probabilities are calibrated.
     #[arg(long, overrides_with = "no_calibrate")]
     pub calibrate: bool,
-    /// Publish the probabilities as the network gives them.
+    /// Fit no temperature: publish the network's probabilities unchanged.
     #[arg(long)]
     pub no_calibrate: bool,
     /// Widths of the hidden layers, such as 128,64; "none" for a linear classifier.
     #[arg(long, value_name = "WIDTHS", value_parser = widths)]
     pub hidden: Option<Widths>,
-    /// What stands between the layers.
+    /// Activation function between the layers.
     #[arg(long)]
     pub activation: Option<Activation>,
-    /// Seed of split, initial weights and order.
-    #[arg(long)]
+    /// Seed of the split, the initial weights and the order of the images.
+    #[arg(long, value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: Option<u64>,
-    /// Words of the generator to throw away after the split.
-    #[arg(long, value_name = "WORDS")]
+    /// Outputs of the random number generator to skip between the split and the initial weights.
+    #[arg(long, value_name = "WORDS", value_parser = whole::<u64>(0..=u64::MAX))]
     pub generator_skip: Option<u64>,
-    /// auto, cpu, cuda or cuda:N.
+    /// Device to train on: auto, cpu, cuda or cuda:N.
     #[arg(long)]
     pub device: Option<String>,
-    /// Precision of the matrix products in the steps; tf32 is for a GPU only.
+    /// Precision of the matrix products in training steps; tf32 needs a GPU.
     #[arg(long)]
     pub precision: Option<Precision>,
-    /// Images to train on.
-    #[arg(long, value_name = "IMAGES", requires = "validation_count")]
+    /// Number of images to train on.
+    #[arg(long, value_name = "IMAGES", requires = "validation_count", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub train_count: Option<u32>,
-    /// Images to validate on.
-    #[arg(long, value_name = "IMAGES", requires = "train_count")]
+    /// Number of images to validate on.
+    #[arg(long, value_name = "IMAGES", requires = "train_count", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub validation_count: Option<u32>,
-    /// Steps between two rows of the curves.
-    #[arg(long, value_name = "STEPS")]
+    /// Training steps between two rows of the curves.
+    #[arg(long, value_name = "STEPS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub validate_every: Option<u32>,
     /// Which checkpoints are published.
     #[arg(long)]
@@ -93,37 +98,33 @@ pub struct Train {
     /// Which published checkpoints are served.
     #[arg(long)]
     pub promotion: Option<Promotion>,
-    /// Make a report card of the last checkpoint, see `digits report`.
+    /// Add a report card to the last checkpoint (see `digits report`).
     #[arg(long)]
     pub report: bool,
-    /// Checkpoint to start from.
+    /// Id of the checkpoint whose weights the training starts from (fine-tuning).
     #[arg(long, value_name = "CHECKPOINT")]
     pub init_from: Option<String>,
     /// Training time after which the job fails.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number)]
     pub deadline: Option<f64>,
     /// Training and validation images of the synthetic data set.
-    #[arg(long, value_name = "IMAGES")]
+    #[arg(long, value_name = "IMAGES", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub synthetic_train: Option<u32>,
     /// Test images of the synthetic data set.
-    #[arg(long, value_name = "IMAGES")]
+    #[arg(long, value_name = "IMAGES", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub synthetic_test: Option<u32>,
     /// Seed of the synthetic data set.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = whole::<u64>(0..=u64::MAX))]
     pub synthetic_seed: Option<u64>,
     #[command(flatten)]
     pub augmentation: Augmentation,
-    /// Do not watch: print the job and return.
+    /// Print the job and return, without watching it.
     #[arg(long)]
     pub detach: bool,
-    /// Idempotency key; a random one where it is not given.
+    /// Idempotency key: a request id is accepted once; random if not given.
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 }
-
-/// Widths of hidden layers; none for a linear classifier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Widths(pub Vec<u32>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Optimizer {
@@ -165,29 +166,4 @@ pub enum Precision {
     Float32,
     Tf32,
     Bfloat16,
-}
-
-fn widths(text: &str) -> Result<Widths, String> {
-    if text.is_empty() || text == "none" {
-        return Ok(Widths(Vec::new()));
-    }
-    let widths = text.split(',').map(|width| width.trim().parse::<u32>());
-    let widths: Result<Vec<u32>, _> = widths.collect();
-    widths
-        .map(Widths)
-        .map_err(|_| "write whole numbers between commas, such as 128,64".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_of_widths() {
-        assert_eq!(widths("128, 64"), Ok(Widths(vec![128, 64])));
-        assert_eq!(widths("none"), Ok(Widths(vec![])));
-        for bad in ["128,", "-1", "a"] {
-            assert!(widths(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -2,16 +2,17 @@
 
 use crate::context::Context;
 use digits_cli::{
-    Error, json,
+    Error,
     render::{Align, Table},
 };
+use digits_proto::json;
 use serde_json::json;
 
 /// Runs `digits presets`.
 pub async fn presets(context: &Context) -> Result<(), Error> {
     let presets = context.trainer()?.presets().await?;
     context.show(
-        || json!({ "presets": json::all(&presets) }),
+        || json!({ "presets": json::display_all(&presets) }),
         || {
             let mut table = Table::new(&[("preset", Align::Left), ("description", Align::Left)]);
             for preset in &presets {

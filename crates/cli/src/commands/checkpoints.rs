@@ -2,11 +2,14 @@
 
 use crate::{args::Checkpoints, context::Context};
 use digits_cli::{
-    Error, format, json,
+    Error, format,
     registry::Registry,
     render::{Align, Table, fields},
 };
-use digits_proto::v1::{Checkpoint, Evaluation, ListCheckpointsRequest, TemperatureFit};
+use digits_proto::{
+    json,
+    v1::{Checkpoint, Evaluation, ListCheckpointsRequest, TemperatureFit},
+};
 use serde_json::json;
 
 /// Runs the command.
@@ -14,7 +17,7 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
     if let Some(id) = args.checkpoint {
         let checkpoint = registry.checkpoint(&id).await?;
-        return context.show(|| json::of(&checkpoint), || details(&checkpoint));
+        return context.show(|| json::display(&checkpoint), || details(&checkpoint));
     }
     let filter = ListCheckpointsRequest {
         model: args.model,
@@ -23,7 +26,7 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
     };
     let checkpoints = registry.checkpoints(filter, args.limit).await?;
     context.show(
-        || json!({ "checkpoints": json::all(&checkpoints) }),
+        || json!({ "checkpoints": json::display_all(&checkpoints) }),
         || context.table(&table(&checkpoints)),
     )
 }

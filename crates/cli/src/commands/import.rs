@@ -5,8 +5,11 @@ use crate::{
     args::{Activation, Import, Pictures},
     context::Context,
 };
-use digits_cli::{Error, error::read_file, json};
-use digits_proto::v1::{self, ImportHeader};
+use digits_cli::{Error, error::read_file};
+use digits_proto::{
+    json,
+    v1::{self, ImportHeader},
+};
 use serde_json::json;
 
 /// Runs the command.
@@ -23,7 +26,7 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
     };
     if context.json {
         return context.document(&json!({
-            "checkpoint": json::of(&checkpoint), "record": record.as_ref().map(json::of),
+            "checkpoint": json::display(&checkpoint), "record": record.as_ref().map(json::display),
         }));
     }
     context.print(checkpoints::details(&checkpoint))?;

@@ -5,10 +5,13 @@ use crate::{
     context::Context,
 };
 use digits_cli::{
-    Error, format, json,
+    Error, format,
     render::{Align, Table, fields},
 };
-use digits_proto::v1::{Evaluation, Job, JobState, ListJobsRequest};
+use digits_proto::{
+    json,
+    v1::{Evaluation, Job, JobState, ListJobsRequest},
+};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -18,7 +21,7 @@ pub async fn run(args: Jobs, context: &Context) -> Result<(), Error> {
         return list(args, context).await;
     };
     let job = context.trainer()?.job(id).await?;
-    context.show(|| json::of(&job), || details(&job))
+    context.show(|| json::display(&job), || details(&job))
 }
 
 /// Runs `digits cancel`.
@@ -28,7 +31,7 @@ pub async fn cancel(args: JobId, context: &Context) -> Result<(), Error> {
         true => format!("job {} stops at its next step", job.job_id),
         false => format!("job {} is {}", job.job_id, format::state(job.state)),
     };
-    context.show(|| json::of(&job), || vec![line()])
+    context.show(|| json::display(&job), || vec![line()])
 }
 
 async fn list(args: Jobs, context: &Context) -> Result<(), Error> {
@@ -44,7 +47,7 @@ async fn list(args: Jobs, context: &Context) -> Result<(), Error> {
         return Ok(());
     }
     context.show(
-        || json!({ "jobs": json::all(&jobs) }),
+        || json!({ "jobs": json::display_all(&jobs) }),
         || context.table(&table(&jobs, Timestamp::now())),
     )
 }

@@ -2,14 +2,14 @@
 
 use super::checkpoints;
 use crate::{args::Model, context::Context};
-use digits_cli::{Error, format, json, render::fields};
-use digits_proto::v1::GetModelResponse;
+use digits_cli::{Error, format, render::fields};
+use digits_proto::{json, v1::GetModelResponse};
 use jiff::Timestamp;
 
 /// Runs the command.
 pub async fn run(args: Model, context: &Context) -> Result<(), Error> {
     let model = context.inference()?.model(&args.model).await?;
-    context.show(|| json::of(&model), || lines(&model, Timestamp::now()))
+    context.show(|| json::display(&model), || lines(&model, Timestamp::now()))
 }
 
 fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {

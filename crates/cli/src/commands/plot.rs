@@ -4,10 +4,9 @@ use crate::{args::Plot, context::Context};
 use digits_cli::{
     Error,
     error::write_file,
-    json,
     plot::{Curves, Size, png, svg, terminal},
 };
-use digits_proto::v1::Job;
+use digits_proto::{json, v1::Job};
 use serde_json::json;
 use std::path::Path;
 
@@ -23,7 +22,7 @@ pub async fn run(args: Plot, context: &Context) -> Result<(), Error> {
     let curves = Curves::new(title(&job), &history.rows, job.test.as_ref());
     let (Some(path), Some(format)) = (args.output, format) else {
         return context.show(
-            || json::of(&history),
+            || json::display(&history),
             || terminal(&curves, &context.style, LINES),
         );
     };

@@ -6,12 +6,13 @@ use crate::{
     image_source::{self, Labelled, Source},
 };
 use digits_cli::{
-    Error, json,
-    render::{Bar, Ink, Picture, Style, bars, beside, digit},
+    Error,
+    render::{Bar, Ink, Picture, Style, bars, digit, side_by_side},
 };
 use digits_client::{Error as ClientError, Service};
-use digits_proto::v1::{
-    EncodedPictures, PredictRequest, Prediction, Verdict, predict_request::Images,
+use digits_proto::{
+    json,
+    v1::{EncodedPictures, PredictRequest, Prediction, Verdict, predict_request::Images},
 };
 use serde_json::json;
 use std::collections::HashMap;
@@ -61,8 +62,8 @@ pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
             json!({
                 "source": name,
                 "truth": truth.map(|(index, name)| json!({"index": index, "name": name})),
-                "prediction": json::of(prediction),
-                "served_by": answer.served_by.as_ref().map(json::of),
+                "prediction": json::display(prediction),
+                "served_by": answer.served_by.as_ref().map(json::display),
             })
         };
         let lines = || {
@@ -165,7 +166,7 @@ fn show(
         headline(prediction, query.truth.as_ref(), style)
     );
     std::iter::once(title)
-        .chain(beside(&drawing, &right, 3))
+        .chain(side_by_side(&drawing, &right, 3))
         .collect()
 }
 

@@ -4,12 +4,15 @@ use crate::{args::Report, context::Context};
 use digits_cli::{
     Error,
     error::write_file,
-    format, json,
+    format,
     plot::{Captioned, picture_grid},
     render::{Bar, Confusion, Ink, Picture, Style, bars, confusion, digit, fields, visible_width},
 };
 use digits_client::{Error as ClientError, Service};
-use digits_proto::v1::{Checkpoint, HardImage, ReportCard};
+use digits_proto::{
+    json,
+    v1::{Checkpoint, HardImage, ReportCard},
+};
 use std::time::Duration;
 
 /// Timeout of the call; the trainer's own is five minutes.
@@ -35,7 +38,7 @@ pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
         write_file(path, &hardest_png(report, checkpoint))?;
     }
     context.show(
-        || json::of(&answer),
+        || json::display(&answer),
         || {
             let mut all = summary(checkpoint, report, answer.from_manifest);
             all.extend(drawings(checkpoint, report, &context.style));
@@ -155,7 +158,7 @@ fn caption(image: &HardImage, names: &[String]) -> [String; 2] {
     [
         format!("{}: {}", image.index, name(image.label_index)),
         format!(
-            "said {} ({:.1} %)",
+            "predicted {} ({:.1} %)",
             name(image.predicted_index),
             image.probability * 100.0
         ),

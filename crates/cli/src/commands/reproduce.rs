@@ -5,10 +5,11 @@
 //! published. What it publishes stays on the storage and is not served.
 
 use crate::{args::Reproduce, context::Context};
-use digits_cli::{Error, format, json};
+use digits_cli::{Error, format};
 use digits_client::{Error as ClientError, TrainerClient, WatchNotice, WatchOptions};
-use digits_proto::v1::{
-    Checkpoint, Job, JobSpec, JobState, Lineage, PromotionPolicy, watch_job_response::Event,
+use digits_proto::{
+    json,
+    v1::{Checkpoint, Job, JobSpec, JobState, Lineage, PromotionPolicy, watch_job_response::Event},
 };
 use serde_json::json;
 use tonic::Code;
@@ -135,8 +136,8 @@ fn report(
     if context.json {
         context.document(&json!({
             "equal": equal,
-            "original": json::of(original),
-            "reproduced": again.map(json::of),
+            "original": json::display(original),
+            "reproduced": again.map(json::display),
             "job_id": job.job_id,
             "differences": differences.iter().map(|it| json!({
                 "what": it.what, "original": it.original, "reproduced": it.reproduced,

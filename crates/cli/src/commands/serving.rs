@@ -5,13 +5,16 @@ use crate::{
     context::Context,
 };
 use digits_cli::{
-    Error, format, json,
+    Error, format,
     registry::Registry,
     render::{Align, Table},
 };
-use digits_proto::v1::{
-    DropCandidatesRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
-    ServingRole,
+use digits_proto::{
+    json,
+    v1::{
+        DropCandidatesRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
+        ServingRole,
+    },
 };
 use serde_json::json;
 
@@ -20,7 +23,7 @@ pub async fn list(args: Serving, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
     let records = registry.serving_records(&args.model, args.limit).await?;
     context.show(
-        || json!({ "records": json::all(&records) }),
+        || json!({ "records": json::display_all(&records) }),
         || context.table(&table(&records)),
     )
 }
@@ -112,7 +115,7 @@ async fn expected(change: &Change, at: &At, context: &Context) -> Result<(Regist
 
 fn show(record: ServingRecord, context: &Context) -> Result<(), Error> {
     context.show(
-        || json::of(&record),
+        || json::display(&record),
         || context.table(&table(std::slice::from_ref(&record))),
     )
 }

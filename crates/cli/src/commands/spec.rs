@@ -1,13 +1,13 @@
-//! The job spec that a command line asks for: only what was given; the rest is the preset's.
+//! Builds the job spec of `digits train`: only what flags give; the rest is the preset's.
 
 use crate::args::{Activation, Optimizer, Precision, Promotion, Publish, Schedule, Train};
 use digits_cli::Error;
 use digits_proto::v1::{self, job_spec};
 
-/// The optimiser of a preset, for a flag that does not tell which one it is for.
+/// The optimizer of the preset, for flags that several optimizers have.
 pub type PresetOptimizer = Option<Optimizer>;
 
-/// Whether the spec depends on which optimiser the preset has.
+/// Whether the spec depends on the optimizer of the preset.
 pub fn needs_preset(args: &Train) -> bool {
     let shared = args.learning_rate.is_some() || args.weight_decay.is_some();
     shared && args.optimizer.is_none() && args.momentum.is_none()
@@ -91,7 +91,7 @@ fn optimizer(args: &Train, preset: PresetOptimizer) -> Result<Option<job_spec::O
     if !given && args.optimizer.is_none() {
         return Ok(None);
     }
-    // Momentum is SGD's.
+    // Only SGD has a momentum.
     let implied = if args.momentum.is_some() {
         Some(Optimizer::Sgd)
     } else {
@@ -99,7 +99,7 @@ fn optimizer(args: &Train, preset: PresetOptimizer) -> Result<Option<job_spec::O
     };
     match args.optimizer.or(implied).unwrap_or(Optimizer::Sgd) {
         Optimizer::Adamw if args.momentum.is_some() => Err(Error::Usage(
-            "--momentum is for --optimizer sgd: leave one of them out".to_owned(),
+            "--momentum needs --optimizer sgd, not adamw: give one of them".to_owned(),
         )),
         Optimizer::Adamw => {
             let adamw = v1::AdamW {
@@ -178,7 +178,7 @@ fn deadline(seconds: f64) -> Result<v1::LimitsSpec, Error> {
     let duration = duration.filter(|it| !it.is_zero() && it.as_secs() < 1_000_000_000);
     let duration = duration.ok_or_else(|| {
         Error::Usage(format!(
-            "--deadline {seconds} is no time: give seconds, more than 0"
+            "--deadline takes a number of seconds above 0, not {seconds}"
         ))
     })?;
     let deadline = prost_types::Duration {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_the_preset_alone() {
+    fn without_flags_the_spec_is_the_preset() {
         let bare = spec(&parse(""), None).expect("good");
         assert_eq!(
             bare,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_set_and_nothing_else() {
+    fn only_the_given_flags_are_set() {
         let line = "--hidden 128,64 --momentum 0 --seed 0 --train-count 9 --validation-count 1 --label a=b \
                     --publish final --promotion if-better --precision bfloat16 --deadline 1.5 --synthetic-seed 3";
         let given = spec(&parse(line), None).expect("good");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_against_overfitting() {
+    fn regularization_flags_are_set() {
         let line =
             "--dropout 0.2 --label-smoothing 0 --ema-decay 0.99 --clip-norm 1 --early-stopping 5";
         let given = spec(&parse(line), None).expect("good");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_alone_is_for_the_optimiser_of_the_preset() {
+    fn a_learning_rate_alone_is_for_the_optimizer_of_the_preset() {
         let args = parse("--preset accurate --learning-rate 0.1");
         assert!(needs_preset(&args) && !needs_preset(&parse("--momentum 0.5 --learning-rate 1")));
         let with = |preset| spec(&args, preset).expect("good").optimizer;
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_none() {
+    fn a_deadline_is_a_positive_time() {
         for seconds in [0.0, -1.0, f64::NAN, 1e300] {
             assert_eq!(deadline(seconds).expect_err("bad").exit_code(), 64);
         }

@@ -5,9 +5,9 @@ use crate::{
     args::{Optimizer, Train},
     context::Context,
 };
-use digits_cli::{Error, format, json};
+use digits_cli::{Error, format};
 use digits_client::{RetryPolicy, TrainerClient};
-use digits_proto::v1::job_spec;
+use digits_proto::{json, v1::job_spec};
 use serde_json::json;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub async fn run(args: Train, context: &Context) -> Result<(), Error> {
         let state = format::state(job.state);
         format!("job {}  {state}  {}", job.job_id, size.unwrap_or_default())
     };
-    context.show(|| json!({ "job": json::of(&job) }), || vec![line()])?;
+    context.show(|| json!({ "job": json::display(&job) }), || vec![line()])?;
     if args.detach {
         if !context.json {
             context.hint(&format!("watch it with: digits watch {}", job.job_id));

@@ -1,10 +1,11 @@
 //! `digits watch`: prints rows of the curves as they arrive, above a progress bar.
 
 use crate::{args::Watch, context::Context};
-use digits_cli::{Error, format, json};
+use digits_cli::{Error, format};
 use digits_client::{WatchNotice, WatchOptions};
-use digits_proto::v1::{
-    CurveRow, Job, JobFinished, JobState, WatchJobResponse, watch_job_response::Event,
+use digits_proto::{
+    json,
+    v1::{CurveRow, Job, JobFinished, JobState, WatchJobResponse, watch_job_response::Event},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl<'a> Screen<'a> {
     fn show(&mut self, notice: &WatchNotice<'_>) -> Result<(), Error> {
         match notice {
             WatchNotice::Event(event) if self.context.json => {
-                self.context.document(&json::of(*event))
+                self.context.document(&json::display(*event))
             }
             WatchNotice::Event(event) => self.event(event),
             WatchNotice::Interrupted { reason, pause } => {

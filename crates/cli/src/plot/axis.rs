@@ -1,4 +1,4 @@
-//! Axes: which range, which ticks, how they are written.
+//! Range, ticks and labels of an axis.
 
 /// A range with ticks at round numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis that holds the finite ones of the values, with about `wanted` ticks and a margin of a share of the
-    /// range at both ends.
+    /// An axis over the finite values, with about `wanted` ticks and a margin at both ends, a fraction of the
+    /// range.
     #[must_use]
     pub fn around(values: impl Iterator<Item = f64>, wanted: usize, margin: f64) -> Self {
         let finite = values.filter(|value| value.is_finite());
@@ -22,7 +22,7 @@ impl Axis {
             (low.min(value), high.max(value))
         });
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        // One value alone stands in the middle.
+        // A single value is in the middle.
         let spread = if high > low {
             high - low
         } else {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn round_ticks() {
+    fn ticks_are_round_numbers() {
         check(0.0, 4220.0, 5, &["0", "1000", "2000", "3000", "4000"]);
         check(0.3, 2.4, 5, &["0.5", "1.0", "1.5", "2.0"]);
         check(9.0, 91.0, 4, &["25", "50", "75"]);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_ranges() {
+    fn any_values_have_a_range_with_ticks() {
         for values in [vec![], vec![f64::NAN], vec![3.0], vec![0.0], vec![1.0, 2.0]] {
             let axis = Axis::around(values.iter().copied(), 5, 0.05);
             assert!(

@@ -1,130 +1,38 @@
-//! The curves of a job as a figure: train loss red, validation loss blue, accuracy below, over the steps.
+//! Draws the curves of a job: train loss red, validation loss blue, accuracy in a panel below.
 //!
-//! A figure is laid out once (`figure`) and written as SVG or drawn as PNG, so both look the same; the terminal has
-//! its own, coarser drawing. The chart crates at hand draw bitmaps without anti-aliasing or bring a browser's worth of
-//! dependencies; two panels of lines need neither.
+//! A figure is laid out once (`figure`) and written as SVG or drawn as PNG, so both look the same; the
+//! terminal has a coarser drawing of its own.
 
 mod axis;
+mod curves;
 pub(crate) mod figure;
 mod picture_grid;
 pub(crate) mod raster;
 mod svg;
 mod terminal;
 
-use digits_proto::v1::{CurveRow, Evaluation};
-
+pub use curves::{Curves, Point, Size};
 pub use picture_grid::{Captioned, picture_grid};
 pub use terminal::terminal;
-
-/// One row of a job's curves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// Steps done over all epochs.
-    pub step: u64,
-    /// Epoch, from 1.
-    pub epoch: u32,
-    /// Mean cross-entropy of that step's batch, in nats.
-    pub train_loss: f64,
-    /// Mean over batches of the validation loss, in nats, as the notebook plots it.
-    pub validation_loss: Option<f64>,
-    /// Share of the validation images that were right, from 0 to 1.
-    pub accuracy: Option<f64>,
-}
-
-/// What a figure shows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Curves {
-    /// Stands above the figure.
-    pub title: String,
-    /// The rows, oldest first.
-    pub points: Vec<Point>,
-    /// Accuracy (0 to 1) and loss (mean over batches) on the test set, drawn as dashed lines.
-    pub test: Option<(f64, f64)>,
-}
-
-impl Curves {
-    /// Curves of a job's rows and, when it has ended well, its test result.
-    #[must_use]
-    pub fn new(title: impl Into<String>, rows: &[CurveRow], test: Option<&Evaluation>) -> Self {
-        let point = |row: &CurveRow| Point {
-            step: row.step,
-            epoch: row.epoch,
-            train_loss: row.train_loss,
-            validation_loss: row.validation.map(|it| it.loss_batch_mean),
-            accuracy: row.validation.map(|it| it.accuracy),
-        };
-        Self {
-            title: title.into(),
-            points: rows.iter().map(point).collect(),
-            test: test.map(|it| (it.accuracy, it.loss_batch_mean)),
-        }
-    }
-
-    /// The three curves as (step, value), values in nats, nats and per cent.
-    fn series(&self) -> [Vec<(f64, f64)>; 3] {
-        let all = |value: fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
-            let pairs = self.points.iter();
-            pairs
-                .filter_map(|point| Some((point.step as f64, value(point)?)))
-                .collect()
-        };
-        [
-            all(|point| Some(point.train_loss)),
-            all(|point| point.validation_loss),
-            all(|point| point.accuracy.map(|share| share * 100.0)),
-        ]
-    }
-}
-
-/// Size of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// From left to right.
-    pub width: u32,
-    /// From top to bottom.
-    pub height: u32,
-}
-
-impl Size {
-    /// Smallest side that still holds the axes and largest that is drawn.
-    pub const SIDES: std::ops::RangeInclusive<u32> = 200..=10_000;
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self {
-            width: 1600,
-            height: 1100,
-        }
-    }
-}
 
 /// The figure as an SVG document.
 #[must_use]
 pub fn svg(curves: &Curves, size: Size) -> String {
-    svg::write(&figure::lay_out(curves, clamped(size)))
+    svg::write(&figure::lay_out(curves, size.clamped()))
 }
 
 /// The figure as a PNG file.
 #[must_use]
 pub fn png(curves: &Curves, size: Size) -> Vec<u8> {
-    raster::draw(&figure::lay_out(curves, clamped(size)))
-}
-
-fn clamped(Size { width, height }: Size) -> Size {
-    let clamp = |side: u32| side.clamp(*Size::SIDES.start(), *Size::SIDES.end());
-    Size {
-        width: clamp(width),
-        height: clamp(height),
-    }
+    raster::draw(&figure::lay_out(curves, size.clamped()))
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     /// 45 rows that look like a training of five epochs.
-    pub(crate) fn sample() -> Curves {
+    fn sample() -> Curves {
         let points = (0..45_u32).map(|row| {
             let (epoch, place) = (row / 9, row % 9);
             let step = epoch * 844 + place * 100 + 1;
@@ -145,7 +53,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn svg_has_the_curves_in_their_colours() {
+    fn the_svg_has_the_curves_in_their_colours() {
         let text = svg(&sample(), Size::default());
         let curve = |color: &str| {
             let start = text
@@ -172,7 +80,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn png_has_the_size_and_the_colours() {
+    fn the_png_has_the_size_and_the_colours() {
         let bytes = png(
             &sample(),
             Size {
@@ -201,7 +109,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn odd_curves_are_drawn_as_well() {
+    fn empty_single_and_infinite_values_are_drawn() {
         let one = Curves {
             points: sample().points[..1].to_vec(),
             ..Curves::default()

@@ -1,8 +1,10 @@
-//! A sheet of small grey pictures with a caption each, as a PNG file.
+//! Draws small grey pictures with captions in a grid, as a PNG file.
 
-use super::Size;
-use super::figure::{Anchor, Figure, Shape};
-use super::raster;
+use super::{
+    curves::Size,
+    figure::{Anchor, Figure},
+    raster,
+};
 use crate::render::Picture;
 
 const COLUMNS: usize = 4;
@@ -19,13 +21,13 @@ const LINE: f64 = 17.0;
 pub struct Captioned<'a> {
     /// The picture; drawn as an empty field where the number of its pixels is not height × width.
     pub picture: Picture<'a>,
-    /// What stands below.
+    /// The two lines of text.
     pub caption: [String; 2],
 }
 
-/// Where the cells lie.
+/// Positions of the cells.
 struct Grid {
-    /// Pixels of the sheet for one of a picture.
+    /// Pixels of the grid for one of a picture.
     factor: usize,
     /// Of a cell.
     width: usize,
@@ -49,32 +51,20 @@ pub fn picture_grid(pictures: &[Captioned<'_>]) -> Vec<u8> {
         width: (columns * grid.width + MARGIN) as u32,
         height: (rows * grid.height + MARGIN) as u32,
     };
-    let mut shapes = vec![Shape::Area {
-        x: 0.0,
-        y: 0.0,
-        width: f64::from(size.width),
-        height: f64::from(size.height),
-        fill: "#ffffff",
-    }];
+    let mut figure = Figure {
+        size,
+        scale: 1.0,
+        shapes: Vec::new(),
+    };
+    let extent = (f64::from(size.width), f64::from(size.height));
+    figure.area((0.0, 0.0), extent, "#ffffff");
     for (number, one) in pictures.iter().enumerate() {
         let (x, y) = grid.place(number, columns);
         for (line, text) in (1..).zip(&one.caption) {
-            shapes.push(Shape::Text {
-                x: x as f64,
-                y: (y + height * factor) as f64 + f64::from(line) * LINE,
-                size: TEXT,
-                anchor: Anchor::Start,
-                color: "#222222",
-                turned: false,
-                text: text.clone(),
-            });
+            let below = (y + height * factor) as f64 + f64::from(line) * LINE;
+            figure.text((x as f64, below), TEXT, Anchor::Start, text);
         }
     }
-    let figure = Figure {
-        size,
-        scale: 1.0,
-        shapes,
-    };
     let mut canvas = raster::rgb(&figure);
     for (number, one) in pictures.iter().enumerate() {
         grid.paint(one.picture, grid.place(number, columns), &mut canvas, size);
@@ -112,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_and_captions_are_where_they_should_be() {
+    fn pictures_have_their_captions_below_them() {
         let pixels: Vec<u8> = (0..784).map(|at| if at == 0 { 200 } else { 0 }).collect();
         let picture = Picture {
             pixels: &pixels,
@@ -121,12 +111,12 @@ mod tests {
         };
         let one = Captioned {
             picture,
-            caption: ["247: 4, said 6".to_owned(), "93 %".to_owned()],
+            caption: ["247: 4, predicted 6".to_owned(), "93 %".to_owned()],
         };
         let drawn = picture_grid(&vec![one; 5]);
         let image = image::load_from_memory(&drawn).expect("a PNG").into_rgb8();
         assert_eq!(image.dimensions(), (4 * 184 + 16, 2 * 226 + 16));
-        // The first pixel of the picture is six by six of the sheet's.
+        // The first pixel of the picture is six by six of the grid's.
         for (x, y, grey) in [(15, 15, 255), (16, 16, 200), (21, 21, 200), (22, 22, 0)] {
             assert_eq!(image.get_pixel(x, y).0, [grey; 3], "{x}, {y}");
         }

@@ -1,8 +1,8 @@
-//! A figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, which is part of the program.
+//! Draws a figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, a part of the program.
 
 use super::{
-    Size,
-    figure::{Anchor, Figure, Shape},
+    curves::Size,
+    figure::{Anchor, Figure, Shape, TEXT},
 };
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 use tiny_skia::{
@@ -44,25 +44,13 @@ pub fn encode(size: Size, rgb: &[u8]) -> Vec<u8> {
 
 fn paint(shape: &Shape, face: &Face<'_>, transform: Transform, pixmap: &mut Pixmap) {
     match shape {
-        Shape::Area {
-            x,
-            y,
-            width,
-            height,
-            fill,
-        } => {
-            let rect = Rect::from_xywh(*x as f32, *y as f32, *width as f32, *height as f32);
-            if let Some(rect) = rect {
+        Shape::Area { at, extent, fill } => {
+            let [x, y, width, height] = [at.0, at.1, extent.0, extent.1].map(|it| it as f32);
+            if let Some(rect) = Rect::from_xywh(x, y, width, height) {
                 pixmap.fill_rect(rect, &color(fill), transform, None);
             }
         }
-        Shape::Line {
-            points,
-            color: name,
-            width,
-            dashed,
-            ..
-        } => {
+        Shape::Line { points, stroke, .. } => {
             let mut builder = PathBuilder::new();
             for (index, &(x, y)) in points.iter().enumerate() {
                 match index {
@@ -70,38 +58,31 @@ fn paint(shape: &Shape, face: &Face<'_>, transform: Transform, pixmap: &mut Pixm
                     _ => builder.line_to(x as f32, y as f32),
                 }
             }
-            let dash = if *dashed {
-                StrokeDash::new(vec![4.0, 3.0], 0.0)
-            } else {
-                None
-            };
-            let line_join = LineJoin::Round;
-            let stroke = Stroke {
-                width: *width as f32,
-                dash,
-                line_join,
+            let dashes = || StrokeDash::new(vec![4.0, 3.0], 0.0);
+            let style = Stroke {
+                width: stroke.width as f32,
+                dash: stroke.dashed.then(dashes).flatten(),
+                line_join: LineJoin::Round,
                 ..Stroke::default()
             };
             if let Some(path) = builder.finish() {
-                pixmap.stroke_path(&path, &color(name), &stroke, transform, None);
+                pixmap.stroke_path(&path, &color(stroke.color), &style, transform, None);
             }
         }
         Shape::Dot {
-            x,
-            y,
+            at,
             radius,
             color: name,
         } => {
-            if let Some(path) = PathBuilder::from_circle(*x as f32, *y as f32, *radius as f32) {
+            let circle = PathBuilder::from_circle(at.0 as f32, at.1 as f32, *radius as f32);
+            if let Some(path) = circle {
                 pixmap.fill_path(&path, &color(name), FillRule::Winding, transform, None);
             }
         }
         Shape::Text {
-            x,
-            y,
+            at,
             size,
             anchor,
-            color: name,
             turned,
             text,
         } => {
@@ -111,21 +92,20 @@ fn paint(shape: &Shape, face: &Face<'_>, transform: Transform, pixmap: &mut Pixm
                 Anchor::Middle => -0.5,
                 Anchor::End => -1.0,
             } * width(face, text);
-            let mut place = transform.pre_translate(*x as f32, *y as f32);
+            let mut place = transform.pre_translate(at.0 as f32, at.1 as f32);
             if *turned {
                 place = place.pre_rotate(-90.0);
             }
             // A font's y axis points up.
             let place = place.pre_scale(units, -units).pre_translate(shift, 0.0);
             if let Some(path) = outline(face, text) {
-                pixmap.fill_path(&path, &color(name), FillRule::Winding, place, None);
+                pixmap.fill_path(&path, &color(TEXT), FillRule::Winding, place, None);
             }
         }
     }
 }
 
-/// Glyphs of a text with the place where each begins, in the font's units, and the place after the last. No kerning:
-/// labels of a figure do without.
+/// Glyphs of a text, each with where it begins and ends, in the font's units; without kerning.
 fn glyphs<'a>(face: &'a Face<'_>, text: &'a str) -> impl Iterator<Item = (GlyphId, f32, f32)> + 'a {
     text.chars().scan(0.0_f32, |pen, character| {
         let glyph = face.glyph_index(character).unwrap_or(GlyphId(0));

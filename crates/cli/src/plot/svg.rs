@@ -1,9 +1,8 @@
-//! A figure as an SVG document.
+//! Writes a figure as an SVG document.
 
-use super::figure::{Anchor, Figure, Shape};
-use std::fmt::Write as _;
+use super::figure::{Anchor, Figure, Shape, TEXT};
 
-/// As the PNG's font first, then what the reader has.
+/// The font of the PNG first, then those that readers have.
 const FONTS: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 
 /// Writes the document.
@@ -25,60 +24,40 @@ pub fn write(figure: &Figure) -> String {
 
 fn element(shape: &Shape) -> String {
     match shape {
-        Shape::Area {
-            x,
-            y,
-            width,
-            height,
-            fill,
-        } => format!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{fill}\"/>",
-            number(*x),
-            number(*y),
-            number(*width),
-            number(*height)
-        ),
+        Shape::Area { at, extent, fill } => {
+            let [x, y, width, height] = [at.0, at.1, extent.0, extent.1].map(number);
+            format!(r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}"/>"#)
+        }
         Shape::Line {
             points,
-            color,
-            width,
-            dashed,
+            stroke,
             curve,
         } => {
-            let class = if *curve { "class=\"curve\" " } else { "" };
-            let dashes = if *dashed {
-                " stroke-dasharray=\"4 3\""
+            let class = if *curve { r#"class="curve" "# } else { "" };
+            let dashes = if stroke.dashed {
+                r#" stroke-dasharray="4 3""#
             } else {
                 ""
             };
-            let mut list = String::new();
-            for (index, (x, y)) in points.iter().enumerate() {
-                let gap = if index > 0 { " " } else { "" };
-                // Writing to a string does not fail.
-                let _ = write!(list, "{gap}{},{}", number(*x), number(*y));
-            }
+            let points: Vec<String> = points
+                .iter()
+                .map(|&(x, y)| format!("{},{}", number(x), number(y)))
+                .collect();
             format!(
-                "<polyline {class}stroke=\"{color}\" stroke-width=\"{width}\"{dashes} stroke-linejoin=\"round\" fill=\"none\" points=\"{list}\"/>"
+                r#"<polyline {class}stroke="{}" stroke-width="{}"{dashes} stroke-linejoin="round" fill="none" points="{}"/>"#,
+                stroke.color,
+                stroke.width,
+                points.join(" ")
             )
         }
-        Shape::Dot {
-            x,
-            y,
-            radius,
-            color,
-        } => {
-            format!(
-                "<circle cx=\"{}\" cy=\"{}\" r=\"{radius}\" fill=\"{color}\"/>",
-                number(*x),
-                number(*y)
-            )
+        Shape::Dot { at, radius, color } => {
+            let [x, y] = [at.0, at.1].map(number);
+            format!(r#"<circle cx="{x}" cy="{y}" r="{radius}" fill="{color}"/>"#)
         }
         Shape::Text {
-            x,
-            y,
+            at,
             size,
             anchor,
-            color,
             turned,
             text,
         } => {
@@ -87,27 +66,27 @@ fn element(shape: &Shape) -> String {
                 Anchor::Middle => "middle",
                 Anchor::End => "end",
             };
-            let (x, y) = (number(*x), number(*y));
+            let [x, y] = [at.0, at.1].map(number);
             let turn = if *turned {
-                format!(" transform=\"rotate(-90 {x} {y})\"")
+                format!(r#" transform="rotate(-90 {x} {y})""#)
             } else {
                 String::new()
             };
             format!(
-                "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{color}\"{turn}>{}</text>",
+                r#"<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="{TEXT}"{turn}>{}</text>"#,
                 escape(text)
             )
         }
     }
 }
 
-/// Two digits are a fiftieth of a pixel.
+/// A number with two decimals: finer than a pixel of any size of picture.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Text for XML; characters that XML does not allow are left out.
+/// Text escaped for XML; control characters, which XML does not allow, are left out.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars().filter(|it| !it.is_control()) {

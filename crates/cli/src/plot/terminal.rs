@@ -1,6 +1,6 @@
-//! Curves in the terminal: braille dots where there are colours to tell the curves apart, else letters.
+//! Draws curves in the terminal: with braille dots where colours tell the curves apart, else with letters.
 
-use super::{Curves, axis::Axis};
+use super::{axis::Axis, curves::Curves};
 use crate::render::{Color, Ink, Style};
 
 /// Columns of the labels of the upright axis, with the axis itself.
@@ -129,7 +129,7 @@ fn step_axis(curves: &Curves, style: &Style) -> String {
     format!("{}{first}{}{end}", " ".repeat(MARGIN), " ".repeat(gap))
 }
 
-/// What a character shows: the dots that are set, and the curve that set one last.
+/// A character: the dots that are set, and the curve that set one last.
 #[derive(Clone, Copy, Default)]
 struct Cell {
     dots: u8,
@@ -201,8 +201,8 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
+    use super::super::curves::Point;
     use super::*;
-    use crate::plot::Point;
 
     fn falling() -> Curves {
         let point = |step: u64, loss: f64| Point {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_plain_plot() {
+    fn plain_curves_are_drawn_with_letters() {
         assert_eq!(
             terminal(&falling(), &Style::plain(31), 12),
             [
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_bring_braille() {
+    fn colours_are_drawn_with_braille() {
         let style = Style {
             color: Color::Ansi256,
             unicode: true,
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_draw() {
+    fn no_rows_are_a_message() {
         assert_eq!(
             terminal(&Curves::default(), &Style::plain(80), 12),
             ["no rows yet"]

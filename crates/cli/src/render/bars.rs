@@ -3,23 +3,23 @@
 use super::{Ink, Style};
 
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-/// Widest bar: a longer one says no more.
+/// Widest bar, in columns.
 const WIDEST: usize = 40;
-/// Columns of what stands behind the bar: a blank and `100.00 %`.
+/// Columns of the figure right of the bar: a blank and `100.00 %`.
 const FIGURE: usize = 9;
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// What it is of.
+    /// Label on the left.
     pub label: String,
-    /// From 0 to 1; what lies outside is cut.
+    /// From 0 to 1; other values are clamped.
     pub share: f64,
-    /// Whether it stands out: the predicted label.
+    /// Whether the bar is highlighted, as the predicted label is.
     pub chosen: bool,
 }
 
-/// Draws the bars one below the other, in at most `width` columns: label, bar, per cent.
+/// Draws the bars in at most `width` columns, one a line: label, bar, per cent.
 #[must_use]
 pub fn bars(bars: &[Bar], width: usize, style: &Style) -> Vec<String> {
     let label_width = bars
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_bars() {
+    fn bars_have_labels_and_figures() {
         assert_eq!(
             bars(&some(), 22, &Style::plain(80)),
             [
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chosen_one_stands_out_and_narrow_terminals_keep_the_figures() {
+    fn the_chosen_bar_is_highlighted_and_narrow_terminals_keep_the_figures() {
         let style = Style {
             color: Color::Ansi256,
             unicode: true,

@@ -1,8 +1,8 @@
-//! Which labels are taken for which.
+//! Confusion matrix: counts by true and predicted label.
 
 use super::{Align, Ink, Style, Table};
 
-/// Lines of the list that is printed where the matrix is too wide for the terminal.
+/// Length of the list of mistakes, for a matrix that is too wide for the terminal.
 const WORST: usize = 20;
 
 /// Counts of (true label, predicted label).
@@ -22,12 +22,12 @@ impl Confusion {
         }
     }
 
-    /// Counts one image. What lies outside of the matrix is left out.
+    /// Counts an image; one outside of the matrix is ignored.
     pub fn add(&mut self, truth: usize, predicted: usize) {
         self.add_many(truth, predicted, 1);
     }
 
-    /// Counts so many images. What lies outside of the matrix is left out.
+    /// Counts several images; those outside of the matrix are ignored.
     pub fn add_many(&mut self, truth: usize, predicted: usize, images: u64) {
         if truth < self.classes && predicted < self.classes {
             self.counts[truth * self.classes + predicted] += images;
@@ -40,7 +40,7 @@ impl Confusion {
         self.classes
     }
 
-    /// Images of class `truth` that were taken for `predicted`.
+    /// Images of class `truth` that were predicted as `predicted`.
     #[must_use]
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts[truth * self.classes + predicted]
@@ -53,8 +53,8 @@ impl Confusion {
     }
 }
 
-/// Draws the matrix: a row for each true label, a column for each predicted one, and the share of the row that
-/// is right. Where that is wider than the style: the most frequent mistakes as a list.
+/// Draws the matrix: a row for each true label, a column for each predicted one, and the fraction of the row
+/// that is right. A matrix that is wider than the style is a list of the most frequent mistakes instead.
 #[must_use]
 pub fn confusion(matrix: &Confusion, labels: &[String], style: &Style) -> Vec<String> {
     let name = |class: usize| {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_matrix() {
+    fn a_matrix_has_a_row_for_each_true_label() {
         let labels = ["0", "1", "2"].map(str::to_owned);
         assert_eq!(
             confusion(&three(), &labels, &Style::plain(80)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn many_classes_become_a_list() {
+    fn a_matrix_of_many_classes_is_a_list_of_mistakes() {
         let mut matrix = Confusion::new(1000);
         matrix.add(17, 999);
         matrix.add(17, 999);

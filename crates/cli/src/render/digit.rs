@@ -1,4 +1,4 @@
-//! A grey picture in the terminal, two rows of pixels to a line.
+//! Draws a grey picture in the terminal, two rows of pixels to a line.
 
 use super::{Color, Style};
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_drawings() {
+    fn pictures_are_drawn_in_characters_and_half_blocks() {
         check(&CROSS, 3, Style::plain(80), &["+@+", " -"]);
         let color = |color| Style {
             color,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_sizes_draw_nothing() {
+    fn a_picture_of_a_wrong_size_draws_nothing() {
         let picture = Picture {
             pixels: &[1, 2, 3],
             height: 2,

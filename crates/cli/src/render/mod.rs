@@ -1,7 +1,7 @@
-//! Drawing in the terminal: digits, probabilities, confusion matrices, tables.
+//! Draws digits, probabilities, confusion matrices and tables in the terminal.
 //!
-//! Every function returns lines without a line end and prints nothing. What a terminal can show is one value,
-//! [`Style`]; nothing here asks the environment but [`Style::detect`].
+//! Every function returns lines without a line end and prints nothing. What a terminal can show is one
+//! value, [`Style`]; only [`Style::detect`] reads the environment.
 
 mod bars;
 mod confusion;
@@ -15,10 +15,10 @@ pub use digit::{Picture, digit};
 pub use style::{Color, Ink, Style};
 pub use table::{Align, Table};
 
-/// Puts two blocks of lines beside each other, with `gap` columns between them; the shorter block is centred
-/// against the longer one.
+/// Joins two blocks of lines side by side, with `gap` columns between them; the shorter block is centred
+/// vertically.
 #[must_use]
-pub fn beside(left: &[String], right: &[String], gap: usize) -> Vec<String> {
+pub fn side_by_side(left: &[String], right: &[String], gap: usize) -> Vec<String> {
     let height = left.len().max(right.len());
     let left_width = left
         .iter()
@@ -58,7 +58,7 @@ pub fn fields(pairs: &[(&str, String)]) -> Vec<String> {
         .collect()
 }
 
-/// Columns that a line takes: its characters without the escape sequences that [`Style`] writes.
+/// Columns of a line: its characters without the escape sequences of [`Style`].
 #[must_use]
 pub fn visible_width(line: &str) -> usize {
     let mut width = 0;
@@ -79,12 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_stand_beside_each_other() {
+    fn the_shorter_block_is_centred() {
         let left = vec!["ab".to_owned(), "c".to_owned(), "d".to_owned()];
         let right = vec!["x".to_owned()];
-        assert_eq!(beside(&left, &right, 2), ["ab", "c   x", "d"]);
-        assert_eq!(beside(&right, &left, 1), ["  ab", "x c", "  d"]);
-        assert!(beside(&[], &[], 1).is_empty());
+        assert_eq!(side_by_side(&left, &right, 2), ["ab", "c   x", "d"]);
+        assert_eq!(side_by_side(&right, &left, 1), ["  ab", "x c", "  d"]);
+        assert!(side_by_side(&[], &[], 1).is_empty());
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! What the terminal can show.
+//! Colours, characters and width of the terminal.
 
 use std::io::IsTerminal;
 
-/// Columns where the width is not known: the output goes to a file or a pipe.
+/// Columns for an output of unknown width: a file or a pipe.
 const DEFAULT_WIDTH: usize = 100;
 
-/// How many colours there are.
+/// Colours of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     /// None: plain text.
     None,
-    /// The 256 of xterm.
+    /// The 256 colours of xterm.
     Ansi256,
     /// 24 bits.
     TrueColor,
@@ -21,24 +21,24 @@ pub enum Color {
 pub struct Style {
     /// Colours.
     pub color: Color,
-    /// Whether block, braille and other characters beyond ASCII are shown.
+    /// Whether it shows characters beyond ASCII, such as blocks and braille.
     pub unicode: bool,
     /// Columns.
     pub width: usize,
 }
 
-/// What a piece of text means; the style knows its colour.
+/// Meaning of a text, which gives its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// Stands out.
+    /// Highlighted.
     Strong,
-    /// Stands back.
+    /// Less important.
     Faint,
-    /// As it should be.
+    /// In order.
     Good,
-    /// Not as it should be.
+    /// Wrong.
     Bad,
-    /// To be looked at.
+    /// Needs attention.
     Warning,
     /// The training curve.
     Train,
@@ -49,8 +49,8 @@ pub enum Ink {
 }
 
 impl Style {
-    /// What standard output can show. No colour where it is no terminal, where `NO_COLOR` is set, or where
-    /// `no_color` is asked for.
+    /// What standard output can show. No colours if it is no terminal, if `NO_COLOR` is set, or for
+    /// `no_color`.
     #[must_use]
     pub fn detect(no_color: bool) -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Style {
         }
     }
 
-    /// Plain ASCII of so many columns.
+    /// Plain ASCII with this many columns.
     #[must_use]
     pub fn plain(width: usize) -> Self {
         Self {

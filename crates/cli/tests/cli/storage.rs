@@ -132,7 +132,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn everything_works_with_no_trainer_alive() {
+async fn commands_with_storage_work_without_a_trainer() {
     let fixture = Fixture::new().await;
     let (old, new) = (fixture.old.as_str(), fixture.new.as_str());
     let listed = fixture.document(&["checkpoints"]);
@@ -205,7 +205,7 @@ async fn everything_works_with_no_trainer_alive() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_newer_format_is_listed_and_passed() {
+async fn a_record_of_a_newer_format_is_listed_and_skipped() {
     let fixture = Fixture::new().await;
     let log = fixture.dir.path().join("serving/digits");
     let newer = r#"{"format": 99}"#;
@@ -222,7 +222,7 @@ async fn a_record_of_a_newer_format_is_listed_and_passed() {
 }
 
 #[tokio::test]
-async fn the_answer_may_be_no() {
+async fn a_refused_change_exits_with_1() {
     let fixture = Fixture::new().await;
     let old = fixture.old.as_str();
     fixture.error(&["release"], 1, "has no hold");
@@ -239,7 +239,7 @@ async fn the_answer_may_be_no() {
     fixture.error(&["promote", &nobody], 1, &nobody);
     fixture.error(&["checkpoints", &nobody], 1, &nobody);
 
-    // What needs the trainer says so.
+    // Commands that need the trainer refuse --storage.
     for command in ["jobs", "report", "import", "reproduce"] {
         fixture.error(&[command], 64, "unexpected argument '--storage'");
     }
@@ -262,10 +262,10 @@ async fn the_answer_may_be_no() {
 /// The process must install its cryptography provider before it uses TLS: without one the client of a
 /// bucket panics.
 #[test]
-fn a_bucket_is_spoken_to_over_tls() {
+fn a_bucket_is_reached_over_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
-    let (tell, told) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     // Ends with the process; every connection is closed after its first bytes.
     thread::spawn(move || {
         for connection in listener.incoming() {
@@ -274,7 +274,7 @@ fn a_bucket_is_spoken_to_over_tls() {
                 .and_then(|mut peer| peer.read_exact(&mut first))
                 .is_ok()
             {
-                let _ = tell.send(first);
+                let _ = sender.send(first);
             }
         }
     });
@@ -290,7 +290,8 @@ fn a_bucket_is_spoken_to_over_tls() {
     assert_eq!(output.status.code(), Some(69), "{text}");
     // A TLS record (RFC 8446, 5.1) with a handshake in it.
     assert_eq!(
-        told.recv_timeout(patience())
+        received
+            .recv_timeout(patience())
             .map(|first| first[..2].to_vec()),
         Ok(vec![22, 3]),
         "{text}"

@@ -94,10 +94,10 @@ impl TrainingService for Trainer {
             return Err(Status::unavailable("starting"));
         }
         let spec = request.into_inner().spec.unwrap_or_default();
-        if spec.epochs == Some(0) {
+        if spec.batch_size == Some(0) {
             let mut details = ErrorDetails::new();
-            details.add_bad_request_violation("spec.epochs", "must be 1 to 10,000, not 0");
-            let message = "invalid spec: spec.epochs";
+            details.add_bad_request_violation("spec.batch_size", "must be at least 1, not 0");
+            let message = "invalid spec: spec.batch_size";
             return Err(Status::with_error_details(
                 tonic::Code::InvalidArgument,
                 message,

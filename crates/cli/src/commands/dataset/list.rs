@@ -4,11 +4,11 @@ use super::message;
 use crate::{args::ListDatasets, context::Context};
 use digits_checkpoint::Storage;
 use digits_cli::{
-    Error, format, json,
+    Error, format,
     render::{Align, Table},
 };
 use digits_dataset::pushed;
-use digits_proto::v1::Dataset;
+use digits_proto::{json, v1::Dataset};
 use serde_json::json;
 
 /// Runs the command.
@@ -22,7 +22,7 @@ pub async fn run(args: ListDatasets, context: &Context) -> Result<(), Error> {
         None => context.trainer()?.datasets().await?,
     };
     context.show(
-        || json!({ "datasets": json::all(&datasets) }),
+        || json!({ "datasets": json::display_all(&datasets) }),
         || context.table(&table(&datasets)),
     )
 }

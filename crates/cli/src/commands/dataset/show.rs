@@ -10,11 +10,11 @@ use digits_cli::{
     Error,
     contact_sheet::{self, ContactSheet},
     error::write_file,
-    format, json,
+    format,
     render::{Align, Table, fields},
 };
 use digits_dataset::{Dataset, mnist, pushed::Reference, synthetic};
-use digits_proto::v1;
+use digits_proto::{json, v1};
 
 /// Labels that are counted line by line.
 const COUNTED: usize = 40;
@@ -48,7 +48,7 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
         }
     };
     context.show(
-        || json::of(&message),
+        || json::display(&message),
         || {
             let mut lines = about(&message);
             lines.push(String::new());

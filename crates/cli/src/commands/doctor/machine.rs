@@ -1,4 +1,4 @@
-//! Checks of the machine: binaries, libtorch, GPU, storage, MNIST.
+//! Checks the machine: binaries, libtorch, GPU, storage, MNIST.
 
 use super::check::Check;
 use digits_checkpoint::Storage;
@@ -24,12 +24,16 @@ pub async fn inference() -> Check {
     version("digits-inference").await
 }
 
-/// Whether a binary is there and starts: beside this program, else in PATH.
+/// Whether a binary of this program's folder, else of PATH, starts.
 async fn version(name: &str) -> Check {
     let build =
-        "build it with `make build` and keep it beside `digits`, or put its folder into PATH";
+        "build it with `make build`, and keep it in the folder of `digits` or in one of PATH";
     let Some(path) = find(name) else {
-        return Check::fail(name, "not found beside `digits` nor in PATH", build);
+        return Check::fail(
+            name,
+            "not found in the folder of `digits` nor in PATH",
+            build,
+        );
     };
     match output(Command::new(&path).arg("--version")).await {
         Err(reason) => Check::fail(name, format!("{}: {reason}", path.display()), build),
@@ -43,18 +47,18 @@ async fn version(name: &str) -> Check {
             let text = String::from_utf8_lossy(&output.stderr)
                 .trim()
                 .replace('\n', "; ");
-            let remedy = "`make libtorch` fetches libtorch; set LIBTORCH where it lies elsewhere";
+            let remedy = "`make libtorch` fetches libtorch; set LIBTORCH if it is elsewhere";
             Check::fail(name, format!("does not start: {text}"), remedy)
         }
     }
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    let beside = std::env::current_exe()
+    let own = std::env::current_exe()
         .ok()
         .and_then(|it| it.parent().map(Path::to_owned));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = beside.into_iter().chain(std::env::split_paths(&path));
+    let dirs = own.into_iter().chain(std::env::split_paths(&path));
     dirs.map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
@@ -68,7 +72,7 @@ async fn output(command: &mut Command) -> Result<Output, String> {
     }
 }
 
-/// libtorch where LIBTORCH says, else in a private environment of `make libtorch`.
+/// libtorch at LIBTORCH, else in a private environment of `make libtorch`.
 fn libtorch() -> Check {
     let remedy = "`make libtorch` fetches it into a private Python environment";
     if let Some(dir) = std::env::var_os("LIBTORCH").filter(|it| !it.is_empty()) {
@@ -125,7 +129,7 @@ fn private_libtorch(cache: &Path) -> Option<PathBuf> {
 }
 
 async fn gpu() -> Check {
-    let none = "jobs run on the CPU; `--device cuda` will be refused";
+    let none = "jobs run on the CPU, and `--device cuda` is refused";
     let list = output(Command::new("nvidia-smi").arg("-L")).await;
     let names = list.ok().filter(|it| it.status.success()).map(|it| {
         let text = String::from_utf8_lossy(&it.stdout).into_owned();
@@ -148,7 +152,7 @@ async fn gpu() -> Check {
 /// Whether the storage can be written and never overwrites.
 pub async fn storage(url: Option<&str>) -> Check {
     let Some(url) = url else {
-        let remedy = "give --storage URL or set DIGITS_STORAGE to have it tried";
+        let remedy = "give --storage URL or set DIGITS_STORAGE to check it";
         return Check::warn("storage", "not checked", remedy);
     };
     let remedy = "name a folder (file:///…) or bucket (s3://…) that this user may write, with its credentials in AWS_*";

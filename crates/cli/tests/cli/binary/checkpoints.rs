@@ -5,7 +5,7 @@ use digits_testing::services::CHECKPOINT;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_report_in_lines_in_json_and_as_a_picture() {
+async fn a_report_is_printed_as_lines_and_as_json_and_drawn() {
     let fixture = Fixture::new().await;
     let output = fixture.run(&["report", CHECKPOINT, "-o", "hard.png"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
@@ -31,7 +31,7 @@ async fn a_report_in_lines_in_json_and_as_a_picture() {
         " @",
         " @",
         "247: one",
-        "said nought (93.8 %)",
+        "predicted nought (93.8 %)",
     ];
     assert_eq!(
         text.lines().take(expected.len()).collect::<Vec<_>>(),
@@ -52,7 +52,7 @@ async fn a_report_in_lines_in_json_and_as_a_picture() {
 }
 
 #[tokio::test]
-async fn an_import_goes_in_pieces_and_serves_only_when_asked() {
+async fn an_import_is_sent_in_pieces_and_promoted_only_on_request() {
     let fixture = Fixture::new().await;
     let file = fixture.dir.path().join("model.safetensors");
     std::fs::write(&file, vec![7; 600_000]).expect("written");
@@ -75,7 +75,7 @@ async fn an_import_goes_in_pieces_and_serves_only_when_asked() {
 }
 
 #[tokio::test]
-async fn an_export_names_what_is_missing() {
+async fn an_export_names_the_missing_checkpoint_or_storage() {
     let fixture = Fixture::new().await;
     let missing = format!(
         "digits: checkpoint {CHECKPOINT}: there is no committed one of this id here; `digits checkpoints` lists them"
@@ -101,7 +101,7 @@ async fn an_export_names_what_is_missing() {
 }
 
 #[tokio::test]
-async fn what_has_no_spec_is_not_reproduced() {
+async fn an_imported_checkpoint_is_not_reproduced() {
     let fixture = Fixture::new().await;
     let line =
         format!("digits: checkpoint {CHECKPOINT} was imported: there is no training to repeat");

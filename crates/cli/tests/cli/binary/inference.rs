@@ -1,11 +1,11 @@
-//! Asking a classifier, and whether everything is in place.
+//! Predict, evaluate and doctor.
 
 use super::{Fixture, err, out};
 use digits_testing::services::CHECKPOINT;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn predict_reads_files_and_says_what_is_wrong_with_them() {
+async fn predict_reads_files_and_names_missing_ones() {
     let fixture = Fixture::new().await;
     std::fs::write(fixture.dir.path().join("a.png"), "anything").expect("written");
     let answers = fixture
@@ -74,7 +74,7 @@ async fn evaluate_measures_a_folder_of_idx_files() {
 }
 
 #[tokio::test]
-async fn doctor_answers_as_json_with_remedies() {
+async fn doctor_prints_json_with_remedies() {
     let fixture = Fixture::new().await;
     let storage = format!("file://{}/storage", fixture.dir.path().display());
     let output = fixture

@@ -28,7 +28,7 @@ async fn train_submits_again_and_watches_to_the_end() {
 }
 
 #[tokio::test]
-async fn train_as_json_lines() {
+async fn train_prints_events_as_json_lines() {
     let fixture = Fixture::new().await;
     let lines = fixture.documents(&["--json", "train"]).await;
     assert_eq!(lines[0]["job"]["job_id"], JOB);
@@ -44,19 +44,26 @@ async fn train_as_json_lines() {
 }
 
 #[tokio::test]
-async fn errors_are_one_clear_line_and_their_fields() {
+async fn an_error_is_one_line_and_its_flags() {
     let fixture = Fixture::new().await;
     fixture.run(&["train", "--detach"]).await;
     fixture
         .check_error(
-            &["train", "--epochs", "0"],
+            &["train", "--batch-size", "0"],
             64,
             &[
                 "digits: the trainer refused the request:",
-                "  --epochs: must be 1 to 10,000, not 0",
+                "  --batch-size: must be at least 1, not 0",
             ],
         )
         .await;
+    let output = fixture.run(&["train", "--epochs", "many"]).await;
+    assert_eq!(output.status.code(), Some(64));
+    let text = err(&output);
+    assert!(
+        text.contains("takes a whole number from 1 to 10,000"),
+        "{text}"
+    );
     fixture
         .check_error(&["jobs", "x"], 1, &["digits: trainer: no job \"x\""])
         .await;
@@ -113,7 +120,7 @@ async fn an_unreachable_service_is_named_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn lists_and_details() {
+async fn lists_and_details_have_both_forms() {
     let fixture = Fixture::new().await;
     let jobs = fixture.documents(&["jobs", "--json"]).await;
     assert_eq!(jobs[0]["jobs"].as_array().map(Vec::len), Some(2));
@@ -151,7 +158,7 @@ async fn lists_and_details() {
         fixture.documents(&["promote", CHECKPOINT, "--json"]).await[0]["sequence"],
         4
     );
-    // The primary is promoted again, which ends the canary beside it.
+    // The primary is promoted again, which ends the canary.
     let dropped = &fixture.documents(&["drop", "--json"]).await[0];
     assert_eq!(dropped["sequence"], 4);
     assert_eq!(dropped["routes"][0]["checkpoint_id"], CHECKPOINT);

@@ -1,0 +1,120 @@
+//! Parses the values of flags; each error says what the flag takes.
+
+use digits_cli::format::grouped;
+use std::ops::RangeInclusive;
+
+/// Two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair(pub f64, pub f64);
+
+/// Widths of hidden layers; none for a linear classifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widths(pub Vec<u32>);
+
+/// A whole number within a range.
+pub fn whole<T>(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: TryFrom<u64>,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| {
+                let (least, most) = (*range.start(), *range.end());
+                match most {
+                    _ if most < u64::from(u32::MAX) => format!(
+                        "takes a whole number from {} to {}",
+                        grouped(least),
+                        grouped(most)
+                    ),
+                    _ => format!("takes a whole number, at least {least}"),
+                }
+            })
+    }
+}
+
+/// A number, such as 0.1 or 1e-4.
+pub fn number(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| !number.is_nan());
+    number.ok_or_else(|| "takes a number, such as 0.1".to_owned())
+}
+
+/// A number that is sent in single precision.
+pub fn single(text: &str) -> Result<f32, String> {
+    number(text).map(|number| number as f32)
+}
+
+/// Two numbers with a comma between them.
+pub fn pair(text: &str) -> Result<Pair, String> {
+    let part = |text: &str| number(text.trim()).ok();
+    text.split_once(',')
+        .and_then(|(first, second)| Some(Pair(part(first)?, part(second)?)))
+        .ok_or_else(|| "takes two numbers with a comma between them, such as 36,5".to_owned())
+}
+
+/// Whole numbers with commas between them, or `none`.
+pub fn widths(text: &str) -> Result<Widths, String> {
+    if text.is_empty() || text == "none" {
+        return Ok(Widths(Vec::new()));
+    }
+    let widths = text.split(',').map(|width| width.trim().parse::<u32>());
+    let widths: Result<Vec<u32>, _> = widths.collect();
+    widths.map(Widths).map_err(|_| {
+        "takes whole numbers with commas between them, such as 128,64, or none".to_owned()
+    })
+}
+
+/// A label, KEY=VALUE.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("takes KEY=VALUE, such as team=vision".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_the_range() {
+        let epochs = whole::<u32>(1..=10_000);
+        assert_eq!(epochs("10000"), Ok(10_000));
+        for bad in ["0", "10001", "-1", "1.5", "many", ""] {
+            let expected = "takes a whole number from 1 to 10,000";
+            assert_eq!(epochs(bad), Err(expected.to_owned()), "{bad}");
+        }
+        let seed = whole::<u64>(0..=u64::MAX);
+        assert_eq!(seed("4294967296"), Ok(1 << 32));
+        assert_eq!(
+            seed("x"),
+            Err("takes a whole number, at least 0".to_owned())
+        );
+        assert_eq!(number("1e-4"), Ok(1e-4));
+        assert!(number("fast").is_err() && number("NaN").is_err());
+    }
+
+    #[test]
+    fn a_pair_is_two_numbers() {
+        assert_eq!(pair("0.85, 1.15"), Ok(Pair(0.85, 1.15)));
+        for bad in ["", "1", "1,", "a,b", "1,2,3"] {
+            assert!(pair(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn widths_are_a_list_of_whole_numbers() {
+        assert_eq!(widths("128, 64"), Ok(Widths(vec![128, 64])));
+        assert_eq!(widths("none"), Ok(Widths(vec![])));
+        for bad in ["128,", "-1", "a"] {
+            assert!(widths(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_with_a_value() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(key_value("a").is_err() && key_value("=b").is_err());
+    }
+}
