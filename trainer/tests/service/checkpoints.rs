@@ -225,7 +225,7 @@ async fn operators_hold_roll_back_and_release_while_a_job_publishes() {
     assert_status(
         &itself,
         Code::InvalidArgument,
-        "checkpoint_id: it is the primary",
+        "checkpoint_id: this checkpoint is the primary",
     );
     let free = release(&mut checkpoints, 2).await.expect_err("not held");
     assert_status(&free, Code::FailedPrecondition, "has no hold");
