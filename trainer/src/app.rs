@@ -4,11 +4,11 @@ use crate::{
     background,
     config::Config,
     grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
-    lifecycle::{close, open, recover, stop_workers},
+    lifecycle::{close, open, recover, stop_workers, submitter},
     metrics::{PREFIX, gpu_memory},
     page,
     reporter::Reporter,
-    worker::{Tools, Workers},
+    worker::{WorkerContext, Workers},
 };
 use digits_proto::FILE_DESCRIPTOR_SET;
 use digits_server::{Routes, ServerConfig};
@@ -29,7 +29,7 @@ const INFO: ServiceInfo = ServiceInfo {
 /// The service with both ports open, not yet answering.
 pub struct App {
     config: Config,
-    tools: Tools,
+    services: WorkerContext,
     workers: usize,
     bound: Bound,
 }
@@ -42,13 +42,13 @@ impl App {
     pub async fn bind(config: Config, recorder: Recorder) -> Result<Self, Error> {
         // Checked before any folder is created.
         let foundation = Foundation::new(INFO, &config.service)?;
-        let (tools, workers) = open(
+        let (services, workers) = open(
             &config,
             foundation.supervisor.clone(),
             foundation.traces.clone(),
         )
         .await?;
-        let recorder = recorder.with_section(tools.metrics.section());
+        let recorder = recorder.with_section(services.metrics.section());
         // Loading the driver's library takes a moment.
         let recorder = match tokio::task::spawn_blocking(gpu_memory::section).await? {
             Some(section) => recorder.with_section(section),
@@ -67,7 +67,7 @@ impl App {
             .await?;
         Ok(Self {
             config,
-            tools,
+            services,
             workers,
             bound,
         })
@@ -85,7 +85,7 @@ impl App {
     /// When the file cannot be written.
     pub fn announce(&self) -> Result<(), Error> {
         // The storage's own form of its address holds no secret.
-        let storage = self.tools.storage.url();
+        let storage = self.services.storage.url();
         let workers = u16::try_from(self.workers).ok();
         let config = Config {
             storage: storage.to_owned(),
@@ -103,39 +103,40 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self {
             config,
-            tools,
+            services,
             workers,
             bound,
         } = self;
         let service = bound.start();
-        let Some(recovered) = shutdown.run_until_cancelled(recover(&tools)).await else {
+        let Some(recovered) = shutdown.run_until_cancelled(recover(&services)).await else {
             service.close().await;
-            close(tools).await;
+            close(services).await;
             return Ok(());
         };
         recovered?;
-        let workers = Workers::start(&tools, workers).map_err(Error::Thread)?;
+        let workers = Workers::start(services.clone(), workers).map_err(Error::Thread)?;
         let closing = service.ports_closing().clone();
-        let background = background::start(&config, &tools, &closing);
+        let background = background::start(&config, &services, &closing);
         let training = Training(TrainingContext {
-            intake: tools.intake(workers.wake(), config.trainer.queue_capacity.into()),
-            registry: Arc::clone(&tools.registry),
-            bundles: Arc::clone(&tools.bundles),
+            submitter: submitter(&services, workers.wake(), &config),
+            running: Arc::clone(&services.running),
+            bundles: Arc::clone(&services.bundles),
             shutdown: closing.clone(),
         });
-        let checkpoints = Checkpoints::new(tools.storage.clone(), Reporter::new(&tools, closing));
+        let checkpoints =
+            Checkpoints::new(services.storage.clone(), Reporter::new(&services, closing));
         let limit = config.trainer.max_message_bytes as usize;
         let routes =
             Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));
         let service = service.with_server(|server| server.with_pages(page::router()));
         let ready = async |readiness: ServiceReadiness| readiness.set_ready().await;
-        let drain = stop_workers(workers, &tools.store, config.service.shutdown_grace);
+        let drain = stop_workers(workers, &services.store, config.service.shutdown_grace);
         service.serve(routes, shutdown, ready, drain).await?;
         // They watch the token that closed the ports.
         for task in background {
             let _ = task.await;
         }
-        close(tools).await;
+        close(services).await;
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Background tasks of the service: the job gauges and the retention sweep.
 
-use crate::{config::Config, metrics::Metrics, retention::Retention, store::Store, worker::Tools};
+use crate::{
+    config::Config, metrics::Metrics, retention::Retention, store::Store, worker::WorkerContext,
+};
 use digits_telemetry::supervisor::{RepeatedDeaths, Task};
 use std::time::Duration;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
@@ -15,11 +17,15 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 /// same: a restart of the process would interrupt them.
 pub(crate) fn start(
     config: &Config,
-    tools: &Tools,
+    services: &WorkerContext,
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
-    let supervisor = &tools.supervisor;
-    let (store, metrics, until) = (tools.store.clone(), tools.metrics.clone(), stop.clone());
+    let supervisor = &services.supervisor;
+    let (store, metrics, until) = (
+        services.store.clone(),
+        services.metrics.clone(),
+        stop.clone(),
+    );
     let mut tasks = vec![supervisor.restart(
         Task::new("job_counter"),
         RepeatedDeaths::Tolerate,
@@ -29,9 +35,9 @@ pub(crate) fn start(
     if let Some(rules) = config.retention() {
         let (interval, until) = (config.trainer.retention_interval, stop.clone());
         let retention = Retention {
-            store: tools.store.clone(),
-            storage: tools.storage.clone(),
-            metrics: tools.metrics.clone(),
+            store: services.store.clone(),
+            storage: services.storage.clone(),
+            metrics: services.metrics.clone(),
             rules,
         };
         tasks.push(supervisor.restart(

@@ -1,6 +1,4 @@
-//! A job's identity, states and events, as the whole service names them.
-//!
-//! Pure values: nothing here reads a database or a request.
+//! Domain types of a job: its id, states, events and curve rows.
 
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
 use std::{fmt, str::FromStr};
@@ -11,7 +9,7 @@ use uuid::Uuid;
 pub struct JobId(Uuid);
 
 impl JobId {
-    /// Draws a new id.
+    /// A new id.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
@@ -41,19 +39,19 @@ impl FromStr for JobId {
     }
 }
 
-/// A text that is not a job's id.
+/// The text is not a job id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a job id: give a UUID in its hyphenated form, as SubmitJob and ListJobs return it")]
 pub struct InvalidJobId;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
     /// Waits for a worker.
     Queued,
     /// Is being trained.
     Running,
-    /// Ended as it should.
+    /// All its steps were done, or early stopping ended it.
     Succeeded,
     /// Ended by an error.
     Failed,
@@ -62,7 +60,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All of them, in the order of their numbers on the wire and in the database.
+    /// All states, in the order of their numbers on the wire and in the database.
     pub const ALL: [Self; 5] = [
         Self::Queued,
         Self::Running,
@@ -71,7 +69,7 @@ impl JobState {
         Self::Cancelled,
     ];
 
-    /// As metrics and logs name it.
+    /// Its name in metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,21 +99,21 @@ impl JobState {
         Self::ALL.into_iter().find(|state| state.number() == number)
     }
 
-    /// Whether nothing follows it.
+    /// Whether no other state follows.
     #[must_use]
     pub fn is_end(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 
-/// Something that happened to a job.
+/// An event in the life of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The state changed, but for the end.
+    /// The state changed to one that is not final.
     StateChanged {
-        /// The state it is in now.
+        /// The new state.
         state: JobState,
-        /// The device, when it began to run; else empty.
+        /// The device, when the job starts to run; else empty.
         device: String,
     },
     /// The curves have a new row.
@@ -131,7 +129,7 @@ pub enum Event {
     },
     /// The job has ended.
     Finished {
-        /// How.
+        /// The final state.
         state: JobState,
         /// What went wrong; empty unless it failed.
         error: String,
@@ -170,7 +168,7 @@ pub struct NetworkSize {
     pub parameter_bytes: u64,
     /// Multiply-adds of one image's forward pass, biases counted as one each.
     pub multiply_adds: u64,
-    /// What the layers give out for one image, in bytes.
+    /// Outputs of all layers for one image, in bytes.
     pub activation_bytes: u64,
 }
 

@@ -1,7 +1,8 @@
-//! The trainer: takes training jobs over gRPC, trains with libtorch, publishes checkpoints.
+//! The trainer: accepts training jobs over gRPC, trains with libtorch, publishes checkpoints.
 //!
-//! [`train`] is the training itself and knows nothing of the rest. [`store`] is the memory, [`worker`] carries
-//! jobs out, [`intake`] takes them in, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the service.
+//! [`train`] is the training alone. [`submission`] accepts jobs, [`store`] keeps them, [`worker`]
+//! runs them, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the
+//! service. [`job_lifecycle`] walks along the calls from `SubmitJob` to the promoted checkpoint.
 
 pub mod app;
 mod background;
@@ -9,8 +10,8 @@ pub mod config;
 pub mod datasets;
 pub mod grpc;
 pub mod import;
-pub mod intake;
 pub mod job;
+pub mod job_lifecycle;
 mod lifecycle;
 pub mod metrics;
 pub mod page;
@@ -20,8 +21,10 @@ pub mod retention;
 pub mod run;
 pub mod spec;
 pub mod store;
+pub mod submission;
 #[cfg(test)]
 mod test_supervisor;
 pub mod train;
+pub mod watch;
 pub mod wire;
 pub mod worker;

@@ -6,9 +6,12 @@ use crate::{
     datasets::{Catalog, Pushed},
     metrics::Metrics,
     remote_write::{RemoteWrite, StartError},
-    store::Store,
+    store::{MAX_CRASHES, Store},
+    submission::Submitter,
     train,
-    worker::{Bundles, Registry, Tools, Workers, finish_intentions, note_bundles, sweep_bundles},
+    worker::{
+        Bundles, Wake, WorkerContext, Workers, finish_checkpoints, record_bundles, sweep_bundles,
+    },
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_service::Error;
@@ -26,7 +29,7 @@ pub(crate) async fn open(
     config: &Config,
     supervisor: Supervisor,
     traces: Option<Traces>,
-) -> Result<(Tools, usize), Error> {
+) -> Result<(WorkerContext, usize), Error> {
     // Checked before any folder is created.
     let folders = config.folders()?;
     let cache = config.dataset_cache()?;
@@ -56,11 +59,11 @@ pub(crate) async fn open(
     );
     let metrics = Metrics::new(config.trainer.queue_capacity.into(), workers);
     let remote_write = start_remote_write(config, &metrics, &supervisor)?;
-    let tools = Tools {
+    let services = WorkerContext {
         store,
         storage,
         catalog: Arc::new(catalog.with_pushed(pushed)),
-        registry: Arc::new(Registry::default()),
+        running: Arc::default(),
         bundles: Arc::new(bundles),
         bundle_interval: config.trainer.bundle_interval,
         metrics,
@@ -69,7 +72,7 @@ pub(crate) async fn open(
         supervisor,
         runtime,
     };
-    Ok((tools, workers))
+    Ok((services, workers))
 }
 
 fn start_remote_write(
@@ -90,24 +93,36 @@ fn start_remote_write(
 ///
 /// # Errors
 /// When database, storage or bundles cannot be read or written.
-pub(crate) async fn recover(tools: &Tools) -> Result<(), Error> {
-    finish_intentions(&tools.store, &tools.storage)
+pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
+    finish_checkpoints(&services.store, &services.storage)
         .await
         .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
-    note_bundles(&tools.store, &tools.bundles)
+    record_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot recover resume bundles"))?;
-    let recovery = tools.store.recover().await;
+    let recovery = services.store.recover().await;
     let recovery = recovery.map_err(Error::unavailable("cannot recover running jobs"))?;
-    for job in &recovery.again {
+    for job in &recovery.resumed {
         tracing::warn!(%job, "job resumed: the last process ended while it ran");
     }
-    for job in &recovery.given_up {
-        tracing::error!(%job, "job abandoned: process after process ended while it ran");
+    for job in &recovery.abandoned {
+        tracing::error!(%job, "job abandoned after {MAX_CRASHES} consecutive crashes of the process");
     }
-    sweep_bundles(&tools.store, &tools.bundles)
+    sweep_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot delete obsolete resume bundles"))
+}
+
+/// Accepts jobs for the workers that `wake` wakes.
+pub(crate) fn submitter(services: &WorkerContext, wake: Wake, config: &Config) -> Submitter {
+    Submitter {
+        store: services.store.clone(),
+        storage: services.storage.clone(),
+        catalog: Arc::clone(&services.catalog),
+        metrics: services.metrics.clone(),
+        wake,
+        queue_capacity: config.trainer.queue_capacity.into(),
+    }
 }
 
 /// Stops the workers and waits for them, at most for `grace`.
@@ -122,7 +137,7 @@ pub(crate) async fn stop_workers(workers: Workers, store: &Store, grace: Duratio
         tracing::warn!(
             "a running job did not stop within --shutdown-grace; the next start resumes it"
         );
-        if let Err(error) = store.requeue_all().await {
+        if let Err(error) = store.release_all().await {
             // The next start counts it as a crash.
             tracing::error!(%error, "cannot return running jobs to the queue");
         }
@@ -130,10 +145,10 @@ pub(crate) async fn stop_workers(workers: Workers, store: &Store, grace: Duratio
 }
 
 /// Pushes the rest of the curves and closes the database.
-pub(crate) async fn close(tools: Tools) {
-    let remote_write = tools.remote_write.clone();
+pub(crate) async fn close(services: WorkerContext) {
+    let remote_write = services.remote_write.clone();
     if let Err(error) = tokio::task::spawn_blocking(move || remote_write.close()).await {
         tracing::error!(%error, "cannot push the rest of the curves");
     }
-    tools.store.close().await;
+    services.store.close().await;
 }

@@ -5,7 +5,7 @@ use digits_service::{Error, args, health_check, print_failure};
 use digits_trainer::{
     app::App,
     config::{Config, HealthConfig},
-    metrics,
+    grpc, metrics,
     run::{self, RunConfig},
 };
 use std::{env, process::ExitCode};
@@ -39,7 +39,7 @@ async fn serve(config: Config, shutdown: CancellationToken) -> Result<ExitCode, 
 async fn run_one(config: RunConfig, stop: CancellationToken) -> Result<ExitCode, Error> {
     let job = run::run(&config, stop).await.map_err(run::error)?;
     if config.json {
-        let json = digits_proto::json::write(&job);
+        let json = grpc::job_json(&job);
         println!(
             "{}",
             json.map_err(Error::unavailable("cannot print the job"))?

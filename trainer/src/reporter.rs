@@ -1,7 +1,8 @@
-//! Makes the report card of a checkpoint when a client asks for it: one at a time, on a thread of its own, within a
-//! deadline. A client that goes away stops the measuring.
+//! Measures the report card of a checkpoint for `ReportCheckpoint`: one at a time, on a thread of
+//! its own, within a time limit. A client that disconnects stops the measurement.
 //!
-//! The figures are [`crate::train::report`]'s; jobs that ask for a report get theirs from the publisher.
+//! [`crate::train::report`] computes the figures. A job that wants a report measures it with its
+//! last checkpoint.
 
 use crate::{
     datasets::{Catalog, NotFound},
@@ -12,7 +13,7 @@ use crate::{
         report::{Subject, report},
     },
     wire::SpecMessage,
-    worker::Tools,
+    worker::WorkerContext,
 };
 use digits_checkpoint::{
     LoadError, Loaded, Storage, StorageError,
@@ -32,23 +33,23 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// After this time a report is given up.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// Time limit of a report.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
-/// Makes reports; one at a time.
+/// Measures report cards, one at a time.
 pub struct Reporter {
     storage: Storage,
     catalog: Arc<Catalog>,
     metrics: Metrics,
-    place: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 /// A report and the manifest of its checkpoint.
-pub struct Answer {
+pub struct MeasuredReport {
     /// The report.
     pub report: Report,
-    /// Whether it was in the manifest.
+    /// Whether the report was in the manifest already.
     pub from_manifest: bool,
     /// The manifest.
     pub manifest: Manifest,
@@ -66,63 +67,68 @@ pub enum ReportError {
     /// Another report is being measured.
     #[error("another report is being measured")]
     Busy,
-    /// It cannot be measured here; the reason is for the client.
+    /// The checkpoint cannot be measured here; the reason is for the client.
     #[error("{0}")]
     Refused(String),
-    /// It took too long.
+    /// The time limit has passed.
     #[error("the report took longer than {0:?}")]
     TooLong(Duration),
-    /// The process is about to end.
+    /// The process is shutting down.
     #[error("the trainer is shutting down")]
     ShuttingDown,
-    /// The storage cannot be asked for the data set just now.
-    #[error("the storage cannot be asked for the data set")]
+    /// The storage of the data set cannot be read at the moment.
+    #[error("the storage of the data set cannot be read")]
     Unavailable,
     /// The data set cannot be loaded.
     #[error(transparent)]
     Data(#[from] PushedError),
-    /// The measuring failed.
+    /// The measurement failed.
     #[error(transparent)]
     Measuring(#[from] TrainError),
-    /// The system gives no thread, or the thread ended without a word.
+    /// The system gives no thread, or the thread panicked.
     #[error("the thread of a report: {0}")]
     Thread(String),
 }
 
 impl Reporter {
-    /// With the storage and data sets of a worker; `shutdown` ends what is being measured.
+    /// Uses the storage and data sets of the workers; `shutdown` stops a measurement.
     #[must_use]
-    pub fn new(tools: &Tools, shutdown: CancellationToken) -> Self {
+    pub fn new(services: &WorkerContext, shutdown: CancellationToken) -> Self {
         Self {
-            storage: tools.storage.clone(),
-            catalog: Arc::clone(&tools.catalog),
-            metrics: tools.metrics.clone(),
-            place: Arc::new(Semaphore::new(1)),
+            storage: services.storage.clone(),
+            catalog: Arc::clone(&services.catalog),
+            metrics: services.metrics.clone(),
+            permits: Arc::new(Semaphore::new(1)),
             shutdown,
         }
     }
 
-    /// The report of a checkpoint: from its manifest, or measured now where that has none or `again` is set.
+    /// The report of a checkpoint: from its manifest, or measured now where the manifest has none
+    /// or `again` is set.
     ///
     /// # Errors
     /// [`ReportError`].
-    pub async fn report(&self, id: CheckpointId, again: bool) -> Result<Answer, ReportError> {
+    pub async fn report(
+        &self,
+        id: CheckpointId,
+        again: bool,
+    ) -> Result<MeasuredReport, ReportError> {
         let manifest = digits_checkpoint::manifest(&self.storage, id).await?;
         let mut manifest = manifest.ok_or(ReportError::UnknownCheckpoint(id))?;
         if !again && let Some(report) = manifest.report.take() {
-            return Ok(Answer {
+            return Ok(MeasuredReport {
                 report: *report,
                 from_manifest: true,
                 manifest,
             });
         }
-        let place = Arc::clone(&self.place)
+        let permit = Arc::clone(&self.permits)
             .try_acquire_owned()
             .map_err(|_| ReportError::Busy)?;
         tokio::select! {
-            made = tokio::time::timeout(DEADLINE, self.measure(id, place)) => {
-                let report = made.map_err(|_| ReportError::TooLong(DEADLINE))??;
-                Ok(Answer { report, from_manifest: false, manifest })
+            measured = tokio::time::timeout(TIME_LIMIT, self.measure(id, permit)) => {
+                let report = measured.map_err(|_| ReportError::TooLong(TIME_LIMIT))??;
+                Ok(MeasuredReport { report, from_manifest: false, manifest })
             }
             () = self.shutdown.cancelled() => Err(ReportError::ShuttingDown),
         }
@@ -131,7 +137,7 @@ impl Reporter {
     async fn measure(
         &self,
         id: CheckpointId,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Report, ReportError> {
         let loaded =
             digits_checkpoint::load(&self.storage, id)
@@ -142,7 +148,7 @@ impl Reporter {
                         "checkpoint {id} is damaged and cannot be measured: {refusal}"
                     )),
                 })?;
-        // Dropped with this future, whatever ends it.
+        // Dropped with this future, so that a disconnect or the time limit stops the thread.
         let stop = StopWhenDropped::default();
         let stopped = Arc::clone(&stop.0);
         let (sender, receiver) = oneshot::channel();
@@ -150,16 +156,16 @@ impl Reporter {
         thread::Builder::new()
             .name("report".to_owned())
             .spawn(move || {
-                let made = measure_on(&catalog, &loaded, &metrics, &stopped);
-                // First, so that who has the answer can ask for the next one.
-                drop(place);
-                // Nobody waits any longer: then nobody wants it.
-                let _ = sender.send(made);
+                let measured = measure_on(&catalog, &loaded, &metrics, &stopped);
+                // First, so that a client that has its answer can request the next one.
+                drop(permit);
+                // Fails when the client has disconnected.
+                let _ = sender.send(measured);
             })
             .map_err(|error| ReportError::Thread(error.to_string()))?;
         receiver
             .await
-            .map_err(|_| ReportError::Thread("it ended without a word".to_owned()))?
+            .map_err(|_| ReportError::Thread("it panicked".to_owned()))?
     }
 }
 
@@ -186,9 +192,9 @@ fn measure_on(
         input: &manifest.input,
         temperature: manifest.temperature,
     };
-    let made = report(&subject, &data.test, &|| stopped.load(Ordering::Acquire));
-    metrics.report_made(&made);
-    made?.ok_or(ReportError::ShuttingDown)
+    let measured = report(&subject, &data.test, &|| stopped.load(Ordering::Acquire));
+    metrics.report_made(&measured);
+    measured?.ok_or(ReportError::ShuttingDown)
 }
 
 /// The data set that the checkpoint was trained on, as it was then.

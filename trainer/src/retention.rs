@@ -1,7 +1,7 @@
-//! Deletes from the storage, now and then, what nothing needs any more.
+//! Periodic retention sweep: deletes checkpoints and serving records that are no longer needed.
 //!
-//! What that is says [`digits_checkpoint::retention`]; only this process knows which checkpoints its jobs are about to
-//! publish or to start from. Rows of the database are not its business.
+//! [`digits_checkpoint::retention`] has the rules. The checkpoints that jobs publish or start from
+//! are kept in addition; only the job database knows them.
 
 use crate::{
     metrics::Metrics,
@@ -16,42 +16,42 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-/// What retention needs.
+/// The retention sweep.
 #[derive(Clone)]
 pub struct Retention {
-    /// What the jobs need.
+    /// Checkpoints that jobs need.
     pub store: Store,
-    /// Where it deletes.
+    /// The storage to sweep.
     pub storage: Storage,
-    /// What it counts.
+    /// Counters of the sweep.
     pub metrics: Metrics,
-    /// What is kept.
+    /// Which checkpoints are kept.
     pub rules: Rules,
 }
 
 impl Retention {
-    /// Looks once per `interval`, first after one, until `stop` is cancelled. A look that is broken off is finished
-    /// by a later one.
+    /// Sweeps once per `interval`, first after one, until `stop` is cancelled. A later sweep
+    /// completes an interrupted one.
     pub async fn run(self, interval: Duration, stop: CancellationToken) {
         let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let Some(looked) = stop.run_until_cancelled(self.look()).await else {
+            let Some(swept) = stop.run_until_cancelled(self.sweep()).await else {
                 return;
             };
-            match looked {
+            match swept {
                 Ok(report) => {
                     failing = false;
-                    self.tell(&report);
+                    self.record(&report);
                 }
                 Err(error) => {
                     self.metrics.retention_failed();
-                    // Once until it works again.
+                    // Logged once until a sweep succeeds.
                     if !failing {
                         tracing::warn!(
                             error = format!("{error:#}"),
-                            "retention failed; it tries again"
+                            "the retention sweep failed; retrying at its next interval"
                         );
                     }
                     failing = true;
@@ -60,25 +60,25 @@ impl Retention {
         }
     }
 
-    async fn look(&self) -> anyhow::Result<Report> {
+    async fn sweep(&self) -> anyhow::Result<Report> {
         let keep = self.needed().await?;
         let now = jiff::Timestamp::now();
         Ok(apply(&self.storage, &self.rules, &keep, now).await?)
     }
 
-    /// What is being published, and what jobs that have not ended start from.
+    /// Checkpoints that are being published, and those that unfinished jobs start from.
     async fn needed(&self) -> Result<BTreeSet<CheckpointId>, StoreError> {
         let mut keep = self.store.needed_parents().await?;
-        keep.extend(self.store.under_way().await?);
+        keep.extend(self.store.checkpoints_in_progress().await?);
         Ok(keep)
     }
 
-    fn tell(&self, report: &Report) {
+    fn record(&self, report: &Report) {
         self.metrics.retained(report);
         if *report != Report::default() {
             tracing::info!(
                 buried = ?report.buried, spared = ?report.spared, deleted = ?report.deleted,
-                "retention looked through the checkpoints"
+                "retention sweep finished"
             );
         }
     }

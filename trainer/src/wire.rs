@@ -1,5 +1,5 @@
-//! Conversions between domain types and the messages of the wire contract, which the database
-//! stores too.
+//! Domain types as protobuf messages, and back: for the wire and, as the same bytes, for the
+//! database. Beside `grpc`, the only place that names generated types.
 
 mod job_spec;
 
@@ -11,14 +11,14 @@ use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
 
-/// A message that is not what this program writes.
+/// Bytes that this program has not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// Not a message.
-    #[error("not a message of the contract: {0}")]
+    /// They are not a message.
+    #[error("not a protobuf message: {0}")]
     Decode(#[from] prost::DecodeError),
-    /// A message with something missing.
-    #[error("a message of the contract without its {0}")]
+    /// The message lacks a field, or its value is unknown.
+    #[error("a protobuf message without a valid {0}")]
     Missing(&'static str),
 }
 
@@ -39,7 +39,7 @@ fn micros(at: Option<&Timestamp>) -> i64 {
     })
 }
 
-/// A state as the contract numbers it.
+/// The message's value of a state.
 #[must_use]
 pub fn state(state: JobState) -> v1::JobState {
     match state {
@@ -140,6 +140,39 @@ pub fn event(sequence: u64, at_us: i64, from: &Event) -> v1::WatchJobResponse {
     }
 }
 
+/// The event of an encoded message of WatchJob.
+///
+/// # Errors
+/// [`WireError`] where the bytes are not such a message.
+pub fn event_from(bytes: &[u8]) -> Result<Event, WireError> {
+    use v1::watch_job_response::Event as Wire;
+    let message = v1::WatchJobResponse::decode(bytes)?;
+    Ok(match message.event.ok_or(WireError::Missing("event"))? {
+        Wire::StateChanged(changed) => Event::StateChanged {
+            state: state_back(changed.state)?,
+            device: changed.device,
+        },
+        Wire::Row(new) => Event::Row(row_back(&new)?),
+        Wire::CheckpointPublished(published) => Event::CheckpointPublished {
+            id: published
+                .checkpoint_id
+                .parse()
+                .map_err(|_| WireError::Missing("checkpoint_id"))?,
+            epoch: published.epoch,
+            sequence: published.sequence,
+        },
+        Wire::Finished(finished) => Event::Finished {
+            state: state_back(finished.state)?,
+            error: finished.error,
+            test: finished.test.as_ref().map(evaluation_back),
+        },
+    })
+}
+
+fn state_back(number: i32) -> Result<JobState, WireError> {
+    JobState::from_number(number).ok_or(WireError::Missing("state"))
+}
+
 /// Bytes of an evaluation for the database.
 #[must_use]
 pub fn evaluation_bytes(from: &Evaluation) -> Vec<u8> {
@@ -191,6 +224,48 @@ pub fn network_from(bytes: &[u8]) -> Result<NetworkSize, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_read_back() {
+        let evaluation = Evaluation {
+            images: 10,
+            correct: 5,
+            loss: 0.5,
+            loss_batch_mean: 0.25,
+            batch_size: 5,
+        };
+        let row = CurveRow {
+            at_us: 5,
+            step: 7,
+            epoch: 1,
+            step_in_epoch: 7,
+            train_loss: 2.5,
+            validation: evaluation,
+            learning_rate: 0.1,
+            samples_per_second: 1e6,
+        };
+        for from in [
+            Event::StateChanged {
+                state: JobState::Running,
+                device: "cpu".to_owned(),
+            },
+            Event::Row(row),
+            Event::CheckpointPublished {
+                id: digits_checkpoint::id::CheckpointId::generate(),
+                epoch: 2,
+                sequence: 3,
+            },
+            Event::Finished {
+                state: JobState::Succeeded,
+                error: String::new(),
+                test: Some(evaluation),
+            },
+        ] {
+            let bytes = event(1, 2, &from).encode_to_vec();
+            assert_eq!(event_from(&bytes).expect("read"), from);
+        }
+        assert!(event_from(&[]).is_err(), "a message without an event");
+    }
 
     #[test]
     fn states_have_their_numbers_on_the_wire() {

@@ -1,50 +1,40 @@
-//! What ListDatasets tells.
+//! Lists all data sets, for ListDatasets.
 
-use super::{Catalog, DEFAULT_SYNTHETIC, Shape, digits};
+use super::{
+    catalog::Catalog,
+    wanted::{Content, DEFAULT_SYNTHETIC, Shape, digits},
+};
 use digits_dataset::{
     mnist,
     pushed::{Listed as PushedSet, PushedError},
     synthetic,
 };
 
-/// What is known of the content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
-    /// SHA-256, in hexadecimal.
-    pub digest: String,
-    /// Images of the test.
-    pub test: usize,
-    /// Images of each label for training and validation; empty when they were not counted.
-    pub train_counts: Vec<u64>,
-    /// Images of each label for the test; empty when they were not counted.
-    pub test_counts: Vec<u64>,
-}
-
-/// A line of ListDatasets.
+/// An entry of the list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Listed {
-    /// Of this server.
+    /// Built in or configured.
     Own {
-        /// What clients call it.
+        /// Its name.
         name: String,
-        /// A sentence about it.
+        /// One sentence.
         description: String,
-        /// Whether the configuration names it.
+        /// Whether it comes from the configuration.
         configured: bool,
         /// Its sizes.
         shape: Shape,
-        /// What is known of its content; `None` for one that is made as a job asks for it.
+        /// `None` for a data set that is generated for a job.
         content: Option<Content>,
     },
-    /// On the storage.
+    /// Pushed to the storage.
     Pushed(Box<PushedSet>),
 }
 
 impl Catalog {
-    /// All of them: built-in ones, those of the configuration, pushed ones. Blocks.
+    /// Built-in, configured and pushed data sets, in this order. Blocks.
     ///
     /// # Errors
-    /// When the storage cannot be asked.
+    /// When the storage cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, PushedError> {
         let content = Content {
             digest: mnist::content_digest(),
@@ -60,7 +50,7 @@ impl Catalog {
             ),
             (
                 synthetic::NAME,
-                "digits drawn by this program, as many as asked for; the same seed draws the same ones",
+                "digits drawn by this program, as many as the job sets; the same seed draws the same digits",
                 None,
             ),
         ];

@@ -1,7 +1,9 @@
-//! Pushed data sets: found on the storage by name, and fetched into a cache of this trainer.
+//! Pushed data sets: found on the storage by name, and fetched into a local cache.
 //!
-//! All of it blocks on the storage: for the worker's thread and blocking threads, not for those of the runtime.
+//! Every call blocks on the storage: for the worker's thread and blocking threads, not for threads
+//! of the runtime.
 
+use backon::{BlockingRetryable as _, ExponentialBuilder};
 use digits_checkpoint::Storage;
 use digits_dataset::{
     Dataset,
@@ -10,15 +12,14 @@ use digits_dataset::{
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::Duration,
 };
 
-/// Times that a failing storage is tried by a job, and the pause before the second; it doubles.
-const ATTEMPTS: u32 = 5;
+/// Retries of a failing storage, and the pause before the first; it doubles.
+const MAX_RETRIES: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Manifests and names that are remembered; then all are forgotten.
-const REMEMBERED: usize = 1_000;
+/// Manifests and names that are cached; beyond that the cache is emptied.
+const MAX_CACHED: usize = 1_000;
 
 /// The pushed data sets of a storage.
 pub struct Pushed {
@@ -26,7 +27,7 @@ pub struct Pushed {
     runtime: tokio::runtime::Handle,
     cache: Cache,
     max_bytes: u64,
-    /// What cannot change any more: a committed manifest, and that a name has meant a digest.
+    /// What cannot change any more: committed manifests, and pinned names that have existed.
     known: Mutex<Known>,
 }
 
@@ -37,7 +38,8 @@ struct Known {
 }
 
 impl Pushed {
-    /// Those on `storage`, asked by way of `runtime` and kept in `cache`; one of more than `max_bytes` is refused.
+    /// The data sets on `storage`, read on `runtime` and kept in `cache`; more than `max_bytes` are
+    /// refused.
     #[must_use]
     pub fn new(
         storage: Storage,
@@ -54,7 +56,7 @@ impl Pushed {
         }
     }
 
-    /// What a reference means now, as far as this trainer can use it. Asks once.
+    /// Pins a reference to the content that it means now. Does not retry.
     ///
     /// # Errors
     /// [`PushedError`]; [`PushedError::TooLarge`] beyond the limit.
@@ -72,12 +74,12 @@ impl Pushed {
         Ok(pinned)
     }
 
-    /// What a data set says about itself.
+    /// The manifest of a data set.
     ///
     /// # Errors
-    /// [`PushedError`], after several attempts where trying again can help.
+    /// [`PushedError`], after retries of errors that may pass.
     pub fn manifest(&self, pinned: &Pinned) -> Result<Arc<Manifest>, PushedError> {
-        again_and_again(|| self.usable(pinned))
+        retry_with_backoff(|| self.usable(pinned))
     }
 
     /// The data set itself, verified.
@@ -86,19 +88,19 @@ impl Pushed {
     /// As [`manifest`](Self::manifest).
     pub fn load(&self, pinned: &Pinned) -> Result<Dataset, PushedError> {
         let name = pinned.name.as_str();
-        again_and_again(|| {
+        retry_with_backoff(|| {
             let manifest = self.usable(pinned)?;
             let loading = self.cache.load(&self.storage, name, &manifest);
             self.runtime.block_on(loading)
         })
     }
 
-    /// The data set of a digest under whatever name it was pushed, as `name`; `None` when it was not.
+    /// The data set with this digest, pushed under any name, as `name`; `None` when there is none.
     ///
     /// # Errors
     /// As [`manifest`](Self::manifest).
     pub fn load_content(&self, digest: &str, name: &str) -> Result<Option<Dataset>, PushedError> {
-        again_and_again(|| {
+        retry_with_backoff(|| {
             self.runtime.block_on(async {
                 match pushed::manifest(&self.storage, digest).await? {
                     Some(manifest) => self
@@ -112,10 +114,10 @@ impl Pushed {
         })
     }
 
-    /// All of them.
+    /// All pushed data sets.
     ///
     /// # Errors
-    /// What the storage said.
+    /// When the storage cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, PushedError> {
         self.runtime.block_on(pushed::list(&self.storage))
     }
@@ -140,7 +142,7 @@ impl Pushed {
         }
         let manifest = Arc::new(manifest);
         let mut known = self.known();
-        if known.manifests.len() >= REMEMBERED || known.pinned.len() >= REMEMBERED {
+        if known.manifests.len() >= MAX_CACHED || known.pinned.len() >= MAX_CACHED {
             *known = Known::default();
         }
         known
@@ -154,20 +156,19 @@ impl Pushed {
     }
 }
 
-/// Tries until it works, a few times and with growing pauses.
-fn again_and_again<T>(
-    mut attempt: impl FnMut() -> Result<T, PushedError>,
+/// Repeats `attempt` while the storage fails in a way that may pass.
+fn retry_with_backoff<T>(
+    attempt: impl FnMut() -> Result<T, PushedError>,
 ) -> Result<T, PushedError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match attempt() {
-            Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "a pushed data set cannot be read; trying again");
-            }
-            done => return done,
-        }
-        thread::sleep(pause);
-        pause *= 2;
-    }
-    attempt()
+    let backoff = ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_factor(2.0)
+        .with_max_times(MAX_RETRIES);
+    attempt
+        .retry(backoff)
+        .when(PushedError::is_temporary)
+        .notify(|error, pause| {
+            tracing::warn!(%error, ?pause, "a pushed data set cannot be read; retrying");
+        })
+        .call()
 }

@@ -1,7 +1,8 @@
-//! CheckpointService: shows what lies on the storage and changes what is served from it, by appending records.
+//! CheckpointService: lists the checkpoints on the storage, and changes which are served by
+//! appending serving records.
 
 use super::{
-    errors::{append, invalid_field, report_failed, storage},
+    errors::{append, import_failed, invalid_field, report_failed, storage},
     import, page,
     report_messages::report_card,
 };
@@ -27,11 +28,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Records that are read at one time.
-const READS_AT_ONCE: usize = 16;
-/// Imports at a time: each may hold a whole network in memory.
-const IMPORTS_AT_ONCE: usize = 1;
-/// An import takes about so long.
+/// Serving records that are read concurrently.
+const CONCURRENT_READS: usize = 16;
+/// Concurrent imports: each may hold a whole network in memory.
+const MAX_IMPORTS: usize = 1;
+/// About the time that an import takes.
 const IMPORT_RETRY: Duration = Duration::from_secs(5);
 
 /// The service.
@@ -42,17 +43,17 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Of what lies on `storage`; `reporter` measures.
+    /// Serves the checkpoints on `storage`; `reporter` measures report cards.
     #[must_use]
     pub fn new(storage: Storage, reporter: Reporter) -> Self {
         Self {
             storage,
             reporter,
-            imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
+            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
         }
     }
 
-    /// For the router; a request has at most so many bytes.
+    /// The tonic service; larger requests than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> CheckpointServiceServer<Self> {
         CheckpointServiceServer::new(self).max_decoding_message_size(max_message_bytes)
@@ -95,12 +96,12 @@ fn candidate(request: &PromoteRequest) -> Result<Candidate, Status> {
             ));
         }
     };
-    let fine = match (role, request.share) {
+    let valid = match (role, request.share) {
         (Role::Canary, Some(share)) => share > 0.0 && share < 1.0,
         (Role::Canary, None) => false,
         (Role::Primary | Role::Shadow, share) => share.is_none(),
     };
-    if !fine {
+    if !valid {
         return Err(invalid_field(
             "share",
             "must be between 0 and 1 for a canary, and not set for the others",
@@ -121,7 +122,6 @@ impl CheckpointService for Checkpoints {
     ) -> Result<Response<ListCheckpointsResponse>, Status> {
         let request = request.into_inner();
         let limit = page::size(request.page_size)? as usize;
-        // The time comes before the id, so that a page goes on where the last one ended.
         let after: Option<Key> = page::key("checkpoints", &request.page_token)?;
         let mut all = digits_checkpoint::list_checkpoints(&self.storage)
             .await
@@ -254,7 +254,7 @@ impl CheckpointService for Checkpoints {
         };
         let records: Vec<Option<ServingRecord>> = futures::stream::iter(page)
             .map(|sequence| listed_record(&self.storage, &model, sequence))
-            .buffered(READS_AT_ONCE)
+            .buffered(CONCURRENT_READS)
             .try_collect()
             .await
             .map_err(|error| storage(&error))?;
@@ -286,22 +286,23 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<Streaming<ImportCheckpointRequest>>,
     ) -> Result<Response<ImportCheckpointResponse>, Status> {
-        let place = Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
-            let message = "another import is under way: try again when it is done";
+        let permit = Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
+            let message = "another import is in progress: retry when it is done";
             retry_status(message, IMPORT_RETRY)
         })?;
         let (import, file) = import::receive(request.into_inner()).await?;
         let storage = self.storage.clone();
-        // Goes on when the caller goes away: half an import helps nobody.
+        // A task of its own: it continues when the client disconnects, so that no half-written
+        // checkpoint stays.
         let importing = tokio::spawn(async move {
             let imported = crate::import::import(&storage, import, file).await;
-            drop(place);
+            drop(permit);
             imported
         });
         let manifest = importing
             .await
             .unwrap_or(Err(crate::import::ImportError::Panic))
-            .map_err(import::not_imported)?;
+            .map_err(import_failed)?;
         tracing::info!(checkpoint = %manifest.id, model = %manifest.model, "checkpoint imported");
         Ok(Response::new(ImportCheckpointResponse {
             checkpoint: Some(checkpoint(&manifest)),
@@ -309,7 +310,7 @@ impl CheckpointService for Checkpoints {
     }
 }
 
-/// Where a checkpoint stands in the list: its time, then its id.
+/// Sort key of the list: the time of creation, then the id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(i64, CheckpointId);
 

@@ -1,4 +1,4 @@
-//! Data sets as messages of the contract.
+//! Data sets as protobuf messages.
 
 use crate::{
     datasets::{Content, Listed, Shape},
@@ -34,7 +34,7 @@ pub(super) fn dataset(listed: Listed) -> Dataset {
     }
 }
 
-/// Sizes stay 0 where a job says how many images there are to be.
+/// Sizes stay 0 where the job sets the number of images.
 fn own(named: Dataset, shape: Shape, content: Option<Content>) -> Dataset {
     let train_images = content.as_ref().map_or(0, |_| shape.train as u64);
     let content = content.unwrap_or_default();

@@ -1,7 +1,8 @@
-//! The one place that maps errors to codes. Causes and paths go to the log, never to the client.
+//! Maps errors to gRPC status codes. Causes and paths go to the log, never to the client.
 
 use crate::{
-    intake::Refused as NotTakenIn, reporter::ReportError, spec::Violation, store::StoreError,
+    import::ImportError, reporter::ReportError, spec::Violation, store::StoreError,
+    submission::SubmitError,
 };
 use digits_checkpoint::{
     StorageError,
@@ -11,12 +12,12 @@ use digits_server::{not_found, retry_status, violations::Violations};
 use std::time::Duration;
 use tonic::Status;
 
-/// A place in the queue becomes free when a job ends.
+/// A job takes at least a few seconds to leave the queue.
 const QUEUE_RETRY: Duration = Duration::from_secs(5);
 /// A report of a small network takes a few seconds.
 const REPORT_RETRY: Duration = Duration::from_secs(5);
 
-/// Room on a disk is made by people.
+/// An operator has to make room on the disk.
 const DISK_RETRY: Duration = Duration::from_secs(60);
 
 /// INVALID_ARGUMENT that names every field.
@@ -28,15 +29,20 @@ pub(super) fn invalid(found: Vec<Violation>) -> Status {
     violations.into_status()
 }
 
-/// Answers for a job that was not taken in.
-pub(super) fn refused(refused: NotTakenIn) -> Status {
-    match refused {
-        NotTakenIn::Invalid(found) => invalid(found),
-        NotTakenIn::Store(error) => store(error, ""),
-        NotTakenIn::Storage(error) => storage(&error),
-        NotTakenIn::DataUnavailable => storage_unavailable(),
-        internal @ NotTakenIn::Internal => Status::internal(internal.to_string()),
+/// For a job that was not accepted.
+pub(super) fn submit(error: SubmitError) -> Status {
+    match error {
+        SubmitError::Invalid(found) => invalid(found),
+        SubmitError::Store(error) => store(error, ""),
+        SubmitError::Storage(error) => storage(&error),
+        SubmitError::DatasetsUnavailable => storage_unavailable(),
+        SubmitError::Internal => internal(),
     }
+}
+
+/// INTERNAL: a bug, whose cause is in the log.
+pub(super) fn internal() -> Status {
+    Status::internal("an internal error; see the trainer's log")
 }
 
 /// INVALID_ARGUMENT for one field.
@@ -46,7 +52,7 @@ pub(super) fn invalid_field(field: &str, message: impl Into<String>) -> Status {
     violations.into_status()
 }
 
-/// Answers for what the database says; `job` is the id that was asked for, or empty.
+/// For an error of the job database; `job` is the id in the request, or empty.
 pub(super) fn store(error: StoreError, job: &str) -> Status {
     match error {
         StoreError::NoSuchJob => not_found(
@@ -55,7 +61,7 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             format!("there is no job {job}: ListJobs lists them"),
         ),
         StoreError::QueueFull { waiting } => retry_status(
-            format!("the queue is full, {waiting} jobs wait: try again later or cancel one"),
+            format!("the queue is full: {waiting} jobs are waiting; retry later or cancel one"),
             QUEUE_RETRY,
         ),
         StoreError::RequestIdTaken => Status::already_exists(
@@ -63,7 +69,7 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
         ),
         StoreError::Closed => Status::unavailable("the trainer is shutting down"),
         error if error.is_full() => {
-            tracing::error!(%error, "the job database failed");
+            tracing::error!(%error, "the disk with the job database is full");
             retry_status(
                 "the disk with the trainer's job database is full: nothing can be accepted until there is room".to_owned(),
                 DISK_RETRY,
@@ -74,37 +80,35 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
         | StoreError::Folder { .. }
         | StoreError::Corrupt(_)) => {
             tracing::error!(%error, "the job database failed");
-            Status::internal("the job database failed; the trainer's log says why")
+            Status::internal("the job database failed; see the trainer's log")
         }
     }
 }
 
-/// The data sets on the storage cannot be looked at.
+/// For a storage whose pushed data sets cannot be read.
 pub(super) fn storage_unavailable() -> Status {
-    Status::unavailable(
-        "the storage of the pushed data sets cannot be read; the trainer's log says why",
-    )
+    Status::unavailable("the storage of the pushed data sets cannot be read; see the trainer's log")
 }
 
-/// Answers for what the storage says.
+/// For an error of the checkpoint storage.
 pub(super) fn storage(error: &StorageError) -> Status {
     match error {
-        StorageError::Contended { .. } => {
-            Status::aborted("other writers came first again and again: look again and retry")
-        }
+        StorageError::Contended { .. } => Status::aborted(
+            "other writers changed the serving log at the same time: read it again and retry",
+        ),
         StorageError::Tombstoned { id } => {
             Status::failed_precondition(format!("checkpoint {id} is marked for deletion"))
         }
         error => {
             tracing::warn!(%error, "the storage failed");
             Status::unavailable(
-                "the checkpoint storage cannot be read or written; the trainer's log says why",
+                "the checkpoint storage cannot be read or written; see the trainer's log",
             )
         }
     }
 }
 
-/// Answers for a report card that was not made.
+/// For a report card that was not measured.
 pub(super) fn report_failed(error: &ReportError) -> Status {
     match error {
         ReportError::Storage(error) => storage(error),
@@ -114,36 +118,51 @@ pub(super) fn report_failed(error: &ReportError) -> Status {
             format!("there is no committed checkpoint {id}: ListCheckpoints lists them"),
         ),
         ReportError::Busy => retry_status(
-            "another report is being measured: try again later".to_owned(),
+            "another report is being measured: retry later".to_owned(),
             REPORT_RETRY,
         ),
         ReportError::Refused(reason) => Status::failed_precondition(reason.clone()),
         ReportError::TooLong(deadline) => Status::deadline_exceeded(format!(
-            "the report was not done after {} seconds and was given up",
+            "the report was stopped after its time limit of {} seconds",
             deadline.as_secs()
         )),
         ReportError::ShuttingDown => Status::unavailable("the trainer is shutting down"),
         ReportError::Unavailable => storage_unavailable(),
         error @ (ReportError::Data(_) | ReportError::Measuring(_) | ReportError::Thread(_)) => {
-            tracing::error!(%error, "a report card could not be made");
-            Status::internal("the report card could not be made; the trainer's log says why")
+            tracing::error!(%error, "a report card could not be measured");
+            Status::internal("the report card could not be measured; see the trainer's log")
         }
     }
 }
 
-/// Answers for a change of what is served that was not made.
+/// For a checkpoint that was not imported.
+pub(super) fn import_failed(error: ImportError) -> Status {
+    match error {
+        ImportError::Invalid(violation) => invalid_field(&violation.field, violation.message),
+        ImportError::Taken(id) => Status::already_exists(format!(
+            "header.checkpoint_id: {id} is another checkpoint: make a new id"
+        )),
+        ImportError::Storage(error) => storage(&error),
+        error @ (ImportError::Exam(_) | ImportError::Panic) => {
+            tracing::error!(%error, "an import failed");
+            internal()
+        }
+    }
+}
+
+/// For a serving record that was not appended.
 pub(super) fn append(error: &AppendError) -> Status {
     match error {
         AppendError::Lost { head } => Status::aborted(format!(
-            "expected_sequence is not the newest record, which is {}: look at ListServing and decide again",
+            "expected_sequence is not the newest record, which is {}: call ListServing and retry with it",
             head.sequence
         )),
-        AppendError::Refused(refused) => refused_status(refused),
+        AppendError::Refused(refused) => self::refused(refused),
         AppendError::Storage(error) => storage(error),
     }
 }
 
-fn refused_status(refused: &PromotionError) -> Status {
+fn refused(refused: &PromotionError) -> Status {
     match refused {
         PromotionError::UnknownCheckpoint(id) => not_found(
             "checkpoint",

@@ -1,7 +1,8 @@
-//! ImportCheckpoint: a header and a file in pieces, bounded in size and time.
+//! Receives the stream of ImportCheckpoint: a header, then a file in pieces, bounded in size and
+//! time.
 
-use super::errors::{invalid_field, storage};
-use crate::import::{FILE_BYTES_AT_MOST, Import, ImportError};
+use super::errors::invalid_field;
+use crate::import::{Import, MAX_FILE_BYTES};
 use digits_checkpoint::{
     id::{CheckpointId, ModelName},
     manifest::{Activation, InputSpec, PictureNormalization},
@@ -14,21 +15,21 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-const PIECE_BYTES_AT_MOST: usize = 256 << 10;
-/// Time in which the whole file must be here, so that nobody holds the one place of an import.
-const TRANSFER: Duration = Duration::from_secs(600);
-/// Time between two messages.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_PIECE_BYTES: usize = 256 << 10;
+/// Time limit of the whole transfer: only one import runs at a time.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time limit between two messages.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The header and the whole file.
+/// Receives the header and the whole file.
 pub(super) async fn receive(
     mut messages: impl Stream<Item = Result<ImportCheckpointRequest, Status>> + Unpin,
 ) -> Result<(Import, Vec<u8>), Status> {
-    let end = Instant::now() + TRANSFER;
+    let end = Instant::now() + TRANSFER_TIMEOUT;
     let mut import = None;
     let mut file = Vec::new();
     loop {
-        let next = timeout_at(end.min(Instant::now() + SILENCE), messages.next());
+        let next = timeout_at(end.min(Instant::now() + MESSAGE_TIMEOUT), messages.next());
         let message = next.await.map_err(|_| {
             Status::deadline_exceeded("the file did not arrive in time: import it again")
         })?;
@@ -52,19 +53,16 @@ pub(super) async fn receive(
 }
 
 fn add(file: &mut Vec<u8>, piece: &[u8]) -> Result<(), Status> {
-    if !(1..=PIECE_BYTES_AT_MOST).contains(&piece.len()) {
+    if !(1..=MAX_PIECE_BYTES).contains(&piece.len()) {
         return Err(invalid_field(
             "piece",
-            format!(
-                "must be 1 to {PIECE_BYTES_AT_MOST} bytes, not {}",
-                piece.len()
-            ),
+            format!("must be 1 to {MAX_PIECE_BYTES} bytes, not {}", piece.len()),
         ));
     }
-    if file.len() + piece.len() > FILE_BYTES_AT_MOST {
+    if file.len() + piece.len() > MAX_FILE_BYTES {
         return Err(invalid_field(
             "piece",
-            format!("the file has more than {FILE_BYTES_AT_MOST} bytes, which no network needs"),
+            format!("the file has more than {MAX_FILE_BYTES} bytes, which no network needs"),
         ));
     }
     file.extend_from_slice(piece);
@@ -113,9 +111,9 @@ fn header(header: ImportHeader) -> Result<Import, Status> {
     })
 }
 
-/// MNIST's, where nothing is said.
-fn input(said: Option<v1::InputSpec>) -> InputSpec {
-    let said = said.unwrap_or(v1::InputSpec {
+/// MNIST's, where the header has none.
+fn input(spec: Option<v1::InputSpec>) -> InputSpec {
+    let spec = spec.unwrap_or(v1::InputSpec {
         height: 28,
         width: 28,
         scale: 255.0,
@@ -123,11 +121,11 @@ fn input(said: Option<v1::InputSpec>) -> InputSpec {
         std: 1.0,
     });
     InputSpec {
-        height: said.height as usize,
-        width: said.width as usize,
-        scale: said.scale,
-        mean: said.mean,
-        std: said.std,
+        height: spec.height as usize,
+        width: spec.width as usize,
+        scale: spec.scale,
+        mean: spec.mean,
+        std: spec.std,
     }
 }
 
@@ -139,20 +137,5 @@ fn id(text: &str) -> Result<CheckpointId, Status> {
             "header.checkpoint_id",
             "must be a UUIDv7 in its hyphenated form, made by the caller",
         )),
-    }
-}
-
-/// Answers for what was not imported.
-pub(super) fn not_imported(error: ImportError) -> Status {
-    match error {
-        ImportError::Invalid(violation) => invalid_field(&violation.field, violation.message),
-        ImportError::Taken(id) => Status::already_exists(format!(
-            "header.checkpoint_id: {id} is another checkpoint: make a new id"
-        )),
-        ImportError::Storage(error) => storage(&error),
-        error @ (ImportError::Exam(_) | ImportError::Panic) => {
-            tracing::error!(%error, "an import failed");
-            Status::internal("an internal error; the trainer's log has more")
-        }
     }
 }

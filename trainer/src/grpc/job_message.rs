@@ -1,13 +1,18 @@
-//! A job as the message of the contract.
+//! A job as a protobuf message.
 
 use crate::{store::Job, wire};
 use digits_checkpoint::messages::evaluation;
-use digits_proto::v1;
+use digits_proto::{
+    json::{self, NoJsonForm},
+    v1,
+};
 use prost::Message as _;
+use serde_json::Value;
 
-/// The message of a job that has done `step` steps; more than the database knows while it runs.
+/// The message of a job that has done `step` steps, which may be more than the database has while
+/// it runs.
 #[must_use]
-pub fn job_message(job: &Job, step: u64) -> v1::Job {
+pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
     v1::Job {
         job_id: job.id.to_string(),
         request_id: job.request_id.clone(),
@@ -38,8 +43,16 @@ pub fn job_message(job: &Job, step: u64) -> v1::Job {
     }
 }
 
-/// A spec of the database. One that cannot be read is left out: the rest of the job is shown. Whoever
-/// runs the job logs it as an error; here every listing would.
+/// A finished job as JSON, as `digits-trainer run --json` prints it.
+///
+/// # Errors
+/// [`NoJsonForm`] when a value is beyond what protobuf's JSON allows.
+pub fn job_json(job: &Job) -> Result<Value, NoJsonForm> {
+    json::write(&job_message(job, job.step))
+}
+
+/// A stored spec. One that cannot be decoded is left out, so that the rest of the job is shown; the
+/// worker that runs the job logs it as an error.
 fn spec(job: &Job, stored: &[u8]) -> Option<v1::JobSpec> {
     v1::JobSpec::decode(stored)
         .inspect_err(|error| {

@@ -1,5 +1,5 @@
-//! The gRPC services of the trainer. Requests are checked here, answers are made here, and nowhere else are errors
-//! mapped to codes.
+//! The gRPC services of the trainer: they check requests, convert between messages and domain
+//! types, and map errors to status codes (`errors.rs`).
 
 mod checkpoint;
 mod dataset_messages;
@@ -12,9 +12,9 @@ mod training;
 mod watch;
 
 pub use checkpoint::Checkpoints;
-pub use job_message::job_message;
+pub use job_message::job_json;
 pub use training::{Training, TrainingContext};
-pub use watch::{WatchStream, events};
+pub use watch::WatchStream;
 
 /// Full names of the services, for health and reflection.
 pub const SERVICES: &[&str] = &["digits.v1.TrainingService", "digits.v1.CheckpointService"];

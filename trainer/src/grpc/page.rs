@@ -1,19 +1,20 @@
-//! Page sizes and page tokens. A token names the last item of its page, so it stays good while items come and go.
+//! Page sizes and page tokens. A token names the last item of its page, so it stays valid while
+//! items come and go.
 
 use super::errors::invalid_field;
 use tonic::Status;
 
 const DEFAULT: u32 = 50;
-const AT_MOST: u32 = 1_000;
+const MAX: u32 = 1_000;
 
-/// Items on a page.
-pub(super) fn size(asked: u32) -> Result<u32, Status> {
-    match asked {
+/// Items on a page, from the request's `page_size`.
+pub(super) fn size(requested: u32) -> Result<u32, Status> {
+    match requested {
         0 => Ok(DEFAULT),
-        1..=AT_MOST => Ok(asked),
+        1..=MAX => Ok(requested),
         _ => Err(invalid_field(
             "page_size",
-            format!("must be at most {AT_MOST}, not {asked}"),
+            format!("must be at most {MAX}, not {requested}"),
         )),
     }
 }
@@ -36,7 +37,7 @@ pub(super) fn key<T: std::str::FromStr>(kind: &str, token: &str) -> Result<Optio
         .ok_or_else(|| {
             invalid_field(
                 "page_token",
-                "is not a token of this list: pass next_page_token of the page before, or leave it empty",
+                "is not a token of this list: pass next_page_token of the previous page, or leave it empty",
             )
         })
 }

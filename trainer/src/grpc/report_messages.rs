@@ -1,12 +1,12 @@
-//! A report card as a message of the contract.
+//! A report card as a protobuf message.
 
-use crate::reporter::Answer;
+use crate::reporter::MeasuredReport;
 use digits_checkpoint::manifest;
 use digits_proto::v1;
 
-/// A report with what its manifest says of the data set.
-pub(super) fn report_card(answer: &Answer) -> v1::ReportCard {
-    let (from, lineage) = (&answer.report, &answer.manifest.lineage);
+/// The report, with the data set from the checkpoint's manifest.
+pub(super) fn report_card(measured: &MeasuredReport) -> v1::ReportCard {
+    let (from, lineage) = (&measured.report, &measured.manifest.lineage);
     v1::ReportCard {
         dataset: lineage.dataset.clone(),
         dataset_digest: lineage.dataset_digest.clone(),

@@ -1,19 +1,22 @@
-//! TrainingService: takes jobs, tells of them, cancels them.
+//! TrainingService: accepts, lists, watches and cancels jobs.
 
 use super::{
     dataset_messages::dataset,
-    errors::{invalid_field, refused, storage_unavailable, store as store_status},
+    errors::{
+        internal, invalid_field, storage_unavailable, store as store_status,
+        submit as submit_status,
+    },
     job_message::job_message,
     page,
     watch::{self, WatchStream},
 };
 use crate::{
-    intake::Intake,
     job::{JobId, JobState},
     spec,
     store::{Job, JobFilter, Store},
+    submission::Submitter,
     wire::{self, SpecMessage},
-    worker::{Bundles, Registry, Stop},
+    worker::{Bundles, RunningJobs, StopReason},
 };
 use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
@@ -27,19 +30,19 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-const ROWS_DEFAULT: u32 = 1_000;
-const ROWS_AT_MOST: u32 = 10_000;
+const DEFAULT_ROWS: u32 = 1_000;
+const MAX_ROWS: u32 = 10_000;
 
-/// What the service works with.
+/// Shared state of the service.
 #[derive(Clone)]
 pub struct TrainingContext {
-    /// Takes jobs in.
-    pub intake: Intake,
+    /// Accepts jobs.
+    pub submitter: Submitter,
     /// Jobs that run.
-    pub registry: Arc<Registry>,
+    pub running: Arc<RunningJobs>,
     /// Resume bundles.
     pub bundles: Arc<Bundles>,
-    /// Ends watches.
+    /// Ends the streams of WatchJob.
     pub shutdown: CancellationToken,
 }
 
@@ -47,41 +50,39 @@ pub struct TrainingContext {
 pub struct Training(pub TrainingContext);
 
 impl Training {
-    /// For the router; a request has at most so many bytes.
+    /// The tonic service; larger requests than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> TrainingServiceServer<Self> {
         TrainingServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 
     fn store(&self) -> &Store {
-        &self.0.intake.store
+        &self.0.submitter.store
     }
 
-    /// A job that waited to go on and has ended leaves its bundle behind.
+    /// Deletes the bundle of a job that was cancelled while it waited to be resumed.
     async fn remove_bundle(&self, job: JobId) {
         let bundles = Arc::clone(&self.0.bundles);
-        // What stays is swept at the next start.
+        // A failure leaves it to the next start, which sweeps.
         let _ = tokio::task::spawn_blocking(move || bundles.remove(job)).await;
     }
 
     fn message(&self, job: &Job) -> v1::Job {
-        let running = self.0.registry.get(job.id);
+        let running = self.0.running.get(job.id);
         let step = running.map_or(job.step, |running| running.step().max(job.step));
         job_message(job, step)
     }
 }
 
-/// Runs what blocks beside the runtime.
+/// Runs `work`, which blocks, on a blocking thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| {
-            tracing::error!(%error, "answering a request panicked");
-            Err(Status::internal(
-                "an internal error; the trainer's log has more",
-            ))
+            tracing::error!(%error, "a request handler panicked");
+            Err(internal())
         })
 }
 
@@ -124,8 +125,11 @@ impl TrainingService for Training {
         let traceparent = traces::traceparent(request.metadata().as_ref());
         let SubmitJobRequest { request_id, spec } = request.into_inner();
         let spec = spec.unwrap_or_default();
-        let accepted = self.0.intake.accept(request_id, spec.into(), traceparent);
-        let job = accepted.await.map_err(refused)?;
+        let accepted = self
+            .0
+            .submitter
+            .submit(request_id, spec.into(), traceparent);
+        let job = accepted.await.map_err(submit_status)?;
         Ok(Response::new(SubmitJobResponse {
             job: Some(self.message(&job)),
         }))
@@ -149,7 +153,7 @@ impl TrainingService for Training {
     ) -> Result<Response<ListJobsResponse>, Status> {
         let mut filter = filter(request.into_inner())?;
         let limit = filter.limit as usize;
-        // One more tells whether there is another page.
+        // One more shows whether there is another page.
         filter.limit += 1;
         let jobs = self.store().jobs(filter).await;
         let mut jobs = jobs.map_err(|error| store_status(error, ""))?;
@@ -173,9 +177,10 @@ impl TrainingService for Training {
         let parsed = job_id(&id)?;
         let job = self.store().cancel(parsed).await;
         let job = job.map_err(|error| store_status(error, &id))?;
-        // Marked in the database first: a job that begins just now sees the mark, one that runs sees the flag.
-        match self.0.registry.get(parsed) {
-            Some(running) => running.stop(Stop::Cancel),
+        // The database is marked first: a job that starts now sees the mark, a running one sees the
+        // stop.
+        match self.0.running.get(parsed) {
+            Some(running) => running.stop(StopReason::Cancel),
             None if job.state.is_end() => self.remove_bundle(parsed).await,
             None => {}
         }
@@ -217,12 +222,12 @@ impl TrainingService for Training {
     ) -> Result<Response<GetHistoryResponse>, Status> {
         let request = request.into_inner();
         let max_rows = match request.max_rows {
-            0 => ROWS_DEFAULT,
-            rows @ 2..=ROWS_AT_MOST => rows,
+            0 => DEFAULT_ROWS,
+            rows @ 2..=MAX_ROWS => rows,
             rows => {
                 return Err(invalid_field(
                     "max_rows",
-                    format!("must be from 2 to {ROWS_AT_MOST}, not {rows}"),
+                    format!("must be from 2 to {MAX_ROWS}, not {rows}"),
                 ));
             }
         };
@@ -254,7 +259,7 @@ impl TrainingService for Training {
         &self,
         _: Request<ListDatasetsRequest>,
     ) -> Result<Response<ListDatasetsResponse>, Status> {
-        let catalog = Arc::clone(&self.0.intake.catalog);
+        let catalog = Arc::clone(&self.0.submitter.catalog);
         let listed = blocking(move || {
             catalog.list().map_err(|error| {
                 tracing::warn!(%error, "pushed data sets cannot be listed");

@@ -1,22 +1,25 @@
 //! The linear layers of a PyTorch state dict, from safetensors bytes of unknown origin.
 //!
-//! Which tensor is which layer is read from the names alone, and only where they leave no doubt.
+//! The names of the tensors alone decide which tensor belongs to which layer; ambiguous names are
+//! refused.
 
+use super::error::ImportError;
 use digits_checkpoint::{Layer, limits};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 
-/// Bytes of the file's header, at most: names and shapes, and the metadata of whoever wrote it.
-const HEADER_BYTES_AT_MOST: u64 = 1 << 20;
+/// Largest header of a file: names and shapes, and the metadata of the program that wrote it.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// The layers, from the input on.
 ///
-/// The tensors are pairs NAME.weight [out, in] and NAME.bias `[out]` in float32 and nothing else. The names differ in
-/// their numbers alone, which give the order: `layers.1`, `layers.3`; `0`, `2`, `4`; `fc1`, `fc2`.
+/// The tensors are pairs NAME.weight [out, in] and NAME.bias `[out]` in float32 and nothing else.
+/// The names differ in their numbers alone, which give the order: `layers.1`, `layers.3`; `0`, `2`,
+/// `4`; `fc1`, `fc2`.
 ///
 /// # Errors
 /// What is wrong with the file, and the remedy.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Layer>, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Layer>, ImportError> {
     let tensors = parse(bytes)?;
     let names = ordered(&tensors)?;
     let layers: Vec<Layer> = names
@@ -25,65 +28,69 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Layer>, String> {
         .collect::<Result<_, _>>()?;
     for (index, pair) in layers.windows(2).enumerate() {
         if pair[0].outputs != pair[1].inputs {
-            return Err(format!(
+            return Err(refused(format!(
                 "`{}.weight` takes {} values, but `{}.weight` before it gives {}: the numbers in the names must give the order of the layers",
                 names[index + 1],
                 pair[1].inputs,
                 names[index],
                 pair[0].outputs
-            ));
+            )));
         }
     }
     Ok(layers)
 }
 
-fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, ImportError> {
     let header = bytes
         .first_chunk()
         .map(|length| u64::from_le_bytes(*length))
-        .ok_or("is too short for a safetensors file")?;
-    if header > HEADER_BYTES_AT_MOST {
-        return Err(format!(
-            "is no safetensors file of a small network: its header says {header} bytes"
-        ));
+        .ok_or_else(|| refused("is too short for a safetensors file"))?;
+    if header > MAX_HEADER_BYTES {
+        return Err(refused(format!(
+            "is not a safetensors file of a small network: its header claims {header} bytes"
+        )));
     }
     SafeTensors::deserialize(bytes).map_err(|error| {
-        format!("is no whole safetensors file: {error}; write it with safetensors.torch.save_file(model.state_dict(), FILE)")
+        refused(format!("is not a complete safetensors file: {error}; write it with safetensors.torch.save_file(model.state_dict(), FILE)"))
     })
 }
 
 /// The names without `.weight` and `.bias`, in the order of the layers.
-fn ordered(tensors: &SafeTensors<'_>) -> Result<Vec<String>, String> {
+fn ordered(tensors: &SafeTensors<'_>) -> Result<Vec<String>, ImportError> {
     let mut layers: BTreeMap<Vec<u64>, String> = BTreeMap::new();
     let mut first: Option<String> = None;
     for tensor in tensors.names() {
         let (name, part) = tensor.rsplit_once('.').unwrap_or(("", tensor));
         if !matches!(part, "weight" | "bias") || name.is_empty() {
-            return Err(format!(
+            return Err(refused(format!(
                 "tensor `{tensor}` is no NAME.weight or NAME.bias of a linear layer: only such can be imported"
-            ));
+            )));
         }
         let (pattern, numbers) = numbers(name).ok_or_else(|| {
-            format!("tensor `{tensor}` has a number in its name that is too long")
+            refused(format!(
+                "tensor `{tensor}` has a number in its name that is too long"
+            ))
         })?;
         let first = first.get_or_insert_with(|| pattern.clone());
         if *first != pattern {
-            return Err(format!(
+            return Err(refused(format!(
                 "the names {first} and {pattern} (# for a number) differ in more than their numbers, so the order of the layers is not known: rename them to layers.1, layers.3, …"
-            ));
+            )));
         }
         if let Some(other) = layers.insert(numbers, name.to_owned())
             && other != name
         {
-            return Err(format!("`{other}` and `{name}` have the same numbers"));
+            return Err(refused(format!(
+                "`{other}` and `{name}` have the same numbers"
+            )));
         }
     }
     match layers.len() {
-        0 => Err("holds no tensors".to_owned()),
-        count if count > limits::HIDDEN_LAYERS + 1 => Err(format!(
+        0 => Err(refused("holds no tensors")),
+        count if count > limits::HIDDEN_LAYERS + 1 => Err(refused(format!(
             "holds {count} layers, at most {} are accepted",
             limits::HIDDEN_LAYERS + 1
-        )),
+        ))),
         _ => Ok(layers.into_values().collect()),
     }
 }
@@ -107,24 +114,26 @@ fn numbers(name: &str) -> Option<(String, Vec<u64>)> {
     Some((pattern, numbers))
 }
 
-fn layer(tensors: &SafeTensors<'_>, name: &str) -> Result<Layer, String> {
+fn layer(tensors: &SafeTensors<'_>, name: &str) -> Result<Layer, ImportError> {
     let get = |part: &str| {
         tensors.tensor(&format!("{name}.{part}")).map_err(|_| {
-            format!("`{name}.{part}` is missing: every layer needs a weight and a bias")
+            refused(format!(
+                "`{name}.{part}` is missing: every layer needs a weight and a bias"
+            ))
         })
     };
     let (weight, bias) = (get("weight")?, get("bias")?);
     let &[outputs, inputs] = weight.shape() else {
-        return Err(format!(
+        return Err(refused(format!(
             "`{name}.weight` has the shape {:?}: only linear layers, [out, in], can be imported",
             weight.shape()
-        ));
+        )));
     };
     if outputs == 0 || inputs == 0 || bias.shape() != [outputs] {
-        return Err(format!(
-            "`{name}.bias` has the shape {:?} beside a weight of {outputs}×{inputs}",
+        return Err(refused(format!(
+            "`{name}.bias` has the shape {:?}, which does not fit a weight of {outputs}×{inputs}",
             bias.shape()
-        ));
+        )));
     }
     Ok(Layer {
         outputs,
@@ -134,12 +143,12 @@ fn layer(tensors: &SafeTensors<'_>, name: &str) -> Result<Layer, String> {
     })
 }
 
-fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
+fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ImportError> {
     if view.dtype() != Dtype::F32 {
-        return Err(format!(
+        return Err(refused(format!(
             "`{name}` is {:?} instead of F32: save model.float().state_dict()",
             view.dtype()
-        ));
+        )));
     }
     let (numbers, _) = view.data().as_chunks();
     let numbers: Vec<f32> = numbers
@@ -148,8 +157,15 @@ fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
         .collect();
     match numbers.iter().position(|number| !number.is_finite()) {
         None => Ok(numbers),
-        Some(at) => Err(format!("`{name}` holds {} at position {at}", numbers[at])),
+        Some(at) => Err(refused(format!(
+            "`{name}` holds {} at position {at}",
+            numbers[at]
+        ))),
     }
+}
+
+fn refused(message: impl Into<String>) -> ImportError {
+    ImportError::invalid("piece", message)
 }
 
 #[cfg(test)]
@@ -181,12 +197,12 @@ mod tests {
     }
 
     fn sizes(tensors: &[Tensor]) -> Result<Vec<(usize, usize)>, String> {
-        let layers = read(&file(tensors))?;
+        let layers = read(&file(tensors)).map_err(|error| error.to_string())?;
         Ok(layers.iter().map(|it| (it.outputs, it.inputs)).collect())
     }
 
     #[test]
-    fn numbers_give_the_order() {
+    fn numbers_in_the_names_give_the_order_of_the_layers() {
         let names = [
             ["layers.1", "layers.3"],
             ["2", "10"],
@@ -207,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_doubt_is_refused() {
+    fn ambiguous_names_are_refused() {
         let (weight, bias) = (f32("0.weight", &[2, 4]), f32("0.bias", &[2]));
         let cases: Vec<(Vec<Tensor>, &str)> = vec![
             (vec![], "no tensors"),
@@ -262,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_file_are_refused() {
+    fn incomplete_files_are_refused() {
         let good = file(&[f32("0.weight", &[2, 4]), f32("0.bias", &[2])]);
         assert!(read(&good).is_ok());
         for cut in 0..good.len() {
@@ -272,6 +288,6 @@ mod tests {
         let mut bad = good;
         let end = bad.len() - 4;
         bad[end..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(read(&bad).expect_err("NaN").contains("NaN"));
+        assert!(read(&bad).expect_err("NaN").to_string().contains("NaN"));
     }
 }

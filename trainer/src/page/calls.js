@@ -1,4 +1,4 @@
-// Calls of the trainer's two services, by name. Their messages are described by the service itself (/page/messages.json).
+// Calls the methods of the trainer's two services by name. The service describes their messages (/page/messages.json).
 
 import { decode, encode } from './wire.js';
 import { RpcError, UNKNOWN, stream, unary } from './grpc-web.js';
@@ -10,11 +10,11 @@ const CHECKPOINTS = ['ListCheckpoints', 'Promote', 'Rollback', 'Release', 'ListS
 let tables = {};
 let enums = {};
 
-/** Learns the messages. */
-export async function learn() {
-  const answer = await fetch('/page/messages.json');
-  if (!answer.ok) throw new RpcError(UNKNOWN, `the server answered with HTTP ${answer.status}`);
-  const described = await answer.json();
+/** Fetches the descriptions of the messages. */
+export async function loadMessages() {
+  const response = await fetch('/page/messages.json');
+  if (!response.ok) throw new RpcError(UNKNOWN, `the server answered with HTTP ${response.status}`);
+  const described = await response.json();
   enums = described.enums;
   tables = described.messages;
   for (const table of Object.values(tables)) {
@@ -25,26 +25,26 @@ export async function learn() {
 const table = (name) => tables[PACKAGE + name];
 const path = (method) => `/${PACKAGE}${CHECKPOINTS.includes(method) ? 'CheckpointService' : 'TrainingService'}/${method}`;
 
-/** The answer of a call. */
+/** Calls a unary method. */
 export async function call(method, request = {}) {
   const bytes = encode(table(`${method}Request`), request);
   return decode(table(`${method}Response`), await unary(path(method), bytes, { timeout: TIMEOUT }));
 }
 
-/** The events of a job after a sequence number, as they come. */
+/** Streams the events of a job after a sequence number. */
 export async function* watch(job_id, after_sequence, signal) {
   const bytes = encode(table('WatchJobRequest'), { job_id, after_sequence });
   for await (const event of stream(path('WatchJob'), bytes, { signal })) yield decode(table('WatchJobResponse'), event);
 }
 
-/** A value of an enum as a word: `running` of JOB_STATE_RUNNING. */
+/** The display text of an enum's value: `running` for JOB_STATE_RUNNING. */
 export function word(name, value) {
   const values = enums[PACKAGE + name] ?? {};
   const prefix = (values[0] ?? '').replace(/UNSPECIFIED$/, '');
   return (values[value] ?? String(value)).replace(prefix, '').toLowerCase().replaceAll('_', ' ');
 }
 
-/** What is set of a message, as [path, value]; paths are those of the trainer's errors. `name` is the message's. */
+/** The set fields of the message `name` as [path, value], with the paths that the trainer's errors use. */
 export function entries(name, message) {
   return rows(table(name), message, '');
 }
@@ -60,10 +60,10 @@ function rows(fields, message, path) {
     };
     if (typeof type !== 'object') return [[path + name, list ? value.map(one).join(', ') : one(value)]];
     const inner = (list ? value : [value]).flatMap((message) => rows(type, message, `${path}${name}.`));
-    // A message without fields says something by being there.
+    // A message without fields is set or not.
     return inner.length > 0 ? inner : [[path + name, 'yes']];
   });
 }
 
-/** A number as short as it can be said: floats of 32 bits have no more than seven digits. */
+/** A number with at most seven digits, the precision of 32-bit floats. */
 const number = (value) => (Number.isInteger(value) ? value.toLocaleString('en') : String(Number(value.toPrecision(7))));

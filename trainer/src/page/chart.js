@@ -1,11 +1,11 @@
-// A line chart in SVG: several lines over one x axis, with ticks at round numbers and what stands under the pointer.
+// A line chart in SVG: several lines over one x axis, with ticks at round numbers and a cross-hair at the pointer.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26;
-/** More points than this on a line are not seen. */
+/** More points per line are not visible. */
 const POINTS = 1200;
 
-/** An element of SVG. */
+/** Creates an SVG element. */
 export function element(name, attributes, text) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -30,7 +30,7 @@ function thinned(points) {
 }
 
 export class Chart {
-  /** `format` says a y value; `pointed` is told the x under the pointer, or null. */
+  /** `format` formats a y value; `pointed` is called with the x under the pointer, or null. */
   constructor(place, { label, format, pointed }) {
     this.svg = element('svg', { role: 'img', 'aria-label': label });
     this.label = label;
@@ -53,7 +53,7 @@ export class Chart {
     this.draw();
   }
 
-  /** Marks an x on all lines. */
+  /** Moves the cross-hair to an x. */
   mark(x) {
     this.marked = x;
     this.cross?.setAttribute('visibility', x === null ? 'hidden' : 'visible');

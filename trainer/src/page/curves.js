@@ -1,8 +1,8 @@
-// The curves of the jobs that are looked at: history first, then live, over as many broken connections as it takes.
+// The curves of the selected jobs: history first, then live rows, reconnecting after errors.
 
 import { call, watch } from './calls.js';
 
-/** Rows that are kept of a job; more are thinned out. */
+/** Rows kept per job; beyond that every second one is dropped. */
 const ROWS = 4000;
 const RETRY = 1000;
 const QUEUED = 1, RUNNING = 2;
@@ -12,26 +12,26 @@ export const isOver = (job) => job.state !== QUEUED && job.state !== RUNNING;
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 export class Curves {
-  /** `changed` is called after each row, `troubled` with each error that is tried again. */
-  constructor(changed, troubled) {
+  /** `changed` is called after each row, `failed` with each error. */
+  constructor(changed, failed) {
     this.changed = changed;
-    this.troubled = troubled;
-    /** By job: {rows, ending}. */
+    this.failed = failed;
+    /** Job id → {rows, abort}. */
     this.followed = new Map();
   }
 
   rows(job) { return this.followed.get(job)?.rows ?? []; }
 
-  /** Follows these jobs and no others. */
+  /** Follows exactly these jobs. */
   follow(jobs) {
-    for (const [job, { ending }] of this.followed) {
+    for (const [job, { abort }] of this.followed) {
       if (jobs.includes(job)) continue;
-      ending.abort();
+      abort.abort();
       this.followed.delete(job);
     }
     for (const job of jobs) {
       if (this.followed.has(job)) continue;
-      const one = { rows: [], ending: new AbortController() };
+      const one = { rows: [], abort: new AbortController() };
       this.followed.set(job, one);
       this.run(job, one);
     }
@@ -39,7 +39,7 @@ export class Curves {
   }
 
   async run(id, one) {
-    const { signal } = one.ending;
+    const { signal } = one.abort;
     while (!signal.aborted) {
       try {
         const { job } = await call('GetJob', { job_id: id });
@@ -49,14 +49,14 @@ export class Curves {
         if (isOver(job) || await this.live(id, one, job.last_event_sequence, signal)) return;
       } catch (error) {
         if (signal.aborted) return;
-        this.troubled(error);
+        this.failed(error);
         if (!error.passes) return;
       }
       await pause(RETRY);
     }
   }
 
-  /** Whether the job has come to its end. */
+  /** Streams rows; returns whether the job is over. */
   async live(id, one, sequence, signal) {
     for await (const event of watch(id, sequence, signal)) {
       if (event.row) this.add(one, event.row);
@@ -68,7 +68,7 @@ export class Curves {
 
   add(one, row) {
     const last = one.rows.at(-1);
-    // The history may have told it already.
+    // The history may contain it already.
     if (last && row.step <= last.step) return;
     one.rows.push(row);
     if (one.rows.length > ROWS) one.rows = one.rows.filter((_, index) => index % 2 === 0);

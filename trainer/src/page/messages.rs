@@ -1,16 +1,14 @@
-//! The messages of `digits.v1` as tables for the page's scripts, made of the descriptors: the page cannot know other fields than
-//! the service has.
+//! The messages of `digits.v1` as JSON tables for the page's scripts, generated from the
+//! descriptors, so that the page and the service know the same fields.
 
 use digits_proto::json::DESCRIPTORS;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-/// `messages`: by full name, by field number, [name, type, repeated, optional, and "bool" or the name of an enum]; the type is
-/// one of the scripts' words or the full name of a message. `enums`: by full name, the name of each value by its number.
-///
-/// # Panics
-/// When the descriptors cannot be read, which they were when the program was made.
-pub(super) fn described() -> Value {
+/// The tables. `messages`: full name → field number → [name, type, repeated, optional, "bool" or the
+/// name of an enum]; the type is one that `wire.js` knows or the full name of a message. `enums`:
+/// full name → number → name of the value.
+pub(super) fn tables() -> Value {
     let is_ours = |name: &str| {
         name.starts_with("digits.v1.")
             || ["google.protobuf.Timestamp", "google.protobuf.Duration"].contains(&name)
@@ -67,9 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_tables_of_their_fields() {
-        let described = described();
-        let spec = &described["messages"]["digits.v1.JobSpec"];
+    fn every_message_has_a_table_of_its_fields() {
+        let tables = tables();
+        let spec = &tables["messages"]["digits.v1.JobSpec"];
         assert_eq!(spec["1"], json!(["preset", "string", false, false, null]));
         assert_eq!(
             spec["3"],
@@ -84,17 +82,17 @@ mod tests {
             spec["27"],
             json!(["calibrate", "uint", false, true, "bool"])
         );
-        let job = &described["messages"]["digits.v1.Job"];
+        let job = &tables["messages"]["digits.v1.Job"];
         assert_eq!(
             job["5"],
             json!(["state", "uint", false, false, "digits.v1.JobState"])
         );
         assert_eq!(
-            described["enums"]["digits.v1.JobState"]["2"],
+            tables["enums"]["digits.v1.JobState"]["2"],
             "JOB_STATE_RUNNING"
         );
-        // Every message that one names is there.
-        let messages = described["messages"].as_object().expect("an object");
+        // Every message that a field refers to has a table.
+        let messages = tables["messages"].as_object().expect("an object");
         for fields in messages.values() {
             for field in fields.as_object().expect("an object").values() {
                 let word = field[1].as_str().expect("a word");

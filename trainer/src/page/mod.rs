@@ -1,5 +1,5 @@
-//! The page at `/` of the gRPC port: jobs with their curves, live, and what is served of them. It is a client like any other,
-//! over gRPC-Web.
+//! The page at `/` of the gRPC port: jobs with their live curves, and the checkpoints that are
+//! served. It is an ordinary client, over gRPC-Web.
 
 mod messages;
 
@@ -22,12 +22,12 @@ const FILES: [File; 9] = [
     ),
 ];
 
-/// The page.
+/// Routes of the page's files.
 pub fn router() -> Router {
     let messages = File::made(
         "/page/messages.json",
         Kind::Json,
-        messages::described().to_string(),
+        messages::tables().to_string(),
     );
     page::router(FILES.into_iter().chain(SCRIPTS).chain([messages]))
 }

@@ -1,43 +1,43 @@
-// The page: lists the jobs, follows those that are looked at, and does what its buttons say.
+// The page: lists the jobs, draws the curves of the selected ones, and handles its buttons.
 
-import { call, entries, learn } from './calls.js';
+import { call, entries, loadMessages } from './calls.js';
 import { Chart, element } from './chart.js';
 import { Curves, isOver } from './curves.js';
 import { UNAUTHENTICATED } from './grpc-web.js';
 import { Serving } from './serving.js';
-import { at, facts, loss, made, pairs, percent, say, short, state, title, when } from './show.js';
+import { at, facts, loss, made, pairs, percent, setText, short, state, title, when } from './show.js';
 
-/** Milliseconds between two looks, and after one that failed. */
-const LOOK = 1500, RETRY = 1000;
+/** Milliseconds between two refreshes, and after a failed one. */
+const REFRESH = 1500, RETRY = 1000;
 const PAGE = 20;
-/** Jobs whose curves are drawn over each other, each with dashes of its own. */
+/** Dash patterns of the jobs whose curves are drawn together. */
 const DASHES = ['', '7 4', '2 3', '9 3 2 3'];
 
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 let jobs = [];
 let pages = 1;
-/** Ids: whose curves are drawn, and whose details are shown. */
+/** Ids of the jobs whose curves are drawn, and of the job whose details are shown. */
 let drawn = [];
 let opened = null;
 let presets = [];
-/** The request that has not been answered, so that asking again is the same job. */
-let asked = null;
+/** The unanswered SubmitJob request: a retry with the same request id is the same job. */
+let pending = null;
 let soon = () => {};
 
-function notice(words) {
-  at('notice').hidden = !words;
-  say(at('notice'), words);
+function notice(text) {
+  at('notice').hidden = !text;
+  setText(at('notice'), text);
 }
 
-function trouble(error) {
-  if (error.reached === false) notice('The trainer does not answer. Trying again …');
-  // The field for it says so.
+function showError(error) {
+  if (error.reached === false) notice('The trainer does not answer. Retrying …');
+  // The token's input field shows it.
   else if (error.code === UNAUTHENTICATED) notice('');
   else notice(error.message);
 }
 
-const curves = new Curves((more) => { draw(); if (more) soon(); }, trouble);
+const curves = new Curves((more) => { draw(); if (more) soon(); }, showError);
 const serving = new Serving(act);
 const pointed = (x) => { losses.mark(x); accuracies.mark(x); read(x); };
 const losses = new Chart(at('loss'), { label: 'Train and validation loss by step', format: (y) => String(y), pointed });
@@ -55,9 +55,9 @@ function draw() {
   });
 }
 
-/** Says the rows nearest to a step. */
+/** Shows the rows nearest to a step. */
 function read(step) {
-  const said = step === null ? [] : drawn.flatMap((id) => {
+  const lines = step === null ? [] : drawn.flatMap((id) => {
     const rows = curves.rows(id);
     if (rows.length === 0) return [];
     const row = rows.reduce((best, row) => (Math.abs(row.step - step) < Math.abs(best.step - step) ? row : best));
@@ -65,23 +65,23 @@ function read(step) {
     const validation = row.validation ? `, validation ${loss(row.validation.loss)}, accuracy ${percent(row.validation.accuracy)}` : '';
     return [`${name}step ${row.step.toLocaleString('en')}, epoch ${row.epoch}, train ${loss(row.train_loss)}${validation}`];
   });
-  say(at('reading'), said.join('   '));
+  setText(at('reading'), lines.join('   '));
 }
 
-/** Asks a question, if there is one, does it, and tells what went wrong. */
-async function act(question, deed) {
-  if (question && !(await sure(question))) return;
+/** Runs `action`, after the user confirms `question` if there is one, and shows its error. */
+async function act(question, action) {
+  if (question && !(await confirmed(question))) return;
   try {
-    await deed();
+    await action();
     notice('');
   } catch (error) {
-    trouble(error);
+    showError(error);
   }
   soon();
 }
 
-function sure(question) {
-  say(at('question'), question);
+function confirmed(question) {
+  setText(at('question'), question);
   at('ask').showModal();
   return new Promise((answer) => {
     at('yes').onclick = () => { answer(true); at('ask').close(); };
@@ -90,7 +90,7 @@ function sure(question) {
   });
 }
 
-/** A row of the list; it is kept from look to look so that focus stays where it is. */
+/** A row of the list; it is kept across refreshes so that the focus stays. */
 class Row {
   constructor(id) {
     this.id = id;
@@ -109,7 +109,7 @@ class Row {
     this.accuracy = made('td', 'figure');
     this.cancel = made('button', '', 'Cancel');
     this.cancel.type = 'button';
-    this.cancel.addEventListener('click', () => act(`End ${this.name.textContent}? Its checkpoints stay.`,
+    this.cancel.addEventListener('click', () => act(`Cancel ${this.name.textContent}? Its checkpoints stay.`,
       () => call('CancelJob', { job_id: id })));
     this.element = made('tr', '',
       made('td', 'pick', this.check, this.line), made('td', '', this.name, this.about),
@@ -121,16 +121,16 @@ class Row {
   show(job) {
     const latest = job.progress?.latest;
     const name = title(job);
-    say(this.name, name);
+    setText(this.name, name);
     this.check.setAttribute('aria-label', `Draw the curves of ${name}, ${short(job.job_id)}`);
-    say(this.about, `${job.resolved?.preset ?? ''} · ${when(job.created_at).toLocaleTimeString()} · ${short(job.job_id)}`);
-    say(this.state, state(job));
+    setText(this.about, `${job.resolved?.preset ?? ''} · ${when(job.created_at).toLocaleTimeString()} · ${short(job.job_id)}`);
+    setText(this.state, state(job));
     this.state.dataset.state = state(job);
     this.bar.hidden = isOver(job);
     this.bar.max = Math.max(job.progress?.steps ?? 1, 1);
     this.bar.value = job.progress?.step ?? 0;
-    say(this.loss, latest?.validation ? loss(latest.validation.loss) : '');
-    say(this.accuracy, latest?.validation ? percent(latest.validation.accuracy) : '');
+    setText(this.loss, latest?.validation ? loss(latest.validation.loss) : '');
+    setText(this.accuracy, latest?.validation ? percent(latest.validation.accuracy) : '');
     this.cancel.hidden = isOver(job) || job.cancel_requested;
     this.cancel.setAttribute('aria-label', `Cancel ${name}`);
     const index = drawn.indexOf(job.job_id);
@@ -155,7 +155,7 @@ function list() {
   if (wanted.length !== present.length || wanted.some((row, index) => row !== present[index])) at('list').replaceChildren(...wanted);
   at('none').hidden = jobs.length > 0;
   const count = (name) => jobs.filter((job) => state(job) === name).length;
-  say(at('counts'), `${count('running')} running, ${count('queued')} waiting`);
+  setText(at('counts'), `${count('running')} running, ${count('queued')} waiting`);
 }
 
 function compare(id, wanted) {
@@ -173,7 +173,7 @@ function open(id) {
   soon();
 }
 
-/** The details of the job that is opened. */
+/** Shows the details of the opened job. */
 async function detail() {
   const id = opened;
   at('detail').hidden = id === null;
@@ -181,9 +181,9 @@ async function detail() {
   const { job } = await call('GetJob', { job_id: id });
   const { checkpoints } = await call('ListCheckpoints', { job_id: id, page_size: 100 });
   if (id !== opened) return;
-  say(at('detail-title'), title(job));
+  setText(at('detail-title'), title(job));
   at('error').hidden = !job.error;
-  say(at('error'), job.error);
+  setText(at('error'), job.error);
   pairs(at('facts'), facts(job));
   if (at('spec').dataset.job !== id) {
     pairs(at('spec'), entries('JobSpec', job.resolved));
@@ -203,7 +203,7 @@ function item(checkpoint, key) {
   promote.type = 'button';
   promote.disabled = role === 'primary' || checkpoint.model !== serving.model;
   promote.setAttribute('aria-label', `Promote the checkpoint of epoch ${lineage?.epoch}`);
-  promote.addEventListener('click', () => act(`Serve the checkpoint of epoch ${lineage?.epoch}, and hold it there?`, () => serving.promote(id)));
+  promote.addEventListener('click', () => act(`Promote the checkpoint of epoch ${lineage?.epoch} and hold it?`, () => serving.promote(id)));
   const figures = measured ? `${percent(measured.accuracy)}, loss ${loss(measured.loss)}${test ? ' on the test set' : ''}` : '';
   const line = made('li', '', made('span', '', `Epoch ${lineage?.epoch ?? '?'}`), made('span', 'quiet', figures),
     role ? made('span', 'role', role) : null, promote);
@@ -212,8 +212,8 @@ function item(checkpoint, key) {
   return line;
 }
 
-/** Everything that changes by itself, once. */
-async function look() {
+/** Refreshes everything that changes by itself. */
+async function refresh() {
   let token = '';
   const found = [];
   for (let page = 0; page < pages; page += 1) {
@@ -226,21 +226,21 @@ async function look() {
   jobs = found;
   if (opened === null && jobs.length > 0) open(jobs[0].job_id);
   list();
-  serving.know(jobs.map((job) => job.resolved?.model).filter(Boolean));
-  await serving.look();
+  serving.setModels(jobs.map((job) => job.resolved?.model).filter(Boolean));
+  await serving.refresh();
   await detail();
 }
 
-/** Looks again and again; a page that nobody sees asks nothing. */
-async function keepLooking() {
+/** Refreshes periodically while the page is visible. */
+async function refreshForever() {
   for (;;) {
-    let wait = LOOK;
+    let wait = REFRESH;
     if (!document.hidden) {
       try {
-        await look();
+        await refresh();
         if (at('notice').textContent.includes('does not answer')) notice('');
       } catch (error) {
-        trouble(error);
+        showError(error);
         wait = RETRY;
       }
     }
@@ -250,7 +250,7 @@ async function keepLooking() {
 
 function choosePreset() {
   const preset = presets.find((preset) => preset.name === at('preset').value);
-  say(at('about'), preset?.description ?? '');
+  setText(at('about'), preset?.description ?? '');
   at('epochs').placeholder = String(preset?.spec.epochs ?? '');
   at('seed').placeholder = String(preset?.spec.seed ?? '');
 }
@@ -263,16 +263,16 @@ async function submit() {
     data: at('dataset').value ? { dataset: at('dataset').value } : undefined,
   };
   const wanted = JSON.stringify(chosen);
-  if (asked?.wanted !== wanted) asked = { wanted, id: unique() };
+  if (pending?.wanted !== wanted) pending = { wanted, id: unique() };
   at('train').disabled = true;
   at('refused').hidden = true;
   try {
-    const { job } = await call('SubmitJob', { request_id: asked.id, spec: chosen });
-    asked = null;
+    const { job } = await call('SubmitJob', { request_id: pending.id, spec: chosen });
+    pending = null;
     open(job.job_id);
   } catch (error) {
-    if (error.reached) asked = null;
-    say(at('refused'), error.reached ? error.message : 'The trainer does not answer. Press again: it will be the same job.');
+    if (error.reached) pending = null;
+    setText(at('refused'), error.reached ? error.message : 'The trainer does not answer. Press Train again: the job is submitted only once.');
     at('refused').hidden = false;
   }
   at('train').disabled = false;
@@ -286,14 +286,14 @@ function unique() {
 async function start() {
   for (;;) {
     try {
-      await learn();
+      await loadMessages();
       presets = (await call('ListPresets')).presets;
       const { datasets } = await call('ListDatasets');
       at('preset').replaceChildren(...presets.map(({ name }) => new Option(name)));
       at('dataset').append(...datasets.filter((one) => !one.superseded).map(({ name }) => new Option(name)));
       break;
     } catch (error) {
-      trouble(error);
+      showError(error);
       await pause(RETRY);
     }
   }
@@ -303,7 +303,7 @@ async function start() {
   at('train').addEventListener('click', submit);
   at('train').disabled = false;
   at('older').addEventListener('click', () => { pages += 1; soon(); });
-  keepLooking();
+  refreshForever();
 }
 
 start();

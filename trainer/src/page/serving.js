@@ -1,49 +1,49 @@
-// What is served: the newest record of a model, and the records before it; promoting, rolling back, releasing.
+// The serving log of a model: its newest records; promoting, rolling back and releasing.
 
 import { call, word } from './calls.js';
-import { at, made, say, short, when } from './show.js';
+import { at, made, setText, short, when } from './show.js';
 
 const PRIMARY = 1;
 const BY = 'the page';
 const RECORDS = 10;
 
 export class Serving {
-  /** `act` runs what changes something and tells what went wrong. */
+  /** `act` runs an action and shows its error. */
   constructor(act) {
     this.act = act;
     this.model = 'digits';
     this.records = [];
-    at('models').addEventListener('change', () => { this.model = at('models').value; this.look(); });
-    at('rollback').addEventListener('click', () => act('Serve again what served before, and hold it there?', () => this.rollback()));
+    at('models').addEventListener('change', () => { this.model = at('models').value; this.refresh(); });
+    at('rollback').addEventListener('click', () => act('Roll back to the previous checkpoint and hold it?', () => this.rollback()));
     at('release').addEventListener('click', () => act(null, () => this.release()));
   }
 
   get sequence() { return this.records[0]?.sequence ?? 0; }
 
-  /** The part that a checkpoint has in serving, as a word. */
+  /** The serving role of a checkpoint as text. */
   role(checkpoint) {
     const route = this.records[0]?.routes.find((route) => route.checkpoint_id === checkpoint);
     return route ? word('ServingRole', route.role) : '';
   }
 
-  /** Models that there is a choice of. */
-  know(models) {
+  /** Fills the choice of models. */
+  setModels(models) {
     const names = [...new Set([this.model, ...models])].sort();
     if (names.length === at('models').length) return;
     at('models').replaceChildren(...names.map((name) => new Option(name, name, false, name === this.model)));
     at('choice').hidden = names.length < 2;
   }
 
-  async look() {
+  async refresh() {
     const { records } = await call('ListServing', { model: this.model, page_size: RECORDS });
     this.records = records;
     const head = records[0];
     at('release').disabled = !head?.hold;
     const primary = (record) => record.routes.find((route) => route.role === PRIMARY)?.checkpoint_id;
     at('rollback').disabled = !records.some((record) => primary(record) !== primary(head));
-    if (!head) { say(at('head'), 'Nothing serves yet.'); at('records').replaceChildren(); return; }
-    const held = head.hold ? 'held: newer checkpoints wait for a release' : 'newer checkpoints follow by the policy of their jobs';
-    say(at('head'), `Version ${head.sequence}, ${held}.`);
+    if (!head) { setText(at('head'), 'No checkpoint is served yet.'); at('records').replaceChildren(); return; }
+    const held = head.hold ? 'held: newer checkpoints are not promoted until the hold is released' : 'newer checkpoints are promoted by the policy of their jobs';
+    setText(at('head'), `Version ${head.sequence}, ${held}.`);
     const lines = records.map((record) => {
       const routes = record.routes.map((route) => {
         const share = route.role !== PRIMARY && route.share > 0 ? ` ${Math.round(route.share * 100)} %` : '';
@@ -59,16 +59,16 @@ export class Serving {
 
   async promote(checkpoint) {
     await call('Promote', { model: this.model, checkpoint_id: checkpoint, expected_sequence: this.sequence, role: PRIMARY, by: BY });
-    await this.look();
+    await this.refresh();
   }
 
   async rollback() {
     await call('Rollback', { model: this.model, expected_sequence: this.sequence, by: BY });
-    await this.look();
+    await this.refresh();
   }
 
   async release() {
     await call('Release', { model: this.model, expected_sequence: this.sequence, by: BY });
-    await this.look();
+    await this.refresh();
   }
 }

@@ -1,4 +1,4 @@
-// How figures and messages are said and put on the page. Asks nothing of the server.
+// Formats figures and messages, and puts them on the page. Makes no calls.
 
 import { word } from './calls.js';
 
@@ -12,8 +12,8 @@ export function made(name, kind, ...children) {
   return element;
 }
 
-/** Says `text` in an element, if it does not already: what is selected stays selected, and nothing is announced twice. */
-export function say(element, text) {
+/** Sets the text of an element only if it changes: a selection stays, and screen readers announce it once. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -28,23 +28,23 @@ export function time(seconds) {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-/** What a person calls a job. */
+/** The display name of a job. */
 export const title = (job) => job.resolved?.name || job.requested?.name || job.resolved?.preset || 'job';
 
-/** How long a job has run, in seconds, or has waited where it has not begun. */
+/** Seconds that a job has run, or has waited where it has not started. */
 export function lasted(job) {
   const begin = job.started_at ?? job.created_at;
   const end = job.finished_at ? when(job.finished_at) : new Date();
   return Math.max(0, (end - when(begin)) / 1000);
 }
 
-/** The network in the notation of the papers: 784-128-10. */
+/** The hidden layers of the network, such as 128-64. */
 export function network(job) {
   const hidden = job.resolved?.architecture?.hidden?.widths ?? [];
   return hidden.length === 0 ? 'no hidden layer' : `hidden ${hidden.join('-')}`;
 }
 
-/** What is known of a job, as pairs. */
+/** The facts about a job as [name, value]. */
 export function facts(job) {
   const found = [
     ['Id', job.job_id],

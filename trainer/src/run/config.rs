@@ -1,18 +1,19 @@
-//! What a run of one job is told.
+//! The flags of `digits-trainer run`.
 
 use crate::{config::Config, wire::SpecMessage};
 use clap::Parser;
 use digits_service::{Error, ServiceFlags, args::from_environment, parse_duration};
 use digits_telemetry::logs::Format;
 use std::{
+    fmt::Display,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// Bytes of a spec, at most.
-const SPEC_BYTES_AT_MOST: u64 = 1 << 20;
+/// Largest spec file.
+const MAX_SPEC_BYTES: u64 = 1 << 20;
 
 /// Trains one job, publishes its checkpoints and exits: for a Kubernetes Job, a workflow or cron.
 ///
@@ -55,33 +56,35 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The job.
+    /// Reads the job's spec.
     ///
     /// # Errors
-    /// One line that names the file and what is wrong with it.
-    pub fn job(&self) -> Result<SpecMessage, String> {
-        let refuse = |reason: String| format!("--spec {}: {reason}", self.spec.display());
+    /// [`Error::Config`] with the file and what is wrong with it.
+    pub fn job(&self) -> Result<SpecMessage, Error> {
+        let refuse = |reason: &dyn Display| {
+            Error::Config(format!("--spec {}: {reason}", self.spec.display()))
+        };
         let mut text = String::new();
         let read = if self.spec == Path::new("-") {
             io::stdin()
                 .lock()
-                .take(SPEC_BYTES_AT_MOST + 1)
+                .take(MAX_SPEC_BYTES + 1)
                 .read_to_string(&mut text)
         } else {
             File::open(&self.spec)
-                .and_then(|file| file.take(SPEC_BYTES_AT_MOST + 1).read_to_string(&mut text))
+                .and_then(|file| file.take(MAX_SPEC_BYTES + 1).read_to_string(&mut text))
         };
-        let bytes = read.map_err(|error| refuse(error.to_string()))?;
-        if bytes as u64 > SPEC_BYTES_AT_MOST {
-            return Err(refuse(format!(
-                "has more than {SPEC_BYTES_AT_MOST} bytes: a job's spec is a few lines"
+        let bytes = read.map_err(|error| refuse(&error))?;
+        if bytes as u64 > MAX_SPEC_BYTES {
+            return Err(refuse(&format!(
+                "has more than {MAX_SPEC_BYTES} bytes: a job's spec is a few lines"
             )));
         }
-        SpecMessage::from_json(&text).map_err(|error| refuse(error.to_string()))
+        SpecMessage::from_json(&text).map_err(|error| refuse(&error))
     }
 
-    /// The service's configuration for a run with its state in `state`. What a run has no flag for is
-    /// as the service's environment variables say, or its default.
+    /// The service's configuration for a run with its state in `state`. Settings without a flag of
+    /// `run` come from the service's environment variables or their defaults.
     ///
     /// # Errors
     /// [`Error::Config`] that names a variable with a bad value.
@@ -91,7 +94,7 @@ impl RunConfig {
             state: state.to_owned(),
             mnist_dir: self.mnist_dir.clone(),
             config: self.config.clone(),
-            // One job: all of the machine is its.
+            // One job, which gets all cores.
             workers: Some(1),
             trainer: from_environment("digits-trainer")?,
             service: ServiceFlags {
@@ -107,7 +110,7 @@ impl RunConfig {
 mod tests {
     use super::*;
 
-    /// Holds whatever the environment of the tests is, since both sides read it.
+    /// Independent of the environment of the tests, because both sides read it.
     #[test]
     fn a_run_has_the_defaults_of_the_service() {
         let run = |more: &[&str]| {

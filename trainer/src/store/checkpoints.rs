@@ -1,24 +1,32 @@
-//! What is to happen with a checkpoint, written before its first byte goes to the storage.
+//! The intent log: which checkpoint a job is about to publish, recorded before its first byte goes
+//! to the storage, and how far it is.
 
-use super::{Store, StoreError, events::append, events::number_of};
-use crate::job::{Event, JobId, now_us};
-use digits_checkpoint::id::CheckpointId;
+use super::{
+    error::StoreError,
+    events::{append, number_of},
+    handle::Store,
+};
+use crate::{
+    job::{Event, JobId, now_us},
+    wire,
+};
+use digits_checkpoint::{id::CheckpointId, serving::Policy};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-/// How far a checkpoint is.
+/// How far the publication of a checkpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IntentionState {
-    /// Its bytes may be under way.
+pub enum IntentState {
+    /// Some of its files may be on the storage.
     Planned,
     /// Its manifest is on the storage.
     Committed,
     /// Its job's promotion policy has been carried out.
     Done,
-    /// It never got its manifest and never will.
+    /// It has no manifest and never will.
     Abandoned,
 }
 
-impl IntentionState {
+impl IntentState {
     fn number(self) -> i32 {
         match self {
             Self::Planned => 1,
@@ -35,9 +43,9 @@ impl IntentionState {
     }
 }
 
-/// A checkpoint and what is to happen with it.
+/// A checkpoint that a job publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intention {
+pub struct CheckpointIntent {
     /// The checkpoint.
     pub id: CheckpointId,
     /// The job that makes it.
@@ -46,14 +54,23 @@ pub struct Intention {
     pub epoch: u32,
     /// Steps done.
     pub step: u64,
-    /// Promotion policy, as the contract numbers it.
-    pub promotion: i32,
+    /// What is done with it once it is published.
+    pub promotion: Policy,
     /// Digest of `model.safetensors`.
     pub weights_sha256: String,
-    /// How far it is.
-    pub state: IntentionState,
+    /// How far its publication is.
+    pub state: IntentState,
     /// The serving record that names it; 0 for none.
     pub serving_sequence: u64,
+}
+
+/// The result of [`Store::plan_checkpoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// The checkpoint may be published.
+    New,
+    /// An earlier attempt has committed the same weights as this checkpoint.
+    CommittedBefore(CheckpointId),
 }
 
 const COLUMNS: &str = "checkpoints.id AS id, jobs.id AS job, checkpoints.epoch AS epoch,
@@ -61,62 +78,65 @@ const COLUMNS: &str = "checkpoints.id AS id, jobs.id AS job, checkpoints.epoch A
     FROM checkpoints JOIN jobs ON jobs.number = checkpoints.job";
 
 impl Store {
-    /// Writes down that a checkpoint is about to be published.
+    /// Plans a checkpoint, unless an earlier attempt of the job has committed the same weights
+    /// after the same epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn plan_checkpoint(&self, intention: Intention) -> Result<(), StoreError> {
-        self.write_blocking(move |transaction| {
-            let number = number_of(transaction, intention.job)?;
+    pub async fn plan_checkpoint(&self, intent: CheckpointIntent) -> Result<Planned, StoreError> {
+        self.write(move |transaction| {
+            let number = number_of(transaction, intent.job)?;
+            if let Some(id) = committed_before(transaction, number, &intent)? {
+                return Ok(Planned::CommittedBefore(id));
+            }
             transaction
                 .prepare_cached(
                     "INSERT INTO checkpoints (id, job, epoch, step, promotion, weights_sha256, state, planned_us)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
-                    intention.id.to_string(),
+                    intent.id.to_string(),
                     number,
-                    intention.epoch,
-                    intention.step,
-                    intention.promotion,
-                    intention.weights_sha256,
-                    IntentionState::Planned.number(),
+                    intent.epoch,
+                    intent.step,
+                    wire::promotion_number(intent.promotion),
+                    intent.weights_sha256,
+                    IntentState::Planned.number(),
                     now_us(),
                 ])?;
-            Ok(())
+            Ok(Planned::New)
         })
+        .await
     }
 
-    /// The manifest of a checkpoint is on the storage.
+    /// Records that the manifest of a checkpoint is on the storage.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn checkpoint_committed(&self, id: CheckpointId) -> Result<(), StoreError> {
-        self.write_blocking(move |transaction| {
-            set_state(transaction, id, IntentionState::Committed)
-        })
+    pub async fn checkpoint_committed(&self, id: CheckpointId) -> Result<(), StoreError> {
+        self.write(move |transaction| set_state(transaction, id, IntentState::Committed))
+            .await
     }
 
-    /// A checkpoint will not be published.
+    /// Records that a checkpoint will not be published.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn checkpoint_abandoned(&self, id: CheckpointId) -> Result<(), StoreError> {
-        self.write_blocking(move |transaction| {
-            set_state(transaction, id, IntentionState::Abandoned)
-        })
+    pub async fn checkpoint_abandoned(&self, id: CheckpointId) -> Result<(), StoreError> {
+        self.write(move |transaction| set_state(transaction, id, IntentState::Abandoned))
+            .await
     }
 
-    /// The promotion policy has been carried out; `sequence` is the record that names the checkpoint, 0
-    /// for none. Watchers learn of the checkpoint.
+    /// Records that the promotion policy has been carried out; `sequence` is the serving record
+    /// that names the checkpoint, 0 for none. Watchers receive an event.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn checkpoint_done(&self, id: CheckpointId, sequence: u64) -> Result<(), StoreError> {
-        let (job, last) = self.write_blocking(move |transaction| {
-            let intention = read(transaction, id)?;
-            let number = number_of(transaction, intention.job)?;
-            set_state(transaction, id, IntentionState::Done)?;
+    pub async fn checkpoint_done(&self, id: CheckpointId, sequence: u64) -> Result<(), StoreError> {
+        let writing = self.write(move |transaction| {
+            let intent = read(transaction, id)?;
+            let number = number_of(transaction, intent.job)?;
+            set_state(transaction, id, IntentState::Done)?;
             transaction
                 .prepare_cached("UPDATE checkpoints SET serving_sequence = ?2 WHERE id = ?1")?
                 .execute(params![id.to_string(), sequence])?;
@@ -124,69 +144,69 @@ impl Store {
                 .prepare_cached("SELECT state >= 3 FROM jobs WHERE number = ?1")?
                 .query_row(params![number], |row| row.get(0))?;
             if ended {
-                // Nothing follows the event of the end.
-                return Ok((intention.job, 0));
+                // No event may follow the last one.
+                return Ok((intent.job, 0));
             }
             let event = Event::CheckpointPublished {
                 id,
-                epoch: intention.epoch,
+                epoch: intent.epoch,
                 sequence,
             };
-            Ok((intention.job, append(transaction, number, &event)?))
-        })?;
+            Ok((intent.job, append(transaction, number, &event)?))
+        });
+        let (job, last) = writing.await?;
         self.signals().announce(job, last);
         Ok(())
     }
 
-    /// Checkpoints of which the last process did not see the end.
+    /// Checkpoints whose publication the last process did not finish.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn unfinished_checkpoints(&self) -> Result<Vec<Intention>, StoreError> {
-        self.read_blocking(|connection| {
+    pub async fn unfinished_checkpoints(&self) -> Result<Vec<CheckpointIntent>, StoreError> {
+        self.read(|connection| {
             let query = format!(
                 "SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2) ORDER BY checkpoints.number"
             );
             collect(connection, &query, [])
         })
-    }
-
-    /// Checkpoints of which the end is not written down yet: retention must not take them.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn under_way(&self) -> Result<Vec<CheckpointId>, StoreError> {
-        self.read(|connection| {
-            let query = format!("SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2)");
-            let intentions = collect(connection, &query, [])?;
-            Ok(intentions.into_iter().map(|it| it.id).collect())
-        })
         .await
     }
 
-    /// The checkpoint with these weights that an earlier attempt of `job` committed after `epoch`.
+    /// Checkpoints whose publication is not finished: retention must not delete them.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn committed_before(
-        &self,
-        job: JobId,
-        epoch: u32,
-        weights_sha256: String,
-    ) -> Result<Option<Intention>, StoreError> {
-        self.read_blocking(move |connection| {
-            let query = format!(
-                "SELECT {COLUMNS} WHERE jobs.id = ?1 AND checkpoints.epoch = ?2
-                   AND weights_sha256 = ?3 AND checkpoints.state IN (2, 3)"
-            );
-            let found: Vec<Intention> = collect(
-                connection,
-                &query,
-                params![job.to_string(), epoch, weights_sha256],
-            )?;
-            Ok(found.into_iter().next())
+    pub async fn checkpoints_in_progress(&self) -> Result<Vec<CheckpointId>, StoreError> {
+        self.read(|connection| {
+            let query = format!("SELECT {COLUMNS} WHERE checkpoints.state IN (1, 2)");
+            let intents = collect(connection, &query, [])?;
+            Ok(intents.into_iter().map(|it| it.id).collect())
         })
+        .await
     }
+}
+
+/// The checkpoint with the weights of `intent` that an earlier attempt of the job committed after
+/// the same epoch.
+fn committed_before(
+    connection: &Connection,
+    number: i64,
+    intent: &CheckpointIntent,
+) -> Result<Option<CheckpointId>, StoreError> {
+    let id: Option<String> = connection
+        .prepare_cached(
+            "SELECT id FROM checkpoints
+             WHERE job = ?1 AND epoch = ?2 AND weights_sha256 = ?3 AND state IN (2, 3)
+             ORDER BY number LIMIT 1",
+        )?
+        .query_row(
+            params![number, intent.epoch, intent.weights_sha256],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let corrupt = |_| StoreError::Corrupt("a checkpoint's id is no UUID".to_owned());
+    id.map(|id| id.parse().map_err(corrupt)).transpose()
 }
 
 /// Ids of what a job has committed, oldest first.
@@ -203,7 +223,7 @@ pub(super) fn published(connection: &Connection, number: i64) -> Result<Vec<Stri
 fn set_state(
     transaction: &Transaction<'_>,
     id: CheckpointId,
-    state: IntentionState,
+    state: IntentState,
 ) -> Result<(), StoreError> {
     transaction
         .prepare_cached("UPDATE checkpoints SET state = ?2 WHERE id = ?1")?
@@ -211,19 +231,19 @@ fn set_state(
     Ok(())
 }
 
-fn read(connection: &Connection, id: CheckpointId) -> Result<Intention, StoreError> {
+fn read(connection: &Connection, id: CheckpointId) -> Result<CheckpointIntent, StoreError> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} WHERE checkpoints.id = ?1"))?
         .query_row(params![id.to_string()], |row| Ok(from_row(row)))
         .optional()?
-        .ok_or_else(|| StoreError::Corrupt(format!("no intention for checkpoint {id}")))?
+        .ok_or_else(|| StoreError::Corrupt(format!("no intent for checkpoint {id}")))?
 }
 
 fn collect(
     connection: &Connection,
     query: &str,
     values: impl rusqlite::Params,
-) -> Result<Vec<Intention>, StoreError> {
+) -> Result<Vec<CheckpointIntent>, StoreError> {
     let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query(values)?;
     let mut found = Vec::new();
@@ -233,19 +253,19 @@ fn collect(
     Ok(found)
 }
 
-fn from_row(row: &Row<'_>) -> Result<Intention, StoreError> {
+fn from_row(row: &Row<'_>) -> Result<CheckpointIntent, StoreError> {
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(error.to_string());
     let id: String = row.get("id")?;
     let job: String = row.get("job")?;
     let state: i32 = row.get("state")?;
-    Ok(Intention {
+    Ok(CheckpointIntent {
         id: id.parse().map_err(|error| corrupt(&error))?,
         job: job.parse().map_err(|error| corrupt(&error))?,
         epoch: row.get("epoch")?,
         step: row.get("step")?,
-        promotion: row.get("promotion")?,
+        promotion: wire::promotion_policy(row.get("promotion")?),
         weights_sha256: row.get("weights_sha256")?,
-        state: IntentionState::from_number(state).ok_or_else(|| corrupt(&state))?,
+        state: IntentState::from_number(state).ok_or_else(|| corrupt(&state))?,
         serving_sequence: row.get("serving_sequence")?,
     })
 }

@@ -1,6 +1,7 @@
-//! Events and curves: appended in batches, numbered without gaps, read in bounded pieces.
+//! Events and curve rows of jobs: appended in batches, numbered without gaps, read in bounded
+//! pages.
 
-use super::{Store, StoreError, claim::note_spent};
+use super::{error::StoreError, handle::Store};
 use crate::{
     job::{CurveRow, Event, JobId, now_us},
     wire,
@@ -9,54 +10,55 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use std::time::Duration;
 
 /// Events that are read at once.
-const EVENTS_AT_MOST: i64 = 256;
+const MAX_EVENTS: i64 = 256;
 
-/// An event as it lies in the database.
+/// An event as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
     /// Its number in the job, from 1.
     pub sequence: u64,
-    /// The message of WatchJob, encoded.
+    /// The encoded message of WatchJob.
     pub message: Vec<u8>,
 }
 
-/// Rows of a curve, thinned out.
+/// Evenly spaced rows of a curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampled {
-    /// Some of the rows, oldest first; first and last among them.
+    /// Some of the rows, oldest first, the first and the last included.
     pub rows: Vec<CurveRow>,
-    /// How many there are.
+    /// Number of all rows.
     pub total: u64,
 }
 
 impl Store {
-    /// Appends rows to a job's curves, each with its event, after so much training over all attempts. A row that an
-    /// earlier attempt recorded stays as it was told: a training that goes on from a bundle makes the same again, but
-    /// for the last bits on a GPU. Returns the rows that are new.
+    /// Appends rows to a job's curves, each with its event, after `spent` of training over all
+    /// attempts. Rows that an earlier attempt recorded are kept: a resumed training produces the
+    /// same again, but for the last bits on a GPU. Returns the rows that are new.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn append_rows(
+    pub async fn append_rows(
         &self,
         job: JobId,
         rows: Vec<CurveRow>,
         spent: Duration,
     ) -> Result<Vec<CurveRow>, StoreError> {
-        let (last, new) = self.write_blocking(move |transaction| {
+        let writing = self.write(move |transaction| {
             let number = number_of(transaction, job)?;
-            let told = newest_step(transaction, number)?;
+            let recorded = newest_step(transaction, number)?;
             let mut last = 0;
             let new: Vec<CurveRow> = rows
                 .into_iter()
-                .filter(|row| Some(row.step) > told)
+                .filter(|row| Some(row.step) > recorded)
                 .collect();
             for row in &new {
                 record_row(transaction, number, row)?;
                 last = append(transaction, number, &Event::Row(row.clone()))?;
             }
-            note_spent(transaction, number, spent)?;
+            record_spent(transaction, number, spent)?;
             Ok((last, new))
-        })?;
+        });
+        let (last, new) = writing.await?;
         self.signals().announce(job, last);
         Ok(new)
     }
@@ -84,7 +86,7 @@ impl Store {
             )?;
             let after = i64::try_from(sequence).unwrap_or(i64::MAX);
             let events = statement
-                .query_map(params![number, after, EVENTS_AT_MOST], |row| {
+                .query_map(params![number, after, MAX_EVENTS], |row| {
                     Ok(StoredEvent {
                         sequence: row.get(0)?,
                         message: row.get(1)?,
@@ -164,6 +166,19 @@ fn record_row(
     transaction
         .prepare_cached("UPDATE jobs SET epoch = ?2, step = ?3 WHERE number = ?1")?
         .execute(params![number, row.epoch, step])?;
+    Ok(())
+}
+
+/// Records the time of training over all attempts, which never shrinks.
+pub(super) fn record_spent(
+    transaction: &Transaction<'_>,
+    number: i64,
+    spent: Duration,
+) -> Result<(), StoreError> {
+    let spent = i64::try_from(spent.as_micros()).unwrap_or(i64::MAX);
+    transaction
+        .prepare_cached("UPDATE jobs SET spent_us = max(spent_us, ?2) WHERE number = ?1")?
+        .execute(params![number, spent])?;
     Ok(())
 }
 

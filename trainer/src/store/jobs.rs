@@ -1,115 +1,43 @@
-//! Jobs: accepted, read, listed, cancelled.
+//! Jobs: stored, read, listed, cancelled.
 
 use super::{
-    Store, StoreError,
+    error::StoreError,
     events::{append, number_of},
+    handle::Store,
+    job_record::{Job, corrupt, read},
+    outcome::{JobOutcome, end_job},
 };
 use crate::{
-    job::{CurveRow, Event, JobId, JobState, NetworkSize, now_us},
-    wire,
+    job::{Event, JobId, JobState, now_us},
+    spec::ResolvedJob,
+    wire::{self, SpecMessage},
 };
-use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
+use digits_checkpoint::id::CheckpointId;
 use rusqlite::{
-    Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value,
+    Connection, OptionalExtension as _, Transaction, params, params_from_iter, types::Value,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A job that is to be accepted.
+/// A job to store.
 #[derive(Clone, Debug)]
 pub struct NewJob {
     /// The caller's idempotency key.
     pub request_id: String,
-    /// What was asked for, in a form that is equal exactly when the specs are.
-    pub request_key: Vec<u8>,
-    /// The spec as it was asked for.
-    pub requested: Vec<u8>,
-    /// The spec with every field filled.
-    pub resolved: Vec<u8>,
-    /// For people.
-    pub name: String,
-    /// To filter by.
-    pub labels: BTreeMap<String, String>,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Steps of all epochs.
-    pub steps: u64,
-    /// What it trains.
-    pub network: NetworkSize,
-    /// The checkpoint that it starts from.
-    pub parent: Option<CheckpointId>,
-    /// The W3C `traceparent` that it is submitted under; empty for none.
+    /// The spec as requested.
+    pub requested: SpecMessage,
+    /// The spec after presets and checks, and its plan.
+    pub resolved: ResolvedJob,
+    /// W3C `traceparent` of the request; empty for none.
     pub traceparent: String,
 }
 
-/// What became of a submission.
+/// The result of a submission.
 #[derive(Clone, Debug)]
 pub enum Submitted {
-    /// Accepted now.
+    /// Stored by this call.
     New(Box<Job>),
-    /// Accepted by an earlier call of the same request.
-    Before(Box<Job>),
-}
-
-/// A job as it lies in the database.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Order of acceptance, from 1.
-    pub number: i64,
-    /// Its id.
-    pub id: JobId,
-    /// The caller's idempotency key.
-    pub request_id: String,
-    /// The W3C `traceparent` that it was submitted under; empty for none.
-    pub traceparent: String,
-    /// The spec as it was asked for, encoded.
-    pub requested: Vec<u8>,
-    /// The spec that is trained, encoded.
-    pub resolved: Vec<u8>,
-    /// Where it stands.
-    pub state: JobState,
-    /// When it was accepted, in microseconds since 1970.
-    pub created_us: i64,
-    /// When its training first began.
-    pub started_us: Option<i64>,
-    /// When it ended.
-    pub finished_us: Option<i64>,
-    /// What went wrong, for the client.
-    pub error: String,
-    /// The device; empty before it started.
-    pub device: String,
-    /// Digest of its data set; empty before it started.
-    pub dataset_digest: String,
-    /// How often its training was begun or gone on with; an orderly end of the process in between does not count.
-    pub attempts: u32,
-    /// Time of training over all attempts.
-    pub spent: Duration,
-    /// Whether a cancellation waits to be carried out.
-    pub cancel_requested: bool,
-    /// Its newest event.
-    pub last_event: u64,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Epoch of the newest row.
-    pub epoch: u32,
-    /// Step of the newest row.
-    pub step: u64,
-    /// Steps of all epochs.
-    pub steps: u64,
-    /// Seconds of training.
-    pub train_seconds: f64,
-    /// Seconds of validation.
-    pub validation_seconds: f64,
-    /// What it trains.
-    pub network: NetworkSize,
-    /// The finished network on the test set.
-    pub test: Option<Evaluation>,
-    /// The newest row of its curves.
-    pub latest: Option<CurveRow>,
-    /// What it published, oldest first.
-    pub checkpoint_ids: Vec<String>,
+    /// Stored by an earlier call of the same request.
+    Existing(Box<Job>),
 }
 
 /// Which jobs to list.
@@ -123,36 +51,33 @@ pub struct JobFilter {
     pub labels: BTreeMap<String, String>,
     /// Accepted before the job of this number.
     pub before: Option<i64>,
-    /// How many at the most.
+    /// Maximum number of jobs.
     pub limit: u32,
 }
 
-const COLUMNS: &str = "number, id, request_id, requested, resolved, state, created_us, started_us,
-    finished_us, error, device, dataset_digest, attempts, cancel_requested, last_event, epochs, epoch,
-    step, steps, train_seconds, validation_seconds, network, test, spent_us, traceparent";
-
 impl Store {
-    /// The job of an earlier submission with `request_id`, if its spec was the same.
+    /// The job of an earlier submission with this request id and the same spec.
     ///
     /// # Errors
-    /// [`StoreError::RequestIdTaken`] where the spec was another.
-    pub async fn submitted_before(
+    /// [`StoreError::RequestIdTaken`] where the spec differs.
+    pub async fn find_submission(
         &self,
-        request_id: String,
-        request_key: Vec<u8>,
+        request_id: &str,
+        spec: &SpecMessage,
     ) -> Result<Option<Job>, StoreError> {
-        self.read(move |connection| earlier(connection, &request_id, &request_key))
+        let (request_id, key) = (request_id.to_owned(), spec.key());
+        self.read(move |connection| find(connection, &request_id, &key))
             .await
     }
 
-    /// Accepts a job, unless the same request was accepted before; durable when it returns.
+    /// Stores a job, unless the same request was stored before; durable when it returns.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::RequestIdTaken`].
     pub async fn submit(&self, new: NewJob, capacity: u64) -> Result<Submitted, StoreError> {
         self.write(move |transaction| {
-            if let Some(job) = earlier(transaction, &new.request_id, &new.request_key)? {
-                return Ok(Submitted::Before(Box::new(job)));
+            if let Some(job) = find(transaction, &new.request_id, &new.requested.key())? {
+                return Ok(Submitted::Existing(Box::new(job)));
             }
             let waiting: u64 = transaction
                 .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
@@ -197,7 +122,8 @@ impl Store {
         .await
     }
 
-    /// Cancels a job: one that waits ends here, one that runs is marked, one that has ended stays.
+    /// Cancels a job: a waiting one is over at once, a running one is marked, one that is over
+    /// stays as it is.
     ///
     /// # Errors
     /// [`StoreError::NoSuchJob`].
@@ -207,9 +133,7 @@ impl Store {
                 let number = number_of(transaction, id)?;
                 let state = read(transaction, number)?.state;
                 match state {
-                    JobState::Queued => {
-                        super::claim::end(transaction, number, &super::Ending::cancelled())?
-                    }
+                    JobState::Queued => end_job(transaction, number, &JobOutcome::cancelled())?,
                     JobState::Running => {
                         transaction
                             .prepare_cached(
@@ -226,7 +150,7 @@ impl Store {
         Ok(job)
     }
 
-    /// The checkpoints that jobs start from which wait or run: retention must not take them.
+    /// Checkpoints that waiting and running jobs start from: retention must not delete them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -269,7 +193,7 @@ impl Store {
     }
 }
 
-fn earlier(
+fn find(
     connection: &Connection,
     request_id: &str,
     request_key: &[u8],
@@ -286,6 +210,7 @@ fn earlier(
 }
 
 fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError> {
+    let ResolvedJob { spec, plan } = &new.resolved;
     transaction
         .prepare_cached(
             "INSERT INTO jobs (id, request_id, request_key, name, requested, resolved, state,
@@ -295,20 +220,20 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
         .execute(params![
             JobId::generate().to_string(),
             new.request_id,
-            new.request_key,
-            new.name,
-            new.requested,
-            new.resolved,
+            new.requested.key(),
+            spec.name,
+            new.requested.encode(),
+            SpecMessage::from(spec).encode(),
             JobState::Queued.number(),
             now_us(),
-            new.epochs,
-            new.steps,
-            wire::network_bytes(&new.network),
-            new.parent.map(|id| id.to_string()).unwrap_or_default(),
+            plan.train.epochs,
+            plan.steps,
+            wire::network_bytes(&plan.network),
+            plan.parent.map(|id| id.to_string()).unwrap_or_default(),
             new.traceparent,
         ])?;
     let number = transaction.last_insert_rowid();
-    for (key, value) in &new.labels {
+    for (key, value) in &spec.labels {
         transaction
             .prepare_cached("INSERT INTO labels (job, key, value) VALUES (?1, ?2, ?3)")?
             .execute(params![number, key, value])?;
@@ -325,7 +250,7 @@ fn query(filter: &JobFilter) -> (String, Vec<Value>) {
     let mut query = "SELECT number FROM jobs WHERE 1".to_owned();
     let mut values = Vec::new();
     if !filter.states.is_empty() {
-        // At most five different ones, so that the statements that are kept are few.
+        // At most five different ones, so that few statements are cached.
         let states: Vec<String> = JobState::ALL
             .into_iter()
             .filter(|state| filter.states.contains(state))
@@ -349,66 +274,4 @@ fn query(filter: &JobFilter) -> (String, Vec<Value>) {
     query += " ORDER BY number DESC LIMIT ?";
     values.push(Value::from(i64::from(filter.limit)));
     (query, values)
-}
-
-/// Reads a job with its newest row and its checkpoints.
-pub(super) fn read(connection: &Connection, number: i64) -> Result<Job, StoreError> {
-    let mut job = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1"))?
-        .query_row(params![number], |row| Ok(from_row(row)))
-        .optional()?
-        .ok_or(StoreError::NoSuchJob)??;
-    let latest: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT row FROM rows WHERE job = ?1 ORDER BY step DESC LIMIT 1")?
-        .query_row(params![number], |row| row.get(0))
-        .optional()?;
-    job.latest = latest
-        .map(|bytes| wire::row_from(&bytes))
-        .transpose()
-        .map_err(corrupt)?;
-    job.checkpoint_ids = super::checkpoints::published(connection, number)?;
-    Ok(job)
-}
-
-fn corrupt(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(error.to_string())
-}
-
-fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
-    let id: String = row.get("id")?;
-    let state: i32 = row.get("state")?;
-    let network: Vec<u8> = row.get("network")?;
-    let test: Option<Vec<u8>> = row.get("test")?;
-    Ok(Job {
-        number: row.get("number")?,
-        id: id.parse().map_err(corrupt)?,
-        request_id: row.get("request_id")?,
-        traceparent: row.get("traceparent")?,
-        requested: row.get("requested")?,
-        resolved: row.get("resolved")?,
-        state: JobState::from_number(state).ok_or_else(|| corrupt(format!("state {state}")))?,
-        created_us: row.get("created_us")?,
-        started_us: row.get("started_us")?,
-        finished_us: row.get("finished_us")?,
-        error: row.get("error")?,
-        device: row.get("device")?,
-        dataset_digest: row.get("dataset_digest")?,
-        attempts: row.get("attempts")?,
-        spent: Duration::from_micros(row.get("spent_us")?),
-        cancel_requested: row.get("cancel_requested")?,
-        last_event: row.get("last_event")?,
-        epochs: row.get("epochs")?,
-        epoch: row.get("epoch")?,
-        step: row.get("step")?,
-        steps: row.get("steps")?,
-        train_seconds: row.get("train_seconds")?,
-        validation_seconds: row.get("validation_seconds")?,
-        network: wire::network_from(&network).map_err(corrupt)?,
-        test: test
-            .map(|bytes| wire::evaluation_from(&bytes))
-            .transpose()
-            .map_err(corrupt)?,
-        latest: None,
-        checkpoint_ids: Vec::new(),
-    })
 }

@@ -1,13 +1,14 @@
-//! The state folder: made, checked, and taken for one process.
+//! Creates, checks and locks the state folder.
 
-use super::StoreError;
+use super::error::StoreError;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::Path,
 };
 
-/// Magic numbers of file systems on which locks and WAL cannot be trusted, with their names: statfs(2).
+/// Magic numbers of file systems on which locks and WAL cannot be trusted, with their names:
+/// statfs(2).
 const NETWORK: [(u64, &str); 8] = [
     (0x6969, "NFS"),
     (0xff53_4d42, "CIFS"),
@@ -19,14 +20,14 @@ const NETWORK: [(u64, &str); 8] = [
     (0x0bd0_0bd0, "Lustre"),
 ];
 
-/// Makes `folder` where it is not there and locks it; the lock ends with the file that is returned,
-/// or with the process.
+/// Creates `folder` where it is missing and locks it; the lock ends with the returned file or with
+/// the process.
 pub(super) fn take(folder: &Path) -> Result<File, StoreError> {
     let refuse = |reason: String| StoreError::Folder {
         path: folder.display().to_string(),
         reason,
     };
-    fs::create_dir_all(folder).map_err(|error| refuse(format!("cannot be made: {error}")))?;
+    fs::create_dir_all(folder).map_err(|error| refuse(format!("cannot be created: {error}")))?;
     if let Some(name) = network_file_system(folder) {
         return Err(refuse(format!(
             "lies on {name}, where a database loses data: choose a folder on a local disk with --state"
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn one_owner_at_a_time() {
+    fn a_folder_has_one_owner_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = take(folder.path()).expect("the first");
         let second = take(folder.path()).expect_err("the second");

@@ -1,39 +1,44 @@
-//! The thread that owns the database: writes that wait together share a transaction, each in its own savepoint;
-//! reads come after it, and do not suffer when it fails.
+//! The thread that owns the database: writes that wait together share a transaction, each in its
+//! own savepoint; reads come after it, and do not suffer when it fails.
 
-use super::{Reserve, StoreError};
+use super::{
+    error::{StoreError, is_full},
+    reserve::Reserve,
+};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Closures that share one transaction.
-const GROUP_AT_MOST: usize = 64;
+const MAX_GROUP: usize = 64;
 
 pub(super) type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 pub(super) type Write = Box<dyn FnOnce(&Transaction<'_>) -> Written + Send>;
 pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// What became of a write before its commit.
+/// A write that was carried out, before its commit.
 pub(super) struct Written {
     answer: Answer,
-    /// Why SQLite took back the whole transaction, where it did: after a full disk or a failing one it may.
+    /// Why SQLite rolled back the whole transaction, which it may do when the disk is full or
+    /// fails.
     undone: Option<Arc<rusqlite::Error>>,
 }
 
-/// What is sent to the thread: closures, and the wish that it ends.
+/// A message to the thread.
 pub(super) enum Message {
     /// Carried out in a transaction.
     Write(Write),
     /// Carried out after it.
     Read(Read),
-    /// The database is to be closed.
+    /// Close the database.
     Close(oneshot::Sender<()>),
 }
 
-/// How the answer comes.
+/// Receives the result of a closure.
 pub(super) type Waiting<T> = oneshot::Receiver<Result<T, StoreError>>;
 
-/// A closure in its savepoint: what it did is undone when it fails, the others of its group stay.
+/// A closure in its own savepoint: when it fails, its changes are rolled back and the others of its
+/// group stay.
 pub(super) fn write<T: Send + 'static>(
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> (Message, Waiting<T>) {
@@ -52,7 +57,7 @@ pub(super) fn write<T: Send + 'static>(
                 Ok(()) => result,
                 Err(error) => Err(StoreError::NotCommitted(error)),
             };
-            // Nobody waits any longer when the caller went away.
+            // Fails when the caller is gone.
             drop(reply.send(result));
         });
         Written { answer, undone }
@@ -80,7 +85,7 @@ fn in_savepoint<T>(
             Ok(value)
         }
         Err(error) => {
-            // Where SQLite has taken back everything there is no savepoint left.
+            // Where SQLite has rolled back everything, no savepoint is left.
             if !transaction.is_autocommit() {
                 transaction.execute_batch("ROLLBACK TO task; RELEASE task")?;
             }
@@ -89,17 +94,17 @@ fn in_savepoint<T>(
     }
 }
 
-/// What waited for the database together.
+/// Messages that waited for the database together.
 #[derive(Default)]
 struct Group {
     writes: Vec<Write>,
     reads: Vec<Read>,
-    /// Those who want it closed.
+    /// Callers that wait for the database to close.
     closed: Vec<oneshot::Sender<()>>,
 }
 
 impl Group {
-    /// `first` and what waits behind it; nothing after a wish to close.
+    /// `first` and the messages behind it, up to one that closes the database.
     fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Self {
         let mut group = Self::default();
         let mut next = Some(first);
@@ -110,7 +115,7 @@ impl Group {
                 Message::Close(closed) => group.closed.push(closed),
             }
             let tasks = group.writes.len() + group.reads.len();
-            next = (tasks < GROUP_AT_MOST && group.closed.is_empty())
+            next = (tasks < MAX_GROUP && group.closed.is_empty())
                 .then(|| messages.try_recv().ok())
                 .flatten();
         }
@@ -118,7 +123,8 @@ impl Group {
     }
 }
 
-/// Works until the last handle is dropped or the database is to be closed; returns those who wait for that.
+/// Runs until the last handle is dropped or the database is closed; returns the callers that wait
+/// for that.
 pub(super) fn own(
     mut connection: Connection,
     mut messages: mpsc::Receiver<Message>,
@@ -130,28 +136,28 @@ pub(super) fn own(
     {
         let group = Group::gather(first, &mut messages);
         if !group.writes.is_empty() && carry_out(&mut connection, group.writes) == Disk::Full {
-            reserve.give_up();
+            reserve.release();
         }
         for task in group.reads {
             task(&connection);
         }
         closed = group.closed;
     }
-    // Leaves one file behind, not three.
+    // Merges the write-ahead log into the database file.
     if let Err(error) = connection.close() {
-        tracing::warn!(error = %error.1, "the job database did not close");
+        tracing::warn!(error = %error.1, "the job database was not closed cleanly");
     }
     closed
 }
 
-/// What a transaction found.
+/// The state of the disk after a transaction.
 #[derive(PartialEq, Eq)]
 enum Disk {
     HasRoom,
     Full,
 }
 
-/// Carries out writes in one transaction, or in more where SQLite takes one back half-way.
+/// Carries out writes in one transaction, or in several where SQLite rolls one back half-way.
 fn carry_out(connection: &mut Connection, group: Vec<Write>) -> Disk {
     let mut disk = Disk::HasRoom;
     let mut rest = group.into_iter();
@@ -161,14 +167,14 @@ fn carry_out(connection: &mut Connection, group: Vec<Write>) -> Disk {
             Ok(transaction) => transaction,
             Err(error) => {
                 // The tasks are dropped, and with them the reply channels: callers see `Closed`.
-                tracing::error!(%error, "the job database does not begin a transaction");
+                tracing::error!(%error, "the job database cannot begin a transaction");
                 return disk;
             }
         };
         let (answers, committed) = commit(transaction, &mut rest);
         if let Err(error) = &committed {
-            tracing::error!(%error, "the job database does not commit");
-            if super::is_full(error) {
+            tracing::error!(%error, "the job database cannot commit");
+            if is_full(error) {
                 disk = Disk::Full;
             }
         }
@@ -179,7 +185,7 @@ fn carry_out(connection: &mut Connection, group: Vec<Write>) -> Disk {
     disk
 }
 
-/// Carries out writes up to the first that undoes the transaction, and commits.
+/// Carries out writes up to the first at which SQLite rolls the transaction back, and commits.
 fn commit(
     transaction: Transaction<'_>,
     writes: &mut impl Iterator<Item = Write>,

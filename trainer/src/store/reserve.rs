@@ -1,5 +1,5 @@
-//! A little room on the disk of the database, given up when the disk is full: jobs that fail for it can still be
-//! written down as failed.
+//! disk space reserved for the job database. It is freed when the disk is full, so that the jobs
+//! that fail then can still be recorded as failed.
 
 use std::{
     fs::{self, File},
@@ -10,39 +10,41 @@ use std::{
 /// Room for hundreds of small transactions.
 const BYTES: usize = 1 << 20;
 
-/// The room, until it is given up; the next start takes it again.
+/// The reserved space, until it is released; the next start takes it again.
 pub(super) struct Reserve(Option<PathBuf>);
 
 impl Reserve {
-    /// Takes it, where there is room.
+    /// Reserves the space, where the disk has it.
     pub(super) fn take(folder: &Path) -> Self {
         let path = folder.join("reserve");
         let there = fs::metadata(&path).is_ok_and(|found| found.len() == BYTES as u64);
         match if there { Ok(()) } else { fill(&path) } {
             Ok(()) => Self(Some(path)),
             Err(error) => {
-                tracing::warn!(%error, "no room could be reserved beside the job database");
-                // A part of it is in the way of everything else.
+                tracing::warn!(%error, "no disk space could be reserved for the job database");
+                // Free what was written of it.
                 let _ = fs::remove_file(&path);
                 Self(None)
             }
         }
     }
 
-    /// Gives it up.
-    pub(super) fn give_up(&mut self) {
+    /// Frees the space.
+    pub(super) fn release(&mut self) {
         if let Some(path) = self.0.take() {
             match fs::remove_file(&path) {
                 Ok(()) => {
-                    tracing::warn!("the disk of the job database is full: its reserve is given up")
+                    tracing::warn!(
+                        "the disk with the job database is full: freed the reserved space"
+                    )
                 }
-                Err(error) => tracing::error!(%error, "the reserve cannot be given up"),
+                Err(error) => tracing::error!(%error, "the reserved space cannot be freed"),
             }
         }
     }
 }
 
-/// Zeros that are written, not a hole.
+/// Writes zeros, because a hole reserves no space.
 fn fill(path: &Path) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(&vec![0; BYTES])?;
@@ -54,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_there_until_it_is_given_up() {
+    fn the_space_is_reserved_until_it_is_released() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("reserve");
         fs::write(&path, b"a part").expect("written");
         let mut reserve = Reserve::take(folder.path());
         assert_eq!(fs::metadata(&path).expect("there").len(), BYTES as u64);
-        reserve.give_up();
-        reserve.give_up();
+        reserve.release();
+        reserve.release();
         assert!(!path.exists());
     }
 }

@@ -1,9 +1,9 @@
-//! Tables, and how a database of an older version becomes one of this.
+//! The tables of the job database, and the migrations from older versions.
 
-use super::StoreError;
+use super::error::StoreError;
 use rusqlite::Connection;
 
-/// What `PRAGMA user_version` must be; migrations lead there one by one.
+/// Migrations in order; their number is the `PRAGMA user_version`.
 const MIGRATIONS: [&str; 4] = [FIRST, DURABLE_JOBS, PARENTS, TRACES];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
@@ -73,9 +73,9 @@ CREATE INDEX checkpoints_by_job ON checkpoints (job, number);
 CREATE INDEX checkpoints_by_state ON checkpoints (state);
 ";
 
-/// `spent_us` is the time of training over all attempts, `bundle_step` the step of the newest resume bundle,
-/// `crashes` counts the processes that died since that step last grew, and `put_back` is 1 while a job waits that
-/// an orderly end of the process sent back to the queue.
+/// `spent_us` is the time of training over all attempts, `bundle_step` the step of the newest
+/// resume bundle, `crashes` counts the processes that died since that step last grew, and
+/// `put_back` is 1 while a job waits that a shutdown released into the queue.
 const DURABLE_JOBS: &str = "
 ALTER TABLE jobs ADD COLUMN spent_us INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN bundle_step INTEGER NOT NULL DEFAULT 0;
@@ -118,7 +118,7 @@ mod tests {
         VALUES ('a', 'b', x'', 'of an older version', x'', x'', 1, 1, 1, 1, x'')";
 
     #[test]
-    fn jobs_of_every_older_version_are_taken_over() {
+    fn databases_of_older_versions_are_migrated() {
         for older in 1..MIGRATIONS.len() {
             let folder = tempfile::tempdir().unwrap();
             let mut connection = Connection::open(folder.path().join("jobs.sqlite")).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_left_alone() {
+    fn a_newer_version_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         let newer = MIGRATIONS.len() + 1;
         connection

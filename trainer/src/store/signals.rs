@@ -1,5 +1,5 @@
-//! Wakes the watchers of a job when it has new events. Carries only the newest sequence number; what
-//! happened is read from the database, so that a slow watcher costs no memory.
+//! Notifies the watchers of a job of new events. Carries only the newest sequence number; the
+//! events are read from the database, so that a slow watcher costs no memory.
 
 use crate::job::JobId;
 use std::{
@@ -19,7 +19,7 @@ impl Signals {
     #[must_use]
     pub fn subscribe(&self, job: JobId) -> watch::Receiver<u64> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        // Watchers that went away leave their channel behind until here or the next event.
+        // Channels without watchers are removed here.
         channels.retain(|_, sender| sender.receiver_count() > 0);
         channels
             .entry(job)
@@ -27,7 +27,7 @@ impl Signals {
             .subscribe()
     }
 
-    /// Tells that the events of `job` now go up to `sequence`.
+    /// Notifies the watchers that `job` has events up to `sequence`.
     pub fn announce(&self, job: JobId, sequence: u64) {
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = channels.get(&job) {

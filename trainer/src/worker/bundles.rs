@@ -1,7 +1,7 @@
-//! Resume bundles as files below the state folder: written whole or not at all, durable, checked by a digest when
-//! they are read, and the one before is kept until the next is durable.
+//! Resume bundles as files below the state folder: written atomically and durably, checked by a
+//! digest when they are read; the previous bundle is kept until the next is durable.
 //!
-//! What a bundle says is the training's own; here it is bytes.
+//! The content of a bundle is opaque here.
 
 use crate::job::JobId;
 use sha2::{Digest as _, Sha256};
@@ -12,13 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What every file begins with; then come the digest of the rest, the step (u64, little-endian) and the bundle.
+/// Start of every file; then come the digest of the rest, the step (u64, little-endian) and the
+/// bundle.
 const MAGIC: &[u8; 16] = b"digits bundle 1\n";
 const DIGEST: usize = 32;
 const STEP: usize = 8;
 
 const NEWEST: &str = "bundle";
-const BEFORE: &str = "before";
+const PREVIOUS: &str = "before";
 const UNFINISHED: &str = "part";
 
 /// The folder of all bundles.
@@ -26,9 +27,9 @@ pub struct Bundles {
     folder: PathBuf,
 }
 
-/// An intact bundle.
-pub struct Found {
-    /// What was written.
+/// A valid bundle.
+pub struct StoredBundle {
+    /// The bundle.
     pub bytes: Vec<u8>,
     /// Steps done when it was taken.
     pub step: u64,
@@ -36,17 +37,18 @@ pub struct Found {
 }
 
 impl Bundles {
-    /// Makes the folder below `state` where it is not there.
+    /// Opens the folder below `state`, and creates it where it is missing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn open(state: &Path) -> io::Result<Self> {
         let folder = state.join("bundles");
         fs::create_dir_all(&folder)?;
         Ok(Self { folder })
     }
 
-    /// Replaces the bundle of a job, taken after `step` steps; durable when it returns, and after a failure the one before is still there.
+    /// Replaces the bundle of a job, taken after `step` steps. It is durable when this returns;
+    /// after a failure the previous bundle is still there.
     ///
     /// # Errors
     /// When the disk is full or fails.
@@ -54,12 +56,12 @@ impl Bundles {
         let unfinished = self.path(job, UNFINISHED);
         let written = write_durably(&unfinished, step, bytes);
         if written.is_err() {
-            // On a full disk what was written of it is in the way.
+            // Free what was written of it: the disk may be full.
             let _ = fs::remove_file(&unfinished);
         }
         written?;
         let newest = self.path(job, NEWEST);
-        match fs::rename(&newest, self.path(job, BEFORE)) {
+        match fs::rename(&newest, self.path(job, PREVIOUS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -67,9 +69,10 @@ impl Bundles {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// The newest intact bundle of a job. One that is damaged goes, and `damaged` is told why.
-    pub fn read(&self, job: JobId, mut damaged: impl FnMut(&str)) -> Option<Found> {
-        for kind in [NEWEST, BEFORE] {
+    /// Returns the newest valid bundle of a job. Corrupt bundles are deleted and reported through
+    /// `on_corrupt`.
+    pub fn read(&self, job: JobId, mut on_corrupt: impl FnMut(&str)) -> Option<StoredBundle> {
+        for kind in [NEWEST, PREVIOUS] {
             let path = self.path(job, kind);
             let reason = match fs::read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -77,40 +80,40 @@ impl Bundles {
                 Ok(file) => match content(&file) {
                     Some((step, bytes)) => {
                         let bytes = bytes.to_vec();
-                        return Some(Found { bytes, step, path });
+                        return Some(StoredBundle { bytes, step, path });
                     }
-                    None => "its digest does not fit".to_owned(),
+                    None => "its digest does not match".to_owned(),
                 },
             };
-            damaged(&reason);
+            on_corrupt(&reason);
             // Else the next one to be written would push out the intact one in its place.
             let _ = fs::remove_file(&path);
         }
         None
     }
 
-    /// The step of the newest bundle of a job, where that is intact.
+    /// The step of the newest bundle of a job, where that is valid.
     #[must_use]
     pub fn newest_step(&self, job: JobId) -> Option<u64> {
         let file = fs::read(self.path(job, NEWEST)).ok()?;
         content(&file).map(|(step, _)| step)
     }
 
-    /// Takes away one that turned out to be of no use.
-    pub fn discard(&self, found: &Found) {
-        // One that stays is found and refused again.
+    /// Deletes a bundle that the training refused.
+    pub fn discard(&self, found: &StoredBundle) {
+        // On failure it is refused again.
         let _ = fs::remove_file(&found.path);
     }
 
-    /// Takes away what there is of a job that has ended.
+    /// Deletes the bundles of a job that is over.
     pub fn remove(&self, job: JobId) {
-        for kind in [NEWEST, BEFORE, UNFINISHED] {
-            // What stays is swept at the next start.
+        for kind in [NEWEST, PREVIOUS, UNFINISHED] {
+            // On failure the next start sweeps it.
             let _ = fs::remove_file(self.path(job, kind));
         }
     }
 
-    /// Takes away everything that belongs to none of `jobs`; how many files that were.
+    /// Deletes the files that belong to none of `jobs`, and returns how many.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -150,11 +153,11 @@ fn digest(step: &[u8], bytes: &[u8]) -> [u8; DIGEST] {
         .into()
 }
 
-/// Step and bundle of a file, if it is what was written.
+/// Step and bundle of a file, if its digest matches.
 fn content(file: &[u8]) -> Option<(u64, &[u8])> {
-    let (said, rest) = file.strip_prefix(MAGIC)?.split_first_chunk::<DIGEST>()?;
+    let (expected, rest) = file.strip_prefix(MAGIC)?.split_first_chunk::<DIGEST>()?;
     let (step, bytes) = rest.split_first_chunk::<STEP>()?;
-    (digest(step, bytes) == *said).then_some((u64::from_le_bytes(*step), bytes))
+    (digest(step, bytes) == *expected).then_some((u64::from_le_bytes(*step), bytes))
 }
 
 #[cfg(test)]
@@ -167,7 +170,7 @@ mod tests {
         (folder, bundles, JobId::generate())
     }
 
-    /// What is read, and how many were damaged.
+    /// The bundle that is read, and the number of corrupt ones.
     fn read(bundles: &Bundles, job: JobId) -> (Option<Vec<u8>>, usize) {
         let mut damaged = 0;
         let found = bundles.read(job, |_| damaged += 1);
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_counts_and_the_one_before_stands_in() {
+    fn a_corrupt_bundle_is_replaced_by_the_previous_one() {
         let (_folder, bundles, job) = folder();
         assert_eq!(read(&bundles, job), (None, 0));
         for bytes in [b"first", b"secnd", b"third"] {
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_no_use_goes_and_the_one_before_is_next() {
+    fn a_discarded_bundle_is_replaced_by_the_previous_one() {
         let (_folder, bundles, job) = folder();
         bundles.write(job, 7, b"first").expect("written");
         bundles.write(job, 7, b"second").expect("written");
@@ -214,20 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_was_broken_off_changes_nothing() {
+    fn an_interrupted_write_changes_nothing() {
         let (_folder, bundles, job) = folder();
         bundles.write(job, 7, b"first").expect("written");
         fs::write(bundles.path(job, UNFINISHED), b"digits bun").expect("written");
         assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
         // Between the two renames.
-        fs::rename(bundles.path(job, NEWEST), bundles.path(job, BEFORE)).expect("renamed");
+        fs::rename(bundles.path(job, NEWEST), bundles.path(job, PREVIOUS)).expect("renamed");
         assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
         bundles.write(job, 7, b"second").expect("written");
         assert_eq!(read(&bundles, job), (Some(b"second".to_vec()), 0));
     }
 
     #[test]
-    fn only_what_is_wanted_stays() {
+    fn a_sweep_keeps_only_the_bundles_of_the_given_jobs() {
         let (folder, bundles, job) = folder();
         let other = JobId::generate();
         for each in [job, other] {

@@ -1,22 +1,33 @@
-//! Carries jobs out, each on a thread that owns all tensors of its job; there are as many as jobs may run at a time.
+//! Runs jobs, each on a thread that owns all tensors of its job; there are as many as jobs may run
+//! at a time.
 //!
-//! A worker takes the oldest job that waits, loads its data set, trains it from its resume bundle where there is one,
-//! and writes its end. Curves, checkpoints and bundles leave through three more threads per job, in order and
-//! bounded, so that neither the disk nor the storage holds the training back until they are far behind.
+//! A worker claims the oldest waiting job, loads its data set, trains it from its resume bundle
+//! where there is one, and writes its outcome. Rows, checkpoints and bundles leave the thread
+//! through bounded queues to three tasks, so that neither the disk nor the storage holds the
+//! training back until they are far behind.
 
 mod attempt;
+mod bundle_writer;
 mod bundles;
-mod durable;
-mod intentions;
-mod keeper;
+mod context;
+mod curve_writer;
+mod error;
+mod intent_log;
+mod job_run;
 mod observer;
 mod parent;
+mod pending_checkpoint;
 mod pool;
 mod publisher;
 mod recovery;
 mod running;
+mod sink;
+mod sinks;
+mod slot;
+mod watermark;
 
-pub use bundles::{Bundles, Found};
-pub use pool::{Tools, Wake, Workers};
-pub use recovery::{finish_intentions, note_bundles, sweep_bundles};
-pub use running::{Registry, RunningJob, Stop};
+pub use bundles::{Bundles, StoredBundle};
+pub use context::WorkerContext;
+pub use pool::{Wake, Workers};
+pub use recovery::{finish_checkpoints, record_bundles, sweep_bundles};
+pub use running::{RunningJob, RunningJobs, StopReason};

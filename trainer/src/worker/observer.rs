@@ -1,151 +1,67 @@
-//! What the training tells, on its thread: into metrics at once, into the database and the storage through
-//! bounded channels to other threads.
+//! Receives what the training produces, on the training's thread: metrics are set at once,
+//! everything else goes into the job's [`Sinks`].
 
 use super::{
-    durable::Durable,
-    keeper::{Keeper, Parcel},
-    publisher::Publisher,
-    running::{RunningJob, Stop},
+    bundle_writer::PendingBundle,
+    error::{JobError, PublishError},
+    job_run::JobRun,
+    pending_checkpoint::{PendingCheckpoint, TrainingRecord},
+    running::StopReason,
+    sinks::Sinks,
+    watermark::OutputCount,
 };
 use crate::{
     job::{CurveRow, now_us},
-    metrics::{Beginning, Gauge, JobSeries, Metrics},
-    remote_write::Curve,
-    spec::JobPlan,
-    store::{Store, StoreError},
+    metrics::{Beginning, Gauge, JobSeries},
     train::{Bundle, BundlePoint, Observer, PublishFailed, Row, Snapshot, Started},
 };
 use digits_checkpoint::manifest::TemperatureFit;
-use std::{
-    io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
-};
-
-/// Rows that may wait for the database before the training waits for them.
-const ROWS_AT_MOST: usize = 4_096;
-/// Rows that share a transaction.
-const BATCH_AT_MOST: usize = 256;
-
-/// Writes a job's rows on a thread of its own.
-pub(super) struct Recorder {
-    rows: SyncSender<CurveRow>,
-    thread: thread::JoinHandle<Result<(), StoreError>>,
-}
-
-/// Where a job's rows go, and who hears of it.
-pub(super) struct Recording {
-    pub(super) store: Store,
-    pub(super) curve: Curve,
-    pub(super) running: Arc<RunningJob>,
-    pub(super) durable: Arc<Durable>,
-}
-
-impl Recorder {
-    pub(super) fn start(recording: Recording) -> io::Result<Self> {
-        let (rows, receiver) = sync_channel(ROWS_AT_MOST);
-        let thread = thread::Builder::new()
-            .name("rows".to_owned())
-            .spawn(move || recording.record(&receiver))?;
-        Ok(Self { rows, thread })
-    }
-}
-
-impl Recording {
-    /// One commit carries all rows that came while the one before was under way.
-    fn record(&self, rows: &Receiver<CurveRow>) -> Result<(), StoreError> {
-        while let Ok(first) = rows.recv() {
-            let mut batch = vec![first];
-            batch.extend(rows.try_iter().take(BATCH_AT_MOST - 1));
-            let count = batch.len();
-            let new = self
-                .store
-                .append_rows(self.curve.job(), batch, self.running.spent())?;
-            self.durable.rows(count);
-            // What an earlier attempt recorded was pushed then.
-            self.curve.rows(&new);
-        }
-        Ok(())
-    }
-}
-
-/// Where what the training tells leaves its thread.
-pub(super) struct Outlets {
-    pub(super) recorder: Recorder,
-    pub(super) publisher: Publisher,
-    pub(super) keeper: Keeper,
-    /// What the three know of each other.
-    pub(super) durable: Arc<Durable>,
-}
+use std::sync::Arc;
 
 /// The observer of one job.
 pub(super) struct JobObserver<'a> {
-    running: &'a RunningJob,
+    run: &'a Arc<JobRun>,
     series: &'a JobSeries,
-    metrics: &'a Metrics,
-    outlets: Outlets,
-    /// Rows and snapshots told.
-    rows: u64,
-    snapshots: u64,
+    sinks: Sinks,
+    /// Rows and checkpoints so far.
+    output: OutputCount,
+    /// Set when the training starts.
+    record: Option<TrainingRecord>,
     /// Images per step and per epoch, to count samples.
     batch_size: u64,
     train_images: u64,
     steps_per_epoch: u64,
-    /// Steps whose samples were counted.
+    /// Step up to which samples are counted.
     counted: u64,
-    /// The database refused rows: nothing is recorded any longer.
+    /// Rows can no longer be written; `close` returns the reason.
     recording_failed: bool,
+    /// Why a checkpoint could not be made of a snapshot.
+    failure: Option<JobError>,
 }
 
 impl<'a> JobObserver<'a> {
-    pub(super) fn new(
-        running: &'a RunningJob,
-        series: &'a JobSeries,
-        metrics: &'a Metrics,
-        outlets: Outlets,
-        plan: &JobPlan,
-    ) -> Self {
+    pub(super) fn new(run: &'a Arc<JobRun>, series: &'a JobSeries) -> Self {
         Self {
-            running,
+            run,
             series,
-            metrics,
-            outlets,
-            rows: 0,
-            snapshots: 0,
-            batch_size: plan.train.batch_size as u64,
+            sinks: Sinks::start(run),
+            output: OutputCount::default(),
+            record: None,
+            batch_size: run.plan.train.batch_size as u64,
             train_images: 0,
             steps_per_epoch: 1,
             counted: 0,
             recording_failed: false,
+            failure: None,
         }
     }
 
-    /// Waits until every row is in the database, every checkpoint is committed and the last bundle is written.
-    ///
-    /// Fails with a reason for the client.
-    pub(super) fn close(self) -> Result<(), String> {
-        let Outlets {
-            recorder: Recorder { rows, thread },
-            mut publisher,
-            keeper,
-            durable,
-        } = self.outlets;
-        let published = publisher.close();
-        drop(rows);
-        let recorded = thread.join();
-        durable.over();
-        keeper.close();
-        published?;
-        match recorded {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "rows could not be recorded");
-                Err(error.told())
-            }
-            Err(_) => Err("an internal error; the trainer's log has more".to_owned()),
+    /// Waits until all output is durable.
+    pub(super) fn close(self) -> Result<(), JobError> {
+        let closed = self.run.context.runtime.block_on(self.sinks.close());
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => closed,
         }
     }
 
@@ -153,6 +69,12 @@ impl<'a> JobObserver<'a> {
     fn images(&self, step: u64) -> u64 {
         let (epochs, rest) = (step / self.steps_per_epoch, step % self.steps_per_epoch);
         epochs * self.train_images + rest * self.batch_size
+    }
+
+    fn count_samples(&mut self, step: u64) {
+        let images = self.images(step).saturating_sub(self.images(self.counted));
+        self.run.context.metrics.samples(images);
+        self.counted = step;
     }
 
     fn show_calibration(&self, temperature: f64, calibration: &TemperatureFit) {
@@ -170,12 +92,6 @@ impl<'a> JobObserver<'a> {
             }
         }
     }
-
-    fn count_samples(&mut self, step: u64) {
-        let images = self.images(step).saturating_sub(self.images(self.counted));
-        self.metrics.samples(images);
-        self.counted = step;
-    }
 }
 
 impl Observer for JobObserver<'_> {
@@ -183,22 +99,23 @@ impl Observer for JobObserver<'_> {
         self.train_images = started.train_images as u64;
         self.steps_per_epoch = started.steps_per_epoch.max(1);
         self.counted = started.steps_done;
-        self.running.set_step(started.steps_done);
+        self.run.running.set_step(started.steps_done);
         self.series.set(Gauge::Steps, started.steps as f64);
-        self.outlets.publisher.divided(started);
+        self.record = Some(TrainingRecord::from(started));
         let from = if started.steps_done == 0 {
             Beginning::Start
         } else {
             Beginning::Bundle
         };
-        self.metrics.attempt(from);
+        self.run.context.metrics.attempt(from);
         tracing::info!(
+            job = %self.run.job,
             steps = started.steps,
             train_images = started.train_images,
             validation_images = started.validation_images,
             threads = started.threads,
             from_step = started.steps_done,
-            "training begins"
+            "training starts"
         );
     }
 
@@ -228,13 +145,12 @@ impl Observer for JobObserver<'_> {
             learning_rate: row.learning_rate,
             samples_per_second: row.samples_per_second,
         };
-        self.rows += 1;
-        // The thread is gone when the database failed; `close` tells why.
-        self.recording_failed |= self.outlets.recorder.rows.send(row).is_err();
+        self.output.rows += 1;
+        self.recording_failed |= self.sinks.rows.put(row).is_err();
     }
 
     fn progress(&mut self, step: u64) {
-        self.running.set_step(step);
+        self.run.running.set_step(step);
         self.series.set(Gauge::Step, step as f64);
         if step.is_multiple_of(self.steps_per_epoch) {
             self.count_samples(step);
@@ -245,28 +161,40 @@ impl Observer for JobObserver<'_> {
         if let Some(calibration) = &snapshot.calibration {
             self.show_calibration(snapshot.temperature, calibration);
         }
-        self.snapshots += 1;
-        self.outlets.publisher.take(snapshot)
+        let failed = |message: &str| PublishFailed {
+            message: message.to_owned(),
+        };
+        let record = self.record.as_ref();
+        let record = record.expect("the training has started before its first snapshot");
+        let epoch = snapshot.epoch;
+        let checkpoint = PendingCheckpoint::new(self.run, record, snapshot);
+        let checkpoint = checkpoint.map_err(|source: PublishError| {
+            let stopped = failed(&source.to_string());
+            self.failure = Some(JobError::Publish { epoch, source });
+            stopped
+        })?;
+        self.output.checkpoints += 1;
+        let queued = self.sinks.checkpoints.put(checkpoint);
+        queued.map_err(|closed| failed(&closed.to_string()))
     }
 
     fn should_stop(&self) -> bool {
-        self.recording_failed || self.running.should_stop()
+        self.recording_failed || self.run.running.should_stop()
     }
 
-    fn wants_bundle(&self, moment: BundlePoint) -> bool {
-        match moment {
-            BundlePoint::Step => self.outlets.keeper.is_due(),
-            BundlePoint::Epoch => self.outlets.keeper.is_due_after_epoch(),
-            // A job that ends has no use for it.
-            BundlePoint::Stop => self.running.stopped() == Some(Stop::Shutdown),
+    fn wants_bundle(&self, point: BundlePoint) -> bool {
+        match point {
+            BundlePoint::Step => self.sinks.bundles.is_due(),
+            BundlePoint::Epoch => self.sinks.bundles.is_due_after_epoch(),
+            // A job that ends here is not resumed.
+            BundlePoint::Stop => self.run.running.stop_reason() == Some(StopReason::Shutdown),
         }
     }
 
     fn bundle(&mut self, bundle: Bundle) {
-        self.outlets.keeper.take(Parcel {
+        self.sinks.bundles.write(PendingBundle {
             bundle,
-            rows: self.rows,
-            snapshots: self.snapshots,
+            after: self.output,
         });
     }
 }

@@ -1,47 +1,36 @@
-//! The weights of the checkpoint that a job starts from: read once when the job begins, verified as a reader of
-//! the storage verifies them (sizes, digests, shapes, finite numbers).
+//! Loads the checkpoint that a job starts from, once, when the job begins: verified as every reader
+//! of the storage verifies it (sizes, digests, shapes, finite numbers).
 
-use super::{Tools, running::RunningJob};
+use super::{context::WorkerContext, error::JobError, running::RunningJob};
 use crate::train::InitialWeights;
-use digits_checkpoint::{LoadError, StorageError, id::CheckpointId};
-use std::{thread, time::Duration};
+use backon::{ExponentialBuilder, Retryable as _};
+use digits_checkpoint::{LoadError, StorageError, id::CheckpointId, load};
+use std::time::Duration;
 
-const ATTEMPTS: u32 = 5;
+const MAX_RETRIES: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The weights of `id`; a storage that fails is tried again, unless the job is to stop. Fails with a reason for the
-/// client.
-pub(super) fn load(
-    tools: &Tools,
+/// The weights of `id`. A storage that fails is retried, unless the job is stopped.
+pub(super) async fn load_weights(
+    context: &WorkerContext,
     running: &RunningJob,
     id: CheckpointId,
-) -> Result<InitialWeights, String> {
-    let mut pause = FIRST_PAUSE;
-    for tries in 1.. {
-        let error = match tools
-            .runtime
-            .block_on(digits_checkpoint::load(&tools.storage, id))
-        {
-            Ok(loaded) => return Ok(InitialWeights::new(loaded.layers)),
-            Err(error) => error,
-        };
-        tracing::warn!(checkpoint = %id, %error, tries, "the checkpoint to start from was not loaded");
-        match error {
-            LoadError::Refused(refusal) => {
-                return Err(format!(
-                    "init_from: the checkpoint {id} is damaged: {refusal}"
-                ));
-            }
-            LoadError::Unavailable(StorageError::Missing { .. }) => {
-                return Err(format!("init_from: the checkpoint {id} is no longer there"));
-            }
-            LoadError::Unavailable(_) if tries >= ATTEMPTS || running.stopped().is_some() => break,
-            LoadError::Unavailable(_) => {}
-        }
-        thread::sleep(pause);
-        pause *= 2;
-    }
-    Err(format!(
-        "init_from: the checkpoint {id} cannot be read; the trainer's log says why"
-    ))
+) -> Result<InitialWeights, JobError> {
+    let backoff = ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_factor(2.0)
+        .with_max_times(MAX_RETRIES);
+    let may_pass = |error: &LoadError| match error {
+        LoadError::Refused(_) | LoadError::Unavailable(StorageError::Missing { .. }) => false,
+        LoadError::Unavailable(_) => running.stop_reason().is_none(),
+    };
+    let loaded = (|| load(&context.storage, id))
+        .retry(backoff)
+        .when(may_pass)
+        .notify(|error, pause| {
+            tracing::warn!(checkpoint = %id, %error, ?pause, "the checkpoint to start from cannot be read; retrying");
+        })
+        .await
+        .map_err(|source| JobError::Parent { id, source })?;
+    Ok(InitialWeights::new(loaded.layers))
 }

@@ -1,37 +1,37 @@
-//! At the start: every checkpoint whose end the last process did not see is finished or abandoned, and the bundles
-//! of jobs that have ended go.
+//! What a start does with the checkpoints and resume bundles that the last process left behind.
 
 use super::{
     bundles::Bundles,
-    intentions::{Intentions, writer},
+    intent_log::{StoreIntentLog, author},
 };
-use crate::{job::JobId, store::Store, wire::promotion_policy};
+use crate::{job::JobId, store::Store};
 use digits_checkpoint::{
     Storage,
     publication::{Outcome, recover},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-/// Finishes every intention whose manifest is on the storage (its promotion is carried out) and abandons the
-/// others: their weights died with the process, and the job makes them again. Returns how many of each.
+/// Finishes every checkpoint whose manifest is on the storage (its promotion is carried out) and
+/// abandons the others: their weights died with the process, and the job makes them again. Returns
+/// how many of each.
 ///
 /// # Errors
 /// When database or storage fail; then nothing is decided and the next start tries again.
-pub async fn finish_intentions(store: &Store, storage: &Storage) -> anyhow::Result<(usize, usize)> {
-    let reader = store.clone();
-    let unfinished = tokio::task::spawn_blocking(move || reader.unfinished_checkpoints()).await??;
-    let ledger = Intentions(store.clone());
+pub async fn finish_checkpoints(
+    store: &Store,
+    storage: &Storage,
+) -> anyhow::Result<(usize, usize)> {
+    let log = StoreIntentLog(store.clone());
     let (mut finished, mut abandoned) = (0, 0);
-    for intention in unfinished {
-        let (id, by) = (intention.id, writer(intention.job));
-        let policy = promotion_policy(intention.promotion);
-        match recover(storage, &ledger, id, policy, &by).await? {
+    for intent in store.unfinished_checkpoints().await? {
+        let (id, by) = (intent.id, author(intent.job));
+        match recover(storage, &log, id, intent.promotion, &by).await? {
             Outcome::Completed(sequence) => {
-                tracing::info!(checkpoint = %id, sequence, "a checkpoint of the last process was finished");
+                tracing::info!(checkpoint = %id, sequence, "finished a checkpoint of the last process");
                 finished += 1;
             }
             Outcome::Abandoned => {
-                tracing::info!(checkpoint = %id, "a checkpoint of the last process was abandoned");
+                tracing::info!(checkpoint = %id, "abandoned a checkpoint of the last process");
                 abandoned += 1;
             }
         }
@@ -39,26 +39,24 @@ pub async fn finish_intentions(store: &Store, storage: &Storage) -> anyhow::Resu
     Ok((finished, abandoned))
 }
 
-/// Notes how far the resume bundles are: the last process may have died between writing one and noting it.
+/// Records how far the resume bundles are: the last process may have died between writing a bundle
+/// and recording it.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn note_bundles(store: &Store, bundles: &Arc<Bundles>) -> anyhow::Result<()> {
-    let jobs = store.unfinished_jobs().await?;
-    let (store, bundles) = (store.clone(), Arc::clone(bundles));
-    tokio::task::spawn_blocking(move || {
-        for job in jobs {
-            // One that is damaged is told of when the job goes on.
-            if let Some(step) = bundles.newest_step(job) {
-                store.bundle_kept(job, step, Duration::ZERO)?;
-            }
+pub async fn record_bundles(store: &Store, bundles: &Arc<Bundles>) -> anyhow::Result<()> {
+    for job in store.unfinished_jobs().await? {
+        let bundles = Arc::clone(bundles);
+        // A damaged bundle is reported when the job is resumed.
+        let step = tokio::task::spawn_blocking(move || bundles.newest_step(job)).await?;
+        if let Some(step) = step {
+            store.record_bundle(job, step, Duration::ZERO).await?;
         }
-        Ok(())
-    })
-    .await?
+    }
+    Ok(())
 }
 
-/// Takes away the resume bundles that no job has a use for any longer.
+/// Deletes the resume bundles of jobs that are over.
 ///
 /// # Errors
 /// When the database or the folder cannot be read.
@@ -67,7 +65,10 @@ pub async fn sweep_bundles(store: &Store, bundles: &Arc<Bundles>) -> anyhow::Res
     let bundles = Arc::clone(bundles);
     let swept = tokio::task::spawn_blocking(move || bundles.sweep(&jobs)).await??;
     if swept > 0 {
-        tracing::info!(files = swept, "bundles of ended jobs were swept");
+        tracing::info!(
+            files = swept,
+            "deleted resume bundles of jobs that are over"
+        );
     }
     Ok(())
 }

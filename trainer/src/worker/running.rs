@@ -1,103 +1,91 @@
-//! The jobs that run: how far they are, and how to stop one.
+//! The jobs that run: their progress, and the means to stop one.
 
 use crate::job::JobId;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-/// Why a job is to stop.
+/// Why a job stops before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// CancelJob.
     Cancel,
-    /// Its time is up.
+    /// Its deadline has passed.
     Deadline,
-    /// The process is about to end.
+    /// The process is shutting down.
     Shutdown,
 }
 
 /// A job that runs.
 #[derive(Debug, Default)]
 pub struct RunningJob {
-    /// 0, or the number of the first [`Stop`] that was asked for.
-    stop: AtomicU8,
+    /// The first reason; later ones do not count.
+    stop: OnceLock<StopReason>,
     step: AtomicU64,
-    begun: OnceLock<Begun>,
+    clock: OnceLock<Clock>,
 }
 
-/// When a job's training began, in this process and before.
+/// The time of training, in this process and before.
 #[derive(Clone, Copy, Debug)]
-struct Begun {
-    at: Instant,
+struct Clock {
+    started: Instant,
     /// Time of training in earlier attempts.
     spent_before: Duration,
     deadline: Option<Instant>,
 }
 
 impl RunningJob {
-    /// Asks it to stop; the first reason counts.
-    pub fn stop(&self, why: Stop) {
-        let number = match why {
-            Stop::Cancel => 1,
-            Stop::Deadline => 2,
-            Stop::Shutdown => 3,
-        };
-        // Another reason was first: then that one counts.
-        let _ = self
-            .stop
-            .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
+    /// Stops the job at its next step; the first reason counts.
+    pub fn stop(&self, reason: StopReason) {
+        let _ = self.stop.set(reason);
     }
 
-    /// Why it was asked to stop.
+    /// Why the job stops, if it does.
     #[must_use]
-    pub fn stopped(&self) -> Option<Stop> {
-        match self.stop.load(Ordering::Acquire) {
-            1 => Some(Stop::Cancel),
-            2 => Some(Stop::Deadline),
-            3 => Some(Stop::Shutdown),
-            _ => None,
-        }
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.stop.get().copied()
     }
 
     /// Whether to stop; read at every step.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        if self.stop.load(Ordering::Relaxed) != 0 {
+        if self.stop.get().is_some() {
             return true;
         }
         let late = self
-            .begun
+            .clock
             .get()
-            .and_then(|begun| begun.deadline)
+            .and_then(|clock| clock.deadline)
             .is_some_and(|deadline| Instant::now() >= deadline);
         if late {
-            self.stop(Stop::Deadline);
+            self.stop(StopReason::Deadline);
         }
         late
     }
 
-    /// Its training begins, after so much in earlier attempts, and may last `at_most` in all.
-    pub(super) fn begin(&self, spent_before: Duration, at_most: Option<Duration>) {
-        let at = Instant::now();
-        let left = at_most.map(|at_most| at_most.saturating_sub(spent_before));
+    /// Starts the clock of the training, which may take `limit` over all attempts, of which
+    /// `spent_before` is gone.
+    pub(super) fn start_clock(&self, spent_before: Duration, limit: Option<Duration>) {
+        let started = Instant::now();
+        let left = limit.map(|limit| limit.saturating_sub(spent_before));
         // Set once, by the worker.
-        let _ = self.begun.set(Begun {
-            at,
+        let _ = self.clock.set(Clock {
+            started,
             spent_before,
-            deadline: left.and_then(|left| at.checked_add(left)),
+            deadline: left.and_then(|left| started.checked_add(left)),
         });
     }
 
     /// Time of training over all attempts.
     #[must_use]
     pub fn spent(&self) -> Duration {
-        self.begun.get().map_or(Duration::ZERO, |begun| {
-            begun.spent_before + begun.at.elapsed()
+        self.clock.get().map_or(Duration::ZERO, |clock| {
+            clock.spent_before + clock.started.elapsed()
         })
     }
 
@@ -112,14 +100,12 @@ impl RunningJob {
     }
 }
 
-/// All jobs that run.
+/// All jobs that run, by id.
 #[derive(Debug, Default)]
-pub struct Registry {
-    jobs: Mutex<HashMap<JobId, Arc<RunningJob>>>,
-}
+pub struct RunningJobs(Mutex<HashMap<JobId, Arc<RunningJob>>>);
 
-impl Registry {
-    /// A job that runs, or `None`.
+impl RunningJobs {
+    /// The job, or `None` where it does not run.
     #[must_use]
     pub fn get(&self, job: JobId) -> Option<Arc<RunningJob>> {
         self.lock().get(&job).cloned()
@@ -135,14 +121,14 @@ impl Registry {
         self.lock().remove(&job);
     }
 
-    pub(super) fn stop_all(&self, why: Stop) {
+    pub(super) fn stop_all(&self, reason: StopReason) {
         for running in self.lock().values() {
-            running.stop(why);
+            running.stop(reason);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,19 +137,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_reason_counts() {
+    fn the_first_stop_reason_counts() {
         let job = RunningJob::default();
         assert!(!job.should_stop());
-        job.stop(Stop::Cancel);
-        job.stop(Stop::Shutdown);
+        job.stop(StopReason::Cancel);
+        job.stop(StopReason::Shutdown);
         assert!(job.should_stop());
-        assert_eq!(job.stopped(), Some(Stop::Cancel));
+        assert_eq!(job.stop_reason(), Some(StopReason::Cancel));
     }
 
     #[test]
     fn deadlines_count_earlier_attempts() {
         let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(1));
-        for (spent_before, at_most, late) in [
+        for (spent_before, limit, late) in [
             (Duration::ZERO, None, false),
             (hour, None, false),
             (Duration::ZERO, Some(hour), false),
@@ -174,9 +160,9 @@ mod tests {
         ] {
             let job = RunningJob::default();
             assert_eq!(job.spent(), Duration::ZERO);
-            job.begin(spent_before, at_most);
-            assert_eq!(job.should_stop(), late, "{spent_before:?} {at_most:?}");
-            assert_eq!(job.stopped(), late.then_some(Stop::Deadline));
+            job.start_clock(spent_before, limit);
+            assert_eq!(job.should_stop(), late, "{spent_before:?} {limit:?}");
+            assert_eq!(job.stop_reason(), late.then_some(StopReason::Deadline));
             assert!(job.spent() >= spent_before);
         }
     }

@@ -111,7 +111,7 @@ fn served(record: &ServingRecord) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn publishing_policies() {
+async fn jobs_publish_by_their_policy() {
     use PromotionPolicy::Manual;
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
@@ -149,7 +149,7 @@ async fn publishing_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promotion_policies() {
+async fn checkpoints_are_promoted_by_the_policy_of_their_job() {
     use PublishPolicy::Final;
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
@@ -221,7 +221,10 @@ async fn operators_hold_roll_back_and_release_while_a_job_publishes() {
         role: ServingRole::Shadow.into(),
         ..PromoteRequest::default()
     };
-    let itself = checkpoints.promote(itself).await.expect_err("beside it");
+    let itself = checkpoints
+        .promote(itself)
+        .await
+        .expect_err("a primary cannot be its own candidate");
     assert_status(
         &itself,
         Code::InvalidArgument,
@@ -259,12 +262,12 @@ async fn operators_hold_roll_back_and_release_while_a_job_publishes() {
     assert!(!released.hold);
     let (_, published) = run(&mut client, "free", small_job(1)).await;
     assert_eq!(published, [(1, 6)]);
-    pages(&mut checkpoints).await;
+    assert_pages(&mut checkpoints).await;
     server.stop().await;
 }
 
 /// The log of six records in pages of four.
-async fn pages(client: &mut Checkpoints) {
+async fn assert_pages(client: &mut Checkpoints) {
     let mut request = ListServingRequest {
         model: "digits".to_owned(),
         page_size: 4,
@@ -290,7 +293,7 @@ fn storage(folder: &Path) -> Storage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_marked_for_deletion_is_not_promoted() {
+async fn a_checkpoint_marked_for_deletion_is_not_promoted() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let (mut client, mut checkpoints) = (server.training().await, server.checkpoints().await);
@@ -331,7 +334,7 @@ async fn what_is_marked_for_deletion_is_not_promoted() {
 
 /// A newer program writes to the same log: the list tells what it can.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_of_a_newer_format_does_not_spoil_the_list() {
+async fn records_of_a_newer_format_do_not_break_the_list() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let (done, _) = run(&mut server.training().await, "served", small_job(1)).await;
@@ -366,7 +369,7 @@ async fn until_left(storage: &Storage, kept: &[&String]) {
 
 /// The retention sweep keeps what a serving record names and what a running job started from.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trainer_deletes_what_nothing_needs() {
+async fn the_retention_sweep_deletes_unneeded_checkpoints() {
     let folder = tempfile::tempdir().expect("a folder");
     let flags = [
         ["--workers", "2"],

@@ -103,13 +103,13 @@ fn assert_refused(status: &Status, part: &str) {
         .field_violations;
     let fields: Vec<&str> = violations.iter().map(|it| it.field.as_str()).collect();
     assert_eq!(fields, ["spec.data.dataset"]);
-    let told = &violations[0].description;
-    assert!(told.contains(part), "{part:?} is not in {told:?}");
-    assert!(!told.contains('/'), "no path goes out: {told}");
+    let message = &violations[0].description;
+    assert!(message.contains(part), "{part:?} is not in {message:?}");
+    assert!(!message.contains('/'), "no path goes out: {message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_means_the_newest_content_and_a_job_keeps_its_own() {
+async fn a_name_means_the_newest_content_and_a_job_keeps_its_pinned_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = push(folder.path(), letters(0), "letters").await;
     let server = Server::start(folder.path(), &[]).await;
@@ -143,7 +143,7 @@ async fn a_name_means_the_newest_content_and_a_job_keeps_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_fetched_is_kept_over_a_restart_and_what_is_damaged_is_not_used() {
+async fn fetched_data_sets_survive_a_restart_and_damaged_ones_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let manifest = push(folder.path(), letters(0), "letters").await;
     let server = Server::start(folder.path(), &[]).await;
@@ -183,7 +183,7 @@ async fn what_was_fetched_is_kept_over_a_restart_and_what_is_damaged_is_not_used
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_cannot_be_meant_are_refused_by_field() {
+async fn unknown_and_ambiguous_names_are_refused_by_field() {
     let folder = tempfile::tempdir().expect("a folder");
     let manifest = push(folder.path(), letters(0), "letters").await;
     push(folder.path(), letters(1), "shadowed").await;
@@ -199,18 +199,12 @@ async fn names_that_cannot_be_meant_are_refused_by_field() {
     .await;
     let mut client = server.training().await;
     for (dataset, part) in [
-        (
-            "nothing",
-            "use mnist, synthetic, shadowed or one that was pushed",
-        ),
-        ("synthetic@00000000", "is not there"),
-        ("letters@00000000", "is not there"),
+        ("nothing", "use mnist, synthetic, shadowed or a pushed one"),
+        ("synthetic@00000000", "does not exist"),
+        ("letters@00000000", "does not exist"),
         ("letters@0000", "8 to 64 hexadecimal digits"),
         ("../letters", "no such data set"),
-        (
-            "shadowed",
-            "both a data set of the trainer's configuration and a pushed one",
-        ),
+        ("shadowed", "both a configured and a pushed data set"),
         ("broken", "is damaged on the storage"),
     ] {
         let status = submit(&mut client, dataset, job_on(dataset))
@@ -292,13 +286,13 @@ fn configuration(folder: &Path) -> String {
 
 /// A trainer without MNIST's files takes the data set from the storage if its name is `mnist`.
 #[tokio::test(flavor = "multi_thread")]
-async fn mnist_may_come_from_the_storage() {
+async fn mnist_is_loaded_from_the_storage() {
     let source = mnist::MnistSource {
         download: false,
         ..mnist::MnistSource::default()
     };
     let Ok(dataset) = mnist::load(&source, &mut |_| ()) else {
-        return skip("mnist_may_come_from_the_storage", "set DIGITS_MNIST_DIR");
+        return skip("mnist_is_loaded_from_the_storage", "set DIGITS_MNIST_DIR");
     };
     let folder = tempfile::tempdir().expect("a folder");
     let empty = folder.path().join("empty");

@@ -82,7 +82,7 @@ async fn a_job_starts_from_a_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_or_is_not_there_is_refused_at_submit() {
+async fn a_missing_or_mismatched_parent_is_refused_at_submission() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let (mut training, mut checkpoints) = (server.training().await, server.checkpoints().await);
@@ -134,7 +134,7 @@ async fn what_does_not_fit_or_is_not_there_is_refused_at_submit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_is_damaged_before_the_job_begins_fails_it() {
+async fn a_parent_damaged_before_the_start_fails_the_job() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let (mut training, mut checkpoints) = (server.training().await, server.checkpoints().await);

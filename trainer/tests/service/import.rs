@@ -139,7 +139,7 @@ async fn a_state_dict_becomes_a_checkpoint_to_start_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_of_another_size_have_an_exam_too() {
+async fn networks_for_other_image_sizes_have_an_exam() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let header = ImportHeader {
@@ -171,7 +171,7 @@ async fn images_of_another_size_have_an_exam_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_told_by_field() {
+async fn bad_imports_are_refused_by_field() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let good = sequential(&layers(&[(10, 784)]));
@@ -198,7 +198,7 @@ async fn what_is_wrong_is_told_by_field() {
         (messages(header(), &[]), "piece: is too short"),
         (
             messages(header(), &good[..good.len() - 1]),
-            "piece: is no whole safetensors",
+            "piece: is not a complete safetensors",
         ),
         (
             messages(header(), &sequential(&layers(&[(1001, 784)]))),

@@ -150,7 +150,7 @@ fn kind(event: Option<&Event>) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_request_is_the_same_job() {
+async fn a_repeated_request_returns_the_same_job() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;
@@ -215,7 +215,7 @@ async fn cancelling_is_idempotent_and_ends_the_watch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_diverging_job_fails_and_publishes_no_nonsense() {
+async fn a_diverging_job_fails_and_publishes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;

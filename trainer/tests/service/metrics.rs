@@ -18,7 +18,7 @@ use std::{
 fn scrape(admin: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(admin).expect("connected");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("asked");
+    stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answered");
     answer
@@ -54,7 +54,7 @@ fn exported(text: &str) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_and_the_port_agree() {
+async fn documented_and_exported_metrics_agree() {
     let folder = tempfile::tempdir().expect("a folder");
     let (storage, state) = (folder.path().join("storage"), folder.path().join("state"));
     let ready_file = folder.path().join("ready.json");

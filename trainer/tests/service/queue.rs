@@ -11,7 +11,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_refuses_and_says_when_to_come_back() {
+async fn a_full_queue_refuses_with_a_retry_delay() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &["--queue-capacity", "1"]).await;
     let mut client = server.training().await;
@@ -54,7 +54,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_go_on_after_a_restart() {
+async fn jobs_resume_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;
@@ -89,7 +89,7 @@ async fn jobs_go_on_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_run_jobs_at_a_time_and_no_more() {
+async fn as_many_jobs_run_as_there_are_workers() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &["--workers", "2"]).await;
     let mut client = server.training().await;
@@ -115,7 +115,10 @@ async fn workers_run_jobs_at_a_time_and_no_more() {
     reach(&mut client, &ids[2], JobState::Running).await;
     server.stop().await;
     let bundles = std::fs::read_dir(folder.path().join("state/bundles")).expect("read");
-    assert!(bundles.count() >= 2, "two jobs were put back with theirs");
+    assert!(
+        bundles.count() >= 2,
+        "two jobs were released with their bundles"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ fn without_time(card: Option<ReportCard>) -> ReportCard {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_manifest_carries_it_and_others_are_measured() {
+async fn the_last_manifest_has_a_report_and_others_are_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let spec = JobSpec {
@@ -137,7 +137,7 @@ fn read_test(folder: &Path, checkpoint: &str) -> (u64, f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_at_a_time_and_a_client_that_leaves_frees_the_place() {
+async fn one_report_is_measured_at_a_time_and_a_disconnect_stops_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     // Wide layers and many images: its report takes far longer than this test waits for it.
@@ -195,7 +195,7 @@ async fn one_at_a_time_and_a_client_that_leaves_frees_the_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_measured_is_refused_with_a_reason() {
+async fn checkpoints_that_cannot_be_measured_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let made = trained(&server, "a", small_job(1)).await.remove(0);

@@ -42,7 +42,7 @@ fn weights(folder: &Path, checkpoint: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_makes_what_the_service_makes() {
+async fn a_run_publishes_the_same_checkpoints_as_the_service() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = small_job(2);
     let json = digits_proto::json::write(&spec).expect("JSON");
@@ -67,7 +67,7 @@ async fn a_run_makes_what_the_service_makes() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_and_exits_otherwise() {
+async fn errors_have_one_line_and_their_exit_codes() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = async || {
         let mut command = command(folder.path(), "job.json", None);
@@ -116,7 +116,7 @@ fn progress(job: &Value, count: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_stopped_run_is_found_again_in_its_state() {
+async fn a_stopped_run_resumes_from_its_state_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     write_spec(folder.path(), &endless_job());
     let stopped_by = async |signal| {
@@ -141,7 +141,7 @@ async fn a_stopped_run_is_found_again_in_its_state() {
     );
 
     let again = stopped_by(Signal::INT).await;
-    assert_eq!(again["job_id"], first["job_id"], "the same job goes on");
+    assert_eq!(again["job_id"], first["job_id"], "the same job is resumed");
     let step = |job: &Value| progress(job, "step");
     assert!(step(&again) > step(&first), "from its bundle");
 
@@ -182,7 +182,7 @@ async fn the_log_of_a_run_has_the_name_and_the_figures_of_its_job() {
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let job = job(&ended);
 
-    let begins = lines(&ended, "job begins");
+    let begins = lines(&ended, "job starts");
     let [begins] = begins.as_slice() else {
         panic!("{begins:?}")
     };
@@ -203,7 +203,7 @@ async fn the_log_of_a_run_has_the_name_and_the_figures_of_its_job() {
 }
 
 #[tokio::test]
-async fn what_a_run_has_no_flag_for_comes_from_the_environment() {
+async fn settings_without_a_flag_come_from_the_environment() {
     let folder = tempfile::tempdir().expect("a folder");
     write_spec(folder.path(), &small_job(1));
     for (variables, parts) in [

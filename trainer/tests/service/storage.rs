@@ -4,11 +4,11 @@
 use crate::child::wait_for_starts;
 use crate::store_support::supervisor;
 use crate::support::{Server, assert_gapless, get, small_job, submit, watch, watch_to_end};
-use digits_checkpoint::{Storage, id::CheckpointId};
+use digits_checkpoint::{Storage, id::CheckpointId, serving::Policy};
 use digits_proto::v1::{JobState, watch_job_response::Event};
 use digits_trainer::{
     job::JobId,
-    store::{Intention, IntentionState, Store},
+    store::{CheckpointIntent, IntentState, Store},
 };
 use std::fs;
 
@@ -34,7 +34,7 @@ async fn a_storage_that_fails_fails_the_job_with_a_reason() {
     assert!(!job.error.contains('/'), "no path goes out: {}", job.error);
     assert!(job.checkpoint_ids.is_empty());
 
-    // The trainer goes on.
+    // The trainer runs the next job.
     fs::remove_file(&checkpoints).expect("removed");
     let next = submit(&mut client, "b", small_job(1))
         .await
@@ -47,31 +47,26 @@ async fn a_storage_that_fails_fails_the_job_with_a_reason() {
     server.stop().await;
 }
 
-/// Writes an intention into the database of a trainer that is not running.
+/// Writes a checkpoint's intent into the database of a trainer that is not running.
 async fn plan(folder: &std::path::Path, id: CheckpointId, job: JobId) {
     wait_for_starts();
     let store = Store::open(&folder.join("state"), &supervisor()).expect("the database");
-    let writer = store.clone();
-    tokio::task::spawn_blocking(move || {
-        writer.plan_checkpoint(Intention {
-            id,
-            job,
-            epoch: 1,
-            step: 27,
-            promotion: 1,
-            weights_sha256: "other".to_owned(),
-            state: IntentionState::Planned,
-            serving_sequence: 0,
-        })
-    })
-    .await
-    .expect("no panic")
-    .expect("planned");
+    let planned = store.plan_checkpoint(CheckpointIntent {
+        id,
+        job,
+        epoch: 1,
+        step: 27,
+        promotion: Policy::Latest,
+        weights_sha256: "other".to_owned(),
+        state: IntentState::Planned,
+        serving_sequence: 0,
+    });
+    planned.await.expect("planned");
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_finishes_or_abandons_what_the_last_process_left() {
+async fn a_start_finishes_or_abandons_unfinished_checkpoints() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;

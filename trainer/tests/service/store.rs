@@ -1,10 +1,13 @@
-//! The job database over its whole life: reopened, locked, asked twice.
+//! The job database over its whole life: reopened, locked, and sent the same request twice.
 
-use crate::store_support::{Database, SECOND, new_job, supervisor};
-use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
+use crate::store_support::{Database, SECOND, new_job, spec, supervisor};
+use digits_checkpoint::{id::CheckpointId, manifest::Evaluation, serving::Policy};
 use digits_trainer::{
     job::{CurveRow, JobId, JobState},
-    store::{Ending, Intention, IntentionState, JobFilter, NewJob, Store, StoreError, Submitted},
+    store::{
+        CheckpointIntent, IntentState, JobFilter, JobOutcome, NewJob, Planned, Store, StoreError,
+        Submitted,
+    },
 };
 use std::collections::BTreeSet;
 
@@ -28,7 +31,7 @@ fn row(step: u64, train_loss: f64) -> CurveRow {
 }
 
 #[test]
-fn everything_is_there_after_reopening() {
+fn a_reopened_database_has_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = {
         let database = Database::open(folder.path());
@@ -41,18 +44,15 @@ fn everything_is_there_after_reopening() {
         );
         database
             .store
-            .begun(job.id, "cpu".to_owned(), "d".repeat(64))
+            .begin(job.id, "cpu".to_owned(), "d".repeat(64))
             .expect("begun");
-        database
-            .store
-            .append_rows(job.id, vec![row(1, 2.5), row(11, f64::NAN)], SECOND)
-            .expect("rows");
-        let ending = Ending {
+        database.append(job.id, vec![row(1, 2.5), row(11, f64::NAN)], SECOND);
+        let outcome = JobOutcome {
             state: JobState::Succeeded,
             train_seconds: 0.1 + 0.2,
-            ..Ending::cancelled()
+            ..JobOutcome::cancelled()
         };
-        database.store.finish(job.id, ending).expect("finished");
+        database.store.finish(job.id, outcome).expect("finished");
         job.id
     };
     let database = Database::open(folder.path());
@@ -96,7 +96,7 @@ fn a_request_is_accepted_once() {
     let first = database.submit("a");
     assert_eq!(database.submit("a").id, first.id);
     let other = NewJob {
-        request_key: vec![9],
+        requested: spec(r#"{"epochs": 9}"#),
         ..new_job("a")
     };
     let refused = database.runtime.block_on(database.store.submit(other, 10));
@@ -125,22 +125,22 @@ fn the_queue_is_first_in_first_out() {
         .map(|id| database.submit(id).id)
         .collect();
     let first = database.store.claim().expect("claims").expect("a job");
-    database.store.requeue(first.id, SECOND).expect("put back");
+    database.store.release(first.id, SECOND).expect("released");
     let order: Vec<JobId> = std::iter::from_fn(|| database.store.claim().expect("claims"))
         .map(|job| job.id)
         .collect();
-    assert_eq!(order, ids, "one that was put back is the first again");
+    assert_eq!(order, ids, "a released job is the first again");
 }
 
 #[test]
-fn a_second_attempt_leaves_no_double_row() {
+fn a_second_attempt_records_no_row_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Database::open(folder.path());
     let id = database.submit("a").id;
-    let append = |rows| database.store.append_rows(id, rows, SECOND).expect("rows");
+    let append = |rows| database.append(id, rows, SECOND);
     append(vec![row(1, 2.0), row(11, 1.0), row(21, 0.5)]);
     let before = database.job(id).last_event;
-    // The same again, at another time and speed, or with other last bits: what was told stays.
+    // The same again, at another time and speed, or with other last bits: the recorded rows stay.
     let again = CurveRow {
         at_us: 9,
         samples_per_second: 1.0,
@@ -158,51 +158,43 @@ fn a_second_attempt_leaves_no_double_row() {
 }
 
 #[test]
-fn intentions_are_kept_until_they_are_done() {
+fn intents_are_kept_until_they_are_done() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Database::open(folder.path());
+    let (store, runtime) = (&database.store, &database.runtime);
     let job = database.submit("a").id;
-    let intention = |epoch: u32| Intention {
+    let intent = |epoch: u32| CheckpointIntent {
         id: CheckpointId::generate(),
         job,
         epoch,
         step: 10,
-        promotion: 1,
+        promotion: Policy::Latest,
         weights_sha256: epoch.to_string(),
-        state: IntentionState::Planned,
+        state: IntentState::Planned,
         serving_sequence: 0,
     };
-    let (done, abandoned, open) = (intention(1), intention(2), intention(3));
+    let plan = |intent: &CheckpointIntent| {
+        let planned = runtime.block_on(store.plan_checkpoint(intent.clone()));
+        planned.expect("planned")
+    };
+    let (done, abandoned, open) = (intent(1), intent(2), intent(3));
     for each in [&done, &abandoned, &open] {
-        database
-            .store
-            .plan_checkpoint(each.clone())
-            .expect("planned");
+        assert_eq!(plan(each), Planned::New);
     }
-    database
-        .store
-        .checkpoint_committed(done.id)
-        .expect("committed");
-    database.store.checkpoint_done(done.id, 7).expect("done");
-    database
-        .store
-        .checkpoint_abandoned(abandoned.id)
-        .expect("abandoned");
-    let unfinished = database.store.unfinished_checkpoints().expect("listed");
-    assert_eq!(unfinished, [open]);
+    runtime.block_on(async {
+        store
+            .checkpoint_committed(done.id)
+            .await
+            .expect("committed");
+        store.checkpoint_done(done.id, 7).await.expect("done");
+        let ended = store.checkpoint_abandoned(abandoned.id).await;
+        ended.expect("abandoned");
+        let unfinished = store.unfinished_checkpoints().await.expect("listed");
+        assert_eq!(unfinished, [open]);
+    });
     assert_eq!(database.job(job).checkpoint_ids, [done.id.to_string()]);
-    let before = database
-        .store
-        .committed_before(job, 1, "1".to_owned())
-        .expect("asked");
-    assert_eq!(before.map(|intention| intention.id), Some(done.id));
-    assert!(
-        database
-            .store
-            .committed_before(job, 2, "2".to_owned())
-            .expect("asked")
-            .is_none()
-    );
+    assert_eq!(plan(&intent(1)), Planned::CommittedBefore(done.id));
+    assert_eq!(plan(&intent(2)), Planned::New);
 }
 
 #[test]
@@ -214,10 +206,8 @@ fn parents_are_needed_until_their_jobs_end() {
         .into_iter()
         .enumerate()
         .map(|(index, parent)| {
-            let new = NewJob {
-                parent,
-                ..new_job(&index.to_string())
-            };
+            let mut new = new_job(&index.to_string());
+            new.resolved.plan.parent = parent;
             match database.runtime.block_on(database.store.submit(new, 10)) {
                 Ok(Submitted::New(job)) => job.id,
                 other => panic!("{other:?}"),
@@ -240,7 +230,7 @@ fn parents_are_needed_until_their_jobs_end() {
     );
     database
         .store
-        .finish(first, Ending::failed("no".to_owned()))
+        .finish(first, JobOutcome::failed("no".to_owned()))
         .expect("ended");
     let cancel = |id: JobId| {
         database

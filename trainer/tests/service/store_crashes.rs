@@ -1,11 +1,11 @@
-//! The job database after crashes: attempts are counted, and a job that crashes its process again
-//! and again is abandoned.
+//! The job database after crashes: attempts are counted, and a job that crashes its process
+//! repeatedly is abandoned.
 
 use crate::store_support::{Database, SECOND};
 use digits_proto::v1::watch_job_response::Event;
 use digits_trainer::{
     job::JobState,
-    store::{Recovery, STARTS_AT_MOST},
+    store::{MAX_CRASHES, Recovery},
 };
 use std::path::Path;
 
@@ -14,10 +14,7 @@ fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
     let database = Database::open(folder);
     let claimed = database.store.claim().expect("claims").expect("a job");
     if let Some(step) = bundle_step {
-        database
-            .store
-            .bundle_kept(claimed.id, step, SECOND)
-            .expect("kept");
+        database.record_bundle(claimed.id, step);
     }
     drop(database);
     let database = Database::open(folder);
@@ -28,21 +25,18 @@ fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
 }
 
 #[test]
-fn a_job_that_kills_its_process_is_given_up() {
+fn a_job_that_kills_its_process_is_abandoned() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = Database::open(folder.path()).submit("a").id;
-    for crash in 1..=STARTS_AT_MOST {
+    for crash in 1..=MAX_CRASHES {
         // Always the same place: a bundle that gets no further is no progress.
         let recovery = die(folder.path(), Some(7));
-        let given_up = crash == STARTS_AT_MOST;
-        assert_eq!(recovery.given_up.len(), usize::from(given_up), "{crash}");
+        let abandoned = crash == MAX_CRASHES;
+        assert_eq!(recovery.abandoned.len(), usize::from(abandoned), "{crash}");
     }
     let database = Database::open(folder.path());
     let job = database.job(id);
-    assert_eq!(
-        (job.state, job.attempts),
-        (JobState::Failed, STARTS_AT_MOST)
-    );
+    assert_eq!((job.state, job.attempts), (JobState::Failed, MAX_CRASHES));
     assert!(job.error.contains("3 times in a row"), "{}", job.error);
     assert!(job.error.contains("step 7"), "{}", job.error);
     let events = database.events(id);
@@ -57,14 +51,14 @@ fn a_job_that_kills_its_process_is_given_up() {
 }
 
 #[test]
-fn a_job_that_gets_further_between_deaths_is_not_given_up() {
+fn a_job_that_progresses_between_crashes_is_not_abandoned() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = Database::open(folder.path()).submit("a").id;
     for step in 1..=5 {
-        for _ in 0..STARTS_AT_MOST - 2 {
-            assert_eq!(die(folder.path(), None).again, [id]);
+        for _ in 0..MAX_CRASHES - 2 {
+            assert_eq!(die(folder.path(), None).resumed, [id]);
         }
-        assert_eq!(die(folder.path(), Some(step)).again, [id]);
+        assert_eq!(die(folder.path(), Some(step)).resumed, [id]);
     }
 }
 
@@ -75,22 +69,19 @@ fn a_job_on_its_last_attempt_runs_alone() {
         let database = Database::open(folder.path());
         (database.submit("a").id, database.submit("b").id)
     };
-    for _ in 1..STARTS_AT_MOST {
+    for _ in 1..MAX_CRASHES {
         die(folder.path(), None);
     }
     let database = Database::open(folder.path());
     let claim = || database.store.claim().expect("claims").map(|job| job.id);
     assert_eq!(claim(), Some(suspect));
-    assert_eq!(claim(), None, "nothing beside it");
-    database
-        .store
-        .bundle_kept(suspect, 1, SECOND)
-        .expect("kept");
+    assert_eq!(claim(), None, "nothing runs at the same time");
+    database.record_bundle(suspect, 1);
     assert_eq!(claim(), Some(other), "it got further");
 }
 
 #[test]
-fn an_orderly_end_is_no_attempt_and_no_crash() {
+fn a_shutdown_counts_as_neither_attempt_nor_crash() {
     let folder = tempfile::tempdir().expect("a folder");
     let id = Database::open(folder.path()).submit("a").id;
     for round in 1..=5 {
@@ -101,23 +92,20 @@ fn an_orderly_end_is_no_attempt_and_no_crash() {
         if round % 2 == 0 {
             database
                 .store
-                .requeue(id, SECOND * round)
-                .expect("put back");
+                .release(id, SECOND * round)
+                .expect("released");
         } else {
-            database
-                .store
-                .append_rows(id, Vec::new(), SECOND * round)
-                .expect("noted");
-            let all = database.store.requeue_all();
-            database.runtime.block_on(all).expect("put back");
+            database.append(id, Vec::new(), SECOND * round);
+            let all = database.store.release_all();
+            database.runtime.block_on(all).expect("released");
         }
     }
-    // One whose cancellation was asked for meanwhile does not come back.
+    // A job whose cancellation was requested meanwhile is not queued again.
     let database = Database::open(folder.path());
     database.store.claim().expect("claims").expect("a job");
     let cancelled = database.runtime.block_on(database.store.cancel(id));
     assert!(cancelled.expect("marked").cancel_requested);
-    database.store.requeue(id, SECOND).expect("put back");
+    database.store.release(id, SECOND).expect("released");
     assert_eq!(database.job(id).state, JobState::Cancelled);
     assert!(database.store.claim().expect("claims").is_none());
 }

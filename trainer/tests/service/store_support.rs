@@ -1,11 +1,15 @@
 //! A job database in a scratch folder, for the tests of it.
 
+use digits_dataset::mnist::MnistSource;
 use digits_proto::v1::WatchJobResponse;
 use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use digits_testing::until;
 use digits_trainer::{
-    job::{JobId, NetworkSize},
+    datasets::Catalog,
+    job::{CurveRow, JobId},
+    spec::resolve,
     store::{Job, NewJob, Store, StoreError, Submitted},
+    wire::SpecMessage,
 };
 use prost::Message as _;
 use std::{path::Path, time::Duration};
@@ -45,13 +49,23 @@ impl Database {
             .runtime
             .block_on(self.store.submit(new_job(request_id), 10))
         {
-            Ok(Submitted::New(job) | Submitted::Before(job)) => *job,
+            Ok(Submitted::New(job) | Submitted::Existing(job)) => *job,
             Err(error) => panic!("{error}"),
         }
     }
 
     pub fn job(&self, id: JobId) -> Job {
         self.runtime.block_on(self.store.job(id)).expect("the job")
+    }
+
+    pub fn append(&self, id: JobId, rows: Vec<CurveRow>, spent: Duration) {
+        let appending = self.store.append_rows(id, rows, spent);
+        self.runtime.block_on(appending).expect("rows");
+    }
+
+    pub fn record_bundle(&self, id: JobId, step: u64) {
+        let recording = self.store.record_bundle(id, step, SECOND);
+        self.runtime.block_on(recording).expect("recorded");
     }
 
     pub fn events(&self, id: JobId) -> Vec<WatchJobResponse> {
@@ -74,23 +88,20 @@ impl Database {
     }
 }
 
+pub fn spec(json: &str) -> SpecMessage {
+    SpecMessage::from_json(json).expect("a spec")
+}
+
 pub fn new_job(request_id: &str) -> NewJob {
+    let requested = spec(
+        r#"{"name": "name", "labels": {"a": "b"}, "data": {"dataset": "synthetic"}, "device": "cpu"}"#,
+    );
+    let catalog = Catalog::open(MnistSource::default(), Vec::new()).expect("no folder");
+    let resolved = resolve(&requested.request(), &catalog, None).expect("resolves");
     NewJob {
         request_id: request_id.to_owned(),
-        request_key: vec![1, 2, 3],
-        requested: Vec::new(),
-        resolved: Vec::new(),
-        name: "name".to_owned(),
-        labels: [("a".to_owned(), "b".to_owned())].into(),
-        epochs: 2,
-        steps: 20,
-        network: NetworkSize {
-            parameters: 1,
-            parameter_bytes: 4,
-            multiply_adds: 1,
-            activation_bytes: 4,
-        },
-        parent: None,
+        requested,
+        resolved,
         traceparent: String::new(),
     }
 }

@@ -41,7 +41,7 @@ fn text(span: &Span, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_under_the_request_that_submitted_it() {
+async fn the_span_of_a_job_is_a_child_of_its_request() {
     let mut collector = Collector::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = start(folder.path(), &collector).await;
@@ -72,7 +72,7 @@ async fn a_job_is_under_the_request_that_submitted_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_goes_on_after_a_restart_stays_in_its_trace() {
+async fn a_resumed_job_stays_in_its_trace() {
     let mut collector = Collector::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = start(folder.path(), &collector).await;

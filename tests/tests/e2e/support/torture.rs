@@ -323,7 +323,7 @@ impl Torture {
                 expected || !line.contains(" WARN "),
                 "the log warns: {line}"
             );
-            if line.contains("training begins") {
+            if line.contains("training starts") {
                 if line.contains("from_step=0") {
                     self.summary.from_start += 1;
                 } else {

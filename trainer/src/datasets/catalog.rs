@@ -1,23 +1,14 @@
-//! The data sets that a job may name: MNIST, the built-in synthetic digits, the folders of the configuration, and
-//! those that were pushed to the storage.
-//!
-//! Clients name them and never give a path. What is asked for is loaded or the job fails: nothing
-//! falls back to another data set. Loading blocks, and so does asking for what was pushed: they belong on the worker's
-//! thread or on a blocking one.
+//! Finds and loads the data sets that a job may name.
 
-mod list;
-mod not_found;
-mod pushed;
-
-pub use list::{Content, Listed};
-pub use not_found::{NotFound, told};
-pub use pushed::Pushed;
-
+use super::{
+    error::{NotFound, client_message},
+    pushed::Pushed,
+    wanted::{BUILT_IN, Content, Shape, Wanted, digits},
+};
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{
     Dataset, DatasetError,
     mnist::{self, MnistSource},
-    numbered_names,
     pushed::{Pinned, PushedError, Reference},
     synthetic,
 };
@@ -26,50 +17,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Bytes of pixels that are kept in memory between jobs.
-const KEPT_BYTES_AT_MOST: usize = 512 << 20;
-
-/// A data set, as a resolved job asks for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// MNIST.
-    Mnist,
-    /// Drawn digits.
-    Synthetic(synthetic::Options),
-    /// A folder of the configuration, by its name.
-    Folder(String),
-    /// Pushed to the storage.
-    Pushed(Pinned),
-}
-
-impl Wanted {
-    /// Its name, without a digest.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Mnist => mnist::NAME,
-            Self::Synthetic(_) => synthetic::NAME,
-            Self::Folder(name) => name,
-            Self::Pushed(pinned) => pinned.name.as_str(),
-        }
-    }
-}
-
-/// What must be known of a data set before it is loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Images for training and validation.
-    pub train: usize,
-    /// Pixels from top to bottom.
-    pub height: usize,
-    /// Pixels from left to right.
-    pub width: usize,
-    /// Names of the labels.
-    pub label_names: Vec<String>,
-    /// How a picture becomes an input of a network that is trained on it: the built-in ones are drawn as MNIST is,
-    /// a pushed one says it, of others nothing is known.
-    pub picture_normalization: PictureNormalization,
-}
+/// Bytes of pixels that stay in memory between jobs.
+const MAX_CACHED_BYTES: usize = 512 << 20;
 
 /// A folder of IDX files that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,16 +34,14 @@ pub struct Folder {
 /// All data sets of this server.
 pub struct Catalog {
     mnist: MnistSource,
-    folders: Vec<(Folder, Shape, Content)>,
-    pushed: Option<Pushed>,
-    kept: Mutex<Vec<(Wanted, Arc<Dataset>)>>,
+    pub(super) folders: Vec<(Folder, Shape, Content)>,
+    pub(super) pushed: Option<Pushed>,
+    /// The least recently used one first.
+    cached: Mutex<Vec<(Wanted, Arc<Dataset>)>>,
 }
 
-/// Names that the configuration cannot give to a folder.
-pub const BUILT_IN: [&str; 2] = ["mnist", "synthetic"];
-
 impl Catalog {
-    /// Reads every folder once, so that one that is wrong is found before a client names it. Blocks.
+    /// Reads every folder once, so that a bad one is found at the start. Blocks.
     ///
     /// # Errors
     /// [`DatasetError`] of the first folder that cannot be loaded.
@@ -121,11 +68,11 @@ impl Catalog {
             mnist,
             folders: known,
             pushed: None,
-            kept: Mutex::new(Vec::new()),
+            cached: Mutex::new(Vec::new()),
         })
     }
 
-    /// Adds what was pushed to a storage.
+    /// Adds the data sets pushed to a storage.
     #[must_use]
     pub fn with_pushed(self, pushed: Pushed) -> Self {
         Self {
@@ -134,15 +81,15 @@ impl Catalog {
         }
     }
 
-    /// Names of those of this server.
+    /// Names of the built-in and the configured data sets.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         let folders = self.folders.iter().map(|(folder, ..)| folder.name.as_str());
         BUILT_IN.into_iter().chain(folders).collect()
     }
 
-    /// What `name` stands for from now on: `None` when it is one of this server, which the name alone means; for a
-    /// pushed one its name with the whole digest. Blocks.
+    /// Pins the name of a pushed data set to the digest of its content; `None` for a built-in or
+    /// configured one. Blocks.
     ///
     /// # Errors
     /// [`NotFound`].
@@ -163,8 +110,8 @@ impl Catalog {
             .and_then(|reference| pushed.pin(&reference));
         match found {
             Ok(pinned) if configured => Err(NotFound::Refused(format!(
-                "is both a data set of the trainer's configuration and a pushed one: say {}@{} for the pushed one, or \
-                 have the other renamed",
+                "is both a configured and a pushed data set: use {}@{} for the pushed one, or rename the other in the \
+                 trainer's configuration",
                 pinned.name,
                 &pinned.digest[..12]
             ))),
@@ -176,15 +123,15 @@ impl Catalog {
             Err(PushedError::Name { .. }) => Err(self.unknown()),
             Err(PushedError::Unknown { .. }) if !name.contains('@') => Err(self.unknown()),
             Err(error) => {
-                tracing::warn!(%error, dataset = name, "a pushed data set was asked for and cannot be had");
-                Err(told(&error))
+                tracing::warn!(%error, dataset = name, "a pushed data set cannot be used");
+                Err(client_message(&error))
             }
         }
     }
 
     fn unknown(&self) -> NotFound {
         NotFound::Refused(format!(
-            "there is no such data set here: use {} or one that was pushed",
+            "there is no such data set: use {} or a pushed one",
             self.names().join(", ")
         ))
     }
@@ -205,9 +152,11 @@ impl Catalog {
                 .ok_or_else(|| self.unknown()),
             Wanted::Pushed(pinned) => {
                 let pushed = self.pushed.as_ref().ok_or_else(|| self.unknown())?;
-                let manifest = pushed.manifest(pinned).map_err(|error| told(&error))?;
+                let manifest = pushed
+                    .manifest(pinned)
+                    .map_err(|error| client_message(&error))?;
                 Ok(Shape {
-                    // A manifest is within what a computer can hold.
+                    // Manifests are checked to fit in memory.
                     train: manifest.train.count as usize,
                     height: manifest.height,
                     width: manifest.width,
@@ -218,17 +167,17 @@ impl Catalog {
         }
     }
 
-    /// The data set itself, from memory where it is kept. Blocks: for seconds, or for minutes where it must be
-    /// fetched.
+    /// The data set itself, from memory where it is cached. Blocks: for seconds, or for minutes
+    /// where it is fetched.
     ///
     /// # Errors
-    /// [`PushedError`]; [`told`] makes a sentence for the client of it.
+    /// [`PushedError`]; [`client_message`] is the sentence for the client.
     pub fn load(&self, wanted: &Wanted) -> Result<Arc<Dataset>, PushedError> {
-        if let Some(dataset) = self.kept(wanted) {
+        if let Some(dataset) = self.cached(wanted) {
             return Ok(dataset);
         }
         let dataset = Arc::new(self.read(wanted)?);
-        self.keep(wanted, &dataset);
+        self.cache(wanted, &dataset);
         Ok(dataset)
     }
 
@@ -259,8 +208,8 @@ impl Catalog {
         }
     }
 
-    /// From this machine, else as it was pushed to the storage, else from a mirror. All three are the same bytes:
-    /// each is held against MNIST's own digests.
+    /// MNIST from this machine, else as pushed to the storage, else from a mirror; always checked
+    /// against MNIST's own digests.
     fn read_mnist(&self) -> Result<Dataset, PushedError> {
         let here = MnistSource {
             download: false,
@@ -272,27 +221,27 @@ impl Catalog {
         };
         let named = self.mnist.dir.is_some();
         if named && !matches!(error, DatasetError::Missing { .. }) {
-            // Someone said where it is, and it is damaged: that is not to be passed over.
+            // The configured folder is damaged: an error, not a reason to download.
             return Err(error.into());
         }
         if let Some(pushed) = &self.pushed {
             match pushed.load_content(&mnist::content_digest(), mnist::NAME) {
                 Ok(Some(dataset)) => {
-                    tracing::info!("MNIST is not on this machine: it was taken from the storage");
+                    tracing::info!("MNIST is not on this machine; loaded from the storage");
                     return Ok(dataset);
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "MNIST cannot be had from the storage"),
+                Err(error) => tracing::warn!(%error, "MNIST cannot be loaded from the storage"),
             }
         }
         if named || !self.mnist.download {
             return Err(error.into());
         }
-        let mut told = 0;
+        let mut logged = 0;
         let downloaded = mnist::load(&self.mnist, &mut |progress| {
-            // A line per eight megabytes.
-            if progress.received_bytes >> 23 != told {
-                told = progress.received_bytes >> 23;
+            // One line per 8 MiB.
+            if progress.received_bytes >> 23 != logged {
+                logged = progress.received_bytes >> 23;
                 tracing::info!(
                     file = progress.file,
                     received_bytes = progress.received_bytes,
@@ -303,47 +252,29 @@ impl Catalog {
         Ok(downloaded?)
     }
 
-    fn kept(&self, wanted: &Wanted) -> Option<Arc<Dataset>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = kept.iter().position(|(known, _)| known == wanted)?;
-        // The newest is the last.
-        let entry = kept.remove(index);
+    fn cached(&self, wanted: &Wanted) -> Option<Arc<Dataset>> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = cached.iter().position(|(known, _)| known == wanted)?;
+        // The most recently used one is the last.
+        let entry = cached.remove(index);
         let dataset = entry.1.clone();
-        kept.push(entry);
+        cached.push(entry);
         Some(dataset)
     }
 
-    fn keep(&self, wanted: &Wanted, dataset: &Arc<Dataset>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push((wanted.clone(), dataset.clone()));
-        while kept
+    fn cache(&self, wanted: &Wanted, dataset: &Arc<Dataset>) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.push((wanted.clone(), dataset.clone()));
+        while cached
             .iter()
             .map(|(_, dataset)| bytes(dataset))
             .sum::<usize>()
-            > KEPT_BYTES_AT_MOST
+            > MAX_CACHED_BYTES
         {
-            kept.remove(0);
+            cached.remove(0);
         }
     }
 }
-
-/// Of a data set of digits.
-fn digits(train: usize) -> Shape {
-    Shape {
-        train,
-        height: 28,
-        width: 28,
-        label_names: numbered_names(10),
-        picture_normalization: PictureNormalization::Mnist,
-    }
-}
-
-/// What "synthetic" is when a job says no more.
-pub const DEFAULT_SYNTHETIC: synthetic::Options = synthetic::Options {
-    train: 60_000,
-    test: 10_000,
-    seed: 0,
-};
 
 fn bytes(dataset: &Dataset) -> usize {
     dataset.train.images.pixels.len() + dataset.test.images.pixels.len()

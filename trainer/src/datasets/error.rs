@@ -1,32 +1,32 @@
-//! Why a client does not get a data set, in words that hold no paths and no causes.
+//! Why a data set cannot be used, as the client reads it: no paths and no causes.
 
 use digits_dataset::pushed::PushedError;
 
-/// Why a name means no data set here.
+/// Why a data set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// It cannot be meant; says why and what to do, for the client.
+    /// The name or the data set is refused; the text names the reason and the remedy.
     #[error("{0}")]
     Refused(String),
-    /// The storage cannot be asked just now.
-    #[error("the storage cannot be asked for it now: try again")]
+    /// The storage cannot be read at the moment.
+    #[error("cannot be looked up, as the storage cannot be read: retry later")]
     Unavailable,
 }
 
-/// What a client is told of a data set that cannot be had: no paths and no causes.
+/// What the client reads of an error.
 #[must_use]
-pub fn told(error: &PushedError) -> NotFound {
+pub fn client_message(error: &PushedError) -> NotFound {
     let refuse = |message: &str| NotFound::Refused(message.to_owned());
     match error {
         PushedError::Unknown { .. } | PushedError::Name { .. } => {
-            refuse("is not there: nothing with this digest was pushed under this name")
+            refuse("does not exist: nothing with this digest was pushed under this name")
         }
         PushedError::Ambiguous { digests, .. } => NotFound::Refused(format!(
-            "may be {}: give more digits of the digest",
+            "is ambiguous: it may be {}; give more digits of the digest",
             digests.join(" or ")
         )),
         PushedError::Damaged { .. } => refuse(
-            "is damaged on the storage: remove it there and push it again; the trainer's log says what is wrong",
+            "is damaged on the storage: remove it there and push it again; see the trainer's log",
         ),
         PushedError::Format { .. } | PushedError::Record { .. } => refuse(
             "was pushed by a newer program or is damaged: use a newer trainer or push it again",
@@ -35,8 +35,8 @@ pub fn told(error: &PushedError) -> NotFound {
             size_bytes,
             limit_bytes,
         } => NotFound::Refused(format!(
-            "has {size_bytes} bytes, above this trainer's limit of {limit_bytes}: use a smaller one, or have \
-             --max-dataset-bytes raised"
+            "has {size_bytes} bytes, above this trainer's limit of {limit_bytes}: use a smaller one, or raise the trainer's \
+             --max-dataset-bytes"
         )),
         _ => NotFound::Unavailable,
     }

@@ -1,7 +1,5 @@
-//! Takes a job in: from the spec that is asked for to a job that is durable. The same for clients
-//! of the service and for a run of one job.
-//!
-//! Knows no gRPC; who asks makes an answer of [`Refused`].
+//! Accepts jobs, for `SubmitJob` and for `digits-trainer run`: checks the request id, pins the data
+//! set, resolves the spec and stores the job. The job is durable when it is accepted.
 
 use crate::{
     datasets::Catalog,
@@ -14,100 +12,83 @@ use crate::{
 use digits_checkpoint::{Storage, StorageError, manifest::Manifest};
 use std::sync::Arc;
 
-/// What taking a job in needs; cheap to clone.
+/// Longest request id, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// Accepts jobs; cheap to clone.
 #[derive(Clone)]
-pub struct Intake {
-    /// Jobs.
+pub struct Submitter {
+    /// The job database.
     pub store: Store,
     /// Checkpoints that a job may start from.
     pub storage: Storage,
     /// Data sets.
     pub catalog: Arc<Catalog>,
-    /// Metrics.
+    /// Metrics of the trainer.
     pub metrics: Metrics,
-    /// Wakes the worker.
+    /// Wakes the workers.
     pub wake: Wake,
-    /// Jobs that may wait.
+    /// Jobs that may wait in the queue.
     pub queue_capacity: u64,
 }
 
-/// Why a job was not taken in.
+/// Why a job was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum SubmitError {
     /// The request or its spec is wrong, by field.
     #[error("the job is refused for {} reasons", .0.len())]
     Invalid(Vec<Violation>),
     /// The queue is full, the request id is taken, or the database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The checkpoint to start from could not be looked at.
+    /// The checkpoint to start from could not be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The pushed data sets could not be looked at; the log has more.
+    /// The pushed data sets could not be read; the log has the cause.
     #[error("the storage of the pushed data sets cannot be read")]
-    DataUnavailable,
-    /// A bug; the log has more.
-    #[error("an internal error; the trainer's log has more")]
+    DatasetsUnavailable,
+    /// A bug; the log has the cause.
+    #[error("an internal error; see the trainer's log")]
     Internal,
 }
 
-impl From<SpecError> for Refused {
+impl From<SpecError> for SubmitError {
     fn from(error: SpecError) -> Self {
         match error {
             SpecError::Invalid(violations) => Self::Invalid(violations),
-            SpecError::DataUnavailable => Self::DataUnavailable,
+            SpecError::DataUnavailable => Self::DatasetsUnavailable,
         }
     }
 }
 
-impl Intake {
-    /// Takes a job in under `request_id`, once for one id; durable when it returns. `traceparent`
-    /// is what its spans will be under, if anything.
+impl Submitter {
+    /// Accepts a job, once per `request_id`; it is durable when this returns. The spans of its
+    /// attempts become children of `traceparent`, if there is one.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn accept(
+    /// [`SubmitError`].
+    pub async fn submit(
         &self,
         request_id: String,
         spec: SpecMessage,
         traceparent: Option<String>,
-    ) -> Result<Job, Refused> {
-        if !(1..=128).contains(&request_id.len())
-            || !request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-        {
-            return Err(invalid(
-                "request_id",
-                "must be 1 to 128 printable ASCII characters: a UUID is a good one",
-            ));
-        }
-        let key = spec.key();
-        // First, so that a request that was accepted before is answered alike after presets or
-        // devices changed.
-        let before = self.store.submitted_before(request_id.clone(), key.clone());
-        if let Some(job) = before.await? {
+    ) -> Result<Job, SubmitError> {
+        check_request_id(&request_id)?;
+        // First, so that a repeated request gets its job even when presets or devices have changed.
+        let existing = self.store.find_submission(&request_id, &spec).await?;
+        if let Some(job) = existing {
             return Ok(job);
         }
         let request = spec.request();
         let parent = self.parent(&request).await?;
-        let ResolvedJob {
-            spec: resolved,
-            plan,
-        } = self.resolve(request, parent).await?;
         let new = NewJob {
             request_id,
-            request_key: key,
-            name: resolved.name.clone(),
-            labels: resolved.labels.clone(),
-            requested: spec.encode(),
-            resolved: SpecMessage::from(&resolved).encode(),
-            epochs: plan.train.epochs,
-            steps: plan.steps,
-            network: plan.network,
-            parent: plan.parent,
+            requested: spec,
+            resolved: self.resolve(request, parent).await?,
             traceparent: traceparent.unwrap_or_default(),
         };
         match self.store.submit(new, self.queue_capacity).await? {
-            Submitted::Before(job) => Ok(*job),
+            Submitted::Existing(job) => Ok(*job),
             Submitted::New(job) => {
                 tracing::info!(job = %job.id, "job accepted");
                 self.metrics.job_submitted();
@@ -117,9 +98,9 @@ impl Intake {
         }
     }
 
-    /// The manifest of the checkpoint that the spec starts from. One that is marked for deletion is
-    /// none to start from: it may be gone before the job is written down.
-    async fn parent(&self, request: &JobRequest) -> Result<Option<Manifest>, Refused> {
+    /// The manifest of the checkpoint that the spec starts from. A checkpoint that is marked for
+    /// deletion is refused: it may be gone before the job is stored.
+    async fn parent(&self, request: &JobRequest) -> Result<Option<Manifest>, SubmitError> {
         let Some(id) = request.parent_id() else {
             return Ok(None);
         };
@@ -131,31 +112,42 @@ impl Intake {
             )),
             Err(StorageError::Unreadable { .. } | StorageError::TooLarge { .. }) => Err(invalid(
                 "spec.init_from",
-                "the checkpoint is not understood by this version: use another one",
+                "the checkpoint cannot be read by this version: use another one",
             )),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Looking for GPUs and for pushed data sets can take a moment.
+    /// On a blocking thread: looking for GPUs and for pushed data sets can take a moment.
     async fn resolve(
         &self,
         request: JobRequest,
         parent: Option<Manifest>,
-    ) -> Result<ResolvedJob, Refused> {
+    ) -> Result<ResolvedJob, SubmitError> {
         let catalog = Arc::clone(&self.catalog);
         let resolving = tokio::task::spawn_blocking(move || {
             Ok(spec::resolve(&request, &catalog, parent.as_ref())?)
         });
         resolving.await.unwrap_or_else(|error| {
             tracing::error!(%error, "resolving a spec panicked");
-            Err(Refused::Internal)
+            Err(SubmitError::Internal)
         })
     }
 }
 
-fn invalid(field: &str, message: &str) -> Refused {
-    Refused::Invalid(vec![Violation {
+fn check_request_id(request_id: &str) -> Result<(), SubmitError> {
+    let printable = request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if printable && (1..=MAX_REQUEST_ID_BYTES).contains(&request_id.len()) {
+        return Ok(());
+    }
+    Err(invalid(
+        "request_id",
+        "must be 1 to 128 printable ASCII characters, such as a UUID",
+    ))
+}
+
+fn invalid(field: &str, message: &str) -> SubmitError {
+    SubmitError::Invalid(vec![Violation {
         field: field.to_owned(),
         message: message.to_owned(),
     }])

@@ -1,0 +1,68 @@
+//! What can go wrong with the job database.
+
+use std::sync::Arc;
+
+/// What can go wrong with the job database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("the job database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The folder cannot be used.
+    #[error("the state folder {path}: {reason}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Stored data cannot be decoded: a bug, or a file changed by another program.
+    #[error("the job database holds data that this program did not write: {0}")]
+    Corrupt(String),
+    /// The queue has no room.
+    #[error("the queue is full: {waiting} jobs are waiting")]
+    QueueFull {
+        /// Jobs that wait.
+        waiting: u64,
+    },
+    /// The request id was used for another spec.
+    #[error("the request id was used with another spec")]
+    RequestIdTaken,
+    /// No such job.
+    #[error("there is no such job")]
+    NoSuchJob,
+    /// SQLite could not commit a transaction: nothing of it is stored.
+    #[error("the job database does not commit: {0}")]
+    NotCommitted(Arc<rusqlite::Error>),
+    /// The thread that owns the database has ended.
+    #[error("the job database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_full(error),
+            Self::NotCommitted(error) => is_full(error),
+            _ => false,
+        }
+    }
+
+    /// The sentence that a client reads: no paths and no causes.
+    #[must_use]
+    pub fn client_message(&self) -> String {
+        if self.is_full() {
+            "the disk with the trainer's job database is full: make room there and submit the job again"
+                .to_owned()
+        } else {
+            "the trainer's job database failed; see the trainer's log".to_owned()
+        }
+    }
+}
+
+/// Whether SQLite found the disk full.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}

@@ -1,0 +1,129 @@
+//! The handle of the job database: sends closures to the thread that owns it.
+
+use super::{
+    error::StoreError,
+    lock,
+    owner::{Message, Waiting, own, read, write},
+    reserve::Reserve,
+    schema,
+    signals::Signals,
+};
+use digits_telemetry::supervisor::{Supervisor, Task};
+use rusqlite::{Connection, Transaction};
+use std::{path::Path, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+
+/// Closures that may wait for the database.
+const MAX_PENDING: usize = 256;
+
+/// Handle of the database; cheap to clone. The database closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Store {
+    tasks: mpsc::Sender<Message>,
+    signals: Arc<Signals>,
+}
+
+impl Store {
+    /// Opens the database in `folder`, which is made when it is not there, and takes it for this
+    /// process alone. A panic of the owning thread fails liveness: it is unknown what was
+    /// committed, and every later call fails with [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`] where the folder is used by another trainer or lies on a network file
+    /// system.
+    pub fn open(folder: &Path, supervisor: &Supervisor) -> Result<Self, StoreError> {
+        let lock = lock::take(folder)?;
+        let mut connection = Connection::open(folder.join("jobs.sqlite3"))?;
+        schema::prepare(&mut connection)?;
+        let reserve = Reserve::take(folder);
+        let (tasks, receiver) = mpsc::channel(MAX_PENDING);
+        supervisor
+            .watch_thread(Task::new("store"), move || {
+                let waiting = own(connection, receiver, reserve);
+                drop(lock);
+                for closed in waiting {
+                    // The caller may be gone.
+                    let _ = closed.send(());
+                }
+            })
+            .map_err(|error| StoreError::Folder {
+                path: folder.display().to_string(),
+                reason: format!("no thread could be started for it: {error}"),
+            })?;
+        Ok(Self {
+            tasks,
+            signals: Arc::new(Signals::default()),
+        })
+    }
+
+    /// Notifies watchers of jobs with new events.
+    #[must_use]
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    /// Closes the database for every handle, after what waits there was carried out; the folder is
+    /// free when it returns. Without it the database closes when the last handle is dropped.
+    pub async fn close(&self) {
+        let (sender, closed) = oneshot::channel();
+        // Closed already: then there is nothing to wait for.
+        if self.tasks.send(Message::Close(sender)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    /// Carries out `work` on the owning thread and waits for the commit.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = write(work);
+        self.send(message, answer).await
+    }
+
+    /// Carries out `work`, which only reads, on the owning thread.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = read(work);
+        self.send(message, answer).await
+    }
+
+    /// [`Store::write`] for threads without a runtime.
+    pub(super) fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = write(work);
+        self.send_blocking(message, answer)
+    }
+
+    /// [`Store::read`] for tests.
+    #[cfg(test)]
+    pub(super) fn read_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (message, answer) = read(work);
+        self.send_blocking(message, answer)
+    }
+
+    async fn send<T>(&self, message: Message, answer: Waiting<T>) -> Result<T, StoreError> {
+        self.tasks
+            .send(message)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn send_blocking<T>(&self, message: Message, answer: Waiting<T>) -> Result<T, StoreError> {
+        self.tasks
+            .blocking_send(message)
+            .map_err(|_| StoreError::Closed)?;
+        answer.blocking_recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Why a job failed: the error for the log, and the sentence that its client reads.
+
+use crate::{
+    datasets::{self, NotFound},
+    job::JobId,
+    spec::SpecError,
+    store::StoreError,
+    train::TrainError,
+};
+use digits_checkpoint::{LoadError, StorageError, id::CheckpointId};
+use digits_dataset::pushed::PushedError;
+use digits_proto::json::NoJsonForm;
+use prost::DecodeError;
+use std::io;
+
+/// Why a job failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    #[error("the stored spec cannot be decoded: {0}")]
+    StoredSpec(#[from] DecodeError),
+    #[error("the spec is refused by this version or machine: {0}")]
+    Spec(#[from] SpecError),
+    #[error("the spec cannot be recorded in manifests: {0}")]
+    Lineage(#[from] NoJsonForm),
+    #[error("the data set {name} cannot be loaded: {source}")]
+    Dataset { name: String, source: PushedError },
+    #[error("the checkpoint {id} to start from cannot be loaded: {source}")]
+    Parent { id: CheckpointId, source: LoadError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    #[error("the checkpoint of epoch {epoch} was not published: {source}")]
+    Publish { epoch: u32, source: PublishError },
+    #[error("panic: {0}")]
+    Panic(String),
+}
+
+/// Why a checkpoint was not published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PublishError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the job was stopped while its report card was measured")]
+    Stopped,
+}
+
+impl JobError {
+    /// The sentence that the client reads: no paths and no causes.
+    pub(super) fn client_message(&self) -> String {
+        match self {
+            Self::StoredSpec(_) => "its spec cannot be read by this version".to_owned(),
+            Self::Spec(error) => error.to_string(),
+            Self::Lineage(error) => format!(
+                "its spec cannot be recorded with its checkpoints: {}; correct it and submit it again",
+                error.reason
+            ),
+            Self::Dataset { name, source } => match datasets::client_message(source) {
+                NotFound::Refused(reason) => format!("the data set {name} {reason}"),
+                NotFound::Unavailable => {
+                    format!("the data set {name} cannot be loaded; see the trainer's log")
+                }
+            },
+            Self::Parent { id, source } => parent_message(*id, source),
+            Self::Store(error) => error.client_message(),
+            Self::Publish { epoch, source } => publish_message(*epoch, source),
+            Self::Panic(_) | Self::Train(TrainError::Panic(_)) => {
+                "an internal error; see the trainer's log".to_owned()
+            }
+            Self::Train(error) => error.to_string(),
+        }
+    }
+
+    /// Logs the cause, where the client's sentence does not hold it.
+    pub(super) fn log(&self, job: JobId) {
+        match self {
+            Self::Spec(_) => {}
+            Self::Train(_) | Self::Parent { .. } => {
+                tracing::warn!(%job, error = %self, "job failed");
+            }
+            Self::Publish {
+                source: PublishError::Stopped,
+                ..
+            } => tracing::info!(%job, error = %self, "job failed"),
+            _ => tracing::error!(%job, error = %self, "job failed"),
+        }
+    }
+}
+
+fn parent_message(id: CheckpointId, error: &LoadError) -> String {
+    match error {
+        LoadError::Refused(refusal) => {
+            format!("init_from: the checkpoint {id} is damaged: {refusal}")
+        }
+        LoadError::Unavailable(StorageError::Missing { .. }) => {
+            format!("init_from: the checkpoint {id} is no longer there")
+        }
+        LoadError::Unavailable(_) => {
+            format!("init_from: the checkpoint {id} cannot be read; see the trainer's log")
+        }
+    }
+}
+
+fn publish_message(epoch: u32, error: &PublishError) -> String {
+    let reason = match error {
+        PublishError::Storage(error) if error.is_final() => "the storage refuses it",
+        PublishError::Storage(error) => storage_reason(error.io_kind()),
+        PublishError::Store(error) if error.is_full() => {
+            "the disk with the trainer's job database is full"
+        }
+        PublishError::Store(_) => "the trainer's job database failed",
+        PublishError::Stopped => {
+            return "the job was stopped while its report card was measured: there is no checkpoint of the last epoch"
+                .to_owned();
+        }
+    };
+    format!(
+        "the checkpoint of epoch {epoch} could not be published: {reason}; see the trainer's log"
+    )
+}
+
+/// What an operator can do something about.
+fn storage_reason(kind: Option<io::ErrorKind>) -> &'static str {
+    match kind {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "the storage is full",
+        Some(io::ErrorKind::FileTooLarge) => "the storage takes no file of that size",
+        Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
+            "the storage cannot be written"
+        }
+        _ => "the storage failed repeatedly",
+    }
+}

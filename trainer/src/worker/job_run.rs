@@ -1,0 +1,17 @@
+//! A claimed job with everything that its training and its output need.
+
+use super::{context::WorkerContext, running::RunningJob};
+use crate::{job::JobId, spec::JobPlan, wire::LineageSpec};
+use digits_dataset::Dataset;
+use std::sync::Arc;
+
+/// A claimed job with everything that its training and its output need.
+pub(super) struct JobRun {
+    pub(super) context: WorkerContext,
+    pub(super) job: JobId,
+    pub(super) plan: JobPlan,
+    /// The spec as the manifests of the job's checkpoints hold it.
+    pub(super) spec: LineageSpec,
+    pub(super) data: Arc<Dataset>,
+    pub(super) running: Arc<RunningJob>,
+}

@@ -1,0 +1,38 @@
+//! Where a job's output leaves the training's thread: rows, checkpoints and bundles, each through a
+//! bounded queue to a task.
+
+use super::{
+    bundle_writer::BundleWriter, curve_writer::CurveWriter, error::JobError, job_run::JobRun,
+    pending_checkpoint::PendingCheckpoint, publisher::Publisher, sink::Sink,
+    watermark::DurabilityWatermark,
+};
+use crate::job::CurveRow;
+use std::sync::Arc;
+
+/// The queues of one job.
+pub(super) struct Sinks {
+    pub(super) rows: Sink<CurveRow>,
+    pub(super) checkpoints: Sink<PendingCheckpoint>,
+    pub(super) bundles: BundleWriter,
+}
+
+impl Sinks {
+    /// Starts the tasks behind the queues.
+    pub(super) fn start(run: &Arc<JobRun>) -> Self {
+        let (watermark, reader) = DurabilityWatermark::new();
+        Self {
+            rows: CurveWriter::start(run, watermark.clone()),
+            checkpoints: Publisher::start(run, watermark),
+            bundles: BundleWriter::start(run, reader),
+        }
+    }
+
+    /// Waits until every row is in the database, every checkpoint is committed and the last bundle
+    /// is written.
+    pub(super) async fn close(self) -> Result<(), JobError> {
+        let published = self.checkpoints.close().await;
+        let recorded = self.rows.close().await;
+        self.bundles.close().await;
+        published.and(recorded)
+    }
+}
