@@ -1,14 +1,14 @@
-//! What can go wrong with the port itself. Errors of requests are `tonic::Status`.
+//! Errors of the server's start. Errors of requests are `tonic::Status`.
 
 use digits_telemetry::listen::BindError;
 
 /// Why the gRPC server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The port could not be opened; the message names address and remedy.
+    /// The port could not be opened. The message names the address and what to do.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The descriptors given for reflection do not decode.
-    #[error("the file descriptors for reflection are not valid")]
+    /// The descriptors for reflection could not be decoded.
+    #[error("the file descriptors for reflection could not be decoded")]
     Reflection(#[from] tonic_reflection::server::Error),
 }

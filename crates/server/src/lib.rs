@@ -1,8 +1,60 @@
-//! The gRPC port that both services share: listening, TLS, tokens, gRPC-Web, limits, request metrics, health,
-//! reflection, a graceful end, and how errors are told to clients. Knows no service of `digits`.
+//! The gRPC port that both services share: listening, TLS, tokens, gRPC-Web, limits, deadlines,
+//! request metrics, access log, health, reflection and a graceful shutdown. It knows no service of
+//! `digits`.
 //!
-//! Cancelling the token of [`GrpcServer::serve`] refuses new connections and lets requests in flight
-//! finish. Long streams of a service should watch the same token and end themselves.
+//! ```
+//! use digits_server::health::Health;
+//! use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig};
+//! use tokio_util::sync::CancellationToken;
+//! use tonic::transport::Endpoint;
+//! use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // On a free port of loopback.
+//! let (server, address) = GrpcServer::bind(ServerConfig::default()).await?;
+//! let (health, health_service) = Health::new(&[]).await;
+//! let metrics = RequestMetrics::new("example", &["/grpc.health.v1.Health/Check"]);
+//! let shutdown = CancellationToken::new();
+//! let serving = server.serve(Routes::new(health_service), metrics, shutdown.clone());
+//! let serving = tokio::spawn(serving);
+//! health.set_serving().await;
+//!
+//! let channel = Endpoint::new(format!("http://{address}"))?.connect().await?;
+//! let mut client = HealthClient::new(channel);
+//! let response = client.check(HealthCheckRequest::default()).await?;
+//! assert_eq!(response.into_inner().status, 1); // SERVING
+//!
+//! drop(client);
+//! shutdown.cancel();
+//! assert_eq!(serving.await?, Drained::Complete);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of a request
+//!
+//! 1. **accept**: [`accept::Listener`] accepts a connection and starts its task, on which
+//!    [`accept::TlsHandshakes`] performs the handshake if the port has a certificate.
+//! 2. **serve**: [`serve::HttpServer`] reads HTTP/2 or HTTP/1.1. An
+//!    [`InlineExecutor`](serve::inline_executor::InlineExecutor) runs the requests that arrived
+//!    together and then writes their responses at once. [`serve::ProtocolMux`] tells gRPC, gRPC-Web
+//!    and plain HTTP apart.
+//! 3. **middleware**: [`InstrumentedService`] begins a
+//!    [`RequestGuard`](middleware::guard::RequestGuard), which puts the [`RequestContext`] into the
+//!    request's extensions. It authenticates the request, takes a permit of the limit on requests
+//!    in flight, and waits until the [`Deadline`] at most.
+//! 4. **service**: [`Routes`] calls the generated service that the path names.
+//! 5. The response passes the guard on its way back. With the `grpc-status` of its headers or
+//!    trailers the guard records [`RequestMetrics`], the access-log line and the span.
+//!
+//! # The shutdown
+//!
+//! Cancelling the token of [`GrpcServer::serve`] closes the port and lets requests in flight finish.
+//! Long streams of a service should watch the same token and end themselves.
+
+// The links of the walk-through lead to private items: it is for readers of the code.
+#![allow(rustdoc::private_intra_doc_links)]
 
 mod accept;
 mod config;
@@ -20,12 +72,10 @@ pub mod violations;
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use credentials::{CredentialFlags, Credentials, CredentialsError};
 pub use error::ServerError;
-pub use middleware::access_log::{AccessLogFields, AnsweredBy};
-pub use middleware::body::InstrumentedBody;
-pub use middleware::deadline::Deadline;
-pub use middleware::early_rejection::EarlyRejection;
-pub use middleware::metrics::RequestMetrics;
-pub use middleware::service::{InstrumentedService, ResponseFuture};
+pub use middleware::{
+    AccessLogFields, AnsweredBy, Deadline, EarlyRejection, InstrumentedService, RequestContext,
+    RequestMetrics, ResponseFuture,
+};
 pub use reflection::reflection;
 pub use serve::router::{GrpcService, RouteFuture, Routes};
 pub use server::{Drained, GrpcServer};

@@ -1,49 +1,38 @@
-//! Binds the port, serves, and ends gracefully. The services come as routes.
+//! Binds the port, serves the routes, and shuts down gracefully.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use digits_telemetry::listen::listen;
 use digits_telemetry::liveness::Liveness;
-use digits_telemetry::supervisor::{RepeatedDeaths, Supervisor, Task};
+use digits_telemetry::supervisor::Supervisor;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::connection::Incoming;
-use crate::accept::handshake::Handshakes;
+use crate::accept::{Listener, TlsHandshakes};
 use crate::config::ServerConfig;
-use crate::credentials::Credentials;
-use crate::credentials::follow::follow;
-use crate::credentials::metrics::CredentialMetrics;
+use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
 use crate::error::ServerError;
-use crate::middleware::access_log::RequestLogging;
-use crate::middleware::authentication::guarded;
-use crate::middleware::early_rejection::counted;
-use crate::middleware::metrics::RequestMetrics;
-use crate::middleware::service::{InstrumentedService, ServerState};
-use crate::serve::http::HttpServer;
-use crate::serve::protocol::ProtocolMux;
+use crate::middleware::{InstrumentedService, RequestMetrics, ServerState, instrumented};
 use crate::serve::router::Routes;
-
-/// How long connections may take to notice that they were cut.
-const CUT: Duration = Duration::from_secs(1);
+use crate::serve::{HttpServer, ProtocolMux};
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     /// Every request in flight was answered.
     Complete,
-    /// The time was over; so many requests were cut.
-    Cut {
-        /// Requests that got no answer, health checks aside.
+    /// Requests were still in flight at the end of [`ServerConfig::drain`] and were aborted.
+    Aborted {
+        /// Number of requests without a response, health checks not counted.
         requests: usize,
     },
 }
 
-/// The gRPC port, open but not yet answering: clients that connect wait.
+/// The gRPC port, open but not answering yet: clients that connect wait.
 pub struct GrpcServer {
     config: ServerConfig,
     listener: TcpListener,
@@ -53,14 +42,15 @@ pub struct GrpcServer {
     supervisor: Option<Supervisor>,
 }
 
-/// Plain HTTP that is made of the services.
+/// Makes plain HTTP routes out of the services.
 type MakeHttp = Box<dyn FnOnce(InstrumentedService) -> axum::Router + Send>;
 
 impl GrpcServer {
-    /// Opens the port and returns it with the address that it got.
+    /// Opens the port and returns its address.
     ///
     /// # Errors
-    /// [`ServerError::Bind`] when the port is taken, not permitted, or not this machine's.
+    /// [`ServerError::Bind`] when the port is taken, not permitted, or not an address of this
+    /// machine.
     pub async fn bind(config: ServerConfig) -> Result<(Self, SocketAddr), ServerError> {
         let (listener, address) = listen(config.listen, "--listen").await?;
         let server = Self {
@@ -74,24 +64,26 @@ impl GrpcServer {
         Ok((server, address))
     }
 
-    /// Supervises the server's own tasks by `supervisor`; without it their deaths fail nothing.
+    /// Supervises the server's own tasks by `supervisor`. Without it, their deaths are logged and
+    /// counted but do not fail a liveness probe.
     #[must_use]
     pub fn with_supervisor(mut self, supervisor: Supervisor) -> Self {
         self.supervisor = Some(supervisor);
         self
     }
 
-    /// Answers plain HTTP (what is neither gRPC nor gRPC-Web) with `pages`; without, it is 404.
+    /// Answers plain HTTP (neither gRPC nor gRPC-Web) with `pages`; without it, with 404.
     #[must_use]
     pub fn with_pages(mut self, pages: axum::Router) -> Self {
         self.pages = Some(pages);
         self
     }
 
-    /// Answers further plain HTTP by what `make` makes of the services: they come to it metered and limited, as they come to
-    /// gRPC's clients, and a generated client can be made of them. Its routes must not be those of
-    /// [`Self::with_pages`], nor have a fallback where those have one. What it refuses by itself it marks as
-    /// [`EarlyRejection`](crate::EarlyRejection).
+    /// Answers further plain HTTP with the routes that `make` builds over the services. A generated
+    /// client over these services calls them in this process, behind the same limits and metrics as
+    /// gRPC clients. The routes must differ from those of [`Self::with_pages`], and only one of the
+    /// two routers may have a fallback. A response that is made without calling a service carries
+    /// an [`EarlyRejection`](crate::EarlyRejection).
     #[must_use]
     pub fn with_http(
         mut self,
@@ -101,10 +93,10 @@ impl GrpcServer {
         self
     }
 
-    /// Serves until `shutdown`; then closes the port, lets requests in flight finish for at most
-    /// [`ServerConfig::drain`], and cuts the rest. Health and reflection streams end UNAVAILABLE at once;
-    /// long streams of a service should watch the same token and end too, or the drain takes its full
-    /// time. Dropping the future cuts everything.
+    /// Serves until `shutdown`. Then closes the port, lets requests in flight finish for at most
+    /// [`ServerConfig::drain`], and aborts the rest. Health and reflection streams end with
+    /// UNAVAILABLE at once; long streams of a service should watch the same token, or the drain
+    /// takes its full time. Dropping the future aborts everything.
     pub async fn serve(
         self,
         routes: Routes,
@@ -112,107 +104,64 @@ impl GrpcServer {
         shutdown: CancellationToken,
     ) -> Drained {
         let config = self.config;
-        warn_of_tokens_in_the_open(&config.credentials, self.address);
+        warn_of_plain_text_tokens(&config.credentials, self.address);
         let credential_metrics = CredentialMetrics::new(metrics.prefix());
         let supervisor = self
             .supervisor
             .unwrap_or_else(|| Supervisor::new(metrics.prefix(), Liveness::default()));
-        let state = Arc::new(ServerState {
-            metrics,
-            logging: RequestLogging {
-                access_log: config.access_log,
-                traces: config.traces.clone(),
-            },
-            max_in_flight: config.max_in_flight,
-            in_flight: AtomicUsize::new(0),
-            credentials: config.credentials.clone(),
-            shutdown: shutdown.clone(),
-        });
+        let stop_reload = CancellationToken::new();
+        let _stop_when_dropped = stop_reload.clone().drop_guard();
+        supervise_reload(&config, &credential_metrics, &supervisor, stop_reload);
+
+        let state = Arc::new(ServerState::new(&config, metrics, shutdown.clone()));
         let service = InstrumentedService::new(routes, Arc::clone(&state));
         let http = self
             .http
-            .map(|make| guarded(counted(make(service.clone()), &state), &state));
-        let pages = match (self.pages, http) {
+            .map(|make| instrumented(make(service.clone()), &state));
+        let http = match (self.pages, http) {
             (Some(pages), Some(http)) => Some(pages.merge(http)),
             (pages, http) => pages.or(http),
         };
-        let front = ProtocolMux::new(service, pages, self.address.ip().is_loopback());
+        let mux = ProtocolMux::new(service, http, self.address.ip().is_loopback());
+        let http_server = Arc::new(HttpServer::new(mux, &config, shutdown.clone()));
 
-        let cut = CancellationToken::new();
-        let _cut_when_dropped = cut.clone().drop_guard();
-        follow_credentials(&config, credential_metrics.clone(), &supervisor, &cut);
-        let incoming = connections(self.listener, &config, &credential_metrics, cut.clone());
-        let serving = HttpServer::new(&config, shutdown.clone()).serve(front, incoming);
-        tokio::pin!(serving);
-
-        let overdue = async {
-            shutdown.cancelled().await;
-            sleep(config.drain).await;
-        };
-        tokio::select! {
-            () = &mut serving => return Drained::Complete,
-            () = overdue => {}
-        }
-        let requests = state.in_flight.load(Ordering::Acquire);
-        tracing::warn!(
-            requests,
-            "the time to drain is over; the requests in flight are cut"
-        );
-        cut.cancel();
-        if timeout(CUT, serving).await.is_err() {
-            tracing::warn!("connections were still open after they were cut");
-        }
-        Drained::Cut { requests }
+        let failed = credential_metrics.handshakes_failed;
+        let tls = config
+            .credentials
+            .has_tls()
+            .then(|| TlsHandshakes::new(config.credentials.clone(), failed));
+        let mut connections = JoinSet::new();
+        Listener::new(self.listener, config.max_connections, tls)
+            .run(&mut connections, &shutdown, move |connection| {
+                let http_server = Arc::clone(&http_server);
+                async move { http_server.serve(connection).await }
+            })
+            .await;
+        drain(connections, config.drain, &state).await
     }
 }
 
-/// The connections as they come, by TLS where there is a certificate.
-fn connections(
-    listener: TcpListener,
-    config: &ServerConfig,
-    metrics: &CredentialMetrics,
-    cut: CancellationToken,
-) -> Incoming {
-    let credentials = &config.credentials;
-    let failed = metrics.handshakes_failed.clone();
-    let handshakes = credentials
-        .has_tls()
-        .then(|| Handshakes::new(credentials.clone(), failed));
-    Incoming::new(listener, config.max_connections, cut, handshakes)
-}
-
-/// Follows the files of the credentials, if there are any, until `stop`.
-///
-/// Where that keeps failing the process must be restarted: it would go on with a certificate that
-/// expires and with tokens that were withdrawn, and a new process reads the files at its start.
-fn follow_credentials(
-    config: &ServerConfig,
-    metrics: CredentialMetrics,
-    supervisor: &Supervisor,
-    stop: &CancellationToken,
-) {
-    let (credentials, interval) = (config.credentials.clone(), config.credentials_interval);
-    if !credentials.has_tls() && !credentials.asks_for_tokens() {
-        return;
+/// Waits for the connections to end, and aborts those that take longer than `limit`.
+async fn drain(mut connections: JoinSet<()>, limit: Duration, state: &ServerState) -> Drained {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(limit, ended).await.is_ok() {
+        return Drained::Complete;
     }
-    let task = Task::new("credentials");
-    let follow_until = stop.clone();
-    let start = move || {
-        follow(
-            credentials.clone(),
-            metrics.clone(),
-            interval,
-            follow_until.clone(),
-        )
-    };
-    supervisor.restart(task, RepeatedDeaths::FailLiveness, stop.clone(), start);
+    let requests = state.in_flight();
+    tracing::warn!(
+        requests,
+        ?limit,
+        "requests did not finish within the drain time and are aborted"
+    );
+    connections.shutdown().await;
+    Drained::Aborted { requests }
 }
 
-fn warn_of_tokens_in_the_open(credentials: &Credentials, address: SocketAddr) {
-    if credentials.asks_for_tokens() && !credentials.has_tls() && !address.ip().is_loopback() {
+fn warn_of_plain_text_tokens(credentials: &Credentials, address: SocketAddr) {
+    if credentials.needs_token() && !credentials.has_tls() && !address.ip().is_loopback() {
         tracing::warn!(
             %address,
-            "tokens come in plain text: let a proxy speak TLS before this port, or give --tls-certificate-file"
+            "tokens arrive in plain text: terminate TLS in a proxy before this port, or set --tls-certificate-file"
         );
     }
 }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_from_0_to_1() {
+    fn a_share_is_a_number_from_0_to_1() {
         assert_eq!(parse_share("0.25"), Ok(0.25));
         assert_eq!(parse_share("1"), Ok(1.0));
         for text in ["-0.1", "1.1", "NaN", "half"] {

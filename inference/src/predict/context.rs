@@ -22,11 +22,12 @@ impl RequestContext {
     /// The context of a request that arrives now, from what the server put into its extensions.
     #[must_use]
     pub fn new(method: Method, extensions: &Extensions) -> Self {
+        let context = digits_server::RequestContext::of(extensions);
         Self {
             method,
             started: Instant::now(),
-            deadline: Deadline::of(extensions),
-            log_fields: AccessLogFields::of(extensions),
+            deadline: context.deadline,
+            log_fields: context.log_fields,
         }
     }
 
@@ -43,7 +44,7 @@ impl RequestContext {
     /// Adds the route that responds to the access-log line, if the request has one.
     pub fn log_route(&self, selected: SelectedRoute<'_>) {
         if let Some(fields) = &self.log_fields {
-            fields.write(|| AnsweredBy {
+            fields.set_answered_by(|| AnsweredBy {
                 model: selected.model.name.to_string(),
                 sequence: selected.snapshot.sequence,
                 role: selected.route.role.as_str(),
@@ -63,7 +64,7 @@ mod tests {
         assert_eq!(context.deadline, Deadline::default());
         assert!(context.check_deadline().is_ok());
         let deadline = Deadline::from(Instant::now());
-        extensions.insert(deadline);
+        extensions.insert(digits_server::RequestContext::from(deadline));
         let context = RequestContext::new(Method::Predict, &extensions);
         assert_eq!(context.deadline, deadline);
         assert!(context.check_deadline().is_err());

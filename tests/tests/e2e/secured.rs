@@ -121,7 +121,7 @@ async fn the_client_trains_and_predicts_over_https_with_a_token() -> Result<()> 
     let untrusted = digits(&sandbox, &["jobs"], &[])?;
     refused(&untrusted, 69, "is not trusted: give --tls-ca-file")?;
     let unknown = digits(&sandbox, &["jobs"], &with_ca)?;
-    refused(&unknown, 77, "asks for a token")?;
+    refused(&unknown, 77, "needs a token")?;
     let bare = digits(&sandbox, &["model"], &with_token)?;
     refused(&bare, 69, "give --tls-client-certificate-file")?;
 

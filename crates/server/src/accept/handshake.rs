@@ -1,70 +1,79 @@
-//! TLS handshakes beside the accepting of connections: bounded in number and in time. What is shown and asked for is
-//! [`Credentials`]' to know.
+//! TLS handshakes, bounded in number and time.
 
-use std::task::{Context, Poll, ready};
+use std::io;
 use std::time::Duration;
 
 use metrics::Counter;
-use tokio::task::JoinSet;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use crate::accept::connection::Connection;
 use crate::credentials::Credentials;
 
-/// A client that needs longer is no client.
-const TIME: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes at one time; one more connection is closed at once.
-const AT_ONCE: usize = 256;
+const MAX_HANDSHAKES: usize = 256;
 
-/// The handshakes that are under way. Dropping it ends them.
-pub(crate) struct Handshakes {
+/// How long, and up to how many bytes, a refused client is read from after the TLS alert was sent.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 << 10;
+
+/// Performs the handshakes of a port with a certificate.
+pub(crate) struct TlsHandshakes {
     credentials: Credentials,
     failed: Counter,
-    tasks: JoinSet<Option<Connection>>,
+    slots: Semaphore,
 }
 
-impl Handshakes {
-    /// Of a port with a certificate; `failed` counts those that come to nothing.
+impl TlsHandshakes {
+    /// `failed` counts handshakes that fail, take too long or exceed the limit.
     pub(crate) fn new(credentials: Credentials, failed: Counter) -> Self {
         Self {
             credentials,
             failed,
-            tasks: JoinSet::new(),
+            slots: Semaphore::new(MAX_HANDSHAKES),
         }
     }
 
-    /// Begins one, with the certificate that is in use now.
-    pub(crate) fn begin(&mut self, connection: Connection) {
-        let acceptor = self.credentials.acceptor();
-        let Some(acceptor) = acceptor.filter(|_| self.tasks.len() < AT_ONCE) else {
-            tracing::debug!("a connection over the limit of handshakes was closed");
+    /// Performs a handshake with the certificate that is in use now. A failure is counted and
+    /// logged.
+    pub(crate) async fn perform(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let (Some(acceptor), Ok(_slot)) = (self.credentials.acceptor(), self.slots.try_acquire())
+        else {
             self.failed.increment(1);
-            return;
+            tracing::debug!(
+                limit = MAX_HANDSHAKES,
+                "connection closed: too many TLS handshakes in progress"
+            );
+            return None;
         };
-        self.tasks.spawn(async move {
-            match timeout(TIME, connection.secure(&acceptor)).await {
-                Ok(Ok(connection)) => Some(connection),
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a TLS handshake failed");
-                    None
-                }
-                Err(_) => {
-                    tracing::debug!("a TLS handshake took too long");
-                    None
-                }
-            }
-        });
+        timeout(HANDSHAKE_TIMEOUT, accept(&acceptor, stream))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .inspect_err(|error| {
+                self.failed.increment(1);
+                tracing::debug!(%error, "TLS handshake failed");
+            })
+            .ok()
     }
+}
 
-    /// The next connection that is through. Pending while none is; then [`Self::begin`] must be followed by another poll.
-    pub(crate) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Connection> {
-        loop {
-            match ready!(self.tasks.poll_join_next(cx)) {
-                Some(Ok(Some(connection))) => return Poll::Ready(connection),
-                // A panic was logged when it happened.
-                Some(Ok(None) | Err(_)) => self.failed.increment(1),
-                None => return Poll::Pending,
-            }
+/// On failure, reads on for a moment after the alert: closing a socket with unread data would
+/// discard the alert before the client has read it.
+async fn accept(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, mut stream)) => {
+            let linger = async {
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
+            };
+            // The client may leave at any time.
+            let _ = timeout(LINGER, linger).await;
+            Err(error)
         }
     }
 }

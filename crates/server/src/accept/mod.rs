@@ -1,4 +1,7 @@
-//! Accepts TCP connections and carries out their TLS handshakes.
+//! Accepts TCP connections and performs their TLS handshakes.
 
-pub(crate) mod connection;
-pub(crate) mod handshake;
+mod handshake;
+mod listener;
+
+pub(crate) use handshake::TlsHandshakes;
+pub(crate) use listener::{Connection, Listener};

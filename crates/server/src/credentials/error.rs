@@ -1,22 +1,22 @@
-//! Why credentials cannot be used. Says nothing of what is in the files.
+//! Errors of credentials. They show nothing of the contents of the files.
 
 use std::path::{Path, PathBuf};
 
-/// Credentials that cannot be used; one line that names the flag.
+/// Why credentials cannot be used, in one line that names the flag.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// One flag makes no sense without another.
-    #[error("{flag} needs {missing} beside it")]
+    /// A flag is given without another one that it needs.
+    #[error("{flag} needs {missing} as well")]
     Alone {
         /// The flag that was given.
         flag: &'static str,
-        /// The one that was not.
+        /// The flag that it needs.
         missing: &'static str,
     },
-    /// A file cannot be read, or is not what its flag wants.
+    /// A file cannot be read, or has the wrong contents.
     #[error("{flag} {}: {reason}", path.display())]
     File {
-        /// The flag that names it.
+        /// The flag that names the file.
         flag: &'static str,
         /// The file.
         path: PathBuf,

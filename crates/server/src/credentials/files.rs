@@ -1,4 +1,4 @@
-//! The files of the credentials: which there are, and reading them whole.
+//! The files of the credentials: their paths, and reading them.
 
 use std::fs;
 use std::io::Read as _;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{CredentialFlags, CredentialsError};
+use super::error::CredentialsError;
+use super::flags::CredentialFlags;
 
 pub(super) const CERTIFICATE: &str = "--tls-certificate-file";
 pub(super) const KEY: &str = "--tls-key-file";
@@ -14,12 +15,12 @@ pub(super) const CLIENT_CA: &str = "--tls-client-ca-file";
 pub(super) const TOKENS: &str = "--token-file";
 
 /// Longest file, in bytes.
-const BYTES_AT_MOST: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
-/// SHA-256 of the content of the files of one part.
+/// SHA-256 of the contents of one or several files.
 pub(super) type Digest = [u8; 32];
 
-/// The files that there are.
+/// The files that the flags name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     pub(super) tls: Option<TlsFiles>,
@@ -35,7 +36,7 @@ pub(super) struct TlsFiles {
 }
 
 impl Files {
-    /// Those of the flags.
+    /// The files that `flags` name.
     pub(super) fn new(flags: &CredentialFlags) -> Result<Self, CredentialsError> {
         let given = |path: &Option<PathBuf>| path.clone().filter(|it| !it.as_os_str().is_empty());
         let alone = |flag, missing| Err(CredentialsError::Alone { flag, missing });
@@ -60,28 +61,28 @@ impl Files {
     }
 }
 
-/// The whole file. Blocks.
+/// Reads a whole file. Blocks.
 pub(super) fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, CredentialsError> {
     let refuse = |reason: String| CredentialsError::file(flag, path, reason);
-    let told = |error: std::io::Error| refuse(error.to_string());
-    // A pipe would hold up whoever opens it, and is empty the second time.
-    if !fs::metadata(path).map_err(told)?.is_file() {
+    let unreadable = |error: std::io::Error| refuse(error.to_string());
+    // A pipe would block, and is empty when it is read again.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(refuse("is not a file".to_owned()));
     }
     let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(BYTES_AT_MOST + 1).read_to_end(&mut bytes))
-        .map_err(told)?;
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
     if bytes.trim_ascii().is_empty() {
         return Err(refuse("is empty".to_owned()));
     }
-    if bytes.len() as u64 > BYTES_AT_MOST {
-        return Err(refuse(format!("has more than {BYTES_AT_MOST} bytes")));
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(refuse(format!("has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }
 
-/// Tells contents apart.
+/// A digest that differs between different contents.
 pub(super) fn digest<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut hasher = Sha256::new();
     for content in contents {

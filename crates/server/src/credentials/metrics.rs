@@ -1,9 +1,10 @@
-//! What is exported of the credentials. Always all of it, so that an alert can tell "nothing to watch" from "gone".
+//! Metrics of the credentials. They are exported without TLS and tokens too, so that an alert on
+//! their absence means that the service is gone.
 
 use metrics::{Counter, Gauge, Unit};
 
-/// The metrics `<prefix>_tls_certificate_expiry_timestamp_seconds`, `<prefix>_tls_handshakes_failed_total` and
-/// `<prefix>_credentials_reloads_total{result}`.
+/// The metrics `<prefix>_tls_certificate_expiry_timestamp_seconds`,
+/// `<prefix>_tls_handshakes_failed_total` and `<prefix>_credentials_reloads_total{result}`.
 #[derive(Clone)]
 pub(crate) struct CredentialMetrics {
     expiry: Gauge,
@@ -21,17 +22,17 @@ impl CredentialMetrics {
         metrics::describe_gauge!(
             expiry.clone(),
             Unit::Seconds,
-            "when the certificate of the gRPC port expires, in seconds since 1970; 0 without TLS"
+            "earliest expiry in the certificate chain of --tls-certificate-file; 0 without TLS"
         );
         metrics::describe_counter!(
             handshakes.clone(),
             Unit::Count,
-            "TLS handshakes that failed, took too long or came over the limit"
+            "TLS handshakes that failed, took over 10 s, or came while 256 others were in progress"
         );
         metrics::describe_counter!(
             reloads.clone(),
             Unit::Count,
-            "looks at the files of certificates and tokens that found new content, or content that cannot be used"
+            "reloads of certificates and tokens, by result"
         );
         let metrics = Self {
             expiry: metrics::gauge!(expiry),
@@ -43,7 +44,7 @@ impl CredentialMetrics {
         metrics
     }
 
-    /// `expires` in seconds since 1970.
+    /// Sets the expiry of the certificate, in seconds since 1970.
     pub(crate) fn certificate(&self, expires: Option<i64>) {
         self.expiry
             .set(expires.map_or(0.0, |seconds| seconds as f64));

@@ -1,4 +1,5 @@
-//! The certificate, its key and the authorities of client certificates, made into what a handshake needs.
+//! Builds the TLS configuration from the certificate, its key and the authorities of client
+//! certificates.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use tokio_rustls::TlsAcceptor;
 use super::error::CredentialsError;
 use super::files::{CERTIFICATE, CLIENT_CA, Digest, KEY, TlsFiles, digest, read};
 
-/// What is spoken over a connection, best first: gRPC needs the first; pages and REST do with either.
+/// Protocols for ALPN, in order of preference. gRPC needs `h2`; pages and REST work with either.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// What handshakes need.
+/// A TLS configuration that is ready for handshakes.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
-    /// When the first certificate of the chain to expire does so, in seconds since 1970.
+    /// Earliest expiry in the certificate chain, in seconds since 1970.
     pub(super) expires: i64,
 }
 
@@ -48,7 +49,7 @@ impl Contents {
         digest(all.chain(&self.client_ca).map(Vec::as_slice))
     }
 
-    /// Makes sure that they belong together.
+    /// Builds the configuration. The key must be that of the certificate.
     pub(super) fn build(&self, files: &TlsFiles) -> Result<Tls, CredentialsError> {
         let of_certificate =
             |reason: String| CredentialsError::file(CERTIFICATE, &files.certificate, reason);
@@ -57,13 +58,13 @@ impl Contents {
 
         let chain = certificates(&self.certificate).map_err(of_certificate)?;
         let expires = expiry(&chain).map_err(of_certificate)?;
-        // Errors of the key's own say nothing more, so that nothing of it gets into a log.
+        // The causes are left out, so that nothing of the key gets into a log.
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| of_key("has no private key in PEM"))?;
         let key = provider
             .key_provider
             .load_private_key(key)
-            .map_err(|_| of_key("has a private key that is none of RSA, ECDSA and Ed25519"))?;
+            .map_err(|_| of_key("has a private key that is neither RSA, ECDSA nor Ed25519"))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
@@ -93,7 +94,7 @@ impl Contents {
     }
 }
 
-/// Reads the files and makes sure that they can be used. Blocks.
+/// Reads the files and builds the configuration. Blocks.
 pub(super) fn load(files: &TlsFiles) -> Result<(Tls, Digest), CredentialsError> {
     let contents = Contents::read(files)?;
     Ok((contents.build(files)?, contents.digest()))
@@ -108,7 +109,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// The earliest end of validity in a chain, in seconds since 1970.
+/// The earliest expiry in a chain, in seconds since 1970.
 fn expiry(chain: &[CertificateDer<'_>]) -> Result<i64, String> {
     let mut earliest = i64::MAX;
     for certificate in chain {

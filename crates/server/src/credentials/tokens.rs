@@ -1,4 +1,5 @@
-//! Bearer tokens: the file that lists them, and whether a request brings one. Kept as digests only.
+//! Bearer tokens: parses the file that lists them, and looks up the token of a request. Only
+//! digests are kept.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use super::error::CredentialsError;
 use super::files::{Digest, TOKENS, digest, read};
 
-/// Tokens at the most: each costs every request a comparison.
-const TOKENS_AT_MOST: usize = 1000;
+/// Each token costs every request a comparison.
+const MAX_TOKENS: usize = 1000;
 /// Longest name, in bytes.
-const NAME_BYTES_AT_MOST: usize = 63;
+const MAX_NAME_BYTES: usize = 63;
 
-/// The tokens that are let in.
+/// The valid tokens.
 pub(super) struct Tokens(Vec<Token>);
 
 struct Token {
@@ -24,12 +25,13 @@ struct Token {
 }
 
 impl Tokens {
-    /// The name of a token. Takes the same time whatever the token is: digests are compared, to their end, with all.
+    /// The name of a token. Takes the same time for every token: its digest is compared with all
+    /// others, each to the end.
     pub(super) fn name_of(&self, token: &[u8]) -> Option<Arc<str>> {
-        let brought: [u8; 32] = Sha256::digest(token).into();
+        let digest: [u8; 32] = Sha256::digest(token).into();
         let mut found = None;
         for known in &self.0 {
-            let pairs = known.digest.iter().zip(&brought);
+            let pairs = known.digest.iter().zip(&digest);
             let difference = pairs.fold(0, |difference, (a, b)| difference | (a ^ b));
             if black_box(difference) == 0 {
                 found = Some(&known.name);
@@ -38,7 +40,8 @@ impl Tokens {
         found.cloned()
     }
 
-    /// One line `NAME TOKEN` for each. A name may have several tokens, as it has while one replaces another.
+    /// Parses lines `NAME TOKEN`. A name may have several tokens, for example while one replaces
+    /// another.
     fn parse(content: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(content).map_err(|_| "is not text".to_owned())?;
         let mut tokens: Vec<Token> = Vec::new();
@@ -47,23 +50,23 @@ impl Tokens {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            // Shows nothing of the line: it may hold a secret.
+            // The line may hold a secret, so the error shows nothing of it.
             let refuse = |what: &str| Err(format!("line {}: {what}", index + 1));
             let mut words = line.split_whitespace();
             let (Some(name), Some(token), None) = (words.next(), words.next(), words.next()) else {
                 return refuse("must be NAME TOKEN");
             };
-            if name.len() > NAME_BYTES_AT_MOST || !name.bytes().all(is_of_a_name) {
+            if name.len() > MAX_NAME_BYTES || !name.bytes().all(is_name_byte) {
                 return refuse("the name must be 1 to 63 of A-Z, a-z, 0-9, `-`, `_`, `.`");
             }
-            if !token.bytes().all(is_of_a_token) {
+            if !token.bytes().all(is_token_byte) {
                 return refuse(
-                    "the token must be of A-Z, a-z, 0-9, `-`, `.`, `_`, `~`, `+`, `/`, `=`",
+                    "the token must consist of A-Z, a-z, 0-9, `-`, `.`, `_`, `~`, `+`, `/`, `=`",
                 );
             }
             let digest: [u8; 32] = Sha256::digest(token).into();
             if tokens.iter().any(|other| other.digest == digest) {
-                return refuse("has the token of an earlier line");
+                return refuse("repeats the token of an earlier line");
             }
             tokens.push(Token {
                 name: name.into(),
@@ -71,25 +74,23 @@ impl Tokens {
             });
         }
         match tokens.len() {
-            0 => Err("has no token: write a line NAME TOKEN".to_owned()),
-            1..=TOKENS_AT_MOST => Ok(Self(tokens)),
-            count => Err(format!(
-                "has {count} tokens, {TOKENS_AT_MOST} are the limit"
-            )),
+            0 => Err("has no token; add a line NAME TOKEN".to_owned()),
+            1..=MAX_TOKENS => Ok(Self(tokens)),
+            count => Err(format!("has {count} tokens; the limit is {MAX_TOKENS}")),
         }
     }
 }
 
-fn is_of_a_name(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
-/// RFC 6750, section 2.1.
-fn is_of_a_token(byte: u8) -> bool {
+/// A byte of a token by RFC 6750, section 2.1.
+fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
 
-/// The file's tokens, and the digest of its content. Blocks.
+/// Reads the tokens of a file, with the digest of its contents. Blocks.
 pub(super) fn load(path: &Path) -> Result<(Arc<Tokens>, Digest), CredentialsError> {
     let content = read(TOKENS, path)?;
     Ok((build(path, &content)?, content_digest(&content)))
@@ -105,7 +106,7 @@ pub(super) fn content_digest(content: &[u8]) -> Digest {
     digest([content])
 }
 
-/// The token of a header `Bearer TOKEN` (RFC 6750; the scheme in any case, as RFC 9110 has it).
+/// The token of a header `Bearer TOKEN` (RFC 6750). The scheme is case-insensitive (RFC 9110).
 pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
@@ -117,9 +118,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_lines_of_name_and_token() {
-        let tokens =
-            Tokens::parse(b"# given out in May\n\nalice a.b~c\r\n  bob\tB+/=  \nalice new\n");
+    fn a_token_file_has_lines_of_name_and_token() {
+        let tokens = Tokens::parse(b"# issued in May\n\nalice a.b~c\r\n  bob\tB+/=  \nalice new\n");
         let tokens = tokens.expect("three tokens");
         for (token, name) in [
             ("a.b~c", Some("alice")),
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_line_and_without_the_secret() {
+    fn an_error_names_the_line_and_not_the_secret() {
         for (content, part) in [
             ("# nothing\n", "no token"),
             ("secret\n", "line 1: must be NAME TOKEN"),
             ("a ok\nb two secret\n", "line 2: must be NAME TOKEN"),
             ("a,b secret\n", "line 1: the name"),
             ("a secr\u{e9}t\n", "line 1: the token"),
-            ("a secret\nb secret\n", "line 2: has the token of"),
+            ("a secret\nb secret\n", "line 2: repeats the token of"),
         ] {
             let error = Tokens::parse(content.as_bytes()).err().expect(content);
             assert!(error.contains(part), "{error}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn a_bearer_token_is_read_from_its_header() {
         for (value, token) in [
             ("Bearer abc", Some("abc")),
             ("bearer  abc ", Some("abc")),

@@ -1,61 +1,48 @@
-//! What is told of a single request: a line of the access log and a span. Neither is made unless it is asked for.
+//! The access-log line and the trace span of a request.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use digits_telemetry::traces::{ActiveSpan, KeyValue, Traces, trace_id};
-use http::{Extensions, Request};
+use http::HeaderMap;
 use tonic::Code;
 
-use crate::middleware::metrics::code_name;
-use crate::middleware::service::{MAX_REQUEST_ID, REQUEST_ID};
+use super::metrics::code_name;
+use super::request_id::REQUEST_ID;
 
-/// Which requests are told of.
+/// Which requests are logged and traced.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestLogging {
-    /// Share of the requests that get a line.
+    /// Share of the requests that get a line in the access log, from 0 to 1.
     pub(crate) access_log: f64,
     /// Where spans go.
     pub(crate) traces: Option<Traces>,
 }
 
-/// What a service may tell of its answer, for the line of the request.
+/// What answered a request, for its line in the access log.
 #[derive(Clone, Debug)]
 pub struct AnsweredBy {
-    /// The model that answered.
+    /// Name of the model.
     pub model: String,
-    /// Its version.
+    /// Its sequence in the storage.
     pub sequence: u64,
-    /// Its part.
+    /// Its role, such as `primary`.
     pub role: &'static str,
 }
 
-/// Where a service writes who answers. The requests that get a line bring one in their extensions, and no others do: what
-/// nobody reads costs nothing.
+/// Fields of an access-log line that only the handler knows. Clones share them. Requests without a
+/// line have none, so that nothing is spent on them.
 #[derive(Clone, Debug, Default)]
 pub struct AccessLogFields(Arc<OnceLock<AnsweredBy>>);
 
 impl AccessLogFields {
-    /// Gives a request one.
-    fn attach(extensions: &mut Extensions) -> Self {
-        let note = Self::default();
-        extensions.insert(note.clone());
-        note
-    }
-
-    /// The note of a request, if it has one.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Option<Self> {
-        extensions.get::<Self>().cloned()
-    }
-
-    /// Writes who answers; of a stream, who answers its first message.
-    pub fn write(&self, by: impl FnOnce() -> AnsweredBy) {
+    /// Sets what answers. Of a stream the first call counts, which is for its first message.
+    pub fn set_answered_by(&self, by: impl FnOnce() -> AnsweredBy) {
         self.0.get_or_init(by);
     }
 }
 
-/// A request that is told of when it ends.
+/// A request that is logged or traced when it ends.
 pub(crate) struct RequestLog {
     line: Option<Line>,
     span: Option<ActiveSpan>,
@@ -63,20 +50,20 @@ pub(crate) struct RequestLog {
 
 struct Line {
     method: &'static str,
-    /// The name of the token that came with the request, never the token.
-    token: Option<Arc<str>>,
+    /// The name of the token, never the token itself.
+    token_name: Option<Arc<str>>,
     request_id: Option<String>,
     trace_id: Option<String>,
-    answer: AccessLogFields,
+    fields: AccessLogFields,
 }
 
 impl RequestLogging {
-    /// Begins to tell of a request, if it is one of those; `method` is its bounded name. The request carries the new span on.
-    pub(crate) fn begin<B>(
+    /// Begins the line and the span of a request, if it gets one of them. Replaces the trace
+    /// context in its headers by that of the new span. `method` is one of a bounded set of names.
+    pub(crate) fn begin(
         &self,
-        request: &mut Request<B>,
+        headers: &mut HeaderMap,
         method: &'static str,
-        token: Option<Arc<str>>,
     ) -> Option<Box<RequestLog>> {
         let logged = self.access_log > 0.0 && fastrand::f64() < self.access_log;
         if !logged && self.traces.is_none() {
@@ -87,35 +74,42 @@ impl RequestLogging {
                 KeyValue::new("rpc.system", "grpc"),
                 KeyValue::new("rpc.method", method),
             ];
-            traces.begin(request.headers_mut(), method.to_owned(), attributes)
+            traces.begin(headers, method.to_owned(), attributes)
         });
+        let request_id = || headers.get(REQUEST_ID)?.to_str().ok().map(str::to_owned);
         let line = logged.then(|| Line {
-            answer: AccessLogFields::attach(request.extensions_mut()),
             method,
-            token,
-            request_id: request
-                .headers()
-                .get(REQUEST_ID)
-                .and_then(|id| id.to_str().ok())
-                .filter(|id| id.len() <= MAX_REQUEST_ID)
-                .map(str::to_owned),
-            trace_id: trace_id(request.headers()),
+            token_name: None,
+            request_id: request_id(),
+            trace_id: trace_id(headers),
+            fields: AccessLogFields::default(),
         });
         Some(Box::new(RequestLog { line, span }))
     }
 }
 
 impl RequestLog {
-    /// Tells of it.
-    pub(crate) fn end(self, code: Code, elapsed: Duration) {
+    /// Fields for the handler to set, if the request gets a line.
+    pub(crate) fn fields(&self) -> Option<AccessLogFields> {
+        self.line.as_ref().map(|line| line.fields.clone())
+    }
+
+    pub(crate) fn set_token_name(&mut self, name: Option<Arc<str>>) {
+        if let Some(line) = &mut self.line {
+            line.token_name = name;
+        }
+    }
+
+    /// Writes the line and ends the span.
+    pub(crate) fn finish(self, code: Code, elapsed: Duration) {
         if let Some(line) = self.line {
-            let by = line.answer.0.get();
+            let by = line.fields.0.get();
             tracing::info!(
                 target: "digits_access",
                 method = line.method,
                 code = code_name(code),
                 seconds = elapsed.as_secs_f64(),
-                token_name = line.token.as_deref(),
+                token_name = line.token_name.as_deref(),
                 request_id = line.request_id,
                 trace_id = line.trace_id,
                 model = by.map(|by| &*by.model),
@@ -126,13 +120,14 @@ impl RequestLog {
         }
         if let Some(span) = self.span {
             let status = KeyValue::new("rpc.grpc.status_code", i64::from(code as i32));
-            span.end(vec![status], is_servers_fault(code));
+            span.end(vec![status], is_server_error(code));
         }
     }
 }
 
-/// As OpenTelemetry's conventions for gRPC servers have it: what the client did wrong is no error of the server.
-fn is_servers_fault(code: Code) -> bool {
+/// Whether a code is an error of the server, by OpenTelemetry's conventions for gRPC servers
+/// (<https://opentelemetry.io/docs/specs/semconv/rpc/grpc/>).
+fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

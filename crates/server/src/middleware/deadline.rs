@@ -2,11 +2,11 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 //!
 //! It is computed once, when the request's headers have arrived, and travels in the request's
-//! extensions. Nothing else parses the header.
+//! [`RequestContext`](super::RequestContext). Nothing else parses the header.
 
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderMap, HeaderName, Request};
+use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -39,27 +39,11 @@ impl From<Instant> for Deadline {
 }
 
 impl Deadline {
-    /// The deadline that the server put into the extensions of a request.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or_default()
-    }
-
-    /// Computes the deadline of a request whose headers arrived at `now`, and puts it into the
-    /// request's extensions. A deadline that is there already stays.
-    ///
-    /// Requests without a deadline get no extension: extensions allocate.
-    pub(crate) fn attach<B>(request: &mut Request<B>, now: Instant) -> Self {
-        if let Some(&known) = request.extensions().get() {
-            return known;
-        }
-        let deadline = grpc_timeout(request.headers())
+    /// The deadline of a request whose headers arrived at `now`.
+    pub(crate) fn from_headers(headers: &HeaderMap, now: Instant) -> Self {
+        grpc_timeout(headers)
             .and_then(|timeout| Self::after(timeout, now))
-            .unwrap_or_default();
-        if deadline.at.is_some() {
-            request.extensions_mut().insert(deadline);
-        }
-        deadline
+            .unwrap_or_default()
     }
 
     /// The deadline of a request that arrived at `now`; none when it is too far away for the clock.
@@ -118,15 +102,16 @@ impl Deadline {
 
 /// How long before the deadline a lost client still counts as one that reached its deadline.
 ///
-/// Besides [`CLIENT_CLOCK_TOLERANCE`] this is a hundredth of the timeout, 1 s at most. Clients built
-/// on gRPC's C core (C++, Python, Ruby) wait for the exact timeout but round it up to three
-/// significant digits for the header: by less than 10 ms below 10 s, by less than 100 ms below 100 s
-/// and by less than 1 s below 1,000 s (`Timeout::FromMillis` in
-/// <https://github.com/grpc/grpc/blob/v1.60.0/src/core/lib/transport/timeout_encoding.cc>). A client
-/// with 15.04 s sends 15.1 s and resets the stream 60 ms before the deadline that the server knows.
+/// Besides [`CLIENT_CLOCK_TOLERANCE`] this is a hundredth of the timeout, 1 s at most. Clients
+/// built on gRPC's C core (C++, Python, Ruby) wait for the exact timeout but round it up to three
+/// significant digits for the header: by less than 10 ms below 10 s, by less than 100 ms below 100
+/// s and by less than 1 s below 1,000 s (`Timeout::FromMillis` in
+/// <https://github.com/grpc/grpc/blob/v1.60.0/src/core/lib/transport/timeout_encoding.cc>). A
+/// client with 15.04 s sends 15.1 s and resets the stream 60 ms before the deadline that the server
+/// knows.
 ///
-/// What is cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it short
-/// beyond 1,000 s, although clients round by more there.
+/// What is cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it
+/// short beyond 1,000 s, although clients round by more there.
 fn tolerance(timeout: Duration) -> Duration {
     CLIENT_CLOCK_TOLERANCE + MAX_ROUNDING.min(timeout / 100)
 }
@@ -185,36 +170,6 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text.as_bytes()), expected, "{text:?}");
-        }
-    }
-
-    fn request(timeout: Option<&'static str>) -> Request<()> {
-        let mut request = Request::new(());
-        if let Some(timeout) = timeout {
-            let value = http::HeaderValue::from_static(timeout);
-            request.headers_mut().insert(GRPC_TIMEOUT, value);
-        }
-        request
-    }
-
-    #[test]
-    fn the_deadline_is_in_the_extensions_and_is_computed_once() {
-        let now = Instant::now();
-        let mut timed = request(Some("2S"));
-        let deadline = Deadline::attach(&mut timed, now);
-        assert_eq!(deadline.instant(), Some(now + Duration::from_secs(2)));
-        assert_eq!(Deadline::of(timed.extensions()), deadline);
-        let later = now + Duration::from_secs(1);
-        assert_eq!(Deadline::attach(&mut timed, later), deadline);
-    }
-
-    #[test]
-    fn a_request_without_a_timeout_gets_no_extension() {
-        for timeout in [None, Some("2"), Some("soon")] {
-            let mut request = request(timeout);
-            let deadline = Deadline::attach(&mut request, Instant::now());
-            assert_eq!(deadline, Deadline::default(), "{timeout:?}");
-            assert!(request.extensions().is_empty(), "{timeout:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Counts and times requests by method and code. Where a request begins and ends is `guard`'s to know.
+//! Metrics of requests: count and duration by method and code.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use tonic::Code;
 
-/// gRPC status codes by number, as their specification writes them.
+/// gRPC status codes by number, as the specification writes them.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -28,13 +28,13 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// Label of every method that was not declared: the label's values stay bounded.
+/// Label of every method that is not declared, so that the number of series is bounded.
 const OTHER: &str = "other";
 
 /// The metrics `<prefix>_grpc_requests_total{method,code}`,
 /// `<prefix>_grpc_request_duration_seconds{method}` and `<prefix>_grpc_requests_in_flight`.
 ///
-/// Handles are looked up once and kept, so make this after the recorder was installed
+/// Handles are looked up once and kept, so create this after the recorder was installed
 /// ([`digits_telemetry::metrics::install`]).
 #[derive(Clone)]
 pub struct RequestMetrics {
@@ -44,11 +44,11 @@ pub struct RequestMetrics {
 struct Table {
     prefix: &'static str,
     requests_name: String,
-    /// Whole paths, `/digits.v1.InferenceService/Predict`, to rows.
+    /// Rows by path, such as `/digits.v1.InferenceService/Predict`.
     paths: HashMap<&'static str, Method>,
-    /// Bare names, `Predict`, to rows.
+    /// Rows by method name, such as `Predict`.
     names: HashMap<&'static str, Method>,
-    /// The last one is [`OTHER`].
+    /// The last one is that of [`OTHER`].
     rows: Vec<Row>,
     in_flight: Gauge,
 }
@@ -56,20 +56,20 @@ struct Table {
 struct Row {
     label: &'static str,
     duration: Histogram,
-    /// Filled as codes occur: most methods see three of them.
+    /// Filled when a code first occurs: most methods see three of them.
     codes: [OnceLock<Counter>; CODES.len()],
 }
 
-/// A method's row.
+/// The row of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Method(usize);
 
 impl RequestMetrics {
     /// Declares the metrics under `prefix`, such as `digits_trainer`.
     ///
-    /// Each of `methods` is a whole path (`/digits.v1.InferenceService/Predict`) or a bare name
-    /// (`Predict`, of any service). The label is the bare name either way; what is not listed is
-    /// `other`.
+    /// Each of `methods` is a path (`/digits.v1.InferenceService/Predict`) or a method name
+    /// (`Predict`, of any service). The label is the method name either way, and `other` for
+    /// methods that are not listed.
     #[must_use]
     pub fn new(prefix: &'static str, methods: &'static [&'static str]) -> Self {
         let requests_name = format!("{prefix}_grpc_requests_total");
@@ -99,12 +99,12 @@ impl RequestMetrics {
         }
     }
 
-    /// What the names of the service's metrics begin with.
+    /// The prefix of the service's metric names.
     pub(crate) fn prefix(&self) -> &'static str {
         self.table.prefix
     }
 
-    /// The row of an HTTP path.
+    /// The row of a path.
     pub(crate) fn method(&self, path: &str) -> Method {
         let table = &*self.table;
         if let Some(&method) = table.paths.get(path) {
@@ -117,11 +117,12 @@ impl RequestMetrics {
         }
     }
 
-    /// The bounded name of a row.
+    /// The label of a row.
     pub(crate) fn label(&self, method: Method) -> &'static str {
         self.table.rows[method.0].label
     }
 
+    /// Counts a request as in flight until [`Self::end`].
     pub(crate) fn begin(&self) {
         self.table.in_flight.increment(1);
     }
@@ -135,13 +136,13 @@ impl RequestMetrics {
     }
 }
 
-/// A code as the gRPC specification writes it.
+/// The name of a code, as the gRPC specification writes it.
 pub(crate) fn code_name(code: Code) -> &'static str {
     CODES[code as usize]
 }
 
 impl Table {
-    /// Two services may have a method of one name; then they share the row.
+    /// Methods with the same name share a row.
     fn row(&mut self, label: &'static str, duration_name: &str) -> Method {
         if let Some(index) = self.rows.iter().position(|row| row.label == label) {
             return Method(index);
@@ -151,7 +152,7 @@ impl Table {
             duration: metrics::histogram!(duration_name.to_owned(), "method" => label),
             codes: Default::default(),
         };
-        // A series that begins at 0 shows its first request as a rate.
+        // A series that starts at 0 shows its first request as a rate.
         self.counter(&row, Code::Ok);
         self.rows.push(row);
         Method(self.rows.len() - 1)
@@ -166,11 +167,15 @@ impl Table {
 }
 
 fn describe(requests: &str, duration: &str, in_flight: &str) {
-    metrics::describe_counter!(requests.to_owned(), Unit::Count, "answered requests");
+    metrics::describe_counter!(
+        requests.to_owned(),
+        Unit::Count,
+        "requests that got a response"
+    );
     metrics::describe_histogram!(
         duration.to_owned(),
         Unit::Seconds,
-        "from the request's headers to the end of the answer"
+        "time from the request's headers to the end of the response"
     );
     metrics::describe_gauge!(in_flight.to_owned(), Unit::Count, "requests being answered");
 }
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_have_bounded_labels() {
+    fn undeclared_methods_share_one_label() {
         let metrics = RequestMetrics::new("t", METHODS);
         for (path, label) in [
             ("/a.A/Get", "Get"),
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_named_by_their_number() {
+    fn code_names_are_in_the_order_of_the_codes() {
         for (number, name) in CODES.iter().enumerate() {
             let code = Code::from_i32(i32::try_from(number).expect("small"));
             assert_eq!(code as usize, number);
@@ -217,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_exported() {
+    fn requests_are_exported_by_method_and_code() {
         let (prometheus, recorder) = digits_telemetry::metrics::build(&[]).expect("recorder");
         metrics::with_local_recorder(&prometheus, || {
             let metrics = RequestMetrics::new("t", METHODS);

@@ -1,27 +1,28 @@
-//! HTTP/1.1 and HTTP/2 over accepted connections, each on a task of its own. What is answered is the front's to know.
+//! HTTP/2 and HTTP/1.1 over one connection, by hyper's own server.
 //!
-//! hyper's own server and nothing around it: tonic's would box the service, its future and its body anew for each request, note where it
-//! came from, and start a clock for it.
+//! tonic's server is not used: it takes no executor, so requests could not run inline (see
+//! [`super::inline_executor`]).
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::task::JoinSet;
+use hyper_util::service::TowerToHyperService;
 use tokio::time::sleep;
-use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::connection::{Connection, Incoming};
+use super::inline_executor::{InlineExecutor, InlineHandle};
+use super::protocol::ProtocolMux;
+use crate::accept::Connection;
 use crate::config::ServerConfig;
-use crate::serve::inline_executor::{InlineExecutor, InlineHandle};
-use crate::serve::protocol::ProtocolMux;
+use crate::middleware::{EchoesRequestId, echo_request_id};
 
 /// How connections are served.
 pub(crate) struct HttpServer {
+    service: EchoesRequestId<ProtocolMux, Incoming>,
     max_streams_per_connection: u32,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
@@ -30,9 +31,14 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Asks connections to end at `shutdown`.
-    pub(crate) fn new(config: &ServerConfig, shutdown: CancellationToken) -> Self {
+    /// Connections end gracefully when `shutdown` is cancelled.
+    pub(crate) fn new(
+        mux: ProtocolMux,
+        config: &ServerConfig,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
+            service: echo_request_id(mux),
             max_streams_per_connection: config.max_streams_per_connection,
             keepalive_interval: config.keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
@@ -41,41 +47,30 @@ impl HttpServer {
         }
     }
 
-    /// Serves what comes in. At the shutdown it closes the port, and ends with the last connection. Dropping the future drops
-    /// them all.
-    pub(crate) async fn serve(self, front: ProtocolMux, incoming: Incoming) {
-        let http_server = Arc::new(self);
-        let mut connections = JoinSet::new();
-        http_server.accept(&front, incoming, &mut connections).await;
-        while connections.join_next().await.is_some() {}
-    }
-
-    async fn accept(
-        self: &Arc<Self>,
-        front: &ProtocolMux,
-        incoming: Incoming,
-        connections: &mut JoinSet<()>,
-    ) {
-        let mut incoming = pin!(incoming);
-        loop {
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                Some(_) = connections.join_next() => {}
-                accepted = incoming.next() => match accepted {
-                    Some(Ok(connection)) => {
-                        let (http_server, front) = (Arc::clone(self), front.clone());
-                        connections.spawn(async move { http_server.carry(front, connection).await });
-                    }
-                    Some(Err(error)) => tracing::debug!(%error, "a connection was not accepted"),
-                    None => return,
-                },
+    /// Serves a connection until the client closes it. At its maximum age, and at the shutdown, it
+    /// takes no further requests and ends with the last response.
+    pub(crate) async fn serve(&self, connection: Connection) {
+        let mut executor = InlineExecutor::default();
+        let http = self.builder(executor.handle());
+        let service = TowerToHyperService::new(self.service.clone());
+        let mut serving = pin!(http.serve_connection(TokioIo::new(connection), service));
+        let ended = tokio::select! {
+            // Requests first, the timers after them.
+            biased;
+            ended = executor.drive(serving.as_mut()) => ended,
+            () = self.retirement() => {
+                serving.as_mut().graceful_shutdown();
+                executor.drive(serving.as_mut()).await
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection failed");
         }
     }
 
-    fn http(&self, executor: InlineHandle) -> Builder<InlineHandle> {
+    fn builder(&self, executor: InlineHandle) -> Builder<InlineHandle> {
         let mut http = Builder::new(executor);
-        // Without a timer hyper does not limit the time that headers may take.
+        // Without a timer hyper does not limit how long a client may take to send the headers.
         http.http1().timer(TokioTimer::new());
         http.http2()
             .timer(TokioTimer::new())
@@ -85,27 +80,9 @@ impl HttpServer {
         http
     }
 
-    async fn carry(&self, front: ProtocolMux, connection: Connection) {
-        let mut executor = InlineExecutor::default();
-        let http = self.http(executor.handle());
-        let mut serving = pin!(http.serve_connection(TokioIo::new(connection), front));
-        let ended = tokio::select! {
-            // First what there is to do at every turn.
-            biased;
-            ended = executor.drive(serving.as_mut()) => ended,
-            () = self.retirement() => {
-                serving.as_mut().graceful_shutdown();
-                executor.drive(serving.as_mut()).await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection failed");
-        }
-    }
-
-    /// Until a connection is old or the server leaves.
+    /// Waits for the maximum age of a connection or the shutdown of the server.
     async fn retirement(&self) {
-        let old = async {
+        let max_age = async {
             match self.max_connection_age {
                 Some(age) => sleep(age).await,
                 None => pending().await,
@@ -113,7 +90,7 @@ impl HttpServer {
         };
         tokio::select! {
             () = self.shutdown.cancelled() => {}
-            () = old => {}
+            () = max_age => {}
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Begins the requests of a connection on the connection's own task.
+//! Runs newly arrived HTTP/2 requests inline on the connection's task, in batches, so that their
+//! responses share one socket write.
 //!
-//! hyper gives each request to an executor. As tasks of their own they are answered one by one: each wakes the connection, which
-//! writes that answer and nothing more to the socket, as tokio runs next whoever was woken last. Here the requests that came together
-//! are begun one after another, and then the connection writes what they answered, at once. What cannot be answered yet becomes a task.
+//! hyper hands each request to an executor. If each became a task, responses to requests that
+//! arrived together would be written one by one: each wakes the connection, and tokio runs next the
+//! task that was woken last. Here a request is polled once on the connection's task; one that is
+//! not finished then becomes a task. The figures are in `docs/serving.md`.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -15,38 +17,39 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many are begun before what they answered is written. The client works on these while the next are begun here.
-const AT_ONCE: usize = 8;
+/// Requests that run before their responses are written. The client works on these responses while
+/// the next batch runs.
+const BATCH_SIZE: usize = 8;
 
-/// When so many take longer, those that wait behind them become tasks, for other workers to take.
-const LONG: Duration = Duration::from_micros(200);
+/// When a batch takes longer, the requests behind it become tasks, which other workers can take.
+const LONG_BATCH: Duration = Duration::from_micros(200);
 
-/// After this long other tasks have their turn.
-const LONGEST_TURN: Duration = Duration::from_micros(500);
+/// After this long the connection yields to other tasks.
+const MAX_RUN: Duration = Duration::from_micros(500);
 
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What came while the connection was polled; `None` when it is not.
-type Came = Mutex<Option<Vec<Request>>>;
+/// Requests that arrived during the current poll of the connection; `None` outside of a poll.
+type Arrivals = Mutex<Option<Vec<Request>>>;
 
-/// The executor of one connection.
+/// Runs the requests of one connection. Dropping it drops those that have not begun.
 #[derive(Default)]
 pub(crate) struct InlineExecutor {
-    came: Arc<Came>,
-    waiting: VecDeque<Request>,
+    arrivals: Arc<Arrivals>,
+    pending: VecDeque<Request>,
 }
 
-/// Takes the requests of a connection from hyper.
+/// hyper's side of an [`InlineExecutor`].
 #[derive(Clone)]
-pub(crate) struct InlineHandle(Weak<Came>);
+pub(crate) struct InlineHandle(Weak<Arrivals>);
 
 impl InlineExecutor {
     pub(crate) fn handle(&self) -> InlineHandle {
-        // Weak: each request that waits has one of its own.
-        InlineHandle(Arc::downgrade(&self.came))
+        // Weak, because each pending request holds a handle.
+        InlineHandle(Arc::downgrade(&self.arrivals))
     }
 
-    /// Carries a connection to its end.
+    /// Polls a connection to its end, and runs the requests that arrive on it.
     pub(crate) async fn drive<C: Future>(&mut self, mut connection: Pin<&mut C>) -> C::Output {
         poll_fn(|cx| self.poll(connection.as_mut(), cx)).await
     }
@@ -56,51 +59,51 @@ impl InlineExecutor {
         mut connection: Pin<&mut C>,
         cx: &mut Context<'_>,
     ) -> Poll<C::Output> {
-        let mut since = None;
+        let mut started = None;
         loop {
-            self.collect(Some(Vec::new()));
-            let answer = connection.as_mut().poll(cx);
-            let came = self.collect(None).unwrap_or_default();
-            self.waiting.extend(came);
-            if self.waiting.is_empty() {
-                return answer;
+            self.replace_arrivals(Some(Vec::new()));
+            let polled = connection.as_mut().poll(cx);
+            let arrivals = self.replace_arrivals(None).unwrap_or_default();
+            self.pending.extend(arrivals);
+            if self.pending.is_empty() {
+                return polled;
             }
-            if answer.is_ready() {
-                self.leave();
-                return answer;
+            if polled.is_ready() {
+                self.spawn_pending();
+                return polled;
             }
             let now = Instant::now();
-            if now - *since.get_or_insert(now) > LONGEST_TURN {
+            if now - *started.get_or_insert(now) > MAX_RUN {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let some = self.waiting.len().min(AT_ONCE);
-            self.waiting.drain(..some).for_each(begin);
-            if !self.waiting.is_empty() && now.elapsed() > LONG {
-                self.leave();
+            let batch = self.pending.len().min(BATCH_SIZE);
+            self.pending.drain(..batch).for_each(run);
+            if !self.pending.is_empty() && now.elapsed() > LONG_BATCH {
+                self.spawn_pending();
             }
         }
     }
 
-    fn collect(&self, came: Option<Vec<Request>>) -> Option<Vec<Request>> {
-        let mut place = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::replace(&mut place, came)
+    fn replace_arrivals(&self, arrivals: Option<Vec<Request>>) -> Option<Vec<Request>> {
+        let mut current = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut current, arrivals)
     }
 
-    /// Makes tasks of those that wait.
-    fn leave(&mut self) {
-        for request in self.waiting.drain(..) {
+    fn spawn_pending(&mut self) {
+        for request in self.pending.drain(..) {
             tokio::spawn(request);
         }
     }
 }
 
-/// Goes as far as the request goes without waiting. A panic ends it alone, as it would end a task.
-fn begin(mut request: Request) {
-    // Whom it would wake does not matter: as a task it is asked anew.
+/// Polls a request once; it becomes a task if it is not finished. A panic ends this request alone,
+/// as it would end a task.
+fn run(mut request: Request) {
+    // The waker is not used: the new task polls the request again.
     let mut cx = Context::from_waker(Waker::noop());
-    let begun = catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(&mut cx)));
-    if matches!(begun, Ok(Poll::Pending)) {
+    let polled = catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(&mut cx)));
+    if matches!(polled, Ok(Poll::Pending)) {
         tokio::spawn(request);
     }
 }
@@ -110,10 +113,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, request: F) {
-        if let Some(came) = self.0.upgrade()
-            && let Some(came) = &mut *came.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Some(arrivals) = self.0.upgrade()
+            && let Some(arrivals) = &mut *arrivals.lock().unwrap_or_else(PoisonError::into_inner)
         {
-            came.push(Box::pin(request));
+            arrivals.push(Box::pin(request));
             return;
         }
         tokio::spawn(request);
@@ -128,17 +131,17 @@ mod tests {
     use std::future::pending;
     use tokio::sync::oneshot;
 
-    /// A connection that gives `requests` to the executor the first time it is polled, and tells of each poll; it ends when there
-    /// was one more than `polls`.
+    /// A connection that hands `requests` to the executor on its first poll and records each poll
+    /// in `events`; it ends at poll number `polls` + 1.
     async fn connection(
         executor: InlineHandle,
         requests: Vec<Request>,
-        told: Arc<Mutex<Vec<String>>>,
+        events: Arc<Mutex<Vec<String>>>,
         polls: usize,
     ) {
         let (mut requests, mut polled) = (requests, 0);
         poll_fn(|cx| {
-            told.lock().unwrap().push("poll".to_owned());
+            events.lock().unwrap().push("poll".to_owned());
             requests
                 .drain(..)
                 .for_each(|request| executor.execute(request));
@@ -152,111 +155,115 @@ mod tests {
         .await;
     }
 
-    fn tells(told: &Arc<Mutex<Vec<String>>>, what: impl ToString) -> Request {
-        let (told, what) = (Arc::clone(told), what.to_string());
-        Box::pin(async move { told.lock().unwrap().push(what) })
+    fn records(events: &Arc<Mutex<Vec<String>>>, what: impl ToString) -> Request {
+        let (events, what) = (Arc::clone(events), what.to_string());
+        Box::pin(async move { events.lock().unwrap().push(what) })
     }
 
-    // Paused: a busy machine must not make a turn a long one.
+    // Paused, so that no batch is long on a busy machine.
     #[tokio::test(start_paused = true)]
-    async fn some_are_begun_and_written_and_then_the_next() {
-        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
-        let requests = (0..AT_ONCE + 3).map(|n| tells(&told, n)).collect();
-        let connection = connection(executor.handle(), requests, Arc::clone(&told), 2);
+    async fn responses_of_a_batch_are_written_before_the_next_batch_runs() {
+        let (mut executor, events) = (InlineExecutor::default(), Arc::default());
+        let requests = (0..BATCH_SIZE + 3).map(|n| records(&events, n)).collect();
+        let connection = connection(executor.handle(), requests, Arc::clone(&events), 2);
         executor.drive(std::pin::pin!(connection)).await;
         let numbers = |range: std::ops::Range<usize>| range.map(|n| n.to_string());
         let poll = || ["poll".to_owned()];
         let expected: Vec<String> = poll()
             .into_iter()
-            .chain(numbers(0..AT_ONCE))
+            .chain(numbers(0..BATCH_SIZE))
             .chain(poll())
-            .chain(numbers(AT_ONCE..AT_ONCE + 3))
+            .chain(numbers(BATCH_SIZE..BATCH_SIZE + 3))
             .chain(poll())
             .collect();
-        assert_eq!(*told.lock().unwrap(), expected);
+        assert_eq!(*events.lock().unwrap(), expected);
     }
 
     #[tokio::test]
-    async fn one_that_waits_keeps_nobody() {
-        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
-        let (answer, asked) = oneshot::channel::<()>();
-        let last = tells(&told, "waited");
+    async fn a_pending_request_does_not_block_others() {
+        let (mut executor, events) = (InlineExecutor::default(), Arc::default());
+        let (answer, answered) = oneshot::channel::<()>();
+        let last = records(&events, "waited");
         let waits: Request = Box::pin(async move {
-            asked.await.unwrap();
+            answered.await.unwrap();
             last.await;
         });
-        let requests = vec![waits, tells(&told, "next")];
-        let connection = connection(executor.handle(), requests, Arc::clone(&told), 1);
+        let requests = vec![waits, records(&events, "next")];
+        let connection = connection(executor.handle(), requests, Arc::clone(&events), 1);
         executor.drive(std::pin::pin!(connection)).await;
-        assert_eq!(*told.lock().unwrap(), ["poll", "next", "poll"]);
-        // Also when its connection has ended, as it is for the request to find out.
+        assert_eq!(*events.lock().unwrap(), ["poll", "next", "poll"]);
+        // It goes on although its connection has ended.
         answer.send(()).unwrap();
-        while told.lock().unwrap().len() < 4 {
+        while events.lock().unwrap().len() < 4 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(told.lock().unwrap()[3], "waited");
+        assert_eq!(events.lock().unwrap()[3], "waited");
     }
 
     #[tokio::test]
-    async fn a_panic_ends_its_request_alone() {
-        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
+    async fn a_panic_ends_only_its_request() {
+        let (mut executor, events) = (InlineExecutor::default(), Arc::default());
         let panics: Request = Box::pin(async { panic!("meant to") });
-        let requests = vec![panics, tells(&told, "next")];
-        let connection = connection(executor.handle(), requests, Arc::clone(&told), 1);
+        let requests = vec![panics, records(&events, "next")];
+        let connection = connection(executor.handle(), requests, Arc::clone(&events), 1);
         executor.drive(std::pin::pin!(connection)).await;
-        assert_eq!(*told.lock().unwrap(), ["poll", "next", "poll"]);
+        assert_eq!(*events.lock().unwrap(), ["poll", "next", "poll"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_behind_a_long_one_become_tasks() {
-        let (mut executor, told) = (
+    async fn requests_behind_a_long_batch_become_tasks() {
+        let (mut executor, events) = (
             InlineExecutor::default(),
             Arc::<Mutex<Vec<String>>>::default(),
         );
-        let mut requests: Vec<Request> = vec![Box::pin(tokio::time::advance(2 * LONG))];
-        requests.extend((1..2 * AT_ONCE).map(|_| -> Request {
-            let told = Arc::clone(&told);
+        let mut requests: Vec<Request> = vec![Box::pin(tokio::time::advance(2 * LONG_BATCH))];
+        requests.extend((1..2 * BATCH_SIZE).map(|_| -> Request {
+            let events = Arc::clone(&events);
             Box::pin(async move {
                 // The test itself is no task.
-                let place = tokio::task::try_id().map_or("turn", |_| "task");
-                told.lock().unwrap().push(place.to_owned());
+                let place = tokio::task::try_id().map_or("inline", |_| "task");
+                events.lock().unwrap().push(place.to_owned());
             })
         }));
-        let connection = connection(executor.handle(), requests, Arc::clone(&told), 2);
+        let connection = connection(executor.handle(), requests, Arc::clone(&events), 2);
         executor.drive(std::pin::pin!(connection)).await;
         let places = |which| {
-            told.lock()
+            events
+                .lock()
                 .unwrap()
                 .iter()
                 .filter(|it| *it == which)
                 .count()
         };
-        while places("turn") + places("task") < 2 * AT_ONCE - 1 {
+        while places("inline") + places("task") < 2 * BATCH_SIZE - 1 {
             tokio::task::yield_now().await;
         }
-        assert_eq!((places("turn"), places("task")), (AT_ONCE - 1, AT_ONCE));
+        assert_eq!(
+            (places("inline"), places("task")),
+            (BATCH_SIZE - 1, BATCH_SIZE)
+        );
     }
 
     #[tokio::test]
-    async fn those_that_came_with_the_end_are_not_lost() {
-        let (mut executor, told) = (InlineExecutor::default(), Arc::default());
-        let requests = vec![tells(&told, "last")];
-        let ends = connection(executor.handle(), requests, Arc::clone(&told), 0);
+    async fn requests_that_arrive_as_the_connection_ends_still_run() {
+        let (mut executor, events) = (InlineExecutor::default(), Arc::default());
+        let requests = vec![records(&events, "last")];
+        let ends = connection(executor.handle(), requests, Arc::clone(&events), 0);
         executor.drive(std::pin::pin!(ends)).await;
-        // What comes between executor neither.
-        executor.handle().execute(tells(&told, "later"));
-        while told.lock().unwrap().len() < 3 {
+        // So does one that arrives outside of a poll.
+        executor.handle().execute(records(&events, "later"));
+        while events.lock().unwrap().len() < 3 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(*told.lock().unwrap(), ["poll", "last", "later"]);
+        assert_eq!(*events.lock().unwrap(), ["poll", "last", "later"]);
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_dropped_drops_what_waits() {
+    async fn dropping_the_executor_drops_pending_requests() {
         let (mut executor, dropped) = (InlineExecutor::default(), Arc::new(()));
-        // Each has the executor, as hyper's have.
+        // The request holds a handle, as those of hyper do.
         let (held, handle) = (Arc::clone(&dropped), executor.handle());
-        executor.waiting.push_back(Box::pin(async move {
+        executor.pending.push_back(Box::pin(async move {
             let _held = (held, handle);
             pending::<()>().await;
         }));

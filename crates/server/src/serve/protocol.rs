@@ -1,59 +1,93 @@
-//! Tells gRPC, gRPC-Web and plain HTTP apart on the one port. Does not know the services.
+//! Detects the protocol of a request on the one port: gRPC, gRPC-Web or plain HTTP.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
-use axum::routing::future::RouteFuture;
-use bytes::Bytes;
+use axum::response::IntoResponse as _;
 use digits_telemetry::listen::names_loopback;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tonic::Status;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
-use crate::middleware::body::InstrumentedBody;
-use crate::middleware::deadline::Deadline;
-use crate::middleware::service::{InstrumentedService, REQUEST_ID, ResponseFuture, request_id};
+use crate::middleware::{InstrumentedService, RequestContext, ResponseFuture};
 
-/// The whole port.
+/// Dispatches each request of the port by its protocol. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct ProtocolMux(Arc<Doors>);
+pub(crate) struct ProtocolMux(Arc<Shared>);
 
-struct Doors {
+struct Shared {
     grpc: InstrumentedService,
     web: GrpcWebService<InstrumentedService>,
-    pages: Option<Router>,
-    /// Answer browsers only under a loopback name.
+    http: Router,
+    /// Whether browsers are answered under a loopback name only.
     loopback_only: bool,
 }
 
 impl ProtocolMux {
+    /// `http` answers what is neither gRPC nor gRPC-Web; without it, that is 404.
     pub(crate) fn new(
         grpc: InstrumentedService,
-        pages: Option<Router>,
+        http: Option<Router>,
         loopback_only: bool,
     ) -> Self {
-        Self(Arc::new(Doors {
+        let nothing = async || {
+            (
+                StatusCode::NOT_FOUND,
+                "this port speaks gRPC and gRPC-Web\n",
+            )
+        };
+        let http = http.unwrap_or_else(|| Router::new().fallback(nothing));
+        Self(Arc::new(Shared {
             web: GrpcWebLayer::new().layer(grpc.clone()),
             grpc,
-            pages: pages.map(|router| router.with_state(())),
+            // Prepares the routes once instead of in each clone.
+            http: http.with_state(()),
             loopback_only,
         }))
     }
 }
 
-impl Doors {
-    /// Whether a browser was led here under a foreign name (DNS rebinding), and so past its own rule that
-    /// a page may only talk to where it came from.
-    fn is_foreign(&self, request: &Request<Body>) -> bool {
+impl Service<Request<Incoming>> for ProtocolMux {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> ResponseFuture {
+        let mux = &*self.0;
+        let mut request = request.map(Body::new);
+        match Protocol::of(&request) {
+            Protocol::Grpc if request.version() == Version::HTTP_2 => mux.grpc.handle(request),
+            Protocol::Grpc => plain_text(
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
+            ),
+            _ if mux.is_rebound(&request) => plain_text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
+            ),
+            Protocol::GrpcWeb => Box::pin(mux.web.clone().call(request)),
+            Protocol::Http => {
+                RequestContext::begin(&request, Instant::now()).attach(&mut request);
+                let response = mux.http.clone().call(request);
+                Box::pin(async { Ok(response.await?.map(Body::new)) })
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Whether a browser was led to a loopback port under a foreign name (DNS rebinding), which
+    /// gets around its same-origin policy.
+    fn is_rebound(&self, request: &Request<Body>) -> bool {
         if !self.loopback_only {
             return false;
         }
@@ -67,144 +101,28 @@ impl Doors {
     }
 }
 
-/// What a request is by its content type.
+fn plain_text(status: StatusCode, text: &'static str) -> ResponseFuture {
+    Box::pin(async move { Ok((status, text).into_response().map(Body::new)) })
+}
+
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum Protocol {
     Grpc,
     GrpcWeb,
-    Plain,
+    Http,
 }
 
-fn kind(content_type: Option<&HeaderValue>) -> Kind {
-    let value = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-    match value.strip_prefix(b"application/grpc") {
-        Some(rest) if rest.starts_with(b"-web") => Kind::GrpcWeb,
-        Some([] | [b'+' | b';' | b' ', ..]) => Kind::Grpc,
-        _ => Kind::Plain,
-    }
-}
-
-impl hyper::service::Service<Request<Incoming>> for ProtocolMux {
-    type Response = Response<MuxBody>;
-    type Error = Infallible;
-    type Future = MuxFuture;
-
-    fn call(&self, request: Request<Incoming>) -> MuxFuture {
-        let doors = &*self.0;
-        let mut request = request.map(Body::new);
-        let kind = kind(request.headers().get(header::CONTENT_TYPE));
-        if kind == Kind::Grpc {
-            if request.version() != Version::HTTP_2 {
-                return MuxFuture::text(
-                    &request,
-                    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                    "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
-                );
-            }
-            return MuxFuture::Grpc(doors.grpc.begin(request));
-        }
-        if doors.is_foreign(&request) {
-            return MuxFuture::text(
-                &request,
-                StatusCode::MISDIRECTED_REQUEST,
-                "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
-            );
-        }
-        match (kind, &doors.pages) {
-            (Kind::GrpcWeb, _) => MuxFuture::Web(doors.web.clone().call(request)),
-            (_, Some(pages)) => {
-                let id = request_id(request.headers());
-                // Its time runs from here, not from the call that is made once the body was read.
-                Deadline::attach(&mut request, Instant::now());
-                MuxFuture::Page(pages.clone().call(request), id)
-            }
-            (_, None) => MuxFuture::text(
-                &request,
-                StatusCode::NOT_FOUND,
-                "this port speaks gRPC and gRPC-Web\n",
-            ),
-        }
-    }
-}
-
-/// The answer of whichever it was.
-pub(crate) enum MuxFuture {
-    Grpc(ResponseFuture),
-    Web(<GrpcWebService<InstrumentedService> as Service<Request<Body>>>::Future),
-    /// With the id that is echoed.
-    Page(RouteFuture<Infallible>, Option<HeaderValue>),
-    Text(StatusCode, &'static str, Option<HeaderValue>),
-}
-
-impl MuxFuture {
-    fn text(request: &Request<Body>, status: StatusCode, text: &'static str) -> Self {
-        Self::Text(status, text, request_id(request.headers()))
-    }
-}
-
-impl Future for MuxFuture {
-    type Output = Result<Response<MuxBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut *self {
-            Self::Grpc(future) => ready!(Pin::new(future).poll(cx))?.map(MuxBody::Grpc),
-            Self::Web(future) => ready!(Pin::new(future).poll(cx))?.map(MuxBody::Other),
-            Self::Page(future, id) => {
-                let mut response = ready!(Pin::new(future).poll(cx))?;
-                if let Some(id) = id.take() {
-                    response.headers_mut().insert(REQUEST_ID, id);
-                }
-                response.map(|body| MuxBody::Other(Body::new(body)))
-            }
-            Self::Text(status, text, id) => {
-                let text = Body::new(axum::body::Body::from(*text));
-                let mut response = Response::new(MuxBody::Other(text));
-                *response.status_mut() = *status;
-                response.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("text/plain; charset=utf-8"),
-                );
-                if let Some(id) = id.take() {
-                    response.headers_mut().insert(REQUEST_ID, id);
-                }
-                response
-            }
-        };
-        Poll::Ready(Ok(response))
-    }
-}
-
-/// Its body.
-pub(crate) enum MuxBody {
-    Grpc(InstrumentedBody),
-    Other(Body),
-}
-
-impl HttpBody for MuxBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match &mut *self {
-            Self::Grpc(body) => Pin::new(body).poll_frame(cx),
-            Self::Other(body) => Pin::new(body).poll_frame(cx),
-        }
+impl Protocol {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self::of_content_type(request.headers().get(header::CONTENT_TYPE))
     }
 
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Grpc(body) => body.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Grpc(body) => body.size_hint(),
-            Self::Other(body) => body.size_hint(),
+    fn of_content_type(content_type: Option<&HeaderValue>) -> Self {
+        let value = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+        match value.strip_prefix(b"application/grpc") {
+            Some(rest) if rest.starts_with(b"-web") => Self::GrpcWeb,
+            Some([] | [b'+' | b';' | b' ', ..]) => Self::Grpc,
+            _ => Self::Http,
         }
     }
 }
@@ -214,19 +132,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_types_are_told_apart() {
+    fn the_content_type_decides_the_protocol() {
         for (content_type, expected) in [
-            (Some("application/grpc"), Kind::Grpc),
-            (Some("application/grpc+proto"), Kind::Grpc),
-            (Some("application/grpc; charset=utf-8"), Kind::Grpc),
-            (Some("application/grpc-web"), Kind::GrpcWeb),
-            (Some("application/grpc-web-text+proto"), Kind::GrpcWeb),
-            (Some("application/grpcx"), Kind::Plain),
-            (Some("application/json"), Kind::Plain),
-            (None, Kind::Plain),
+            (Some("application/grpc"), Protocol::Grpc),
+            (Some("application/grpc+proto"), Protocol::Grpc),
+            (Some("application/grpc; charset=utf-8"), Protocol::Grpc),
+            (Some("application/grpc-web"), Protocol::GrpcWeb),
+            (Some("application/grpc-web-text+proto"), Protocol::GrpcWeb),
+            (Some("application/grpcx"), Protocol::Http),
+            (Some("application/json"), Protocol::Http),
+            (None, Protocol::Http),
         ] {
             let value = content_type.map(HeaderValue::from_static);
-            assert_eq!(kind(value.as_ref()), expected, "{content_type:?}");
+            assert_eq!(
+                Protocol::of_content_type(value.as_ref()),
+                expected,
+                "{content_type:?}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The services of a port by name, and the way of a request to its own.
+//! Routes requests to services by name.
 //!
-//! A gRPC path is `/<service>/<method>`, so nothing more than the name is compared. tonic's routes have the same form; they go
-//! through a router of HTTP patterns, which keeps what the patterns matched and boxes both bodies anew for each request.
+//! A gRPC path is `/<service>/<method>`, so comparing the name is enough. `tonic::service::Routes`
+//! goes through axum's router, which boxes both bodies again for each request.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -13,11 +13,11 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-/// The answer of a generated server.
+/// The response of a generated server.
 pub type RouteFuture =
     Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send + 'static>>;
 
-/// A service as tonic generates them: always ready, and cheap to clone.
+/// A service as tonic generates it: always ready, and cheap to clone.
 pub trait GrpcService:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = RouteFuture>
     + NamedService
@@ -38,7 +38,7 @@ impl<S> GrpcService for S where
 {
 }
 
-/// Services by name.
+/// The services of a port, by name.
 #[derive(Default)]
 pub struct Routes {
     services: Vec<(&'static str, Box<dyn Route>)>,
@@ -55,20 +55,20 @@ impl<S: GrpcService> Route for S {
 }
 
 impl Routes {
-    /// Routes to one service. The one that is called most should come first.
+    /// Routes to one service. The service that is called most should come first.
     #[must_use]
     pub fn new(service: impl GrpcService) -> Self {
         Self::default().add_service(service)
     }
 
-    /// Routes to a further service; of two with one name the first is called.
+    /// Adds a service. Of two services with one name, the first is called.
     #[must_use]
     pub fn add_service<S: GrpcService>(mut self, service: S) -> Self {
         self.services.push((S::NAME, Box::new(service)));
         self
     }
 
-    /// The answer of the service that the path names; UNIMPLEMENTED where there is none.
+    /// Calls the service that the path names; UNIMPLEMENTED if there is none.
     pub(crate) fn call(&self, request: Request<Body>) -> RouteFuture {
         let name = service_name(request.uri().path());
         match self.services.iter().find(|(known, _)| *known == name) {
@@ -78,7 +78,7 @@ impl Routes {
     }
 }
 
-/// What stands between the first two slashes; empty where there are not two.
+/// The text between the first two slashes; empty without two slashes.
 fn service_name(path: &str) -> &str {
     path.strip_prefix('/')
         .and_then(|path| path.split_once('/'))
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_named_by_their_paths() {
+    fn the_first_segment_of_a_path_names_the_service() {
         for (path, name) in [
             ("/a.v1.A/Get", "a.v1.A"),
             ("/a.v1.A/", "a.v1.A"),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use digits_server::{Deadline, ServerConfig};
+use digits_server::{Deadline, RequestContext, ServerConfig};
 use http::uri::PathAndQuery;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
@@ -56,14 +56,14 @@ impl Service<Request<String>> for See {
     }
 
     fn call(&mut self, request: Request<String>) -> Self::Future {
-        let deadline = Deadline::of(request.extensions());
+        let deadline = RequestContext::of(request.extensions()).deadline;
         self.0.lock().expect("no panic").push(deadline);
         ready(Ok(Response::new(String::new())))
     }
 }
 
 #[tokio::test]
-async fn a_call_made_of_plain_http_has_the_deadline_of_the_http_request() {
+async fn a_call_from_plain_http_has_the_deadline_of_its_http_request() {
     let watch = Watch::default();
     let seen = Arc::clone(&watch.0);
     let http = {
@@ -71,10 +71,10 @@ async fn a_call_made_of_plain_http_has_the_deadline_of_the_http_request() {
         |server: digits_server::GrpcServer| {
             server.with_http(move |services| {
                 let call = async move |http: axum::extract::Request| {
-                    let deadline = Deadline::of(http.extensions());
-                    seen.lock().expect("no panic").push(deadline);
+                    let context = RequestContext::of(http.extensions());
+                    seen.lock().expect("no panic").push(context.deadline);
                     let mut request = Request::new(String::new());
-                    request.extensions_mut().insert(deadline);
+                    request.extensions_mut().insert(context);
                     let mut grpc = client::Grpc::new(services);
                     within(grpc.ready()).await.expect("always ready");
                     let path = PathAndQuery::from_static("/test.v1.Watch/See");

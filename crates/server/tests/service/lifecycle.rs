@@ -1,4 +1,4 @@
-//! How a server begins and ends: ports, connections, health, drain.
+//! The start and the shutdown of a server: ports, connections, health, drain.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::{Running, count, say, within};
 
-fn asked(service: &str) -> HealthCheckRequest {
+fn check_request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
         service: service.to_owned(),
     }
@@ -31,7 +31,7 @@ async fn refuses(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_that_says_what_to_do() {
+async fn a_taken_port_is_reported_with_its_address_and_flag() {
     let (_held, address) = GrpcServer::bind(ServerConfig::default())
         .await
         .expect("bound");
@@ -50,7 +50,7 @@ async fn a_taken_port_is_an_error_that_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
+async fn draining_finishes_requests_in_flight_and_refuses_connections() {
     let config = ServerConfig {
         drain: patience() * 2,
         ..ServerConfig::default()
@@ -59,9 +59,9 @@ async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
     let channel = server.channel().await;
     let held = tokio::spawn(say(channel.clone(), "hold"));
     server.entered(1).await;
-    // Two that would hold up the end for ever: a health watch, and a connection that says nothing.
+    // Two that would delay the shutdown for ever: a health watch and a silent connection.
     let mut watch = HealthClient::new(channel.clone())
-        .watch(asked(""))
+        .watch(check_request(""))
         .await
         .expect("watched")
         .into_inner();
@@ -84,12 +84,12 @@ async fn draining_answers_what_is_in_flight_and_refuses_what_is_new() {
 }
 
 #[tokio::test]
-async fn draining_ends_in_its_time() {
+async fn requests_are_aborted_after_the_drain_time() {
     let config = ServerConfig {
         drain: Duration::from_millis(100),
         ..ServerConfig::default()
     };
-    let server = Running::start("t_cut", config).await;
+    let server = Running::start("t_aborted", config).await;
     let channel = server.channel().await;
     let held = tokio::spawn(say(channel.clone(), "hold"));
     server.entered(1).await;
@@ -97,23 +97,29 @@ async fn draining_ends_in_its_time() {
     within(numbers.message()).await.expect("the first number");
 
     server.shutdown.cancel();
-    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
-    assert!(within(numbers.message()).await.is_err(), "it was cut");
-    assert_eq!(server.ended().await, Drained::Cut { requests: 2 });
+    assert!(
+        within(held).await.expect("no panic").is_err(),
+        "it was aborted"
+    );
+    assert!(within(numbers.message()).await.is_err(), "it was aborted");
+    assert_eq!(server.ended().await, Drained::Aborted { requests: 2 });
 }
 
 #[tokio::test]
-async fn dropping_the_server_cuts_its_connections() {
+async fn dropping_the_server_closes_its_connections() {
     let server = Running::start("t_drop", ServerConfig::default()).await;
     let held = tokio::spawn(say(server.channel().await, "hold"));
     server.entered(1).await;
     server.task.abort();
-    assert!(within(held).await.expect("no panic").is_err(), "it was cut");
+    assert!(
+        within(held).await.expect("no panic").is_err(),
+        "it was aborted"
+    );
     refuses(server.address).await;
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_its_place_comes_free_again() {
+async fn a_connection_over_the_limit_is_closed_until_another_one_ends() {
     let config = ServerConfig {
         max_connections: 1,
         ..ServerConfig::default()
@@ -128,18 +134,18 @@ async fn one_connection_too_many_is_closed_and_its_place_comes_free_again() {
     assert!(say(channel.clone(), "still").await.is_ok());
 
     drop(channel);
-    let again = until("the place is free", async || {
+    let again = until("a connection is accepted", async || {
         let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
         Ok(match endpoint.connect().await {
             Ok(channel) => say(channel, "again").await.ok(),
             Err(_) => None,
         })
     });
-    assert_eq!(again.await.expect("a place"), "again");
+    assert_eq!(again.await.expect("accepted"), "again");
 }
 
 #[tokio::test]
-async fn an_old_connection_is_asked_to_end() {
+async fn a_connection_is_closed_gracefully_at_its_maximum_age() {
     let config = ServerConfig {
         max_connection_age: Some(Duration::from_millis(50)),
         ..ServerConfig::default()
@@ -148,8 +154,9 @@ async fn an_old_connection_is_asked_to_end() {
     let mut idle = server.tcp().await;
     let mut byte = [0];
     assert!(matches!(within(idle.read(&mut byte)).await, Ok(0) | Err(_)));
-    // A request that outlives the maximum age of its connection is still answered. On a slow machine
-    // the connection may reach that age before the request arrives; then another one is sent.
+    // A request that outlives the maximum age of its connection is still answered. On a slow
+    // machine the connection may reach that age before the request arrives; then another one is
+    // sent.
     let held = until("a request is held", async || {
         let mut held = tokio::spawn(say(server.channel().await, "hold"));
         let mut entered = server.echo.entered.subscribe();
@@ -180,32 +187,38 @@ async fn health_is_not_serving_until_it_is_set_and_after_it_is_withdrawn() {
         ServingStatus::NotServing as i32,
     );
     for service in ["", "test.v1.Echo"] {
-        let answer = client.check(asked(service)).await.expect("answered");
+        let answer = client
+            .check(check_request(service))
+            .await
+            .expect("answered");
         assert_eq!(answer.into_inner().status, off, "{service:?} at the start");
     }
     let unknown = client
-        .check(asked("no.Service"))
+        .check(check_request("no.Service"))
         .await
         .expect_err("unknown");
     assert_eq!(unknown.code(), Code::NotFound);
 
     server.health.set_serving().await;
     for service in ["", "test.v1.Echo"] {
-        let answer = client.check(asked(service)).await.expect("answered");
+        let answer = client
+            .check(check_request(service))
+            .await
+            .expect("answered");
         assert_eq!(answer.into_inner().status, on, "{service:?} when serving");
     }
 
     server.health.set_not_serving().await;
     let answer = client
-        .check(asked("test.v1.Echo"))
+        .check(check_request("test.v1.Echo"))
         .await
         .expect("still answered");
     assert_eq!(answer.into_inner().status, off);
 }
 
-/// The set holds the trainer's services too; this server has one of its own.
+/// The descriptors hold the services of the trainer too, which this server does not have.
 #[tokio::test]
-async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of_errors() {
+async fn reflection_lists_served_services_and_describes_error_details() {
     let (v1_service, v1alpha_service) = digits_server::reflection(
         digits_proto::FILE_DESCRIPTOR_SET,
         &["digits.v1.InferenceService"],
@@ -228,19 +241,19 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     ];
-    // The client's sides stay open: the shutdown below must end them.
-    macro_rules! asks {
+    // The client keeps its side of the streams open: the shutdown below must end them.
+    macro_rules! list_services {
         ($version:ident) => {{
             use $version::server_reflection_request::MessageRequest;
             use $version::server_reflection_response::MessageResponse;
             let symbols = listed.iter().chain(&["google.rpc.BadRequest"]);
             let symbols = symbols.map(|it| MessageRequest::FileContainingSymbol((*it).to_owned()));
-            let asked = [MessageRequest::ListServices(String::new())];
+            let list = [MessageRequest::ListServices(String::new())];
             let (open, requests) = tokio::sync::mpsc::channel(8);
-            for asked in asked.into_iter().chain(symbols) {
+            for message in list.into_iter().chain(symbols) {
                 let request = $version::ServerReflectionRequest {
                     host: String::new(),
-                    message_request: Some(asked),
+                    message_request: Some(message),
                 };
                 open.send(request).await.expect("queued");
             }
@@ -249,7 +262,7 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
                 $version::server_reflection_client::ServerReflectionClient::new(channel.clone())
                     .server_reflection_info(requests)
                     .await
-                    .expect("asked")
+                    .expect("called")
                     .into_inner();
             let answer = within(answers.message()).await.expect("answered");
             let Some(MessageResponse::ListServicesResponse(list)) =
@@ -271,8 +284,8 @@ async fn both_versions_of_reflection_list_what_is_served_and_know_the_details_of
             (open, answers)
         }};
     }
-    let (_open, mut answers) = asks!(v1);
-    let (_open, mut older) = asks!(v1alpha);
+    let (_open, mut answers) = list_services!(v1);
+    let (_open, mut older) = list_services!(v1alpha);
 
     server.shutdown.cancel();
     for ended in [

@@ -1,4 +1,4 @@
-//! A running server from outside: its start and end, requests, pages, TLS, tokens and traces.
+//! Tests of a running server through its port.
 //!
 //! One binary for all of it, so that the support code is compiled and the crates are linked once.
 //! The tests share the process's metrics recorder; see [`support::Running`].

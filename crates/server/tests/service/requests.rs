@@ -1,4 +1,4 @@
-//! Requests of every kind against a running server: what is answered, and what is counted.
+//! Requests over each protocol: their responses and metrics.
 
 use digits_server::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use crate::support::{METHODS, Running, call, count, eventually, raw, say, say_to, series, within};
 
 #[tokio::test]
-async fn requests_are_counted_exactly_by_method_and_code() {
+async fn requests_are_counted_by_method_and_code() {
     let server = Running::start("t_exact", ServerConfig::default()).await;
     let channel = server.channel().await;
     assert_eq!(METHODS.len(), 2);
@@ -54,7 +54,7 @@ async fn requests_are_counted_exactly_by_method_and_code() {
 }
 
 #[tokio::test]
-async fn a_stream_counts_until_it_ends_and_as_cancelled_when_its_client_leaves() {
+async fn a_stream_is_in_flight_until_its_client_cancels_it() {
     const CANCELLED: &str = r#"t_left_grpc_requests_total{method="Count",code="CANCELLED"}"#;
     let server = Running::start("t_left", ServerConfig::default()).await;
     let mut numbers = count(server.channel().await, "forever")
@@ -78,8 +78,8 @@ fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// A connection that begins a gRPC request and keeps back the end of its body.
-fn begun_request(path: &str) -> Vec<u8> {
+/// The bytes of a connection that starts a gRPC request and holds back the end of its body.
+fn incomplete_request(path: &str) -> Vec<u8> {
     const DATA: u8 = 0;
     const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
@@ -106,10 +106,10 @@ fn begun_request(path: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_within_a_request_cancels_it() {
+async fn a_request_whose_connection_breaks_counts_as_cancelled() {
     let server = Running::start("t_broken", ServerConfig::default()).await;
     let mut connection = server.tcp().await;
-    let request = begun_request("/test.v1.Echo/Say");
+    let request = incomplete_request("/test.v1.Echo/Say");
     connection.write_all(&request).await.expect("sent");
     let in_flight = |count| series("t_broken_grpc_requests_in_flight") == Some(count);
     eventually("it has begun", || in_flight(1.0)).await;
@@ -124,10 +124,10 @@ async fn a_connection_that_breaks_within_a_request_cancels_it() {
 }
 
 #[tokio::test]
-async fn a_request_out_of_time_counts_as_such() {
+async fn a_request_past_its_deadline_ends_with_deadline_exceeded() {
     const LATE: &str = r#"t_late_grpc_requests_total{method="Say",code="DEADLINE_EXCEEDED"}"#;
     let server = Running::start("t_late", ServerConfig::default()).await;
-    // No gRPC client, which would time the request too: here only the server does.
+    // Not a gRPC client, which would apply the deadline too.
     let mut request = post("localhost", "application/grpc-web+proto", &frame("hold"));
     let header = b"grpc-timeout: 50m\r\n";
     let at = request
@@ -142,7 +142,7 @@ async fn a_request_out_of_time_counts_as_such() {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_refused_at_once_but_health_is_answered() {
+async fn a_request_over_the_limit_is_refused_but_health_is_answered() {
     let config = ServerConfig {
         max_in_flight: 1,
         ..ServerConfig::default()
@@ -174,7 +174,7 @@ async fn one_request_too_many_is_refused_at_once_but_health_is_answered() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_request_comes_back_with_its_answer() {
+async fn a_response_carries_the_id_of_its_request() {
     let server = Running::start("t_id", ServerConfig::default()).await;
     for (id, echoed) in [
         ("4bf92f35-7", Some("4bf92f35-7")),
@@ -202,7 +202,7 @@ async fn the_id_of_a_request_comes_back_with_its_answer() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_request_that_is_not_begun_comes_back_too() {
+async fn a_rejection_carries_the_id_of_its_request() {
     let config = ServerConfig {
         max_in_flight: 1,
         ..ServerConfig::default()
@@ -235,7 +235,7 @@ async fn the_id_of_a_request_that_is_not_begun_comes_back_too() {
 }
 
 #[tokio::test]
-async fn plain_http_made_of_the_services_is_metered_and_limited() {
+async fn http_calls_of_services_are_counted_and_limited() {
     let config = ServerConfig {
         max_in_flight: 1,
         ..ServerConfig::default()
@@ -332,7 +332,7 @@ async fn grpc_web_is_answered_over_http_1() {
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_gets_a_plain_answer() {
+async fn other_requests_get_a_plain_text_response() {
     let server = Running::start("t_plain", ServerConfig::default()).await;
     let web = "application/grpc-web+proto";
     let get = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -366,7 +366,7 @@ async fn what_is_not_grpc_gets_a_plain_answer() {
 }
 
 #[tokio::test]
-async fn pages_share_the_port() {
+async fn pages_and_grpc_share_the_port() {
     let pages = axum::Router::new().route("/", axum::routing::get(async || "a page"));
     let server = Running::start_with(
         "t_pages",

@@ -1,5 +1,5 @@
-//! The port with a certificate: all traffic uses TLS, clients may have to present a certificate, and
-//! both are replaced while the server runs.
+//! The port with a certificate: all traffic uses TLS, clients may have to present a certificate,
+//! and both are replaced while the server runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ async fn channel(server: &Running, authority: &Authority) -> Channel {
     within(endpoint.connect()).await.expect("connected")
 }
 
-/// A connection by TLS alone, with what is to be spoken over it.
+/// A TLS connection with this ALPN protocol.
 async fn secured(
     address: SocketAddr,
     authority: &Authority,
@@ -68,8 +68,8 @@ async fn secured(
     within(connecting).await.expect("a handshake")
 }
 
-/// The certificate that the port shows to a new connection.
-async fn shown(address: SocketAddr, authority: &Authority) -> CertificateDer<'static> {
+/// The certificate that a new connection is presented.
+async fn presented(address: SocketAddr, authority: &Authority) -> CertificateDer<'static> {
     let stream = secured(address, authority, b"h2").await;
     let chain = stream.get_ref().1.peer_certificates().expect("a chain");
     chain[0].clone().into_owned()
@@ -80,7 +80,7 @@ fn der(pair: &Pair) -> CertificateDer<'static> {
 }
 
 #[tokio::test]
-async fn grpc_and_pages_go_over_tls_on_one_port() {
+async fn grpc_and_pages_share_a_tls_port() {
     let authority = Authority::new("one");
     let mounted = Mounted::new(&files(&authority.issue("server")));
     let page = router([File::new("/", Kind::Html, b"<p>hello</p>")]);
@@ -116,7 +116,7 @@ async fn grpc_and_pages_go_over_tls_on_one_port() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_holds_up_nobody() {
+async fn a_silent_client_delays_neither_others_nor_the_shutdown() {
     let authority = Authority::new("one");
     let mounted = Mounted::new(&files(&authority.issue("server")));
     let config = ServerConfig {
@@ -136,7 +136,7 @@ async fn a_client_that_says_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
+async fn a_client_needs_a_certificate_of_a_trusted_authority() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let server_pair = ours.issue("server");
     let mut all = files(&server_pair).to_vec();
@@ -156,11 +156,11 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
             identity.is_some()
         );
     }
-    // It is told why, though it has sent what is never read.
+    // The client receives the reason although the server never reads what it sent.
     let mut stream = secured(server.address, &ours, b"h2").await;
     stream.write_all(&[0; 16 << 10]).await.expect("sent");
-    let told = within(stream.read(&mut [0])).await.expect_err("refused");
-    assert!(told.to_string().contains("CertificateRequired"), "{told}");
+    let alert = within(stream.read(&mut [0])).await.expect_err("refused");
+    assert!(alert.to_string().contains("CertificateRequired"), "{alert}");
     let failed = "t_mutual_tls_handshakes_failed_total";
     eventually("all are counted", || series(failed) >= Some(3.0)).await;
 
@@ -171,7 +171,7 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() {
+async fn a_new_certificate_applies_to_new_connections_only() {
     let authority = Authority::new("one");
     let (old, new) = (authority.issue("old"), authority.issue("new"));
     let mut mounted = Mounted::new(&files(&old));
@@ -179,12 +179,12 @@ async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() {
     let open = channel(&server, &authority).await;
     let held = tokio::spawn(say(open.clone(), "hold"));
     server.entered(1).await;
-    assert_eq!(shown(server.address, &authority).await, der(&old));
+    assert_eq!(presented(server.address, &authority).await, der(&old));
 
     mounted.swap(&files(&new));
     let reloaded = r#"t_rotated_credentials_reloads_total{result="reloaded"}"#;
-    eventually("it is taken", || series(reloaded) == Some(1.0)).await;
-    assert_eq!(shown(server.address, &authority).await, der(&new));
+    eventually("it is loaded", || series(reloaded) == Some(1.0)).await;
+    assert_eq!(presented(server.address, &authority).await, der(&new));
     server.echo.gate.send_replace(true);
     assert_eq!(
         within(held).await.expect("no panic").expect("answered"),
@@ -194,7 +194,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_leaves_the_old_certificate_and_the_next_good_one_is_taken() {
+async fn an_unusable_certificate_leaves_the_old_one_in_use_until_a_valid_one_appears() {
     let authority = Authority::new("one");
     let (old, new, other) = (
         authority.issue("old"),
@@ -205,7 +205,7 @@ async fn what_cannot_be_used_leaves_the_old_certificate_and_the_next_good_one_is
     let server = Running::start("t_bad", config(&mounted.tls())).await;
     let failed = r#"t_bad_credentials_reloads_total{result="failed"}"#;
     let reloaded = r#"t_bad_credentials_reloads_total{result="reloaded"}"#;
-    assert_eq!(shown(server.address, &authority).await, der(&old));
+    assert_eq!(presented(server.address, &authority).await, der(&old));
     assert_eq!((series(failed), series(reloaded)), (Some(0.0), Some(0.0)));
 
     for (certificate, key) in [
@@ -216,17 +216,17 @@ async fn what_cannot_be_used_leaves_the_old_certificate_and_the_next_good_one_is
         let before = series(failed);
         mounted.swap(&[("tls.crt", certificate), ("tls.key", key)]);
         eventually("it is counted", || series(failed) > before).await;
-        assert_eq!(shown(server.address, &authority).await, der(&old));
+        assert_eq!(presented(server.address, &authority).await, der(&old));
     }
     assert_eq!(series(reloaded), Some(0.0));
 
     mounted.swap(&files(&new));
-    eventually("it is taken", || series(reloaded) == Some(1.0)).await;
-    assert_eq!(shown(server.address, &authority).await, der(&new));
+    eventually("it is loaded", || series(reloaded) == Some(1.0)).await;
+    assert_eq!(presented(server.address, &authority).await, der(&new));
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_at_the_start_by_its_flag() {
+fn unusable_files_are_refused_at_the_start_by_flag() {
     let authority = Authority::new("one");
     let (pair, other) = (authority.issue("server"), authority.issue("other"));
     let mounted = Mounted::new(&[

@@ -1,4 +1,4 @@
-//! Who may call: nothing but health and the files of a page without a token that the file lists.
+//! Authentication: every request but health checks and files of a page needs a listed token.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ async fn say(channel: &Channel, authorization: Option<&str>) -> Result<String, S
 async fn check_refused(channel: &Channel, authorization: Option<&str>) {
     let status = say(channel, authorization).await.expect_err("refused");
     assert_eq!(status.code(), Code::Unauthenticated, "{authorization:?}");
-    let told = status.message();
-    assert!(told.contains("authorization: Bearer TOKEN"), "{told}");
-    assert!(!told.contains("abc"), "{told}");
+    let message = status.message();
+    assert!(message.contains("authorization: Bearer TOKEN"), "{message}");
+    assert!(!message.contains("abc"), "{message}");
 }
 
 #[tokio::test]
-async fn a_call_needs_a_token_that_the_file_lists() {
+async fn a_request_needs_a_listed_token() {
     let mounted = Mounted::new(&[("tokens", "# of May\nalice abc\nbob def\n")]);
     let server = start("t_tokens", &mounted).await;
     let channel = server.channel().await;
@@ -82,7 +82,7 @@ async fn a_call_needs_a_token_that_the_file_lists() {
 }
 
 #[tokio::test]
-async fn health_and_pages_need_none() {
+async fn health_and_pages_need_no_token() {
     let mounted = Mounted::new(&[("tokens", "alice abc\n")]);
     let server = start("t_open", &mounted).await;
     let request = HealthCheckRequest {
@@ -96,11 +96,11 @@ async fn health_and_pages_need_none() {
 }
 
 #[tokio::test]
-async fn rest_is_refused_before_its_body_comes() {
+async fn rest_is_refused_before_its_body_arrives() {
     let mounted = Mounted::new(&[("tokens", "alice abc\n")]);
     let server = start("t_rest", &mounted).await;
     let head = "POST /v2/say HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-    // The body never comes, and the answer does.
+    // The body is never sent.
     let refused = raw(
         server.address,
         format!("{head}Content-Length: 1000\r\n\r\n").as_bytes(),
@@ -110,7 +110,7 @@ async fn rest_is_refused_before_its_body_comes() {
     assert!(lower.starts_with("http/1.1 401"), "{refused}");
     assert!(lower.contains("www-authenticate: bearer\r\n"), "{refused}");
     assert!(
-        refused.contains(r#"{"error":"this service asks for a token"#),
+        refused.contains(r#"{"error":"this service needs a token"#),
         "{refused}"
     );
     let refusals = r#"t_rest_grpc_requests_total{method="other",code="UNAUTHENTICATED"}"#;
@@ -147,22 +147,22 @@ async fn grpc_web_needs_a_token_too() {
 #[tokio::test]
 async fn tokens_are_replaced_without_an_outage() {
     let mut mounted = Mounted::new(&[("tokens", "alice abc\n")]);
-    let server = start("t_turn", &mounted).await;
+    let server = start("t_replaced", &mounted).await;
     let channel = server.channel().await;
-    let reloaded = r#"t_turn_credentials_reloads_total{result="reloaded"}"#;
+    let reloaded = r#"t_replaced_credentials_reloads_total{result="reloaded"}"#;
 
     mounted.swap(&[("tokens", "alice abc\nalice new\n")]);
-    eventually("both are taken", || series(reloaded) == Some(1.0)).await;
+    eventually("both are loaded", || series(reloaded) == Some(1.0)).await;
     for token in ["Bearer abc", "Bearer new"] {
         assert!(say(&channel, Some(token)).await.is_ok(), "{token}");
     }
     mounted.swap(&[("tokens", "alice new\n")]);
-    eventually("one is left", || series(reloaded) == Some(2.0)).await;
+    eventually("one is loaded", || series(reloaded) == Some(2.0)).await;
     check_refused(&channel, Some("Bearer abc")).await;
 
-    // An accident with the file locks nobody out.
+    // A broken file locks nobody out.
     mounted.swap(&[("tokens", "alice\n")]);
-    let failed = r#"t_turn_credentials_reloads_total{result="failed"}"#;
+    let failed = r#"t_replaced_credentials_reloads_total{result="failed"}"#;
     eventually("it is counted", || series(failed) >= Some(1.0)).await;
     assert!(say(&channel, Some("Bearer new")).await.is_ok());
 }

@@ -22,7 +22,7 @@ async fn exporting(endpoint: SocketAddr) -> Traces {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_request_has_a_span_under_its_callers() {
+async fn each_request_has_a_span_in_the_trace_of_its_caller() {
     let mut collector = Collector::start().await;
     let traces = exporting(collector.address).await;
     let config = ServerConfig {
@@ -54,7 +54,7 @@ async fn each_request_has_a_span_under_its_callers() {
         let status = span.status.as_ref();
         status.is_some_and(|status| status.code() == StatusCode::Error)
     };
-    // What the client did wrong is not the server's error.
+    // An error of the client is not one of the server.
     for (span, name, expected, failed) in [
         (&spans[0], "Say", 0, false),
         (&spans[1], "Say", 3, false),
@@ -73,7 +73,7 @@ async fn each_request_has_a_span_under_its_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_request() {
+async fn unsampled_callers_get_no_span_and_a_dead_collector_fails_no_request() {
     let mut collector = Collector::start().await;
     let traces = exporting(collector.address).await;
     let config = ServerConfig {
@@ -92,7 +92,7 @@ async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_r
     traces.finish().await;
     assert!(collector.is_empty());
 
-    // A port that nobody listens on.
+    // A port without a listener.
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let nowhere = closed.local_addr().expect("bound");
     drop(closed);
@@ -110,7 +110,7 @@ async fn a_caller_that_does_not_sample_is_heeded_and_a_dead_collector_costs_no_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_behind_tls_is_believed_by_its_authority() {
+async fn a_collector_is_trusted_by_its_certificate_authority() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let pair = ours.issue("collector");
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pair.certificate, &pair.key));

@@ -19,7 +19,7 @@ use axum::{
 use digits_proto::open_inference::{
     self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
 };
-use digits_server::{Deadline, InstrumentedService};
+use digits_server::{InstrumentedService, RequestContext};
 use error::Failure;
 use serde::Serialize;
 use serde_json::json;
@@ -109,7 +109,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
 /// Metadata and deadline that an HTTP request passes on to the gRPC call.
 struct Forwarded {
     headers: HeaderMap,
-    deadline: Deadline,
+    context: RequestContext,
 }
 
 impl Forwarded {
@@ -122,14 +122,14 @@ impl Forwarded {
         }
         Self {
             headers: forwarded,
-            deadline: Deadline::of(extensions),
+            context: RequestContext::of(extensions),
         }
     }
 
     /// The gRPC request with this message.
     fn request<T>(self, message: T) -> tonic::Request<T> {
         let mut extensions = Extensions::new();
-        extensions.insert(self.deadline);
+        extensions.insert(self.context);
         let metadata = MetadataMap::from_headers(self.headers);
         tonic::Request::from_parts(metadata, extensions, message)
     }
@@ -321,6 +321,7 @@ async fn not_allowed() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use digits_server::Deadline;
     use std::time::Instant;
 
     #[test]
@@ -331,9 +332,9 @@ mod tests {
             let value = header::HeaderValue::from_static("1n");
             http.headers_mut().insert(name, value);
         }
-        http.extensions_mut().insert(deadline);
+        http.extensions_mut().insert(RequestContext::from(deadline));
         let request = Forwarded::of(http.headers(), http.extensions()).request(());
-        assert_eq!(Deadline::of(request.extensions()), deadline);
+        assert_eq!(RequestContext::of(request.extensions()).deadline, deadline);
         let names: Vec<_> = request.metadata().keys().collect();
         assert_eq!(names.len(), 1, "{names:?}");
         assert!(request.metadata().contains_key("traceparent"));

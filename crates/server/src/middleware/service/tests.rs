@@ -1,10 +1,15 @@
-//! What a service sees of its request's deadline, and how requests without an end are counted.
+//! The deadline that a service sees, and the count of requests that are dropped.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
+use http::HeaderValue;
+use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 
 use super::*;
+use crate::config::ServerConfig;
+use crate::middleware::{Deadline, RequestContext, RequestMetrics};
 
 /// Never answers; keeps the deadlines of its requests.
 #[derive(Clone, Default)]
@@ -24,7 +29,7 @@ impl Service<Request<Body>> for Waits {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouteFuture {
-        let deadline = Deadline::of(request.extensions());
+        let deadline = RequestContext::of(request.extensions()).deadline;
         self.0.lock().expect("no panic").push(deadline);
         Box::pin(std::future::pending())
     }
@@ -41,36 +46,31 @@ fn request(timeout: Option<&'static str>) -> Request<Body> {
 }
 
 fn service(waits: &Waits) -> InstrumentedService {
-    let state = ServerState {
-        metrics: RequestMetrics::new("t", &["Wait"]),
-        logging: RequestLogging::default(),
-        max_in_flight: 10,
-        in_flight: AtomicUsize::new(0),
-        credentials: Credentials::default(),
-        shutdown: CancellationToken::new(),
-    };
+    let metrics = RequestMetrics::new("t", &["Wait"]);
+    let state = ServerState::new(&ServerConfig::default(), metrics, CancellationToken::new());
     InstrumentedService::new(Routes::new(waits.clone()), Arc::new(state))
 }
 
-#[test]
-fn a_service_sees_the_deadline_that_its_request_is_measured_by() {
+#[tokio::test]
+async fn a_service_sees_the_deadline_that_its_request_is_measured_by() {
     let waits = Waits::default();
-    let last = || waits.0.lock().expect("no panic").pop();
+    let last = || waits.0.lock().expect("no panic").pop().expect("called");
     let (registry, recorder) = digits_telemetry::metrics::build(&[]).expect("a recorder");
     metrics::with_local_recorder(&registry, || {
         let service = service(&waits);
         for timeout in [None, Some("1n"), Some("20S"), Some("99999999H")] {
-            let answer = service.begin(request(timeout));
-            let guard = answer.guard.as_ref().expect("it was let in");
-            assert_eq!(last(), Some(guard.deadline), "{timeout:?}");
-            assert_eq!(guard.deadline.instant().is_some(), timeout.is_some());
+            drop(service.handle(request(timeout)));
+            let deadline = last();
+            assert_eq!(deadline.instant().is_some(), timeout.is_some());
         }
         // The deadline of a request that arrived as plain HTTP was computed when it arrived.
-        let known = Deadline::from(Instant::now());
-        let mut of_a_page = request(Some("20S"));
-        of_a_page.extensions_mut().insert(known);
-        drop(service.begin(of_a_page));
-        assert_eq!(last(), Some(known));
+        let mut http = request(None);
+        let known = RequestContext::from(Deadline::from(Instant::now()));
+        http.headers_mut()
+            .insert("grpc-timeout", HeaderValue::from_static("20S"));
+        known.clone().attach(&mut http);
+        drop(service.handle(http));
+        assert_eq!(last(), known.deadline);
     });
     let text = recorder.render();
     for (code, count) in [("CANCELLED", 3), ("DEADLINE_EXCEEDED", 2)] {

@@ -35,8 +35,8 @@ pub const METHODS: &[&str] = &["/test.v1.Echo/Say", "/test.v1.Echo/Count"];
 
 type Messages = BoxStream<'static, Result<String, Status>>;
 
-/// `Say` answers with its text; for `hold` it waits for the gate first, for `fail` it fails. `Count`
-/// streams that many numbers; for `forever` it sends one and stays open.
+/// `Say` answers with its text; for `hold` it waits for the gate first, for `fail` it fails.
+/// `Count` streams that many numbers; for `forever` it sends one and stays open.
 #[derive(Clone)]
 pub struct Echo {
     pub gate: watch::Sender<bool>,
@@ -159,7 +159,7 @@ pub async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
 /// A running server.
 ///
 /// Its metrics are in the recorder of the process, under a prefix that no other test may use: so a
-/// test can assert exact values, whatever runs beside it.
+/// test can assert exact values while others run.
 pub struct Running {
     pub address: SocketAddr,
     pub echo: Echo,
@@ -217,7 +217,7 @@ impl Running {
         TcpStream::connect(self.address).await.expect("connected")
     }
 
-    /// Waits until so many calls of `Say` have reached the service.
+    /// Waits until `count` calls of `Say` have reached the service.
     pub async fn entered(&self, count: usize) {
         let mut entered = self.echo.entered.subscribe();
         within(entered.wait_for(|n| *n >= count))

@@ -1,5 +1,5 @@
-//! Certificates made for a test, in a folder laid out as the kubelet mounts a Secret: each file is a
-//! symbolic link through `..data`, and one rename replaces all of them.
+//! Certificates made for a test, in a folder laid out as the kubelet mounts a Secret: each file is
+//! a symbolic link through `..data`, and one rename replaces all of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;

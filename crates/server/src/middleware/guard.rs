@@ -1,0 +1,232 @@
+//! Accounts for one request, from its headers to the end of its response: in-flight gauge,
+//! duration, count by code, access log and span.
+
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::access_log::RequestLog;
+use super::context::RequestContext;
+use super::deadline::Deadline;
+use super::metrics::Method;
+use super::state::ServerState;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Which service a request is for, as far as its treatment depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceKind {
+    /// Probes: answered without a token and under any load, because an orchestrator kills a server
+    /// that does not answer. They are not logged.
+    Health,
+    /// Streams that clients hold open for good.
+    Reflection,
+    /// Everything else.
+    Application,
+}
+
+impl ServiceKind {
+    fn of(path: &str) -> Self {
+        if path.starts_with("/grpc.health.v1.Health/") {
+            Self::Health
+        } else if path.starts_with("/grpc.reflection.") {
+            Self::Reflection
+        } else {
+            Self::Application
+        }
+    }
+}
+
+/// A request that is being answered. It ends by [`Self::finish`], or with the response that
+/// [`Self::follow`] is given.
+pub(crate) struct RequestGuard {
+    state: Arc<ServerState>,
+    kind: ServiceKind,
+    method: Method,
+    started: Instant,
+    deadline: Deadline,
+    log: Option<Box<RequestLog>>,
+    permit: Option<OwnedSemaphorePermit>,
+    finished: bool,
+}
+
+impl RequestGuard {
+    /// Begins to account for a request, and puts its [`RequestContext`] into its extensions.
+    pub(crate) fn begin<B>(state: &Arc<ServerState>, request: &mut Request<B>) -> Self {
+        let mut context = RequestContext::begin(request, Instant::now());
+        let (started, deadline) = (context.started, context.deadline);
+        let kind = ServiceKind::of(request.uri().path());
+        let method = state.metrics.method(request.uri().path());
+        let log = match kind {
+            ServiceKind::Health => None,
+            _ => state
+                .logging
+                .begin(request.headers_mut(), state.metrics.label(method)),
+        };
+        context.log_fields = log.as_ref().and_then(|log| log.fields());
+        context.attach(request);
+        state.metrics.begin();
+        Self {
+            state: Arc::clone(state),
+            kind,
+            method,
+            started,
+            deadline,
+            log,
+            permit: None,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ServiceKind {
+        self.kind
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Notes the name of the request's token for the access log.
+    pub(crate) fn set_token_name(&mut self, name: Option<Arc<str>>) {
+        if let Some(log) = &mut self.log {
+            log.set_token_name(name);
+        }
+    }
+
+    /// Holds a permit of the limit until the request ends.
+    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// Ends the request with `code`.
+    pub(crate) fn finish(mut self, code: Code) {
+        self.record(code, Instant::now());
+    }
+
+    /// Ends the request with its response: at once if its headers hold the status, otherwise at the
+    /// end of its body.
+    pub(crate) fn follow(self, response: Response<Body>) -> Response<Body> {
+        if is_of_broken_connection(&response) {
+            // Nobody reads the response; it counts as a request whose client is gone.
+            return response;
+        }
+        let without_status = code_of_http(response.status());
+        let code = code_of(response.headers());
+        let ended = response.body().is_end_stream();
+        if let Some(code) = code.or(ended.then_some(without_status)) {
+            self.finish(code);
+            return response;
+        }
+        response.map(|inner| {
+            Body::new(InstrumentedBody {
+                inner,
+                guard: Some(self),
+                without_status,
+            })
+        })
+    }
+
+    fn record(&mut self, code: Code, now: Instant) {
+        self.finished = true;
+        // First, so that the client's next request is admitted.
+        self.permit = None;
+        let elapsed = now.saturating_duration_since(self.started);
+        self.state.metrics.end(self.method, code, elapsed);
+        if let Some(log) = self.log.take() {
+            log.finish(code, elapsed);
+        }
+    }
+}
+
+/// hyper drops the future or the body of a request whose client reset the stream or whose
+/// connection is gone. The drop is the only notice of such an end, so it must record it.
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        if !self.finished {
+            let now = Instant::now();
+            self.record(self.deadline.code_of_drop(now), now);
+        }
+    }
+}
+
+/// The body of a response, which ends its request with the `grpc-status` of its trailers.
+struct InstrumentedBody {
+    inner: Body,
+    /// Taken when the request ends.
+    guard: Option<RequestGuard>,
+    /// The code of a body that ends without `grpc-status`.
+    without_status: Code,
+}
+
+impl HttpBody for InstrumentedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let code = match &frame {
+            Some(Ok(frame)) => frame
+                .trailers_ref()
+                .map(|trailers| code_of(trailers).unwrap_or(self.without_status)),
+            Some(Err(status)) => Some(status.code()),
+            None => Some(self.without_status),
+        };
+        if let Some(code) = code
+            && let Some(guard) = self.guard.take()
+        {
+            guard.finish(code);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The gRPC code of headers or trailers, if they carry one.
+fn code_of(headers: &HeaderMap) -> Option<Code> {
+    headers
+        .get(GRPC_STATUS)
+        .map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Whether the response was made because the connection ended within the request's body. tonic
+/// gives that no code of its own.
+fn is_of_broken_connection(response: &Response<Body>) -> bool {
+    let status = response.extensions().get::<Status>();
+    let Some(status) = status.filter(|status| status.code() == Code::Unknown) else {
+        return false;
+    };
+    std::iter::successors(status.source(), |&error| error.source())
+        .any(|error| error.is::<hyper::Error>())
+}
+
+/// The code that clients derive from a response without `grpc-status`
+/// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>).
+fn code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
