@@ -11,7 +11,7 @@ const field = page.locator('#token input');
 
 await field.waitFor();
 assert.equal(await page.evaluate(() => document.activeElement.type), 'password', 'the field has the focus');
-assert.match(await page.locator('#token label').innerText(), /asks for a token/);
+assert.match(await page.locator('#token label').innerText(), /needs a token/);
 await field.fill('wrong');
 await field.press('Enter');
 await until('the wrong one is refused', async () => /does not know/.test(await page.locator('#token').innerText().catch(() => '')));

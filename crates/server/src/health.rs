@@ -6,7 +6,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-/// Sets what `grpc.health.v1.Health` answers; clones share it.
+/// The status that `grpc.health.v1.Health` returns. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
     reporter: HealthReporter,
@@ -14,9 +14,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// A reporter and the service to add to the routes. Everything is NOT_SERVING at the start: the whole
-    /// server (`""`), which tonic-health would begin as SERVING, and each of `services` (full names, such
-    /// as `digits.v1.InferenceService`).
+    /// Returns the status and the service to add to the routes. At first everything is NOT_SERVING:
+    /// the whole server (`""`), which tonic-health would start as SERVING, and each of `services`
+    /// (full names, such as `digits.v1.InferenceService`).
     pub async fn new(services: &[&'static str]) -> (Self, HealthServer<HealthService>) {
         let health = Self {
             reporter: HealthReporter::new(),
@@ -27,12 +27,12 @@ impl Health {
         (health, HealthServer::new(service))
     }
 
-    /// Everything is SERVING.
+    /// Sets everything to SERVING.
     pub async fn set_serving(&self) {
         self.set_all(ServingStatus::Serving).await;
     }
 
-    /// Everything is NOT_SERVING.
+    /// Sets everything to NOT_SERVING.
     pub async fn set_not_serving(&self) {
         self.set_all(ServingStatus::NotServing).await;
     }

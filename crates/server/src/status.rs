@@ -1,4 +1,5 @@
-//! Errors for clients with machine-readable details (`google.rpc`). Bad input is [`crate::violations`]'.
+//! Statuses with machine-readable details (`google.rpc`). Those for invalid fields are in
+//! [`crate::violations`].
 
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ pub fn unavailable_status(message: impl Into<String>, retry_after: Duration) -> 
     )
 }
 
-/// NOT_FOUND with a `google.rpc.ResourceInfo`. `resource` is the kind of thing, such as `job`; `message`
-/// says what to do.
+/// NOT_FOUND with a `google.rpc.ResourceInfo`. `resource` is the type of the resource, such as
+/// `job`.
 #[must_use]
 pub fn not_found(
     resource: impl Into<String>,
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn details_travel_with_the_status() {
+    fn a_status_carries_its_details() {
         let status = retry_status("the queue is full; try again", Duration::from_millis(1500));
         assert_eq!(status.code(), Code::ResourceExhausted);
         let retry = status.get_details_retry_info().expect("retry info");

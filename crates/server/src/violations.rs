@@ -1,21 +1,22 @@
-//! Collects everything that is wrong with a request, so that the client learns it in one answer.
-//! What is right or wrong is each service's to know.
+//! Collects everything that is wrong with a request, so that the client learns it from one
+//! response.
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-/// Bytes of field and message, over all violations that are told. They travel in HTTP/2 headers, twice in the
-/// details (base64) and once in the message (up to three bytes for one), and clients accept 8 KiB of those.
-const MAX_TOLD_BYTES: usize = 1200;
+/// Bytes of fields and messages, over all violations that are listed. They are sent in HTTP/2
+/// headers, twice in the details (base64) and once in the message (up to three bytes for each), and
+/// clients accept 8 KiB of headers.
+const MAX_LISTED_BYTES: usize = 1200;
 const MAX_TEXT_BYTES: usize = 200;
 
-/// Violations found so far.
+/// The violations found so far.
 #[derive(Debug, Default)]
 pub struct Violations {
-    /// As many as fit into [`MAX_TOLD_BYTES`].
-    told: Vec<FieldViolation>,
-    told_bytes: usize,
-    found: usize,
+    /// As many as fit into [`MAX_LISTED_BYTES`].
+    listed: Vec<FieldViolation>,
+    listed_bytes: usize,
+    count: usize,
 }
 
 impl Violations {
@@ -25,51 +26,51 @@ impl Violations {
         Self::default()
     }
 
-    /// Adds one. `field` is the path in the request, such as `spec.optimizer.learning_rate`; `message` is
-    /// lower case and says what would be right. Long texts are cut.
+    /// Adds one. `field` is the path in the request, such as `spec.optimizer.learning_rate`;
+    /// `message` is lower case and states what would be valid. Long texts are truncated.
     pub fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.found += 1;
-        let (field, message) = (cut(field.into()), cut(message.into()));
-        let told_bytes = self.told_bytes + field.len() + message.len();
-        if told_bytes <= MAX_TOLD_BYTES {
-            self.told_bytes = told_bytes;
-            self.told.push(FieldViolation::new(field, message));
+        self.count += 1;
+        let (field, message) = (truncate(field.into()), truncate(message.into()));
+        let listed_bytes = self.listed_bytes + field.len() + message.len();
+        if listed_bytes <= MAX_LISTED_BYTES {
+            self.listed_bytes = listed_bytes;
+            self.listed.push(FieldViolation::new(field, message));
         }
     }
 
-    /// Whether the request is fine so far.
+    /// Whether none was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found == 0
+        self.count == 0
     }
 
     /// How many were found.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found
+        self.count
     }
 
     /// INVALID_ARGUMENT with a message that names the fields, and a `google.rpc.BadRequest`.
     #[must_use]
     pub fn into_status(self) -> Status {
         let mut message = self
-            .told
+            .listed
             .iter()
             .map(|v| format!("{}: {}", v.field, v.description))
             .collect::<Vec<_>>()
             .join("; ");
-        let untold = self.found - self.told.len();
-        if untold > 0 {
-            message.push_str(&format!("; and {untold} more"));
+        let omitted = self.count - self.listed.len();
+        if omitted > 0 {
+            message.push_str(&format!("; and {omitted} more"));
         }
         Status::with_error_details(
             Code::InvalidArgument,
             message,
-            ErrorDetails::with_bad_request(self.told),
+            ErrorDetails::with_bad_request(self.listed),
         )
     }
 
-    /// `Ok` when nothing was found.
+    /// `Ok` if none was found.
     ///
     /// # Errors
     /// [`Violations::into_status`] otherwise.
@@ -82,8 +83,8 @@ impl Violations {
     }
 }
 
-/// At most [`MAX_TEXT`] bytes, cut between characters.
-fn cut(mut text: String) -> String {
+/// At most [`MAX_TEXT_BYTES`], truncated between characters.
+fn truncate(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
         text.push('…');
@@ -114,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_ok() {
+    fn a_request_without_violations_is_ok() {
         assert!(Violations::new().into_result().is_ok());
     }
 
     #[test]
-    fn a_hostile_request_does_not_make_a_huge_answer() {
+    fn many_long_violations_fit_into_the_headers_of_a_response() {
         let mut violations = Violations::new();
         for _ in 0..1000 {
             violations.push("ß".repeat(5000), "é".repeat(5000));

@@ -77,7 +77,7 @@ async function classify() {
     } catch (error) {
       showError(error);
       // The next successful poll classifies again.
-      refused = !error.passes;
+      refused = !error.retryable;
       wanted = !refused;
       break;
     }

@@ -50,7 +50,7 @@ export class Curves {
       } catch (error) {
         if (signal.aborted) return;
         this.failed(error);
-        if (!error.passes) return;
+        if (!error.retryable) return;
       }
       await pause(RETRY);
     }

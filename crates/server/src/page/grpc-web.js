@@ -1,13 +1,13 @@
-// gRPC-Web over fetch, to the port that the page came from. Requests and answers are bytes; see wire.js.
+// gRPC-Web over fetch, to the port that the page came from. Messages are bytes; see wire.js.
 
-import { accepted, ask, authorization } from './token.js';
+import { authorization, hideForm, showForm } from './token.js';
 import { concat } from './wire.js';
 
 const TRAILERS = 128;
 export const UNKNOWN = 2, DEADLINE_EXCEEDED = 4, NOT_FOUND = 5, RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14,
   UNAUTHENTICATED = 16;
 
-/** An error of a call; `code` is gRPC's, `reached` says whether it was the server that told it. */
+/** An error of a call, with its gRPC code. `reached` is false where no response of the server arrived. */
 export class RpcError extends Error {
   constructor(code, message, reached = true) {
     super(message);
@@ -15,8 +15,8 @@ export class RpcError extends Error {
     this.reached = reached;
   }
 
-  /** Whether the same call may succeed a little later: without a token, once one is given. */
-  get passes() {
+  /** Whether the same call may succeed later; without a token, once one was entered. */
+  get retryable() {
     return !this.reached || [DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, UNAUTHENTICATED].includes(this.code);
   }
 }
@@ -27,15 +27,15 @@ function frame(message) {
   return concat([head, message]);
 }
 
-/** What grpc-status and grpc-message say, as an error; null for OK. `get` reads a header or a trailer. */
+/** The error in grpc-status and grpc-message; null for OK, `otherwise` without a status. `get` reads a header or a trailer. */
 function failure(get, otherwise) {
   const status = get('grpc-status');
   if (status === null || status === undefined) return otherwise;
   if (status.trim() === '0') return null;
   const message = get('grpc-message') ?? '';
-  let said = message;
-  try { said = decodeURIComponent(message); } catch { /* it stays as it came */ }
-  return new RpcError(Number(status), said);
+  let text = message;
+  try { text = decodeURIComponent(message); } catch { /* not percent-encoded: used as it is */ }
+  return new RpcError(Number(status), text);
 }
 
 function trailersOf(bytes) {
@@ -47,25 +47,25 @@ function trailersOf(bytes) {
   return (name) => trailers.get(name);
 }
 
-/** The messages of a call as they come. Throws an RpcError; `signal` ends it. */
+/** The response messages of a call, as they arrive. Throws an RpcError; `signal` aborts the call. */
 export async function* stream(path, message, { signal, timeout } = {}) {
   const headers = { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' };
   if (timeout) headers['grpc-timeout'] = `${timeout}m`;
   const sent = authorization();
   if (sent) headers.authorization = sent;
-  // A little longer than the server has, so that its own answer is heard.
+  // A little longer than the server's deadline, so that its own response arrives first.
   const limits = [signal, timeout && AbortSignal.timeout(timeout + 1000)].filter(Boolean);
   let rest = new Uint8Array();
   try {
-    const answer = await fetch(path, {
+    const response = await fetch(path, {
       method: 'POST', headers, body: frame(message), cache: 'no-store', signal: AbortSignal.any(limits),
     });
-    const header = (name) => answer.headers.get(name);
-    const unframed = new RpcError(UNKNOWN, `the server answered with HTTP ${answer.status}`);
-    const early = failure(header, answer.ok ? null : unframed);
+    const header = (name) => response.headers.get(name);
+    const unframed = new RpcError(UNKNOWN, `the server responded with HTTP ${response.status}`);
+    const early = failure(header, response.ok ? null : unframed);
     if (early) throw early;
-    accepted();
-    const reader = answer.body.getReader();
+    hideForm();
+    const reader = response.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
@@ -83,17 +83,17 @@ export async function* stream(path, message, { signal, timeout } = {}) {
       }
     }
   } catch (error) {
-    if (error.code === UNAUTHENTICATED) ask(sent);
+    if (error.code === UNAUTHENTICATED) showForm(sent);
     if (error instanceof RpcError || signal?.aborted) throw error;
     throw new RpcError(UNAVAILABLE, 'the server cannot be reached', false);
   }
-  throw new RpcError(UNAVAILABLE, 'the connection was cut', false);
+  throw new RpcError(UNAVAILABLE, 'the connection was closed before the end of the response', false);
 }
 
-/** The one answer of a call. */
+/** The single response message of a call. */
 export async function unary(path, message, options) {
-  let answer;
-  for await (const body of stream(path, message, options)) answer = body;
-  if (!answer) throw new RpcError(UNKNOWN, 'the server sent no answer');
-  return answer;
+  let response;
+  for await (const body of stream(path, message, options)) response = body;
+  if (!response) throw new RpcError(UNKNOWN, 'the response has no message');
+  return response;
 }

@@ -1,5 +1,5 @@
-//! A page in the binary: its files by path, with the headers that let a browser run them and nothing else. What a page of
-//! either service needs to call gRPC-Web is [`SCRIPTS`]. Knows no page.
+//! Serves the files of a web page from the binary, with headers that let a browser run these files
+//! and nothing else. [`SCRIPTS`] is the gRPC-Web client that the pages of both services use.
 
 use axum::{
     Router,
@@ -12,11 +12,11 @@ use axum::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-/// Scripts and styles come from this port as files of their own, and only this port is spoken to.
+/// Scripts and styles are files of this port, and pages connect to this port only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Headers of every file. `no-cache` lets a browser keep one and ask each time whether it is still the same.
+/// Headers of every file. With `no-cache` a browser keeps a file and validates it before each use.
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -32,7 +32,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// gRPC-Web over `fetch`, with a field for the token where one is asked for, and protobuf by tables of fields:
+/// gRPC-Web over `fetch`, a form for the token, and protobuf by tables of fields:
 /// `/page/grpc-web.js`, `/page/token.js` and `/page/wire.js`.
 pub const SCRIPTS: [File; 3] = [
     File::new(
@@ -44,7 +44,7 @@ pub const SCRIPTS: [File; 3] = [
     File::new("/page/wire.js", Kind::Script, include_bytes!("wire.js")),
 ];
 
-/// What a file is.
+/// The type of a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// HTML.
@@ -80,7 +80,7 @@ pub struct File {
 }
 
 impl File {
-    /// A file of the binary, at this path.
+    /// A file with constant contents.
     #[must_use]
     pub const fn new(path: &'static str, kind: Kind, body: &'static [u8]) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl File {
         }
     }
 
-    /// A file that is made when the service starts.
+    /// A file whose contents are made when the service starts.
     #[must_use]
     pub fn made(path: &'static str, kind: Kind, body: impl Into<Bytes>) -> Self {
         let body = body.into();
@@ -98,29 +98,29 @@ impl File {
     }
 }
 
-/// Answers GET and HEAD of these paths, and 405 to other methods.
+/// Answers GET and HEAD for these files, and other methods with 405.
 ///
 /// # Panics
-/// When two files have one path.
+/// When two files have the same path.
 pub fn router(files: impl IntoIterator<Item = File>) -> Router {
     files.into_iter().fold(Router::new(), |router, file| {
         let path = file.path;
         router.merge(
             Router::new()
-                .route(path, get(answer))
-                .with_state(Served::new(file)),
+                .route(path, get(respond))
+                .with_state(ServedFile::new(file)),
         )
     })
 }
 
 #[derive(Clone)]
-struct Served {
+struct ServedFile {
     body: Bytes,
     content_type: HeaderValue,
     tag: HeaderValue,
 }
 
-impl Served {
+impl ServedFile {
     fn new(file: File) -> Self {
         let digest = Sha256::digest(&file.body);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -131,10 +131,10 @@ impl Served {
         }
     }
 
-    /// Whether the browser has this very file already.
-    fn is_known(&self, headers: &HeaderMap) -> bool {
-        let known = headers.get_all(header::IF_NONE_MATCH).iter();
-        known.filter_map(|value| value.to_str().ok()).any(|value| {
+    /// Whether the browser has these contents already.
+    fn is_cached(&self, headers: &HeaderMap) -> bool {
+        let tags = headers.get_all(header::IF_NONE_MATCH).iter();
+        tags.filter_map(|value| value.to_str().ok()).any(|value| {
             value.split(',').any(|tag| {
                 let tag = tag.trim();
                 tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag
@@ -143,9 +143,9 @@ impl Served {
     }
 }
 
-// HEAD comes here too: axum takes the body off and leaves its length.
-async fn answer(State(file): State<Served>, request: HeaderMap) -> Response {
-    let mut response = if file.is_known(&request) {
+// For HEAD, axum removes the body and keeps its length.
+async fn respond(State(file): State<ServedFile>, request: HeaderMap) -> Response {
+    let mut response = if file.is_cached(&request) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(Body::from(file.body));

@@ -1,44 +1,45 @@
-// The token that a service may ask for: a field for it above the page's main part, and what this tab remembers of it.
+// The bearer token of a service: a form above the main part of the page, and the token in the
+// storage of this tab.
 
 const KEY = 'digits-token';
 let token = null;
-let field = null;
+let form = null;
 
-// A browser may be told to keep nothing; then the token lasts until the page is left.
-try { token = sessionStorage.getItem(KEY); } catch { /* as if none was kept */ }
+// A browser may forbid storage. Then the token lasts until the page is left.
+try { token = sessionStorage.getItem(KEY); } catch { /* none is stored */ }
 
-/** What is to be sent as `authorization`; null where no token is known. */
+/** The value of the header `authorization`; null without a token. */
 export const authorization = () => (token ? `Bearer ${token}` : null);
 
-/** Takes the field away, once the service answers. */
-export function accepted() {
-  field?.remove();
-  field = null;
+/** Removes the form, once a call was authenticated. */
+export function hideForm() {
+  form?.remove();
+  form = null;
 }
 
-/** Shows the field, unless another token was given since `sent` went out. */
-export function ask(sent) {
-  if (field || sent !== authorization()) return;
+/** Shows the form, unless another token was entered since `sent` was sent. */
+export function showForm(sent) {
+  if (form || sent !== authorization()) return;
   const input = document.createElement('input');
   Object.assign(input, {
-    type: 'password', required: true, autocomplete: 'off', pattern: '[A-Za-z0-9._~+\\/=\\-]+', title: 'the token as it was given out',
+    type: 'password', required: true, autocomplete: 'off', pattern: '[A-Za-z0-9._~+\\/=\\-]+', title: 'the token as it was issued',
   });
   const label = document.createElement('label');
-  const words = sent ? 'The service does not know this token. Another one: ' : 'The service asks for a token: ';
-  label.append(words, input);
+  const text = sent ? 'The service does not know this token. Another one: ' : 'The service needs a token: ';
+  label.append(text, input);
   const button = document.createElement('button');
   button.textContent = 'Use it';
-  field = document.createElement('form');
-  field.id = 'token';
-  field.className = 'tools';
-  field.append(label, button);
-  field.addEventListener('submit', (event) => {
-    // Nothing is sent: it goes with the next call.
+  form = document.createElement('form');
+  form.id = 'token';
+  form.className = 'tools';
+  form.append(label, button);
+  form.addEventListener('submit', (event) => {
+    // The token is sent with the next call.
     event.preventDefault();
     token = input.value;
-    try { sessionStorage.setItem(KEY, token); } catch { /* it lasts until the page is left */ }
-    accepted();
+    try { sessionStorage.setItem(KEY, token); } catch { /* kept until the page is left */ }
+    hideForm();
   });
-  document.querySelector('main').before(field);
+  document.querySelector('main').before(form);
   input.focus();
 }

@@ -1,6 +1,8 @@
-// Protobuf by tables. A table has for each field number its name, its type, LIST for a repeated field, and after that true for
-// one that is null where it was not sent: { 1: ['label', 'string'], 2: ['boxes', BOX, LIST], 3: ['seed', 'uint', false, true] }. Types are 'uint' (varints up to 2^53, enums and bool among them),
-// 'float', 'double', 'string', 'bytes', or the table of a message. Negative integers are not needed and not known.
+// Protobuf by tables. A table maps the number of each field to its name, its type, LIST for a
+// repeated field, and true for a field that is null if it was not sent: { 1: ['label', 'string'],
+// 2: ['boxes', BOX, LIST], 3: ['seed', 'uint', false, true] }. Types are 'uint' (varints up to
+// 2^53, including enums and bool), 'float', 'double', 'string', 'bytes', or the table of a message.
+// Negative integers are not supported.
 
 export const LIST = true;
 
@@ -33,7 +35,7 @@ class Reader {
 
   varint() {
     for (let value = 0, factor = 1; ; factor *= 128) {
-      if (this.done) throw new RangeError('a protobuf message is cut off');
+      if (this.done) throw new RangeError('a protobuf message is truncated');
       const byte = this.bytes[this.at++];
       value += (byte & 127) * factor;
       if (byte < 128) return value;
@@ -42,7 +44,7 @@ class Reader {
 
   take(length) {
     const end = this.at + length;
-    if (end > this.bytes.length) throw new RangeError('a protobuf message is cut off');
+    if (end > this.bytes.length) throw new RangeError('a protobuf message is truncated');
     const part = this.bytes.subarray(this.at, end);
     this.at = end;
     return part;
@@ -66,7 +68,7 @@ class Reader {
   }
 }
 
-/** The message of a table in bytes; a field that was not sent has its default, a message null. */
+/** Decodes a message. A field that was not sent has its default value, a message field null. */
 export function decode(table, bytes) {
   const message = empty(table);
   const reader = new Reader(bytes);
@@ -110,7 +112,7 @@ export function concat(parts) {
   return all;
 }
 
-/** The bytes of a message; fields that are absent from it are not sent. */
+/** Encodes a message. Absent fields are not sent. */
 export function encode(table, message) {
   const parts = [];
   for (const [number, [name, type, list]] of Object.entries(table)) {
