@@ -57,7 +57,7 @@ done
 passed 'unknown fields of monitors and rules are detected'
 
 # The overlays; not the base, whose images have no tag yet. PYTHONWARNINGS hides warnings of checkov's own modules.
-rm -r "$built"/{base,wrong,told}
+rm -r "$built"/{base,wrong,report}
 PYTHONWARNINGS=ignore "$bin/checkov" --config-file tests/checkov.yaml --directory "$built"
 passed "checkov's policies for Kubernetes"
 

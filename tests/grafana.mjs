@@ -42,7 +42,7 @@ type Dashboard = Json<Omit<G.Dashboard, "panels" | "annotations" | "templating">
 };
 `;
 
-/** The dashboards as declarations of those types; a panel stands alone, so that an error is told of it. */
+/** The dashboards as declarations of those types; a panel is a declaration of its own, so that an error names it. */
 function declarations() {
     const lines = [`import type * as G from "${schema}/index";`];
     for (const [plugin, [name]] of Object.entries(plugins)) {

@@ -27,7 +27,7 @@ trainer/src/remote_write/mod.rs trainer/src/remote_write/sender.rs
 """
 
 SERVER_FORBIDS = {"digits_checkpoint", "digits_dataset", "digits_proto", "digits_trainer", "digits_inference"}
-# What digits_proto has beside generated types.
+# Items of digits_proto that are no generated types.
 NO_TYPES = {"FILE_DESCRIPTOR_SET", "json"}
 # Files outside grpc/ and wire that still name generated protobuf types.
 ALLOWED_GENERATED = """

@@ -1,7 +1,7 @@
 //! Messages, clients and servers of the gRPC services, generated from the `.proto` files.
 //!
-//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in the `.proto` files are the reference: they state
-//! the unit, range and default of every field and the status codes of every method.
+//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in the `.proto` files are
+//! the reference: they state the unit, range and default of every field and the status codes of every method.
 //!
 //! ```
 //! use digits_proto::v1::{Activation, Architecture};
@@ -23,6 +23,7 @@ pub mod json;
 /// Package `digits.v1`: training, checkpoints and inference.
 #[allow(
     missing_docs,
+    clippy::doc_lazy_continuation,
     clippy::doc_markdown,
     clippy::large_enum_variant,
     unused_qualifications

@@ -18,7 +18,7 @@ export async function launch() {
   });
 }
 
-/** Asks whoever started the script for something, and waits for what came of it. */
+/** Requests an action from the test that started the script, and waits for its result. */
 export async function want(what) {
   console.log(what);
   return (await lines.next()).value;

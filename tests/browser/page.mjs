@@ -119,7 +119,7 @@ async function desktop() {
   await refused(page, text, loaded);
   assert.deepEqual(faults, []);
 
-  // From here on the browser's console tells of requests that fail.
+  // From here on the browser's console reports failed requests.
   await page.route('**/*', (route) => route.abort());
   await until('the server is gone', async () => (await text('notice')).includes('does not respond'));
   await screenshot(page, 'gone');
@@ -149,7 +149,7 @@ async function contrast(page, id) {
   return (more + 0.05) / (less + 0.05);
 }
 
-/** A newer version that stays out is told of until one serves again. */
+/** A refused newer version is reported until one serves again. */
 async function refused(page, text, serving) {
   assert.ok(!(await page.locator('#refused').isVisible()), 'nothing was refused yet');
   const damaged = await want('a damaged version');

@@ -87,7 +87,7 @@ async function serving(page, text) {
   assert.match(await text('head'), /follow by the policy/);
 }
 
-/** A long job: its curve grows while it is looked at, and it ends when it is told to. */
+/** A long job: its curve grows while it is shown, and cancelling ends it. */
 async function live(page) {
   await submit(page, 'long', { epochs: 5000 });
   await until('its training', async () => (await stateOf(page, 'long')) === 'running');
@@ -103,7 +103,7 @@ async function live(page) {
   await until('its end', async () => (await stateOf(page, 'long')) === 'cancelled');
 }
 
-/** What the trainer refuses is said, with the field. */
+/** An error of the trainer is shown with its field. */
 async function refused(page) {
   await page.locator('#name').fill('too-long');
   await page.locator('#epochs').fill('10001');

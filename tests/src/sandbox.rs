@@ -197,7 +197,7 @@ fn binaries() -> Result<PathBuf> {
         .skip(1)
         .find(|dir| dir.join("digits-trainer").exists());
     let dir =
-        dir.context("no digits-trainer beside this program: build it or set DIGITS_BIN_DIR")?;
+        dir.context("no digits-trainer next to this program: build it or set DIGITS_BIN_DIR")?;
     Ok(dir.to_owned())
 }
 

@@ -59,105 +59,88 @@ impl Architecture {
     /// # Errors
     /// [`RefusalReason::Architecture`], naming the field.
     pub fn validate(&self) -> Result<(), Refusal> {
-        let refuse = |message| Err(Refusal::new(RefusalReason::Architecture, message));
-        if !(1..=limits::INPUT).contains(&self.input_size) {
-            let (size, most) = (self.input_size, limits::INPUT);
-            return refuse(format!("input_size {size} is not between 1 and {most}"));
-        }
-        if self.hidden.len() > limits::HIDDEN_LAYERS {
-            let (count, most) = (self.hidden.len(), limits::HIDDEN_LAYERS);
-            return refuse(format!("hidden has {count} layers, more than {most}"));
-        }
+        let ensure = |holds, message: &dyn Fn() -> String| {
+            ensure(holds, RefusalReason::Architecture, message)
+        };
+        let (size, layers, classes) = (self.input_size, self.hidden.len(), self.classes);
+        ensure((1..=limits::INPUT).contains(&size), &|| {
+            format!("input_size {size} is not between 1 and {}", limits::INPUT)
+        })?;
+        ensure(layers <= limits::HIDDEN_LAYERS, &|| {
+            format!(
+                "hidden has {layers} layers, more than {}",
+                limits::HIDDEN_LAYERS
+            )
+        })?;
         for &units in &self.hidden {
-            if !(1..=limits::HIDDEN_UNITS).contains(&units) {
+            ensure((1..=limits::HIDDEN_UNITS).contains(&units), &|| {
                 let most = limits::HIDDEN_UNITS;
-                return refuse(format!(
-                    "hidden layer of {units} units is not between 1 and {most}"
-                ));
-            }
+                format!("hidden layer of {units} units is not between 1 and {most}")
+            })?;
         }
-        if !(1..=limits::CLASSES).contains(&self.classes) {
-            let (count, most) = (self.classes, limits::CLASSES);
-            return refuse(format!("classes {count} is not between 1 and {most}"));
-        }
-        match self.parameters() {
-            Some(count) if count <= limits::PARAMETERS => Ok(()),
-            _ => refuse(format!(
-                "the network has more than {} parameters",
-                limits::PARAMETERS
-            )),
-        }
+        ensure((1..=limits::CLASSES).contains(&classes), &|| {
+            format!("classes {classes} is not between 1 and {}", limits::CLASSES)
+        })?;
+        let parameters = self.parameters();
+        ensure(
+            parameters.is_some_and(|it| it <= limits::PARAMETERS),
+            &|| {
+                format!(
+                    "the network has more than {} parameters",
+                    limits::PARAMETERS
+                )
+            },
+        )
     }
 }
 
 impl InputSpec {
     fn validate(&self) -> Result<(), Refusal> {
-        let refuse = |message| Err(Refusal::new(RefusalReason::Manifest, message));
-        let sides = 1..=limits::SIDE;
-        if !sides.contains(&self.height) || !sides.contains(&self.width) {
-            let (height, width, most) = (self.height, self.width, limits::SIDE);
-            return refuse(format!(
-                "input of {height}×{width} is not between 1 and {most} a side"
-            ));
-        }
-        let positive = |value: f32| value.is_finite() && value > 0.0;
-        if !positive(self.scale) {
-            return refuse(format!(
-                "input.scale {} is not a positive number",
-                self.scale
-            ));
-        }
-        if !self.mean.is_finite() {
-            return refuse(format!("input.mean {} is not a number", self.mean));
-        }
-        if !positive(self.std) {
-            return refuse(format!("input.std {} is not a positive number", self.std));
-        }
-        Ok(())
+        let (height, width, sides) = (self.height, self.width, 1..=limits::SIDE);
+        ensure_manifest(sides.contains(&height) && sides.contains(&width), &|| {
+            let most = limits::SIDE;
+            format!("input of {height}×{width} is not between 1 and {most} a side")
+        })?;
+        positive("input.scale", self.scale.into())?;
+        ensure_manifest(self.mean.is_finite(), &|| {
+            format!("input.mean {} is not a number", self.mean)
+        })?;
+        positive("input.std", self.std.into())
     }
 }
 
 impl TrainingSet {
     fn validate(&self, classes: usize) -> Result<(), Refusal> {
-        let refuse = |message| Err(Refusal::new(RefusalReason::Manifest, message));
         let counts = self.label_counts.len();
-        if counts != classes {
-            return refuse(format!(
-                "training.label_counts has {counts} numbers for {classes} classes"
-            ));
-        }
-        if !(0.0..=1.0).contains(&self.mean_ink) {
-            return refuse(format!(
-                "training.mean_ink {} is not between 0 and 1",
-                self.mean_ink
-            ));
-        }
-        Ok(())
+        ensure_manifest(counts == classes, &|| {
+            format!("training.label_counts has {counts} numbers for {classes} classes")
+        })?;
+        ensure_manifest((0.0..=1.0).contains(&self.mean_ink), &|| {
+            format!("training.mean_ink {} is not between 0 and 1", self.mean_ink)
+        })
     }
 }
 
 impl Metrics {
-    /// Every figure must be finite: JSON has only `null` for others.
+    /// Every value must be finite: JSON has only `null` for others.
     fn validate(&self) -> Result<(), Refusal> {
-        let mut figures: Vec<(&str, f64)> = Vec::new();
+        let mut values: Vec<(&str, f64)> = Vec::new();
         for (name, found) in [("validation", self.validation), ("test", self.test)] {
             if let Some(found) = found {
-                figures.extend([(name, found.loss), (name, found.loss_batch_mean)]);
+                values.extend([(name, found.loss), (name, found.loss_batch_mean)]);
             }
         }
-        figures.extend(self.train_loss.map(|loss| ("train_loss", loss)));
+        values.extend(self.train_loss.map(|loss| ("train_loss", loss)));
         if let Some(fit) = self.calibration {
             let losses = [fit.loss_before, fit.loss, fit.error_before, fit.error];
             let all = losses.into_iter().chain(fit.test_loss);
-            figures.extend(all.map(|figure| ("calibration", figure)));
+            values.extend(all.map(|value| ("calibration", value)));
         }
-        match figures.into_iter().find(|(_, figure)| !figure.is_finite()) {
-            Some((name, figure)) => Err(Refusal::new(
-                RefusalReason::Manifest,
-                format!("metrics.{name} contains {figure}"),
-            )),
-            None => Ok(()),
-        }
+        values.into_iter().try_for_each(|(name, value)| {
+            ensure_manifest(value.is_finite(), &|| {
+                format!("metrics.{name} contains {value}")
+            })
+        })
     }
 }
 
@@ -173,29 +156,20 @@ impl Manifest {
         }
         self.input.validate()?;
         self.architecture.validate()?;
-        let refuse = |reason, message| Err(Refusal::new(reason, message));
         let (size, classes) = (self.architecture.input_size, self.architecture.classes);
-        if self.input.height * self.input.width != size {
-            let (height, width) = (self.input.height, self.input.width);
-            let message = format!("input_size {size} is not {height}×{width}");
-            return refuse(RefusalReason::Architecture, message);
-        }
-        if self.labels.len() != classes {
-            let message = format!("{} labels for {classes} classes", self.labels.len());
-            return refuse(RefusalReason::Architecture, message);
-        }
-        if self
-            .labels
-            .iter()
-            .any(|label| label.len() > limits::LABEL_BYTES)
-        {
-            let message = format!("a label is longer than {} bytes", limits::LABEL_BYTES);
-            return refuse(RefusalReason::Manifest, message);
-        }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            let message = format!("temperature {} is not a positive number", self.temperature);
-            return refuse(RefusalReason::Manifest, message);
-        }
+        let (height, width, labels) = (self.input.height, self.input.width, self.labels.len());
+        ensure(height * width == size, RefusalReason::Architecture, &|| {
+            format!("input_size {size} is not {height}×{width}")
+        })?;
+        ensure(labels == classes, RefusalReason::Architecture, &|| {
+            format!("{labels} labels for {classes} classes")
+        })?;
+        let mut labels = self.labels.iter();
+        ensure_manifest(
+            labels.all(|label| label.len() <= limits::LABEL_BYTES),
+            &|| format!("a label is longer than {} bytes", limits::LABEL_BYTES),
+        )?;
+        positive("temperature", self.temperature)?;
         if let Some(training) = &self.training {
             training.validate(classes)?;
         }
@@ -238,14 +212,29 @@ fn unknown_format(format: u64) -> Refusal {
 
 fn check_file(name: &str, file: &FileDigest, most: u64) -> Result<(), Refusal> {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if file.sha256.len() != 64 || !file.sha256.bytes().all(hex) {
-        let message = format!("files.{name}.sha256 is not 64 lower-case hexadecimal digits");
-        return Err(Refusal::new(RefusalReason::Manifest, message));
+    let is_digest = file.sha256.len() == 64 && file.sha256.bytes().all(hex);
+    ensure_manifest(is_digest, &|| {
+        format!("files.{name}.sha256 is not 64 lower-case hexadecimal digits")
+    })?;
+    let size = file.size_bytes;
+    ensure(size <= most, RefusalReason::Size, &|| {
+        format!("files.{name}.size_bytes {size} is more than {most}")
+    })
+}
+
+fn positive(field: &str, value: f64) -> Result<(), Refusal> {
+    ensure_manifest(value.is_finite() && value > 0.0, &|| {
+        format!("{field} {value} is not a positive number")
+    })
+}
+
+fn ensure_manifest(holds: bool, message: &dyn Fn() -> String) -> Result<(), Refusal> {
+    ensure(holds, RefusalReason::Manifest, message)
+}
+
+fn ensure(holds: bool, reason: RefusalReason, message: &dyn Fn() -> String) -> Result<(), Refusal> {
+    if holds {
+        return Ok(());
     }
-    if file.size_bytes > most {
-        let size = file.size_bytes;
-        let message = format!("files.{name}.size_bytes {size} is more than {most}");
-        return Err(Refusal::new(RefusalReason::Size, message));
-    }
-    Ok(())
+    Err(Refusal::new(reason, message()))
 }

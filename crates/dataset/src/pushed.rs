@@ -28,7 +28,7 @@ use crate::files;
 
 /// Folder of all pushed data sets.
 const FOLDER: &str = "datasets";
-/// Folder of the names, beside the digests.
+/// Folder of the names.
 const NAMES: &str = "datasets/names";
 /// The commit of a pushed data set.
 const MANIFEST: &str = "manifest.json";

@@ -105,7 +105,7 @@ fn serve(
         return Ok(true);
     }
     {
-        let mut seen = seen.lock().expect("nobody panics with it");
+        let mut seen = seen.lock().expect("no thread panics with it");
         request.number = seen.len();
         seen.push(request.clone());
     }

@@ -1,4 +1,4 @@
-"""Measures serving beside a bare tonic echo and beside grpcio with onnxruntime, in one run, and prints ratios.
+"""Compares serving with a minimal tonic server and with grpcio and onnxruntime, in one run, and prints ratios.
 
 Usage: compare.py [--quick] [--against OTHER-INFERENCE-BINARY] FOLDER TOOL INFERENCE-BINARY, where TOOL is main.rs beside this
 file, compiled, and networks are kept in FOLDER.
@@ -47,7 +47,7 @@ def flop(net):
 
 
 class Images:
-    """The drawn digits that are asked for, as requests."""
+    """The drawn digits as requests."""
 
     def __init__(self, pixels):
         self.pixels = pixels
@@ -57,11 +57,11 @@ class Images:
 
     def body(self, which):
         if which.method == STREAM:
-            asked = [messages.PredictRequest(pixels=self.each[at % IMAGES]) for at in range(which.messages)]
-            asked = [messages.PredictStreamRequest(request=request) for request in asked]
+            requests = [messages.PredictRequest(pixels=self.each[at % IMAGES]) for at in range(which.messages)]
+            requests = [messages.PredictStreamRequest(request=request) for request in requests]
         else:
-            asked = [messages.PredictRequest(pixels=self.typical if which.images == 1 else self.pixels)]
-        return b"".join(load.frame(message.SerializeToString()) for message in asked)
+            requests = [messages.PredictRequest(pixels=self.typical if which.images == 1 else self.pixels)]
+        return b"".join(load.frame(message.SerializeToString()) for message in requests)
 
 
 class Bench:
@@ -73,7 +73,7 @@ class Bench:
         os.sched_setaffinity(0, {self.load_core})
         self.aims = []
 
-    def told(self, core, *arguments):
+    def run_tool(self, core, *arguments):
         command = ["taskset", "-c", str(core), self.tool, *map(str, arguments)]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
@@ -82,7 +82,7 @@ class Bench:
         folder = self.folder / net
         if not (folder / "made").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            self.told(self.load_core, "store", folder, ",".join(map(str, NETS[net])))
+            self.run_tool(self.load_core, "store", folder, ",".join(map(str, NETS[net])))
             (folder / "made").touch()
         return folder, Images((folder / "images").read_bytes())
 
@@ -94,8 +94,8 @@ class Bench:
                 for server in contenders:
                     if which.method == STREAM and not isinstance(server, servers.Ours):
                         continue
-                    asked = replace(which, method=servers.ECHO_METHOD) if server.name == ECHO else which
-                    one = load.run(self.load_core, server, asked, images.body(which), self.seconds)
+                    requests = replace(which, method=servers.ECHO_METHOD) if server.name == ECHO else which
+                    one = load.run(self.load_core, server, requests, images.body(which), self.seconds)
                     found.setdefault((server.name, which.name), []).append(one)
         return {key: load.median(all_of_it) for key, all_of_it in found.items()}
 
@@ -106,12 +106,12 @@ class Bench:
         """All servers of one network; returns what was found and, by name, what they take."""
         folder, images = self.net(net)
         loads = [ALONE, MANY, BATCH, stream(net)]
-        say = lambda server: servers.predictions(server, images.typical)
+        predict = lambda server: servers.predictions(server, images.typical)
         core, storage = self.server_core, folder / "storage"
-        up = [servers.ours(OURS, core, self.binary, storage, say)]
+        up = [servers.ours(OURS, core, self.binary, storage, predict)]
         if self.against:
-            up.append(servers.ours("ours, the other binary", core, self.against, storage, say))
-        up.append(servers.python(core, folder / "model.onnx", say))
+            up.append(servers.ours("ours, the other binary", core, self.against, storage, predict))
+        up.append(servers.python(core, folder / "model.onnx", predict))
         try:
             _, expected = servers.predictions(up[-1], images.pixels)
             answers = [servers.predictions(server, images.pixels) for server in up]
@@ -148,14 +148,14 @@ class Bench:
         """The small network under full load, without and with swaps, in turns; medians of the rounds."""
         folder, images = self.net(SMALL)
         body, core = images.body(MANY), self.server_core
-        say = lambda server: servers.predictions(server, images.typical)
+        predict = lambda server: servers.predictions(server, images.typical)
         # A copy: the records of the swaps stay in it.
         copy = self.folder / "swapped"
         shutil.rmtree(copy, ignore_errors=True)
         storage = shutil.copytree(folder / "storage", copy)
-        server = servers.ours(OURS, core, self.binary, storage, say, "--poll-interval", "50ms")
+        server = servers.ours(OURS, core, self.binary, storage, predict, "--poll-interval", "50ms")
         swapped = []
-        swap = lambda: swapped.append(self.told(self.load_core, "swap", storage, server.address, SWAPS)["seconds"])
+        swap = lambda: swapped.append(self.run_tool(self.load_core, "swap", storage, server.address, SWAPS)["seconds"])
         try:
             before = server.failed()
             still, moving = [load.run(self.load_core, server, MANY, body, 5)], []
@@ -187,7 +187,7 @@ def footprints(bench, takes):
     bench.aim("binary at most 15 MB with S3 in it", size <= 15, f"{size:.1f} MB")
 
 
-def judge(bench, found):
+def check_aims(bench, found):
     small, big = found[SMALL], found[BIG]
     rate = lambda results, server, which: results[server, which.name]
     for which in (ALONE, MANY):
@@ -200,7 +200,7 @@ def judge(bench, found):
         mine, other = rate(results, OURS, MANY), rate(results, PYTHON, MANY)
         share, text = mine.images / other.images, f"{other.cpu / mine.cpu:.1f}x"
         bench.aim(f"{net}, {MANY.name}: at least 10x grpcio + onnxruntime", share >= 10, f"{share:.1f}x (by CPU {text})")
-    product = bench.told(bench.server_core, "product", IMAGES, f"{PIXELS},128,10")["flops"]
+    product = bench.run_tool(bench.server_core, "product", IMAGES, f"{PIXELS},128,10")["flops"]
     one = rate(found[MIDDLE], OURS, BATCH)
     through, by_cpu = one.images * flop(MIDDLE), flop(MIDDLE) / (one.cpu / 1e6)
     text = f"{through / product:.2f}x (by CPU {by_cpu / product:.2f}x of {product / 1e9:.1f} GFLOP/s)"
@@ -223,7 +223,7 @@ def main():
     for net in NETS:
         found[net], takes[net] = bench.measure(net)
     bench.swaps()
-    judge(bench, found)
+    check_aims(bench, found)
     footprints(bench, takes)
     print("\naims")
     print("\n".join(bench.aims))

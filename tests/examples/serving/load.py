@@ -65,13 +65,13 @@ def run(core, server, load, body, seconds, meanwhile=None):
                 window = begun, time.time()
                 if loading.poll() is not None:
                     server.fail("was not loaded for as long as it should have been")
-            told = loading.communicate()[0]
+            report = loading.communicate()[0]
         taken = server.cpu() - taken
         # Start in microseconds of the epoch, HTTP's status, microseconds until the end.
         rows = [tuple(map(int, line.split("\t"))) for line in log.read_text().splitlines()]
-    counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", told)
+    counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", report)
     if not rows or not counts or any(map(int, counts.groups()[1:])):
-        server.fail(f"failed under load:\n{told}")
+        server.fail(f"failed under load:\n{report}")
     images = load.images * load.messages
     cpu = taken / (len(rows) * (1 + WARM_UP / seconds) * images)
     if window:

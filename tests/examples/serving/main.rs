@@ -29,7 +29,7 @@ fn main() -> Result<()> {
 }
 
 async fn run(words: &[&str]) -> Result<()> {
-    let told: Value = match words[..] {
+    let result: Value = match words[..] {
         ["echo", bytes] => return echo::serve(bytes.parse()?).await,
         ["product", rows, widths] => {
             let widths: Vec<usize> = numbers(widths)?;
@@ -45,7 +45,7 @@ async fn run(words: &[&str]) -> Result<()> {
         }
         _ => bail!("{USAGE}"),
     };
-    println!("{told}");
+    println!("{result}");
     Ok(())
 }
 

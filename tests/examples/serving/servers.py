@@ -25,7 +25,7 @@ PATIENCE = 60
 
 
 class Server:
-    """A process pinned to a core; its methods are asked by the driver's own gRPC client, outside of what is timed."""
+    """A process pinned to a core; its methods are called by the driver's own gRPC client, outside the measurement."""
 
     def __init__(self, name, core, command, probe):
         self.name, self.folder = name, tempfile.TemporaryDirectory()
@@ -35,8 +35,8 @@ class Server:
         begun = time.perf_counter()
         # taskset becomes the server, so the process is the server's.
         self.process = subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.told = self.addresses()
-        self.address = self.told["grpc"]
+        self.listening = self.addresses()
+        self.address = self.listening["grpc"]
         self.channel = grpc.insecure_channel(self.address)
         self.first_answer(probe)
         self.cold_start = time.perf_counter() - begun
@@ -109,7 +109,7 @@ class Ours(Server):
     def failed(self):
         """Requests that it refused or failed since its start. What the load's end cuts off is CANCELLED, or UNKNOWN in the midst of a
         message."""
-        text = urlopen(f"http://{self.told['admin']}/metrics", timeout=PATIENCE).read().decode()
+        text = urlopen(f"http://{self.listening['admin']}/metrics", timeout=PATIENCE).read().decode()
         lines = [line for line in text.splitlines() if line.startswith("digits_inference_grpc_requests_total{")]
         bad = [line for line in lines if not re.search('code="(OK|CANCELLED|UNKNOWN)"', line)]
         return sum(float(line.rsplit(" ", 1)[1]) for line in bad)
@@ -129,13 +129,13 @@ def echo(core, tool, answer_bytes, probe):
 
 
 def predictions(server, pixels):
-    """What a server says of images."""
+    """Predictions of a server."""
     answer = server.call(PREDICT, messages.PredictRequest(pixels=pixels).SerializeToString())
     return answer, messages.PredictResponse.FromString(answer).predictions
 
 
 def same(one, other):
-    """Whether two servers say the same of the same images."""
+    """Whether two servers give the same predictions."""
     if len(one) != len(other):
         return False
     return all(

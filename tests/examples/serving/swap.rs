@@ -36,9 +36,9 @@ pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
             .await?
             .sequence;
         until_every(PAUSE, "the promoted checkpoint", async || {
-            let told = client.get_model(GetModelRequest::default()).await?;
-            let told = told.into_inner();
-            let served = told.served.first();
+            let model_info = client.get_model(GetModelRequest::default()).await?;
+            let model_info = model_info.into_inner();
+            let served = model_info.served.first();
             Ok(served
                 .is_some_and(|served| served.sequence == sequence)
                 .then_some(()))

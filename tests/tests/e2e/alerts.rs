@@ -95,7 +95,7 @@ fn every_alert_has_a_test_that_fires_and_one_that_does_not() -> Result<()> {
         );
         assert!(
             expectations.contains(&"exp_alerts: []"),
-            "{TESTS}: nothing says when {name} does not fire"
+            "{TESTS}: no test shows when {name} does not fire"
         );
     }
     Ok(())
@@ -111,7 +111,7 @@ fn rules_read_only_exported_metrics() -> Result<()> {
         "docs/runbook.md",
     ] {
         let unknown = unknown(&text(file)?, &recorded)?;
-        assert!(unknown.is_empty(), "{file}: {unknown:?} is made by nobody");
+        assert!(unknown.is_empty(), "{file}: {unknown:?} is not exported");
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ fn a_missing_metric_of_an_alert_fires_another_alert() -> Result<()> {
         // A recorded metric depends on the metrics of its expression.
         for name in mentioned(text).iter().filter(|name| name.contains(':')) {
             let rule = rules.split(&format!("- record: {name}\n")).nth(1);
-            let rule = rule.with_context(|| format!("{alert}: nobody records {name}"))?;
+            let rule = rule.with_context(|| format!("{alert}: no rule records {name}"))?;
             names.extend(mentioned(
                 rule.split("- record: ").next().unwrap_or_default(),
             ));

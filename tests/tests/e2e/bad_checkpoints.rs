@@ -62,11 +62,14 @@ async fn bad_checkpoints_are_refused_and_the_old_one_keeps_serving() -> Result<(
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
     let good = job.checkpoint_ids.last().context("a checkpoint")?;
     let mut client = sandbox.predict().await?;
-    let ask = || PredictRequest {
+    let request = || PredictRequest {
         images: Some(Images::Pixels(vec![0; 784].into())),
         ..PredictRequest::default()
     };
-    until("an answer", async || Ok(client.predict(ask()).await.ok())).await?;
+    until("an answer", async || {
+        Ok(client.predict(request()).await.ok())
+    })
+    .await?;
 
     let cases: [(&str, &[&str], Damage); 6] = [
         ("a flipped bit", &["digest"], flip_a_bit),
@@ -103,7 +106,7 @@ async fn bad_checkpoints_are_refused_and_the_old_one_keeps_serving() -> Result<(
             reasons.contains(&refusal.reason.as_str()),
             "{case}: {refusal:?}"
         );
-        let answer = client.predict(ask()).await?.into_inner();
+        let answer = client.predict(request()).await?.into_inner();
         assert_eq!(
             answer.served_by.context("served_by")?.checkpoint_id,
             last_good,
@@ -114,7 +117,7 @@ async fn bad_checkpoints_are_refused_and_the_old_one_keeps_serving() -> Result<(
         let job = jobs::run(&mut training, specs::synthetic(1)).await?;
         last_good = job.checkpoint_ids.last().context("a checkpoint")?.clone();
         until("the next good checkpoint", async || {
-            let answer = client.predict(ask()).await?.into_inner();
+            let answer = client.predict(request()).await?.into_inner();
             Ok((answer.served_by.context("served_by")?.checkpoint_id == last_good).then_some(()))
         })
         .await?;
@@ -127,7 +130,7 @@ async fn bad_checkpoints_are_refused_and_the_old_one_keeps_serving() -> Result<(
         Ok((failed_loads(&sandbox)? > before + 1).then_some(()))
     })
     .await?;
-    let answer = client.predict(ask()).await?.into_inner();
+    let answer = client.predict(request()).await?.into_inner();
     assert_eq!(
         answer.served_by.context("served_by")?.checkpoint_id,
         last_good

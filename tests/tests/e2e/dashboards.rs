@@ -79,21 +79,23 @@ fn each_rule_detects_its_violation() -> Result<()> {
             r#""rate(digits_trainer_samples_total[$__interval])""#,
             "must be [$__rate_interval]",
         ),
-        (r#""digits_trainer_nothing""#, "made by nobody"),
-        (r#""job:digits_trainer_nothing:rate5m""#, "made by nobody"),
+        (r#""digits_trainer_nothing""#, "not exported"),
+        (r#""job:digits_trainer_nothing:rate5m""#, "not exported"),
         (
             r#""digits_trainer_jobs{job=~\"$jobs\"}""#,
             "no variable jobs",
         ),
         (r#""""#, "is empty"),
     ];
-    let queries = queries.map(|(query, said)| ("/panels/2/targets/0/expr", query, said));
-    for (pointer, value, said) in BROKEN.into_iter().chain(queries) {
+    let queries = queries.map(|(query, expected)| ("/panels/2/targets/0/expr", query, expected));
+    for (pointer, value, expected) in BROKEN.into_iter().chain(queries) {
         let mut broken = dashboards.clone();
         put(&mut broken[0].json, pointer, serde_json::from_str(value)?)?;
         let complaints = lint(&broken, &recorded)?;
         assert!(
-            complaints.iter().any(|complaint| complaint.contains(said)),
+            complaints
+                .iter()
+                .any(|complaint| complaint.contains(expected)),
             "{pointer} = {value}: {complaints:?}"
         );
     }

@@ -114,7 +114,7 @@ async fn damaged_bundles_are_skipped() -> Result<()> {
     sandbox.start_trainer(&OFTEN).await?;
     let mut training = sandbox.training().await?;
     let id = jobs::submit(&mut training, long()).await?.job_id;
-    let mut told = 0;
+    let mut reported = 0;
     // The newest, then both.
     for damaged in [1, 2] {
         let before = bundle(&sandbox, &id, "before");
@@ -129,10 +129,10 @@ async fn damaged_bundles_are_skipped() -> Result<()> {
             fs::write(path, bytes)?;
         }
         sandbox.start_trainer(&OFTEN).await?;
-        until("the damage is told", async || {
+        until("the damage is reported", async || {
             let log = sandbox.trainer()?.log()?;
             let now = log.matches("a resume bundle is damaged").count();
-            Ok((now > told).then(|| told = now))
+            Ok((now > reported).then(|| reported = now))
         })
         .await?;
     }

@@ -105,8 +105,8 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
         let model = sandbox.dir().join("model.onnx");
         let path = model.display().to_string();
         let arguments = ["export", id, "--onnx", "--input", input, "-o", &path];
-        let told = json(&sandbox, 0, &arguments)?;
-        assert_eq!(told["size_bytes"], fs::metadata(&model)?.len());
+        let document = json(&sandbox, 0, &arguments)?;
+        assert_eq!(document["size_bytes"], fs::metadata(&model)?.len());
         let answer = examine(&python, &model, &folder(&sandbox, id))?;
         let difference = answer["probability_difference"]
             .as_f64()
@@ -122,8 +122,8 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
     let last = jobs::run(&mut training, spec(Activation::Relu)).await?;
     let id = last.checkpoint_ids.last().context("a checkpoint")?;
     json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
-    let told = json(&sandbox, 0, &["import", &path, "--temperature", "1.7"])?;
-    let id = told["checkpoint"]["checkpoint_id"]
+    let document = json(&sandbox, 0, &["import", &path, "--temperature", "1.7"])?;
+    let id = document["checkpoint"]["checkpoint_id"]
         .as_str()
         .context("an id")?;
     let model = sandbox.dir().join("cool.onnx");
@@ -149,15 +149,15 @@ async fn exported_weights_can_be_imported() -> Result<()> {
     let id = job.checkpoint_ids.last().context("a checkpoint")?;
     let file = sandbox.dir().join("weights.safetensors");
     let path = file.display().to_string();
-    let told = json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
+    let document = json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
     let original = fs::read(folder(&sandbox, id).join("model.safetensors"))?;
     assert_eq!(fs::read(&file)?, original);
 
     let import = ["import", &path, "--activation", "gelu", "--promote"];
     let imported = json(&sandbox, 0, &import)?;
     let checkpoint = &imported["checkpoint"];
-    assert_eq!(checkpoint["weights_sha256"], told["sha256"]);
-    assert_eq!(checkpoint["lineage"]["imported_sha256"], told["sha256"]);
+    assert_eq!(checkpoint["weights_sha256"], document["sha256"]);
+    assert_eq!(checkpoint["lineage"]["imported_sha256"], document["sha256"]);
     assert_eq!(imported["record"]["hold"], true);
     let served = &imported["record"]["routes"][0]["checkpoint_id"];
     assert_eq!(served, &checkpoint["checkpoint_id"]);
@@ -169,9 +169,9 @@ async fn exported_weights_can_be_imported() -> Result<()> {
     fs::write(&model, bytes)?;
     for format in ["--safetensors", "--onnx"] {
         let refused = digits(&sandbox, &["export", id, format, "-o", &path])?;
-        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(66), "{told}");
-        assert!(told.contains("SHA-256"), "{told}");
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(66), "{stderr}");
+        assert!(stderr.contains("SHA-256"), "{stderr}");
     }
     sandbox.stop().await
 }
@@ -194,10 +194,10 @@ async fn a_checkpoint_is_reproduced_byte_for_byte() -> Result<()> {
     };
     let child = jobs::run(&mut training, child).await?;
     for id in [first, &child.checkpoint_ids[0]] {
-        let told = json(&sandbox, 0, &["reproduce", id])?;
-        assert_eq!(told["equal"], true, "{told}");
-        assert_eq!(told["differences"], serde_json::json!([]));
-        let (original, again) = (&told["original"], &told["reproduced"]);
+        let document = json(&sandbox, 0, &["reproduce", id])?;
+        assert_eq!(document["equal"], true, "{document}");
+        assert_eq!(document["differences"], serde_json::json!([]));
+        let (original, again) = (&document["original"], &document["reproduced"]);
         assert_eq!(original["weights_sha256"], again["weights_sha256"]);
         assert_ne!(original["checkpoint_id"], again["checkpoint_id"]);
         assert_eq!(again["lineage"]["epoch"], original["lineage"]["epoch"]);
@@ -210,19 +210,19 @@ async fn a_checkpoint_is_reproduced_byte_for_byte() -> Result<()> {
     // A manifest that claims another libtorch and another seed than its weights come from.
     let id = &parent.checkpoint_ids[1];
     let manifest = folder(&sandbox, id).join("manifest.json");
-    let mut told: Value = serde_json::from_slice(&fs::read(&manifest)?)?;
-    let bytes = told["lineage"]["spec_protobuf"]
+    let mut document: Value = serde_json::from_slice(&fs::read(&manifest)?)?;
+    let bytes = document["lineage"]["spec_protobuf"]
         .as_str()
         .context("a spec")?;
     // Field 16, the seed, is 3: as bytes 0x80 0x01 0x03.
     ensure!(bytes.matches("800103").count() == 1, "{bytes}");
-    told["lineage"]["spec_protobuf"] = bytes.replace("800103", "800104").into();
-    told["lineage"]["libtorch_version"] = "1.0.0".into();
-    fs::write(&manifest, told.to_string())?;
-    let told = json(&sandbox, 1, &["reproduce", id])?;
-    assert_eq!(told["equal"], false);
-    assert_eq!(told["differences"][0]["what"], "libtorch version");
-    assert_eq!(told["differences"][0]["original"], "1.0.0");
+    document["lineage"]["spec_protobuf"] = bytes.replace("800103", "800104").into();
+    document["lineage"]["libtorch_version"] = "1.0.0".into();
+    fs::write(&manifest, document.to_string())?;
+    let document = json(&sandbox, 1, &["reproduce", id])?;
+    assert_eq!(document["equal"], false);
+    assert_eq!(document["differences"][0]["what"], "libtorch version");
+    assert_eq!(document["differences"][0]["original"], "1.0.0");
 
     let weights = folder(&sandbox, first).join("model.safetensors");
     let imported = json(&sandbox, 0, &["import", &weights.display().to_string()])?;

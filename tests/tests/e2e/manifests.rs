@@ -83,7 +83,7 @@ fn selectors_match_their_pods() -> Result<()> {
                 .context("the autoscaler's target is not there")?;
             ensure!(
                 found["spec"].get("replicas").is_none(),
-                "autoscaler and manifest both say how many"
+                "autoscaler and manifest both set the number of replicas"
             );
             let metric = string(&object["spec"]["metrics"][0]["pods"]["metric"]["name"]);
             ensure!(

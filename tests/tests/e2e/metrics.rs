@@ -85,11 +85,11 @@ async fn the_page_lists_exactly_the_exported_metrics() -> Result<()> {
     ] {
         let exposition = http::get(address, "/metrics")?;
         let mut page = documented(prefix)?;
-        let mut told = exported(&exposition, prefix);
-        told.retain(|name, _| page.get(name).is_none_or(|kind| kind != OF_A_GPU));
+        let mut exported_names = exported(&exposition, prefix);
+        exported_names.retain(|name, _| page.get(name).is_none_or(|kind| kind != OF_A_GPU));
         // Pushed metrics are checked by `watching`, GPU metrics by a unit test of the trainer.
         page.retain(|_, kind| kind != PUSHED && kind != OF_A_GPU);
-        assert_eq!(told, page, "{prefix}");
+        assert_eq!(exported_names, page, "{prefix}");
         let process = documented(PROCESS)?;
         assert!(!process.is_empty());
         assert_eq!(exported(&exposition, PROCESS), process, "{prefix}");
@@ -136,7 +136,7 @@ fn image_of_nothing() -> Vec<u8> {
     out.into_inner()
 }
 
-/// Publishes a record that names a checkpoint whose weights are not what its manifest says, and waits until it
+/// Publishes a record that names a checkpoint whose weights do not match its manifest, and waits until it
 /// is refused.
 async fn damage_the_head(
     sandbox: &Sandbox,

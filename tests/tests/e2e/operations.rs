@@ -90,8 +90,8 @@ async fn a_backup_taken_while_training_can_be_restored() -> Result<()> {
     // It exists before the storage does.
     fs::create_dir(sandbox.dir().join("storage"))?;
     sandbox.start_inference(&[]).await?;
-    let told = run(&sandbox, &block(SECTION, 2)?)?;
-    ensure!(told.lines().count() > 10, "{told}");
+    let printed = run(&sandbox, &block(SECTION, 2)?)?;
+    ensure!(printed.lines().count() > 10, "{printed}");
     serves(&sandbox, |sequence| sequence > 5).await?;
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
@@ -198,8 +198,8 @@ async fn records_of_a_newer_version_are_refused_until_an_operator_promotes() -> 
 
     // Record 3 is readable, but its checkpoint is not.
     ensure!(run(&sandbox, "digits rollback").is_err());
-    let told = run(&sandbox, &format!("RECORD=2\n{}", block(SECTION, 0)?))?;
-    ensure!(told.contains("format"), "{told}");
+    let printed = run(&sandbox, &format!("RECORD=2\n{}", block(SECTION, 0)?))?;
+    ensure!(printed.contains("format"), "{printed}");
     serves(&sandbox, |sequence| sequence == head + 1).await?;
     let served = run(&sandbox, "digits model --json")?;
     let last = job.checkpoint_ids.last().context("a checkpoint")?;
@@ -239,14 +239,14 @@ async fn a_newer_database_is_refused_and_its_backup_works() -> Result<()> {
         .arg(&state)
         .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
         .output()?;
-    let told = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.code() == Some(69),
-        "{}: {told}",
+        "{}: {stderr}",
         output.status
     );
     let reason = format!("its version {} is newer than this program", version + 1);
-    ensure!(told.contains(&reason), "{told}");
+    ensure!(stderr.contains(&reason), "{stderr}");
 
     run(&sandbox, &block("Upgrade", 2)?)?;
     sandbox.start_trainer(&[]).await?;

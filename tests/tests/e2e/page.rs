@@ -1,6 +1,6 @@
 //! The inference service's page in a browser, with a network trained on MNIST.
 
-use crate::support::{browser::Script, damage, http::ask, mnist};
+use crate::support::{browser::Script, damage, http::request, mnist};
 use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{GetModelRequest, JobSpec, ListServingRequest, PromoteRequest};
@@ -107,7 +107,7 @@ async fn page_rest_and_grpc_share_the_port() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_inference(&[]).await?;
     let address = sandbox.inference()?.grpc().replace("http://", "");
-    let (head, body) = ask(&address, "GET /")?;
+    let (head, body) = request(&address, "GET /")?;
     assert!(head.starts_with("http/1.1 200"), "{head}");
     assert!(
         head.contains("content-security-policy: default-src 'none'"),
@@ -120,15 +120,19 @@ async fn page_rest_and_grpc_share_the_port() -> Result<()> {
         .collect();
     assert!(named.len() >= 3, "{named:?}");
     for path in named.into_iter().chain(["/page/models.json", "/v2"]) {
-        let (head, body) = ask(&address, &format!("GET {path}"))?;
+        let (head, body) = request(&address, &format!("GET {path}"))?;
         assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
         assert!(!body.contains("https://"), "{path}");
     }
     let tag = head.lines().find_map(|line| line.strip_prefix("etag: "));
     let known = format!("GET /\r\nIf-None-Match: {}\r\n", tag.context("an ETag")?);
-    assert!(ask(&address, &known)?.0.starts_with("http/1.1 304"));
-    assert!(ask(&address, "POST /")?.0.starts_with("http/1.1 405"));
-    assert!(ask(&address, "GET /absent")?.0.starts_with("http/1.1 404"));
+    assert!(request(&address, &known)?.0.starts_with("http/1.1 304"));
+    assert!(request(&address, "POST /")?.0.starts_with("http/1.1 405"));
+    assert!(
+        request(&address, "GET /absent")?
+            .0
+            .starts_with("http/1.1 404")
+    );
     let mut client = sandbox.predict().await?;
     client.get_model(GetModelRequest::default()).await?;
     sandbox.stop().await

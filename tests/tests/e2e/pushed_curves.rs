@@ -86,10 +86,10 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
             "{name}"
         );
         for ((_, at_ms), row) in found.iter().zip(&rows) {
-            let told = row.at.context("a time")?;
-            let told_ms = told.seconds * 1_000 + i64::from(told.nanos) / 1_000_000;
+            let time = row.at.context("a time")?;
+            let time_ms = time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000;
             // Points of the same millisecond get the following ones.
-            assert!((0..=50).contains(&(at_ms - told_ms)), "{at_ms} {told_ms}");
+            assert!((0..=50).contains(&(at_ms - time_ms)), "{at_ms} {time_ms}");
         }
         // A stale marker ends the series; it may come with a later push.
         until("the end", async || {

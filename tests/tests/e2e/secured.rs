@@ -79,18 +79,18 @@ fn digits(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> 
 }
 
 fn refused(output: &Output, code: i32, part: &str) -> Result<()> {
-    let told = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
-        output.status.code() == Some(code) && told.contains(part),
-        "{}, without {part:?}: {told}",
+        output.status.code() == Some(code) && stderr.contains(part),
+        "{}, without {part:?}: {stderr}",
         output.status
     );
     Ok(())
 }
 
 fn done(output: &Output) -> Result<()> {
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}: {told}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {stderr}", output.status);
     Ok(())
 }
 
@@ -142,9 +142,9 @@ async fn the_client_trains_and_predicts_over_https_with_a_token() -> Result<()> 
     ];
     done(&digits(&sandbox, &train, &with_token)?)?;
     until("what was trained serves", async || {
-        let told = digits(&sandbox, &["model"], &all)?;
-        done(&told)?;
-        let serves = String::from_utf8_lossy(&told.stdout).contains("% of the requests");
+        let output = digits(&sandbox, &["model"], &all)?;
+        done(&output)?;
+        let serves = String::from_utf8_lossy(&output.stdout).contains("% of the requests");
         Ok(serves.then_some(()))
     })
     .await?;
@@ -215,11 +215,11 @@ fn unusable_credentials_are_refused_at_start() -> Result<()> {
                 .current_dir(&secrets.dir)
                 .output()?;
             refused(&output, 64, part)?;
-            let told = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<&str> = told.lines().collect();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let lines: Vec<&str> = stderr.lines().collect();
             ensure!(
                 lines.last().is_some_and(|line| line.starts_with("error: ")),
-                "{name}: {told}"
+                "{name}: {stderr}"
             );
         }
     }

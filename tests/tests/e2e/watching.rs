@@ -20,7 +20,7 @@ use digits_proto::v1::{
     PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
 };
 use digits_testing::{patience, until};
-use query::ask;
+use query::run;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
@@ -263,17 +263,17 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
                 inner.and_then(|it| it.trim_end_matches(')').rsplit_once(", "))
             {
                 let values = prometheus.label_values(label, selector)?;
-                ensure!(!values.is_empty(), "{definition} gives nothing");
+                ensure!(!values.is_empty(), "{definition} returns nothing");
             }
         }
         missing.extend(dashboard.queries());
     }
     ensure!(missing.len() > 80, "there are {} queries", missing.len());
-    let told = missing.len();
+    let total = missing.len();
     let all_found = until("series of every query", async || {
         let mut still = Vec::new();
         for query in std::mem::take(&mut missing) {
-            let (_, series) = ask(prometheus, &query)?;
+            let (_, series) = run(prometheus, &query)?;
             if series.is_empty() && !of_gpus_alone(&query.expression)? {
                 still.push(query);
             }
@@ -288,7 +288,7 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
             .map(|it| format!("{}: {}", it.place, it.expression))
             .collect();
         format!(
-            "{} of {told} queries give nothing:\n{}",
+            "{} of {total} queries return nothing:\n{}",
             missing.len(),
             missing.join("\n")
         )

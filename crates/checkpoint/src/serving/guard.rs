@@ -86,7 +86,7 @@ pub(super) async fn revert_if_deleted(
             by: record.by.clone(),
         };
         match append(storage, model, record.sequence, proposal).await {
-            // Lost: another writer has decided anew already.
+            // Lost: another writer has decided already.
             Ok(_) | Err(AppendError::Lost { .. }) => break,
             Err(error) => return Err(error),
         }

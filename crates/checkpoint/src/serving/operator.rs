@@ -47,12 +47,7 @@ pub async fn promote(
     let head = expected_head(storage, model, expected).await?;
     let manifest = servable(storage, model, candidate.checkpoint).await?;
     let routes = routes_with(storage, model, head, candidate, &manifest).await?;
-    let proposal = Proposal {
-        routes,
-        hold: true,
-        reason: Reason::Promoted,
-        by: by.to_owned(),
-    };
+    let proposal = held(routes, Reason::Promoted, by);
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -72,12 +67,7 @@ pub async fn drop_candidates(
     let primary = head.primary().filter(|_| head.routes.len() > 1);
     let primary = primary.ok_or(PromotionError::NoCandidates)?;
     servable(storage, model, primary).await?;
-    let proposal = Proposal {
-        routes: only(primary),
-        hold: true,
-        reason: Reason::Promoted,
-        by: by.to_owned(),
-    };
+    let proposal = held(only(primary), Reason::Promoted, by);
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -105,12 +95,7 @@ pub async fn rollback(
     for route in &target.routes {
         servable(storage, model, route.checkpoint).await?;
     }
-    let proposal = Proposal {
-        routes: target.routes,
-        hold: true,
-        reason: Reason::RolledBack,
-        by: by.to_owned(),
-    };
+    let proposal = held(target.routes, Reason::RolledBack, by);
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -136,6 +121,16 @@ pub async fn release(
         by: by.to_owned(),
     };
     append(storage, model, expected, proposal).await
+}
+
+/// A record with a hold.
+fn held(routes: Vec<Route>, reason: Reason, by: &str) -> Proposal {
+    Proposal {
+        routes,
+        hold: true,
+        reason,
+        by: by.to_owned(),
+    }
 }
 
 /// Record `expected`, or why its routes are unknown: the log is empty, or the record has a newer format.

@@ -107,7 +107,7 @@ fn bucket(url: &Url) -> Result<Storage, StorageError> {
         .ok_or_else(|| refused(url.as_str(), "names no bucket: write s3://bucket/prefix"))?;
     let prefix = Path::from_url_path(url.path())
         .map_err(|error| refused(url.as_str(), error.to_string()))?;
-    // Shorter than the defaults (3 minutes): a follower is better told than kept waiting.
+    // Shorter than the default of 3 minutes: a follower should report an error rather than wait.
     let retry = RetryConfig {
         max_retries: 4,
         retry_timeout: Duration::from_secs(20),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use safetensors::{Dtype, tensor::TensorView};
 
 /// The bytes of `model.safetensors`: a pure state dict without metadata, the tensors named as
-/// [`Architecture`](crate::manifest::Architecture) says and sorted by name.
+/// [`Architecture`](crate::manifest::Architecture) describes, sorted by name.
 ///
 /// # Panics
 /// When a layer's vectors are not of the lengths that its sizes require.
@@ -57,7 +57,7 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 }
 
 fn view<'a>(dtype: Dtype, shape: &[usize], data: &'a [u8]) -> TensorView<'a> {
-    TensorView::new(dtype, shape.to_vec(), data).expect("as many values as the sizes say")
+    TensorView::new(dtype, shape.to_vec(), data).expect("as many values as the shape requires")
 }
 
 fn serialize<'a, S: AsRef<str> + Ord + std::fmt::Display>(

@@ -1,5 +1,5 @@
-//! Publishing and promoting where every write may fail, with a reader looking on: no half checkpoint is ever
-//! seen, and the same id again finishes what was begun.
+//! Publication and promotion with a failure at every write, while a reader polls: no partial checkpoint is ever visible,
+//! and a retry with the same id completes the publication.
 
 use super::support::{Fault, FaultStore, draft, layers};
 use digits_checkpoint::{
@@ -12,14 +12,14 @@ use object_store::{memory::InMemory, path::Path};
 use std::{sync::Arc, time::Duration};
 use tokio::time::advance;
 
-/// Writes of publishing and promoting: model, exam, manifest, record.
+/// Writes of a publication with its promotion: model, exam, manifest, record.
 const WRITES: usize = 4;
-/// Failures after which a write is given up.
+/// Failures after which a write is abandoned.
 const GIVEN_UP: usize = 5;
 
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// What a reader may see at any moment: whole checkpoints, and records that name them.
+/// The invariant of every moment: complete checkpoints, and records that name them.
 pub async fn look(storage: &Storage) -> usize {
     let committed = list_checkpoints(storage).await.unwrap();
     for manifest in &committed {
@@ -67,7 +67,7 @@ async fn a_failure_at_any_write_can_be_completed_with_the_same_id() {
                     work(&storage, id).await.unwrap();
                 };
                 tokio::pin!(writer);
-                // The reader looks whenever the writer waits.
+                // The reader polls whenever the writer waits.
                 loop {
                     tokio::select! {
                         biased;
@@ -86,7 +86,7 @@ async fn a_failure_at_any_write_can_be_completed_with_the_same_id() {
 
 #[tokio::test(start_paused = true)]
 async fn a_future_dropped_anywhere_can_be_completed_with_the_same_id() {
-    // It yields before and after each write and before each read; it is stopped at each of these places.
+    // It yields before and after each write and before each read, and is dropped at each of these points.
     let mut finished = false;
     for operations in 0..200 {
         let store = Arc::new(FaultStore::new(InMemory::new()));
@@ -98,7 +98,7 @@ async fn a_future_dropped_anywhere_can_be_completed_with_the_same_id() {
             tokio::pin!(writer);
             while store.operations() < operations && !finished {
                 finished = futures::poll!(writer.as_mut()).is_ready();
-                // Lets the thread that checks the draft go on.
+                // Lets the thread that validates the draft continue.
                 tokio::task::yield_now().await;
             }
         }

@@ -1,5 +1,5 @@
-//! The files on the storage keep their form: what older programs wrote stays readable, and what this one
-//! writes is what they know. A change of these golden files is a change of the contract.
+//! The formats on the storage are stable: files of older programs stay readable, and older programs can read the files of
+//! this one. A change of these golden files is a change of the contract.
 
 use digits_checkpoint::{
     Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
@@ -17,7 +17,7 @@ const REPORT: &str = include_str!("../golden/report.json");
 const RECORD: &str = include_str!("../golden/serving-record.json");
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// Puts `text` under `key` of an empty storage.
+/// An empty storage with `text` under `key`.
 async fn storage_with(key: &str, text: impl Into<String>) -> Storage {
     let store = Arc::new(InMemory::new());
     let text: String = text.into();
@@ -119,7 +119,7 @@ async fn invalid_records_are_unreadable() {
     }
 }
 
-/// The bytes of the tensor files, written out: eight bytes of length, the header, the values.
+/// The expected bytes of the tensor files: eight bytes of length, the header, the values.
 #[test]
 fn tensor_files_have_their_pinned_bytes() {
     let layers = [Layer {

@@ -14,7 +14,7 @@ use digits_checkpoint::{
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
 
-/// What a writer does next, on the head that it sees then.
+/// The next action of a writer, based on the head at that time.
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Publish(usize, Policy),
@@ -95,13 +95,13 @@ async fn write_all(
     store.set_yields(yields);
     let (storage, checkpoints) = (&storage, &checkpoints);
     let writers = writers.iter().map(|actions| async move {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for &action in actions {
-            told.extend(act(storage, checkpoints, action).await);
+            reported.extend(act(storage, checkpoints, action).await);
         }
-        told
+        reported
     });
-    let told = futures::future::join_all(writers).await.concat();
+    let reported = futures::future::join_all(writers).await.concat();
     let landed: BTreeSet<_> = store.landed().into_iter().collect();
     assert_eq!(
         landed.len(),
@@ -125,7 +125,7 @@ async fn write_all(
                 .unwrap(),
         );
     }
-    (told, log)
+    (reported, log)
 }
 
 proptest! {
@@ -142,15 +142,15 @@ proptest! {
             .start_paused(true)
             .build()
             .unwrap();
-        let (told, log) = runtime.block_on(write_all(writers, faults, yields));
-        for record in &told {
+        let (reported, log) = runtime.block_on(write_all(writers, faults, yields));
+        for record in &reported {
             let there = &log[record.sequence as usize - 1];
-            prop_assert_eq!(record, there, "a writer was told of a record that is not there");
+            prop_assert_eq!(record, there, "a writer got a record that does not exist");
         }
-        // A promotion by policy may be told more than once; an operator's record is one writer's alone.
+        // A promotion by policy may be returned to several writers; an operator's record belongs to one.
         let mut nonces = BTreeSet::new();
-        for record in told.iter().filter(|record| record.reason != Reason::Published) {
-            prop_assert!(nonces.insert(&record.nonce), "two writers were told of one record");
+        for record in reported.iter().filter(|record| record.reason != Reason::Published) {
+            prop_assert!(nonces.insert(&record.nonce), "two writers got the same record");
         }
         let mut promoted = BTreeSet::new();
         for (index, record) in log.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! A real process that publishes to a real folder is killed, at every write and at random moments,
-//! while a reader reads; the next process with the same id finishes.
+//! Kills a process that publishes to a folder, at every write and at random times, while a reader polls; the next process
+//! with the same id completes the publication.
 
 use super::{
     crash::look,
@@ -74,7 +74,7 @@ fn start(folder: &std::path::Path, id: CheckpointId, write: Option<&str>) -> Chi
     command.spawn().unwrap()
 }
 
-/// Looks again and again until the process has ended; says whether it ended well.
+/// Polls until the process has ended; returns whether it succeeded.
 async fn look_until_end(storage: &Storage, mut child: Child) -> bool {
     let deadline = Instant::now() + patience();
     loop {

@@ -1,4 +1,4 @@
-//! The serving log as operators write it.
+//! Operator changes to the serving log.
 
 use super::support::{Fault, memory, published};
 use digits_checkpoint::{
@@ -102,7 +102,7 @@ async fn a_stale_expected_sequence_loses() {
         );
         assert_eq!(lost_to(release(&storage, &digits(), expected, "").await), 2);
     }
-    // And a number that nobody wrote is none to follow: the log has no holes.
+    // A sequence that does not exist cannot be followed: the log has no gaps.
     let primary = candidate(old.id, Role::Primary, None);
     for expected in [3, 100, u64::MAX] {
         let unknown = PromotionError::UnknownRecord(expected);
@@ -198,16 +198,19 @@ async fn impossible_candidates_are_refused_by_field() {
             other => panic!("{case:?}: {other}"),
         }
     }
-    let nobody = CheckpointId::generate();
+    let unknown_id = CheckpointId::generate();
     let unknown = promote(
         &storage,
         &digits(),
         1,
-        candidate(nobody, Role::Primary, None),
+        candidate(unknown_id, Role::Primary, None),
         "",
     )
     .await;
-    assert_eq!(refused(unknown), PromotionError::UnknownCheckpoint(nobody));
+    assert_eq!(
+        refused(unknown),
+        PromotionError::UnknownCheckpoint(unknown_id)
+    );
     let other: ModelName = "other".parse().unwrap();
     let foreign = promote(
         &storage,
@@ -249,7 +252,7 @@ async fn rollback_and_release_append_records() {
         (Some(old.id), Reason::RolledBack)
     );
     assert!(record.hold && record.by == "me");
-    // By number, and only to what there is.
+    // By number, and only to an existing record.
     assert_eq!(
         refused(rollback(&storage, &digits(), 4, 5, "").await),
         PromotionError::UnknownRecord(5)
@@ -286,14 +289,14 @@ async fn operators_can_replace_an_unreadable_newest_record() {
     serve(&storage, 0, old.id).await;
     let key = Path::from("a/prefix/serving/digits/00000000000000000002.json");
     store.put(&key, r#"{"format": 9}"#.into()).await.unwrap();
-    // A newer program decides, as far as policy knows …
+    // Policies leave the decision to a newer program.
     assert!(head(&storage, &digits()).await.is_err());
     assert!(
         promote_published(&storage, &new, Policy::Latest, "")
             .await
             .is_err()
     );
-    // … nor can a person keep a part of what is not known …
+    // Operators cannot keep a part of unknown routes.
     for unknown in [
         release(&storage, &digits(), 2, "").await,
         drop_candidates(&storage, &digits(), 2, "").await,
@@ -308,7 +311,7 @@ async fn operators_can_replace_an_unreadable_newest_record() {
     ] {
         assert_eq!(refused(unknown), PromotionError::HeadUnknown);
     }
-    // … but one may overrule it.
+    // But they can replace them.
     let record = rollback(&storage, &digits(), 2, 0, "").await.unwrap();
     assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
 }
@@ -335,7 +338,7 @@ async fn ambiguous_answers_are_resolved() {
             "{faults:?}"
         );
         assert_eq!(list(&storage, &digits()).await.unwrap(), [1], "{faults:?}");
-        // Another's record is not taken for one's own, however the answer comes.
+        // Another writer's record is never taken for one's own, whatever the answer.
         store.set_faults(faults.iter().copied());
         let proposal = Proposal {
             routes: vec![Route {
@@ -372,14 +375,14 @@ async fn a_tombstoned_checkpoint_is_not_promoted_or_its_record_is_reverted() {
     let key = Path::from(format!("a/prefix/checkpoints/{}/tombstone.json", new.id));
     let primary = candidate(new.id, Role::Primary, None);
 
-    // The tombstone comes while the record is being written: between the check and the check afterwards.
+    // The tombstone appears while the record is written, between the two checks.
     store.on_put("00000000000000000002.json", &key);
     let gone = refused(promote(&storage, &digits(), 1, primary, "").await);
     assert_eq!(gone, PromotionError::Tombstoned(new.id));
     let record = head(&storage, &digits()).await.unwrap().unwrap();
     assert_eq!((record.sequence, record.primary()), (3, Some(old.id)));
 
-    // It is there beforehand.
+    // The tombstone exists before.
     let gone = refused(promote(&storage, &digits(), 3, primary, "").await);
     assert_eq!(gone, PromotionError::Tombstoned(new.id));
     let gone = refused(rollback(&storage, &digits(), 3, 2, "").await);
@@ -398,7 +401,7 @@ async fn a_revert_skips_records_with_deleted_checkpoints() {
     let (old, gone) = (published(&storage, 60).await, published(&storage, 30).await);
     let new = published(&storage, 0).await;
     serve(&storage, 0, old.id).await;
-    // A promoter wrote its record while the tombstone came, and has not taken it back yet.
+    // A writer appended its record while the tombstone appeared, and has not reverted it yet.
     let proposal = Proposal {
         routes: vec![Route {
             checkpoint: gone.id,

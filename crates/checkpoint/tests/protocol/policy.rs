@@ -1,4 +1,4 @@
-//! Automatic promotion: what each policy prefers, what a hold stops, and that nothing is promoted twice.
+//! Automatic promotion: preferences of the policies, holds, and no second promotion.
 
 use super::support::{draft, memory, published};
 use digits_checkpoint::{
@@ -69,7 +69,7 @@ async fn a_hold_stops_promotion_until_release() {
         assert_eq!(automatic(&storage, &new, policy).await, None);
     }
     release(&storage, &digits(), 3, "operator").await.unwrap();
-    // The one that was rolled back does not come again, the next one does.
+    // The rolled-back checkpoint is not promoted again; the next one is.
     assert_eq!(automatic(&storage, &bad, Policy::Latest).await, Some(2));
     assert_eq!(
         head(&storage, &digits()).await.unwrap().unwrap().sequence,

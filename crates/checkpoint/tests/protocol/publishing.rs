@@ -1,4 +1,4 @@
-//! Publishing without crashes: what comes back, what is idempotent, and who wins a race.
+//! Publication without crashes: results, idempotence and races.
 
 use super::support::{SIZES, draft, exam, layers, memory, published};
 use digits_checkpoint::{
@@ -31,7 +31,7 @@ async fn a_published_checkpoint_can_be_loaded() {
         ["model.safetensors", "exam.safetensors", "manifest.json"]
     );
 
-    // Again: nothing is written, and the first manifest stands, whatever was measured since.
+    // A repeated call writes nothing; the first manifest stays, whatever was measured since.
     let mut again = draft;
     again.manifest.created_at = jiff::Timestamp::now();
     again.manifest.metrics.test = again.manifest.metrics.validation;
@@ -57,7 +57,7 @@ async fn other_content_under_one_id_is_a_conflict() {
     assert_eq!(load(&storage, id).await.unwrap().layers, layers(1));
 }
 
-/// JSON has no form of these numbers: they would be written as `null`.
+/// JSON cannot represent these numbers: they would be written as `null`.
 #[tokio::test]
 async fn metrics_that_are_not_finite_are_not_published() {
     let changes: [fn(&mut Manifest); 4] = [
@@ -142,7 +142,7 @@ async fn the_list_has_committed_readable_checkpoints() {
     assert_eq!(list_checkpoints(&storage).await.unwrap(), [new, old]);
 }
 
-/// Two publishers of one id, interleaved: equal drafts both succeed; of two drafts one does, whole.
+/// Two interleaved publishers of one id: with equal drafts both succeed, with different ones exactly one does.
 #[test]
 fn racing_publishers_of_one_id_commit_one_checkpoint() {
     for equal in [true, false] {

@@ -1,4 +1,4 @@
-//! Every way in which a checkpoint can be wrong, and the refusal that a reader gives.
+//! Every fault of a checkpoint, and the reader's refusal.
 
 use super::support::{SIZES, draft, exam, layers};
 use digits_checkpoint::{
@@ -9,7 +9,7 @@ use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The three files as they will lie on the storage; `None` is a missing one.
+/// The three files of a checkpoint; `None` is a missing one.
 struct Lying {
     manifest: Value,
     model: Option<Vec<u8>>,
@@ -31,12 +31,12 @@ impl Lying {
     fn set(&mut self, field: &str, value: Value) {
         match self.manifest.pointer_mut(field) {
             Some(known) => *known = value,
-            // An optional one that the manifest has not.
+            // An optional field that the manifest does not have.
             None => self.manifest[field.trim_start_matches('/')] = value,
         }
     }
 
-    /// Puts other model bytes, with the digest that is theirs.
+    /// Replaces the model bytes, with a matching digest.
     fn model(&mut self, bytes: impl Into<Vec<u8>>) {
         self.model = Some(bytes.into());
         self.sign();
@@ -163,7 +163,7 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
     ]
 }
 
-/// A model file of this header and nothing behind it.
+/// A model file of this header without data.
 fn header(text: &str) -> Vec<u8> {
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend(text.bytes());
@@ -208,7 +208,7 @@ fn model_cases() -> Vec<(Reason, Damage)> {
             header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#),
         ),
         case(Reason::Header, |lying| {
-            // Cut, but signed: the header says that there is more.
+            // Truncated with a matching digest: the header declares more data.
             let mut bytes = lying.model.clone().unwrap();
             bytes.truncate(bytes.len() - 4);
             lying.model(bytes);

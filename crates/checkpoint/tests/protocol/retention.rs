@@ -1,4 +1,4 @@
-//! Retention: the rules as a pure plan, and what carrying it out leaves on a storage.
+//! Retention: the plan as a pure function, and its effect on a storage.
 
 use super::support::{draft, memory, published};
 use digits_checkpoint::{
@@ -84,7 +84,7 @@ async fn an_unneeded_checkpoint_is_marked_then_deleted_with_its_folder() {
 async fn a_promotion_during_the_grace_time_removes_the_tombstone() {
     let (storage, _) = memory();
     let id = published(&storage, 0).await.id;
-    // Its record is written without looking, as by a promotion that looked before the tombstone came.
+    // Its record is appended unchecked, as by a promotion that checked before the tombstone appeared.
     let now = Timestamp::now();
     apply(&storage, &strict(), &nothing(), now).await.unwrap();
     let proposal = Proposal {
@@ -134,7 +134,7 @@ async fn abandoned_files_are_deleted_and_unfinished_publications_kept() {
             .buried,
         [id]
     );
-    // The publisher is told so, even if it comes back now.
+    // A publisher that returns now gets an error.
     let error = publish(&storage, draft(id, 1, 0)).await.unwrap_err();
     assert!(matches!(
         error,
@@ -161,7 +161,7 @@ async fn an_interrupted_deletion_is_completed() {
     apply(&storage, &strict(), &nothing(), now).await.unwrap();
     let manifest = Path::from(format!("a/prefix/checkpoints/{id}/manifest.json"));
     store.delete(&manifest).await.unwrap();
-    // With rules that would keep it, were it whole.
+    // With rules that would keep it, if it were complete.
     let report = apply(&storage, &Rules::default(), &nothing(), now + HOUR)
         .await
         .unwrap();
@@ -215,7 +215,7 @@ async fn the_manifest_goes_first_and_the_tombstone_last() {
     assert_eq!(names.len(), 4);
 }
 
-/// A log longer than the last 1,000 records: those count however old, and so do the seven days.
+/// With a log of more than 1,000 records, the last 1,000 protect, and so do those of the last seven days.
 #[tokio::test]
 async fn the_last_thousand_records_or_seven_days_protect() {
     let (storage, store) = memory();
@@ -316,7 +316,7 @@ proptest! {
     }
 }
 
-/// Whether a tombstone stands whose grace time is not over.
+/// Whether there is a tombstone whose grace time is not over.
 fn plan_waits(held: &StoredCheckpoint, now: Timestamp, rules: &Rules) -> bool {
     held.tombstone.is_some_and(|at| at > now - rules.grace)
 }

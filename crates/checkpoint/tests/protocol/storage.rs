@@ -1,4 +1,4 @@
-//! Opening a storage, and the probe that keeps writers off one that cannot hold the protocol.
+//! Opening a storage, and the probe by which writers refuse an unsuitable one.
 
 use super::support::{Fault, draft, memory};
 use digits_checkpoint::{Storage, StorageError, id::CheckpointId, list_checkpoints, load, publish};

@@ -16,7 +16,7 @@ const MOTION_SIGMA: f32 = 3.0;
 /// Greatest angle of a movement to the horizontal, in degrees.
 const MOTION_DEGREES: f32 = 45.0;
 
-/// Blurs, lets every other pixel change places with one beside it, and blurs again.
+/// Blurs, swaps every other pixel with a neighbour, and blurs again.
 ///
 /// The benchmark's blur takes the columns of a grey image for colour channels and so goes along one axis only; so does
 /// this one.

@@ -111,10 +111,10 @@ fn connected(crests: &Plane) -> Plane {
             let Some(crest) = crests.get(row + rows, column + columns) else {
                 continue;
             };
-            let beside = at.wrapping_add_signed(rows * crests.width as isize + columns);
-            if crest >= WEAK && edges.values[beside] == 0.0 {
-                edges.values[beside] = 1.0;
-                open.push(beside);
+            let neighbour = at.wrapping_add_signed(rows * crests.width as isize + columns);
+            if crest >= WEAK && edges.values[neighbour] == 0.0 {
+                edges.values[neighbour] = 1.0;
+                open.push(neighbour);
             }
         }
     }

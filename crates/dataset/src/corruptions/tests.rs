@@ -22,7 +22,7 @@ fn mean(pixels: &[u8]) -> f64 {
 /// The mean grey over all images, as a share of full ink; the originals have `of`.
 fn expected_mean(corruption: Corruption, of: f64) -> (f64, f64) {
     match corruption {
-        // Clipping at white takes some photons away.
+        // Clipping at white removes some photons.
         Corruption::ShotNoise => (0.7 * of, of),
         Corruption::ImpulseNoise => (of + 0.04, of + 0.09),
         Corruption::GlassBlur | Corruption::MotionBlur => (0.95 * of, 1.05 * of),
@@ -127,7 +127,7 @@ fn names_are_those_of_the_benchmark_and_unique() {
     assert!(names.contains("dotted_line"));
 }
 
-/// A square of full ink: what geometry and edges make of it can be told by hand.
+/// A square of full ink, whose shifted, scaled and outlined form is known.
 fn square() -> Images {
     let mut pixels = vec![0; 784];
     for row in 10..18 {

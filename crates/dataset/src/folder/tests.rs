@@ -38,7 +38,7 @@ fn images_of_any_size_and_many_labels_are_loaded() {
     assert_eq!(dataset.train.labels, [0, 256]);
     assert_eq!(dataset.digest, dataset.content_digest());
 
-    // Another type of the labels is the same content.
+    // Another element type of the labels does not change the content.
     let wide = [&[0, 0, 0x0c, 1, 0, 0, 0, 2][..], &[0, 0, 0, 0, 0, 0, 1, 0]].concat();
     write(&folder, TRAIN_LABELS, &wide);
     assert_eq!(load("shapes", folder.path()).expect("a data set"), dataset);

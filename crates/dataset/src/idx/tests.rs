@@ -64,8 +64,8 @@ fn labels_may_be_bytes_shorts_or_ints() {
     assert_eq!(parse_labels(&wide, "l").expect("labels"), [999]);
 }
 
-/// Parsing fails with a message that begins with the name, has the reason and ends in a remedy; and so does parsing of
-/// the gzipped bytes, in whose reason only figures may differ.
+/// Checks that parsing fails with a message that starts with the name, has the reason and ends with a remedy, also for
+/// the gzipped bytes, where only numbers in the reason may differ.
 fn check_refused(parse: impl Fn(&[u8]) -> Result<(), DatasetError>, bytes: &[u8], reason: &str) {
     for bytes in [bytes, &gzip(bytes)] {
         let error = parse(bytes).expect_err(reason);
@@ -227,7 +227,7 @@ fn files_are_written_and_read_plain_and_gzipped() {
     assert_eq!(read_images(&images).expect("read"), sample());
     assert_eq!(read_labels(&labels).expect("read"), [3, 999]);
 
-    // The content tells, not the name.
+    // Compression is detected by the content, not the name.
     fs::write(&images, gzip(&encode_images(&sample()))).expect("written");
     assert_eq!(read_images(&images).expect("read"), sample());
 
@@ -250,7 +250,7 @@ prop_compose! {
     }
 }
 
-/// Bytes that begin as an IDX file may.
+/// Bytes that start like an IDX file.
 fn nearly_idx() -> impl Strategy<Value = Vec<u8>> {
     let dimension = prop_oneof![0_u32..5, any::<u32>()];
     (
@@ -289,7 +289,7 @@ proptest! {
         packed: bool,
     ) {
         let bytes = if packed { gzip(&bytes) } else { bytes };
-        // Deflate's greatest expansion bounds what may be taken for either.
+        // Deflate's maximum expansion bounds the allocation for either.
         if let Ok(images) = parse_images(&bytes, "x") {
             prop_assert_eq!(images.pixels.len(), images.count * images.height * images.width);
             prop_assert!(images.pixels.capacity() <= bytes.len() * DEFLATE_EXPANSION as usize);

@@ -86,7 +86,7 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
 ///
 /// # Errors
 /// As [`check`] (nothing is written then); [`PushedError::OtherNormalization`] when this content is there with another picture
-/// normalization; [`PushedError::Damaged`] when other bytes lie under its digest; else what the storage said: try again.
+/// normalization; [`PushedError::Damaged`] when its digest has other bytes; else the storage's error: retry.
 pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Receipt, PushedError> {
     // Hashing takes a while.
     let prepared = tokio::task::spawn_blocking(move || {

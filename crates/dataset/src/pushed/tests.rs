@@ -85,7 +85,7 @@ async fn a_repeated_push_changes_nothing_and_other_data_supersedes() {
     );
     assert_eq!(keys(&store).await, there);
 
-    // Another name is one more record; the content lies there once.
+    // Another name adds a record; the content is stored once.
     let other = push(&storage, dataset(0), as_name("forms")).await.unwrap();
     assert!(other.content_was_there && !other.name_was_there);
     assert_eq!(keys(&store).await.len(), 7);
@@ -102,7 +102,7 @@ async fn a_repeated_push_changes_nothing_and_other_data_supersedes() {
             .digest,
         old
     );
-    // What was pushed once can be made the newest again.
+    // Earlier content can be made the newest again.
     let back = push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     assert_eq!(
         (
@@ -115,7 +115,7 @@ async fn a_repeated_push_changes_nothing_and_other_data_supersedes() {
     assert_eq!(find(&storage, "shapes").await.unwrap().digest, old);
 
     let listed = list(&storage).await.unwrap();
-    let told: Vec<(&str, &str, bool)> = listed
+    let found: Vec<(&str, &str, bool)> = listed
         .iter()
         .map(|it| {
             (
@@ -126,7 +126,7 @@ async fn a_repeated_push_changes_nothing_and_other_data_supersedes() {
         })
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             ("forms", &*old, false),
             ("shapes", &old, false),
@@ -143,7 +143,7 @@ async fn an_interrupted_push_is_completed_by_the_next() {
     let names_last = |key: &&String| key.contains("/names/");
     let (names, mut files): (Vec<&String>, Vec<&String>) = whole.iter().partition(names_last);
     files.sort_by_key(|key| key.ends_with("manifest.json"));
-    // The order of writing: files, manifest, name. Without what came later nobody sees it.
+    // Written in this order: files, manifest, name. It is visible only after the last.
     let order = [&files[..], &names[..]].concat();
     for begun in 0..order.len() {
         for key in &order[begun..] {
@@ -180,7 +180,7 @@ async fn unknown_and_ambiguous_references_are_refused_with_a_remedy() {
         .unwrap()
         .manifest
         .digest;
-    // A digest that begins alike, as only chance would make one.
+    // A digest with the same prefix.
     let twin = format!("{}{}", &first[..8], "0".repeat(56));
     let record = NameRecord {
         format: FORMAT,
@@ -239,7 +239,7 @@ async fn an_unreadable_newest_record_is_an_error() {
         error.contains("record 2 of the name shapes cannot be understood: format 2"),
         "{error}"
     );
-    // A push decides anew.
+    // A new push replaces it.
     let receipt = push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     assert_eq!(receipt.record.sequence, 3);
     assert!(find(&storage, "shapes").await.is_ok());
@@ -259,7 +259,7 @@ async fn names_of_built_in_data_sets_are_reserved() {
     });
     assert!(push(&storage, drawn, as_name("synthetic")).await.is_err());
     assert_eq!(keys(&store).await, [""; 0]);
-    // MNIST itself may be called so; its digest alone decides.
+    // MNIST itself may have the name; only the digest decides.
     let mut mnist = dataset(0);
     mnist.digest = mnist::content_digest();
     assert!(check(&mnist, &as_name("mnist")).is_ok());

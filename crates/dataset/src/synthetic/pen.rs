@@ -1,6 +1,6 @@
 //! Draws one digit: distorts a glyph, places it in the image, and turns each pixel's distance to the path into grey.
 
-use super::glyphs::{Point, STYLES, Stroke};
+use super::glyphs::{Point, STYLES};
 use crate::random::Random;
 
 /// Height and width of the images, in pixels.
@@ -22,11 +22,11 @@ struct Segment {
 }
 
 pub(super) fn draw(digit: usize, random: &mut Random) -> [u8; PIXELS] {
-    let styles = STYLES[digit];
-    let glyph = styles[random.below(styles.len())];
+    let styles = &STYLES[digit];
+    let glyph = &styles[random.below(styles.len())];
     let hand = Hand::new(random);
     let mut path = Vec::with_capacity(64);
-    for &stroke in glyph {
+    for stroke in glyph {
         trace(stroke, &hand, &mut path);
     }
     place_in_image(&mut path, random);
@@ -79,7 +79,7 @@ impl Hand {
 }
 
 /// The stroke as straight pieces of the Catmull-Rom curve through its points.
-fn trace(stroke: Stroke, hand: &Hand, path: &mut Vec<Segment>) {
+fn trace(stroke: &[Point], hand: &Hand, path: &mut Vec<Segment>) {
     let points: Vec<Vector> = stroke.iter().map(|&point| hand.bend(point)).collect();
     let last = points.len() - 1;
     let closed = stroke[0] == stroke[last] && last > 1;

@@ -72,7 +72,7 @@ fn zero_images_panic() {
     drawn(0, 1, 0);
 }
 
-/// The mean image of each class already tells most digits apart: what a network learns is there. (784-128-10 trained
+/// The mean image of each class already classifies most digits. (784-128-10 trained
 /// with momentum for three epochs on 60,000: 99.7 %.)
 #[test]
 fn the_nearest_mean_image_classifies_most_digits() {

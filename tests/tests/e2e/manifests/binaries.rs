@@ -75,7 +75,7 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
                 let number = workload.ports()[port];
                 ensure!(
                     variables[variable] == format!("0.0.0.0:{number}"),
-                    "{folder}: {name} listens on {}, the pod says {number}",
+                    "{folder}: {name} listens on {}, the pod declares {number}",
                     variables[variable]
                 );
             }
@@ -136,7 +136,7 @@ async fn the_binaries_train_and_serve_with_the_settings_of_the_manifests() -> Re
         let admin = service.admin();
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
             let get = &container[probe]["httpGet"];
-            ensure!(get["port"] == "admin", "{name}: {probe} asks {get}");
+            ensure!(get["port"] == "admin", "{name}: {probe} probes {get}");
             let path = string(&get["path"]);
             until(probe, async || Ok(http::get(admin, path).ok())).await?;
         }
@@ -149,11 +149,11 @@ async fn the_binaries_train_and_serve_with_the_settings_of_the_manifests() -> Re
         let health = Command::new(sandbox.binary(name))
             .args(["health", "--admin-listen", &admin])
             .output()?;
-        let told = String::from_utf8(health.stderr)?;
+        let stderr = String::from_utf8(health.stderr)?;
         ensure!(health.status.code() == Some(1), "{}", health.status);
         ensure!(
-            told.starts_with("error: ") && told.lines().count() == 1,
-            "{told}"
+            stderr.starts_with("error: ") && stderr.lines().count() == 1,
+            "{stderr}"
         );
     }
     Ok(())

@@ -39,7 +39,7 @@ fn the_operators_rules_are_prometheus_rules() -> Result<()> {
     }
     ensure!(
         text(RULES)? == made,
-        "{RULES} is not what deploy/prometheus says: renew it with UPDATE_GOLDEN=1"
+        "{RULES} differs from deploy/prometheus: renew it with UPDATE_GOLDEN=1"
     );
     let groups = documents(&made)?[0]["spec"]["groups"].clone();
     let alerts = list(&groups).iter().flat_map(|group| list(&group["rules"]));

@@ -1,4 +1,4 @@
-//! What a pod is told to use it can use: the storage, the files that variables name, and the addresses, which a
+//! A pod can use what it is configured to use: the storage, the files that variables name, and the addresses, which a
 //! NetworkPolicy must let it reach.
 
 use crate::support::manifests::{Labels, Manifests, Workload, list, selects, string};
@@ -156,11 +156,11 @@ fn files_that_variables_name_are_mounted() -> Result<()> {
 fn a_job_has_the_settings_of_the_trainer() -> Result<()> {
     super::each("a_job_has_the_settings_of_the_trainer", |all| {
         let trainer = all.workload("digits-trainer")?;
-        let told = all.variables(trainer.container())?;
+        let variables_of_trainer = all.variables(trainer.container())?;
         for workload in all.workloads() {
             let storage = &all.variables(workload.container())?["DIGITS_STORAGE"];
             ensure!(
-                storage == &told["DIGITS_STORAGE"],
+                storage == &variables_of_trainer["DIGITS_STORAGE"],
                 "{}: {storage}",
                 workload.name()
             );

@@ -13,8 +13,8 @@ use std::{
 /// errors go to a file. Killed when dropped.
 pub struct Script {
     child: Child,
-    says: BufReader<ChildStdout>,
-    hears: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    stdin: ChildStdin,
     errors: PathBuf,
 }
 
@@ -53,12 +53,12 @@ impl Script {
             .stderr(fs::File::create(&errors)?)
             .spawn()
             .context("start node")?;
-        let says = BufReader::new(child.stdout.take().context("its output")?);
-        let hears = child.stdin.take().context("its input")?;
+        let stdout = BufReader::new(child.stdout.take().context("its output")?);
+        let stdin = child.stdin.take().context("its input")?;
         Ok(Some(Self {
             child,
-            says,
-            hears,
+            stdout,
+            stdin,
             errors,
         }))
     }
@@ -67,11 +67,11 @@ impl Script {
     /// [`patience`].
     pub fn wants(&mut self, what: &str) -> Result<()> {
         let mut line = String::new();
-        self.says.read_line(&mut line)?;
+        self.stdout.read_line(&mut line)?;
         let line = line.trim();
         if line != what {
             bail!(
-                "the script says {line:?} and not {what:?}:\n{}",
+                "the script printed {line:?} and not {what:?}:\n{}",
                 self.errors()?
             );
         }
@@ -80,7 +80,7 @@ impl Script {
 
     /// Sends it the result of the requested action.
     pub fn done(&mut self, outcome: &str) -> Result<()> {
-        writeln!(self.hears, "{outcome}").context("tell the script")
+        writeln!(self.stdin, "{outcome}").context("write to the script")
     }
 
     /// Waits for its successful end.

@@ -131,8 +131,8 @@ impl Drop for Bucket {
 }
 
 fn has_moto(python: &OsString) -> bool {
-    let asked = Command::new(python)
+    let imported = Command::new(python)
         .args(["-c", "import moto.server, flask"])
         .output();
-    asked.is_ok_and(|output| output.status.success())
+    imported.is_ok_and(|output| output.status.success())
 }

@@ -20,7 +20,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Makes the manifest's digests those of the files as they are now, so that only what the files say can
+    /// Makes the manifest's digests those of the files as they are now, so that only what the files contain can
     /// be wrong.
     pub fn sign(&mut self) {
         for (name, bytes) in [("model", &self.model), ("exam", &self.exam)] {

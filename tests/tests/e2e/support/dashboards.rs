@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A full-HD panel is about this wide, and Grafana asks for a point a pixel.
+/// A full-HD panel is about this wide, and Grafana requests a point per pixel.
 const PIXELS: u32 = 1_920;
 
 /// A dashboard and its path.

@@ -12,7 +12,7 @@ use std::{
 ///
 /// # Errors
 /// When there is no response in time.
-pub fn ask(address: &str, request: &str) -> Result<(String, String)> {
+pub fn request(address: &str, request: &str) -> Result<(String, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(patience()))?;
     let (line, headers) = request.split_once("\r\n").unwrap_or((request, ""));
@@ -33,7 +33,7 @@ pub fn ask(address: &str, request: &str) -> Result<(String, String)> {
 /// # Errors
 /// When the status is not 200.
 pub fn get(address: &str, path: &str) -> Result<String> {
-    let (head, body) = ask(address, &format!("GET {path}"))?;
+    let (head, body) = request(address, &format!("GET {path}"))?;
     ensure!(
         head.starts_with("http/1.1 200"),
         "GET {path} on {address}: {head}"

@@ -30,7 +30,7 @@ pub fn text(path: &str) -> Result<String> {
     fs::read_to_string(repository(path)).with_context(|| path.to_owned())
 }
 
-/// Metric → type, as the tables of `deploy/METRICS.md` say, of the names that start with `prefix`.
+/// Metric → type, from the tables of `deploy/METRICS.md`, of the names that start with `prefix`.
 ///
 /// # Errors
 /// When the page cannot be read.

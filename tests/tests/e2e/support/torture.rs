@@ -293,7 +293,7 @@ impl Torture {
             );
             let found = Evidence::of(&self.sandbox, &mut training, &job).await?;
             same(id, &found, &expected[victim.kind])?;
-            told_alike(victim, &found)?;
+            events_match(victim, &found)?;
             let mut again = Vec::new();
             jobs::watch(&mut training, id, |event| again.push(event.clone())).await?;
             ensure!(
@@ -368,7 +368,7 @@ fn same(id: &str, found: &Evidence, expected: &Evidence) -> Result<()> {
 }
 
 /// Compares the received events of a job with its results: each row and each checkpoint once.
-fn told_alike(victim: &Victim, found: &Evidence) -> Result<()> {
+fn events_match(victim: &Victim, found: &Evidence) -> Result<()> {
     let mut rows = Vec::new();
     let mut epochs: BTreeMap<u32, usize> = BTreeMap::new();
     for event in &victim.events {
@@ -382,7 +382,7 @@ fn told_alike(victim: &Victim, found: &Evidence) -> Result<()> {
     }
     ensure!(
         rows == found.rows,
-        "job {:?}: other rows were told",
+        "job {:?}: its events have other rows",
         victim.job_id
     );
     let published: BTreeMap<u32, usize> = found
@@ -392,7 +392,7 @@ fn told_alike(victim: &Victim, found: &Evidence) -> Result<()> {
         .collect();
     ensure!(
         epochs == published,
-        "job {:?}: checkpoints told by epoch {epochs:?}, published {published:?}",
+        "job {:?}: checkpoints in events by epoch {epochs:?}, published {published:?}",
         victim.job_id
     );
     Ok(())

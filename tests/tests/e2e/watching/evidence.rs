@@ -1,6 +1,6 @@
 //! Saves the results of the dashboards' queries as JSON, for review without Grafana.
 
-use super::query::ask;
+use super::query::run;
 use crate::support::{
     dashboards::{Dashboard, all},
     prometheus::Prometheus,
@@ -32,7 +32,7 @@ pub fn keep(prometheus: &Prometheus) -> Result<()> {
 fn of(dashboard: &Dashboard, prometheus: &Prometheus) -> Result<Value> {
     let mut queries = Vec::new();
     for query in dashboard.queries() {
-        let (sent, answer) = ask(prometheus, &query)?;
+        let (sent, answer) = run(prometheus, &query)?;
         let panel = query.place.split_once(": ").map(|(_, panel)| panel);
         queries.push(json!({
             "panel": panel,

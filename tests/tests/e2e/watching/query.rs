@@ -14,7 +14,7 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 const RANGE: Duration = Duration::from_secs(3_600);
 
 /// The request for a query, and the series that it returns.
-pub fn ask(prometheus: &Prometheus, query: &Query) -> Result<(String, Vec<Value>)> {
+pub fn run(prometheus: &Prometheus, query: &Query) -> Result<(String, Vec<Value>)> {
     let expression = query.interpolated(RANGE, SCRAPE_INTERVAL);
     let series = if query.instant {
         prometheus.query(&expression)

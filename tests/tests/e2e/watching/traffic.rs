@@ -81,11 +81,11 @@ impl User {
         if self.round.is_multiple_of(8) {
             self.many().await;
         }
-        let nobody = GetJobRequest {
+        let unknown_job = GetJobRequest {
             job_id: "00000000-0000-7000-8000-000000000000".to_owned(),
         };
         // Not found, each time.
-        let _ = self.training.get_job(nobody).await;
+        let _ = self.training.get_job(unknown_job).await;
     }
 
     async fn predict(&mut self, images: Images) -> Option<PredictResponse> {

@@ -13,16 +13,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What becomes of a write.
+/// Outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It works.
+    /// It succeeds.
     None,
     /// It fails, and nothing was written.
     FailBefore,
     /// It was written, and the answer is lost.
     FailAfter,
-    /// It was written, and a retry on the way met it: "already exists".
+    /// It was written, and the client's retry met it: "already exists".
     ExistsThoughOurs,
     /// Nothing was written, and the answer is "already exists".
     ExistsThoughAbsent,
@@ -35,7 +35,7 @@ pub enum Fault {
 #[derive(Default)]
 struct Script {
     faults: VecDeque<Fault>,
-    /// How often each operation lets others run; taken in turn.
+    /// Number of yields of each operation, cyclically.
     yields: Vec<u8>,
     turn: usize,
     landed: Vec<Path>,
@@ -44,7 +44,7 @@ struct Script {
     overwriting: bool,
     /// A key that reads do not find, though listings show it.
     hidden: Option<Path>,
-    /// With the put of a key that ends so, that other key appears.
+    /// The put of a key with this ending also creates that other key.
     follow_up: Option<(String, Path)>,
 }
 
@@ -62,12 +62,12 @@ impl FaultStore {
         }
     }
 
-    /// The next writes go like this; those after them work.
+    /// Sets the outcomes of the next writes; later ones succeed.
     pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.script.lock().unwrap().faults = faults.into_iter().collect();
     }
 
-    /// Each operation lets other tasks run so many times, in turn.
+    /// Sets the number of yields of each operation, cyclically.
     pub fn set_yields(&self, yields: Vec<u8>) {
         self.script.lock().unwrap().yields = yields;
     }
@@ -82,22 +82,22 @@ impl FaultStore {
         self.script.lock().unwrap().deleted.clone()
     }
 
-    /// Times that it let others run.
+    /// Number of yields so far.
     pub fn operations(&self) -> usize {
         self.script.lock().unwrap().turn
     }
 
-    /// From now on a key can be created twice.
+    /// Lets every put overwrite from now on.
     pub fn set_overwriting(&self) {
         self.script.lock().unwrap().overwriting = true;
     }
 
-    /// Reads do not find this key, though listings show it.
+    /// Hides this key from reads, but not from listings.
     pub fn hide(&self, key: Option<Path>) {
         self.script.lock().unwrap().hidden = key;
     }
 
-    /// With the put of a key that ends in `name`, `key` appears.
+    /// Makes the put of a key that ends in `name` create `key` as well.
     pub fn on_put(&self, name: &str, key: &Path) {
         self.script.lock().unwrap().follow_up = Some((name.to_owned(), key.clone()));
     }
@@ -148,14 +148,14 @@ impl FaultStore {
 fn failed() -> Error {
     Error::Generic {
         store: "fault",
-        source: "told to fail".into(),
+        source: "injected failure".into(),
     }
 }
 
 fn exists(at: &Path) -> Error {
     Error::AlreadyExists {
         path: at.to_string(),
-        source: "told to say so".into(),
+        source: "injected answer".into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the tests share: a small checkpoint to publish, and a store that fails as it is told to.
+//! Shared by the tests: a small checkpoint, and a store with fault injection.
 
 mod fault;
 

@@ -97,7 +97,7 @@ fn a_download_reports_its_progress() {
     assert_eq!(seen.last(), Some(&(total, Some(total))));
     assert!(seen.is_sorted());
     assert_eq!(server.requests()[0].path, format!("/mnist/{NAME}.gz"));
-    // The second time there is nothing to ask.
+    // The second call needs no request.
     assert!(fetch_well(&sample, &cache, &[server.url()]).is_empty());
     assert_eq!(server.requests().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Fetching: everything is verified, the folder is bounded, and what is damaged there is fetched again.
+//! The cache: everything is verified, its size is bounded, and damaged data sets are fetched again.
 
 use super::*;
 use std::{fs, path::PathBuf};
@@ -30,7 +30,7 @@ async fn a_fetched_data_set_equals_the_pushed_one_and_is_cached() {
     let loaded = cache.load(&storage, "mine", &manifest).await.unwrap();
     assert_eq!(loaded, dataset(0));
     assert_eq!(folders(&dir).len(), 1);
-    // Now the storage is not needed.
+    // The second load needs no storage.
     for key in keys(&store).await {
         store.delete(&Path::from(key)).await.unwrap();
     }
@@ -93,7 +93,7 @@ async fn damage_on_the_storage_is_detected_and_leaves_no_files() {
     );
 }
 
-/// Every byte of every cached file: with a flipped bit it is found, fetched again and whole.
+/// A flipped bit in any byte of any cached file is detected, and the data set is fetched again.
 #[tokio::test]
 async fn a_damaged_cached_data_set_is_fetched_again() {
     let (storage, _, manifest, dir) = pushed().await;
@@ -149,7 +149,7 @@ async fn the_least_recently_used_is_evicted_first() {
             .unwrap();
         older(index, seconds);
     }
-    // Used again: now the other one is the longest unused.
+    // Used again, so that the other one is the least recently used.
     cache.load(&storage, "mine", &manifests[0]).await.unwrap();
     cache.load(&storage, "mine", &manifests[2]).await.unwrap();
     assert_eq!([0, 1, 2].map(is_there), [true, false, true]);

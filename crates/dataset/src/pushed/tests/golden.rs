@@ -1,4 +1,4 @@
-//! The two JSON forms: what older programs wrote stays readable. A change of these files is a change of the contract.
+//! The two JSON formats: files of older programs stay readable. A change of these golden files is a change of the contract.
 
 use super::*;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const MANIFEST: &str = include_str!("../../../tests/golden/dataset-manifest.json");
 const RECORD: &str = include_str!("../../../tests/golden/dataset-name.json");
 
-/// What a manifest with one field changed is read as.
+/// Reads a manifest with one changed field.
 async fn read(change: impl FnOnce(&mut Value)) -> Result<Option<Manifest>, PushedError> {
     let (storage, store) = memory();
     let mut value: Value = serde_json::from_str(MANIFEST).unwrap();
@@ -24,7 +24,7 @@ async fn golden_files_are_read_and_written_unchanged() {
         serde_json::to_string_pretty(&manifest).unwrap(),
         MANIFEST.trim_end()
     );
-    // It is that of a data set of this test, but for time and program.
+    // The manifest of this test's data set, except for time and program.
     let now = Manifest {
         created_at: manifest.created_at,
         program_version: manifest.program_version.clone(),

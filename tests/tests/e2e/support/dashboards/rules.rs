@@ -42,7 +42,7 @@ pub fn lint(dashboards: &[Dashboard], recorded: &BTreeSet<String>) -> Result<Vec
         found.extend(
             metrics(dashboard, recorded)?
                 .into_iter()
-                .map(|name| format!("{name} is made by nobody")),
+                .map(|name| format!("{name} is not exported")),
         );
         complaints.extend(
             found
