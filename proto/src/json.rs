@@ -1,9 +1,9 @@
 //! Messages as JSON and back, by reflection on the descriptors.
 //!
-//! Both forms are protobuf's JSON mapping with the field names of the `.proto` files: enums by name,
-//! times in RFC 3339, bytes in base64. [`write()`] is the form of files: default values are left out,
-//! 64-bit integers are strings. [`display`] is the form of output: every field is present, and
-//! integers are numbers.
+//! Both forms are protobuf's JSON mapping with the field names of the `.proto` files: enums by
+//! name, times in RFC 3339, bytes in base64. [`write()`] is the form of files: default values are
+//! left out, 64-bit integers are strings. [`display`] is the form of output: every field is
+//! present, and integers are numbers.
 
 use crate::FILE_DESCRIPTOR_SET;
 use prost::{Message, Name};

@@ -1,4 +1,5 @@
-//! The demo: trains, serves and classifies before a newcomer's eyes, and checks every figure it shows.
+//! The demo: trains, serves and classifies before a newcomer's eyes, and checks every figure it
+//! shows.
 
 mod data;
 mod report;
@@ -19,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Accuracies between which the notebook's network ends for any seed.
 const USUAL_ACCURACY: std::ops::RangeInclusive<f64> = 0.890..=0.915;
 
-/// Runs the demo; with `keep` the services are left running. Fails where a figure is not what it should be.
+/// Runs the demo; with `keep` the services are left running. Fails where a figure is not what it
+/// should be.
 pub async fn run(keep: bool) -> Result<()> {
     let style = Style::detect(false);
     let mut times = Times::default();

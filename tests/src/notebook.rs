@@ -6,8 +6,8 @@ use digits_proto::v1::CurveRow;
 /// The 45 validation rows and the test row as the notebook printed them.
 const PRINTED: &str = include_str!("../../trainer/tests/fixtures/notebook-printed-run.csv");
 
-/// A loss may differ from the printed one by this much: the notebook prints six digits and ran on another
-/// machine.
+/// A loss may differ from the printed one by this much: the notebook prints six digits and ran on
+/// another machine.
 pub const LOSS_TOLERANCE: f64 = 2e-6;
 
 /// An accuracy may differ from the printed one by this much, in percent: x.x5 may round either way.
@@ -70,7 +70,8 @@ impl Comparison {
     }
 }
 
-/// Pairs the rows of a job's curves, and its test, with the printed ones. Fails if their number or a step differs.
+/// Pairs the rows of a job's curves, and its test, with the printed ones. Fails if their number or
+/// a step differs.
 pub fn compare(rows: &[CurveRow], test: &digits_proto::v1::Evaluation) -> Result<Vec<Comparison>> {
     let printed = printed()?;
     anyhow::ensure!(

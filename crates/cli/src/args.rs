@@ -54,7 +54,8 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub inference: String,
-    /// Authorities (PEM) that may have signed the certificates of services at https URLs, instead of the public ones.
+    /// Authorities (PEM) that may have signed the certificates of services at https URLs, instead
+    /// of the public ones.
     #[arg(
         long,
         global = true,
@@ -220,8 +221,8 @@ pub struct Predict {
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// mnist:test, mnist:train, synthetic:test, a folder of IDX files (its test part), or a pushed data set such as
-    /// letters:test or letters@3f9a21c0:train.
+    /// mnist:test, mnist:train, synthetic:test, a folder of IDX files (its test part), or a pushed
+    /// data set such as letters:test or letters@3f9a21c0:train.
     #[arg(default_value = "mnist:test")]
     pub set: String,
     /// The shared storage, for images of a pushed data set.

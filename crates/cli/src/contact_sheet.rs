@@ -1,5 +1,5 @@
-//! Draws a contact sheet of a labelled set: as a PNG file with a row of samples for each label, and, coarser, in
-//! the terminal with one sample for each.
+//! Draws a contact sheet of a labelled set: as a PNG file with a row of samples for each label,
+//! and, coarser, in the terminal with one sample for each.
 //!
 //! The samples are the first images of each label, so a set always gives the same sheet.
 
@@ -122,10 +122,11 @@ pub fn terminal(sheet: ContactSheet<'_>, style: &Style) -> Vec<String> {
     lines
 }
 
-/// Draws a row of samples for each label, in as many columns of rows as make the sheet about square.
+/// Draws a row of samples for each label, in as many columns of rows as make the sheet about
+/// square.
 ///
-/// Images are enlarged or reduced by a whole factor. At most 10,000 pixels a side: where labels or samples are many,
-/// fewer samples and in the end fewer labels are drawn.
+/// Images are enlarged or reduced by a whole factor. At most 10,000 pixels a side: where labels or
+/// samples are many, fewer samples and in the end fewer labels are drawn.
 #[must_use]
 pub fn png(sheet: ContactSheet<'_>, samples: Option<usize>) -> Vec<u8> {
     let layout = Layout::of(sheet, samples);

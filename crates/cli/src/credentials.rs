@@ -14,8 +14,8 @@ const TOKEN: &str = "--token-file";
 /// The credentials in the files.
 ///
 /// # Errors
-/// [`Error::Usage`] for a certificate without its key or the reverse, [`Error::Input`] for a file that
-/// cannot be read or used; both name the flag.
+/// [`Error::Usage`] for a certificate without its key or the reverse, [`Error::Input`] for a file
+/// that cannot be read or used; both name the flag.
 pub fn load(global: &Global) -> Result<Credentials, Error> {
     let mut credentials = Credentials::default();
     let certificate = &global.tls_client_certificate_file;

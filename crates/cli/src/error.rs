@@ -59,9 +59,10 @@ impl Error {
         }
     }
 
-    /// The process's exit code: 1 negative result, 64 wrong usage, 66 unreadable input, 69 service or
-    /// storage unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74 standard
-    /// output failed, 75 service full (try again), 77 a token is missing or not accepted, 130 Ctrl-C.
+    /// The process's exit code: 1 negative result, 64 wrong usage, 66 unreadable input, 69 service
+    /// or storage unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74
+    /// standard output failed, 75 service full (try again), 77 a token is missing or not accepted,
+    /// 130 Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -1,8 +1,10 @@
-//! Evaluates a served model on a labelled set, through `Predict`: accuracy, loss and confusion matrix.
+//! Evaluates a served model on a labelled set, through `Predict`: accuracy, loss and confusion
+//! matrix.
 //!
 //! The losses are computed here, in float64, from the logits as the network gave them (before the
-//! model's temperature), so that they can be compared with what the trainer measured. The loss of the
-//! probabilities in the responses, after the temperature, is the trainer's calibrated test loss.
+//! model's temperature), so that they can be compared with what the trainer measured. The loss of
+//! the probabilities in the responses, after the temperature, is the trainer's calibrated test
+//! loss.
 
 use crate::{error::Error, render::Confusion};
 use bytes::Bytes;
@@ -60,8 +62,8 @@ pub struct Evaluation {
     pub loss_batch_mean: f64,
     /// Images per batch of that mean.
     pub loss_batch: usize,
-    /// Mean over images of −ln of the right label's probability in the response, in nats: the loss with
-    /// the model's temperature. `None` where a response had no probabilities.
+    /// Mean over images of −ln of the right label's probability in the response, in nats: the loss
+    /// with the model's temperature. `None` where a response had no probabilities.
     pub loss_served: Option<f64>,
     /// Counts by true and predicted label.
     pub confusion: Confusion,
@@ -87,8 +89,9 @@ impl Evaluation {
     }
 }
 
-/// Sends every image of `set` through `Predict`, several requests at a time, and sums up the responses
-/// in the order of the images. `on_progress` receives the number of images answered so far.
+/// Sends every image of `set` through `Predict`, several requests at a time, and sums up the
+/// responses in the order of the images. `on_progress` receives the number of images answered so
+/// far.
 ///
 /// # Errors
 /// [`Error::Client`] for the first request that fails or whose response does not fit, and
@@ -268,7 +271,8 @@ mod tests {
             .expect("fits");
         sums.add(&[1], &answer(2, &[[3.0, 0.0]])).expect("fits");
         let result = sums.finish(2, Duration::from_secs(1));
-        // Losses 0, 6.002476 and 3.048587: over images a third of the sum; over batches of two the last one counts double.
+        // Losses 0, 6.002476 and 3.048587: over images a third of the sum; over batches of two the
+        // last one counts double.
         let (second, third) = (
             6.0 + (-6.0_f64).exp().ln_1p(),
             3.0 + (-3.0_f64).exp().ln_1p(),

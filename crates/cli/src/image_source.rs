@@ -1,5 +1,5 @@
-//! Reads images from files, standard input, MNIST, the synthetic digits, folders of IDX files and data
-//! sets that were pushed to the storage.
+//! Reads images from files, standard input, MNIST, the synthetic digits, folders of IDX files and
+//! data sets that were pushed to the storage.
 
 use digits_checkpoint::Storage;
 use digits_cli::Error;

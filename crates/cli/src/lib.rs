@@ -1,5 +1,5 @@
-//! Parts of the command-line client `digits`: terminal drawings, plots and contact sheets, evaluation
-//! of a served model on a labelled set, ONNX export, and error messages.
+//! Parts of the command-line client `digits`: terminal drawings, plots and contact sheets,
+//! evaluation of a served model on a labelled set, ONNX export, and error messages.
 //!
 //! It starts no service and holds no state; the binary decides what is printed where.
 

@@ -103,7 +103,8 @@ fn answer(service: Service, status: &Status, url: &str) -> Vec<String> {
     }
 }
 
-/// The message, or one line for each field that the service refused: its message names the fields too.
+/// The message, or one line for each field that the service refused: its message names the fields
+/// too.
 fn refusal(service: Service, status: &Status) -> Vec<String> {
     let violations = status
         .get_details_bad_request()

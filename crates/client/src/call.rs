@@ -156,8 +156,8 @@ impl Caller {
     }
 }
 
-/// The first `limit` entries of a list that comes in pages. `fetch` takes the size of a page and its
-/// token; `split` returns a page's entries and the token of the next one.
+/// The first `limit` entries of a list that comes in pages. `fetch` takes the size of a page and
+/// its token; `split` returns a page's entries and the token of the next one.
 pub(crate) async fn pages<P, T, F>(
     limit: usize,
     fetch: impl Fn(u32, String) -> F,

@@ -129,7 +129,8 @@ impl TrainerClient {
         self.calls.filled(answer.record, "record")
     }
 
-    /// The report card of a checkpoint. Measuring one takes minutes: give the call a longer timeout.
+    /// The report card of a checkpoint. Measuring one takes minutes: give the call a longer
+    /// timeout.
     ///
     /// # Errors
     /// See [`Error`]; `RESOURCE_EXHAUSTED` while another one is measured.

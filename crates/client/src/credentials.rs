@@ -112,7 +112,8 @@ impl Interceptor for Authorization {
     }
 }
 
-/// The web's authorities, and those that this system adds. A system without any still has the web's.
+/// The web's authorities, and those that this system adds. A system without any still has the
+/// web's.
 fn public_roots() -> RootCertStore {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

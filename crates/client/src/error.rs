@@ -133,7 +133,8 @@ fn last_cause(status: &Status) -> String {
     cause.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
-/// Whether a connection had come up: with TLS it does for the client before the server has accepted it.
+/// Whether a connection had come up: with TLS it does for the client before the server has accepted
+/// it.
 fn is_break(error: &(dyn StdError + 'static)) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(
@@ -147,8 +148,8 @@ fn is_break(error: &(dyn StdError + 'static)) -> bool {
     )
 }
 
-/// The TLS error among the causes. An `io::Error` hides what it wraps from `source`, and HTTP/2 keeps
-/// only its text.
+/// The TLS error among the causes. An `io::Error` hides what it wraps from `source`, and HTTP/2
+/// keeps only its text.
 fn tls_error(status: &Status) -> Option<TlsError> {
     causes(status).find_map(|error| {
         let wrapped = error

@@ -130,8 +130,8 @@ impl TrainerClient {
     /// receives each event once, in order, and may end the watch with an error.
     ///
     /// # Errors
-    /// [`Error::Status`] when the trainer refuses the watch, [`Error::WatchLost`] when it stays away,
-    /// and what `on_notice` returns.
+    /// [`Error::Status`] when the trainer refuses the watch, [`Error::WatchLost`] when it stays
+    /// away, and what `on_notice` returns.
     pub async fn watch<E: From<Error>>(
         &self,
         job_id: &str,

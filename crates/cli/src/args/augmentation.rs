@@ -7,8 +7,8 @@ use digits_proto::v1::AugmentationSpec;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Augmentation (each of these switches it on)")]
 pub struct Augmentation {
-    /// Change the training images at random: rotate, shear, scale, shift and distort them; `--augment=false` switches
-    /// off the augmentation of a preset.
+    /// Change the training images at random: rotate, shear, scale, shift and distort them;
+    /// `--augment=false` switches off the augmentation of a preset.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub augment: Option<bool>,
     /// Largest rotation in either direction, in degrees.

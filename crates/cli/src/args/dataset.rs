@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Dataset {
     /// Put a data set on the shared storage, where every trainer on it finds it by name.
     ///
-    /// Pushing the same data again changes nothing. Other data under the same name replaces it for new jobs; jobs that
-    /// were submitted before keep the data that they were submitted with.
+    /// Pushing the same data again changes nothing. Other data under the same name replaces it for
+    /// new jobs; jobs that were submitted before keep the data that they were submitted with.
     Push(PushDataset),
     /// List the data sets that a job may name.
     List(ListDatasets),
@@ -19,8 +19,8 @@ pub enum Dataset {
 
 #[derive(Debug, Args)]
 pub struct PushDataset {
-    /// Folder with four IDX files, named as MNIST's are, and perhaps labels.txt with a name for each label; or
-    /// `mnist` for MNIST itself.
+    /// Folder with four IDX files, named as MNIST's are, and perhaps labels.txt with a name for
+    /// each label; or `mnist` for MNIST itself.
     #[arg(value_name = "FOLDER")]
     pub source: String,
     /// Name by which jobs refer to the data set; `mnist` by default for MNIST.
@@ -29,8 +29,8 @@ pub struct PushDataset {
     /// The shared storage: a folder, file:///folder or s3://bucket/prefix.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
-    /// The data set is of handwriting like MNIST: networks trained on it normalize a user's picture by finding and
-    /// centring the ink, instead of only scaling the picture.
+    /// The data set is of handwriting like MNIST: networks trained on it normalize a user's picture
+    /// by finding and centring the ink, instead of only scaling the picture.
     #[arg(long)]
     pub handwriting: bool,
     /// Description of the data set, in a sentence.
@@ -50,8 +50,8 @@ pub struct ListDatasets {
 
 #[derive(Debug, Args)]
 pub struct ShowDataset {
-    /// `mnist`, `synthetic`, a pushed one as NAME or NAME@DIGEST, or a folder of IDX files written with a `/`, such
-    /// as ./letters.
+    /// `mnist`, `synthetic`, a pushed one as NAME or NAME@DIGEST, or a folder of IDX files written
+    /// with a `/`, such as ./letters.
     #[arg(value_name = "NAME")]
     pub dataset: String,
     /// The shared storage, for a pushed data set.

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// safetensors file with a PyTorch state dict: float32 pairs NAME.weight and NAME.bias, one for each linear layer,
-    /// the names differing in their numbers alone (layers.1, layers.3; 0, 2; fc1, fc2), which give the order.
+    /// safetensors file with a PyTorch state dict: float32 pairs NAME.weight and NAME.bias, one for
+    /// each linear layer, the names differing in their numbers alone (layers.1, layers.3; 0, 2;
+    /// fc1, fc2), which give the order.
     pub file: PathBuf,
     /// Activation function between the layers.
     #[arg(long, default_value = "relu")]
@@ -38,7 +39,8 @@ pub struct Import {
     /// Names of the classes, with commas between them; their numbers if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub labels: Vec<String>,
-    /// How a user's picture is normalized to an input; by default mnist for inputs of 28 x 28, else none.
+    /// How a user's picture is normalized to an input; by default mnist for inputs of 28 x 28, else
+    /// none.
     #[arg(long, value_name = "RECIPE")]
     pub pictures: Option<Pictures>,
     /// Divisor of the logits before the softmax.

@@ -6,8 +6,8 @@ use clap::Args;
 /// Where checkpoints and serving records are read and written.
 #[derive(Debug, Args)]
 pub struct At {
-    /// Work on this storage instead of calling the trainer, which need not run: file:///folder, a folder's path or
-    /// s3://bucket/prefix (credentials in AWS_*).
+    /// Work on this storage instead of calling the trainer, which need not run: file:///folder, a
+    /// folder's path or s3://bucket/prefix (credentials in AWS_*).
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 }
@@ -78,7 +78,8 @@ pub struct Promote {
 
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// Sequence of the serving record to return to; 0 for the newest earlier one with another primary.
+    /// Sequence of the serving record to return to; 0 for the newest earlier one with another
+    /// primary.
     #[arg(long, default_value_t = 0, value_name = "SEQUENCE", value_parser = whole::<u64>(0..=u64::MAX))]
     pub to: u64,
     #[command(flatten)]

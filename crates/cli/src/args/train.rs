@@ -20,7 +20,8 @@ pub struct Train {
     /// Name of the model that the checkpoints belong to.
     #[arg(long)]
     pub model: Option<String>,
-    /// Data set to train on (see `digits dataset list`); NAME@DIGEST for one version of a pushed data set.
+    /// Data set to train on (see `digits dataset list`); NAME@DIGEST for one version of a pushed
+    /// data set.
     #[arg(long)]
     pub dataset: Option<String>,
     /// Passes over the training set, from 1 to 10,000.
@@ -50,13 +51,15 @@ pub struct Train {
     /// Label smoothing: fraction of the target that is spread over all classes; 0 for none.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub label_smoothing: Option<f64>,
-    /// Decay of the moving average of the weights, which is published instead of the weights; 0 for none.
+    /// Decay of the moving average of the weights, which is published instead of the weights; 0 for
+    /// none.
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, value_parser = number)]
     pub ema_decay: Option<f64>,
     /// Gradient clipping: maximum norm of the gradient of a step; 0 for no limit.
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = number)]
     pub clip_norm: Option<f64>,
-    /// Early stopping: end after this many rows of the curves without a lower validation loss, with the best weights.
+    /// Early stopping: end after this many rows of the curves without a lower validation loss, with
+    /// the best weights.
     #[arg(long, value_name = "ROWS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub early_stopping: Option<u32>,
     /// Fit a temperature on the validation set, so that probabilities are calibrated.

@@ -27,7 +27,8 @@ struct Query {
     truth: Option<(u16, String)>,
     /// Pixels that are drawn if the response has no network input.
     pixels: Vec<u8>,
-    /// Height and width of the pixels; unknown for a file, whose network input has the model's size.
+    /// Height and width of the pixels; unknown for a file, whose network input has the model's
+    /// size.
     size: Option<(usize, usize)>,
 }
 

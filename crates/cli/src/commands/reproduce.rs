@@ -1,8 +1,9 @@
-//! `digits reproduce`: trains a checkpoint again from its lineage, as a new job, and compares the weights.
+//! `digits reproduce`: trains a checkpoint again from its lineage, as a new job, and compares the
+//! weights.
 //!
-//! The spec is the original one, so that schedule and publishing are the same, but for the promotion
-//! and the deadline, which are removed. The job is cancelled once the epoch of the checkpoint is
-//! published. What it publishes stays on the storage and is not served.
+//! The spec is the original one, so that schedule and publishing are the same, but for the
+//! promotion and the deadline, which are removed. The job is cancelled once the epoch of the
+//! checkpoint is published. What it publishes stays on the storage and is not served.
 
 use crate::{args::Reproduce, context::Context};
 use digits_cli::{Error, format};
@@ -184,8 +185,8 @@ impl Difference {
     }
 }
 
-/// The recorded properties that may explain different weights. One that is unknown for either training
-/// is no difference.
+/// The recorded properties that may explain different weights. One that is unknown for either
+/// training is no difference.
 fn differences(original: &Lineage, now: &Lineage) -> Vec<Difference> {
     let threads = |lineage: &Lineage| match lineage.threads {
         0 => String::new(),

@@ -1,5 +1,6 @@
-//! The messages of onnx.proto that a multi-layer perceptron needs, with the numbers of its fields (ONNX 1.16,
-//! `onnx/onnx.proto`). Unknown to each other's defaults: what is not set here is not in the file.
+//! The messages of onnx.proto that a multi-layer perceptron needs, with the numbers of its fields
+//! (ONNX 1.16, `onnx/onnx.proto`). Unknown to each other's defaults: what is not set here is not in
+//! the file.
 
 use prost::Message;
 

@@ -1,9 +1,10 @@
-//! A checkpoint as an ONNX model: raw pixels in, logits and probabilities out, so that nothing of the recipe is left to
-//! whoever runs it.
+//! Encodes a checkpoint as an ONNX model: raw pixels in, logits and probabilities out, so that its
+//! user needs no preprocessing.
 //!
-//! The graph is that of the checkpoint's contract: x / scale, − mean, / std; layers with their activation; the
-//! temperature before the softmax. Steps that would change nothing are left out. Operators of the ONNX specification,
-//! operator set 17; GELU is written out with Erf, for it is an operator only from 20 on.
+//! The graph is that of the checkpoint's contract: x / scale, − mean, / std; layers with their
+//! activation; the temperature before the softmax. Steps that would change nothing are left out.
+//! Operators of the ONNX specification, operator set 17; GELU is written out with Erf, for it is an
+//! operator only from 20 on.
 
 pub mod messages;
 
@@ -30,7 +31,8 @@ pub enum Pixels {
     Float32,
 }
 
-/// The model's bytes. Input `pixels`, [batch, height, width]; outputs `logits` and `probabilities`, [batch, classes].
+/// The model's bytes. Input `pixels`, [batch, height, width]; outputs `logits` and `probabilities`,
+/// [batch, classes].
 #[must_use]
 pub fn encode(checkpoint: &Loaded, pixels: Pixels) -> Vec<u8> {
     model(checkpoint, pixels).encode_to_vec()

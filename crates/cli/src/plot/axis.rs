@@ -13,8 +13,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis over the finite values, with about `wanted` ticks and a margin at both ends, a fraction of the
-    /// range.
+    /// An axis over the finite values, with about `wanted` ticks and a margin at both ends, a
+    /// fraction of the range.
     #[must_use]
     pub fn around(values: impl Iterator<Item = f64>, wanted: usize, margin: f64) -> Self {
         let finite = values.filter(|value| value.is_finite());

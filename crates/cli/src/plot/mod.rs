@@ -1,7 +1,7 @@
 //! Draws the curves of a job: train loss red, validation loss blue, accuracy in a panel below.
 //!
-//! A figure is laid out once (`figure`) and written as SVG or drawn as PNG, so both look the same; the
-//! terminal has a coarser drawing of its own.
+//! A figure is laid out once (`figure`) and written as SVG or drawn as PNG, so both look the same;
+//! the terminal has a coarser drawing of its own.
 
 mod axis;
 mod curves;

@@ -1,4 +1,5 @@
-//! Draws a figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, a part of the program.
+//! Draws a figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, a part of the
+//! program.
 
 use super::{
     curves::Size,

@@ -1,4 +1,5 @@
-//! Draws curves in the terminal: with braille dots where colours tell the curves apart, else with letters.
+//! Draws curves in the terminal: with braille dots where colours tell the curves apart, else with
+//! letters.
 
 use super::{axis::Axis, curves::Curves};
 use crate::render::{Color, Ink, Style};

@@ -53,8 +53,9 @@ impl Confusion {
     }
 }
 
-/// Draws the matrix: a row for each true label, a column for each predicted one, and the fraction of the row
-/// that is right. A matrix that is wider than the style is a list of the most frequent mistakes instead.
+/// Draws the matrix: a row for each true label, a column for each predicted one, and the fraction
+/// of the row that is right. A matrix that is wider than the style is a list of the most frequent
+/// mistakes instead.
 #[must_use]
 pub fn confusion(matrix: &Confusion, labels: &[String], style: &Style) -> Vec<String> {
     let name = |class: usize| {

@@ -16,9 +16,9 @@ pub struct Picture<'a> {
     pub width: usize,
 }
 
-/// Draws a picture: in half blocks where the style has colours and Unicode, else in characters from blank to
-/// `@`. A picture that is wider than the style is reduced by a whole factor. Empty where the number of pixels
-/// is not height × width.
+/// Draws a picture: in half blocks where the style has colours and Unicode, else in characters from
+/// blank to `@`. A picture that is wider than the style is reduced by a whole factor. Empty where
+/// the number of pixels is not height × width.
 #[must_use]
 pub fn digit(picture: Picture<'_>, style: &Style) -> Vec<String> {
     let Picture {

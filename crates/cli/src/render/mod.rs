@@ -1,7 +1,7 @@
 //! Draws digits, probabilities, confusion matrices and tables in the terminal.
 //!
-//! Every function returns lines without a line end and prints nothing. What a terminal can show is one
-//! value, [`Style`]; only [`Style::detect`] reads the environment.
+//! Every function returns lines without a line end and prints nothing. What a terminal can show is
+//! one value, [`Style`]; only [`Style::detect`] reads the environment.
 
 mod bars;
 mod confusion;
@@ -15,8 +15,8 @@ pub use digit::{Picture, digit};
 pub use style::{Color, Ink, Style};
 pub use table::{Align, Table};
 
-/// Joins two blocks of lines side by side, with `gap` columns between them; the shorter block is centred
-/// vertically.
+/// Joins two blocks of lines side by side, with `gap` columns between them; the shorter block is
+/// centred vertically.
 #[must_use]
 pub fn side_by_side(left: &[String], right: &[String], gap: usize) -> Vec<String> {
     let height = left.len().max(right.len());

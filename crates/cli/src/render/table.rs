@@ -1,156 +1,90 @@
-//! Plain tables: a heading, columns as wide as they must be, nothing drawn around them.
+//! Tables without borders, whose last column wraps at the width of the terminal.
 
-use super::{Ink, Style, visible_width};
+use super::{Ink, Style};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 
 /// Columns between two columns of a table.
-const GAP: usize = 2;
-/// Columns that are left to the last column in any case.
-const LEAST: usize = 10;
+const GAP: u16 = 2;
+/// Least width of the last column.
+const LEAST: u16 = 10;
 
-/// To which side a column is pushed.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Texts.
+    /// For texts.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
 /// A table that grows row by row.
 #[derive(Clone, Debug)]
-pub struct Table {
-    columns: Vec<(String, Align)>,
-    rows: Vec<Vec<String>>,
-}
+pub struct Table(comfy_table::Table);
 
 impl Table {
     /// A table of these columns.
     #[must_use]
     pub fn new(columns: &[(&str, Align)]) -> Self {
-        let columns = columns
-            .iter()
-            .map(|&(title, align)| (title.to_owned(), align))
-            .collect();
-        Self {
-            columns,
-            rows: Vec::new(),
+        let mut table = comfy_table::Table::new();
+        table
+            .load_preset(presets::NOTHING)
+            .set_header(columns.iter().map(|(title, _)| *title));
+        for (column, (_, align)) in table.column_iter_mut().zip(columns) {
+            column.set_cell_alignment(match align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+            column.set_padding((0, GAP));
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
+        if let Some(last) = table.column_iter_mut().last() {
+            last.set_padding((0, 0));
+        }
+        Self(table)
     }
 
-    /// Adds a row; cells that are missing stay blank, those too many are dropped.
-    pub fn row(&mut self, mut cells: Vec<String>) {
-        cells.resize(self.columns.len(), String::new());
-        self.rows.push(cells);
+    /// Adds a row; missing cells are blank.
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.0.add_row(cells);
     }
 
     /// Whether it has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.0.is_empty()
     }
 
-    /// The table's lines. Where a line would be wider than the style, the last column goes on below itself, unless
-    /// that would leave it less than its heading or a few characters.
+    /// The table's lines. The last column wraps where a line would be wider than the style, but is
+    /// at least ten columns wide.
     #[must_use]
     pub fn lines(&self, style: &Style) -> Vec<String> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .map(|(title, _)| title.chars().count())
-            .collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(visible_width(cell));
+        let mut table = self.0.clone();
+        let content = table.column_max_content_widths();
+        if let (Some(last), Some(&content)) = (table.column_iter_mut().last(), content.last()) {
+            let least = Width::Fixed(content.min(LEAST));
+            last.set_constraint(ColumnConstraint::LowerBoundary(least));
+        }
+        if let Ok(width) = u16::try_from(style.width) {
+            table
+                .set_width(width)
+                .set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        let lines = table.lines().enumerate().map(|(index, line)| {
+            let line = line.trim_end();
+            match index {
+                0 => style.paint(Ink::Strong, line),
+                _ => line.to_owned(),
             }
-        }
-        if let Some((last, others)) = widths.split_last_mut() {
-            let used: usize = others.iter().map(|width| width + GAP).sum();
-            let least = self
-                .columns
-                .last()
-                .map_or(0, |(title, _)| title.chars().count())
-                .max(LEAST);
-            *last = (*last).min(style.width.saturating_sub(used).max(least));
-        }
-        let titles: Vec<String> = self
-            .columns
-            .iter()
-            .map(|(title, _)| title.clone())
-            .collect();
-        let heading = style.paint(Ink::Strong, &self.line(&titles, &widths));
-        let rows = self.rows.iter().flat_map(|row| self.wrapped(row, &widths));
-        std::iter::once(heading).chain(rows).collect()
-    }
-
-    /// The lines of a row: more than one where the last cell is wrapped.
-    fn wrapped(&self, row: &[String], widths: &[usize]) -> Vec<String> {
-        let (Some((last, others)), Some(&width)) = (row.split_last(), widths.last()) else {
-            return Vec::new();
-        };
-        let blank = vec![String::new(); others.len()];
-        let parts = wrap(last, width);
-        let cells = parts.into_iter().enumerate().map(|(index, part)| {
-            let others = if index == 0 { others } else { &blank };
-            [others, &[part]].concat()
         });
-        cells.map(|cells| self.line(&cells, widths)).collect()
+        lines.collect()
     }
-
-    fn line(&self, cells: &[String], widths: &[usize]) -> String {
-        let mut line = String::new();
-        for (index, (cell, &width)) in cells.iter().zip(widths).enumerate() {
-            if index > 0 {
-                line.push_str(&" ".repeat(GAP));
-            }
-            let blank = " ".repeat(width.saturating_sub(visible_width(cell)));
-            match self.columns[index].1 {
-                Align::Left => line.push_str(&format!("{cell}{blank}")),
-                Align::Right => line.push_str(&format!("{blank}{cell}")),
-            }
-        }
-        line.trim_end().to_owned()
-    }
-}
-
-/// Breaks a text into lines of at most `width` columns, between words where it can. There is always one line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word = word.to_owned();
-        let line = lines.last().map_or(0, |line| visible_width(line));
-        let gap = usize::from(line > 0);
-        if line + gap + visible_width(&word) > width && line > 0 {
-            lines.push(String::new());
-        }
-        // A word that is longer than a line is cut.
-        while visible_width(&word) > width.max(1) {
-            let rest = word.split_off(
-                word.char_indices()
-                    .nth(width.max(1))
-                    .map_or(0, |(at, _)| at),
-            );
-            if let Some(line) = lines.last_mut() {
-                line.push_str(&word);
-            }
-            lines.push(String::new());
-            word = rest;
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&word);
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn golden_table() {
+    fn table() -> Table {
         let mut table = Table::new(&[
             ("job", Align::Left),
             ("loss", Align::Right),
@@ -158,8 +92,13 @@ mod tests {
         ]);
         table.row(vec!["a".into(), "0.5".into(), "a rather long name".into()]);
         table.row(vec!["bcd".into(), "12.25".into()]);
+        table
+    }
+
+    #[test]
+    fn the_last_column_wraps_between_words() {
         assert_eq!(
-            table.lines(&Style::plain(22)),
+            table().lines(&Style::plain(22)),
             [
                 "job   loss  name",
                 "a      0.5  a rather",
@@ -167,16 +106,19 @@ mod tests {
                 "bcd  12.25",
             ]
         );
-        assert_eq!(
-            table.lines(&Style::plain(80))[1],
-            "a      0.5  a rather long name"
-        );
+        for wide in [80, usize::MAX] {
+            assert_eq!(
+                table().lines(&Style::plain(wide))[1],
+                "a      0.5  a rather long name"
+            );
+        }
     }
 
     #[test]
-    fn texts_are_wrapped_between_words_where_they_can() {
-        assert_eq!(wrap("", 5), [""]);
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("ab abcdefgh c", 3), ["ab", "abc", "def", "gh", "c"]);
+    fn a_word_longer_than_the_column_is_cut() {
+        let mut table = table();
+        table.row(vec!["e".into(), String::new(), "0123456789abc d".into()]);
+        let lines = table.lines(&Style::plain(1));
+        assert_eq!(lines[4..], ["e           0123456789", "            abc d"]);
     }
 }

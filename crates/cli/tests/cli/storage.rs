@@ -1,4 +1,5 @@
-//! The binary `digits` on a storage, without any service: listing checkpoints, changing what serves.
+//! The binary `digits` on a storage, without any service: listing checkpoints, changing what
+//! serves.
 
 use digits_checkpoint::{
     Draft, Exam, Layer, Storage, encode_exam, encode_model,
@@ -259,8 +260,8 @@ async fn a_refused_change_exits_with_1() {
     fixture.error(&["rollback"], 1, "marked for deletion");
 }
 
-/// The process must install its cryptography provider before it uses TLS: without one the client of a
-/// bucket panics.
+/// The process must install its cryptography provider before it uses TLS: without one the client of
+/// a bucket panics.
 #[test]
 fn a_bucket_is_reached_over_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,5 +1,5 @@
-//! Scripted services that answer over gRPC as the real ones would, so that clients are tested without
-//! them.
+//! Scripted services that answer over gRPC as the real ones would, so that clients are tested
+//! without them.
 
 mod checkpoints;
 mod inference;

@@ -159,8 +159,8 @@ impl TrainingService for Trainer {
     ) -> Result<Response<Self::WatchJobStream>, Status> {
         let request = request.into_inner();
         known(&request.job_id)?;
-        // Each stream gives three events; the first ends without an error, the second repeats an event
-        // and breaks.
+        // Each stream gives three events; the first ends without an error, the second repeats an
+        // event and breaks.
         let watch = self.watches.fetch_add(1, SeqCst);
         let repeat = u64::from(watch == 1);
         let first = request.after_sequence + 1 - repeat;
