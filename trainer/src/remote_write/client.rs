@@ -1,61 +1,17 @@
 //! One push over HTTP, and what its answer means.
 
 use super::credentials::Receiver;
-use std::{fmt, io::Read as _, str::FromStr, time::Duration};
+use std::{io::Read as _, time::Duration};
 use ureq::{
     Agent,
     http::{StatusCode, header::AUTHORIZATION},
     tls::TlsConfig,
 };
-use url::{Host, Url};
 
 /// A push takes longer only where nobody answers.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Of a refusal's reason, for the log.
 const REASON_BYTES_AT_MOST: u64 = 500;
-
-/// Where points are pushed to: an http or https address, such as `http://127.0.0.1:9090/api/v1/write`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(Url);
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let example = "such as http://127.0.0.1:9090/api/v1/write";
-        let url = Url::parse(text)
-            .map_err(|error| format!("is no address ({error}): give one {example}"))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(format!("must be an http or https address, {example}"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "must have no user and password in it: --remote-write-token-file names a bearer token"
-                    .to_owned(),
-            );
-        }
-        Ok(Self(url))
-    }
-}
-
-impl Address {
-    /// Whether what is pushed there can be read on its way over a network.
-    fn in_the_open(&self) -> bool {
-        let loopback = match self.0.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        self.0.scheme() == "http" && !loopback
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// What became of a push. The texts are for the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,7 +59,7 @@ impl Client {
     pub(super) fn push(&self, body: &[u8]) -> Verdict {
         let mut request = self
             .agent
-            .post(self.receiver.address.0.as_str())
+            .post(self.receiver.address.as_str())
             .header("Content-Type", "application/x-protobuf")
             .header("Content-Encoding", "snappy")
             .header("X-Prometheus-Remote-Write-Version", "0.1.0");

@@ -1,7 +1,7 @@
 //! What shows the receiver who pushes, and us that it is the receiver: a bearer token and a certificate authority, both from
 //! files. A file may be replaced at any time, as Kubernetes does with a mounted Secret: the token is read before each push.
 
-use super::client::Address;
+use super::address::Address;
 use std::{
     fs::File,
     io::Read as _,

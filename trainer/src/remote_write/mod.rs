@@ -6,6 +6,7 @@
 //!
 //! The protocol: <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
 
+mod address;
 mod backlog;
 mod client;
 mod credentials;
@@ -13,7 +14,7 @@ mod messages;
 mod points;
 mod sender;
 
-pub use client::Address;
+pub use address::Address;
 pub use credentials::Receiver;
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 use client::Client;
 use digits_telemetry::supervisor::{Supervisor, Task};
 use points::{Point, SERIES};
-use sender::{Sender, State};
+use sender::{Message, Sender, State};
 use std::{
     io,
     sync::{
@@ -36,14 +37,6 @@ use std::{
 
 /// Points that may wait for the thread; it takes them between two pushes.
 const MESSAGES_AT_MOST: usize = 8_192;
-
-enum Message {
-    Point(JobId, Point),
-    /// The job's curves end here.
-    End(JobId),
-    /// Something changed that is not told by a message.
-    Wake,
-}
 
 /// Why nothing can be pushed.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,9 @@
 //! cannot be sent for later.
 
 use super::{
-    Message,
     backlog::Backlog,
     client::{Client, Verdict},
-    points::{Batch, Pending, SERIES},
+    points::{Batch, Pending, Point, SERIES},
 };
 use crate::{
     job::{JobId, now_us},
@@ -29,6 +28,15 @@ const BATCH_AT_MOST: usize = 2_000;
 const CLOSING_AT_MOST: Duration = Duration::from_secs(3);
 /// A point this far in the future comes of a clock that was set back.
 const AHEAD_AT_MOST_MS: i64 = 2_000;
+
+/// What the sender receives.
+pub(super) enum Message {
+    Point(JobId, Point),
+    /// The job's curves end here.
+    End(JobId),
+    /// Something changed that is not told by a message.
+    Wake,
+}
 
 pub(super) struct Sender {
     pub(super) client: Client,

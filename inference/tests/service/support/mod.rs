@@ -6,7 +6,7 @@ mod net;
 
 pub use damage::Damage;
 pub use drawing::{DRAWN, comparing, guises};
-pub use net::{Net, PIXELS, SIDE};
+pub use net::{Net, PIXELS, SIDE, image};
 
 use bytes::Bytes;
 use clap::Parser as _;
@@ -50,16 +50,6 @@ pub fn recorder() -> Recorder {
     RECORDER
         .get_or_init(|| digits_telemetry::metrics::install(BUCKETS).unwrap())
         .clone()
-}
-
-/// Some image with strokes, by number.
-pub fn image(number: u64) -> Vec<u8> {
-    let mut pixels = vec![0; PIXELS];
-    for row in 5..23 {
-        let left = 6 + (row * (number as usize + 1)) % 11;
-        pixels[row * SIDE + left..row * SIDE + left + 4].copy_from_slice(&[90, 255, 200, 17]);
-    }
-    pixels
 }
 
 /// A folder with checkpoints and serving records.

@@ -1,0 +1,51 @@
+//! The address of a remote-write receiver.
+
+use std::{fmt, str::FromStr};
+use url::{Host, Url};
+
+/// Where points are pushed to: an http or https address, such as `http://127.0.0.1:9090/api/v1/write`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(Url);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let example = "such as http://127.0.0.1:9090/api/v1/write";
+        let url = Url::parse(text)
+            .map_err(|error| format!("is no address ({error}): give one {example}"))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(format!("must be an http or https address, {example}"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "must have no user and password in it: --remote-write-token-file names a bearer token"
+                    .to_owned(),
+            );
+        }
+        Ok(Self(url))
+    }
+}
+
+impl Address {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether what is pushed there can be read on its way over a network.
+    pub(super) fn in_the_open(&self) -> bool {
+        let loopback = match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        self.0.scheme() == "http" && !loopback
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
