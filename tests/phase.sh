@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command as a build phase: `phase.sh NAME COMMAND…` prints its name before and its duration after.
-# With DIGITS_TIMES, seconds and name are also appended to that file.
+# Runs a command as a build phase: `phase.sh NAME COMMAND…` prints its name before and its duration
+# after. With DIGITS_TIMES, seconds and name are also appended to that file.
 set -euo pipefail
 name=$1
 shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Provides Debian programs for the tests: `tools.sh CACHE PACKAGE…`. Skips programs that are on the PATH or in CACHE.
-# Self-contained packages are unpacked into CACHE without root; others are installed with apt, which needs root, or
-# reported with the command that installs them.
+# Provides Debian programs for the tests: `tools.sh CACHE PACKAGE…`. Skips programs that are on the
+# PATH or in CACHE. Self-contained packages are unpacked into CACHE without root; others are
+# installed with apt, which needs root, or reported with the command that installs them.
 set -euo pipefail
 cache=$1
 shift

@@ -1,4 +1,5 @@
-# Image of digits-inference: the program, glibc's few libraries, root certificates. No shell; user 65532.
+# Image of digits-inference: the program, glibc's few libraries, root certificates. No shell; user
+# 65532.
 #
 #     docker build --file deploy/docker/inference.Dockerfile --tag digits-inference:0.1.0 .
 #

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Collects the files of a minimal image: `rootfs.sh ROOT PROGRAM…`. Programs go to /usr/local/bin; the shared libraries
-# that the loader finds for them keep their paths, so that an rpath stays valid.
+# Collects the files of a minimal image: `rootfs.sh ROOT PROGRAM…`. Programs go to /usr/local/bin;
+# the shared libraries that the loader finds for them keep their paths, so that an rpath stays
+# valid.
 set -euo pipefail
 root=$1
 shift
@@ -20,7 +21,8 @@ for program in "$@"; do
         echo "$program lacks shared libraries" >&2
         exit 69
     fi
-    # `name => /path (address)`, and the loader itself without the arrow. Paths such as an rpath's `lib/../../` are normalized.
+    # `name => /path (address)`, and the loader itself without the arrow. Paths such as an rpath's
+    # `lib/../../` are normalized.
     while read -r library; do
         library=$(realpath --no-symlinks "$library")
         mkdir -p "$root${library%/*}"

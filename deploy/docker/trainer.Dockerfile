@@ -1,4 +1,5 @@
-# Image of digits-trainer: launcher, engine, and only those libraries of libtorch that the engine links. No Python, no shell; user 65532.
+# Image of digits-trainer: launcher, engine, and only those libraries of libtorch that the engine
+# links. No Python, no shell; user 65532.
 #
 #     docker build --file deploy/docker/trainer.Dockerfile --tag digits-trainer:0.1.0 .
 #     docker build --file deploy/docker/trainer.Dockerfile --build-arg TORCH=cuda --tag digits-trainer:0.1.0-cuda .
@@ -26,8 +27,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
-# libtorch first, because it changes least. TORCH is cpu, cuda or auto; auto takes the CUDA build if PyTorch's index of
-# CPU wheels cannot be reached.
+# libtorch first, because it changes least. TORCH is cpu, cuda or auto; auto takes the CUDA build if
+# PyTorch's index of CPU wheels cannot be reached.
 ARG TORCH=cpu
 ENV DIGITS_CACHE=/opt/digits
 COPY Makefile ./

@@ -1,7 +1,8 @@
 //! Messages, clients and servers of the gRPC services, generated from the `.proto` files.
 //!
-//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in the `.proto` files are
-//! the reference: they state the unit, range and default of every field and the status codes of every method.
+//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in
+//! the `.proto` files are the reference: they state the unit, range and default of every field and
+//! the status codes of every method.
 //!
 //! ```
 //! use digits_proto::v1::{Activation, Architecture};

@@ -1,4 +1,5 @@
-// Shared by the tests of the pages: a headless Chromium that fails the test on any error of the page.
+// Shared by the tests of the pages: a headless Chromium that fails the test on any error of the
+// page.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// Tests the page of the inference service: `page.mjs ADDRESS VERSION`. Requests "a hot load", "a damaged version" and
-// "a good one again" from the test, which replies with their versions.
+// Tests the page of the inference service: `page.mjs ADDRESS VERSION`. Requests "a hot load", "a
+// damaged version" and "a good one again" from the test, which replies with their versions.
 
 import assert from 'node:assert/strict';
 import { launch, open, screenshot, until, want } from './browser.mjs';

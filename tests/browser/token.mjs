@@ -1,5 +1,5 @@
-// Tests the token field on the page of either service: `token.mjs ADDRESS TOKEN ID`; the element ID gets text once calls
-// succeed.
+// Tests the token field on the page of either service: `token.mjs ADDRESS TOKEN ID`; the element ID
+// gets text once calls succeed.
 
 import assert from 'node:assert/strict';
 import { launch, open, until } from './browser.mjs';

@@ -1,5 +1,5 @@
-//! Classifies one image with a running inference service: `client URL FILE`, where the file holds 784
-//! grey bytes. The README shows its middle.
+//! Classifies one image with a running inference service: `client URL FILE`, where the file holds
+//! 784 grey bytes. The README shows its middle.
 
 use anyhow::Context as _;
 use digits_client::{InferenceClient, Options};

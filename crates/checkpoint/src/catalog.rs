@@ -14,8 +14,8 @@ const CONCURRENT_READS: usize = 16;
 /// The manifest of a committed checkpoint; `None` when there is none. Cancel-safe.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no valid manifest; else the store's
-/// error.
+/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no valid manifest;
+/// else the store's error.
 pub async fn manifest(
     storage: &Storage,
     id: CheckpointId,
@@ -33,11 +33,11 @@ pub async fn manifest(
     }
 }
 
-/// The manifest of a committed checkpoint without a tombstone, for a caller that will need the checkpoint later;
-/// `None` when there is none. Cancel-safe.
+/// The manifest of a committed checkpoint without a tombstone, for a caller that will need the
+/// checkpoint later; `None` when there is none. Cancel-safe.
 ///
-/// Retention checks once more between tombstone and deletion which checkpoints are needed. A caller that has recorded
-/// its need before the grace time is over keeps the checkpoint.
+/// Retention checks once more between tombstone and deletion which checkpoints are needed. A caller
+/// that has recorded its need before the grace time is over keeps the checkpoint.
 ///
 /// # Errors
 /// [`StorageError::Tombstoned`]; else as [`manifest()`].
@@ -54,8 +54,8 @@ pub async fn live_manifest(
     Ok(found)
 }
 
-/// The manifests of all committed checkpoints, newest `created_at` first; unreadable ones are left out with a warning.
-/// Cancel-safe.
+/// The manifests of all committed checkpoints, newest `created_at` first; unreadable ones are left
+/// out with a warning. Cancel-safe.
 ///
 /// # Errors
 /// The store's error.

@@ -1,7 +1,7 @@
 //! Follows a serving log, cheaply enough to poll several times a second.
 //!
-//! Reports the newest record, not whether it can be served: a reader that cannot verify the head keeps what it
-//! serves, or, while nothing serves yet, goes back through [`crate::serving::list`].
+//! Reports the newest record, not whether it can be served: a reader that cannot verify the head
+//! keeps what it serves, or, while nothing serves yet, goes back through [`crate::serving::list`].
 
 use crate::{
     id::ModelName,
@@ -54,13 +54,14 @@ impl Follower {
 
     /// The newest record, if it is newer than the one returned last.
     ///
-    /// Reads the next number, and lists the log at the first call and every few seconds, because an NFS client may
-    /// cache the absence of a name. Cancel-safe: the next poll returns what a dropped one would have.
+    /// Reads the next number, and lists the log at the first call and every few seconds, because an
+    /// NFS client may cache the absence of a name. Cancel-safe: the next poll returns what a
+    /// dropped one would have.
     ///
     /// # Errors
-    /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`], once, when the newest record cannot be
-    /// understood; [`StorageError::Missing`] when it is listed but not found yet; else the store's error. After any
-    /// error, poll again.
+    /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`], once, when the newest record
+    /// cannot be understood; [`StorageError::Missing`] when it is listed but not found yet; else
+    /// the store's error. After any error, poll again.
     pub async fn poll(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         if self
             .listed
@@ -90,8 +91,8 @@ impl Follower {
         Ok(Some(record))
     }
 
-    /// Steps forward to the last number that follows without a gap. Returns its record, if there was a step and the
-    /// record is readable.
+    /// Steps forward to the last number that follows without a gap. Returns its record, if there
+    /// was a step and the record is readable.
     async fn step_forward(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         let mut newest = None;
         for _ in 0..STEPS_PER_POLL {

@@ -1,12 +1,14 @@
-//! The storage contract between the services: checkpoints and the serving log on a folder or bucket.
+//! The storage contract between the services: checkpoints and the serving log on a folder or
+//! bucket.
 //!
 //! A writer publishes checkpoints ([`publish`]), recovers unfinished publications after a crash
-//! ([`publication`]) and appends to the serving log ([`serving`]). A reader follows that log ([`Follower`]) and
-//! loads the checkpoints that it names ([`load`]), verifying every byte. Writers only create keys that do not
-//! exist yet; only [`retention`] deletes.
+//! ([`publication`]) and appends to the serving log ([`serving`]). A reader follows that log
+//! ([`Follower`]) and loads the checkpoints that it names ([`load`]), verifying every byte. Writers
+//! only create keys that do not exist yet; only [`retention`] deletes.
 //!
-//! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of its own engine
-//! and compares the results with [`check_exam`]. `docs/storage.md` describes the protocol and the formats.
+//! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of
+//! its own engine and compares the results with [`check_exam`]. `docs/storage.md` describes the
+//! protocol and the formats.
 //!
 //! ```
 //! use digits_checkpoint::{Draft, Exam, Layer, Storage, encode_exam, encode_model, load, publish};
@@ -19,7 +21,8 @@
 //! let storage = Storage::open(&folder.path().display().to_string())?;
 //!
 //! // A network from 1×2 pixels to two classes, and an exam of one image.
-//! let layer = Layer { outputs: 2, inputs: 2, weight: vec![1.0, 0.0, 0.0, 1.0], bias: vec![0.0; 2] };
+//! let weight = vec![1.0, 0.0, 0.0, 1.0];
+//! let layer = Layer { outputs: 2, inputs: 2, weight, bias: vec![0.0; 2] };
 //! let exam = Exam { inputs: vec![0, 255], logits: vec![0.0, 1.0], images: 1 };
 //! let id = CheckpointId::generate();
 //! let manifest = serde_json::from_value(serde_json::json!({
@@ -29,11 +32,17 @@
 //!     "labels": ["left", "right"], "picture_normalization": "none", "temperature": 1.0,
 //!     "metrics": {},
 //!     // `publish` fills in the digests.
-//!     "files": {"model": {"sha256": "", "size_bytes": 0}, "exam": {"sha256": "", "size_bytes": 0}},
-//!     "lineage": {"seed": 0, "epoch": 0, "step": 0, "dataset": "", "dataset_digest": "", "split_digest": "",
-//!         "program_version": "", "libtorch_version": "", "device": "cpu"},
+//!     "files": {
+//!         "model": {"sha256": "", "size_bytes": 0},
+//!         "exam": {"sha256": "", "size_bytes": 0},
+//!     },
+//!     "lineage": {
+//!         "seed": 0, "epoch": 0, "step": 0, "device": "cpu", "dataset": "", "dataset_digest": "",
+//!         "split_digest": "", "program_version": "", "libtorch_version": "",
+//!     },
 //! }))?;
-//! let draft = Draft { manifest, model: encode_model(&[layer]), exam: encode_exam(&exam, 2, 2) };
+//! let (model, exam) = (encode_model(&[layer]), encode_exam(&exam, 2, 2));
+//! let draft = Draft { manifest, model, exam };
 //! let manifest = publish(&storage, draft).await?;
 //!
 //! // An operator promotes it as the first record of the serving log.

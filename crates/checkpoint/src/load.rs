@@ -1,6 +1,7 @@
 //! Loads checkpoints, complete and verified.
 //!
-//! Does not run the exam: only the engine that will serve the weights can (see [`crate::check_exam`]).
+//! Does not run the exam: only the engine that will serve the weights can (see
+//! [`crate::check_exam`]).
 
 use crate::{
     id::CheckpointId,
@@ -43,8 +44,8 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Verifies everything but the exam's answers: digests, header limits, shapes against the architecture, finite
-    /// weights. Computes for longer than a thread of a runtime may be blocked.
+    /// Verifies everything but the exam's answers: digests, header limits, shapes against the
+    /// architecture, finite weights. Computes for longer than a thread of a runtime may be blocked.
     ///
     /// # Errors
     /// When the checkpoint must not be served.
@@ -58,8 +59,8 @@ impl Unverified {
 /// Cancel-safe: it only reads.
 ///
 /// # Errors
-/// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a checkpoint
-/// that must not be served.
+/// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a
+/// checkpoint that must not be served.
 pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
     let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
         .await
@@ -91,8 +92,8 @@ pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadErr
         .map_err(LoadError::from)
 }
 
-/// The bytes of `model.safetensors`, with size and digest checked against `manifest`, for copies. The content is not
-/// decoded. Cancel-safe; hashing runs on a blocking thread.
+/// The bytes of `model.safetensors`, with size and digest checked against `manifest`, for copies.
+/// The content is not decoded. Cancel-safe; hashing runs on a blocking thread.
 ///
 /// # Errors
 /// As [`load`].

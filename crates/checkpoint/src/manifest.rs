@@ -1,6 +1,7 @@
 //! The manifest of a committed checkpoint: `checkpoints/<id>/manifest.json`.
 //!
-//! A reader accepts unknown fields, so that a newer writer can add some, and refuses an unknown `format`.
+//! A reader accepts unknown fields, so that a newer writer can add some, and refuses an unknown
+//! `format`.
 
 use crate::id::{CheckpointId, ModelName};
 use jiff::Timestamp;
@@ -54,7 +55,8 @@ pub struct Manifest {
     /// The report card, if the job requested one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<Report>>,
-    /// Statistics of the training set; `None` for an import, and in manifests that are older than this field.
+    /// Statistics of the training set; `None` for an import, and in manifests that are older than
+    /// this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSet>,
     /// Its provenance.
@@ -64,8 +66,8 @@ pub struct Manifest {
 /// A multi-layer perceptron: flatten, then linear layers with an activation between them.
 ///
 /// The tensors of `model.safetensors` are, for layer k from 0, `layers.<2k+1>.weight` of shape
-/// [out, in] and `layers.<2k+1>.bias` of shape `[out]`, float32: the names of a PyTorch `ModuleList`
-/// [Flatten, Linear, activation, Linear, …].
+/// [out, in] and `layers.<2k+1>.bias` of shape `[out]`, float32: the names of a PyTorch
+/// `ModuleList` [Flatten, Linear, activation, Linear, …].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Values of an input: height × width.
@@ -120,8 +122,8 @@ pub enum PictureNormalization {
 pub struct Files {
     /// `model.safetensors`: a pure state dict.
     pub model: FileDigest,
-    /// `exam.safetensors`: `inputs` (u8, [n, height × width]) and the `logits` (float32, [n, classes])
-    /// that libtorch gave for them on the CPU.
+    /// `exam.safetensors`: `inputs` (u8, [n, height × width]) and the `logits` (float32, [n,
+    /// classes]) that libtorch gave for them on the CPU.
     pub exam: FileDigest,
 }
 
@@ -151,8 +153,8 @@ pub struct Metrics {
     pub calibration: Option<TemperatureFit>,
 }
 
-/// Effect of dividing the logits by [`Manifest::temperature`]. Losses of [`Evaluation`] are without the temperature;
-/// these are those of the served probabilities.
+/// Effect of dividing the logits by [`Manifest::temperature`]. Losses of [`Evaluation`] are without
+/// the temperature; these are those of the served probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TemperatureFit {
     /// Validation images that the temperature was fitted on.
@@ -163,7 +165,8 @@ pub struct TemperatureFit {
     pub loss_before: f64,
     /// The same with it.
     pub loss: f64,
-    /// Expected calibration error over these images without the temperature, from 0 to 1 (Guo et al. 2017).
+    /// Expected calibration error over these images without the temperature, from 0 to 1 (Guo et
+    /// al. 2017).
     pub error_before: f64,
     /// The same with it.
     pub error: f64,
@@ -233,8 +236,8 @@ pub struct Lineage {
     pub dataset: String,
     /// SHA-256 over the data set's files, in hexadecimal.
     pub dataset_digest: String,
-    /// SHA-256 over the image numbers of the split, in hexadecimal: equal data set and equal split digest
-    /// make two validation figures comparable.
+    /// SHA-256 over the image numbers of the split, in hexadecimal: equal data set and equal split
+    /// digest make two validation figures comparable.
     pub split_digest: String,
     /// Version of the program.
     pub program_version: String,

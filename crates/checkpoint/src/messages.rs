@@ -135,7 +135,8 @@ pub enum UnreadableSpec {
     Decode(#[from] prost::DecodeError),
 }
 
-/// The spec that a checkpoint was trained with; `None` if the manifest has none, as after an import.
+/// The spec that a checkpoint was trained with; `None` if the manifest has none, as after an
+/// import.
 ///
 /// # Errors
 /// [`UnreadableSpec`].
@@ -167,8 +168,8 @@ pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
     }
 }
 
-/// A record for a listing; with an unreadable one (of a newer program, or damaged) only the sequence is set. `None` if
-/// there is no such record. Cancel-safe.
+/// A record for a listing; with an unreadable one (of a newer program, or damaged) only the
+/// sequence is set. `None` if there is no such record. Cancel-safe.
 ///
 /// # Errors
 /// The store's error.

@@ -1,9 +1,9 @@
 //! Crash-safe publication of a checkpoint: plan, commit, promote.
 //!
-//! A writer records the checkpoint's id and promotion policy in its [`IntentLog`] before it writes the first byte
-//! to the storage, and the progress after each step. At its next start it calls [`recover`] for every checkpoint
-//! that the log does not show as completed or abandoned. Every step is idempotent. How the log is stored, and
-//! when to retry, is up to the writer.
+//! A writer records the checkpoint's id and promotion policy in its [`IntentLog`] before it writes
+//! the first byte to the storage, and the progress after each step. At its next start it calls
+//! [`recover`] for every checkpoint that the log does not show as completed or abandoned. Every
+//! step is idempotent. How the log is stored, and when to retry, is up to the writer.
 
 use crate::{
     catalog,
@@ -14,7 +14,8 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
-/// A writer's durable record of each checkpoint's progress. A call returns when its write is durable.
+/// A writer's durable record of each checkpoint's progress. A call returns when its write is
+/// durable.
 pub trait IntentLog: Sync {
     /// Error of a write.
     type Error: From<StorageError>;
@@ -22,7 +23,8 @@ pub trait IntentLog: Sync {
     /// Records that the checkpoint's manifest is on the storage.
     fn committed(&self, id: CheckpointId) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Records that the policy was carried out; `sequence` is the record that promoted the checkpoint, 0 for none.
+    /// Records that the policy was carried out; `sequence` is the record that promoted the
+    /// checkpoint, 0 for none.
     fn completed(
         &self,
         id: CheckpointId,
@@ -71,8 +73,8 @@ pub async fn commit<L: IntentLog>(
 
 /// Carries out the promotion policy of a committed checkpoint and records the outcome.
 ///
-/// If only a newer program understands the newest serving record, the checkpoint is not promoted. If retention
-/// deleted it meanwhile, it is abandoned. Not cancel-safe; idempotent.
+/// If only a newer program understands the newest serving record, the checkpoint is not promoted.
+/// If retention deleted it meanwhile, it is abandoned. Not cancel-safe; idempotent.
 ///
 /// # Errors
 /// As [`promote_published`] otherwise, and the log's.
@@ -104,8 +106,8 @@ pub async fn finalize<L: IntentLog>(
     Ok(Outcome::Completed(sequence))
 }
 
-/// Resolves a publication that an earlier process left unfinished: a committed checkpoint is [finalized](finalize),
-/// any other is abandoned, because its weights were lost with the process.
+/// Resolves a publication that an earlier process left unfinished: a committed checkpoint is
+/// [finalized](finalize), any other is abandoned, because its weights were lost with the process.
 ///
 /// # Errors
 /// The storage's and the log's; then nothing is decided, and the next start tries again.
@@ -121,7 +123,8 @@ pub async fn recover<L: IntentLog>(
             log.committed(id).await?;
             finalize(storage, log, &manifest, policy, by).await
         }
-        // An unreadable manifest is not one that this program wrote, and must not keep it from starting.
+        // An unreadable manifest is not one that this program wrote, and must not keep it from
+        // starting.
         Err(error) if !error.is_unreadable() => Err(error.into()),
         Ok(None) | Err(_) => {
             log.abandoned(id).await?;

@@ -1,7 +1,8 @@
 //! Publishes checkpoints atomically.
 //!
-//! Model and exam are created first, the manifest last. An interruption leaves files that no reader uses;
-//! publishing the same id again completes them. Promotion is separate (see [`crate::serving`]).
+//! Model and exam are created first, the manifest last. An interruption leaves files that no reader
+//! uses; publishing the same id again completes them. Promotion is separate (see
+//! [`crate::serving`]).
 
 use crate::{
     catalog,
@@ -27,14 +28,14 @@ pub struct Draft {
 
 /// Publishes a checkpoint, and returns its committed manifest.
 ///
-/// Idempotent for one id: after a crash, a failure or a dropped future a call with the same draft completes the
-/// publication, and returns the committed manifest if it was complete. Two publishers of one id may race if their
-/// bytes are equal.
+/// Idempotent for one id: after a crash, a failure or a dropped future a call with the same draft
+/// completes the publication, and returns the committed manifest if it was complete. Two publishers
+/// of one id may race if their bytes are equal.
 ///
 /// # Errors
-/// [`StorageError::Draft`] when readers would refuse it (nothing is written then); [`StorageError::Conflict`] when
-/// the id has other weights, another exam or a manifest with other answers: abandon the id;
-/// [`StorageError::Tombstoned`]; else the store's error: retry.
+/// [`StorageError::Draft`] when readers would refuse it (nothing is written then);
+/// [`StorageError::Conflict`] when the id has other weights, another exam or a manifest with other
+/// answers: abandon the id; [`StorageError::Tombstoned`]; else the store's error: retry.
 pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, StorageError> {
     let id = draft.manifest.id;
     let Draft {
@@ -49,8 +50,8 @@ pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, Storag
             return Err(StorageError::Conflict { key });
         }
     }
-    // Before and after the commit: retention may take these files for abandoned. Then either it sees the manifest in
-    // time, or its tombstone is seen here.
+    // Before and after the commit: retention may take these files for abandoned. Then either it
+    // sees the manifest in time, or its tombstone is seen here.
     ensure_not_tombstoned(storage, id).await?;
     let committed = commit(storage, manifest).await?;
     ensure_not_tombstoned(storage, id).await?;
@@ -103,8 +104,8 @@ fn validated(mut draft: Draft) -> Result<Draft, StorageError> {
     Ok(draft)
 }
 
-/// Whether two manifests of one id give the same answers. Time, version and measurements may differ between a crash
-/// and the restart; the first manifest stays.
+/// Whether two manifests of one id give the same answers. Time, version and measurements may differ
+/// between a crash and the restart; the first manifest stays.
 fn same_answers(left: &Manifest, right: &Manifest) -> bool {
     left.files == right.files
         && left.model == right.model

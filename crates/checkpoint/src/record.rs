@@ -4,12 +4,14 @@ use crate::id::CheckpointId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One record of the serving log of a model. Records are never changed; policy changes by appending.
+/// One record of the serving log of a model. Records are never changed; policy changes by
+/// appending.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServingRecord {
     /// Version of the layout, [`crate::manifest::FORMAT`].
     pub format: u32,
-    /// The model version that clients see, as in the record's path. The first one is 1; it only grows.
+    /// The model version that clients see, as in the record's path. The first one is 1; it only
+    /// grows.
     pub sequence: u64,
     /// Random per write attempt: after AlreadyExists a writer recognizes its own record by it.
     pub nonce: String,

@@ -1,8 +1,9 @@
 //! The retention sweep: deletes checkpoints that nothing needs any more. Nothing else deletes.
 //!
-//! In two steps, so that no concurrent promotion loses its checkpoint: an unprotected checkpoint gets a tombstone.
-//! After the grace time the serving log is read again; if it still does not name the checkpoint, the checkpoint is
-//! deleted, the manifest first. Serving records are never deleted.
+//! In two steps, so that no concurrent promotion loses its checkpoint: an unprotected checkpoint
+//! gets a tombstone. After the grace time the serving log is read again; if it still does not name
+//! the checkpoint, the checkpoint is deleted, the manifest first. Serving records are never
+//! deleted.
 
 mod plan;
 
@@ -46,15 +47,15 @@ pub struct Report {
     pub deleted: Vec<CheckpointId>,
 }
 
-/// Sweeps the storage once. `keep` has the checkpoints that only the caller knows to be needed: parents of queued jobs,
-/// and checkpoints that are being published.
+/// Sweeps the storage once. `keep` has the checkpoints that only the caller knows to be needed:
+/// parents of queued jobs, and checkpoints that are being published.
 ///
-/// May be interrupted anywhere and run again. Two concurrent runs are harmless, but both report the same work. Not
-/// cancel-safe: when dropped, a part is done.
+/// May be interrupted anywhere and run again. Two concurrent runs are harmless, but both report the
+/// same work. Not cancel-safe: when dropped, a part is done.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] when a serving record that may protect something cannot be understood
-/// (nothing is deleted then); else the store's error.
+/// [`StorageError::Unreadable`] when a serving record that may protect something cannot be
+/// understood (nothing is deleted then); else the store's error.
 pub async fn apply(
     storage: &Storage,
     rules: &Rules,
@@ -99,8 +100,8 @@ pub async fn take_inventory(storage: &Storage, now: Timestamp) -> Result<Invento
     for (id, files) in files {
         checkpoints.push(inspect(storage, id, &files, now).await?);
     }
-    // Read after the tombstones: a promotion that did not see a tombstone as old as the grace time has written its
-    // record by now.
+    // Read after the tombstones: a promotion that did not see a tombstone as old as the grace time
+    // has written its record by now.
     Ok(Inventory {
         checkpoints,
         referenced: recently_referenced(storage, now).await?,
@@ -149,8 +150,8 @@ async fn inspect(
     })
 }
 
-/// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, those of
-/// [`PROTECTED_TIME`], and the one in force when that time began.
+/// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, those
+/// of [`PROTECTED_TIME`], and the one in force when that time began.
 async fn recently_referenced(
     storage: &Storage,
     now: Timestamp,
@@ -197,8 +198,8 @@ async fn bury_checkpoint(
     Ok(())
 }
 
-/// The manifest first, because without it there is no checkpoint. The tombstone last: while it exists, the next run
-/// continues the deletion.
+/// The manifest first, because without it there is no checkpoint. The tombstone last: while it
+/// exists, the next run continues the deletion.
 async fn delete_checkpoint(storage: &Storage, id: CheckpointId) -> Result<(), StorageError> {
     for name in [keys::MANIFEST, keys::MODEL, keys::EXAM, keys::TOMBSTONE] {
         storage.delete(&keys::file(id, name)).await?;

@@ -1,8 +1,8 @@
 //! The serving log: which checkpoint serves, changed only by appending records.
 //!
-//! `serving/<model>/<sequence>.json`, numbered from 1 without gaps. Creating a number that does not exist
-//! yet is the compare-and-swap: of two writers who saw the same head one appends and the other gets
-//! [`AppendError::Lost`].
+//! `serving/<model>/<sequence>.json`, numbered from 1 without gaps. Creating a number that does not
+//! exist yet is the compare-and-swap: of two writers who saw the same head one appends and the
+//! other gets [`AppendError::Lost`].
 
 mod error;
 mod guard;

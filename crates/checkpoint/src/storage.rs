@@ -1,7 +1,8 @@
 //! A key-value store with create-if-absent, on a folder or a bucket.
 //!
-//! Every put is a create-if-absent, whose ambiguous answers [`Storage::create`] resolves. The keys have no meaning
-//! here: this crate keeps checkpoints and the serving log in the storage, `digits-dataset` pushed data sets.
+//! Every put is a create-if-absent, whose ambiguous answers [`Storage::create`] resolves. The keys
+//! have no meaning here: this crate keeps checkpoints and the serving log in the storage,
+//! `digits-dataset` pushed data sets.
 
 mod error;
 mod open;
@@ -29,7 +30,8 @@ const BULK_BYTES: usize = 16 << 20;
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
-    /// The same store with a longer timeout, because a bucket's client limits the time of a request of any size.
+    /// The same store with a longer timeout, because a bucket's client limits the time of a request
+    /// of any size.
     bulk: Arc<dyn ObjectStore>,
     prefix: Path,
     url: Arc<str>,
@@ -80,8 +82,9 @@ impl Storage {
         self.folder.clone()
     }
 
-    /// Checks that the storage can be written and that a key created twice fails the second time, without
-    /// which two writers could both believe that they wrote one record. A writer does this at start.
+    /// Checks that the storage can be written and that a key created twice fails the second time,
+    /// without which two writers could both believe that they wrote one record. A writer does this
+    /// at start.
     ///
     /// Leaves nothing behind, unless it is cancelled: then one small key under `probe/` may stay.
     ///
@@ -106,11 +109,12 @@ impl Storage {
 
     /// Creates `key` with `bytes`, and returns whose bytes it holds afterwards.
     ///
-    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first write; a conflict
-    /// may mean that nothing was written), and so is a lost connection. So after any other answer than success the
-    /// key is read back: with our bytes the write succeeded, without bytes it is retried, with other bytes another
-    /// writer won. Bytes that must differ from another writer's carry a nonce. `key` consists of letters, digits,
-    /// `-`, `_`, inner `.` and `/`.
+    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first
+    /// write; a conflict may mean that nothing was written), and so is a lost connection. So after
+    /// any other answer than success the key is read back: with our bytes the write succeeded,
+    /// without bytes it is retried, with other bytes another writer won. Bytes that must differ
+    /// from another writer's carry a nonce. `key` consists of letters, digits, `-`, `_`, inner `.`
+    /// and `/`.
     ///
     /// Not cancel-safe: when dropped or failed, the bytes may exist or still appear.
     ///
@@ -185,8 +189,8 @@ impl Storage {
     /// The bytes of `key`; `None` when it does not exist. Cancel-safe.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, without reading them; else the store's
-    /// error.
+    /// [`StorageError::TooLarge`] when there are more than `limit` bytes, without reading them;
+    /// else the store's error.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
         let result = match self.store.get(&self.path(key)).await {
             Ok(result) => result,
@@ -211,8 +215,8 @@ impl Storage {
     /// Exactly the bytes `range` of `key`, for values too large to hold in memory. Cancel-safe.
     ///
     /// # Errors
-    /// [`StorageError::Missing`] when there is no such key; [`StorageError::Unreadable`] when it ends before the
-    /// range does; else the store's error.
+    /// [`StorageError::Missing`] when there is no such key; [`StorageError::Unreadable`] when it
+    /// ends before the range does; else the store's error.
     pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let wanted = range.end.saturating_sub(range.start);
         match self.store.get_range(&self.path(key), range).await {
@@ -245,7 +249,8 @@ impl Storage {
         }
     }
 
-    /// The keys in `folder`, in no order; only those after `offset` where one is given. Cancel-safe.
+    /// The keys in `folder`, in no order; only those after `offset` where one is given.
+    /// Cancel-safe.
     ///
     /// # Errors
     /// The store's error.

@@ -32,11 +32,13 @@ pub struct Exam {
     pub images: usize,
 }
 
-/// How far an answer may be from the recorded one, as a share of 1 + the largest logit of the image.
+/// How far an answer may be from the recorded one, as a share of 1 + the largest logit of the
+/// image.
 const EXAM_TOLERANCE: f32 = 1e-4;
 
-/// Checks `answers`, [images, classes] as an engine gave them for the inputs of `recorded`: each must be
-/// within 1e-4 · (1 + max |z|) of the recorded logit, z being the recorded logits of the same image.
+/// Checks `answers`, [images, classes] as an engine gave them for the inputs of `recorded`: each
+/// must be within 1e-4 · (1 + max |z|) of the recorded logit, z being the recorded logits of the
+/// same image.
 ///
 /// # Errors
 /// [`RefusalReason::Exam`], naming the image and class of the first wrong answer.

@@ -8,8 +8,8 @@ use crate::{
     refusal::{Refusal, RefusalReason},
 };
 
-/// Limits of networks that are published or loaded. A manifest beyond them is refused, so that no number in a file
-/// decides how much memory a reader allocates.
+/// Limits of networks that are published or loaded. A manifest beyond them is refused, so that no
+/// number in a file decides how much memory a reader allocates.
 pub mod limits {
     /// Pixels of an input's height or width.
     pub const SIDE: usize = 4096;
@@ -148,8 +148,8 @@ impl Manifest {
     /// Checks the manifest itself; [`load`](crate::load) checks the files against it.
     ///
     /// # Errors
-    /// [`RefusalReason::Format`], [`RefusalReason::Architecture`] or [`RefusalReason::Manifest`]; and
-    /// [`RefusalReason::Size`] where a file would hold more than the network needs.
+    /// [`RefusalReason::Format`], [`RefusalReason::Architecture`] or [`RefusalReason::Manifest`];
+    /// and [`RefusalReason::Size`] where a file would hold more than the network needs.
     pub fn validate(&self) -> Result<(), Refusal> {
         if self.format != FORMAT {
             return Err(unknown_format(u64::from(self.format)));

@@ -1,4 +1,5 @@
-//! Draws a contact sheet of the corruptions: a row of examples for each, under a row of the images as they are.
+//! Draws a contact sheet of the corruptions: a row of examples for each, under a row of the images
+//! as they are.
 //!
 //! `cargo run --release -p digits-dataset --example corruptions -- sheet.png [FOLDER-OF-MNIST]`
 

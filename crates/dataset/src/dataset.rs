@@ -2,7 +2,8 @@
 
 use crate::{DatasetError, Images, LabelledImages, MAX_CLASSES, MAX_SIDE, digest};
 
-/// A data set with its customary division. A value made by this crate has passed [`Dataset::validate`].
+/// A data set with its customary division. A value made by this crate has passed
+/// [`Dataset::validate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// What clients call it.
@@ -59,8 +60,9 @@ impl Dataset {
         self.train.images.width
     }
 
-    /// The digest of the content: whatever the name of the data set and however its files are packed, equal
-    /// content has an equal digest, and it is stable between versions of this program.
+    /// The digest of the content: whatever the name of the data set and however its files are
+    /// packed, equal content has an equal digest, and it is stable between versions of this
+    /// program.
     ///
     /// It is the SHA-256 of this text (five lines after the first, each closed by `\n`):
     ///
@@ -73,9 +75,10 @@ impl Dataset {
     /// <d> label-names
     /// ```
     ///
-    /// where each `<d>` is the SHA-256, in lower-case hexadecimal, of the uncompressed IDX file that
-    /// [`encode_images`](crate::idx::encode_images) or [`encode_labels`](crate::idx::encode_labels) makes of that part (for MNIST: of the published file,
-    /// gunzipped), and of `label-names` that of the names, each followed by `\n`.
+    /// where each `<d>` is the SHA-256, in lower-case hexadecimal, of the uncompressed IDX file
+    /// that [`encode_images`](crate::idx::encode_images) or
+    /// [`encode_labels`](crate::idx::encode_labels) makes of that part (for MNIST: of the published
+    /// file, gunzipped), and of `label-names` that of the names, each followed by `\n`.
     #[must_use]
     pub fn content_digest(&self) -> String {
         digest::of_files(
@@ -88,9 +91,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`DatasetError::Invalid`] when a part is empty, the pixels or labels are not as many as the images, the two
-    /// parts differ in size, a side is 0 or above [`MAX_SIDE`], there are fewer than 2 or more than
-    /// [`MAX_CLASSES`] labels, a label has no name, a name is empty, has a control character or occurs twice.
+    /// [`DatasetError::Invalid`] when a part is empty, the pixels or labels are not as many as the
+    /// images, the two parts differ in size, a side is 0 or above [`MAX_SIDE`], there are fewer
+    /// than 2 or more than [`MAX_CLASSES`] labels, a label has no name, a name is empty, has a
+    /// control character or occurs twice.
     pub fn validate(&self) -> Result<(), DatasetError> {
         self.first_fault().map_or(Ok(()), |reason| {
             Err(DatasetError::Invalid {

@@ -1,6 +1,6 @@
-//! The SHA-256 that identifies a data set's content, as [`Dataset::content_digest`](crate::Dataset::content_digest)
-//! defines it. The first line of the hashed text has a version, because a change would give every data set another
-//! identity.
+//! The SHA-256 that identifies a data set's content, as
+//! [`Dataset::content_digest`](crate::Dataset::content_digest) defines it. The first line of the
+//! hashed text has a version, because a change would give every data set another identity.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a data set could not be loaded. Every message names the file or data set, the reason and the remedy.
+/// Why a data set could not be loaded. Every message names the file or data set, the reason and the
+/// remedy.
 ///
-/// Messages contain paths of this machine: they are for its log and its user, not for remote clients.
+/// Messages contain paths of this machine: they are for its log and its user, not for remote
+/// clients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {

@@ -8,13 +8,14 @@
 //! | `t10k-labels-idx1-ubyte` | their labels |
 //! | `labels.txt` | optional: the labels' names |
 //!
-//! The first four always have MNIST's names, whatever the number of images and the type of the elements. Each may be
-//! gzipped and end in `.gz`; if both exist, the plain one is read. Labels count from 0 and are below
-//! 1,000. Sides have 1 to 4,096 pixels, a file up to 2 GiB uncompressed.
+//! The first four always have MNIST's names, whatever the number of images and the type of the
+//! elements. Each may be gzipped and end in `.gz`; if both exist, the plain one is read. Labels
+//! count from 0 and are below 1,000. Sides have 1 to 4,096 pixels, a file up to 2 GiB uncompressed.
 //!
-//! `labels.txt` is UTF-8: line *n*, counted from 0, names label *n*. White space around a name and empty lines at the
-//! end do not count; names are not empty, differ from each other, and are as many as there are labels, which may be
-//! more than occur in the images. Without it the labels are named "0", "1", … up to the greatest that occurs.
+//! `labels.txt` is UTF-8: line *n*, counted from 0, names label *n*. White space around a name and
+//! empty lines at the end do not count; names are not empty, differ from each other, and are as
+//! many as there are labels, which may be more than occur in the images. Without it the labels are
+//! named "0", "1", … up to the greatest that occurs.
 //!
 //! Other files of the folder are ignored.
 
@@ -36,8 +37,8 @@ const REMEDY: &str =
 ///
 /// # Errors
 ///
-/// [`DatasetError::Missing`], [`DatasetError::Io`], [`DatasetError::Format`] of a file, [`DatasetError::Invalid`]
-/// when they do not fit together.
+/// [`DatasetError::Missing`], [`DatasetError::Io`], [`DatasetError::Format`] of a file,
+/// [`DatasetError::Invalid`] when they do not fit together.
 pub fn load(name: &str, dir: &Path) -> Result<Dataset, DatasetError> {
     let train = part(dir, TRAIN_IMAGES, TRAIN_LABELS)?;
     let test = part(dir, TEST_IMAGES, TEST_LABELS)?;

@@ -1,10 +1,10 @@
-//! The IDX format of MNIST: two zero bytes, an element type, the number of dimensions, each dimension as a
-//! big-endian u32, then the elements, row-major.
+//! The IDX format of MNIST: two zero bytes, an element type, the number of dimensions, each
+//! dimension as a big-endian u32, then the elements, row-major.
 //!
-//! Images are `u8` with three dimensions (count, height, width); labels are `u8`, `i16` or `i32` (big-endian) with
-//! one. Compression is detected by gzip's magic number, not by the file name. The header is checked against the length
-//! of the file before memory is allocated, at most [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are
-//! not supported.
+//! Images are `u8` with three dimensions (count, height, width); labels are `u8`, `i16` or `i32`
+//! (big-endian) with one. Compression is detected by gzip's magic number, not by the file name. The
+//! header is checked against the length of the file before memory is allocated, at most
+//! [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are not supported.
 
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;

@@ -1,18 +1,20 @@
-//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, folders of IDX files, and data
-//! sets that users push to the shared storage.
+//! Data sets of small grey images with labels: MNIST, the built-in synthetic digits, folders of IDX
+//! files, and data sets that users push to the shared storage.
 //!
-//! Pixels stay the bytes of the file: this crate does not split, shuffle, scale or augment. [`corruptions`] makes
-//! changed copies for tests of robustness. All modules but [`pushed`] are synchronous: reading, drawing and
-//! downloading block the calling thread, for seconds or (a download) minutes.
+//! Pixels stay the bytes of the file: this crate does not split, shuffle, scale or augment.
+//! [`corruptions`] makes changed copies for tests of robustness. All modules but [`pushed`] are
+//! synchronous: reading, drawing and downloading block the calling thread, for seconds or (a
+//! download) minutes.
 //!
 //! ```
 //! use digits_dataset::synthetic::{self, Options};
 //!
-//! let digits = synthetic::generate(&Options { train: 20, test: 10, seed: 7 });
+//! let options = Options { train: 20, test: 10, seed: 7 };
+//! let digits = synthetic::generate(&options);
 //! assert_eq!((digits.train.images.count, digits.height(), digits.width()), (20, 28, 28));
 //! assert_eq!(digits.label_names.len(), 10);
 //! // Equal content has an equal digest, whatever the name of the data set.
-//! assert_eq!(digits.digest, synthetic::generate(&Options { train: 20, test: 10, seed: 7 }).digest);
+//! assert_eq!(digits.digest, synthetic::generate(&options).digest);
 //! ```
 
 pub mod corruptions;

@@ -1,7 +1,8 @@
 //! Loads MNIST from a folder, from the cache, or from a public mirror.
 //!
-//! The uncompressed content is always checked against the digests of the original distribution, so "mnist" is never
-//! another data set. (Y. LeCun, C. Cortes, C. Burges: "The MNIST database of handwritten digits".)
+//! The uncompressed content is always checked against the digests of the original distribution, so
+//! "mnist" is never another data set. (Y. LeCun, C. Cortes, C. Burges: "The MNIST database of
+//! handwritten digits".)
 
 mod download;
 mod published;
@@ -23,10 +24,12 @@ const DIR_REMEDY: &str =
 const CACHE_REMEDY: &str =
     "name a folder with MNIST's four files in DIGITS_MNIST_DIR, or allow the download";
 
-/// Loads MNIST: 60,000 images for training and validation and 10,000 for the test, 28×28, labels "0" to "9".
+/// Loads MNIST: 60,000 images for training and validation and 10,000 for the test, 28×28, labels
+/// "0" to "9".
 ///
-/// Blocks the calling thread: about a second for gzipped files, longer for a download, which calls `progress` after
-/// each 64 KiB or less. Several processes may load at once: one downloads, the others wait.
+/// Blocks the calling thread: about a second for gzipped files, longer for a download, which calls
+/// `progress` after each 64 KiB or less. Several processes may load at once: one downloads, the
+/// others wait.
 ///
 /// # Errors
 ///

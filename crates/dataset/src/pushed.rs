@@ -6,9 +6,10 @@
 //! datasets/names/<name>/<sequence>.json         the content of a name: the newest record counts
 //! ```
 //!
-//! `<digest>` is that of the content ([`Dataset::content_digest`](crate::Dataset::content_digest)), so equal data
-//! is stored once under any number of names, and can be verified. Keys are only created, never overwritten or deleted.
-//! Unlike the rest of the crate this module is asynchronous, because the storage is.
+//! `<digest>` is that of the content ([`Dataset::content_digest`](crate::Dataset::content_digest)),
+//! so equal data is stored once under any number of names, and can be verified. Keys are only
+//! created, never overwritten or deleted. Unlike the rest of the crate this module is asynchronous,
+//! because the storage is.
 
 mod cache;
 mod error;

@@ -1,5 +1,6 @@
-//! The PRNG of the synthetic digits and the corruptions: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
-//! number generators", 2014), with a stream for each image. Not for secrets, and independent of the training's PRNGs.
+//! The PRNG of the synthetic digits and the corruptions: SplitMix64 (Steele, Lea, Flood: "Fast
+//! splittable pseudorandom number generators", 2014), with a stream for each image. Not for
+//! secrets, and independent of the training's PRNGs.
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 

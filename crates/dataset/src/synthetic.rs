@@ -1,14 +1,15 @@
 //! Synthetic digits: 28×28 images of pen strokes, for tests and where MNIST is not available.
 //!
-//! Each digit has several styles; each image bends, slants, rotates, scales and shifts one of them, with a pen of random
-//! width and some noise. The classes are about equally frequent.
+//! Each digit has several styles; each image bends, slants, rotates, scales and shifts one of them,
+//! with a pen of random width and some noise. The classes are about equally frequent.
 //!
-//! Image `i` of a part is a function of the seed, the part and `i` alone, and the same on every platform: only IEEE 754
-//! binary32 additions, multiplications, divisions and square roots are used, which are exactly specified, and nothing of
-//! the platform's math library. A test pins the bytes.
+//! Image `i` of a part is a function of the seed, the part and `i` alone, and the same on every
+//! platform: only IEEE 754 binary32 additions, multiplications, divisions and square roots are
+//! used, which are exactly specified, and nothing of the platform's math library. A test pins the
+//! bytes.
 //!
-//! These are no replacement for MNIST: a 784-128-10 net that gets 99.7 % of these right after three epochs gets 73 % of
-//! MNIST's test set.
+//! These are no replacement for MNIST: a 784-128-10 net that gets 99.7 % of these right after three
+//! epochs gets 73 % of MNIST's test set.
 
 mod glyphs;
 mod pen;

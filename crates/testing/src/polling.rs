@@ -14,7 +14,8 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// Calls `check` until it returns a value. A check that is still pending at the limit is dropped.
+    /// Calls `check` until it returns a value. A check that is still pending at the limit is
+    /// dropped.
     ///
     /// # Errors
     /// The first error of `check`, or, after the limit, one that names `what` was awaited.

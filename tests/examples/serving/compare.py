@@ -196,7 +196,8 @@ def check_aims(bench, found):
         bench.aim(f"{SMALL}, {which.name}: at least 0.8x the echo", share >= 0.8, f"{share:.2f}x (by CPU {cpu:.2f}x)")
         bench.aim(f"{SMALL}, {which.name}: p50 at most 1.1x the echo's", late <= 1.1, f"{late:.2f}x")
     for net, results in found.items():
-        # With one in flight both wait for the load and the kernel most of the time; the table has it.
+        # With one in flight both wait for the load and the kernel most of the time; the table has
+        # it.
         mine, other = rate(results, OURS, MANY), rate(results, PYTHON, MANY)
         share, text = mine.images / other.images, f"{other.cpu / mine.cpu:.1f}x"
         bench.aim(f"{net}, {MANY.name}: at least 10x grpcio + onnxruntime", share >= 10, f"{share:.1f}x (by CPU {text})")

@@ -1,4 +1,5 @@
-//! A minimal tonic server: one field of bytes in, one out, with tonic's defaults and no metrics, limits or deadlines.
+//! A minimal tonic server: one field of bytes in, one out, with tonic's defaults and no metrics,
+//! limits or deadlines.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -20,7 +21,8 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// Request and response. Its field has the number of `PredictRequest.pixels`, so that both servers get the same bytes.
+/// Request and response. Its field has the number of `PredictRequest.pixels`, so that both servers
+/// get the same bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Payload {
     #[prost(bytes = "bytes", tag = "2")]

@@ -1,5 +1,6 @@
-//! The parts of `make bench-serve` that Python does not do: networks to serve, an echo to compare with, the machine's matrix
-//! product, and swaps while others load. `compare.py` calls them; each prints one line of JSON.
+//! The parts of `make bench-serve` that Python does not do: networks to serve, an echo to compare
+//! with, the machine's matrix product, and swaps while others load. `compare.py` calls them; each
+//! prints one line of JSON.
 
 mod echo;
 mod product;
@@ -20,7 +21,8 @@ serving swap STORAGE ADDRESS COUNT   lets the checkpoints of the storage serve i
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The echo is measured; the other tools share the load generator's core and should use little of it.
+    // The echo is measured; the other tools share the load generator's core and should use little
+    // of it.
     let mut runtime = match words[..] {
         ["echo", ..] => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),

@@ -8,8 +8,9 @@ use std::{
 /// Duration of the measurement, and of the warm-up before it.
 const TIME: Duration = Duration::from_millis(300);
 
-/// FLOP/s of `rows` values through linear layers of these widths, [rows, widths[0]] to [rows, widths[last]], on the calling
-/// thread, by the crate that the engine uses: two for each multiplication and addition, the best of several rounds.
+/// FLOP/s of `rows` values through linear layers of these widths, [rows, widths[0]] to [rows,
+/// widths[last]], on the calling thread, by the crate that the engine uses: two for each
+/// multiplication and addition, the best of several rounds.
 pub fn flops(rows: usize, widths: &[usize]) -> f64 {
     let layers: Vec<(usize, usize, Vec<f32>)> = widths
         .windows(2)
@@ -55,8 +56,8 @@ fn multiply(
     assert!(weights.len() >= inputs * outputs, "weights too short");
     assert!(values.len() >= rows * inputs, "values too short");
     assert!(sums.len() >= rows * outputs, "sums too short");
-    // SAFETY: the matrices lie row by row without gaps in slices that are as long as asserted above, and `sums` is
-    // borrowed mutably, so it overlaps neither of the others.
+    // SAFETY: the matrices lie row by row without gaps in slices that are as long as asserted
+    // above, and `sums` is borrowed mutably, so it overlaps neither of the others.
     unsafe {
         gemm::gemm(
             outputs,

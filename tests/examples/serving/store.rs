@@ -1,5 +1,5 @@
-//! Makes a storage with untrained networks of a given shape, initialized as PyTorch initializes linear layers: the cost
-//! of a prediction depends on the shape and on the images' ink.
+//! Makes a storage with untrained networks of a given shape, initialized as PyTorch initializes
+//! linear layers: the cost of a prediction depends on the shape and on the images' ink.
 
 use anyhow::{Context as _, Result};
 use digits_checkpoint::{
@@ -30,8 +30,8 @@ const CLASSES: usize = 10;
 const CHECKPOINTS: u64 = 2;
 const SCALE: f32 = 255.0;
 
-/// Writes `<folder>/storage`, `<folder>/images` ([64, 784] bytes of drawn digits) and `<folder>/model.onnx`. Returns the
-/// checkpoints; the first is served and equals the ONNX model.
+/// Writes `<folder>/storage`, `<folder>/images` ([64, 784] bytes of drawn digits) and
+/// `<folder>/model.onnx`. Returns the checkpoints; the first is served and equals the ONNX model.
 pub async fn make(folder: &str, hidden: &[usize]) -> Result<Vec<CheckpointId>> {
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;

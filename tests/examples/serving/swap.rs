@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// Poll interval; long, because polling shares the core of the load generator.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Promotes the storage's checkpoints in rotation, `count` times, and waits each time until the server answers with it.
-/// Returns the seconds it took.
+/// Promotes the storage's checkpoints in rotation, `count` times, and waits each time until the
+/// server answers with it. Returns the seconds it took.
 pub async fn swap(storage: &str, address: &str, count: usize) -> Result<f64> {
     let storage = Storage::open(storage)?;
     let model = ModelName::default();

@@ -1,4 +1,5 @@
-//! Trains and serves a network with each activation: libtorch and the inference engine give the same answers.
+//! Trains and serves a network with each activation: libtorch and the inference engine give the
+//! same answers.
 
 use anyhow::{Context as _, Result};
 use digits_cli::evaluate;
@@ -10,8 +11,8 @@ use digits_proto::v1::{
 };
 use digits_testing::{patience, until};
 
-/// The activation between hidden layers of different widths, so that a mistake in one grows in the next, and a
-/// temperature of its own.
+/// The activation between hidden layers of different widths, so that a mistake in one grows in the
+/// next, and a temperature of its own.
 fn spec(activation: Activation) -> JobSpec {
     JobSpec {
         architecture: Some(ArchitectureSpec {

@@ -1,5 +1,6 @@
-//! The files of `deploy/prometheus`: promtool accepts them and runs their unit tests. Each alert has unit tests and a
-//! section in the runbook, and reads only metrics that exist and whose absence another alert reports.
+//! The files of `deploy/prometheus`: promtool accepts them and runs their unit tests. Each alert
+//! has unit tests and a section in the runbook, and reads only metrics that exist and whose absence
+//! another alert reports.
 
 use crate::support::{
     metric_names::{mentioned, recorded, repository, text, unknown},

@@ -1,5 +1,5 @@
-//! Both services with a bucket as storage: a pushed data set, published and hot-loaded checkpoints, a rollback without
-//! a trainer, and a bucket that stops responding.
+//! Both services with a bucket as storage: a pushed data set, published and hot-loaded checkpoints,
+//! a rollback without a trainer, and a bucket that stops responding.
 
 use crate::support::bucket::Bucket;
 use anyhow::{Context as _, Result, ensure};

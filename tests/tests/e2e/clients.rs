@@ -1,4 +1,5 @@
-//! Clients of the running services: the command line, Python, Rust, and a client that uses reflection.
+//! Clients of the running services: the command line, Python, Rust, and a client that uses
+//! reflection.
 
 use crate::support::mnist;
 use anyhow::{Context as _, Result};

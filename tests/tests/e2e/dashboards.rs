@@ -1,5 +1,5 @@
-//! Checks the dashboards of `deploy/grafana` against the rules in `support/dashboards/rules.rs`, and each rule against a
-//! violation.
+//! Checks the dashboards of `deploy/grafana` against the rules in `support/dashboards/rules.rs`,
+//! and each rule against a violation.
 
 use crate::support::{
     dashboards::{all, lint},
@@ -135,7 +135,8 @@ fn the_rules_apply_to_panels_in_collapsed_rows() -> Result<()> {
     Ok(())
 }
 
-/// `$__rate_interval` is computed from the data source's timeInterval, which must be the scrape interval.
+/// `$__rate_interval` is computed from the data source's timeInterval, which must be the scrape
+/// interval.
 #[test]
 fn the_data_source_has_the_scrape_interval() -> Result<()> {
     let value = |text: &str, key: &str| {

@@ -1,5 +1,5 @@
-//! A user's data set from a folder to a prediction: pushed with the command line, trained on by name, hot-loaded,
-//! served.
+//! A user's data set from a folder to a prediction: pushed with the command line, trained on by
+//! name, hot-loaded, served.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_dataset::{Dataset, Images, LabelledImages, idx};
@@ -19,7 +19,8 @@ use std::{
 const HEIGHT: usize = 20;
 const WIDTH: usize = 12;
 
-/// Labels by number, each drawn as its bits: ten bands of two rows, lit or not, dimmed a little by the image's number.
+/// Labels by number, each drawn as its bits: ten bands of two rows, lit or not, dimmed a little by
+/// the image's number.
 fn bands(labels: usize, train: usize, test: usize) -> Result<Dataset> {
     let part = |count: usize| {
         let of = |index: usize| index % labels;

@@ -1,5 +1,5 @@
-//! Jobs outlive their process: after SIGTERM and SIGKILL, with damaged bundles, deadlines, watchers that do not read, and
-//! a limit on file sizes.
+//! Jobs outlive their process: after SIGTERM and SIGKILL, with damaged bundles, deadlines, watchers
+//! that do not read, and a limit on file sizes.
 
 use crate::support::{
     http,

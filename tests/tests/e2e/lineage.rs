@@ -1,5 +1,5 @@
-//! Export, import and reproduction by the command line: ONNX against onnxruntime, a state dict exported and imported
-//! again, and identical weights from the same lineage.
+//! Export, import and reproduction by the command line: ONNX against onnxruntime, a state dict
+//! exported and imported again, and identical weights from the same lineage.
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};

@@ -1,5 +1,5 @@
-//! End-to-end tests of both services, the command-line client, and the files of `deploy/` and `docs/`
-//! that describe how to run them.
+//! End-to-end tests of both services, the command-line client, and the files of `deploy/` and
+//! `docs/` that describe how to run them.
 //!
 //! Each test starts its own processes in a temporary folder and on ports chosen by the system, so
 //! tests run in parallel, in one process or in several.

@@ -1,5 +1,6 @@
-//! Checks `deploy/kubernetes` and `deploy/compose.yaml` beyond their schemas: references resolve, and ports, variables,
-//! paths and times are those of the binaries, which are started with the settings of the manifests.
+//! Checks `deploy/kubernetes` and `deploy/compose.yaml` beyond their schemas: references resolve,
+//! and ports, variables, paths and times are those of the binaries, which are started with the
+//! settings of the manifests.
 
 mod binaries;
 mod copies;

@@ -136,8 +136,8 @@ fn image_of_nothing() -> Vec<u8> {
     out.into_inner()
 }
 
-/// Publishes a record that names a checkpoint whose weights do not match its manifest, and waits until it
-/// is refused.
+/// Publishes a record that names a checkpoint whose weights do not match its manifest, and waits
+/// until it is refused.
 async fn damage_the_head(
     sandbox: &Sandbox,
     client: &mut digits_proto::v1::inference_service_client::InferenceServiceClient<

@@ -1,4 +1,5 @@
-//! Reproduces the notebook's run end to end: submitted over gRPC, hot-loaded, evaluated by `Predict`.
+//! Reproduces the notebook's run end to end: submitted over gRPC, hot-loaded, evaluated by
+//! `Predict`.
 
 use crate::support::mnist;
 use anyhow::{Context as _, Result};
@@ -70,7 +71,8 @@ async fn the_printed_run_is_reproduced_and_hot_loaded() -> Result<()> {
     sandbox.stop().await
 }
 
-/// The published model loads in PyTorch with `strict=True` and has the same accuracy on the test set.
+/// The published model loads in PyTorch with `strict=True` and has the same accuracy on the test
+/// set.
 fn check_in_pytorch(sandbox: &Sandbox, checkpoints: &[String], correct: u64) -> Result<()> {
     let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
     let torch = Command::new(&python)

@@ -150,7 +150,8 @@ async fn a_bad_model_is_rolled_back_and_the_next_released() -> Result<()> {
     sandbox.stop().await
 }
 
-/// Waits until the record `sequence` was refused for its format, and checks that record 2 serves on.
+/// Waits until the record `sequence` was refused for its format, and checks that record 2 serves
+/// on.
 async fn is_left_out(sandbox: &Sandbox, sequence: u64) -> Result<()> {
     let mut client = sandbox.predict().await?;
     until("a refusal", async || {

@@ -22,7 +22,8 @@ fn publish_damaged(sandbox: &Sandbox, serving: u64) -> Result<u64> {
     Ok(serving + 1)
 }
 
-/// Promotes the served checkpoint again after the damaged one; returns its sequence once it is served.
+/// Promotes the served checkpoint again after the damaged one; returns its sequence once it is
+/// served.
 async fn promote_served(sandbox: &Sandbox, head: u64) -> Result<u64> {
     let mut client = sandbox.predict().await?;
     let model = client.get_model(GetModelRequest::default()).await?;

@@ -1,5 +1,5 @@
-//! Both services with TLS and tokens: training and prediction over https, rejection without a token, and a certificate
-//! and a token replaced at run time.
+//! Both services with TLS and tokens: training and prediction over https, rejection without a
+//! token, and a certificate and a token replaced at run time.
 
 use crate::support::{browser::Script, http};
 use anyhow::{Context as _, Result, ensure};

@@ -1,4 +1,5 @@
-//! Support for several tests: external programs, readers of the repository's files, and fault injection.
+//! Support for several tests: external programs, readers of the repository's files, and fault
+//! injection.
 
 pub mod browser;
 pub mod bucket;

@@ -1,5 +1,5 @@
-//! Random SIGKILLs of the trainer: no accepted job is lost, every job resumes, and the results equal those of an
-//! undisturbed run.
+//! Random SIGKILLs of the trainer: no accepted job is lost, every job resumes, and the results
+//! equal those of an undisturbed run.
 //!
 //! `DIGITS_TORTURE_KILLS` sets the number of kills; `make torture` does hundreds.
 

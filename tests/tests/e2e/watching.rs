@@ -1,6 +1,6 @@
-//! Both services under a Prometheus with the configuration of `deploy/prometheus`: every query of every panel, variable,
-//! annotation and rule returns series while a job runs and `Predict` is called. Alerts get their fault, or are listed in
-//! [`UNLIT`].
+//! Both services under a Prometheus with the configuration of `deploy/prometheus`: every query of
+//! every panel, variable, annotation and rule returns series while a job runs and `Predict` is
+//! called. Alerts get their fault, or are listed in [`UNLIT`].
 
 mod evidence;
 mod query;
@@ -26,8 +26,8 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 use traffic::{MAX_IN_FLIGHT, crowd};
 
-/// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them; here each metric that
-/// they read must exist.
+/// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
+/// here each metric that they read must exist.
 const UNLIT: [&str; 5] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",

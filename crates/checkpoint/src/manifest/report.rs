@@ -1,7 +1,8 @@
-//! The report card in a manifest: what a checkpoint does on the test images of its data set, as they are and
-//! corrupted.
+//! The report card in a manifest: what a checkpoint does on the test images of its data set, as
+//! they are and corrupted.
 //!
-//! For people and for comparisons; no reader decides by it whether a checkpoint is served. Shares go from 0 to 1.
+//! For people and for comparisons; no reader decides by it whether a checkpoint is served. Shares
+//! go from 0 to 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,8 @@ pub mod report_limits {
     pub const HARDEST_PIXELS: usize = 4096;
 }
 
-/// `report` in a manifest. Computed on the CPU in float32; probabilities are those after the checkpoint's
-/// temperature, in float64.
+/// `report` in a manifest. Computed on the CPU in float32; probabilities are those after the
+/// checkpoint's temperature, in float64.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Test images.
@@ -33,7 +34,8 @@ pub struct Report {
     pub mean_corruption_error: f64,
     /// Seed of the corruptions.
     pub corruption_seed: u64,
-    /// Images by true label and predicted label; empty above [`report_limits::CONFUSION_CLASSES`] classes.
+    /// Images by true label and predicted label; empty above [`report_limits::CONFUSION_CLASSES`]
+    /// classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
     /// The images with the highest loss, highest first; at most [`report_limits::HARDEST`].
@@ -65,7 +67,8 @@ pub struct Calibration {
     pub temperature: f64,
     /// Mean of −ln of the right label's probability, in nats.
     pub negative_log_likelihood: f64,
-    /// Expected calibration error (Guo and others, 2017), over bins of equal width of the highest probability.
+    /// Expected calibration error (Guo and others, 2017), over bins of equal width of the highest
+    /// probability.
     pub expected_calibration_error: f64,
     /// Bins of that error.
     pub bins: u32,
@@ -104,7 +107,8 @@ pub struct HardImage {
     pub probability: f64,
     /// −ln of the true label's probability, in nats.
     pub loss: f64,
-    /// height × width grey bytes; in hexadecimal. Empty above [`report_limits::HARDEST_PIXELS`] pixels.
+    /// height × width grey bytes; in hexadecimal. Empty above [`report_limits::HARDEST_PIXELS`]
+    /// pixels.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex::serde")]
     pub pixels: Vec<u8>,
 }

@@ -13,8 +13,8 @@ pub struct Rules {
     pub keep_younger: SignedDuration,
     /// Time between tombstone and deletion; must exceed the duration of any promotion.
     pub grace: SignedDuration,
-    /// Age after which files without a manifest are abandoned; must exceed the duration of any publication, including a
-    /// restart.
+    /// Age after which files without a manifest are abandoned; must exceed the duration of any
+    /// publication, including a restart.
     pub abandoned_after: SignedDuration,
 }
 

@@ -1,8 +1,9 @@
 //! Appends records so that no deletion by retention goes unnoticed.
 //!
-//! The writer checks its checkpoints before ([`servable`]) and after writing ([`append_servable`]). Retention
-//! writes a tombstone, waits for the grace time and reads the log again before it deletes. So either retention
-//! sees the new record and keeps the checkpoint, or the writer sees the tombstone and reverts its record.
+//! The writer checks its checkpoints before ([`servable`]) and after writing ([`append_servable`]).
+//! Retention writes a tombstone, waits for the grace time and reads the log again before it
+//! deletes. So either retention sees the new record and keeps the checkpoint, or the writer sees
+//! the tombstone and reverts its record.
 
 use super::{
     error::{AppendError, PromotionError},
@@ -26,9 +27,10 @@ pub(super) async fn servable(
     model: &ModelName,
     id: CheckpointId,
 ) -> Result<Manifest, AppendError> {
-    // The tombstone before the manifest, because retention deletes it after the manifest: a writer that finds
-    // the manifest and no tombstone in this order began before the tombstone was written, and retention waits
-    // for it. In the other order the whole deletion could fall between the two reads.
+    // The tombstone before the manifest, because retention deletes it after the manifest: a writer
+    // that finds the manifest and no tombstone in this order began before the tombstone was
+    // written, and retention waits for it. In the other order the whole deletion could fall between
+    // the two reads.
     let tombstoned = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
     let manifest = catalog::manifest(storage, id)
         .await?
@@ -43,8 +45,8 @@ pub(super) async fn servable(
     Ok(manifest)
 }
 
-/// Appends after `expected`, and reverts the record if one of its checkpoints was deleted meanwhile. The caller
-/// has found all checkpoints [`servable`].
+/// Appends after `expected`, and reverts the record if one of its checkpoints was deleted
+/// meanwhile. The caller has found all checkpoints [`servable`].
 pub(super) async fn append_servable(
     storage: &Storage,
     model: &ModelName,
@@ -56,8 +58,8 @@ pub(super) async fn append_servable(
     Ok(record)
 }
 
-/// Reverts `record`, the newest, if one of its checkpoints is deleted or about to be: the last record before it
-/// whose checkpoints exist is appended again, with the hold of the record before.
+/// Reverts `record`, the newest, if one of its checkpoints is deleted or about to be: the last
+/// record before it whose checkpoints exist is appended again, with the hold of the record before.
 pub(super) async fn revert_if_deleted(
     storage: &Storage,
     model: &ModelName,

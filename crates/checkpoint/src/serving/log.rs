@@ -20,8 +20,8 @@ const RECORD_LIMIT: u64 = 64 << 10;
 /// The newest record; `None` for an empty log. Lists the log. Cancel-safe.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] when that record cannot be understood; [`StorageError::Missing`] when it is
-/// listed but not found (a cache on the way; try again); else the store's error.
+/// [`StorageError::Unreadable`] when that record cannot be understood; [`StorageError::Missing`]
+/// when it is listed but not found (a cache on the way; try again); else the store's error.
 pub async fn head(
     storage: &Storage,
     model: &ModelName,
@@ -35,8 +35,8 @@ pub async fn head(
 /// One record; `None` when there is none of this number. Cancel-safe.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no record of a known format;
-/// else the store's error.
+/// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no record of a
+/// known format; else the store's error.
 pub async fn record(
     storage: &Storage,
     model: &ModelName,
@@ -139,15 +139,16 @@ pub struct Proposal {
     pub by: String,
 }
 
-/// Appends a record at `expected` + 1, where `expected` is the sequence of the newest record, 0 for an empty
-/// log. Checks no checkpoint and no hold: [`promote`](super::promote), [`rollback`](super::rollback) and
-/// [`promote_published`](super::promote_published) do.
+/// Appends a record at `expected` + 1, where `expected` is the sequence of the newest record, 0 for
+/// an empty log. Checks no checkpoint and no hold: [`promote`](super::promote),
+/// [`rollback`](super::rollback) and [`promote_published`](super::promote_published) do.
 ///
 /// Not cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Lost`] when the log has moved on; [`AppendError::Refused`] for routes that are not possible
-/// and an `expected` that does not exist (the log has no gaps); [`AppendError::Storage`].
+/// [`AppendError::Lost`] when the log has moved on; [`AppendError::Refused`] for routes that are
+/// not possible and an `expected` that does not exist (the log has no gaps);
+/// [`AppendError::Storage`].
 pub async fn append(
     storage: &Storage,
     model: &ModelName,
@@ -176,7 +177,8 @@ pub async fn append(
     };
     let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
     let key = keys::record(model, sequence);
-    // The nonce makes the bytes unique, so that `create` can tell this record from another writer's.
+    // The nonce makes the bytes unique, so that `create` can tell this record from another
+    // writer's.
     match storage.create(&key, text.into()).await? {
         Created::Ours => Ok(record),
         Created::Theirs => Err(lost(storage, model, sequence).await),

@@ -1,7 +1,8 @@
 //! Operator changes to the serving log: promote, drop candidates, roll back, release.
 //!
-//! Each takes the sequence that the operator last saw. They need no running trainer, and work when this program
-//! does not understand the newest record, except for a canary or shadow, which needs a known primary.
+//! Each takes the sequence that the operator last saw. They need no running trainer, and work when
+//! this program does not understand the newest record, except for a canary or shadow, which needs a
+//! known primary.
 
 use super::{
     error::{AppendError, PromotionError},
@@ -30,13 +31,15 @@ pub struct Candidate {
 
 /// Promotes a candidate with a hold: automatic promotion stops until [`release`].
 ///
-/// A primary takes all requests, and the canary and shadow of the old one end. A canary takes its share from
-/// the primary of the newest record, in place of an earlier canary; a shadow takes none, in place of an earlier
-/// shadow. Not cancel-safe: when dropped, the record may exist or still appear.
+/// A primary takes all requests, and the canary and shadow of the old one end. A canary takes its
+/// share from the primary of the newest record, in place of an earlier canary; a shadow takes none,
+/// in place of an earlier shadow. Not cancel-safe: when dropped, the record may exist or still
+/// appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] for a checkpoint that may not serve, a share that is not possible, or a canary or
-/// shadow whose inputs or labels differ from the primary's; [`AppendError::Lost`]; [`AppendError::Storage`].
+/// [`AppendError::Refused`] for a checkpoint that may not serve, a share that is not possible, or a
+/// canary or shadow whose inputs or labels differ from the primary's; [`AppendError::Lost`];
+/// [`AppendError::Storage`].
 pub async fn promote(
     storage: &Storage,
     model: &ModelName,
@@ -51,12 +54,12 @@ pub async fn promote(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Ends canary and shadow: the primary answers everything again, with a hold. Not cancel-safe: when dropped, the
-/// record may exist or still appear.
+/// Ends canary and shadow: the primary answers everything again, with a hold. Not cancel-safe: when
+/// dropped, the record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] when there is neither canary nor shadow, or the primary may not serve any more;
-/// [`AppendError::Lost`]; [`AppendError::Storage`].
+/// [`AppendError::Refused`] when there is neither canary nor shadow, or the primary may not serve
+/// any more; [`AppendError::Lost`]; [`AppendError::Storage`].
 pub async fn drop_candidates(
     storage: &Storage,
     model: &ModelName,
@@ -71,8 +74,9 @@ pub async fn drop_candidates(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Appends the routes of record `to` again, with a hold; 0 means the newest record before `expected` that names
-/// another primary. Not cancel-safe: when dropped, the record may exist or still appear.
+/// Appends the routes of record `to` again, with a hold; 0 means the newest record before
+/// `expected` that names another primary. Not cancel-safe: when dropped, the record may exist or
+/// still appear.
 ///
 /// # Errors
 /// [`AppendError::Refused`] when there is no such record or its checkpoints may not serve any more;
@@ -99,8 +103,8 @@ pub async fn rollback(
     append_servable(storage, model, expected, proposal).await
 }
 
-/// Lifts the hold: the routes stay, and the next published checkpoint may be promoted by its policy.
-/// Not cancel-safe: when dropped, the record may exist or still appear.
+/// Lifts the hold: the routes stay, and the next published checkpoint may be promoted by its
+/// policy. Not cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
 /// [`AppendError::Refused`] when there is no hold; [`AppendError::Lost`]; [`AppendError::Storage`].
@@ -133,8 +137,9 @@ fn held(routes: Vec<Route>, reason: Reason, by: &str) -> Proposal {
     }
 }
 
-/// Record `expected`, or why its routes are unknown: the log is empty, or the record has a newer format.
-/// [`AppendError::Lost`] comes before any other error when the record is not the newest any more.
+/// Record `expected`, or why its routes are unknown: the log is empty, or the record has a newer
+/// format. [`AppendError::Lost`] comes before any other error when the record is not the newest any
+/// more.
 async fn expected_head(
     storage: &Storage,
     model: &ModelName,

@@ -32,8 +32,8 @@ pub enum Policy {
     /// The newest published checkpoint serves.
     #[default]
     Latest,
-    /// It serves when its validation is better than that of the serving checkpoint (more correct, or as many at
-    /// a lower loss), and both have the same data set, split and labels.
+    /// It serves when its validation is better than that of the serving checkpoint (more correct,
+    /// or as many at a lower loss), and both have the same data set, split and labels.
     IfBetter,
     /// Only an operator promotes.
     Manual,
@@ -69,17 +69,17 @@ fn better(new: &Manifest, current: &Manifest) -> bool {
             || new.correct == current.correct && new.loss < current.loss)
 }
 
-/// Promotes a published checkpoint where `policy` and holds allow it. Returns the record that promoted it,
-/// `None` when it is not to serve.
+/// Promotes a published checkpoint where `policy` and holds allow it. Returns the record that
+/// promoted it, `None` when it is not to serve.
 ///
-/// Idempotent: the same call after a crash, a failure or a dropped future never promotes a second time. An
-/// earlier promotion is searched for in the last 1,000 records; once found it is returned, even if another
-/// checkpoint serves by now.
+/// Idempotent: the same call after a crash, a failure or a dropped future never promotes a second
+/// time. An earlier promotion is searched for in the last 1,000 records; once found it is returned,
+/// even if another checkpoint serves by now.
 ///
 /// # Errors
-/// [`StorageError::Tombstoned`] when retention deleted the checkpoint; [`StorageError::Unreadable`] when the
-/// newest record has an unknown format (a newer program decides then); [`StorageError::Contended`]; else the
-/// store's error.
+/// [`StorageError::Tombstoned`] when retention deleted the checkpoint; [`StorageError::Unreadable`]
+/// when the newest record has an unknown format (a newer program decides then);
+/// [`StorageError::Contended`]; else the store's error.
 pub async fn promote_published(
     storage: &Storage,
     manifest: &Manifest,

@@ -9,7 +9,8 @@ use crate::{
 /// How far the sum of the shares may be from 1.
 const ROUNDING: f64 = 1e-9;
 
-/// Checks routes by themselves: one primary, no checkpoint twice, shares that add up to 1, none for a shadow.
+/// Checks routes by themselves: one primary, no checkpoint twice, shares that add up to 1, none for
+/// a shadow.
 pub(super) fn check(routes: &[Route]) -> Result<(), InvalidRoutes> {
     if routes.len() > ROUTES_LIMIT {
         return Err(InvalidRoutes::TooMany(routes.len()));

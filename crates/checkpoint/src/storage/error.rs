@@ -125,7 +125,8 @@ impl StorageError {
         None
     }
 
-    /// Whether the key holds something that this program cannot read, written by a newer program or damaged.
+    /// Whether the key holds something that this program cannot read, written by a newer program or
+    /// damaged.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. } | Self::TooLarge { .. })

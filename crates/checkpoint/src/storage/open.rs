@@ -24,8 +24,9 @@ impl Storage {
     /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, or a folder's path.
     ///
     /// A folder is created where it is missing (this blocks for a moment), and every write to it is
-    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*` variables;
-    /// the role needs `s3:ListBucket` as well, because without it a missing key reads as "denied".
+    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*`
+    /// variables; the role needs `s3:ListBucket` as well, because without it a missing key reads as
+    /// "denied".
     ///
     /// # Errors
     /// When the address has none of these forms, or the folder cannot be created.
@@ -100,7 +101,8 @@ fn folder(path: &path::Path, missing: MissingFolder) -> Result<Storage, StorageE
 }
 
 fn bucket(url: &Url) -> Result<Storage, StorageError> {
-    // The client of the bucket panics where the process has none. A program that has chosen another keeps it.
+    // The client of the bucket panics where the process has none. A program that has chosen another
+    // keeps it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let name = url
         .host_str()
@@ -116,7 +118,8 @@ fn bucket(url: &Url) -> Result<Storage, StorageError> {
     let builder = AmazonS3Builder::from_env()
         .with_bucket_name(name)
         .with_retry(retry);
-    // The default is half a minute for a request, whatever it carries; 2 GiB take longer on many lines.
+    // The default is half a minute for a request, whatever it carries; 2 GiB take longer on many
+    // lines.
     let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
     let patient = builder.clone().with_config(timeout, BULK_TIMEOUT);
     let [store, bulk] = [builder, patient].map(|builder| {

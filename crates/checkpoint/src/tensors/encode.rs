@@ -1,4 +1,5 @@
-//! Encodes weights and exam as safetensors, deterministically, so that a digest identifies a network.
+//! Encodes weights and exam as safetensors, deterministically, so that a digest identifies a
+//! network.
 
 use super::{Exam, Layer};
 use bytes::Bytes;

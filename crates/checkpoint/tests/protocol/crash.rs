@@ -1,5 +1,5 @@
-//! Publication and promotion with a failure at every write, while a reader polls: no partial checkpoint is ever visible,
-//! and a retry with the same id completes the publication.
+//! Publication and promotion with a failure at every write, while a reader polls: no partial
+//! checkpoint is ever visible, and a retry with the same id completes the publication.
 
 use super::support::{Fault, FaultStore, draft, layers};
 use digits_checkpoint::{
@@ -86,7 +86,8 @@ async fn a_failure_at_any_write_can_be_completed_with_the_same_id() {
 
 #[tokio::test(start_paused = true)]
 async fn a_future_dropped_anywhere_can_be_completed_with_the_same_id() {
-    // It yields before and after each write and before each read, and is dropped at each of these points.
+    // It yields before and after each write and before each read, and is dropped at each of these
+    // points.
     let mut finished = false;
     for operations in 0..200 {
         let store = Arc::new(FaultStore::new(InMemory::new()));

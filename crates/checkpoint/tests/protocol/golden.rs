@@ -1,5 +1,5 @@
-//! The formats on the storage are stable: files of older programs stay readable, and older programs can read the files of
-//! this one. A change of these golden files is a change of the contract.
+//! The formats on the storage are stable: files of older programs stay readable, and older programs
+//! can read the files of this one. A change of these golden files is a change of the contract.
 
 use digits_checkpoint::{
     Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,

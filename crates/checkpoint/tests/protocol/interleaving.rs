@@ -147,7 +147,8 @@ proptest! {
             let there = &log[record.sequence as usize - 1];
             prop_assert_eq!(record, there, "a writer got a record that does not exist");
         }
-        // A promotion by policy may be returned to several writers; an operator's record belongs to one.
+        // A promotion by policy may be returned to several writers; an operator's record belongs to
+        // one.
         let mut nonces = BTreeSet::new();
         for record in reported.iter().filter(|record| record.reason != Reason::Published) {
             prop_assert!(nonces.insert(&record.nonce), "two writers got the same record");

@@ -1,5 +1,5 @@
-//! Kills a process that publishes to a folder, at every write and at random times, while a reader polls; the next process
-//! with the same id completes the publication.
+//! Kills a process that publishes to a folder, at every write and at random times, while a reader
+//! polls; the next process with the same id completes the publication.
 
 use super::{
     crash::look,

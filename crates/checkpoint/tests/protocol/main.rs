@@ -1,4 +1,5 @@
-//! Tests of the storage protocol through the public interface, in one binary, so that it is linked once.
+//! Tests of the storage protocol through the public interface, in one binary, so that it is linked
+//! once.
 
 #![allow(clippy::unwrap_used)]
 

@@ -142,7 +142,8 @@ async fn the_list_has_committed_readable_checkpoints() {
     assert_eq!(list_checkpoints(&storage).await.unwrap(), [new, old]);
 }
 
-/// Two interleaved publishers of one id: with equal drafts both succeed, with different ones exactly one does.
+/// Two interleaved publishers of one id: with equal drafts both succeed, with different ones
+/// exactly one does.
 #[test]
 fn racing_publishers_of_one_id_commit_one_checkpoint() {
     for equal in [true, false] {

@@ -84,7 +84,8 @@ async fn an_unneeded_checkpoint_is_marked_then_deleted_with_its_folder() {
 async fn a_promotion_during_the_grace_time_removes_the_tombstone() {
     let (storage, _) = memory();
     let id = published(&storage, 0).await.id;
-    // Its record is appended unchecked, as by a promotion that checked before the tombstone appeared.
+    // Its record is appended unchecked, as by a promotion that checked before the tombstone
+    // appeared.
     let now = Timestamp::now();
     apply(&storage, &strict(), &nothing(), now).await.unwrap();
     let proposal = Proposal {
@@ -215,7 +216,8 @@ async fn the_manifest_goes_first_and_the_tombstone_last() {
     assert_eq!(names.len(), 4);
 }
 
-/// With a log of more than 1,000 records, the last 1,000 protect, and so do those of the last seven days.
+/// With a log of more than 1,000 records, the last 1,000 protect, and so do those of the last seven
+/// days.
 #[tokio::test]
 async fn the_last_thousand_records_or_seven_days_protect() {
     let (storage, store) = memory();

@@ -18,8 +18,8 @@ const MOTION_DEGREES: f32 = 45.0;
 
 /// Blurs, swaps every other pixel with a neighbour, and blurs again.
 ///
-/// The benchmark's blur takes the columns of a grey image for colour channels and so goes along one axis only; so does
-/// this one.
+/// The benchmark's blur takes the columns of a grey image for colour channels and so goes along one
+/// axis only; so does this one.
 pub(super) fn glass(image: Plane, random: &mut Random) -> Plane {
     let mut image = image.blurred_down(GLASS_SIGMA);
     image.map(|value| (value * 255.0).floor() / 255.0);
@@ -41,8 +41,8 @@ pub(super) fn glass(image: Plane, random: &mut Random) -> Plane {
     image.blurred_down(GLASS_SIGMA)
 }
 
-/// Smears along a line of random direction: the weights are one half of a Gaussian, as ImageMagick's motion blur has
-/// them, and the pixels on the line the nearest whole ones.
+/// Smears along a line of random direction: the weights are one half of a Gaussian, as
+/// ImageMagick's motion blur has them, and the pixels on the line the nearest whole ones.
 pub(super) fn motion(image: &Plane, random: &mut Random) -> Plane {
     let angle = random.between(-MOTION_DEGREES, MOTION_DEGREES).to_radians();
     let (sine, cosine) = (libm::sinf(angle), libm::cosf(angle));

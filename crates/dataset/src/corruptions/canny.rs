@@ -1,5 +1,5 @@
-//! Edges after Canny ("A computational approach to edge detection", 1986): smoothed gradient, thinned to its crests, kept
-//! where it is strong or hangs together with what is.
+//! Edges after Canny ("A computational approach to edge detection", 1986): smoothed gradient,
+//! thinned to its crests, kept where it is strong or hangs together with what is.
 
 use super::Plane;
 use super::plane::{gaussian, weighted};
@@ -68,7 +68,8 @@ fn gradient(image: &Plane) -> (Plane, Plane) {
     )
 }
 
-/// Whether the magnitude, followed along its direction to both sides, nowhere grows; never on the border.
+/// Whether the magnitude, followed along its direction to both sides, nowhere grows; never on the
+/// border.
 fn is_crest(magnitude: &Plane, (row, column): (isize, isize), (down, across): (f32, f32)) -> bool {
     let inside = |at: isize, size: usize| at > 0 && at + 1 < size as isize;
     if !inside(row, magnitude.height) || !inside(column, magnitude.width) {

@@ -1,5 +1,5 @@
-//! Fog: a corner of a cloudy field, drawn by the diamond-square algorithm (Fournier, Fussell, Carpenter: "Computer
-//! rendering of stochastic models", 1982) on a torus.
+//! Fog: a corner of a cloudy field, drawn by the diamond-square algorithm (Fournier, Fussell,
+//! Carpenter: "Computer rendering of stochastic models", 1982) on a torus.
 
 use super::Plane;
 use crate::random::Random;
@@ -28,8 +28,8 @@ pub(super) fn fog(mut image: Plane, random: &mut Random) -> Plane {
     image
 }
 
-/// [side, side] from 0 to 1: what lies between points of the grid is their mean and a random part that shrinks with
-/// the grid.
+/// [side, side] from 0 to 1: what lies between points of the grid is their mean and a random part
+/// that shrinks with the grid.
 fn clouds(side: usize, random: &mut Random) -> Vec<f32> {
     let mut field = vec![0.0_f32; side * side];
     let mut step = side;

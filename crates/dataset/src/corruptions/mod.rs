@@ -1,13 +1,13 @@
-//! The fifteen corruptions of MNIST-C (Mu and Gilmer: "MNIST-C: a robustness benchmark for computer vision", 2019,
-//! arXiv:1906.02337), each at the one strength that the benchmark uses.
+//! The fifteen corruptions of MNIST-C (Mu and Gilmer: "MNIST-C: a robustness benchmark for computer
+//! vision", 2019, arXiv:1906.02337), each at the one strength that the benchmark uses.
 //!
-//! Reimplemented from the published constants with other random numbers, so that results compare with those on the
-//! published files like two samples of one benchmark. A corrupted image is a function of the seed, the corruption, the
-//! image's number and its pixels, and the same on every platform: functions beyond IEEE 754's exact operations come from
-//! `libm`, not from the platform.
+//! Reimplemented from the published constants with other random numbers, so that results compare
+//! with those on the published files like two samples of one benchmark. A corrupted image is a
+//! function of the seed, the corruption, the image's number and its pixels, and the same on every
+//! platform: functions beyond IEEE 754's exact operations come from `libm`, not from the platform.
 //!
-//! Images of any size are taken. Positions (the centre, the stripes, the ends of lines) go with the size; lengths in pixels
-//! (shifts, blurs, the width of a line) are those for 28×28 and stay.
+//! Images of any size are taken. Positions (the centre, the stripes, the ends of lines) go with the
+//! size; lengths in pixels (shifts, blurs, the width of a line) are those for 28×28 and stay.
 
 mod blur;
 mod canny;
@@ -105,8 +105,9 @@ impl Corruption {
     }
 }
 
-/// Corrupted copies of the images of `range`, which must lie within `images`; image `i` is a function of `seed`,
-/// `corruption`, `i` and its own pixels, whatever the range. On the calling thread.
+/// Corrupted copies of the images of `range`, which must lie within `images`; image `i` is a
+/// function of `seed`, `corruption`, `i` and its own pixels, whatever the range. On the calling
+/// thread.
 ///
 /// # Panics
 ///

@@ -1,4 +1,5 @@
-//! A grey image of floats, 0 for background and 1 for full ink, and what several corruptions do with one.
+//! A grey image of floats, 0 for background and 1 for full ink, and what several corruptions do
+//! with one.
 
 /// [height, width], row-major.
 #[derive(Clone, Debug)]
@@ -91,7 +92,8 @@ impl Plane {
     }
 }
 
-/// A Gaussian's weights from the centre outwards to four standard deviations; both sides together make 1.
+/// A Gaussian's weights from the centre outwards to four standard deviations; both sides together
+/// make 1.
 pub(super) fn gaussian(sigma: f32) -> Vec<f32> {
     let reach = (4.0 * sigma + 0.5) as usize;
     let mut weights: Vec<f32> = (0..=reach)

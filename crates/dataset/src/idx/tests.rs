@@ -64,8 +64,8 @@ fn labels_may_be_bytes_shorts_or_ints() {
     assert_eq!(parse_labels(&wide, "l").expect("labels"), [999]);
 }
 
-/// Checks that parsing fails with a message that starts with the name, has the reason and ends with a remedy, also for
-/// the gzipped bytes, where only numbers in the reason may differ.
+/// Checks that parsing fails with a message that starts with the name, has the reason and ends with
+/// a remedy, also for the gzipped bytes, where only numbers in the reason may differ.
 fn check_refused(parse: impl Fn(&[u8]) -> Result<(), DatasetError>, bytes: &[u8], reason: &str) {
     for bytes in [bytes, &gzip(bytes)] {
         let error = parse(bytes).expect_err(reason);

@@ -11,7 +11,8 @@ use crate::{DatasetError, Images};
 ///
 /// # Panics
 ///
-/// When a dimension does not fit into 32 bits, or the pixels are not `count * height * width`: a bug of the caller.
+/// When a dimension does not fit into 32 bits, or the pixels are not `count * height * width`: a
+/// bug of the caller.
 #[must_use]
 pub fn encode_images(images: &Images) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(16 + images.pixels.len());
@@ -24,8 +25,8 @@ pub fn encode_images(images: &Images) -> Vec<u8> {
 ///
 /// # Panics
 ///
-/// When there are 2³² labels or one is above 32,767: a bug of the caller, for a data set has at most
-/// [`MAX_CLASSES`](crate::MAX_CLASSES).
+/// When there are 2³² labels or one is above 32,767: a bug of the caller, for a data set has at
+/// most [`MAX_CLASSES`](crate::MAX_CLASSES).
 #[must_use]
 pub fn encode_labels(labels: &[u16]) -> Vec<u8> {
     let narrow: Option<Vec<u8>> = labels

@@ -1,8 +1,8 @@
 //! Downloads a file of MNIST from the first mirror that has it.
 //!
-//! The bytes go to `<file>.gz.part`, which is renamed to `<file>.gz` when the SHA-256 of its uncompressed content is
-//! right. A lock on `.lock` in the cache lets one process download at a time; the operating system releases it when
-//! the process ends.
+//! The bytes go to `<file>.gz.part`, which is renamed to `<file>.gz` when the SHA-256 of its
+//! uncompressed content is right. A lock on `.lock` in the cache lets one process download at a
+//! time; the operating system releases it when the process ends.
 
 use flate2::bufread::MultiGzDecoder;
 use std::fs::{self, File, TryLockError};
@@ -102,7 +102,8 @@ fn cached(file: Published, cache: &Path) -> Result<Option<PathBuf>, DatasetError
     Ok(None)
 }
 
-/// Whether the content of the file, plain or gzipped, has the right digest. Unpacks no more than its right size.
+/// Whether the content of the file, plain or gzipped, has the right digest. Unpacks no more than
+/// its right size.
 fn is_intact(path: &Path, file: Published) -> bool {
     let digest = || -> io::Result<String> {
         let mut input = BufReader::new(File::open(path)?);

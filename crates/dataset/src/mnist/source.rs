@@ -24,9 +24,9 @@ pub struct MnistSource {
 }
 
 impl Default for MnistSource {
-    /// From the environment: `dir` from `DIGITS_MNIST_DIR`; `cache` is `digits/mnist` in `XDG_CACHE_HOME`, else in
-    /// `~/.cache`; `mirrors` from `DIGITS_MNIST_MIRRORS` (separated by commas), else [`MIRRORS`]; with download. A
-    /// variable that is empty counts as not set.
+    /// From the environment: `dir` from `DIGITS_MNIST_DIR`; `cache` is `digits/mnist` in
+    /// `XDG_CACHE_HOME`, else in `~/.cache`; `mirrors` from `DIGITS_MNIST_MIRRORS` (separated by
+    /// commas), else [`MIRRORS`]; with download. A variable that is empty counts as not set.
     fn default() -> Self {
         Self::from_variables(|name| std::env::var_os(name))
     }

@@ -1,7 +1,7 @@
 //! A bounded cache of pushed data sets on the local disk, with least-recently-used eviction.
 //!
-//! Cached files are trusted no more than the storage: every load checks sizes and digests against the manifest. The
-//! folder may be removed at any time.
+//! Cached files are trusted no more than the storage: every load checks sizes and digests against
+//! the manifest. The folder may be removed at any time.
 
 use super::{FILES, Manifest, PushedError, is_digest, key};
 use crate::{Dataset, DatasetError, digest, idx};
@@ -40,12 +40,13 @@ impl Cache {
         }
     }
 
-    /// Loads the data set of a manifest under the name `name`: from the folder if it is intact there, else from the
-    /// storage.
+    /// Loads the data set of a manifest under the name `name`: from the folder if it is intact
+    /// there, else from the storage.
     ///
     /// # Errors
-    /// [`PushedError::TooLarge`] when it exceeds the limit of the cache; [`PushedError::Damaged`] when the files on the
-    /// storage differ from the manifest; else the storage's or the disk's error.
+    /// [`PushedError::TooLarge`] when it exceeds the limit of the cache; [`PushedError::Damaged`]
+    /// when the files on the storage differ from the manifest; else the storage's or the disk's
+    /// error.
     pub async fn load(
         &self,
         storage: &Storage,
@@ -265,7 +266,8 @@ fn read(dir: &Path, name: &str, manifest: &Manifest) -> Result<Dataset, PushedEr
     let train = idx::read_part(&train_images, &train_labels)?;
     let test = idx::read_part(&test_images, &test_labels)?;
     let dataset = Dataset::new(name, train, test, manifest.labels.clone())?;
-    // The digest is made of those of the four files, so equal digests mean that each file is intact.
+    // The digest is made of those of the four files, so equal digests mean that each file is
+    // intact.
     if dataset.digest != manifest.digest {
         let actual = digest::of_each_file(&dataset.train, &dataset.test);
         let differing = manifest.files().into_iter().zip(actual);

@@ -3,8 +3,9 @@
 use crate::DatasetError;
 use digits_checkpoint::StorageError;
 
-/// Why a data set was not pushed, found or fetched. Messages name what to do; those of [`Storage`](Self::Storage)
-/// and [`Dataset`](Self::Dataset) may hold paths and are for the log and its user.
+/// Why a data set was not pushed, found or fetched. Messages name what to do; those of
+/// [`Storage`](Self::Storage) and [`Dataset`](Self::Dataset) may hold paths and are for the log and
+/// its user.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushedError {

@@ -1,7 +1,7 @@
 //! The manifest of a pushed data set: `datasets/<digest>/manifest.json`.
 //!
-//! It is validated before any byte of the files is read; the files are checked against it when they are read. A reader
-//! accepts unknown fields and refuses an unknown `format`.
+//! It is validated before any byte of the files is read; the files are checked against it when they
+//! are read. A reader accepts unknown fields and refuses an unknown `format`.
 
 use super::{FILES, MANIFEST, PushedError, is_digest, key};
 use crate::{Dataset, LabelledImages, MAX_CLASSES, MAX_SIDE, digest, idx};
@@ -143,7 +143,8 @@ impl Manifest {
         }
     }
 
-    /// The first invalid value. No number of a manifest may decide how much memory a reader allocates.
+    /// The first invalid value. No number of a manifest may decide how much memory a reader
+    /// allocates.
     fn fault(&self) -> Option<String> {
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&self.height) || !sides.contains(&self.width) {
@@ -193,7 +194,8 @@ impl Manifest {
 /// The manifest of a pushed data set; `None` when there is none. Cancel-safe.
 ///
 /// # Errors
-/// [`PushedError::Damaged`] and [`PushedError::Format`] when it is unreadable; else the storage's error.
+/// [`PushedError::Damaged`] and [`PushedError::Format`] when it is unreadable; else the storage's
+/// error.
 pub async fn manifest(storage: &Storage, digest: &str) -> Result<Option<Manifest>, PushedError> {
     match storage.get(&key(digest, MANIFEST), LIMIT).await {
         Ok(None) => Ok(None),

@@ -60,8 +60,8 @@ impl fmt::Display for DatasetName {
     }
 }
 
-/// A reference as users write it: `NAME` for the newest content of that name, or `NAME@DIGEST` for one content, whose
-/// digest may be shortened to 8 digits if they are unique.
+/// A reference as users write it: `NAME` for the newest content of that name, or `NAME@DIGEST` for
+/// one content, whose digest may be shortened to 8 digits if they are unique.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reference {
     /// The name.
@@ -106,7 +106,8 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A name with the complete digest of one content, so that it never changes its meaning. Written as `NAME@DIGEST`.
+/// A name with the complete digest of one content, so that it never changes its meaning. Written as
+/// `NAME@DIGEST`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Pinned {
     /// The name.

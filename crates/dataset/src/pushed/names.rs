@@ -1,5 +1,6 @@
-//! The log of each name: `datasets/names/<name>/<sequence>.json`, append-only and numbered from 1, like the serving log.
-//! The record with the highest number gives the name's content, whatever the clocks.
+//! The log of each name: `datasets/names/<name>/<sequence>.json`, append-only and numbered from 1,
+//! like the serving log. The record with the highest number gives the name's content, whatever the
+//! clocks.
 
 use super::{
     DatasetName, FOLDER, MANIFEST, Manifest, NAMES, Pinned, PushedError, Reference, is_digest,
@@ -57,8 +58,8 @@ pub struct Listed {
 /// Resolves a reference to its present content. Cancel-safe.
 ///
 /// # Errors
-/// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the newest record is
-/// unreadable; else the storage's error.
+/// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the newest
+/// record is unreadable; else the storage's error.
 pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned, PushedError> {
     let name = &reference.name;
     let unknown = || PushedError::Unknown {
@@ -93,8 +94,8 @@ pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned,
     }
 }
 
-/// All pushed data sets, by name and the newest of each first, at most 1,000; unreadable ones are left out with a
-/// warning. Cancel-safe.
+/// All pushed data sets, by name and the newest of each first, at most 1,000; unreadable ones are
+/// left out with a warning. Cancel-safe.
 ///
 /// # Errors
 /// The storage's error.
@@ -158,7 +159,8 @@ async fn manifests(
         .await
 }
 
-/// Appends a record unless the newest one has the same digest already. Returns the newest record and who wrote it.
+/// Appends a record unless the newest one has the same digest already. Returns the newest record
+/// and who wrote it.
 pub(super) async fn append(
     storage: &Storage,
     draft: NameRecord,

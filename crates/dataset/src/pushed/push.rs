@@ -40,8 +40,8 @@ pub struct Receipt {
 /// Checks that a data set can be pushed, trained on and served. [`push`] calls this itself.
 ///
 /// # Errors
-/// [`PushedError::Reserved`] for the name of a built-in data set with other content, [`PushedError::Unsuitable`], and
-/// [`PushedError::Dataset`] when its parts do not fit together.
+/// [`PushedError::Reserved`] for the name of a built-in data set with other content,
+/// [`PushedError::Unsuitable`], and [`PushedError::Dataset`] when its parts do not fit together.
 pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
     dataset.validate()?;
     let name = push.name.as_str();
@@ -81,12 +81,14 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
 
 /// Pushes a data set: the four files, then the manifest, then the record of the name.
 ///
-/// Idempotent: a repeated call, after a crash or failure or a complete push, adds what is missing and changes nothing
-/// else. If the name has got other content in between, it gets this content again.
+/// Idempotent: a repeated call, after a crash or failure or a complete push, adds what is missing
+/// and changes nothing else. If the name has got other content in between, it gets this content
+/// again.
 ///
 /// # Errors
-/// As [`check`] (nothing is written then); [`PushedError::OtherNormalization`] when this content is there with another picture
-/// normalization; [`PushedError::Damaged`] when its digest has other bytes; else the storage's error: retry.
+/// As [`check`] (nothing is written then); [`PushedError::OtherNormalization`] when this content is
+/// there with another picture normalization; [`PushedError::Damaged`] when its digest has other
+/// bytes; else the storage's error: retry.
 pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Receipt, PushedError> {
     // Hashing takes a while.
     let prepared = tokio::task::spawn_blocking(move || {
@@ -157,7 +159,8 @@ async fn commit(storage: &Storage, draft: Manifest) -> Result<(Manifest, bool), 
     }
 }
 
-/// The existing manifest, if it equals the draft; equal digests imply that for all fields but this one.
+/// The existing manifest, if it equals the draft; equal digests imply that for all fields but this
+/// one.
 fn same(there: Manifest, draft: &Manifest) -> Result<Manifest, PushedError> {
     if there.picture_normalization == draft.picture_normalization {
         return Ok(there);

@@ -1,4 +1,5 @@
-//! Draws one digit: distorts a glyph, places it in the image, and turns each pixel's distance to the path into grey.
+//! Draws one digit: distorts a glyph, places it in the image, and turns each pixel's distance to
+//! the path into grey.
 
 use super::glyphs::{Point, STYLES};
 use crate::random::Random;
@@ -62,8 +63,8 @@ impl Hand {
         }
     }
 
-    /// The distorted point around (0, 0), in units of the glyph's height. Equal points of different strokes stay equal,
-    /// so that strokes that meet still meet.
+    /// The distorted point around (0, 0), in units of the glyph's height. Equal points of different
+    /// strokes stay equal, so that strokes that meet still meet.
     fn bend(&self, (x, y): Point) -> Vector {
         let (key_0, key_1) = self.jitter_key;
         let mut own = Random::of(key_0, key_1, u64::from(x) << 8 | u64::from(y));
@@ -116,8 +117,8 @@ fn curve([a, b, c, d]: [Vector; 4], t: f32) -> Vector {
     (blend(a.0, b.0, c.0, d.0), blend(a.1, b.1, c.1, d.1))
 }
 
-/// Scales the path so that the digit, ink included, takes about 19 of the 28 pixels, as in MNIST, and puts it near the
-/// middle.
+/// Scales the path so that the digit, ink included, takes about 19 of the 28 pixels, as in MNIST,
+/// and puts it near the middle.
 fn place_in_image(path: &mut [Segment], random: &mut Random) {
     let (mut low, mut high) = ((FAR, FAR), (-FAR, -FAR));
     for (x, y) in path.iter().flat_map(|segment| [segment.from, segment.to]) {
@@ -177,7 +178,8 @@ fn pixels_near(a: f32, b: f32) -> std::ops::Range<usize> {
     first.min(SIDE)..end.min(SIDE)
 }
 
-/// Turns distances into grey: full ink within the pen's radius, a soft edge, and the noise of paper and scanner.
+/// Turns distances into grey: full ink within the pen's radius, a soft edge, and the noise of paper
+/// and scanner.
 fn ink(distances: &[f32; PIXELS], random: &mut Random) -> [u8; PIXELS] {
     let radius = random.between(0.75, 1.95);
     let softness = random.between(0.9, 1.6);

@@ -1,4 +1,5 @@
-//! Starts the binaries with the variables and arguments of the manifests, except for folders and ports.
+//! Starts the binaries with the variables and arguments of the manifests, except for folders and
+//! ports.
 
 use crate::support::{
     http,
@@ -184,7 +185,8 @@ static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
     (pair.cert.pem(), pair.signing_key.serialize_pem())
 });
 
-/// Runs the Job as its manifest has it; only its data are built-in digits, and fewer, and its curves go to `prometheus`.
+/// Runs the Job as its manifest has it; only its data are built-in digits, and fewer, and its
+/// curves go to `prometheus`.
 fn run_job(all: &Manifests, sandbox: &Sandbox, prometheus: &Prometheus) -> Result<()> {
     let dir = sandbox.dir();
     let job = all.workload("digits-job")?;

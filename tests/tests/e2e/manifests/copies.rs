@@ -1,4 +1,5 @@
-//! Duplicated files agree: the rules for the Prometheus Operator with Prometheus', and compose with Kubernetes.
+//! Duplicated files agree: the rules for the Prometheus Operator with Prometheus', and compose with
+//! Kubernetes.
 
 use crate::support::{
     manifests::{documents, list, string},

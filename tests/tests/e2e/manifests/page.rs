@@ -1,5 +1,5 @@
-//! Checks `docs/operations.md`: its overlays build, its settings for other operators fit the manifests, and its tables of
-//! the dashboards have every row and every alert.
+//! Checks `docs/operations.md`: its overlays build, its settings for other operators fit the
+//! manifests, and its tables of the dashboards have every row and every alert.
 
 use super::{SECRETS, reach};
 use crate::support::{

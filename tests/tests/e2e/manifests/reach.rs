@@ -1,5 +1,5 @@
-//! A pod can use what it is configured to use: the storage, the files that variables name, and the addresses, which a
-//! NetworkPolicy must let it reach.
+//! A pod can use what it is configured to use: the storage, the files that variables name, and the
+//! addresses, which a NetworkPolicy must let it reach.
 
 use crate::support::manifests::{Labels, Manifests, Workload, list, selects, string};
 use anyhow::{Context as _, Result, ensure};
@@ -39,7 +39,8 @@ fn address(value: &str) -> Option<(&str, u64)> {
     }
 }
 
-/// Whether some policy lets the pods of a workload reach an address. A host `NAME.NAMESPACE.svc` is in the cluster.
+/// Whether some policy lets the pods of a workload reach an address. A host `NAME.NAMESPACE.svc` is
+/// in the cluster.
 fn reaches(all: &Manifests, workload: Workload<'_>, (host, port): (&str, u64)) -> bool {
     let mut parts = host.split('.').skip(1);
     let namespace = parts.next().filter(|_| parts.next() == Some("svc"));

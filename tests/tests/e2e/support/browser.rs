@@ -9,8 +9,8 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// A running script. It prints a line to request an action outside the browser, and reads a line when it is done; its
-/// errors go to a file. Killed when dropped.
+/// A running script. It prints a line to request an action outside the browser, and reads a line
+/// when it is done; its errors go to a file. Killed when dropped.
 pub struct Script {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -19,8 +19,9 @@ pub struct Script {
 }
 
 impl Script {
-    /// Starts `tests/browser/<name>` with `arguments`. Where something that it needs is missing, the caller's test is skipped as [`skip`]
-    /// does it. Screenshots go to `DIGITS_SCREENSHOTS`, else to `dir`, where its profile lies too.
+    /// Starts `tests/browser/<name>` with `arguments`. Where something that it needs is missing,
+    /// the caller's test is skipped as [`skip`] does it. Screenshots go to `DIGITS_SCREENSHOTS`,
+    /// else to `dir`, where its profile lies too.
     ///
     /// # Panics
     /// With `DIGITS_FORBID_SKIP=1`.

@@ -21,8 +21,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Starts it on a free loopback port, its log in `dir`. Where Python has no moto, `test` is skipped as [`skip`]
-    /// does it.
+    /// Starts it on a free loopback port, its log in `dir`. Where Python has no moto, `test` is
+    /// skipped as [`skip`] does it.
     ///
     /// # Errors
     /// When it does not come up.

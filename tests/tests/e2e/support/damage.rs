@@ -1,5 +1,5 @@
-//! Bad checkpoints on the storage: a served checkpoint is copied under a new id, changed, and named by a new
-//! serving record, past every check of the publisher.
+//! Bad checkpoints on the storage: a served checkpoint is copied under a new id, changed, and named
+//! by a new serving record, past every check of the publisher.
 
 use anyhow::{Context as _, Result};
 use digits_e2e::sandbox::Sandbox;
@@ -20,8 +20,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Makes the manifest's digests those of the files as they are now, so that only what the files contain can
-    /// be wrong.
+    /// Makes the manifest's digests those of the files as they are now, so that only what the files
+    /// contain can be wrong.
     pub fn sign(&mut self) {
         for (name, bytes) in [("model", &self.model), ("exam", &self.exam)] {
             let entry = &mut self.manifest["files"][name];
@@ -31,8 +31,8 @@ impl Files {
     }
 }
 
-/// Copies the newest served checkpoint of the model `digits`, lets `damage` change the copy, and makes it the
-/// head of the serving log. Returns the copy's id.
+/// Copies the newest served checkpoint of the model `digits`, lets `damage` change the copy, and
+/// makes it the head of the serving log. Returns the copy's id.
 pub fn republish(sandbox: &Sandbox, damage: impl FnOnce(&mut Files)) -> Result<String> {
     let storage = sandbox.dir().join("storage");
     let head = head(&storage.join("serving/digits"))?;
@@ -88,7 +88,8 @@ fn append(sandbox: &Sandbox, mut record: Value) -> Result<u64> {
     Ok(sequence)
 }
 
-/// Starts the log of another model with an unreadable record, whose protected checkpoints are unknown.
+/// Starts the log of another model with an unreadable record, whose protected checkpoints are
+/// unknown.
 pub fn unreadable_record(sandbox: &Sandbox) -> Result<()> {
     let log = sandbox.dir().join("storage/serving/other");
     fs::create_dir_all(&log)?;

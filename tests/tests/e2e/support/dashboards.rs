@@ -1,5 +1,5 @@
-//! The dashboards of `deploy/grafana`: their queries, and the rules of their form. Grafana accepts a dashboard that
-//! violates one and shows an empty panel.
+//! The dashboards of `deploy/grafana`: their queries, and the rules of their form. Grafana accepts
+//! a dashboard that violates one and shows an empty panel.
 
 mod rules;
 
@@ -110,7 +110,8 @@ impl Dashboard {
 }
 
 impl Query {
-    /// The query as Grafana sends it: its own variables replaced by their values, the dashboard's by "all".
+    /// The query as Grafana sends it: its own variables replaced by their values, the dashboard's
+    /// by "all".
     #[must_use]
     pub fn interpolated(&self, range: Duration, scrape_interval: Duration) -> String {
         let step = step(range, scrape_interval);
@@ -127,8 +128,9 @@ impl Query {
     }
 }
 
-/// The step of Grafana's query for a full-HD panel: a point a pixel, rounded, and not less than the interval of the
-/// data source (`rangeutil.calculateInterval` and `roundInterval` of grafana/packages/grafana-data).
+/// The step of Grafana's query for a full-HD panel: a point a pixel, rounded, and not less than the
+/// interval of the data source (`rangeutil.calculateInterval` and `roundInterval` of
+/// grafana/packages/grafana-data).
 #[must_use]
 pub fn step(range: Duration, scrape_interval: Duration) -> Duration {
     const ROUNDED_MS: [(u128, u64); 17] = [

@@ -7,8 +7,8 @@ use std::{
     net::TcpStream,
 };
 
-/// Sends `request`, a request line without its version and any header lines, to `host:port`; returns
-/// the head of the response in lower case, and its body.
+/// Sends `request`, a request line without its version and any header lines, to `host:port`;
+/// returns the head of the response in lower case, and its body.
 ///
 /// # Errors
 /// When there is no response in time.

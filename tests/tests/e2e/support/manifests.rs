@@ -1,4 +1,5 @@
-//! The objects that `kubectl kustomize` builds from `deploy/kubernetes`, and their references. Needs no cluster.
+//! The objects that `kubectl kustomize` builds from `deploy/kubernetes`, and their references.
+//! Needs no cluster.
 
 use super::metric_names::repository;
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,8 @@ pub struct Manifests(Vec<Value>);
 pub type Labels = BTreeMap<String, String>;
 
 impl Manifests {
-    /// Builds a folder of `deploy/kubernetes`. Where there is no kubectl, `test` is skipped as [`skip`] does it.
+    /// Builds a folder of `deploy/kubernetes`. Where there is no kubectl, `test` is skipped as
+    /// [`skip`] does it.
     ///
     /// # Errors
     /// When kustomize refuses it.
@@ -80,14 +82,16 @@ impl Manifests {
             .with_context(|| format!("there is no workload {name}"))
     }
 
-    /// The workloads whose pods a selector (`matchLabels` and `matchExpressions` with `In`, or plain labels) selects.
+    /// The workloads whose pods a selector (`matchLabels` and `matchExpressions` with `In`, or
+    /// plain labels) selects.
     pub fn selected(&self, selector: &Value) -> Vec<Workload<'_>> {
         self.workloads()
             .filter(|workload| selects(selector, &workload.labels()))
             .collect()
     }
 
-    /// The variables that a container gets from ConfigMaps and from `env`; those of Secrets with an empty value.
+    /// The variables that a container gets from ConfigMaps and from `env`; those of Secrets with an
+    /// empty value.
     ///
     /// # Errors
     /// When a ConfigMap is not there.

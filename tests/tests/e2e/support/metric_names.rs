@@ -45,7 +45,8 @@ pub fn documented(prefix: &str) -> Result<BTreeMap<String, String>> {
     Ok(rows.collect())
 }
 
-/// Names in a text that can only be metrics of ours, or figures recorded from them (`level:metric:operation`).
+/// Names in a text that can only be metrics of ours, or figures recorded from them
+/// (`level:metric:operation`).
 #[must_use]
 pub fn mentioned(text: &str) -> BTreeSet<String> {
     let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');

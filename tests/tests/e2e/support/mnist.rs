@@ -3,8 +3,8 @@
 use digits_dataset::{Dataset, mnist};
 use digits_testing::skip;
 
-/// MNIST from `DIGITS_MNIST_DIR` or the cache folder, without a download. Where there is none, `test`
-/// is skipped.
+/// MNIST from `DIGITS_MNIST_DIR` or the cache folder, without a download. Where there is none,
+/// `test` is skipped.
 ///
 /// # Panics
 /// With `DIGITS_FORBID_SKIP=1` and without MNIST.

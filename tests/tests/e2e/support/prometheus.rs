@@ -12,8 +12,8 @@ use std::{
 };
 use ureq::Agent;
 
-/// Where one of the programs is: in `DIGITS_PROMETHEUS_DIR`, else on the `PATH`. Where it is not, the caller's test
-/// is skipped as [`skip`] does it.
+/// Where one of the programs is: in `DIGITS_PROMETHEUS_DIR`, else on the `PATH`. Where it is not,
+/// the caller's test is skipped as [`skip`] does it.
 ///
 /// # Panics
 /// With `DIGITS_FORBID_SKIP=1`.
@@ -44,7 +44,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it in `dir` with the repository's configuration, but an interval of a second and no targets yet.
+    /// Starts it in `dir` with the repository's configuration, but an interval of a second and no
+    /// targets yet.
     pub async fn start(program: &Path, dir: &Path) -> Result<Self> {
         let dir = dir.join("prometheus");
         fs::create_dir_all(dir.join("targets"))?;
@@ -104,7 +105,8 @@ impl Prometheus {
         format!("http://{}/api/v1/write", self.address)
     }
 
-    /// From now on scrapes `address`, `host:port` of an admin port, as `job`: `trainer` or `inference`.
+    /// From now on scrapes `address`, `host:port` of an admin port, as `job`: `trainer` or
+    /// `inference`.
     pub fn scrape(&self, job: &str, address: &str) -> Result<()> {
         let targets = self.dir.join("targets");
         let new = targets.join(format!(".{job}"));

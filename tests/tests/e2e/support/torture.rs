@@ -1,6 +1,7 @@
 //! Kills the trainer at random moments, and compares the results with those of an undisturbed run.
 //!
-//! Jobs are submitted continuously, so that a kill always hits one, and each is watched across all restarts.
+//! Jobs are submitted continuously, so that a kill always hits one, and each is watched across all
+//! restarts.
 
 mod evidence;
 mod random;

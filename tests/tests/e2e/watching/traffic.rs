@@ -1,4 +1,5 @@
-//! Traffic for the dashboards: valid and invalid requests, pictures and reported outcomes, in a loop.
+//! Traffic for the dashboards: valid and invalid requests, pictures and reported outcomes, in a
+//! loop.
 
 use anyhow::Result;
 use digits_e2e::sandbox::Sandbox;
@@ -20,7 +21,8 @@ pub const MAX_IN_FLIGHT: usize = 8;
 const IMAGES: usize = 50;
 /// The maximum of a request: with so many, even a small network uses the queue.
 const MANY_IMAGES: usize = 4_096;
-/// A deadline longer than the transport of a request, and shorter than the computation of so many images.
+/// A deadline longer than the transport of a request, and shorter than the computation of so many
+/// images.
 const HURRY: Duration = Duration::from_millis(3);
 
 /// Runs until dropped.

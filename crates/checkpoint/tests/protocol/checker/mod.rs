@@ -1,10 +1,11 @@
 //! Model checking of the storage protocol with stateright.
 //!
-//! Explores every interleaving of a few actors' operations on one storage, with crashes, writes that take effect
-//! after their writer's crash, ambiguous answers and stale reads. Only the storage and the intent logs are modelled:
-//! the actors run the functions of the crate themselves, stopped at each operation ([`sim`]) and continued with each
-//! possible answer ([`replay`]). [`model`] has the state, [`transitions`] the actions, [`properties`] the invariants.
-//! Not covered: corrupt bytes (see `refusals`) and differing clocks.
+//! Explores every interleaving of a few actors' operations on one storage, with crashes, writes
+//! that take effect after their writer's crash, ambiguous answers and stale reads. Only the storage
+//! and the intent logs are modelled: the actors run the functions of the crate themselves, stopped
+//! at each operation ([`sim`]) and continued with each possible answer ([`replay`]). [`model`] has
+//! the state, [`transitions`] the actions, [`properties`] the invariants. Not covered: corrupt
+//! bytes (see `refusals`) and differing clocks.
 
 mod actions;
 mod model;
@@ -185,7 +186,8 @@ fn primary_promoter() -> Program {
     operator_program(&[OperatorAction::Promote(3)], 1)
 }
 
-/// Retention runs by its rules during promotions by an actor that crashes once; the reader polls `polls` times meanwhile.
+/// Retention runs by its rules during promotions by an actor that crashes once; the reader polls
+/// `polls` times meanwhile.
 fn with_retention(promoter: Program, polls: u8, stale: u8) -> ProtocolModel {
     let hour = SignedDuration::from_hours(1);
     let programs = vec![promoter, retention_program(2, hour), reader_program(polls)];

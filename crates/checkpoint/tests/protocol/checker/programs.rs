@@ -39,8 +39,9 @@ macro_rules! retry_while_missing {
     };
 }
 
-/// A trainer: recovers unfinished publications, then publishes one checkpoint unless a recovered one was
-/// completed. `life` counts its restarts; the first life publishes checkpoint `first`, the others the next ones.
+/// A trainer: recovers unfinished publications, then publishes one checkpoint unless a recovered
+/// one was completed. `life` counts its restarts; the first life publishes checkpoint `first`, the
+/// others the next ones.
 pub async fn trainer(sim: Sim, first: Number, life: u8) {
     let storage = sim.storage();
     for (number, stage) in sim.intents().await {

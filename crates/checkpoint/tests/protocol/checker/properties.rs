@@ -38,7 +38,8 @@ impl ProtocolModel {
         Some((*sequence, content.primary, there))
     }
 
-    /// Whether every checkpoint that a trainer wrote is in an intent log, and completed or abandoned.
+    /// Whether every checkpoint that a trainer wrote is in an intent log, and completed or
+    /// abandoned.
     fn all_ended(&self, state: &ModelState) -> bool {
         let entries = || state.actors.iter().flat_map(|actor| &actor.intents);
         let ended = |stage: &Stage| matches!(stage, Stage::Completed | Stage::Abandoned);

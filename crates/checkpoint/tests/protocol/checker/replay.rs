@@ -1,8 +1,9 @@
 //! Represents the state of a running program by the answers that it got so far.
 //!
-//! The programs are futures of the crate's functions, which can be neither compared nor cloned. They depend on
-//! nothing but the answers to their operations, so the answers identify the state: to find the operation after one
-//! more answer, the program is replayed from the start with the answers before it. Results are memoized.
+//! The programs are futures of the crate's functions, which can be neither compared nor cloned.
+//! They depend on nothing but the answers to their operations, so the answers identify the state:
+//! to find the operation after one more answer, the program is replayed from the start with the
+//! answers before it. Results are memoized.
 
 use super::{
     sim::Sim,

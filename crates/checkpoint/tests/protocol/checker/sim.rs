@@ -1,4 +1,5 @@
-//! A simulated storage and intent log: each operation is queued, and the program waits for its answer.
+//! A simulated storage and intent log: each operation is queued, and the program waits for its
+//! answer.
 //!
 //! Holds no contents: the model gives the answers.
 
@@ -74,7 +75,8 @@ impl Sim {
         }
     }
 
-    /// Waits for the answer to `op`. Answers come in the order of the operations, so that a run can be replayed.
+    /// Waits for the answer to `op`. Answers come in the order of the operations, so that a run can
+    /// be replayed.
     pub async fn ask(&self, op: Op) -> Answer {
         let slot = Arc::<Mutex<Slot>>::default();
         let waits = (op, slot.clone());

@@ -48,8 +48,8 @@ impl ProtocolModel {
         }
     }
 
-    /// Partial-order reduction: whether no other actor can observe `op` or change its answer. Then its position in
-    /// the interleaving makes no difference, and it runs at once.
+    /// Partial-order reduction: whether no other actor can observe `op` or change its answer. Then
+    /// its position in the interleaving makes no difference, and it runs at once.
     fn is_independent(&self, state: &ModelState, actor: usize, op: Op) -> bool {
         match op {
             Op::Emit(_) | Op::ReadIntents => true,

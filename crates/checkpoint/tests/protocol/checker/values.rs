@@ -1,4 +1,5 @@
-//! Interned values of keys: equal bytes have one number, and a record's number does not depend on its time and nonce.
+//! Interned values of keys: equal bytes have one number, and a record's number does not depend on
+//! its time and nonce.
 
 use super::types::{Number, ValueId, now, number};
 use bytes::Bytes;
@@ -62,7 +63,8 @@ impl Table {
         value
     }
 
-    /// The number of a record, by its content, its writer and its ordinal among the writer's records for that key.
+    /// The number of a record, by its content, its writer and its ordinal among the writer's
+    /// records for that key.
     pub fn record(&self, bytes: &Bytes, writer: u16, ordinal: usize) -> ValueId {
         let mut record: ServingRecord = serde_json::from_slice(bytes).unwrap();
         record.nonce = format!("{writer}.{ordinal}");

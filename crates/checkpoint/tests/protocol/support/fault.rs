@@ -1,5 +1,5 @@
-//! A store that fails, answers ambiguously or ends the process at chosen writes, and lets other tasks run in
-//! between.
+//! A store that fails, answers ambiguously or ends the process at chosen writes, and lets other
+//! tasks run in between.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{

@@ -1,4 +1,5 @@
-//! The two JSON formats: files of older programs stay readable. A change of these golden files is a change of the contract.
+//! The two JSON formats: files of older programs stay readable. A change of these golden files is a
+//! change of the contract.
 
 use super::*;
 use serde_json::{Value, json};

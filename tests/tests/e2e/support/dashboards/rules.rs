@@ -207,7 +207,8 @@ fn grid(dashboard: &Dashboard) -> Vec<String> {
     found
 }
 
-/// A fixed range is too long for a short view and too short for a month. Unknown variables are sent unreplaced.
+/// A fixed range is too long for a short view and too short for a month. Unknown variables are sent
+/// unreplaced.
 fn queries(dashboard: &Dashboard) -> Vec<String> {
     let mut found = Vec::new();
     for query in dashboard.queries() {

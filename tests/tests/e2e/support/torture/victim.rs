@@ -41,7 +41,8 @@ impl Victim {
         }
     }
 
-    /// Records that it was accepted. An existing bundle is no progress: it may be older than the last kill.
+    /// Records that it was accepted. An existing bundle is no progress: it may be older than the
+    /// last kill.
     pub fn is_known_as(&mut self, job_id: String, state: &Path) {
         self.job_id = Some(job_id);
         self.step = self.bundle_step(state);
@@ -85,8 +86,8 @@ impl Victim {
         self.bundle_step(state) > self.step
     }
 
-    /// The step in its newest bundle, and 0 without one. A bundle may also be of step 0: the trainer
-    /// writes it before the first step, and counts it as no progress.
+    /// The step in its newest bundle, and 0 without one. A bundle may also be of step 0: the
+    /// trainer writes it before the first step, and counts it as no progress.
     fn bundle_step(&self, state: &Path) -> u64 {
         let Some(id) = &self.job_id else {
             return 0;
