@@ -49,3 +49,43 @@ impl fmt::Display for Address {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_http_addresses_without_credentials_are_accepted() {
+        for good in [
+            "http://127.0.0.1:9090/api/v1/write",
+            "https://prometheus/api/v1/write",
+        ] {
+            assert!(good.parse::<Address>().is_ok(), "{good}");
+        }
+        for (bad, part) in [
+            ("127.0.0.1:9090", "address"),
+            ("prometheus", "address"),
+            ("ftp://prometheus/", "http"),
+            ("http://me:secret@prometheus/", "password"),
+        ] {
+            let error = bad.parse::<Address>().expect_err(bad);
+            assert!(error.contains(part), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_in_the_open_except_on_loopback() {
+        for (text, open) in [
+            ("http://prometheus/", true),
+            ("http://10.0.0.1:9090/", true),
+            ("https://prometheus/", false),
+            ("http://127.0.0.1:9090/", false),
+            ("http://[::1]:9090/", false),
+            ("http://localhost:9090/", false),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.in_the_open(), open, "{text}");
+        }
+    }
+}

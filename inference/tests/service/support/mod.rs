@@ -6,7 +6,7 @@ mod net;
 
 pub use damage::Damage;
 pub use drawing::{DRAWN, comparing, guises};
-pub use net::{Net, PIXELS, SIDE, image};
+pub use net::{Net, PIXELS, image};
 
 use bytes::Bytes;
 use clap::Parser as _;
