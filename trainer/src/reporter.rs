@@ -5,7 +5,7 @@
 //! last checkpoint.
 
 use crate::{
-    datasets::{Catalog, NotFound},
+    datasets::{Catalog, UnusableDataset},
     metrics::Metrics,
     spec,
     train::{
@@ -209,14 +209,14 @@ fn data_set(catalog: &Catalog, lineage: &Lineage) -> Result<Arc<Dataset>, Report
             "the checkpoint does not say which data set it was trained on: it cannot be measured",
         )
     })?;
-    let wanted = spec::wanted(&SpecMessage::from(spec).request().data);
-    catalog.shape(&wanted).map_err(|not_found| match not_found {
-        NotFound::Refused(_) => refused(
+    let source = spec::dataset_source(&SpecMessage::from(spec).request().data);
+    catalog.shape(&source).map_err(|not_found| match not_found {
+        UnusableDataset::Refused(_) => refused(
             "the data set that the checkpoint was trained on is not known here: name it in the configuration, or push it",
         ),
-        NotFound::Unavailable => ReportError::Unavailable,
+        UnusableDataset::Unavailable => ReportError::Unavailable,
     })?;
-    let data = catalog.load(&wanted)?;
+    let data = catalog.load(&source)?;
     if data.digest != lineage.dataset_digest {
         return Err(refused(
             "the data set has changed since the checkpoint was trained: its digest is another",

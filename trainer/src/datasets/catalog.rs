@@ -1,9 +1,9 @@
 //! Finds and loads the data sets that a job may name.
 
 use super::{
-    error::{NotFound, client_message},
+    error::{UnusableDataset, client_message},
     pushed::Pushed,
-    wanted::{BUILT_IN, Content, Shape, Wanted, digits},
+    source::{BUILT_IN, DatasetContent, DatasetSource, Shape, digits},
 };
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{
@@ -34,10 +34,10 @@ pub struct Folder {
 /// All data sets of this server.
 pub struct Catalog {
     mnist: MnistSource,
-    pub(super) folders: Vec<(Folder, Shape, Content)>,
+    pub(super) folders: Vec<(Folder, Shape, DatasetContent)>,
     pub(super) pushed: Option<Pushed>,
     /// The least recently used one first.
-    cached: Mutex<Vec<(Wanted, Arc<Dataset>)>>,
+    cached: Mutex<Vec<(DatasetSource, Arc<Dataset>)>>,
 }
 
 impl Catalog {
@@ -49,7 +49,7 @@ impl Catalog {
         let mut known = Vec::with_capacity(folders.len());
         for folder in folders {
             let dataset = digits_dataset::folder::load(&folder.name, &folder.path)?;
-            let content = Content {
+            let content = DatasetContent {
                 test: dataset.test.images.count,
                 train_counts: dataset.train.class_counts(dataset.classes()),
                 test_counts: dataset.test.class_counts(dataset.classes()),
@@ -92,8 +92,8 @@ impl Catalog {
     /// configured one. Blocks.
     ///
     /// # Errors
-    /// [`NotFound`].
-    pub fn pin(&self, name: &str) -> Result<Option<Pinned>, NotFound> {
+    /// [`UnusableDataset`].
+    pub fn pin(&self, name: &str) -> Result<Option<Pinned>, UnusableDataset> {
         if BUILT_IN.contains(&name) {
             return Ok(None);
         }
@@ -109,7 +109,7 @@ impl Catalog {
             .parse::<Reference>()
             .and_then(|reference| pushed.pin(&reference));
         match found {
-            Ok(pinned) if configured => Err(NotFound::Refused(format!(
+            Ok(pinned) if configured => Err(UnusableDataset::Refused(format!(
                 "is both a configured and a pushed data set: use {}@{} for the pushed one, or rename the other in the \
                  trainer's configuration",
                 pinned.name,
@@ -117,7 +117,7 @@ impl Catalog {
             ))),
             Ok(pinned) => Ok(Some(pinned)),
             Err(PushedError::Name { .. } | PushedError::Unknown { .. }) if configured => Ok(None),
-            Err(PushedError::Name { .. }) if name.contains('@') => Err(NotFound::Refused(
+            Err(PushedError::Name { .. }) if name.contains('@') => Err(UnusableDataset::Refused(
                 "must be NAME, or NAME@DIGEST with 8 to 64 hexadecimal digits".to_owned(),
             )),
             Err(PushedError::Name { .. }) => Err(self.unknown()),
@@ -129,8 +129,8 @@ impl Catalog {
         }
     }
 
-    fn unknown(&self) -> NotFound {
-        NotFound::Refused(format!(
+    fn unknown(&self) -> UnusableDataset {
+        UnusableDataset::Refused(format!(
             "there is no such data set: use {} or a pushed one",
             self.names().join(", ")
         ))
@@ -139,18 +139,18 @@ impl Catalog {
     /// The sizes of a data set. Blocks for a pushed one.
     ///
     /// # Errors
-    /// [`NotFound`] when there is none.
-    pub fn shape(&self, wanted: &Wanted) -> Result<Shape, NotFound> {
-        match wanted {
-            Wanted::Mnist => Ok(digits(60_000)),
-            Wanted::Synthetic(options) => Ok(digits(options.train)),
-            Wanted::Folder(name) => self
+    /// [`UnusableDataset`] when there is none.
+    pub fn shape(&self, source: &DatasetSource) -> Result<Shape, UnusableDataset> {
+        match source {
+            DatasetSource::Mnist => Ok(digits(60_000)),
+            DatasetSource::Synthetic(options) => Ok(digits(options.train)),
+            DatasetSource::Folder(name) => self
                 .folders
                 .iter()
                 .find(|(folder, ..)| folder.name == *name)
                 .map(|(_, shape, _)| shape.clone())
                 .ok_or_else(|| self.unknown()),
-            Wanted::Pushed(pinned) => {
+            DatasetSource::Pushed(pinned) => {
                 let pushed = self.pushed.as_ref().ok_or_else(|| self.unknown())?;
                 let manifest = pushed
                     .manifest(pinned)
@@ -172,20 +172,20 @@ impl Catalog {
     ///
     /// # Errors
     /// [`PushedError`]; [`client_message`] is the sentence for the client.
-    pub fn load(&self, wanted: &Wanted) -> Result<Arc<Dataset>, PushedError> {
-        if let Some(dataset) = self.cached(wanted) {
+    pub fn load(&self, source: &DatasetSource) -> Result<Arc<Dataset>, PushedError> {
+        if let Some(dataset) = self.cached(source) {
             return Ok(dataset);
         }
-        let dataset = Arc::new(self.read(wanted)?);
-        self.cache(wanted, &dataset);
+        let dataset = Arc::new(self.read(source)?);
+        self.cache(source, &dataset);
         Ok(dataset)
     }
 
-    fn read(&self, wanted: &Wanted) -> Result<Dataset, PushedError> {
-        match wanted {
-            Wanted::Mnist => self.read_mnist(),
-            Wanted::Synthetic(options) => Ok(synthetic::generate(options)),
-            Wanted::Folder(name) => {
+    fn read(&self, source: &DatasetSource) -> Result<Dataset, PushedError> {
+        match source {
+            DatasetSource::Mnist => self.read_mnist(),
+            DatasetSource::Synthetic(options) => Ok(synthetic::generate(options)),
+            DatasetSource::Folder(name) => {
                 let found = self
                     .folders
                     .iter()
@@ -199,7 +199,7 @@ impl Catalog {
                     .into()),
                 }
             }
-            Wanted::Pushed(pinned) => match &self.pushed {
+            DatasetSource::Pushed(pinned) => match &self.pushed {
                 Some(pushed) => pushed.load(pinned),
                 None => Err(PushedError::Unknown {
                     reference: pinned.to_string(),
@@ -252,9 +252,9 @@ impl Catalog {
         Ok(downloaded?)
     }
 
-    fn cached(&self, wanted: &Wanted) -> Option<Arc<Dataset>> {
+    fn cached(&self, source: &DatasetSource) -> Option<Arc<Dataset>> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = cached.iter().position(|(known, _)| known == wanted)?;
+        let index = cached.iter().position(|(known, _)| known == source)?;
         // The most recently used one is the last.
         let entry = cached.remove(index);
         let dataset = entry.1.clone();
@@ -262,9 +262,9 @@ impl Catalog {
         Some(dataset)
     }
 
-    fn cache(&self, wanted: &Wanted, dataset: &Arc<Dataset>) {
+    fn cache(&self, source: &DatasetSource, dataset: &Arc<Dataset>) {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.push((wanted.clone(), dataset.clone()));
+        cached.push((source.clone(), dataset.clone()));
         while cached
             .iter()
             .map(|(_, dataset)| bytes(dataset))

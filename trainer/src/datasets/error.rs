@@ -4,7 +4,7 @@ use digits_dataset::pushed::PushedError;
 
 /// Why a data set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotFound {
+pub enum UnusableDataset {
     /// The name or the data set is refused; the text names the reason and the remedy.
     #[error("{0}")]
     Refused(String),
@@ -15,13 +15,13 @@ pub enum NotFound {
 
 /// What the client reads of an error.
 #[must_use]
-pub fn client_message(error: &PushedError) -> NotFound {
-    let refuse = |message: &str| NotFound::Refused(message.to_owned());
+pub fn client_message(error: &PushedError) -> UnusableDataset {
+    let refuse = |message: &str| UnusableDataset::Refused(message.to_owned());
     match error {
         PushedError::Unknown { .. } | PushedError::Name { .. } => {
             refuse("does not exist: nothing with this digest was pushed under this name")
         }
-        PushedError::Ambiguous { digests, .. } => NotFound::Refused(format!(
+        PushedError::Ambiguous { digests, .. } => UnusableDataset::Refused(format!(
             "is ambiguous: it may be {}; give more digits of the digest",
             digests.join(" or ")
         )),
@@ -34,10 +34,10 @@ pub fn client_message(error: &PushedError) -> NotFound {
         PushedError::TooLarge {
             size_bytes,
             limit_bytes,
-        } => NotFound::Refused(format!(
+        } => UnusableDataset::Refused(format!(
             "has {size_bytes} bytes, above this trainer's limit of {limit_bytes}: use a smaller one, or raise the trainer's \
              --max-dataset-bytes"
         )),
-        _ => NotFound::Unavailable,
+        _ => UnusableDataset::Unavailable,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     catalog::Catalog,
-    wanted::{Content, DEFAULT_SYNTHETIC, Shape, digits},
+    source::{DEFAULT_SYNTHETIC, DatasetContent, Shape, digits},
 };
 use digits_dataset::{
     mnist,
@@ -12,7 +12,7 @@ use digits_dataset::{
 
 /// An entry of the list.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Listed {
+pub enum DatasetEntry {
     /// Built in or configured.
     Own {
         /// Its name.
@@ -24,7 +24,7 @@ pub enum Listed {
         /// Its sizes.
         shape: Shape,
         /// `None` for a data set that is generated for a job.
-        content: Option<Content>,
+        content: Option<DatasetContent>,
     },
     /// Pushed to the storage.
     Pushed(Box<PushedSet>),
@@ -35,8 +35,8 @@ impl Catalog {
     ///
     /// # Errors
     /// When the storage cannot be read.
-    pub fn list(&self) -> Result<Vec<Listed>, PushedError> {
-        let content = Content {
+    pub fn list(&self) -> Result<Vec<DatasetEntry>, PushedError> {
+        let content = DatasetContent {
             digest: mnist::content_digest(),
             test: 10_000,
             train_counts: Vec::new(),
@@ -54,9 +54,9 @@ impl Catalog {
                 None,
             ),
         ];
-        let mut listed: Vec<Listed> = built_in
+        let mut listed: Vec<DatasetEntry> = built_in
             .into_iter()
-            .map(|(name, description, content)| Listed::Own {
+            .map(|(name, description, content)| DatasetEntry::Own {
                 name: name.to_owned(),
                 description: description.to_owned(),
                 configured: false,
@@ -67,7 +67,7 @@ impl Catalog {
         listed.extend(
             self.folders
                 .iter()
-                .map(|(folder, shape, content)| Listed::Own {
+                .map(|(folder, shape, content)| DatasetEntry::Own {
                     name: folder.name.clone(),
                     description: folder.description.clone(),
                     configured: true,
@@ -80,7 +80,7 @@ impl Catalog {
                 pushed
                     .list()?
                     .into_iter()
-                    .map(|set| Listed::Pushed(Box::new(set))),
+                    .map(|set| DatasetEntry::Pushed(Box::new(set))),
             );
         }
         Ok(listed)

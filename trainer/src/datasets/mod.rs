@@ -9,10 +9,10 @@ mod catalog;
 mod error;
 mod list;
 mod pushed;
-mod wanted;
+mod source;
 
 pub use catalog::{Catalog, Folder};
-pub use error::{NotFound, client_message};
-pub use list::Listed;
+pub use error::{UnusableDataset, client_message};
+pub use list::DatasetEntry;
 pub use pushed::Pushed;
-pub use wanted::{BUILT_IN, Content, DEFAULT_SYNTHETIC, Shape, Wanted};
+pub use source::{BUILT_IN, DEFAULT_SYNTHETIC, DatasetContent, DatasetSource, Shape};

@@ -1,16 +1,16 @@
 //! Data sets as protobuf messages.
 
 use crate::{
-    datasets::{Content, Listed, Shape},
+    datasets::{DatasetContent, DatasetEntry, Shape},
     wire,
 };
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::pushed;
 use digits_proto::v1::{Dataset, DatasetOrigin};
 
-pub(super) fn dataset(listed: Listed) -> Dataset {
+pub(super) fn dataset(listed: DatasetEntry) -> Dataset {
     match listed {
-        Listed::Own {
+        DatasetEntry::Own {
             name,
             description,
             configured,
@@ -30,12 +30,12 @@ pub(super) fn dataset(listed: Listed) -> Dataset {
             shape,
             content,
         ),
-        Listed::Pushed(listed) => pushed(*listed),
+        DatasetEntry::Pushed(listed) => pushed(*listed),
     }
 }
 
 /// Sizes stay 0 where the job sets the number of images.
-fn own(named: Dataset, shape: Shape, content: Option<Content>) -> Dataset {
+fn own(named: Dataset, shape: Shape, content: Option<DatasetContent>) -> Dataset {
     let train_images = content.as_ref().map_or(0, |_| shape.train as u64);
     let content = content.unwrap_or_default();
     Dataset {

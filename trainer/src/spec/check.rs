@@ -335,7 +335,7 @@ fn check_dataset(spec: &JobRequest, catalog: &Catalog, found: &mut Violations) -
     if found.contains("data.dataset") {
         return None;
     }
-    let shape = catalog.shape(&plan::wanted(data));
+    let shape = catalog.shape(&plan::dataset_source(data));
     shape
         .map_err(|reason| found.push("data.dataset", reason.to_string()))
         .ok()

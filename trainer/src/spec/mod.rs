@@ -15,7 +15,7 @@ mod resolve;
 mod violation;
 
 pub use network::network_size;
-pub use plan::{JobPlan, plan, wanted};
+pub use plan::{JobPlan, dataset_source, plan};
 pub use presets::{Preset, presets};
 pub use request::JobRequest;
 pub use resolve::{ResolvedJob, resolve};

@@ -58,7 +58,7 @@ pub(super) fn check(
         );
     }
     // A data set that is not there is a violation of its own.
-    let Ok(shape) = catalog.shape(&plan::wanted(&spec.data)) else {
+    let Ok(shape) = catalog.shape(&plan::dataset_source(&spec.data)) else {
         return;
     };
     let size = (parent.input.height, parent.input.width);

@@ -6,7 +6,7 @@ use super::{
     request::{DataRequest, OptimizerRequest, ScheduleRequest, Unrecognized},
 };
 use crate::{
-    datasets::{Catalog, DEFAULT_SYNTHETIC, Shape, Wanted},
+    datasets::{Catalog, DEFAULT_SYNTHETIC, DatasetSource, Shape},
     job::NetworkSize,
     train,
 };
@@ -28,7 +28,7 @@ pub struct JobPlan {
     /// The training.
     pub train: train::Plan,
     /// The data set to train on.
-    pub dataset: Wanted,
+    pub dataset: DatasetSource,
     /// Its name, without a digest.
     pub dataset_name: String,
     /// Its sizes.
@@ -58,7 +58,7 @@ pub struct JobPlan {
 /// # Errors
 /// [`SpecError::Invalid`] for what this version or this machine cannot do.
 pub fn plan(spec: &JobRequest, catalog: &Catalog) -> Result<JobPlan, SpecError> {
-    let dataset = wanted(&spec.data);
+    let dataset = dataset_source(&spec.data);
     let shape = catalog
         .shape(&dataset)
         .map_err(|reason| SpecError::invalid("data.dataset", reason.to_string()))?;
@@ -145,21 +145,21 @@ fn known<T>(choice: Option<Result<T, Unrecognized>>) -> Option<T> {
 
 /// The data set of a filled request.
 #[must_use]
-pub fn wanted(data: &DataRequest) -> Wanted {
+pub fn dataset_source(data: &DataRequest) -> DatasetSource {
     match data.dataset.as_deref().unwrap_or_default() {
-        "mnist" => Wanted::Mnist,
+        "mnist" => DatasetSource::Mnist,
         "synthetic" => {
             let sizes = data.synthetic.unwrap_or_default();
             let count = |images: Option<u32>, default| images.map_or(default, |it| it as usize);
-            Wanted::Synthetic(synthetic::Options {
+            DatasetSource::Synthetic(synthetic::Options {
                 train: count(sizes.train_images, DEFAULT_SYNTHETIC.train),
                 test: count(sizes.test_images, DEFAULT_SYNTHETIC.test),
                 seed: sizes.seed.unwrap_or(DEFAULT_SYNTHETIC.seed),
             })
         }
         name => match name.parse() {
-            Ok(pinned) => Wanted::Pushed(pinned),
-            Err(_) => Wanted::Folder(name.to_owned()),
+            Ok(pinned) => DatasetSource::Pushed(pinned),
+            Err(_) => DatasetSource::Folder(name.to_owned()),
         },
     }
 }

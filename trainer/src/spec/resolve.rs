@@ -4,7 +4,7 @@ use super::{
     JobPlan, JobRequest, SpecError, check, fill::fill, parent, plan::plan, presets,
     violation::Violations,
 };
-use crate::datasets::{Catalog, NotFound};
+use crate::datasets::{Catalog, UnusableDataset};
 use digits_checkpoint::manifest::Manifest;
 
 /// A request after presets and checks.
@@ -58,8 +58,8 @@ fn pin_dataset(
     match catalog.pin(name) {
         Ok(Some(pinned)) => *name = pinned.to_string(),
         Ok(None) => {}
-        Err(NotFound::Unavailable) => return Err(SpecError::DataUnavailable),
-        Err(reason @ NotFound::Refused(_)) => found.push("data.dataset", reason.to_string()),
+        Err(UnusableDataset::Unavailable) => return Err(SpecError::DataUnavailable),
+        Err(reason @ UnusableDataset::Refused(_)) => found.push("data.dataset", reason.to_string()),
     }
     Ok(())
 }

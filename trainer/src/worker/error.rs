@@ -1,7 +1,7 @@
 //! Why a job failed: the error for the log, and the sentence that its client reads.
 
 use crate::{
-    datasets::{self, NotFound},
+    datasets::{self, UnusableDataset},
     job::JobId,
     spec::SpecError,
     store::StoreError,
@@ -58,8 +58,8 @@ impl JobError {
                 error.reason
             ),
             Self::Dataset { name, source } => match datasets::client_message(source) {
-                NotFound::Refused(reason) => format!("the data set {name} {reason}"),
-                NotFound::Unavailable => {
+                UnusableDataset::Refused(reason) => format!("the data set {name} {reason}"),
+                UnusableDataset::Unavailable => {
                     format!("the data set {name} cannot be loaded; see the trainer's log")
                 }
             },

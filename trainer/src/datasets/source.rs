@@ -5,7 +5,7 @@ use digits_dataset::{mnist, numbered_names, pushed::Pinned, synthetic};
 
 /// A data set, as a resolved spec names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum DatasetSource {
     /// MNIST.
     Mnist,
     /// Synthetic digits.
@@ -16,7 +16,7 @@ pub enum Wanted {
     Pushed(Pinned),
 }
 
-impl Wanted {
+impl DatasetSource {
     /// Its name, without a digest.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -47,7 +47,7 @@ pub struct Shape {
 
 /// Digest and counts of a data set's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
+pub struct DatasetContent {
     /// SHA-256, in hexadecimal.
     pub digest: String,
     /// Test images.
