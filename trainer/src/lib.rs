@@ -2,7 +2,8 @@
 //!
 //! [`train`] is the training alone. [`submission`] accepts jobs, [`store`] keeps them, [`worker`]
 //! runs them, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the
-//! service. [`job_lifecycle`] walks along the calls from `SubmitJob` to the promoted checkpoint.
+//! service. [`worker::job_lifecycle`] walks along the calls from `SubmitJob` to the promoted
+//! checkpoint.
 
 pub mod app;
 mod background;
@@ -11,7 +12,6 @@ pub mod datasets;
 pub mod grpc;
 pub mod import;
 pub mod job;
-pub mod job_lifecycle;
 mod lifecycle;
 pub mod metrics;
 pub mod page;

@@ -137,9 +137,9 @@ fn prepare_and_train(
     // Before the training: a checkpoint whose manifest cannot be written would be lost.
     let lineage = spec.lineage()?;
     let data = context.catalog.load(&plan.dataset);
-    let data = data.map_err(|source| JobError::Dataset {
+    let data = data.map_err(|error| JobError::Dataset {
         name: plan.dataset_name.clone(),
-        source,
+        source: Box::new(error),
     })?;
     if let Some(parent) = plan.parent {
         let loading = parent::load_weights(context, running, parent);

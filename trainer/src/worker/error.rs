@@ -23,9 +23,15 @@ pub(super) enum JobError {
     #[error("the spec cannot be recorded in manifests: {0}")]
     Lineage(#[from] NoJsonForm),
     #[error("the data set {name} cannot be loaded: {source}")]
-    Dataset { name: String, source: PushedError },
+    Dataset {
+        name: String,
+        source: Box<PushedError>,
+    },
     #[error("the checkpoint {id} to start from cannot be loaded: {source}")]
-    Parent { id: CheckpointId, source: LoadError },
+    Parent {
+        id: CheckpointId,
+        source: Box<LoadError>,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

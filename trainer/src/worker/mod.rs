@@ -13,6 +13,7 @@ mod context;
 mod curve_writer;
 mod error;
 mod intent_log;
+pub mod job_lifecycle;
 mod job_run;
 mod observer;
 mod parent;

@@ -31,6 +31,9 @@ pub(super) async fn load_weights(
             tracing::warn!(checkpoint = %id, %error, ?pause, "the checkpoint to start from cannot be read; retrying");
         })
         .await
-        .map_err(|source| JobError::Parent { id, source })?;
+        .map_err(|error| JobError::Parent {
+            id,
+            source: Box::new(error),
+        })?;
     Ok(InitialWeights::new(loaded.layers))
 }
