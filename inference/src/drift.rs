@@ -3,6 +3,7 @@
 //! Images are compared in windows, with the figures in the checkpoint's manifest. A request only adds
 //! to counters; the loader compares, between two polls of the storage.
 
+use crate::metrics::DriftValues;
 use digits_checkpoint::manifest::Manifest;
 use std::sync::{
     Mutex, PoisonError,
@@ -53,7 +54,7 @@ impl Tally {
     }
 
     /// The figures of the window if it is full; then the next one begins.
-    pub fn step(&self, manifest: &Manifest) -> Option<Drift> {
+    pub fn step(&self, manifest: &Manifest) -> Option<DriftValues> {
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.read();
         let before = |index: usize| begin.labels.get(index).copied().unwrap_or(0);
@@ -69,9 +70,9 @@ impl Tally {
         let confidence = (now.confidence - begin.confidence) as f64 / CONFIDENCE_UNIT;
         let training = manifest.training.as_ref();
         let validation = manifest.metrics.validation;
-        let drift = Drift {
+        let drift = DriftValues {
             labels: training.map(|training| distance(&labels, &training.label_counts)),
-            ink: (now.ink - begin.ink) as f64 / pixels / 255.0,
+            ink: Some((now.ink - begin.ink) as f64 / pixels / 255.0),
             training_ink: training.map(|training| training.mean_ink),
             confidence: validation.map(|it| confidence / images as f64 - it.accuracy()),
         };
@@ -99,20 +100,6 @@ struct Counts {
     labels: Vec<u64>,
     ink: u64,
     confidence: u64,
-}
-
-/// Figures of a window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Drift {
-    /// Total variation distance of the label shares from those of the training set, from 0 to 1;
-    /// `None` if the manifest has none.
-    pub labels: Option<f64>,
-    /// Mean pixel, from 0 to 1.
-    pub ink: f64,
-    /// Mean pixel of the training set.
-    pub training_ink: Option<f64>,
-    /// Mean confidence minus the validation accuracy.
-    pub confidence: Option<f64>,
 }
 
 /// Total variation distance between two distributions, given as counts.

@@ -1,74 +1,73 @@
-//! Metric series whose labels name checkpoints, rendered from the snapshots at each scrape.
+//! The series that name served checkpoints and their training sets, rendered at each scrape.
 //!
-//! A registered series cannot be removed, and every hot load would leave some behind for ever.
+//! A registered series stays until the process ends, and every hot load would leave some behind. So
+//! these are not registered but rendered from the serving snapshots.
 
 use crate::{
     metrics::{LABELS, label_name},
     model::{ActiveRoute, Registry},
 };
-use digits_telemetry::metrics::Section;
-use std::{fmt::Write as _, sync::Arc};
+use digits_telemetry::metrics::{Exposition, Section};
+use std::sync::Arc;
 
-const INFO: &str = "digits_inference_model_info";
-const TRAINING_LABELS: &str = "digits_inference_training_labels_ratio";
-
-/// The series of all models, in the Prometheus text format.
+/// The series of all models.
 #[must_use]
 pub fn section(registry: Arc<Registry>) -> Section {
-    Arc::new(move || render(&registry))
+    Arc::new(move |scrape| render(&registry, scrape))
 }
 
-fn render(registry: &Registry) -> String {
-    let mut infos = format!(
-        "# HELP {INFO} 1 for each checkpoint that is served; earlier ones have no series\n# TYPE {INFO} gauge\n"
+fn render(registry: &Registry, scrape: &mut Exposition) {
+    // Read once, so that both families are of the same snapshots.
+    let models: Vec<_> = registry
+        .models()
+        .map(|model| (model.name.as_str(), model.snapshot()))
+        .collect();
+    let mut infos = scrape.gauge(
+        "digits_inference_model_info",
+        "1 for each checkpoint that is served; earlier ones have no series",
     );
-    let mut labels = format!(
-        "# HELP {TRAINING_LABELS} share of the label in the served checkpoint's training set\n\
-         # TYPE {TRAINING_LABELS} gauge\n"
-    );
-    for model in registry.models() {
-        let snapshot = model.snapshot();
+    for (model, snapshot) in &models {
         for route in snapshot.iter().flat_map(|snapshot| snapshot.routes()) {
-            info(&mut infos, model.name.as_str(), route);
-            training_labels(&mut labels, model.name.as_str(), route);
+            let manifest = &route.checkpoint.manifest;
+            let labels = [
+                ("model", *model),
+                ("role", route.role.as_str()),
+                ("checkpoint", &manifest.id.to_string()),
+                (
+                    "job_id",
+                    manifest.lineage.job.as_deref().unwrap_or_default(),
+                ),
+            ];
+            infos.series(&labels, 1.0);
         }
     }
-    infos + &labels
-}
-
-fn info(text: &mut String, model: &str, route: &ActiveRoute) {
-    let manifest = &route.checkpoint.manifest;
-    let labels = [
-        ("model", model),
-        ("role", route.role.as_str()),
-        ("checkpoint", &manifest.id.to_string()),
-        (
-            "job_id",
-            manifest.lineage.job.as_deref().unwrap_or_default(),
-        ),
-    ];
-    let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
-}
-
-/// Writes nothing if the manifest has no figures of the training set.
-fn training_labels(text: &mut String, model: &str, route: &ActiveRoute) {
-    let training = route.checkpoint.manifest.training.as_ref();
-    let counts = training.map_or(&[][..], |training| &training.label_counts);
-    let (model, role) = (escape(model), route.role.as_str());
-    for (label, share) in shares(counts) {
-        // As above.
-        let _ = writeln!(
-            text,
-            "{TRAINING_LABELS}{{model=\"{model}\",role=\"{role}\",label=\"{label}\"}} {share}"
-        );
+    let mut shares = scrape.gauge(
+        "digits_inference_training_labels_ratio",
+        "share of the label in the served checkpoint's training set",
+    );
+    for (model, snapshot) in &models {
+        for route in snapshot.iter().flat_map(|snapshot| snapshot.routes()) {
+            for (label, share) in training_shares(route) {
+                let labels = [
+                    ("model", *model),
+                    ("role", route.role.as_str()),
+                    ("label", &label),
+                ];
+                shares.series(&labels, share);
+            }
+        }
     }
+}
+
+/// Label shares of the training set; empty if the manifest has no figures of it.
+fn training_shares(route: &ActiveRoute) -> Vec<(String, f64)> {
+    let training = route.checkpoint.manifest.training.as_ref();
+    shares(training.map_or(&[], |training| &training.label_counts))
 }
 
 /// Share of each label by its name; labels that predictions count as `other` are `other` here too.
 fn shares(counts: &[u64]) -> Vec<(String, f64)> {
-    // The sum of numbers from a file may overflow an integer.
+    // The sum of numbers from a file may be more than an integer holds.
     let sum = |counts: &[u64]| counts.iter().map(|&count| count as f64).sum::<f64>();
     let all = sum(counts);
     let (named, others) = counts.split_at(counts.len().min(LABELS));
@@ -81,32 +80,12 @@ fn shares(counts: &[u64]) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Escapes a label's value for the text format.
-fn escape(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn label_values_are_escaped() {
-        for (value, expected) in [
-            ("job-1", "job-1"),
-            ("a\"b", "a\\\"b"),
-            ("a\\b", "a\\\\b"),
-            ("a\nb", "a\\nb"),
-        ] {
-            assert_eq!(escape(value), expected);
-        }
-    }
-
-    #[test]
-    fn shares_add_up_and_have_bounded_labels() {
+    fn shares_are_of_all_and_bounded_by_label() {
         for (counts, expected) in [
             (&[3, 1][..], vec![("0", 0.75), ("1", 0.25)]),
             (&[], vec![]),
@@ -125,9 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_checkpoint_there_are_only_headers() {
+    fn without_a_checkpoint_only_the_headers_are_there() {
         let registry = Registry::new(&["digits".parse().expect("a model name")]);
-        let text = render(&registry);
+        let mut scrape = Exposition::default();
+        render(&registry, &mut scrape);
+        let text = scrape.into_text();
         assert_eq!(text.lines().count(), 4, "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
     }

@@ -55,7 +55,11 @@ async fn count_jobs(store: Store, metrics: Metrics, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match store.count_by_state().await {
-            Ok(counts) => metrics.jobs_by_state(&counts),
+            Ok(counts) => {
+                let counts = counts.into_iter();
+                let counts: Vec<_> = counts.map(|(state, count)| (state.into(), count)).collect();
+                metrics.jobs_by_state(&counts);
+            }
             Err(error) => tracing::warn!(%error, "cannot count jobs by state"),
         }
     }

@@ -1,5 +1,6 @@
 //! Domain types of a job: its id, states, events and curve rows.
 
+use crate::metrics::StateLabel;
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -103,6 +104,18 @@ impl JobState {
     #[must_use]
     pub fn is_end(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl From<JobState> for StateLabel {
+    fn from(state: JobState) -> Self {
+        match state {
+            JobState::Queued => Self::Queued,
+            JobState::Running => Self::Running,
+            JobState::Succeeded => Self::Succeeded,
+            JobState::Failed => Self::Failed,
+            JobState::Cancelled => Self::Cancelled,
+        }
     }
 }
 

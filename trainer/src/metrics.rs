@@ -1,33 +1,25 @@
-//! Every metric of the trainer but for those of requests, which `digits_server` records. All are
-//! described in `deploy/METRICS.md`.
+//! The metrics of the trainer, but for those of requests, which `digits_server` records;
+//! `deploy/METRICS.md` has the meaning of each.
 //!
-//! Series of a job come and go, and the recorder of the `metrics` crate never forgets a series. So these few are
-//! kept here, for the jobs that run and the last ones to end, and rendered as a section of their own.
+//! The series of a job come and go, and the recorder never forgets a series. So they are kept here, of
+//! the running jobs and the last ones to end, and rendered as a section of their own.
 
 pub mod gpu_memory;
+mod help;
 mod job_series;
+mod labels;
 mod push;
 
 pub use job_series::{Gauge, JobInfo, JobSeries};
+pub use labels::{AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
 
-use crate::{
-    job::{JobId, JobState},
-    train::TrainError,
-};
-use digits_checkpoint::{
-    manifest::{Evaluation, Report},
-    retention::Report as Retained,
-};
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
 use job_series::AllJobs;
-use metrics::{
-    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use std::{sync::Arc, time::Duration};
 
-/// Jobs take from a tenth of a second to a day.
+/// Buckets for times of jobs, in seconds: a tenth of a second to a day.
 const JOB_BUCKETS: &[f64] = &[
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,
 ];
@@ -55,19 +47,10 @@ pub fn install() -> Result<Recorder, InstallError> {
     ])
 }
 
-/// Where an attempt to train a job begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// At the first step.
-    Start,
-    /// At a resume bundle.
-    Bundle,
-}
-
 /// Handles of the trainer's metrics; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
-    /// Of pushing curves.
+    /// Remote write of the curves.
     pub push: PushMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
@@ -79,8 +62,8 @@ pub struct Metrics {
     reports_made: Counter,
     reports_failed: Counter,
     report_duration: Histogram,
-    states: Arc<[(JobState, metrics::Gauge)]>,
-    finished: Arc<[(JobState, Counter, Histogram)]>,
+    states: Arc<[(StateLabel, metrics::Gauge)]>,
+    finished: Arc<[(StateLabel, Counter, Histogram)]>,
     from_start: Counter,
     from_bundle: Counter,
     bundles_unwritten: Counter,
@@ -89,6 +72,17 @@ pub struct Metrics {
     queue_length: metrics::Gauge,
     last_publish: metrics::Gauge,
     retention: Arc<RetentionMetrics>,
+}
+
+/// Checkpoints that a retention sweep changed.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepCounts {
+    /// Marked for deletion.
+    pub buried: u64,
+    /// Unmarked.
+    pub spared: u64,
+    /// Deleted.
+    pub deleted: u64,
 }
 
 struct RetentionMetrics {
@@ -111,10 +105,10 @@ impl RetentionMetrics {
 }
 
 impl Metrics {
-    /// Declares everything, so that each metric is there before it first counts.
+    /// Registers every metric, so that each is exported before its first sample.
     #[must_use]
     pub fn new(queue_capacity: u64, workers: usize) -> Self {
-        describe();
+        help::describe();
         gauge!("digits_trainer_build_info",
             "version" => env!("CARGO_PKG_VERSION"), "libtorch" => crate::train::libtorch_version())
         .set(1.0);
@@ -123,7 +117,6 @@ impl Metrics {
         let attempts =
             |from: &'static str| counter!("digits_trainer_job_attempts_total", "from" => from);
         let failures = |operation: &'static str| counter!("digits_trainer_bundle_failures_total", "operation" => operation);
-        let ends = JobState::ALL.into_iter().filter(|state| state.is_end());
         Self {
             push: PushMetrics::new(),
             jobs: Arc::default(),
@@ -136,7 +129,7 @@ impl Metrics {
             reports_made: counter!("digits_trainer_reports_total", "result" => "made"),
             reports_failed: counter!("digits_trainer_reports_total", "result" => "failed"),
             report_duration: histogram!("digits_trainer_report_duration_seconds"),
-            states: JobState::ALL
+            states: StateLabel::ALL
                 .into_iter()
                 .map(|state| {
                     (
@@ -145,7 +138,8 @@ impl Metrics {
                     )
                 })
                 .collect(),
-            finished: ends
+            finished: StateLabel::FINAL
+                .into_iter()
                 .map(|state| {
                     let name = state.as_str();
                     (
@@ -166,14 +160,14 @@ impl Metrics {
         }
     }
 
-    /// The series of single jobs, to be appended to what the recorder renders.
+    /// The series of single jobs, for the recorder.
     #[must_use]
     pub fn section(&self) -> Section {
         let jobs = Arc::clone(&self.jobs);
-        Arc::new(move || jobs.render())
+        Arc::new(move |scrape| jobs.render(scrape))
     }
 
-    /// A job begins: its series appear, those of the job that ended first may go.
+    /// Training of a job starts: its series appear, and those of the job that ended first may go.
     #[must_use]
     pub fn job_begins(&self, info: JobInfo) -> Arc<JobSeries> {
         self.jobs.add(info)
@@ -184,15 +178,15 @@ impl Metrics {
         self.submitted.increment(1);
     }
 
-    /// The training of a job begins or goes on.
-    pub fn attempt(&self, from: Beginning) {
+    /// An attempt to train a job starts.
+    pub fn attempt(&self, from: AttemptFrom) {
         match from {
-            Beginning::Start => self.from_start.increment(1),
-            Beginning::Bundle => self.from_bundle.increment(1),
+            AttemptFrom::Start => self.from_start.increment(1),
+            AttemptFrom::Bundle => self.from_bundle.increment(1),
         }
     }
 
-    /// A resume bundle is durable, `elapsed` after its turn came.
+    /// A resume bundle is durable, `elapsed` after its encoding started.
     pub fn bundle_written(&self, elapsed: Duration) {
         self.bundle_duration.record(elapsed.as_secs_f64());
     }
@@ -202,14 +196,14 @@ impl Metrics {
         self.bundles_unwritten.increment(1);
     }
 
-    /// A resume bundle was damaged or of no use.
+    /// A resume bundle was damaged or unusable.
     pub fn bundle_refused(&self) {
         self.bundles_unread.increment(1);
     }
 
-    /// A job ended, `elapsed` after it began.
-    pub fn job_finished(&self, job: JobId, end: JobState, elapsed: Duration) {
-        self.jobs.finish(&job.to_string(), end);
+    /// A job ended in the final state `end`, `elapsed` after it started.
+    pub fn job_finished(&self, job_id: &str, end: StateLabel, elapsed: Duration) {
+        self.jobs.finish(job_id, end);
         for (state, count, duration) in self.finished.iter() {
             if *state == end {
                 count.increment(1);
@@ -223,13 +217,13 @@ impl Metrics {
         self.losses_not_finite.increment(1);
     }
 
-    /// How many jobs the database has in each state.
-    pub fn jobs_by_state(&self, counts: &[(JobState, u64)]) {
+    /// Sets the number of jobs in the database by state; a state without a count has none.
+    pub fn jobs_by_state(&self, counts: &[(StateLabel, u64)]) {
         for (state, gauge) in self.states.iter() {
             let count = counts.iter().find(|(counted, _)| counted == state);
             let count = count.map_or(0, |(_, count)| *count) as f64;
             gauge.set(count);
-            if *state == JobState::Queued {
+            if *state == StateLabel::Queued {
                 self.queue_length.set(count);
             }
         }
@@ -240,21 +234,22 @@ impl Metrics {
         self.samples.increment(images);
     }
 
-    /// A checkpoint was committed, `elapsed` after its weights were taken.
+    /// A checkpoint was committed at `at_us` (microseconds since 1970), `elapsed` after its publication
+    /// started.
     pub fn published(&self, elapsed: Duration, at_us: i64) {
         self.published.increment(1);
         self.publish_duration.record(elapsed.as_secs_f64());
         self.last_publish.set(at_us as f64 / 1e6);
     }
 
-    /// A report card was measured, or could not be; one that was given up counts as failed.
-    pub fn report_made(&self, made: &Result<Option<Report>, TrainError>) {
-        match made {
-            Ok(Some(report)) => {
+    /// A report card was measured in `seconds`; `None` if that failed or was stopped.
+    pub fn report_made(&self, seconds: Option<f64>) {
+        match seconds {
+            Some(seconds) => {
                 self.reports_made.increment(1);
-                self.report_duration.record(report.seconds);
+                self.report_duration.record(seconds);
             }
-            Ok(None) | Err(_) => self.reports_failed.increment(1),
+            None => self.reports_failed.increment(1),
         }
     }
 
@@ -263,97 +258,15 @@ impl Metrics {
         self.publish_failures.increment(1);
     }
 
-    /// Retention looked through the checkpoints.
-    pub fn retained(&self, report: &Retained) {
-        for (counter, ids) in [
-            (&self.retention.buried, &report.buried),
-            (&self.retention.spared, &report.spared),
-            (&self.retention.deleted, &report.deleted),
-        ] {
-            counter.increment(ids.len() as u64);
-        }
+    /// A retention sweep is done.
+    pub fn retention_swept(&self, sweep: SweepCounts) {
+        self.retention.buried.increment(sweep.buried);
+        self.retention.spared.increment(sweep.spared);
+        self.retention.deleted.increment(sweep.deleted);
     }
 
-    /// A look of retention failed.
+    /// A retention sweep failed.
     pub fn retention_failed(&self) {
         self.retention.failures.increment(1);
     }
-}
-
-/// Puts an evaluation into a job's series.
-pub fn show_test(series: &JobSeries, test: &Evaluation) {
-    series.set(Gauge::TestLoss, test.loss);
-    series.set(Gauge::TestAccuracy, test.accuracy());
-}
-
-fn describe() {
-    describe_gauge!("digits_trainer_build_info", "always 1");
-    describe_gauge!("digits_trainer_jobs", "jobs in the database by state");
-    describe_gauge!("digits_trainer_queue_length", "jobs that wait for a worker");
-    describe_gauge!("digits_trainer_queue_capacity", "jobs that may wait");
-    describe_counter!(
-        "digits_trainer_jobs_submitted_total",
-        "jobs accepted since the start"
-    );
-    describe_counter!(
-        "digits_trainer_jobs_finished_total",
-        "jobs ended since the start"
-    );
-    describe_histogram!(
-        "digits_trainer_job_duration_seconds",
-        "from the begin of a job to its end"
-    );
-    describe_gauge!("digits_trainer_workers", "jobs that can run at a time");
-    describe_counter!(
-        "digits_trainer_job_attempts_total",
-        "trainings begun, from the first step or from a resume bundle"
-    );
-    describe_histogram!(
-        "digits_trainer_bundle_write_duration_seconds",
-        "encoding a resume bundle and making it durable"
-    );
-    describe_counter!(
-        "digits_trainer_bundle_failures_total",
-        "resume bundles that could not be written, or were damaged when read"
-    );
-    describe_counter!(
-        "digits_trainer_losses_not_finite_total",
-        "trainings that ended because their loss was infinite or NaN"
-    );
-    describe_counter!(
-        "digits_trainer_samples_total",
-        "images trained on since the start"
-    );
-    describe_counter!(
-        "digits_trainer_checkpoints_published_total",
-        "checkpoints committed since the start"
-    );
-    describe_counter!(
-        "digits_trainer_publish_failures_total",
-        "attempts to publish that failed"
-    );
-    describe_histogram!(
-        "digits_trainer_publish_duration_seconds",
-        "from the weights to the commit"
-    );
-    describe_counter!(
-        "digits_trainer_reports_total",
-        "report cards measured since the start"
-    );
-    describe_histogram!(
-        "digits_trainer_report_duration_seconds",
-        "time of measuring a report card"
-    );
-    describe_counter!(
-        "digits_trainer_retention_checkpoints_total",
-        "checkpoints that retention marked, let live after all, or deleted"
-    );
-    describe_counter!(
-        "digits_trainer_retention_failures_total",
-        "looks of retention that failed"
-    );
-    describe_gauge!(
-        "digits_trainer_last_publish_timestamp_seconds",
-        "when a checkpoint was last committed"
-    );
 }

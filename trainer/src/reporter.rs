@@ -193,7 +193,8 @@ fn measure_on(
         temperature: manifest.temperature,
     };
     let measured = report(&subject, &data.test, &|| stopped.load(Ordering::Acquire));
-    metrics.report_made(&measured);
+    let made = measured.as_ref().ok().and_then(Option::as_ref);
+    metrics.report_made(made.map(|report| report.seconds));
     measured?.ok_or(ReportError::ShuttingDown)
 }
 

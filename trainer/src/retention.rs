@@ -4,7 +4,7 @@
 //! are kept in addition; only the job database knows them.
 
 use crate::{
-    metrics::Metrics,
+    metrics::{Metrics, SweepCounts},
     store::{Store, StoreError},
 };
 use digits_checkpoint::{
@@ -74,7 +74,11 @@ impl Retention {
     }
 
     fn record(&self, report: &Report) {
-        self.metrics.retained(report);
+        self.metrics.retention_swept(SweepCounts {
+            buried: report.buried.len() as u64,
+            spared: report.spared.len() as u64,
+            deleted: report.deleted.len() as u64,
+        });
         if *report != Report::default() {
             tracing::info!(
                 buried = ?report.buried, spared = ?report.spared, deleted = ?report.deleted,

@@ -1,16 +1,17 @@
 //! The process's Prometheus recorder. The metrics themselves are declared by the crates that record them.
 
-mod histograms;
+mod text;
+
+pub use text::{Exposition, Family};
 
 use std::sync::Arc;
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use metrics_process::Collector;
 
-use histograms::Histograms;
-
-/// Buckets for times in seconds: from 25 µs (a small net on one picture) to a minute.
+/// Buckets for times in seconds: from 25 µs (one image through a small network) to a minute.
 pub const DURATION_BUCKETS: &[f64] = &[
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
     0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -24,38 +25,33 @@ pub const RATIO_BUCKETS: &[f64] = &[
 /// Why the recorder could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// A metric was given no buckets.
+    /// A metric has no buckets.
     #[error("metric {metric} needs at least one bucket")]
     Buckets {
         /// The metric's full name.
         metric: String,
+        /// The exporter's error.
+        source: BuildError,
     },
     /// The process has a recorder already.
     #[error("the metrics recorder was installed twice")]
     Twice,
 }
 
-/// Renders series that come and go: the recorder never forgets one, so a bounded set of short-lived ones is
-/// kept by its owner and appended in the Prometheus text format.
-pub type Section = Arc<dyn Fn() -> String + Send + Sync>;
+/// Writes series that come and go at each scrape. The recorder never forgets a series, so short-lived
+/// ones are kept, in a bounded number, by their owner.
+pub type Section = Arc<dyn Fn(&mut Exposition) + Send + Sync>;
 
 /// Reads what the process has recorded; cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
     handle: PrometheusHandle,
-    histograms: Arc<Histograms>,
     sections: Vec<Section>,
     /// The process itself: `process_…`, as Prometheus' client libraries name them.
     process: Collector,
 }
 
-/// What the process records to: the exporter for counters and gauges, our own histograms.
-pub struct Registry {
-    exporter: PrometheusRecorder,
-    histograms: Arc<Histograms>,
-}
-
-/// Installs the recorder of this process. Handles taken before this go nowhere, so call it first.
+/// Installs the recorder of this process. Handles looked up before record nothing, so call it first.
 ///
 /// `buckets` gives the buckets by a histogram's full name; a histogram that is not named there gets
 /// [`DURATION_BUCKETS`].
@@ -63,8 +59,8 @@ pub struct Registry {
 /// # Errors
 /// When a metric has no buckets, or a recorder is installed already.
 pub fn install(buckets: &[(&str, &[f64])]) -> Result<Recorder, InstallError> {
-    let (registry, recorder) = build(buckets)?;
-    metrics::set_global_recorder(registry).map_err(|_| InstallError::Twice)?;
+    let (exporter, recorder) = build(buckets)?;
+    metrics::set_global_recorder(exporter).map_err(|_| InstallError::Twice)?;
     recorder.process.describe();
     Ok(recorder)
 }
@@ -73,49 +69,25 @@ pub fn install(buckets: &[(&str, &[f64])]) -> Result<Recorder, InstallError> {
 ///
 /// # Errors
 /// When a metric has no buckets.
-pub fn build(buckets: &[(&str, &[f64])]) -> Result<(Registry, Recorder), InstallError> {
-    if let Some((metric, _)) = buckets.iter().find(|(_, bounds)| bounds.is_empty()) {
-        return Err(InstallError::Buckets {
-            metric: (*metric).to_owned(),
-        });
-    }
-    let registry = Registry {
-        exporter: PrometheusBuilder::new().build_recorder(),
-        histograms: Arc::new(Histograms::new(buckets, DURATION_BUCKETS)),
+pub fn build(buckets: &[(&str, &[f64])]) -> Result<(PrometheusRecorder, Recorder), InstallError> {
+    let refused = |metric: &str| {
+        let metric = metric.to_owned();
+        move |source| InstallError::Buckets { metric, source }
     };
+    let builder = PrometheusBuilder::new().set_buckets(DURATION_BUCKETS);
+    let mut builder = builder.map_err(refused("by default"))?;
+    for &(metric, bounds) in buckets {
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full(metric.to_owned()), bounds)
+            .map_err(refused(metric))?;
+    }
+    let exporter = builder.build_recorder();
     let recorder = Recorder {
-        handle: registry.exporter.handle(),
-        histograms: Arc::clone(&registry.histograms),
+        handle: exporter.handle(),
         sections: Vec::new(),
         process: Collector::default(),
     };
-    Ok((registry, recorder))
-}
-
-impl metrics::Recorder for Registry {
-    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.exporter.describe_counter(name, unit, help);
-    }
-
-    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.exporter.describe_gauge(name, unit, help);
-    }
-
-    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.histograms.describe(name.as_str(), help);
-    }
-
-    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        self.exporter.register_counter(key, metadata)
-    }
-
-    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.exporter.register_gauge(key, metadata)
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.histograms.register(key)
-    }
+    Ok((exporter, recorder))
 }
 
 impl Recorder {
@@ -124,16 +96,21 @@ impl Recorder {
     #[must_use]
     pub fn render(&self) -> String {
         self.process.collect();
-        let mut text = self.handle.render();
-        self.histograms.render(&mut text);
+        let mut scrape = Exposition::new(self.handle.render());
         for section in &self.sections {
-            text.push_str(&section());
+            section(&mut scrape);
         }
-        text
+        scrape.into_text()
     }
 
-    /// Appends what `section` gives to everything rendered from now on. Its metrics must not be recorded in
-    /// another way too.
+    /// Adds the newest samples of the histograms to their buckets. The exporter keeps each sample, of
+    /// 16 bytes, until then. Takes about 5 ns for each: not for a runtime thread.
+    pub fn drain_histograms(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Appends the series of `section` to every scrape from now on. The recorder must not have its
+    /// metrics too.
     #[must_use]
     pub fn with_section(mut self, section: Section) -> Self {
         self.sections.push(section);
@@ -172,5 +149,22 @@ mod tests {
     fn an_empty_list_of_buckets_is_refused_by_name() {
         let error = build(&[("t_empty", &[])]).err().expect("refused");
         assert!(error.to_string().contains("t_empty"), "{error}");
+    }
+
+    #[test]
+    fn draining_keeps_every_sample() {
+        let (exporter, recorder) = build(&[("t_many", &[0.5])]).expect("buckets");
+        let histogram = metrics::with_local_recorder(&exporter, || metrics::histogram!("t_many"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let histogram = histogram.clone();
+                scope.spawn(move || (0..10_000).for_each(|_| histogram.record(1.0)));
+            }
+            (0..10).for_each(|_| recorder.drain_histograms());
+        });
+        let text = recorder.render();
+        assert!(text.contains("t_many_sum 40000\n"), "{text}");
+        assert!(text.contains("t_many_bucket{le=\"0.5\"} 0\n"), "{text}");
+        assert!(text.contains("t_many_count 40000\n"), "{text}");
     }
 }

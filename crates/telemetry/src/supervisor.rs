@@ -88,7 +88,8 @@ impl Supervisor {
         metrics::describe_counter!(
             counter_name(prefix),
             Unit::Count,
-            "unexpected ends (panics and early returns) of background tasks and threads"
+            "unexpected ends (a panic, or a return before the shutdown) of background tasks and threads; \
+             the task is restarted with backoff, or /livez fails"
         );
         Self { prefix, liveness }
     }

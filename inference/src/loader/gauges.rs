@@ -12,8 +12,8 @@ pub(super) fn update(model: &Model) {
     for route in snapshot.iter().flat_map(|snapshot| snapshot.routes()) {
         let manifest = &route.checkpoint.manifest;
         route.gauges.set_age(seconds_since(manifest.created_at));
-        if let Some(drift) = route.metrics.tally.step(manifest) {
-            route.gauges.drift.set(Some(drift));
+        if let Some(drift) = route.tally.step(manifest) {
+            route.gauges.drift.set(drift);
         }
     }
 }

@@ -64,7 +64,7 @@ impl Refusals {
             "refused a checkpoint: {}",
             rejected.refusal.message
         );
-        self.model.metrics.refusal(rejected.refusal.reason);
+        self.model.metrics.refusal(rejected.refusal.reason.as_str());
         let mut status = self.model.status();
         let reason = rejected.refusal.reason.as_str();
         *status.refusals.entry(reason).or_default() += 1;

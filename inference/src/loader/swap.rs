@@ -20,9 +20,10 @@ pub fn swap(model: &Model, snapshot: ServingSnapshot) -> Option<Arc<ServingSnaps
         route.live.show();
         if route.since_sequence == snapshot.sequence {
             // The gauge still has the drift of the checkpoint before.
-            route.gauges.drift.set(None);
+            route.gauges.drift.clear();
         }
-        route.gauges.set(snapshot.sequence, &route.checkpoint);
+        let values = route.checkpoint.gauge_values(snapshot.sequence);
+        route.gauges.set(&values);
     }
     let checkpoint = &snapshot.primary.checkpoint;
     tracing::info!(

@@ -1,31 +1,24 @@
-//! Gauges of [`crate::drift`]: how what is asked differs from what was learnt.
+//! Gauges of drift: how the classified images differ from the training set.
 
-use super::gauges;
-use crate::drift::Drift;
-use digits_checkpoint::record::Role;
-use metrics::{Gauge, Unit, describe_gauge};
+use super::labels::{RoleLabel, gauges};
+use metrics::Gauge;
 use std::sync::Arc;
 
-const LABELS: &str = "digits_inference_drift_labels_ratio";
-const CONFIDENCE: &str = "digits_inference_drift_confidence_ratio";
-const INK: &str = "digits_inference_ink_ratio";
-const TRAINING_INK: &str = "digits_inference_training_ink_ratio";
-
-pub(super) fn describe() {
-    for (name, text) in [
-        (
-            LABELS,
-            "distance of the predicted labels' shares from the training set's, 0 to 1",
-        ),
-        (CONFIDENCE, "mean confidence less the validation accuracy"),
-        (INK, "mean pixel of the answered images"),
-        (TRAINING_INK, "mean pixel of the training set"),
-    ] {
-        describe_gauge!(name, Unit::Count, text);
-    }
+/// The values of a full window; `None` where the checkpoint's manifest has nothing to compare with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DriftValues {
+    /// Distance of the predicted labels' shares from the training set's: half the sum of the absolute
+    /// differences, 0 equal, 1 nothing in common.
+    pub labels: Option<f64>,
+    /// Mean confidence minus the validation accuracy.
+    pub confidence: Option<f64>,
+    /// Mean pixel of the classified images, from 0 to 1.
+    pub ink: Option<f64>,
+    /// Mean pixel of the training set, from 0 to 1.
+    pub training_ink: Option<f64>,
 }
 
-/// The gauges of one part.
+/// The gauges of one role of a model.
 pub struct DriftGauges {
     labels: Gauge,
     confidence: Gauge,
@@ -34,22 +27,30 @@ pub struct DriftGauges {
 }
 
 impl DriftGauges {
-    pub(super) fn new(model: &Arc<str>, role: Role) -> Self {
+    pub(super) fn new(model: &Arc<str>, role: RoleLabel) -> Self {
         let gauge = gauges(model, role);
         Self {
-            labels: gauge(LABELS),
-            confidence: gauge(CONFIDENCE),
-            ink: gauge(INK),
-            training_ink: gauge(TRAINING_INK),
+            labels: gauge("digits_inference_drift_labels_ratio"),
+            confidence: gauge("digits_inference_drift_confidence_ratio"),
+            ink: gauge("digits_inference_ink_ratio"),
+            training_ink: gauge("digits_inference_training_ink_ratio"),
         }
     }
 
-    /// The figures of a window; NaN, Prometheus' "no value", where there are none.
-    pub fn set(&self, drift: Option<Drift>) {
-        let value = |of: fn(Drift) -> Option<f64>| drift.and_then(of).unwrap_or(f64::NAN);
-        self.labels.set(value(|drift| drift.labels));
-        self.confidence.set(value(|drift| drift.confidence));
-        self.ink.set(value(|drift| Some(drift.ink)));
-        self.training_ink.set(value(|drift| drift.training_ink));
+    /// Sets the gauges; NaN, Prometheus' "no value", for `None`.
+    pub fn set(&self, values: DriftValues) {
+        for (gauge, value) in [
+            (&self.labels, values.labels),
+            (&self.confidence, values.confidence),
+            (&self.ink, values.ink),
+            (&self.training_ink, values.training_ink),
+        ] {
+            gauge.set(value.unwrap_or(f64::NAN));
+        }
+    }
+
+    /// There is no full window of what is served.
+    pub fn clear(&self) {
+        self.set(DriftValues::default());
     }
 }

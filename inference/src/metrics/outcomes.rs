@@ -1,56 +1,34 @@
-//! What callers report of predictions: right and wrong, which label for which, and how the checkpoint that serves now does.
+//! Reported outcomes of predictions: correct and wrong, the confusion matrix, and the live accuracy of
+//! the serving checkpoint.
 //!
-//! Bounded whatever is reported: counters for so many labels, and of single outcomes the newest few.
+//! Bounded: at most 33 × 33 pairs of labels for each role, and the newest 1,000 outcomes.
 
-use super::gauges;
-use digits_checkpoint::record::Role;
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge};
+use super::labels::{RoleLabel, gauges};
+use metrics::{Counter, Gauge, counter};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// Labels from this index on are one in the confusion matrix, `other`: it has a counter for each pair.
+/// Label indices from this one on share `other` in the confusion matrix, which has a counter for each
+/// pair.
 const LABELS: usize = 32;
-/// Outcomes that the live accuracy is made of, at most.
+/// Largest number of outcomes in the live accuracy.
 const WINDOW: usize = 1_000;
-/// Who answers, and so can be reported of.
-const ROLES: [Role; 2] = [Role::Primary, Role::Canary];
+/// Roles that answer.
+const ROLES: [RoleLabel; 2] = [RoleLabel::Primary, RoleLabel::Canary];
 
-pub(super) fn describe() {
-    describe_counter!(
-        "digits_inference_outcomes_total",
-        Unit::Count,
-        "reported outcomes"
-    );
-    describe_counter!(
-        "digits_inference_confusion_total",
-        Unit::Count,
-        "reported outcomes by what was predicted and what it was"
-    );
-    describe_gauge!(
-        "digits_inference_live_accuracy_ratio",
-        Unit::Count,
-        "share of the newest reported outcomes of what serves that were right"
-    );
-    describe_gauge!(
-        "digits_inference_live_outcomes",
-        Unit::Count,
-        "reported outcomes that the live accuracy is made of"
-    );
-}
-
-/// What was predicted, and what it was.
+/// A reported outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Index of the label that was given.
+    /// Index of the predicted label.
     pub predicted: usize,
-    /// Index of the right one.
+    /// Index of the true label.
     pub actual: usize,
 }
 
 impl Outcome {
-    /// Whether the two are one.
+    /// Whether the prediction was correct.
     #[must_use]
     pub fn is_right(self) -> bool {
         self.predicted == self.actual
@@ -67,7 +45,7 @@ pub struct Outcomes {
 
 impl Outcomes {
     pub(super) fn new(model: Arc<str>) -> Self {
-        let result = |role: Role, result: &'static str| counter!("digits_inference_outcomes_total", "model" => model.clone(), "role" => role.as_str(), "result" => result);
+        let result = |role: RoleLabel, result: &'static str| counter!("digits_inference_outcomes_total", "model" => model.clone(), "role" => role.as_str(), "result" => result);
         let cells = ROLES.len() * (LABELS + 1) * (LABELS + 1);
         Self {
             results: ROLES.map(|role| [result(role, "wrong"), result(role, "right")]),
@@ -77,7 +55,7 @@ impl Outcomes {
     }
 
     /// Counts a reported outcome; a shadow has none.
-    pub fn count(&self, role: Role, outcome: Outcome) {
+    pub fn count(&self, role: RoleLabel, outcome: Outcome) {
         let Some(place) = ROLES.iter().position(|&one| one == role) else {
             return;
         };
@@ -105,7 +83,7 @@ fn name(label: usize) -> String {
     }
 }
 
-/// How one checkpoint does in one part, by the newest outcomes reported of it.
+/// Live accuracy of one checkpoint in one role: over its newest reported outcomes.
 pub struct Live {
     newest: Mutex<VecDeque<bool>>,
     accuracy: Gauge,
@@ -113,7 +91,7 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn new(model: &Arc<str>, role: Role) -> Self {
+    pub(super) fn new(model: &Arc<str>, role: RoleLabel) -> Self {
         let gauge = gauges(model, role);
         Self {
             newest: Mutex::default(),
@@ -122,27 +100,27 @@ impl Live {
         }
     }
 
-    /// One more, in place of the oldest where there are enough.
+    /// Adds an outcome, in place of the oldest if the window is full.
     pub fn record(&self, right: bool) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.len() == WINDOW {
             newest.pop_front();
         }
         newest.push_back(right);
-        self.tell(&newest);
+        self.update(&newest);
     }
 
-    /// The checkpoint serves from now on: what is told is of it.
+    /// The checkpoint serves from now on: shows its accuracy.
     pub fn show(&self) {
-        self.tell(&self.newest.lock().unwrap_or_else(PoisonError::into_inner));
+        self.update(&self.newest.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Nothing is served in this part any more.
+    /// Nothing serves in this role any more.
     pub fn clear(&self) {
-        self.tell(&VecDeque::new());
+        self.update(&VecDeque::new());
     }
 
-    fn tell(&self, newest: &VecDeque<bool>) {
+    fn update(&self, newest: &VecDeque<bool>) {
         let right = newest.iter().filter(|&&right| right).count();
         // Without outcomes this is NaN, Prometheus' "no value".
         self.accuracy.set(right as f64 / newest.len() as f64);

@@ -1,25 +1,22 @@
-//! What the queue of large work counts, but for the waits: those are told by part, as [`super::RoleMetrics`].
+//! Metrics of the inference queue. Waits are recorded by role, in [`super::RoleMetrics`].
 
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// Handles of the queue.
 pub struct QueueMetrics {
-    /// Requests that were computed together.
+    /// Requests computed together.
     pub batch: Histogram,
     /// Requests that wait.
     pub requests: Gauge,
     /// Requests that may wait.
     pub capacity: Gauge,
-    /// Seconds that handing work over costs.
+    /// Seconds that handing work to another thread and back takes.
     pub handoff: Gauge,
-    /// Refused, as too much waited.
+    /// Requests refused because the queue was full.
     pub full: Counter,
-    /// Dropped, as their deadline was over.
+    /// Requests dropped because their deadline was exceeded.
     pub overdue: Counter,
-    /// Dropped, as nobody waited any more.
+    /// Requests dropped because their client was gone.
     pub abandoned: Counter,
 }
 
@@ -44,32 +41,4 @@ impl Default for QueueMetrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-pub(super) fn describe() {
-    describe_histogram!(
-        "digits_inference_queue_batch_requests",
-        Unit::Count,
-        "requests computed together; its count is that of batches"
-    );
-    describe_gauge!(
-        "digits_inference_queue_requests",
-        Unit::Count,
-        "requests that wait"
-    );
-    describe_gauge!(
-        "digits_inference_queue_capacity",
-        Unit::Count,
-        "requests that may wait"
-    );
-    describe_gauge!(
-        "digits_inference_queue_handoff_seconds",
-        Unit::Seconds,
-        "what handing work to another thread and back costs, as measured at the start"
-    );
-    describe_counter!(
-        "digits_inference_queue_not_computed_total",
-        Unit::Count,
-        "requests that were refused by the queue or dropped from it, by reason"
-    );
 }

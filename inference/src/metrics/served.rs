@@ -1,12 +1,32 @@
-//! Gauges of what is served: one set for each part of each model.
+//! Gauges of the served checkpoint of each role of each model.
 
-use super::{DriftGauges, gauges};
-use crate::model::LoadedModel;
-use digits_checkpoint::record::Role;
+use super::{
+    drift::DriftGauges,
+    labels::{RoleLabel, gauges},
+};
 use metrics::{Gauge, gauge};
 use std::sync::Arc;
 
-/// What is told of one checkpoint while it is served.
+/// Figures of a checkpoint that starts to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct ServedValues {
+    /// Sequence of the serving record.
+    pub sequence: u64,
+    /// When the checkpoint was made, in seconds since 1970.
+    pub created_seconds: f64,
+    /// Its training steps.
+    pub step: u64,
+    /// Its mean cross-entropy over the validation images, in nats.
+    pub validation_loss: Option<f64>,
+    /// Its accuracy over the validation images, from 0 to 1.
+    pub validation_accuracy: Option<f64>,
+    /// Time of an image by itself, in seconds.
+    pub image_alone_seconds: f64,
+    /// Time of an image in a large batch, in seconds.
+    pub image_among_many_seconds: f64,
+}
+
+/// The gauges of the checkpoint that serves in one role of a model.
 pub struct ServedGauges {
     sequence: Gauge,
     created: Gauge,
@@ -16,56 +36,68 @@ pub struct ServedGauges {
     validation_accuracy: Gauge,
     image_alone: Gauge,
     image_among_many: Gauge,
-    /// How what is asked differs from what was learnt.
+    /// How the classified images differ from the training set.
     pub drift: DriftGauges,
 }
 
 impl ServedGauges {
-    pub(super) fn new(model: &Arc<str>, role: Role) -> Self {
+    pub(super) fn new(model: &Arc<str>, role: RoleLabel) -> Self {
         let gauge = gauges(model, role);
         let image = |company: &'static str| gauge!("digits_inference_image_duration_seconds", "model" => model.clone(), "role" => role.as_str(), "company" => company);
         Self {
-            image_alone: image("alone"),
-            image_among_many: image("among_many"),
             sequence: gauge("digits_inference_model_sequence"),
             created: gauge("digits_inference_checkpoint_created_timestamp_seconds"),
             age: gauge("digits_inference_checkpoint_age_seconds"),
             step: gauge("digits_inference_checkpoint_step"),
             validation_loss: gauge("digits_inference_checkpoint_validation_loss"),
             validation_accuracy: gauge("digits_inference_checkpoint_validation_accuracy_ratio"),
+            image_alone: image("alone"),
+            image_among_many: image("among_many"),
             drift: DriftGauges::new(model, role),
         }
     }
 
-    /// The checkpoint serves from now on, as this sequence.
-    pub fn set(&self, sequence: u64, checkpoint: &LoadedModel) {
-        let (manifest, image) = (&checkpoint.manifest, checkpoint.image_seconds);
-        self.image_alone.set(image.alone);
-        self.image_among_many.set(image.among_many);
-        self.sequence.set(sequence as f64);
-        self.created
-            .set(manifest.created_at.as_millisecond() as f64 / 1e3);
-        self.step.set(manifest.lineage.step as f64);
+    /// A checkpoint serves from now on.
+    pub fn set(&self, values: &ServedValues) {
         // NaN is Prometheus' "no value": a checkpoint need not have been validated.
-        let validation = manifest.metrics.validation;
-        self.validation_loss
-            .set(validation.map_or(f64::NAN, |it| it.loss));
-        self.validation_accuracy
-            .set(validation.map_or(f64::NAN, |it| it.accuracy()));
+        for (gauge, value) in [
+            (&self.sequence, values.sequence as f64),
+            (&self.created, values.created_seconds),
+            (&self.step, values.step as f64),
+            (
+                &self.validation_loss,
+                values.validation_loss.unwrap_or(f64::NAN),
+            ),
+            (
+                &self.validation_accuracy,
+                values.validation_accuracy.unwrap_or(f64::NAN),
+            ),
+            (&self.image_alone, values.image_alone_seconds),
+            (&self.image_among_many, values.image_among_many_seconds),
+        ] {
+            gauge.set(value);
+        }
     }
 
-    /// How old the checkpoint is.
+    /// Sets the age of the checkpoint.
     pub fn set_age(&self, seconds: f64) {
         self.age.set(seconds);
     }
 
-    /// Nothing is served in this role any more.
+    /// Nothing serves in this role any more.
     pub fn clear(&self) {
-        let all = [&self.sequence, &self.created, &self.age, &self.step];
-        all.into_iter()
-            .chain([&self.validation_loss, &self.validation_accuracy])
-            .chain([&self.image_alone, &self.image_among_many])
-            .for_each(|gauge| gauge.set(0.0));
-        self.drift.set(None);
+        for gauge in [
+            &self.sequence,
+            &self.created,
+            &self.age,
+            &self.step,
+            &self.validation_loss,
+            &self.validation_accuracy,
+            &self.image_alone,
+            &self.image_among_many,
+        ] {
+            gauge.set(0.0);
+        }
+        self.drift.clear();
     }
 }

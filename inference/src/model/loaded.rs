@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Activation, InputScale, Linear, Network, NetworkError},
+    metrics::ServedValues,
     picture::{Normalizer, Recipe},
 };
 use digits_checkpoint::{
@@ -76,5 +77,20 @@ impl LoadedModel {
             manifest,
             image_seconds: ImageSeconds::default(),
         })
+    }
+
+    /// The values of its gauges while it is served as `sequence`.
+    #[must_use]
+    pub fn gauge_values(&self, sequence: u64) -> ServedValues {
+        let validation = self.manifest.metrics.validation;
+        ServedValues {
+            sequence,
+            created_seconds: self.manifest.created_at.as_millisecond() as f64 / 1e3,
+            step: self.manifest.lineage.step,
+            validation_loss: validation.map(|it| it.loss),
+            validation_accuracy: validation.map(|it| it.accuracy()),
+            image_alone_seconds: self.image_seconds.alone,
+            image_among_many_seconds: self.image_seconds.among_many,
+        }
     }
 }

@@ -4,10 +4,13 @@ use super::{
     loaded::LoadedModel,
     snapshot::{ActiveRoute, ServingSnapshot},
 };
-use crate::metrics::{AnswerMetrics, ModelMetrics, Outcomes};
+use crate::{
+    drift::Tally,
+    metrics::{AnswerMetrics, ModelMetrics, Outcomes},
+};
 use arc_swap::{ArcSwapOption, Guard};
 use digits_checkpoint::{
-    Refusal,
+    Refusal, RefusalReason,
     id::{CheckpointId, ModelName},
     record::Route,
 };
@@ -78,7 +81,8 @@ impl Model {
     /// A model that serves nothing yet; `swaps` is notified of its snapshots.
     #[must_use]
     pub fn new(name: ModelName, swaps: watch::Sender<()>) -> Self {
-        let metrics = ModelMetrics::new(name.as_str());
+        let reasons = RefusalReason::ALL.map(RefusalReason::as_str);
+        let metrics = ModelMetrics::new(name.as_str(), &reasons);
         Self {
             outcomes: metrics.outcomes(),
             answers: Arc::new(metrics.answers()),
@@ -133,14 +137,18 @@ impl Model {
             since: same.map_or_else(Timestamp::now, |active| active.since),
             since_sequence: same.map_or(sequence, |active| active.since_sequence),
             metrics: same.map_or_else(
-                || Arc::new(self.metrics.role(route.role, classes)),
+                || Arc::new(self.metrics.role(route.role.into(), classes)),
                 |active| active.metrics.clone(),
             ),
+            tally: same.map_or_else(
+                || Arc::new(Tally::new(classes)),
+                |active| active.tally.clone(),
+            ),
             live: same.map_or_else(
-                || Arc::new(self.metrics.live(route.role)),
+                || Arc::new(self.metrics.live(route.role.into())),
                 |active| active.live.clone(),
             ),
-            gauges: self.metrics.served(route.role),
+            gauges: self.metrics.served(route.role.into()),
             checkpoint,
         }
     }

@@ -1,7 +1,10 @@
 //! The routes of a serving record, swapped as one value.
 
 use super::loaded::LoadedModel;
-use crate::metrics::{Live, RoleMetrics, ServedGauges};
+use crate::{
+    drift::Tally,
+    metrics::{Live, RoleLabel, RoleMetrics, ServedGauges},
+};
 use digits_checkpoint::{id::CheckpointId, record::Role};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -20,10 +23,22 @@ pub struct ActiveRoute {
     pub since_sequence: u64,
     /// Metrics of its predictions.
     pub metrics: Arc<RoleMetrics>,
+    /// Counts of the classified images, for drift.
+    pub tally: Arc<Tally>,
     /// Outcomes that callers reported of its predictions.
     pub live: Arc<Live>,
     /// Gauges that describe it.
     pub gauges: ServedGauges,
+}
+
+impl From<Role> for RoleLabel {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Primary => Self::Primary,
+            Role::Canary => Self::Canary,
+            Role::Shadow => Self::Shadow,
+        }
+    }
 }
 
 /// What a model serves. A request reads it once.

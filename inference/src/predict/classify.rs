@@ -28,7 +28,7 @@ pub struct Classified {
 #[must_use]
 pub fn classify(route: &ActiveRoute, pixels: &Pixels, logits: &[f32]) -> Classified {
     let metrics = &route.metrics;
-    metrics.tally.ink(pixels.ink());
+    route.tally.ink(pixels.ink());
     let classes = route.checkpoint.network.classes();
     let mut softmax = Softmax::new(route.checkpoint.manifest.temperature, classes);
     let mut probabilities = vec![0.0; logits.len()];
@@ -40,12 +40,12 @@ pub fn classify(route: &ActiveRoute, pixels: &Pixels, logits: &[f32]) -> Classif
         let label = most_probable(probabilities);
         let confidence = probabilities[label];
         metrics.confidence.record(f64::from(confidence));
-        metrics.tally.label(label);
+        route.tally.label(label);
         confidence_sum += f64::from(confidence);
         labels.push(Classification { label, confidence });
     }
     metrics.images.increment(labels.len() as u64);
-    metrics.tally.confidence(confidence_sum);
+    route.tally.confidence(confidence_sum);
     Classified {
         labels,
         probabilities,

@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Type and labels by name.
 type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
 
+fn page() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/METRICS.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// The table of the page, below its heading for this service.
 fn documented() -> Metrics {
-    let page =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/METRICS.md"))
-            .unwrap();
+    let page = page();
     let inference = page.split("\n## Inference").nth(1).unwrap();
     let section = inference.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
@@ -118,6 +121,20 @@ async fn exported_metrics_equal_the_documented_ones() {
     assert!(!documented.is_empty());
     for (name, expected) in &documented {
         assert_eq!(shown.get(name), Some(expected), "{name}");
+    }
+    let page = page();
+    for line in text.lines() {
+        let help = line.strip_prefix("# HELP ");
+        let Some((name, help)) = help.and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        if name.starts_with("digits_") {
+            let row = format!("| `{name}` |");
+            let row = page.lines().find(|line| line.starts_with(&row)).unwrap();
+            let expected = row.split('|').nth(4).unwrap().trim();
+            let expected = expected.replace('`', "").replace(" (see below)", "");
+            assert_eq!(help, expected, "{name}");
+        }
     }
     // Process metrics come from a crate; the end-to-end tests compare them with the page.
     for name in shown.keys().filter(|name| !name.starts_with("process_")) {

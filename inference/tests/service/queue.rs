@@ -4,7 +4,7 @@
 use crate::support::{Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{load, record::Role};
 use digits_inference::{
-    metrics::{BUCKETS, RoleMetrics},
+    metrics::{BUCKETS, RoleLabel, RoleMetrics},
     model::LoadedModel,
     predict::{
         Pixels,
@@ -47,7 +47,7 @@ fn queue(limits: QueueLimits) -> Alone {
     let (local, recorder) = build(BUCKETS).unwrap();
     metrics::with_local_recorder(&local, || Alone {
         queue: BatchQueue::new(limits).unwrap(),
-        metrics: Arc::new(RoleMetrics::new(&"digits".into(), Role::Canary, 10)),
+        metrics: Arc::new(RoleMetrics::new(&"digits".into(), RoleLabel::Canary, 10)),
         recorder,
     })
 }

@@ -1,39 +1,39 @@
-//! Memory of the GPUs, as NVIDIA's driver tells it at each scrape. It is that of the whole GPU, whichever process has it: what
-//! libtorch's own allocator counts cannot be asked for through tch.
+//! Memory of the GPUs, read from NVIDIA's driver at each scrape. It is that of the whole GPU, for all
+//! processes: tch does not expose the counters of libtorch's own allocator.
 //!
-//! The driver's library is loaded where it is there. Without it there are no series, and nothing else needs it.
+//! The driver's library is loaded if it is installed. Without it there are no series.
 
-use digits_telemetry::metrics::Section;
+use digits_telemetry::metrics::{Exposition, Section};
 use nvml_wrapper::{Nvml, error::NvmlError, struct_wrappers::device::MemoryInfo};
-use std::{ffi::OsStr, fmt::Write as _, sync::Arc};
+use std::{ffi::OsStr, sync::Arc};
 
-/// The name under which the driver, and the container runtime from it, installs the library.
+/// File name of the library, as the driver and the container runtime install it.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
-/// A gauge: name, meaning, and what of the driver's answer it is.
+/// A gauge: name, HELP text and value.
 type Gauge = (&'static str, &'static str, fn(&MemoryInfo) -> u64);
 
 const GAUGES: [Gauge; 2] = [
     (
         "digits_trainer_gpu_memory_used_bytes",
-        "memory of the GPU that is in use, by whichever process",
+        "memory in use on the GPU, by all processes (driver's figure), with libtorch's cache",
         |memory| memory.used,
     ),
     (
         "digits_trainer_gpu_memory_size_bytes",
-        "memory that the GPU has",
+        "total memory of the GPU",
         |memory| memory.total,
     ),
 ];
 
-/// The series, to be appended to what the recorder renders; `None` where there is no driver. Blocks while that starts up.
+/// The series of the GPUs; `None` without a driver. Blocks while the library starts.
 #[must_use]
 pub fn section() -> Option<Section> {
     match load(LIBRARY.as_ref()) {
-        Ok(nvml) => Some(Arc::new(move || render(&nvml))),
+        Ok(nvml) => Some(Arc::new(move |scrape| render(&nvml, scrape))),
         Err(NvmlError::LibloadingError(_)) => None,
         Err(error) => {
-            tracing::warn!(%error, "NVIDIA's driver does not tell the memory of its GPUs");
+            tracing::warn!(%error, "cannot read the memory of the GPUs from NVIDIA's driver");
             None
         }
     }
@@ -43,31 +43,29 @@ fn load(library: &OsStr) -> Result<Nvml, NvmlError> {
     Nvml::builder().lib_path(library).init()
 }
 
-/// The text of a scrape; a GPU that does not answer has no series in it.
-fn render(nvml: &Nvml) -> String {
+/// A GPU that does not respond has no series in this scrape.
+fn render(nvml: &Nvml, scrape: &mut Exposition) {
     let memories = memories(nvml);
-    let mut text = String::new();
-    for (name, meaning, value) in GAUGES {
-        if memories.is_empty() {
-            continue;
-        }
-        let _ = writeln!(text, "# HELP {name} {meaning}\n# TYPE {name} gauge");
+    if memories.is_empty() {
+        return;
+    }
+    for (name, help, value) in GAUGES {
+        let mut family = scrape.gauge(name, help);
         for (gpu, memory) in &memories {
-            let _ = writeln!(text, "{name}{{gpu=\"{gpu}\"}} {}", value(memory));
+            family.series(&[("gpu", gpu)], value(memory) as f64);
         }
     }
-    text
 }
 
-/// Number of each GPU, as `nvidia-smi` counts, and its memory.
-fn memories(nvml: &Nvml) -> Vec<(u32, MemoryInfo)> {
+/// Index of each GPU, as `nvidia-smi` counts, and its memory.
+fn memories(nvml: &Nvml) -> Vec<(String, MemoryInfo)> {
     let count = nvml.device_count().unwrap_or(0);
     (0..count)
         .filter_map(|gpu| {
             let memory = nvml
                 .device_by_index(gpu)
                 .and_then(|device| device.memory_info());
-            Some((gpu, memory.ok()?))
+            Some((gpu.to_string(), memory.ok()?))
         })
         .collect()
 }
@@ -77,7 +75,8 @@ mod tests {
     use super::*;
     use std::{fs, process::Command};
 
-    /// What we call of the driver's library, in the layout of its `nvml.h`: three GPUs, of which the second is lost.
+    /// The functions of the driver's library that are called, in the layout of its `nvml.h`: three GPUs, of
+    /// which the second is lost.
     const DRIVER: &str = r"
         typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory;
         int nvmlInit_v2(void) { return 0; }
@@ -102,7 +101,7 @@ mod tests {
     ";
 
     #[test]
-    fn each_gpu_that_answers_has_its_series() {
+    fn each_gpu_that_responds_has_its_series() {
         let dir = tempfile::tempdir().expect("a folder");
         let (source, library) = (dir.path().join("driver.c"), dir.path().join("driver.so"));
         fs::write(&source, DRIVER).expect("a file");
@@ -113,13 +112,15 @@ mod tests {
             .expect("a C compiler");
         assert!(compiled.success());
         let nvml = load(library.as_os_str()).expect("a driver");
+        let mut scrape = Exposition::default();
+        render(&nvml, &mut scrape);
         assert_eq!(
-            render(&nvml),
-            "# HELP digits_trainer_gpu_memory_used_bytes memory of the GPU that is in use, by whichever process\n\
+            scrape.into_text(),
+            "# HELP digits_trainer_gpu_memory_used_bytes memory in use on the GPU, by all processes (driver's figure), with libtorch's cache\n\
              # TYPE digits_trainer_gpu_memory_used_bytes gauge\n\
              digits_trainer_gpu_memory_used_bytes{gpu=\"0\"} 1000\n\
              digits_trainer_gpu_memory_used_bytes{gpu=\"2\"} 1002\n\
-             # HELP digits_trainer_gpu_memory_size_bytes memory that the GPU has\n\
+             # HELP digits_trainer_gpu_memory_size_bytes total memory of the GPU\n\
              # TYPE digits_trainer_gpu_memory_size_bytes gauge\n\
              digits_trainer_gpu_memory_size_bytes{gpu=\"0\"} 85520809984\n\
              digits_trainer_gpu_memory_size_bytes{gpu=\"2\"} 85520809984\n"
@@ -127,17 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_driver_there_is_nothing_to_tell() {
+    fn without_a_driver_there_are_no_series() {
         let missing = load("/nowhere/libnvidia-ml.so.1".as_ref());
         assert!(matches!(missing, Err(NvmlError::LibloadingError(_))));
     }
 
-    /// The end-to-end tests hold the page against a running trainer, which has no GPU there.
+    /// The end-to-end tests compare the page with a trainer that has no GPU.
     #[test]
-    fn the_page_names_them() {
+    fn the_metrics_page_describes_the_gauges() {
         let page = include_str!("../../../deploy/METRICS.md");
-        for (name, ..) in GAUGES {
-            assert!(page.contains(&format!("| `{name}` | gauge (GPU) | `gpu` |")));
+        for (name, help, _) in GAUGES {
+            let row = format!("| `{name}` | gauge (GPU) | `gpu` | {help} |");
+            assert!(page.contains(&row), "{row}");
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Series of single jobs: of those that run and of the last ones to end, twenty in all.
+//! Series of single jobs: of the running ones and the last ones to end, twenty in all.
 
-use crate::job::{JobState, now_us};
+use super::labels::StateLabel;
+use digits_telemetry::metrics::Exposition;
 use std::{
     collections::VecDeque,
-    fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
-const JOBS_AT_MOST: usize = 20;
+/// Largest number of jobs with series.
+const MAX_JOBS: usize = 20;
 const INFO: &str = "digits_trainer_job_info";
 const STATE: &str = "digits_trainer_job_state";
 
@@ -53,7 +55,7 @@ pub enum Gauge {
     TestLossCalibrated,
 }
 
-/// Name and meaning of each, in the order of [`Gauge`].
+/// Name and HELP text of each, in the order of [`Gauge`].
 const GAUGES: [(&str, &str); 17] = [
     (
         "digits_trainer_job_train_loss",
@@ -65,11 +67,11 @@ const GAUGES: [(&str, &str); 17] = [
     ),
     (
         "digits_trainer_job_validation_loss_batch_mean",
-        "mean over validation batches of each batch's mean, in nats",
+        "mean over validation batches of each batch's mean loss, in nats, as the notebook computes it",
     ),
     (
         "digits_trainer_job_validation_accuracy_ratio",
-        "share of validation images that were right",
+        "share of validation images that were classified correctly",
     ),
     (
         "digits_trainer_job_test_loss",
@@ -77,26 +79,32 @@ const GAUGES: [(&str, &str); 17] = [
     ),
     (
         "digits_trainer_job_test_accuracy_ratio",
-        "share of test images that were right, after training",
+        "share of test images that were classified correctly, after training",
     ),
-    ("digits_trainer_job_epoch", "epoch, from 1"),
-    ("digits_trainer_job_step", "steps done over all epochs"),
-    ("digits_trainer_job_steps", "steps of the whole job"),
+    ("digits_trainer_job_epoch", "current epoch, from 1"),
+    (
+        "digits_trainer_job_step",
+        "training steps done, over all epochs",
+    ),
+    (
+        "digits_trainer_job_steps",
+        "training steps of the whole job",
+    ),
     (
         "digits_trainer_job_learning_rate",
         "learning rate of the newest logged step",
     ),
     (
         "digits_trainer_job_samples_per_second",
-        "training images per second, validation left out",
+        "training images per second, without the time of validations",
     ),
     (
         "digits_trainer_job_begun_timestamp_seconds",
-        "when the job, or what is left of it, began to be trained",
+        "when training of the job, or of what was left of it after a restart, started",
     ),
     (
         "digits_trainer_job_ended_timestamp_seconds",
-        "when it ended",
+        "when the job ended",
     ),
     (
         "digits_trainer_job_temperature",
@@ -104,26 +112,26 @@ const GAUGES: [(&str, &str); 17] = [
     ),
     (
         "digits_trainer_job_calibration_error_before_ratio",
-        "expected calibration error over the validation images without the temperature",
+        "expected calibration error (15 bins) over the validation images, without the temperature",
     ),
     (
         "digits_trainer_job_calibration_error_ratio",
-        "expected calibration error over the validation images with the temperature",
+        "expected calibration error (15 bins) over the validation images, with the temperature",
     ),
     (
         "digits_trainer_job_test_loss_calibrated",
-        "mean cross-entropy over the test images with the temperature, in nats, after training",
+        "mean cross-entropy over the test images after training, in nats, with the temperature applied (as in Predict)",
     ),
 ];
 
-/// What a job's info series says.
+/// Labels of a job's info series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobInfo {
     /// The job.
     pub job_id: String,
-    /// What its user calls it: at most 100 printable characters.
+    /// Its display name: at most 100 printable characters.
     pub name: String,
-    /// The model that its checkpoints are for.
+    /// The model of its checkpoints.
     pub model: String,
     /// Its data set.
     pub dataset: String,
@@ -136,11 +144,11 @@ pub struct JobInfo {
 /// The gauges of one job. A gauge that was never set has no series.
 pub struct JobSeries {
     info: JobInfo,
-    /// Whether it ever began to be trained; else there is nothing to tell but its id and its end.
+    /// Whether its training ever started; else it has only the series of its state and its end.
     begun: bool,
     ended: AtomicBool,
-    /// How it ended, once that is written down.
-    end: OnceLock<JobState>,
+    /// The final state, once the database has it.
+    end: OnceLock<StateLabel>,
     /// Bits of f64; NaN where not set.
     values: [AtomicU64; GAUGES.len()],
 }
@@ -151,14 +159,20 @@ impl JobSeries {
         self.values[gauge as usize].store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// The job has ended: its series may go when others need their place.
+    /// Sets the loss and the accuracy over the test images.
+    pub fn set_test(&self, loss: f64, accuracy: f64) {
+        self.set(Gauge::TestLoss, loss);
+        self.set(Gauge::TestAccuracy, accuracy);
+    }
+
+    /// The job has ended: its series may go when others need the room.
     pub fn end(&self) {
         self.set(Gauge::Ended, now_seconds());
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    fn state(&self) -> JobState {
-        self.end.get().copied().unwrap_or(JobState::Running)
+    fn state(&self) -> StateLabel {
+        self.end.get().copied().unwrap_or(StateLabel::Running)
     }
 
     fn value(&self, index: usize) -> Option<f64> {
@@ -167,7 +181,7 @@ impl JobSeries {
     }
 }
 
-/// The series of all jobs that are shown.
+/// The jobs with series.
 #[derive(Default)]
 pub(super) struct AllJobs {
     /// Oldest first.
@@ -181,8 +195,8 @@ impl AllJobs {
         series
     }
 
-    /// How a job ended; one that never began to be trained gets its series now.
-    pub(super) fn finish(&self, job_id: &str, state: JobState) {
+    /// A job ended in the final state `state`; one whose training never started gets its series now.
+    pub(super) fn finish(&self, job_id: &str, state: StateLabel) {
         let found = self
             .lock()
             .iter()
@@ -198,7 +212,7 @@ impl AllJobs {
                 false,
             )
         });
-        // It ends once.
+        // Set once.
         let _ = series.end.set(state);
         if !series.ended.load(Ordering::Relaxed) {
             series.end();
@@ -216,7 +230,7 @@ impl AllJobs {
         let mut jobs = self.lock();
         // A second attempt replaces the first.
         jobs.retain(|job| job.info.job_id != series.info.job_id);
-        while jobs.len() >= JOBS_AT_MOST {
+        while jobs.len() >= MAX_JOBS {
             let ended = jobs
                 .iter()
                 .position(|job| job.ended.load(Ordering::Relaxed));
@@ -226,83 +240,69 @@ impl AllJobs {
         series
     }
 
-    /// Held for moments only.
+    /// Held briefly.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<JobSeries>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn render(&self) -> String {
+    pub(super) fn render(&self, scrape: &mut Exposition) {
         let jobs: Vec<Arc<JobSeries>> = self.lock().iter().cloned().collect();
-        let mut text = String::new();
-        for (index, (name, meaning)) in GAUGES.iter().enumerate() {
-            // The header is there without a job too, so that the metric is seen to exist.
-            let _ = write!(text, "# HELP {name} {meaning}\n# TYPE {name} gauge\n");
+        for (index, (name, help)) in GAUGES.iter().enumerate() {
+            let mut family = scrape.gauge(name, help);
             for job in &jobs {
                 if let Some(value) = job.value(index) {
-                    let _ = writeln!(
-                        text,
-                        "{name}{{job_id=\"{}\"}} {value}",
-                        escape(&job.info.job_id)
-                    );
+                    family.series(&[("job_id", &job.info.job_id)], value);
                 }
             }
         }
-        render_states(&mut text, &jobs);
-        render_infos(&mut text, &jobs);
-        text
+        let mut states = scrape.gauge(
+            STATE,
+            "1 for the current state of the job; past states have no series",
+        );
+        for job in &jobs {
+            let labels = [
+                ("job_id", &*job.info.job_id),
+                ("state", job.state().as_str()),
+            ];
+            states.series(&labels, 1.0);
+        }
+        let mut infos = scrape.gauge(
+            INFO,
+            "always 1; name is the display name that the user chose, at most 100 printable characters",
+        );
+        for job in jobs.iter().filter(|job| job.begun) {
+            infos.series(&job.info.labels(), 1.0);
+        }
     }
 }
 
-/// One series for each job: that of its present state.
-fn render_states(text: &mut String, jobs: &[Arc<JobSeries>]) {
-    let _ = write!(
-        text,
-        "# HELP {STATE} 1 for the state that the job is in\n# TYPE {STATE} gauge\n"
-    );
-    for job in jobs {
-        let (job_id, state) = (escape(&job.info.job_id), job.state().as_str());
-        let _ = writeln!(text, "{STATE}{{job_id=\"{job_id}\",state=\"{state}\"}} 1");
-    }
-}
-
-fn render_infos(text: &mut String, jobs: &[Arc<JobSeries>]) {
-    let _ = write!(text, "# HELP {INFO} always 1\n# TYPE {INFO} gauge\n");
-    for job in jobs.iter().filter(|job| job.begun) {
-        let JobInfo {
-            job_id,
-            name,
-            model,
-            dataset,
-            device,
-            preset,
-        } = &job.info;
-        let labels = [
-            ("job_id", job_id),
-            ("name", name),
-            ("model", model),
-            ("dataset", dataset),
-            ("device", device),
-            ("preset", preset),
+impl JobInfo {
+    fn labels(&self) -> [(&str, &str); 6] {
+        [
+            ("job_id", &self.job_id),
+            ("name", &self.name),
+            ("model", &self.model),
+            ("dataset", &self.dataset),
+            ("device", &self.device),
+            ("preset", &self.preset),
         ]
-        .map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
-        let _ = writeln!(text, "{INFO}{{{}}} 1", labels.join(","));
     }
 }
 
 fn now_seconds() -> f64 {
-    now_us() as f64 / 1e6
-}
-
-fn escape(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_1970.map_or(0.0, |elapsed| elapsed.as_micros() as f64 / 1e6)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn render(all: &AllJobs) -> String {
+        let mut scrape = Exposition::default();
+        all.render(&mut scrape);
+        scrape.into_text()
+    }
 
     fn info(job_id: usize) -> JobInfo {
         JobInfo {
@@ -316,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_set_is_shown() {
+    fn a_gauge_that_was_never_set_has_no_series() {
         let all = AllJobs::default();
         let job = all.add(info(7));
         job.set(Gauge::Step, 12.0);
-        let text = all.render();
+        let text = render(&all);
         assert!(
             text.contains("digits_trainer_job_step{job_id=\"7\"} 12\n"),
             "{text}"
@@ -329,14 +329,14 @@ mod tests {
         let ended = "digits_trainer_job_ended_timestamp_seconds{";
         assert!(!text.contains(ended), "{text}");
         job.end();
-        assert!(all.render().contains(ended));
+        assert!(render(&all).contains(ended));
         assert!(text.contains("dataset=\"a\\\"b\""), "{text}");
         assert!(text.contains("name=\"first\\\\try\""), "{text}");
     }
 
-    /// The lines of the states that the text tells of.
+    /// The series of the states.
     fn states(all: &AllJobs) -> Vec<String> {
-        let text = all.render();
+        let text = render(all);
         let lines = text.lines().filter_map(|line| line.strip_prefix(STATE));
         lines
             .filter(|rest| rest.starts_with('{'))
@@ -345,39 +345,36 @@ mod tests {
     }
 
     #[test]
-    fn a_job_has_the_series_of_its_present_state_alone() {
+    fn a_job_has_the_series_of_its_current_state_alone() {
         let all = AllJobs::default();
         let job = all.add(info(7));
         assert_eq!(states(&all), ["{job_id=\"7\",state=\"running\"} 1"]);
-        // Its end is not written down yet.
+        // The database does not have its end yet.
         job.end();
         assert_eq!(states(&all), ["{job_id=\"7\",state=\"running\"} 1"]);
-        all.finish("7", JobState::Failed);
+        all.finish("7", StateLabel::Failed);
         assert_eq!(states(&all), ["{job_id=\"7\",state=\"failed\"} 1"]);
     }
 
     #[test]
-    fn a_job_that_never_began_is_told_of_when_it_ends() {
+    fn a_job_that_never_started_has_a_state_when_it_ends() {
         let all = AllJobs::default();
-        all.finish("8", JobState::Failed);
+        all.finish("8", StateLabel::Failed);
         assert_eq!(states(&all), ["{job_id=\"8\",state=\"failed\"} 1"]);
-        let text = all.render();
+        let text = render(&all);
         assert!(text.contains("digits_trainer_job_ended_timestamp_seconds{job_id=\"8\"}"));
         assert!(!text.contains("digits_trainer_job_begun_timestamp_seconds{"));
         assert!(!text.contains("digits_trainer_job_info{"), "{text}");
-        // It does not hold the place of those that run.
+        // It does not take the room of running jobs.
         let running = all.add(info(0));
         running.set(Gauge::Step, 1.0);
-        for id in 1..JOBS_AT_MOST {
-            all.finish(&format!("failed-{id}"), JobState::Failed);
+        for id in 1..MAX_JOBS {
+            all.finish(&format!("failed-{id}"), StateLabel::Failed);
         }
-        assert_eq!(states(&all).len(), JOBS_AT_MOST);
-        assert!(
-            all.render()
-                .contains("digits_trainer_job_step{job_id=\"0\"} 1")
-        );
-        all.finish("the last", JobState::Cancelled);
-        assert_eq!(states(&all).len(), JOBS_AT_MOST);
+        assert_eq!(states(&all).len(), MAX_JOBS);
+        assert!(render(&all).contains("digits_trainer_job_step{job_id=\"0\"} 1"));
+        all.finish("the last", StateLabel::Cancelled);
+        assert_eq!(states(&all).len(), MAX_JOBS);
         assert!(!states(&all).iter().any(|line| line.contains("\"8\"")));
     }
 
@@ -389,11 +386,8 @@ mod tests {
         for id in 1..100 {
             all.add(info(id)).end();
         }
-        let text = all.render();
-        assert_eq!(
-            text.matches("digits_trainer_job_info{").count(),
-            JOBS_AT_MOST
-        );
+        let text = render(&all);
+        assert_eq!(text.matches("digits_trainer_job_info{").count(), MAX_JOBS);
         assert!(
             text.contains("digits_trainer_job_step{job_id=\"0\"} 1"),
             "{text}"

@@ -1,24 +1,24 @@
-//! What is counted of pushing curves by remote write. It is there without an address to push to as well, and then 0.
+//! Metrics of the remote write of curves. They exist, as 0, without --remote-write too.
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::Arc;
 
 const PUSHED: &str = "digits_trainer_remote_write_samples_pushed_total";
 const DROPPED: &str = "digits_trainer_remote_write_samples_dropped_total";
 const BACKLOG: &str = "digits_trainer_remote_write_backlog_samples";
 
-/// Why samples did not get to the receiver.
+/// The label `reason` of dropped samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// They came faster than they could be taken.
+    /// Reason of earlier versions, which had two queues; its series stays, at 0.
     QueueFull,
-    /// The receiver was away for so long that newer ones needed their place.
+    /// The backlog was full; the oldest samples are dropped.
     BacklogFull,
-    /// The receiver will not have them.
+    /// The receiver refused them.
     Refused,
-    /// The receiver answered with an error each time.
+    /// The receiver responded with an error at each attempt.
     Failed,
-    /// The receiver was away until they were too old.
+    /// The receiver was unreachable until they were too old.
     Expired,
     /// The clock was set back, and they would lie in the future: one such sample can block all others.
     Clock,
@@ -61,12 +61,9 @@ pub struct PushMetrics {
 }
 
 impl PushMetrics {
-    /// Looks the handles up; call it after the recorder was installed.
+    /// Looks the handles up. Call it after the recorder was installed.
     #[must_use]
     pub fn new() -> Self {
-        describe_counter!(PUSHED, "samples of curves that the receiver took");
-        describe_counter!(DROPPED, "samples of curves that it did not get, by reason");
-        describe_gauge!(BACKLOG, "samples of curves that wait for their push");
         let dropped = |reason: DropReason| (reason, counter!(DROPPED, "reason" => reason.as_str()));
         Self {
             pushed: counter!(PUSHED),
@@ -75,7 +72,7 @@ impl PushMetrics {
         }
     }
 
-    /// The receiver took samples.
+    /// The receiver accepted samples.
     pub fn pushed(&self, samples: u64) {
         self.pushed.increment(samples);
     }
@@ -87,7 +84,7 @@ impl PushMetrics {
         }
     }
 
-    /// So many samples wait.
+    /// Sets the number of samples that wait to be pushed.
     pub fn waiting(&self, samples: u64) {
         self.backlog.set(samples as f64);
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     job::{JobId, JobState},
-    metrics::{JobInfo, JobSeries, show_test},
+    metrics::{JobInfo, JobSeries},
     spec::{self, JobPlan, JobRequest},
     store::{Job, JobOutcome},
     train::{self, Finished, Outcome, TrainError},
@@ -121,7 +121,9 @@ fn write_outcome(slot: &WorkerSlot, job: JobId, outcome: JobOutcome, elapsed: Du
         thread::sleep(OUTCOME_RETRY_PAUSE);
     }
     context.bundles.remove(job);
-    context.metrics.job_finished(job, outcome.state, elapsed);
+    context
+        .metrics
+        .job_finished(&job.to_string(), outcome.state.into(), elapsed);
 }
 
 fn prepare_and_train(
@@ -201,7 +203,7 @@ fn train_job(run: &Arc<JobRun>, series: &JobSeries) -> Result<AttemptEnd, JobErr
     match &trained {
         Ok(outcome) => {
             if let Some(test) = &outcome.test {
-                show_test(series, test);
+                series.set_test(test.loss, test.accuracy());
             }
         }
         Err(TrainError::NotFinite { .. }) => run.context.metrics.loss_not_finite(),

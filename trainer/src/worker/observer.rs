@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     job::{CurveRow, now_us},
-    metrics::{Beginning, Gauge, JobSeries},
+    metrics::{AttemptFrom, Gauge, JobSeries},
     train::{Bundle, BundlePoint, Observer, PublishFailed, Row, Snapshot, Started},
 };
 use digits_checkpoint::manifest::TemperatureFit;
@@ -103,9 +103,9 @@ impl Observer for JobObserver<'_> {
         self.series.set(Gauge::Steps, started.steps as f64);
         self.record = Some(TrainingRecord::from(started));
         let from = if started.steps_done == 0 {
-            Beginning::Start
+            AttemptFrom::Start
         } else {
-            Beginning::Bundle
+            AttemptFrom::Bundle
         };
         self.run.context.metrics.attempt(from);
         tracing::info!(

@@ -98,7 +98,10 @@ fn report(run: &JobRun, snapshot: &Snapshot) -> Result<Option<Box<Report>>, Publ
     };
     let stop = || run.running.should_stop();
     let measured = train::report::report(&subject, &run.data.test, &stop);
-    run.context.metrics.report_made(&measured);
+    let made = measured.as_ref().ok().and_then(Option::as_ref);
+    run.context
+        .metrics
+        .report_made(made.map(|report| report.seconds));
     match measured {
         Ok(Some(report)) => Ok(Some(Box::new(report))),
         Ok(None) => Err(PublishError::Stopped),

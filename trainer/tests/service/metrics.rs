@@ -10,7 +10,7 @@ use digits_proto::v1::JobSpec;
 use digits_testing::until;
 use rustix::process::Signal;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
 };
@@ -28,6 +28,19 @@ async fn get(admin: SocketAddr, path: &'static str) -> String {
     tokio::task::spawn_blocking(move || scrape(admin, path))
         .await
         .expect("scraped")
+}
+
+/// HELP text by metric, as the page has it.
+fn documented_help() -> BTreeMap<String, String> {
+    let page = include_str!("../../../deploy/METRICS.md");
+    page.lines()
+        .filter(|line| line.starts_with("| `digits_trainer_"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let help = cells[4].replace('`', "").replace(" (see below)", "");
+            (cells[1].trim_matches('`').to_owned(), help)
+        })
+        .collect()
 }
 
 /// Metrics of the page with their types, without those that are pushed and never scraped, and those
@@ -87,6 +100,16 @@ async fn documented_and_exported_metrics_agree() {
     });
     let text = text.await.expect("counted");
     assert_eq!(exported(&text), documented());
+    let documented_help = documented_help();
+    for line in text.lines() {
+        let help = line.strip_prefix("# HELP digits_trainer_");
+        let Some((name, help)) = help.and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        let name = format!("digits_trainer_{name}");
+        let expected = documented_help.get(&name).map(String::as_str);
+        assert_eq!(Some(help), expected, "{name}");
+    }
     let id = &job.job_id;
     for line in [
         format!("digits_trainer_job_step{{job_id=\"{id}\"}} 54"),

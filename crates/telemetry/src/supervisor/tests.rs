@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::metrics::{Recorder, Registry, build};
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+use crate::metrics::{Recorder, build};
 
 struct Setup {
     supervisor: Supervisor,
-    registry: Registry,
+    exporter: PrometheusRecorder,
     recorder: Recorder,
     stop: CancellationToken,
     /// How often the task was started.
@@ -19,12 +21,12 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let (registry, recorder) = build(&[]).expect("a recorder");
+        let (exporter, recorder) = build(&[]).expect("a recorder");
         let supervisor =
-            metrics::with_local_recorder(&registry, || Supervisor::new("t", Liveness::default()));
+            metrics::with_local_recorder(&exporter, || Supervisor::new("t", Liveness::default()));
         Self {
             supervisor,
-            registry,
+            exporter,
             recorder,
             stop: CancellationToken::new(),
             starts: Arc::default(),
@@ -41,7 +43,7 @@ impl Setup {
         F: Future<Output = ()> + Send + 'static,
     {
         let starts = Arc::clone(&self.starts);
-        metrics::with_local_recorder(&self.registry, || {
+        metrics::with_local_recorder(&self.exporter, || {
             let task = Task::instance("follower", "digits");
             let stop = self.stop.clone();
             self.supervisor.restart(task, repeated, stop, move || {
@@ -141,7 +143,7 @@ async fn a_task_that_recovers_in_time_stays_live() {
 #[tokio::test(start_paused = true)]
 async fn few_deaths_stay_live_however_long_they_span() {
     let setup = Setup::new();
-    let mut record = metrics::with_local_recorder(&setup.registry, || {
+    let mut record = metrics::with_local_recorder(&setup.exporter, || {
         setup.supervisor.record(Task::new("follower"))
     });
     let repeated = RepeatedDeaths::FailLiveness;
@@ -262,7 +264,7 @@ async fn the_death_of_a_watched_task_fails_liveness_at_once() {
             setup.stop.cancel();
         }
         let task = Task::new("only");
-        let watched = metrics::with_local_recorder(&setup.registry, || {
+        let watched = metrics::with_local_recorder(&setup.exporter, || {
             setup.supervisor.watch(task, setup.stop.clone(), run)
         });
         watched.await.expect("no panic comes out");
@@ -275,7 +277,7 @@ async fn the_death_of_a_watched_task_fails_liveness_at_once() {
 fn a_thread_is_restarted_until_it_returns() {
     let setup = Setup::new();
     let starts = Arc::clone(&setup.starts);
-    let thread = metrics::with_local_recorder(&setup.registry, || {
+    let thread = metrics::with_local_recorder(&setup.exporter, || {
         let task = Task::new("push_thread");
         let body = move || {
             assert_eq!(std::thread::current().name(), Some("push-thread"));
@@ -297,7 +299,7 @@ fn a_thread_that_dies_during_the_shutdown_is_not_restarted() {
     let setup = Setup::new();
     let (starts, stopping) = (Arc::clone(&setup.starts), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&stopping);
-    let thread = metrics::with_local_recorder(&setup.registry, || {
+    let thread = metrics::with_local_recorder(&setup.exporter, || {
         let body = move || {
             starts.fetch_add(1, Ordering::SeqCst);
             panic!("meant to")
@@ -320,7 +322,7 @@ fn the_death_of_a_watched_thread_fails_liveness_at_once() {
     for dies in [true, false] {
         let setup = Setup::new();
         let body = move || assert!(!dies, "meant to");
-        let thread = metrics::with_local_recorder(&setup.registry, || {
+        let thread = metrics::with_local_recorder(&setup.exporter, || {
             let task = Task::instance("owner", 3);
             setup.supervisor.watch_thread(task, body)
         });

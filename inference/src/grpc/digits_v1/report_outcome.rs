@@ -54,7 +54,7 @@ pub(super) fn report(
         predicted: request.predicted_label_index as usize,
         actual: request.true_label_index as usize,
     };
-    model.outcomes.count(role, outcome);
+    model.outcomes.count(role.into(), outcome);
     // The live accuracy is that of the serving checkpoint: outcomes of earlier ones are only counted.
     let covers = |since: u64| (since..=snapshot.sequence).contains(&request.sequence);
     if let Some(route) = snapshot

@@ -1,0 +1,131 @@
+//! Metrics of one model: its loads, its images without a label, and handles for its checkpoints.
+
+use super::{
+    labels::RoleLabel,
+    outcomes::{Live, Outcomes},
+    roles::RoleMetrics,
+    served::ServedGauges,
+};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use std::sync::Arc;
+
+/// Images of one model without a label, and comparisons with its shadows.
+pub struct AnswerMetrics {
+    /// Blank images.
+    pub blank: Counter,
+    /// Images with several digits.
+    pub several_digits: Counter,
+    /// Images whose most probable label is below the requested probability.
+    pub unsure: Counter,
+    /// Images to which a shadow gave the same label as the response.
+    pub shadow_same: Counter,
+    /// Images to which a shadow gave another label.
+    pub shadow_different: Counter,
+    /// Requests that no shadow computed, because it was overloaded.
+    pub shadow_dropped: Counter,
+}
+
+impl AnswerMetrics {
+    fn new(model: &Arc<str>) -> Self {
+        let no_label = |verdict: &'static str| counter!("digits_inference_no_label_total", "model" => model.clone(), "verdict" => verdict);
+        let shadow = |result: &'static str| counter!("digits_inference_shadow_comparisons_total", "model" => model.clone(), "result" => result);
+        Self {
+            blank: no_label("blank"),
+            several_digits: no_label("several_digits"),
+            unsure: no_label("unsure"),
+            shadow_same: shadow("same"),
+            shadow_different: shadow("different"),
+            shadow_dropped: counter!("digits_inference_shadow_dropped_total", "model" => model.clone()),
+        }
+    }
+}
+
+/// Metrics of the loader of one model.
+pub struct ModelMetrics {
+    model: Arc<str>,
+    /// Checkpoints that were loaded.
+    pub loaded: Counter,
+    /// Checkpoints that were refused.
+    pub refused: Counter,
+    /// Reads of the storage that failed and are retried.
+    pub failed: Counter,
+    refusals: Vec<(&'static str, Counter)>,
+    /// Seconds from seeing a serving record to serving it.
+    pub reload_duration: Histogram,
+    /// Seconds from a serving record's timestamp to serving it, of records that came while the process
+    /// followed the storage.
+    pub publish_to_serve: Histogram,
+    /// Newest sequence on the storage.
+    pub head_sequence: Gauge,
+    /// Head sequence minus served sequence.
+    pub behind_head: Gauge,
+    /// Sequence of the pin; 0 without one.
+    pub pinned_sequence: Gauge,
+    /// Seconds since 1970 of the last successful read.
+    pub storage_read: Gauge,
+}
+
+impl ModelMetrics {
+    /// Looks the handles up; `reasons` are the possible reasons of a refusal.
+    #[must_use]
+    pub fn new(model: &str, reasons: &[&'static str]) -> Self {
+        let model: Arc<str> = model.into();
+        let gauge = |name: &'static str| gauge!(name, "model" => model.clone());
+        let reloads = |result: &'static str| counter!("digits_inference_reloads_total", "model" => model.clone(), "result" => result);
+        let refusal = |&reason: &&'static str| {
+            let counter = counter!("digits_inference_refusals_total", "model" => model.clone(), "reason" => reason);
+            (reason, counter)
+        };
+        Self {
+            loaded: reloads("loaded"),
+            refused: reloads("refused"),
+            failed: reloads("failed"),
+            refusals: reasons.iter().map(refusal).collect(),
+            reload_duration: histogram!("digits_inference_reload_duration_seconds", "model" => model.clone()),
+            publish_to_serve: histogram!("digits_inference_publish_to_serve_seconds", "model" => model.clone()),
+            head_sequence: gauge("digits_inference_head_sequence"),
+            behind_head: gauge("digits_inference_behind_head"),
+            pinned_sequence: gauge("digits_inference_pinned_sequence"),
+            storage_read: gauge("digits_inference_storage_read_timestamp_seconds"),
+            model,
+        }
+    }
+
+    /// Counts a refused checkpoint.
+    pub fn refusal(&self, reason: &str) {
+        self.refused.increment(1);
+        if let Some((_, counter)) = self.refusals.iter().find(|(known, _)| *known == reason) {
+            counter.increment(1);
+        }
+    }
+
+    /// Gauges of the checkpoint that serves in `role`.
+    #[must_use]
+    pub fn served(&self, role: RoleLabel) -> ServedGauges {
+        ServedGauges::new(&self.model, role)
+    }
+
+    /// Metrics of the predictions of a checkpoint with `classes` labels.
+    #[must_use]
+    pub fn role(&self, role: RoleLabel, classes: usize) -> RoleMetrics {
+        RoleMetrics::new(&self.model, role, classes)
+    }
+
+    /// Images of the model without a label, and comparisons with its shadows.
+    #[must_use]
+    pub fn answers(&self) -> AnswerMetrics {
+        AnswerMetrics::new(&self.model)
+    }
+
+    /// Live accuracy of a checkpoint.
+    #[must_use]
+    pub fn live(&self, role: RoleLabel) -> Live {
+        Live::new(&self.model, role)
+    }
+
+    /// Reported outcomes of the model.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes::new(self.model.clone())
+    }
+}

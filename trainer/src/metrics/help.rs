@@ -1,0 +1,137 @@
+//! HELP texts of the metrics: the wording of `deploy/METRICS.md`, which a test compares.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+use Kind::{Counter, Gauge, Histogram};
+
+const HELP: &[(Kind, &str, &str)] = &[
+    (Gauge, "digits_trainer_build_info", "always 1"),
+    (
+        Gauge,
+        "digits_trainer_jobs",
+        "jobs in the database, by state",
+    ),
+    (
+        Gauge,
+        "digits_trainer_workers",
+        "jobs that can run at a time",
+    ),
+    (
+        Gauge,
+        "digits_trainer_queue_length",
+        "jobs that wait for a worker",
+    ),
+    (Gauge, "digits_trainer_queue_capacity", "jobs that may wait"),
+    (
+        Counter,
+        "digits_trainer_jobs_submitted_total",
+        "jobs accepted since the start of the process",
+    ),
+    (
+        Counter,
+        "digits_trainer_jobs_finished_total",
+        "jobs ended since the start of the process, by final state",
+    ),
+    (
+        Histogram,
+        "digits_trainer_job_duration_seconds",
+        "time from the start of a job to its end",
+    ),
+    (
+        Counter,
+        "digits_trainer_losses_not_finite_total",
+        "trainings that ended because their loss was infinite or NaN",
+    ),
+    (
+        Counter,
+        "digits_trainer_job_attempts_total",
+        "trainings started at the first step (start) or resumed from a resume bundle (bundle)",
+    ),
+    (
+        Histogram,
+        "digits_trainer_bundle_write_duration_seconds",
+        "time of encoding a resume bundle and making it durable",
+    ),
+    (
+        Counter,
+        "digits_trainer_bundle_failures_total",
+        "resume bundles that could not be written (write), or were damaged or unusable (read)",
+    ),
+    (
+        Counter,
+        "digits_trainer_samples_total",
+        "images trained on since the start of the process",
+    ),
+    (
+        Counter,
+        "digits_trainer_checkpoints_published_total",
+        "checkpoints committed since the start of the process",
+    ),
+    (
+        Counter,
+        "digits_trainer_publish_failures_total",
+        "attempts to publish that failed",
+    ),
+    (
+        Histogram,
+        "digits_trainer_publish_duration_seconds",
+        "time of publishing a checkpoint, until the commit",
+    ),
+    (
+        Counter,
+        "digits_trainer_reports_total",
+        "report cards by result: made, failed (or given up); without those read from a manifest",
+    ),
+    (
+        Histogram,
+        "digits_trainer_report_duration_seconds",
+        "time of measuring a report card",
+    ),
+    (
+        Gauge,
+        "digits_trainer_last_publish_timestamp_seconds",
+        "when a checkpoint was last committed",
+    ),
+    (
+        Counter,
+        "digits_trainer_remote_write_samples_pushed_total",
+        "samples of curves that the receiver of --remote-write accepted",
+    ),
+    (
+        Counter,
+        "digits_trainer_remote_write_samples_dropped_total",
+        "samples of curves that were dropped, by reason",
+    ),
+    (
+        Gauge,
+        "digits_trainer_remote_write_backlog_samples",
+        "samples of curves that wait to be pushed",
+    ),
+    (
+        Counter,
+        "digits_trainer_retention_checkpoints_total",
+        "checkpoints that retention buried (marked for deletion), spared (unmarked) or deleted",
+    ),
+    (
+        Counter,
+        "digits_trainer_retention_failures_total",
+        "retention sweeps that failed; the next sweep tries again",
+    ),
+];
+
+/// Describes every metric to the recorder.
+pub(super) fn describe() {
+    for &(kind, name, help) in HELP {
+        match kind {
+            Counter => describe_counter!(name, help),
+            Gauge => describe_gauge!(name, help),
+            Histogram => describe_histogram!(name, help),
+        }
+    }
+}
