@@ -10,7 +10,7 @@ mod values;
 pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
 pub use lineage::{Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
-pub use train::{Activation, Optimizer, Precision, Promotion, Publish, Schedule, Train};
+pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -23,6 +23,24 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How a client connects and calls.
+///
+/// ```no_run
+/// use digits_client::{Credentials, InferenceClient, Options};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let credentials = Credentials::default()
+///     .with_ca(std::fs::read("ca.crt")?)?
+///     .with_token(&std::fs::read("token")?)?;
+/// let options = Options {
+///     timeout: Duration::from_secs(2),
+///     credentials,
+///     ..Options::default()
+/// };
+/// let client = InferenceClient::new("https://digits.example.com:50052", &options)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Time from a call to its deadline, over all of its attempts; for a stream, until it begins.

@@ -5,10 +5,11 @@ use super::{
     values::{Widths, key_value, number, whole, widths},
 };
 use clap::{Args, ValueEnum};
+use digits_proto::v1;
 
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Preset that supplies the settings without a flag (see `digits presets`).
+    /// Preset: supplies every setting that no flag gives (see `digits presets`).
     #[arg(long, default_value = "notebook")]
     pub preset: String,
     /// Display name of the job, at most 100 characters; not unique.
@@ -119,14 +120,15 @@ pub struct Train {
     /// Seed of the synthetic data set.
     #[arg(long, value_name = "SEED", value_parser = whole::<u64>(0..=u64::MAX))]
     pub synthetic_seed: Option<u64>,
-    #[command(flatten)]
-    pub augmentation: Augmentation,
     /// Print the job and return, without watching it.
     #[arg(long)]
     pub detach: bool,
-    /// Idempotency key: a request id is accepted once; random if not given.
+    /// Idempotency key: submitting again with the same id makes no second job; random if not given.
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
+    // Last, for its heading is that of every flag that follows.
+    #[command(flatten)]
+    pub augmentation: Augmentation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -148,6 +150,16 @@ pub enum Activation {
     Relu,
     ScaledTanh,
     Gelu,
+}
+
+impl From<Activation> for v1::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu => Self::Relu,
+            Activation::ScaledTanh => Self::ScaledTanh,
+            Activation::Gelu => Self::Gelu,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

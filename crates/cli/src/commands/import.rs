@@ -2,7 +2,7 @@
 
 use super::{checkpoints, serving};
 use crate::{
-    args::{Activation, Import, Pictures},
+    args::{Import, Pictures},
     context::Context,
 };
 use digits_cli::{Error, error::read_file};
@@ -48,12 +48,7 @@ fn header(args: &Import) -> ImportHeader {
     ImportHeader {
         checkpoint_id: id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         model: Some(args.change.model.clone()),
-        activation: match args.activation {
-            Activation::Relu => v1::Activation::Relu,
-            Activation::ScaledTanh => v1::Activation::ScaledTanh,
-            Activation::Gelu => v1::Activation::Gelu,
-        }
-        .into(),
+        activation: v1::Activation::from(args.activation).into(),
         input: Some(v1::InputSpec {
             height: args.height,
             width: args.width,

@@ -137,17 +137,16 @@ fn details(job: &Job) -> Vec<String> {
     };
     let test = job.test.map(measured);
     let latest = progress.latest.and_then(|row| row.validation).map(measured);
+    let cancelling = match job.cancel_requested {
+        true => "at its next step",
+        false => "",
+    };
     let number = |value: Option<u64>| value.map(|it| it.to_string()).unwrap_or_default();
     fields(&[
         ("job", job.job_id.clone()),
         ("name", spec.name),
         ("state", format::state(job.state)),
-        (
-            "cancelling",
-            job.cancel_requested
-                .then(|| "at its next step".to_owned())
-                .unwrap_or_default(),
-        ),
+        ("cancelling", cancelling.to_owned()),
         ("error", job.error.clone()),
         ("preset", spec.preset),
         ("labels", labels.join(", ")),

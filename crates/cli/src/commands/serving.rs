@@ -155,7 +155,7 @@ fn table(records: &[ServingRecord]) -> Table {
             record.sequence.to_string(),
             format::time(record.at.as_ref()),
             format::word(record.reason().as_str_name(), "SERVING_REASON_").replace('_', " "),
-            record.hold.then(|| "held".to_owned()).unwrap_or_default(),
+            if record.hold { "held" } else { "" }.to_owned(),
             routes.join(", "),
             record.by.clone(),
         ]);

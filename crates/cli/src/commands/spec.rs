@@ -1,6 +1,6 @@
 //! Builds the job spec of `digits train`: only what flags give; the rest is the preset's.
 
-use crate::args::{Activation, Optimizer, Precision, Promotion, Publish, Schedule, Train};
+use crate::args::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 use digits_cli::Error;
 use digits_proto::v1::{self, job_spec};
 
@@ -74,13 +74,9 @@ fn architecture(args: &Train) -> Option<v1::ArchitectureSpec> {
             .hidden
             .clone()
             .map(|widths| v1::HiddenLayers { widths: widths.0 }),
-        activation: args.activation.map_or(0, |activation| {
-            i32::from(match activation {
-                Activation::Relu => v1::Activation::Relu,
-                Activation::ScaledTanh => v1::Activation::ScaledTanh,
-                Activation::Gelu => v1::Activation::Gelu,
-            })
-        }),
+        activation: args
+            .activation
+            .map_or(0, |it| v1::Activation::from(it).into()),
     };
     (spec != v1::ArchitectureSpec::default()).then_some(spec)
 }
