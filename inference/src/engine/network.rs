@@ -136,8 +136,8 @@ impl Network {
             .fold(padded(first.inputs), usize::max);
         let multiply_adds = |layer: &Layer| layer.inputs * layer.stride;
         let work = Work {
+            pixels: first.inputs,
             per_pixel: first.stride,
-            first: multiply_adds(first),
             beyond: prepared[1..].iter().map(multiply_adds).sum(),
         };
         Ok(Self {

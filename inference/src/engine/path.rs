@@ -13,6 +13,9 @@ const MIN_DENSE_IMAGES_UNCACHED: usize = 2;
 const MAX_CACHED: usize = 6_000_000;
 /// Cost of a multiply-add on the dense path, where one on the sparse path costs 1.
 const DENSE_COST: f64 = 0.38;
+/// Cost of looking for ink on the sparse path, for each pixel, beyond that of its scaling on the dense
+/// path. It counts for the smallest networks alone.
+const SCAN_COST: f64 = 3.3;
 /// Share of the units beyond the first layer that are not 0, roughly: between ReLU and the others.
 const ACTIVE_SHARE: f64 = 0.75;
 
@@ -42,17 +45,17 @@ impl fmt::Display for ExecutionPath {
 /// Multiply-adds of one image on the dense path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
+    /// Pixels of an image.
+    pub(super) pixels: usize,
     /// Of a row of the first layer, which takes part for each pixel with ink.
     pub(super) per_pixel: usize,
-    /// Of the first layer.
-    pub(super) first: usize,
     /// Of the layers beyond it.
     pub(super) beyond: usize,
 }
 
 impl Work {
     pub(super) fn dense(self) -> usize {
-        self.first + self.beyond
+        self.pixels * self.per_pixel + self.beyond
     }
 
     /// The path for `count` images, of which the first has `inked` pixels with ink.
@@ -65,7 +68,9 @@ impl Work {
         if count < min {
             return ExecutionPath::Sparse;
         }
-        let sparse = ((inked() + 1) * self.per_pixel) as f64 + self.beyond as f64 * ACTIVE_SHARE;
+        let sparse = self.pixels as f64 * SCAN_COST
+            + ((inked() + 1) * self.per_pixel) as f64
+            + self.beyond as f64 * ACTIVE_SHARE;
         if self.dense() as f64 * DENSE_COST < sparse {
             ExecutionPath::Dense
         } else {
@@ -80,17 +85,17 @@ mod tests {
 
     #[test]
     fn many_images_with_much_ink_take_the_dense_path() {
-        let small = Work {
-            per_pixel: 128,
-            first: 784 * 128,
-            beyond: 128 * 16,
+        let work = |per_pixel, beyond| Work {
+            pixels: 784,
+            per_pixel,
+            beyond,
         };
-        let large = Work {
-            per_pixel: 2_512,
-            first: 784 * 2_512,
-            beyond: 10_000_000,
-        };
+        let tiny = work(16, 16 * 16);
+        let small = work(128, 128 * 16);
+        let large = work(2_512, 10_000_000);
         for (work, count, inked, expected) in [
+            (tiny, 3, 150, ExecutionPath::Sparse),
+            (tiny, 4, 150, ExecutionPath::Dense),
             (small, 1, 784, ExecutionPath::Sparse),
             (small, 3, 784, ExecutionPath::Sparse),
             (small, 4, 784, ExecutionPath::Dense),

@@ -60,11 +60,10 @@ impl PredictionBuilder<'_> {
         match result {
             ImageResult::Label(input) => {
                 let label = input.classification.label;
-                PredictionMessage {
-                    label_index: Some(label as u32),
-                    label: self.labels()[label].clone(),
-                    ..self.input(input, Verdict::Label)
-                }
+                let mut message = self.input(input, Verdict::Label);
+                message.label_index = Some(label as u32);
+                message.label.clone_from(&self.labels()[label]);
+                message
             }
             ImageResult::Unsure(input) => self.input(input, Verdict::Unsure),
             ImageResult::Blank => PredictionMessage {
