@@ -1,7 +1,7 @@
 //! Drift: labels, ink and confidence of the classified images, compared with the training set.
 //!
-//! Images are compared in windows, with the figures in the checkpoint's manifest. A request only adds
-//! to counters; the loader compares, between two polls of the storage.
+//! Images are compared in windows, with the figures in the checkpoint's manifest. A request only
+//! adds to counters; the loader compares, between two polls of the storage.
 
 use crate::metrics::DriftValues;
 use digits_checkpoint::manifest::Manifest;
@@ -80,8 +80,8 @@ impl Tally {
         Some(drift)
     }
 
-    /// The counts now. Concurrent requests may have counted one figure and not yet another, which is a
-    /// few images of a thousand.
+    /// The counts now. Concurrent requests may have counted one figure and not yet another, which
+    /// is a few images of a thousand.
     fn read(&self) -> Counts {
         Counts {
             labels: self

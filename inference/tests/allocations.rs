@@ -1,8 +1,8 @@
 //! The engine allocates no memory per image once its thread is warm: neither the network, on any
 //! execution path, nor the softmax after it.
 //!
-//! A binary of its own because it replaces the global allocator with one that counts. The response to a
-//! request does allocate; `docs/serving.md` lists what.
+//! A binary of its own because it replaces the global allocator with one that counts. The response
+//! to a request does allocate; `docs/serving.md` lists what.
 #![allow(clippy::unwrap_used)]
 
 use digits_inference::engine::{
@@ -34,8 +34,8 @@ impl Counting {
 }
 
 #[allow(unsafe_code)] // The trait is unsafe to implement; there is no other way to count allocations.
-// SAFETY: every call is forwarded unchanged to the system's allocator; counting neither allocates nor
-// panics.
+// SAFETY: every call is forwarded unchanged to the system's allocator; counting neither allocates
+// nor panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
@@ -144,8 +144,8 @@ impl Room {
     }
 }
 
-/// Every image alone, as in a small request, and all in batches, by the chosen execution path and by
-/// each of them.
+/// Every image alone, as in a small request, and all in batches, by the chosen execution path and
+/// by each of them.
 fn check<P: Pixel>(name: &str, network: &Network, images: &[P]) {
     for at_once in [1, 64] {
         for path in [

@@ -1,5 +1,6 @@
-//! Error on simulated canvases and photographs made from MNIST's test images, with and without each step of the
-//! normaliser, and what is predicted for pictures that show no digit. `make bench-pictures` trains the networks and runs it.
+//! Error on simulated canvases and photographs made from MNIST's test images, with and without each
+//! step of the normaliser, and what is predicted for pictures that show no digit.
+//! `make bench-pictures` trains the networks and runs it.
 //!
 //! `pictures MNIST_DIR NAME=STORAGE…`, each storage with a model `digits` of MNIST's form.
 

@@ -1,6 +1,8 @@
-//! Pictures as users make them, from digits of the test set: canvases, thin pens, photographs of plain and of ruled paper.
+//! Pictures as users make them, from digits of the test set: canvases, thin pens, photographs of
+//! plain and of ruled paper.
 //!
-//! Simulated: what a pen, paper, light and a camera do, each drawn at random. They are no photographs.
+//! Simulated: what a pen, paper, light and a camera do, each drawn at random. They are no
+//! photographs.
 
 use digits_inference::picture::{Picture, decode, decode::Limits, plane::Plane};
 use fastrand::Rng;
@@ -104,7 +106,8 @@ fn thin(ink: &Plane) -> Plane {
     thin
 }
 
-/// Zhang and Suen (1984), "A fast parallel algorithm for thinning digital patterns": (row, column) of what is left.
+/// Zhang and Suen (1984), "A fast parallel algorithm for thinning digital patterns": (row, column)
+/// of what is left.
 fn skeleton(ink: &Plane) -> Vec<(usize, usize)> {
     let (width, height) = (ink.width + 2, ink.height + 2);
     let mut set = vec![false; width * height];

@@ -28,7 +28,8 @@ pub enum ExecutionPath {
 /// Which steps are done.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps {
-    /// The light of the paper is found everywhere and divided out; else one light is taken for all of it.
+    /// The light of the paper is found everywhere and divided out; else one light is taken for all
+    /// of it.
     pub background: bool,
     /// A ramp from paper to ink; else what is above Otsu's threshold is ink and nothing else.
     pub ramp: bool,
@@ -59,7 +60,8 @@ impl Steps {
     };
 }
 
-/// The recipes of the table: from the naive one to the service's, then the service's without one step.
+/// The recipes of the table: from the naive one to the service's, then the service's without one
+/// step.
 pub fn ways() -> Vec<(&'static str, ExecutionPath)> {
     let all = Steps::ALL;
     let bare = Steps {
@@ -190,7 +192,8 @@ fn boxed(inked: &Plane) -> Option<Plane> {
     Some(digit)
 }
 
-/// The digit with its longest side 20, at an offset found from its length and its centre of mass along each axis.
+/// The digit with its longest side 20, at an offset found from its length and its centre of mass
+/// along each axis.
 fn placed(digit: &Plane, offset: impl Fn(usize, f32) -> usize) -> Vec<u8> {
     let longest = digit.width.max(digit.height);
     let scaled = |length: usize| ((length * BOX + longest / 2) / longest).clamp(1, BOX);

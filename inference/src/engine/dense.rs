@@ -1,8 +1,8 @@
 //! The dense path: many vectors through one linear layer, by a matrix product over [`Panels`].
 //!
-//! A tile of the sums, some images by one panel, stays in registers over all inputs (Goto and van de
-//! Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008). The weights were packed when
-//! they were loaded, so a request packs nothing.
+//! A tile of the sums, some images by one panel, stays in registers over all inputs (Goto and van
+//! de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008). The weights were packed
+//! when they were loaded, so a request packs nothing.
 
 use super::panels::{Panels, WIDTH, add, vectors};
 use pulp::{Arch, Simd, WithSimd};

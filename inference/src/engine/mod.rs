@@ -1,12 +1,13 @@
 //! The network in plain Rust: from grey pixels, as bytes or as floats, to logits.
 //!
 //! There are two execution paths. The *sparse* path multiplies, for one image, only by pixels with
-//! ink (and in later layers by units that are not 0). The *dense* path multiplies matrices. Both read
-//! one copy of the weights, which is packed when the network is built; [`Network::logits`] chooses
-//! ([`ExecutionPath`]). Softmax and labels are in [`probability`]. The engine knows neither gRPC nor
-//! tokio, storage or pictures.
+//! ink (and in later layers by units that are not 0). The *dense* path multiplies matrices. Both
+//! read one copy of the weights, which is packed when the network is built; [`Network::logits`]
+//! chooses ([`ExecutionPath`]). Softmax and labels are in [`probability`]. The engine knows neither
+//! gRPC nor tokio, storage or pictures.
 //!
-//! No memory is allocated per image: values between the layers are in buffers of the calling thread.
+//! No memory is allocated per image: values between the layers are in buffers of the calling
+//! thread.
 //!
 //! ```
 //! use digits_inference::engine::{Activation, InputScale, Linear, Network};

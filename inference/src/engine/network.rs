@@ -253,7 +253,8 @@ impl Network {
     }
 }
 
-/// Sums of the first layer for an image that is `value` everywhere. The sparse path starts from them.
+/// Sums of the first layer for an image that is `value` everywhere. The sparse path starts from
+/// them.
 fn background(first: &Layer, value: f32) -> AlignedFloats {
     let mut sums: Vec<f64> = first
         .bias

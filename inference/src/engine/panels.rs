@@ -68,8 +68,8 @@ pub(super) fn vectors<S: Simd, const V: usize>(simd: S, row: &[f32]) -> [S::f32s
 /// sums += value × weights.
 ///
 /// Inlined, because it must be compiled for the vector instructions of its caller. Its loops have
-/// constant bounds, or the compiler unrolls them too late to keep the sums in registers, which makes
-/// a product half as fast.
+/// constant bounds, or the compiler unrolls them too late to keep the sums in registers, which
+/// makes a product half as fast.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 pub(super) fn add<S: Simd, const V: usize>(

@@ -7,14 +7,14 @@ use std::fmt;
 
 /// Fewest images for the dense path: with fewer, its tiles are too small to be quicker.
 const MIN_DENSE_IMAGES: usize = 4;
-/// The same for networks of more than [`MAX_CACHED`] multiply-adds: the sparse path reads their weights
-/// from memory for each image.
+/// The same for networks of more than [`MAX_CACHED`] multiply-adds: the sparse path reads their
+/// weights from memory for each image.
 const MIN_DENSE_IMAGES_UNCACHED: usize = 2;
 const MAX_CACHED: usize = 6_000_000;
 /// Cost of a multiply-add on the dense path, where one on the sparse path costs 1.
 const DENSE_COST: f64 = 0.38;
-/// Cost of looking for ink on the sparse path, for each pixel, beyond that of its scaling on the dense
-/// path. It counts for the smallest networks alone.
+/// Cost of looking for ink on the sparse path, for each pixel, beyond that of its scaling on the
+/// dense path. It counts for the smallest networks alone.
 const SCAN_COST: f64 = 3.3;
 /// Share of the units beyond the first layer that are not 0, roughly: between ReLU and the others.
 const ACTIVE_SHARE: f64 = 0.75;

@@ -132,7 +132,8 @@ pub trait Pixel: Copy + Default + PartialEq {
     #[doc(hidden)]
     fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]);
 
-    /// Entries of an image: what each pixel with ink adds to the background. Returns how many there are.
+    /// Entries of an image: what each pixel with ink adds to the background. Returns how many there
+    /// are.
     ///
     /// `entries` must have a place for each pixel.
     #[doc(hidden)]
@@ -172,8 +173,8 @@ impl Pixel for u8 {
     }
 }
 
-/// A grey value from 0 to 1, as torchvision's `ToTensor` gives it: x / 255 is the byte x, to the bit
-/// if the model's own divisor is 255. Values between two bytes are not rounded.
+/// A grey value from 0 to 1, as torchvision's `ToTensor` gives it: x / 255 is the byte x, to the
+/// bit if the model's own divisor is 255. Values between two bytes are not rounded.
 impl Pixel for f32 {
     fn values(pixels: &[Self], scaling: &Scaling, values: &mut [f32]) {
         for (value, &pixel) in values.iter_mut().zip(pixels) {

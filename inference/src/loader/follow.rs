@@ -34,8 +34,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader that polls the storage once per `interval`, for the newest record, or for the record
-    /// `pin` alone.
+    /// A loader that polls the storage once per `interval`, for the newest record, or for the
+    /// record `pin` alone.
     #[must_use]
     pub fn new(
         storage: Storage,
@@ -128,8 +128,8 @@ impl Loader {
         Ok(())
     }
 
-    /// Loads every route of a record and swaps them in as one snapshot. Returns why a candidate that
-    /// is left out could not be read; a later attempt may find it.
+    /// Loads every route of a record and swaps them in as one snapshot. Returns why a candidate
+    /// that is left out could not be read; a later attempt may find it.
     async fn serve(
         &mut self,
         record: &ServingRecord,

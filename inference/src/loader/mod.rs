@@ -1,20 +1,21 @@
 //! Follows the serving log of one model and swaps in what it names, off the request path.
 //!
 //! What serves stays until its successor is ready: a refused checkpoint, a missing file or an
-//! unreachable storage never unloads anything, and never hides later records. A refusal is final for
-//! its record; everything else is retried.
+//! unreachable storage never unloads anything, and never hides later records. A refusal is final
+//! for its record; everything else is retried.
 //!
 //! # The way of a hot load
 //!
 //! [`Loader::run`] polls the storage at an interval, and calls in a row:
 //!
-//! 1. [`Watcher::poll`]: reads the newest serving record, or the pinned one ([`Watcher::take_due`]).
-//! 2. [`verify()`], for each route whose checkpoint is not served yet: fetches its files, and checks
-//!    digests, shapes and numbers.
+//! 1. [`Watcher::poll`]: reads the newest serving record, or the pinned one
+//!    ([`Watcher::take_due`]).
+//! 2. [`verify()`], for each route whose checkpoint is not served yet: fetches its files, and
+//!    checks digests, shapes and numbers.
 //! 3. [`build()`]: builds the [`LoadedModel`], and [`run_exam()`] compares it with the golden test
 //!    vectors on every [`ExecutionPath`].
-//! 4. [`SnapshotBuilder`]: assembles the [`ServingSnapshot`]; a candidate that cannot serve beside the
-//!    primary is left out.
+//! 4. [`SnapshotBuilder`]: assembles the [`ServingSnapshot`]; a candidate that cannot serve beside
+//!    the primary is left out.
 //! 5. [`swap()`]: [`Model::snapshot`] returns the new snapshot from now on. Whoever subscribed
 //!    ([`Registry::subscribe`]) is notified: readiness, in [`App::run`].
 //!

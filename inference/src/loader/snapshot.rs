@@ -42,8 +42,8 @@ impl<'a> SnapshotBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// When it takes other inputs or has other labels than the primary: a request is decoded once and
-    /// computed by any of the routes.
+    /// When it takes other inputs or has other labels than the primary: a request is decoded once
+    /// and computed by any of the routes.
     pub fn add_candidate(
         &mut self,
         route: &Route,
@@ -63,8 +63,8 @@ impl<'a> SnapshotBuilder<'a> {
         Ok(())
     }
 
-    /// The snapshot; `None` if it is what is served already, which happens when candidates that could
-    /// not be read are tried again.
+    /// The snapshot; `None` if it is what is served already, which happens when candidates that
+    /// could not be read are tried again.
     #[must_use]
     pub fn build(self) -> Option<ServingSnapshot> {
         let Self {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// Maximum number of old snapshots that wait for their last request.
 const MAX_RETIRED: usize = 8;
 
-/// Serves `snapshot` from now on, and sets the gauges of its routes. Returns what was served before.
+/// Serves `snapshot` from now on, and sets the gauges of its routes. Returns what was served
+/// before.
 pub fn swap(model: &Model, snapshot: ServingSnapshot) -> Option<Arc<ServingSnapshot>> {
     let snapshot = Arc::new(snapshot);
     let before = model.swap(Arc::clone(&snapshot));

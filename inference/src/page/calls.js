@@ -38,7 +38,7 @@ export async function getModel(model) {
   return decode(MODEL, await unary(`${SERVICE}GetModel`, request, { timeout: TIMEOUT_MS }));
 }
 
-/** Classifies an encoded picture; returns the prediction, with the network's input, and its checkpoint. */
+/** Classifies a picture; returns the prediction, with the network's input, and the checkpoint. */
 export async function predict(model, picture) {
   const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1 });
   const response = decode(RESPONSE, await unary(`${SERVICE}Predict`, request, { timeout: TIMEOUT_MS }));

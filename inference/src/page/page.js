@@ -1,5 +1,5 @@
-// The page: classifies the drawing while it changes, one request at a time and always the newest drawing, and polls
-// which version is served.
+// The page: classifies the drawing while it changes, one request at a time and always the newest
+// drawing, and polls which version is served.
 
 import { Paper } from './paper.js';
 import { drawByKeys } from './keys.js';

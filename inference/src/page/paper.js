@@ -1,7 +1,7 @@
-// The drawing: strokes by mouse, pen and finger, kept as points so that they can be undone and redrawn in
-// other colours. The canvas is sent as it is visible.
+// The drawing: strokes by mouse, pen and finger, kept as points so that they can be undone and
+// redrawn in other colours. The canvas is sent as it is visible.
 
-/** Width of a stroke, as a share of the paper's: MNIST's, for a digit that fills most of the paper. */
+/** Width of a stroke, as a share of the paper's: as MNIST's, if a digit fills most of the paper. */
 const PEN = 0.068;
 
 export class Paper {

@@ -53,8 +53,8 @@ pub fn loss(paper: &Plane, background: &Plane) -> Plane {
 
 /// The channel, inverted if needed so that its background is light; `None` if all is background.
 ///
-/// The median of the border decides if it is clearly light or dark. Otherwise ink is on the side that
-/// departs further from the light of the background.
+/// The median of the border decides if it is clearly light or dark. Otherwise ink is on the side
+/// that departs further from the light of the background.
 #[must_use]
 pub fn dark_on_light(plane: &Plane) -> Option<Plane> {
     let background = border_median(plane);
@@ -100,8 +100,8 @@ pub fn border_median(plane: &Plane) -> f32 {
     percentile(&values, 0.5)
 }
 
-/// Light of the paper behind the ink: a smooth surface, times a grey-scale closing of what is left, at
-/// reduced size. Its window is a quarter of the side, well above the width of a stroke.
+/// Light of the paper behind the ink: a smooth surface, times a grey-scale closing of what is left,
+/// at reduced size. Its window is a quarter of the side, well above the width of a stroke.
 #[must_use]
 pub fn background(paper: &Plane) -> Plane {
     let light = trend::of(paper).map(|light| light.max(BACKGROUND_FLOOR));
@@ -151,8 +151,8 @@ fn windowed(plane: &Plane, radius: usize, of: impl Fn(&[f32]) -> f32) -> Plane {
     along(&along(plane))
 }
 
-/// Ink from 0 to 1 by the loss of light: 0 below the start of the ramp, 1 from the median of the ink
-/// on, so that soft edges stay soft.
+/// Ink from 0 to 1 by the loss of light: 0 below the start of the ramp, 1 from the median of the
+/// ink on, so that soft edges stay soft.
 #[must_use]
 pub fn ramp(loss: &Plane) -> Plane {
     let threshold = otsu(&loss.values);

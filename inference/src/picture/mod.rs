@@ -1,9 +1,9 @@
 //! Normalises pictures of any size to the form of a model's training set.
 //!
-//! [`decode()`] decodes a picture within limits; [`Normalizer`] finds the ink and places it as in the
-//! training set. Each step is a pure function in a module of its own: [`ink`] (segmentation),
-//! [`components`] (which ink is the digit), [`place`] (size and position), over [`plane`] (resampling)
-//! and `trend` (uneven light). Nothing here classifies.
+//! [`decode()`] decodes a picture within limits; [`Normalizer`] finds the ink and places it as in
+//! the training set. Each step is a pure function in a module of its own: [`ink`] (segmentation),
+//! [`components`] (which ink is the digit), [`place`] (size and position), over [`plane`]
+//! (resampling) and `trend` (uneven light). Nothing here classifies.
 
 pub mod components;
 pub mod decode;

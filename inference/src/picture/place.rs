@@ -53,8 +53,8 @@ pub fn centre_of_mass(plane: &Plane) -> (f32, f32) {
     ((x_sum / mass) as f32, (y_sum / mass) as f32)
 }
 
-/// Whether a picture of the input's size has the form of the training set already: a black border, a
-/// full peak, and the box and the centre of mass in their places. Such a picture is not changed.
+/// Whether a picture of the input's size has the form of the training set already: a black border,
+/// a full peak, and the box and the centre of mass in their places. Such a picture is not changed.
 #[must_use]
 pub fn is_in_form(plane: &Plane) -> bool {
     let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);

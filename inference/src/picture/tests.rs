@@ -143,7 +143,8 @@ fn a_digit_is_found_in_any_style_and_light() {
         mix(ink, [shade(x, y); 3], [shade(x, y) * 0.25; 3])
     });
     check("shaded", 3.0, &shaded);
-    // Steeply, so that the far edge is darker than the ink at the near one, and darker towards the corners.
+    // Steeply, so that the far edge is darker than the ink at the near one, and darker towards the
+    // corners.
     let lit = |x: u32, y: u32, ink: f32| {
         let (u, v) = (x as f32 / 140.0 - 1.0, y as f32 / 140.0 - 1.0);
         let light = 130.0 - 75.0 * u - 20.0 * (u * u + v * v);
@@ -179,7 +180,8 @@ fn a_digit_is_found_in_any_style_and_light() {
     check("on ruled paper", 1.0, &ruled);
 }
 
-/// A thin line stays thin: what must be left of it is the whole of it, in each row and where the broad one is.
+/// A thin line stays thin: what must be left of it is the whole of it, in each row and where the
+/// broad one is.
 #[test]
 fn a_thin_stroke_is_kept_whole() {
     let thin = Seven {

@@ -1,7 +1,7 @@
 //! Uneven light: a surface of the second degree, fitted to the background of a picture.
 //!
-//! It models a lamp and a lens, not creases and shadows. Those are left to the closing in `ink`, which
-//! in turn cannot distinguish light that falls off towards an edge from ink at that edge.
+//! It models a lamp and a lens, not creases and shadows. Those are left to the closing in `ink`,
+//! which in turn cannot distinguish light that falls off towards an edge from ink at that edge.
 
 use super::plane::Plane;
 
@@ -16,8 +16,8 @@ const TERMS: usize = 6;
 
 /// The light of the background at every pixel, from 0 to 1.
 ///
-/// Iteratively reweighted least squares with Cauchy's weights. The first fit is to the border, which
-/// seldom has ink.
+/// Iteratively reweighted least squares with Cauchy's weights. The first fit is to the border,
+/// which seldom has ink.
 #[must_use]
 pub fn of(plane: &Plane) -> Plane {
     let small = plane.reduced(FIT_SIDE);

@@ -23,8 +23,8 @@ pub struct Classified {
     pub probabilities: Vec<f32>,
 }
 
-/// Classifies by `logits`, [m, classes], and counts the images, their ink, labels and confidences in
-/// the metrics of the route.
+/// Classifies by `logits`, [m, classes], and counts the images, their ink, labels and confidences
+/// in the metrics of the route.
 #[must_use]
 pub fn classify(route: &ActiveRoute, pixels: &Pixels, logits: &[f32]) -> Classified {
     let metrics = &route.metrics;

@@ -4,7 +4,8 @@ use super::{error::InvalidImage, pixels::Pixels};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Number of values that are converted inline, in well under 500 µs; more are converted on the pool.
+/// Number of values that are converted inline, in well under 500 µs; more are converted on the
+/// pool.
 const MAX_INLINE_VALUES: usize = 200_000;
 
 /// A request that passed the checks of its codec.

@@ -1,12 +1,13 @@
-//! The prediction pipeline that all protocols share: preprocess → route → batch → engine → classify.
+//! The prediction pipeline that all protocols share: preprocess → route → batch → engine →
+//! classify.
 //!
 //! # The way of a `Predict` request
 //!
 //! 1. [`GrpcServer::serve`] accepts the connection. [`InstrumentedService`] authenticates the
 //!    request, applies the limits, and puts its [`Deadline`] into the request's extensions.
 //! 2. The codec, [`DigitsV1`], builds a [`RequestContext`], takes the model's
-//!    [`ServingSnapshot`] once, and decodes the message into a [`PredictInput`], checked against the
-//!    snapshot and the [`RequestLimits`] ([`decode`]).
+//!    [`ServingSnapshot`] once, and decodes the message into a [`PredictInput`], checked against
+//!    the snapshot and the [`RequestLimits`] ([`decode`]).
 //! 3. [`Predictor::predict`] runs the stages, each a function in a module of its own:
 //!     1. [`preprocess()`]: encoded pictures become [`NormalizedImages`], on the [`BlockingPool`];
 //!        pixels that are in the network's form pass through.

@@ -11,8 +11,8 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Runs blocking work, as many pieces at a time as there are cores; more wait in order. The server's
-/// limit of concurrent requests bounds how many wait.
+/// Runs blocking work, as many pieces at a time as there are cores; more wait in order. The
+/// server's limit of concurrent requests bounds how many wait.
 pub struct BlockingPool {
     permits: Arc<Semaphore>,
 }

@@ -1,8 +1,8 @@
 //! The routing stage: the primary, or a canary by its share.
 //!
-//! A routing key falls on a point between 0 and 1 that is a pure function of the key and of the first
-//! canary's id. So every replica routes it alike, a growing share keeps the keys that it has, and the
-//! next canary gets other keys.
+//! A routing key falls on a point between 0 and 1 that is a pure function of the key and of the
+//! first canary's id. So every replica routes it alike, a growing share keeps the keys that it has,
+//! and the next canary gets other keys.
 
 use crate::model::{ActiveRoute, Model, ServingSnapshot};
 use digits_checkpoint::{id::CheckpointId, record::Role};

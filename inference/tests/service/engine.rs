@@ -1,4 +1,5 @@
-//! The engine against a naive network in float64, for random networks and images, on every execution path.
+//! The engine against a naive network in float64, for random networks and images, on every
+//! execution path.
 
 use digits_inference::engine::{
     Activation, ExecutionPath, InputScale, Linear, Network, NetworkError,

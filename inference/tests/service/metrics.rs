@@ -1,5 +1,5 @@
-//! `/metrics` after every feature was used has exactly the metrics that `deploy/METRICS.md` lists, by
-//! name, type and labels.
+//! `/metrics` after every feature was used has exactly the metrics that `deploy/METRICS.md` lists,
+//! by name, type and labels.
 
 use crate::support::{Damage, Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{manifest::TrainingSet, record::Role};
@@ -249,8 +249,8 @@ async fn exported_metrics_equal_the_documented_ones() {
         "a refused checkpoint has no series"
     );
 
-    // After a candidate was dropped its gauges are 0, one checkpoint is named, and the training set of
-    // the checkpoint before is gone.
+    // After a candidate was dropped its gauges are 0, one checkpoint is named, and the training set
+    // of the checkpoint before is gone.
     let primary = store.publish(net.draft("page")).await;
     let canary = store.publish(net.draft("page")).await;
     store.record(
@@ -275,8 +275,8 @@ async fn exported_metrics_equal_the_documented_ones() {
     service.end().await;
 }
 
-/// A replica that starts, or that finds its head damaged, serves a record that was published long ago.
-/// The age of such a record is not recorded as a delay.
+/// A replica that starts, or that finds its head damaged, serves a record that was published long
+/// ago. The age of such a record is not recorded as a delay.
 #[tokio::test(flavor = "multi_thread")]
 async fn publish_to_serve_covers_only_records_published_while_following() {
     let store = Store::new();
@@ -299,7 +299,8 @@ async fn publish_to_serve_covers_only_records_published_while_following() {
     for model in ["restarted", "walked"] {
         service.serves(model, 1).await;
     }
-    // The storage was read before this model had a record, so its first one was seen while following.
+    // The storage was read before this model had a record, so its first one was seen while
+    // following.
     service
         .until("followed", |model| model.storage_read_at.is_some())
         .await;

@@ -145,8 +145,8 @@ async fn computed(service: &Service, model: &str) -> f64 {
     series(&text, &name).unwrap()
 }
 
-/// Predicts an image with the model `expired` over gRPC-Web, with a `grpc-timeout`. Returns the whole
-/// response as text.
+/// Predicts an image with the model `expired` over gRPC-Web, with a `grpc-timeout`. Returns the
+/// whole response as text.
 async fn over_the_web(service: &Service, timeout: &str, image: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     // Field 1, the model, and field 2, the pixels, whose length takes two bytes.

@@ -177,7 +177,8 @@ async fn sigterm_ends_the_service_while_the_storage_hangs() {
     let record = store.path().join(format!("serving/digits/{:020}.json", 2));
     let made = Command::new("mkfifo").arg(&record).status();
     assert!(made.unwrap().success());
-    // The storage hangs at the record; released, it has no record, and hangs at the next poll for good.
+    // The storage hangs at the record; released, it has no record, and hangs at the next poll for
+    // good.
     holds("the record is being read", || {
         let opened = File::options()
             .write(true)

@@ -1,5 +1,6 @@
-//! The queue of large requests: those that wait for one checkpoint are computed together, expired and
-//! abandoned ones are not computed, a full queue refuses, and hot loads under load lose nothing.
+//! The queue of large requests: those that wait for one checkpoint are computed together, expired
+//! and abandoned ones are not computed, a full queue refuses, and hot loads under load lose
+//! nothing.
 
 use crate::support::{Net, PIXELS, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::{load, record::Role};

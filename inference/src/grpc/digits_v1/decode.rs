@@ -11,7 +11,8 @@ use digits_proto::v1::{EncodedPictures, PredictRequest, predict_request::Images}
 use digits_server::violations::Violations;
 use tonic::Status;
 
-/// Decodes a request. All routes of a snapshot take the same images, so any of its checkpoints does.
+/// Decodes a request. All routes of a snapshot take the same images, so any of its checkpoints
+/// does.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! `PredictStream`: one request at a time.
 //!
-//! The next request is read when the response before it was taken. So a slow reader slows its writer,
-//! and a stream holds the memory of one request.
+//! The next request is read when the response before it was taken. So a slow reader slows its
+//! writer, and a stream holds the memory of one request.
 
 use super::predict::Handler;
 use crate::{grpc::status::invalid_field, predict::RequestContext};

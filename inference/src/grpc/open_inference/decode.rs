@@ -31,7 +31,8 @@ pub(super) struct Decoded {
     pub(super) options: ResponseOptions,
 }
 
-/// Decodes a request. All routes of a snapshot take the same images, so any of its checkpoints does.
+/// Decodes a request. All routes of a snapshot take the same images, so any of its checkpoints
+/// does.
 ///
 /// # Errors
 ///

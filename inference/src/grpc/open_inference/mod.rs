@@ -2,9 +2,9 @@
 //! as `digits.v1`. A version is the sequence of a serving record; only the one that serves exists.
 //!
 //! A model has one input, `pixels`: UINT8 grey bytes, or FP32 grey values from 0 to 1 as
-//! torchvision's `ToTensor` gives them, of shape `[n, height·width]`, `[n, height, width]` or
-//! `[n, 1, height, width]`. It has three outputs: `logits` and `probabilities`, FP32 `[n, classes]`,
-//! and `label`, BYTES `[n]`.
+//! torchvision's `ToTensor` gives them. Its shape is `[n, height·width]`, `[n, height, width]` or
+//! `[n, 1, height, width]`. There are three outputs: `logits` and `probabilities`, FP32
+//! `[n, classes]`, and `label`, BYTES `[n]`.
 
 mod decode;
 mod encode;

@@ -117,7 +117,8 @@ fn palettes_are_decoded() {
     );
 }
 
-/// As print shops and some scanners write JPEG, with the inks' shares turned round: paper, black, cyan, yellow.
+/// As print shops and some scanners write JPEG, with the inks' shares turned round: paper, black,
+/// cyan, yellow.
 #[test]
 fn cmyk_is_converted_to_rgb() {
     let encoded = include_bytes!("../samples/cmyk.jpg");

@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-/// Maximum number of images in a batch: with more, no image gets cheaper, and the first waits longer.
+/// Maximum number of images in a batch: with more, no image gets cheaper, and the first waits
+/// longer.
 const MAX_IMAGES: usize = 256;
 
 /// Works until the queue is closed and empty.

@@ -395,8 +395,8 @@ async fn errors_are_json_with_their_status() {
         .await
         .unwrap();
     drop(stream);
-    // Requests that reached the service and those refused before it, such as a body that is too long.
-    // At least as many: other tests of the process send requests too.
+    // Requests that reached the service and those refused before it, such as a body that is too
+    // long. At least as many: other tests of the process send requests too.
     for (method, code, requests) in [
         ("ModelInfer", "OK", 1.0),
         ("ModelInfer", "OUT_OF_RANGE", 1.0),

@@ -55,7 +55,8 @@ async fn a_slow_reader_slows_its_writer_and_loses_no_response() {
     } = setup("digits", &[]).await;
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
-    // Requests of 78 kB, each with a response as large: 24 MB each way, more than any HTTP/2 window.
+    // Requests of 78 kB, each with a response as large: 24 MB each way, more than any HTTP/2
+    // window.
     let requests = stream::iter(0..REQUESTS as u64).map(move |number| {
         count.fetch_add(1, Ordering::Relaxed);
         wants_input("", number, 100)

@@ -26,8 +26,8 @@ pub fn drawn(digit: usize, x: f32, y: f32, (left, top, unit): (f32, f32, f32)) -
 /// The digits that are drawn.
 pub const DRAWN: [usize; 3] = [0, 1, 7];
 
-/// A network that correlates its input with the three drawn digits, in place and blurred. Label n is
-/// the n-th of [`DRAWN`].
+/// A network that correlates its input with the three drawn digits, in place and blurred. Label n
+/// is the n-th of [`DRAWN`].
 pub fn comparing() -> Net {
     let row = |digit: &usize| {
         let ink = |i: usize| {

@@ -134,7 +134,8 @@ async fn every_form_of_the_input_gives_the_predictions_of_predict() {
 async fn floats_between_bytes_are_not_rounded() {
     let Setup { net, service, .. } = setup("digits", &[]).await;
     let mut open = open(&service).await;
-    // Half a grey step off every pixel: rounding would answer as to `image`, or as to its neighbour.
+    // Half a grey step off every pixel: rounding would answer as to `image`, or as to its
+    // neighbour.
     for count in [1, 9] {
         let values: Vec<f32> = image(3)
             .iter()
@@ -186,7 +187,7 @@ async fn floats_between_bytes_are_not_rounded() {
 async fn a_response_has_only_the_requested_outputs() {
     let Setup { service, .. } = setup("digits", &[]).await;
     let mut open = open(&service).await;
-    let asked = |names: &[&str]| {
+    let request = |names: &[&str]| {
         let mut request = raw("UINT8", &[2, 784], image(1).repeat(2));
         let output = |name: &&str| InferRequestedOutputTensor {
             name: (*name).into(),
@@ -196,7 +197,7 @@ async fn a_response_has_only_the_requested_outputs() {
         request
     };
     for names in [&["label"][..], &["label", "logits"], &["probabilities"]] {
-        let answer = open.model_infer(asked(names)).await.unwrap().into_inner();
+        let answer = open.model_infer(request(names)).await.unwrap().into_inner();
         let got: Vec<&str> = answer.outputs.iter().map(|it| &*it.name).collect();
         assert_eq!(got, names);
         assert_eq!(answer.raw_output_contents.len(), names.len());
@@ -205,7 +206,7 @@ async fn a_response_has_only_the_requested_outputs() {
         (&["label", "label"][..], "outputs[1].name"),
         (&["boxes"], "outputs[0].name"),
     ] {
-        let status = open.model_infer(asked(names)).await.unwrap_err();
+        let status = open.model_infer(request(names)).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().starts_with(field), "{}", status.message());
     }

@@ -1,5 +1,5 @@
-//! The Open Inference Protocol over gRPC, with its generated client. `tests/python/open_inference.py`
-//! makes the same requests with Triton's client.
+//! The Open Inference Protocol over gRPC, with its generated client.
+//! `tests/python/open_inference.py` makes the same requests with Triton's client.
 
 mod answers;
 mod errors;
