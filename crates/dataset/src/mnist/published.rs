@@ -38,7 +38,8 @@ pub(super) const FILES: [Published; 4] = [
     },
 ];
 
-/// The digest of MNIST's content ([`Dataset::content_digest`]), without loading it.
+/// The digest of MNIST's content, as [`Dataset::content_digest`](crate::Dataset::content_digest)
+/// computes it, without loading it.
 #[must_use]
 pub fn content_digest() -> String {
     digest::of_files(&FILES.map(|file| file.sha256), &numbered_names(10))
