@@ -4,11 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use digits_telemetry::traces::{ActiveSpan, KeyValue, Traces, trace_id};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tonic::Code;
 
 use super::metrics::code_name;
-use super::request_id::REQUEST_ID;
+
+/// Lets a caller find its request in the logs of all services that it passed through.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Which requests are logged and traced.
 #[derive(Clone, Debug, Default)]

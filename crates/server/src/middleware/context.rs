@@ -1,12 +1,26 @@
-//! The context of a request: computed once, when its headers have arrived, and carried to the
-//! handler in the request's extensions.
+//! The context of a request: when it started, its deadline, and fields for the access log. Computed
+//! once, when the headers have arrived, and carried to the handler in the request's extensions.
+//!
+//! The deadline comes from the `grpc-timeout` header of the gRPC protocol
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). Nothing else parses it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::{Extensions, Request};
+use http::{Extensions, HeaderMap, HeaderName, Request};
+use tonic::{Code, Status};
 
 use super::access_log::AccessLogFields;
-use super::deadline::Deadline;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Difference between the clocks of a client and of this server.
+///
+/// A client times the request by itself and resets the stream when its time is up. The reset and
+/// the server's own timer are then due at the same moment, so which comes first is chance: the two
+/// frames that started the clocks differ in their delay, by milliseconds where machines are busy.
+const CLIENT_CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
+/// Largest part of the tolerance that grows with the timeout; see [`tolerance`].
+const MAX_ROUNDING: Duration = Duration::from_secs(1);
 
 /// What the server knows about a request before its handler runs.
 #[derive(Clone, Debug)]
@@ -60,11 +74,188 @@ impl From<Deadline> for RequestContext {
     }
 }
 
+/// When the client of a request stops waiting for the response; never, without a `grpc-timeout`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadline {
+    at: Option<Instant>,
+    /// The time between the arrival of the request and `at`.
+    timeout: Duration,
+}
+
+/// A deadline that did not come with a request: its timeout begins now.
+impl From<Instant> for Deadline {
+    fn from(at: Instant) -> Self {
+        Self {
+            at: Some(at),
+            timeout: at.saturating_duration_since(Instant::now()),
+        }
+    }
+}
+
+impl Deadline {
+    /// The deadline of a request whose headers arrived at `now`.
+    pub(crate) fn from_headers(headers: &HeaderMap, now: Instant) -> Self {
+        grpc_timeout(headers)
+            .and_then(|timeout| Self::after(timeout, now))
+            .unwrap_or_default()
+    }
+
+    /// The deadline of a request that arrived at `now`; none when it is too far away for the clock.
+    fn after(timeout: Duration, now: Instant) -> Option<Self> {
+        let at = Some(now.checked_add(timeout)?);
+        Some(Self { at, timeout })
+    }
+
+    /// The instant, if there is a deadline.
+    #[must_use]
+    pub fn instant(self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self.at.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Awaits `future` until the deadline.
+    ///
+    /// # Errors
+    /// DEADLINE_EXCEEDED when the deadline passes first.
+    pub async fn limit<F: Future>(self, future: F) -> Result<F::Output, Status> {
+        let Some(at) = self.at else {
+            return Ok(future.await);
+        };
+        let limited = tokio::time::timeout_at(at.into(), future).await;
+        limited.map_err(|_| Status::deadline_exceeded("deadline exceeded"))
+    }
+
+    /// The code of a request that was dropped at `now`, before its response was complete: its
+    /// client reset the stream, or the connection is gone. gRPC has no reset code of its own for
+    /// a deadline, so the server's clock decides, with a [`tolerance`].
+    pub(crate) fn code_of_drop(self, now: Instant) -> Code {
+        match self.at {
+            Some(at) if at.saturating_duration_since(now) <= tolerance(self.timeout) => {
+                Code::DeadlineExceeded
+            }
+            _ => Code::Cancelled,
+        }
+    }
+}
+
+/// How long before the deadline a lost client still counts as one that reached its deadline.
+///
+/// Besides [`CLIENT_CLOCK_TOLERANCE`] this is a hundredth of the timeout, 1 s at most. Clients
+/// built on gRPC's C core (C++, Python, Ruby) wait for the exact timeout but round it up to three
+/// significant digits for the header: by less than 10 ms below 10 s, by less than 100 ms below 100
+/// s and by less than 1 s below 1,000 s (`Timeout::FromMillis` in
+/// <https://github.com/grpc/grpc/blob/v1.60.0/src/core/lib/transport/timeout_encoding.cc>). A
+/// client with 15.04 s sends 15.1 s and resets the stream 60 ms before the deadline that the server
+/// knows.
+///
+/// What is cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it
+/// short beyond 1,000 s, although clients round by more there.
+fn tolerance(timeout: Duration) -> Duration {
+    CLIENT_CLOCK_TOLERANCE + MAX_ROUNDING.min(timeout / 100)
+}
+
+/// The timeout in a request's headers.
+///
+/// A value that cannot be parsed counts as none, as in tonic's own server: the specification says
+/// that a request without a timeout waits for ever, and nothing of a malformed one.
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get(GRPC_TIMEOUT)
+        .and_then(|value| parse(value.as_bytes()))
+}
+
+/// Parses at most 8 digits and a unit. Zero is accepted, although the specification asks for a
+/// positive number: grpc-go sends `0n` for a deadline that has passed.
+fn parse(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count = digits
+        .iter()
+        .fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0'));
+    match unit {
+        b'H' => Some(Duration::from_secs(count * 3600)),
+        b'M' => Some(Duration::from_secs(count * 60)),
+        b'S' => Some(Duration::from_secs(count)),
+        b'm' => Some(Duration::from_millis(count)),
+        b'u' => Some(Duration::from_micros(count)),
+        b'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn grpc_timeouts_parse_as_specified() {
+        let cases = [
+            ("2H", Some(Duration::from_secs(7200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("4S", Some(Duration::from_secs(4))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("0u", Some(Duration::ZERO)),
+            ("7u", Some(Duration::from_micros(7))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("100000000n", None),
+            ("S", None),
+            ("", None),
+            ("-1S", None),
+            ("5x", None),
+            ("1é", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_clock_of_the_server_decides_the_code_of_a_dropped_request() {
+        let started = Instant::now();
+        let drop_at = |timeout: u64, elapsed: u64| {
+            let deadline = Deadline::after(Duration::from_millis(timeout), started);
+            let dropped = started + Duration::from_millis(elapsed);
+            deadline.expect("it is near").code_of_drop(dropped)
+        };
+        for (timeout, elapsed, code) in [
+            (100, 88, Code::Cancelled),
+            (100, 89, Code::DeadlineExceeded),
+            (1_000, 960, Code::Cancelled),
+            (1_000, 979, Code::Cancelled),
+            (1_000, 980, Code::DeadlineExceeded),
+            (1_000, 1_000, Code::DeadlineExceeded),
+            (1_000, 5_000, Code::DeadlineExceeded),
+            // 9.991 s, which clients of the C core send as 10 s, and 15.04 s, sent as 15.1 s.
+            (10_000, 9_991, Code::DeadlineExceeded),
+            (15_100, 15_040, Code::DeadlineExceeded),
+            (15_100, 14_000, Code::Cancelled),
+            // 100.001 s, sent as 101 s.
+            (101_000, 100_001, Code::DeadlineExceeded),
+            (3_600_000, 3_598_980, Code::Cancelled),
+            (3_600_000, 3_598_990, Code::DeadlineExceeded),
+        ] {
+            assert_eq!(drop_at(timeout, elapsed), code, "{elapsed} of {timeout} ms");
+        }
+        assert_eq!(Deadline::default().code_of_drop(started), Code::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_future_is_awaited_until_the_deadline() {
+        let late = Deadline::from(Instant::now());
+        assert!(late.is_over());
+        let never = late.limit(std::future::pending::<()>()).await;
+        assert_eq!(never.expect_err("late").code(), Code::DeadlineExceeded);
+        let none = Deadline::default();
+        assert!(!none.is_over());
+        assert_eq!(none.limit(async { 7 }).await.expect("no deadline"), 7);
+    }
 
     fn request(timeout: Option<&'static str>) -> Request<()> {
         let mut request = Request::new(());

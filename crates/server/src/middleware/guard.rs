@@ -14,11 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::access_log::RequestLog;
-use super::context::RequestContext;
-use super::deadline::Deadline;
-use super::metrics::Method;
-use super::state::ServerState;
+use super::access_log::{RequestLog, RequestLogging};
+use super::context::{Deadline, RequestContext};
+use super::metrics::{Method, RequestMetrics};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -49,7 +47,7 @@ impl ServiceKind {
 /// A request that is being answered. It ends by [`Self::finish`], or with the response that
 /// [`Self::follow`] is given.
 pub(crate) struct RequestGuard {
-    state: Arc<ServerState>,
+    metrics: RequestMetrics,
     kind: ServiceKind,
     method: Method,
     started: Instant,
@@ -61,22 +59,24 @@ pub(crate) struct RequestGuard {
 
 impl RequestGuard {
     /// Begins to account for a request, and puts its [`RequestContext`] into its extensions.
-    pub(crate) fn begin<B>(state: &Arc<ServerState>, request: &mut Request<B>) -> Self {
+    pub(crate) fn begin<B>(
+        metrics: &RequestMetrics,
+        logging: &RequestLogging,
+        request: &mut Request<B>,
+    ) -> Self {
         let mut context = RequestContext::begin(request, Instant::now());
         let (started, deadline) = (context.started, context.deadline);
         let kind = ServiceKind::of(request.uri().path());
-        let method = state.metrics.method(request.uri().path());
+        let method = metrics.method(request.uri().path());
         let log = match kind {
             ServiceKind::Health => None,
-            _ => state
-                .logging
-                .begin(request.headers_mut(), state.metrics.label(method)),
+            _ => logging.begin(request.headers_mut(), metrics.label(method)),
         };
         context.log_fields = log.as_ref().and_then(|log| log.fields());
         context.attach(request);
-        state.metrics.begin();
+        metrics.begin();
         Self {
-            state: Arc::clone(state),
+            metrics: metrics.clone(),
             kind,
             method,
             started,
@@ -140,7 +140,7 @@ impl RequestGuard {
         // First, so that the client's next request is admitted.
         self.permit = None;
         let elapsed = now.saturating_duration_since(self.started);
-        self.state.metrics.end(self.method, code, elapsed);
+        self.metrics.end(self.method, code, elapsed);
         if let Some(log) = self.log.take() {
             log.finish(code, elapsed);
         }

@@ -11,8 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, Uri, header};
 use tonic::Code;
 
-use super::guard::RequestGuard;
-use super::state::ServerState;
+use super::service::ServerState;
 
 /// In the extensions of a response of [`GrpcServer::with_http`](crate::GrpcServer::with_http) that
 /// was made without calling a service: the request is counted and logged as one of `path` that
@@ -36,12 +35,12 @@ async fn instrument(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let token_name = match state.credentials.authenticate(request.headers()) {
+    let token_name = match state.authenticate(request.headers()) {
         Ok(name) => name,
-        Err(error) => {
-            RequestGuard::begin(&state, &mut request).finish(Code::Unauthenticated);
+        Err(status) => {
+            state.begin(&mut request).finish(Code::Unauthenticated);
             // The message needs no escaping in JSON.
-            let body = format!("{{\"error\":\"{error}\"}}\n");
+            let body = format!("{{\"error\":\"{}\"}}\n", status.message());
             let headers = [
                 (header::CONTENT_TYPE, "application/json"),
                 (header::WWW_AUTHENTICATE, "Bearer"),
@@ -55,7 +54,7 @@ async fn instrument(
         let mut rejected = http::Request::new(());
         *rejected.uri_mut() = Uri::from_static(path);
         *rejected.headers_mut() = headers;
-        let mut guard = RequestGuard::begin(&state, &mut rejected);
+        let mut guard = state.begin(&mut rejected);
         guard.set_token_name(token_name);
         guard.finish(code);
     }

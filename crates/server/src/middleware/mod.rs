@@ -6,21 +6,17 @@
 
 mod access_log;
 mod context;
-mod deadline;
 mod guard;
 mod http;
 mod metrics;
-mod request_id;
 mod service;
 mod shutdown_body;
-mod state;
 
+pub(crate) use access_log::REQUEST_ID;
 pub use access_log::{AccessLogFields, AnsweredBy};
-pub use context::RequestContext;
-pub use deadline::Deadline;
+pub use context::{Deadline, RequestContext};
 pub use http::EarlyRejection;
 pub(crate) use http::instrumented;
 pub use metrics::RequestMetrics;
-pub(crate) use request_id::{EchoesRequestId, echo_request_id};
+pub(crate) use service::ServerState;
 pub use service::{InstrumentedService, ResponseFuture};
-pub(crate) use state::ServerState;

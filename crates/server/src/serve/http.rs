@@ -7,22 +7,32 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
+use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequest;
+use tower_http::propagate_header::PropagateHeader;
 
 use super::inline_executor::{InlineExecutor, InlineHandle};
 use super::protocol::ProtocolMux;
 use crate::accept::Connection;
 use crate::config::ServerConfig;
-use crate::middleware::{EchoesRequestId, echo_request_id};
+use crate::middleware::REQUEST_ID;
+
+/// Longest request id that is echoed and logged, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The services of the port; responses carry the ids of their requests.
+type EchoesRequestId =
+    MapRequest<PropagateHeader<ProtocolMux>, fn(Request<Incoming>) -> Request<Incoming>>;
 
 /// How connections are served.
 pub(crate) struct HttpServer {
-    service: EchoesRequestId<ProtocolMux, Incoming>,
+    service: EchoesRequestId,
     max_streams_per_connection: u32,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
@@ -38,7 +48,7 @@ impl HttpServer {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            service: echo_request_id(mux),
+            service: MapRequest::new(PropagateHeader::new(mux, REQUEST_ID), drop_long_request_id),
             max_streams_per_connection: config.max_streams_per_connection,
             keepalive_interval: config.keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
@@ -93,4 +103,12 @@ impl HttpServer {
             () = max_age => {}
         }
     }
+}
+
+fn drop_long_request_id(mut request: Request<Incoming>) -> Request<Incoming> {
+    let id = request.headers().get(REQUEST_ID);
+    if id.is_some_and(|id| id.len() > MAX_REQUEST_ID) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
 }

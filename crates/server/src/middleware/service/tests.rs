@@ -52,7 +52,7 @@ fn service(waits: &Waits) -> InstrumentedService {
 }
 
 #[tokio::test]
-async fn a_service_sees_the_deadline_that_its_request_is_measured_by() {
+async fn a_service_sees_the_deadline_of_its_request() {
     let waits = Waits::default();
     let last = || waits.0.lock().expect("no panic").pop().expect("called");
     let (registry, recorder) = digits_telemetry::metrics::build(&[]).expect("a recorder");
