@@ -6,7 +6,7 @@
 
 mod access_log;
 mod context;
-mod guard;
+pub(crate) mod guard;
 mod http;
 mod metrics;
 mod service;

@@ -1,7 +1,7 @@
 //! Serves HTTP over accepted connections: HTTP/2 and HTTP/1.1, protocol detection, routing.
 
 mod http;
-mod inline_executor;
+pub(crate) mod inline_executor;
 mod protocol;
 pub(crate) mod router;
 
