@@ -1,6 +1,15 @@
-//! What both services show of themselves: logs, Prometheus metrics, traces, readiness, liveness, and
-//! the admin port that serves them; and the supervision of their long-lived tasks. Knows nothing of
-//! gRPC, training or models.
+//! Telemetry of both services: logs, Prometheus metrics, traces, readiness, liveness, the admin port
+//! that serves them, and the supervision of long-lived tasks. It knows nothing of gRPC, training or
+//! models.
+//!
+//! ```
+//! use digits_telemetry::readiness::Readiness;
+//!
+//! let readiness = Readiness::new();
+//! assert_eq!(readiness.check(), Err("starting".to_owned()));
+//! readiness.set_ready();
+//! assert_eq!(readiness.check(), Ok(()));
+//! ```
 
 pub mod admin;
 pub mod listen;

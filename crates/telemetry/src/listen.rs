@@ -1,4 +1,4 @@
-//! Opening a TCP port so that a failure tells what to do, and who may be addressed through it.
+//! Opens TCP ports with errors that name the remedy, and recognizes hosts that name the loopback.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", remedy(.source, .flag))]
 pub struct BindError {
-    /// The address that was asked for.
+    /// The address.
     pub address: SocketAddr,
     /// The command-line flag that sets it, such as `--listen`.
     pub flag: &'static str,
-    /// What the operating system said.
+    /// The error of the operating system.
     #[source]
     pub source: io::Error,
 }

@@ -1,4 +1,4 @@
-//! Logs to standard error, as text for people or JSON for machines. Metrics are elsewhere.
+//! Logs to standard error, as text or JSON lines.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -9,10 +9,10 @@ use tracing_subscriber::EnvFilter;
 /// Variables that hold a filter such as `info,digits_inference=debug`; the first that is set counts.
 const FILTER_VARIABLES: [&str; 2] = ["DIGITS_LOG", "RUST_LOG"];
 
-/// How a line of log looks.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// One line for people, coloured on a terminal.
+    /// Plain text, coloured on a terminal.
     #[default]
     Text,
     /// One JSON object per line, with UTC time.
@@ -34,7 +34,7 @@ impl FromStr for Format {
 /// Why logs could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The word is no format.
+    /// Unknown format.
     #[error("log format must be text or json, not {0:?}")]
     Format(String),
     /// The filter of an environment variable does not parse.

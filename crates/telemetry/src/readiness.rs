@@ -1,11 +1,11 @@
-//! Whether this process wants traffic, as `/readyz` tells it. Health over gRPC is told apart.
+//! Whether this process takes traffic, as `/readyz` reports it. Health over gRPC is separate.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A switch with a reason; clones share it. Starts as not ready: `starting`.
+/// The readiness of this process; clones share it. It starts as not ready, with the reason `starting`.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    /// Why not; `None` when ready.
+    /// Why it is not ready; `None` when it is.
     reason: Arc<RwLock<Option<String>>>,
 }
 
@@ -24,12 +24,12 @@ impl Readiness {
         }
     }
 
-    /// Wants traffic from now on.
+    /// Ready from now on.
     pub fn set_ready(&self) {
         self.set(None);
     }
 
-    /// Wants no traffic from now on, because of `reason`; whoever reads `/readyz` sees it.
+    /// Not ready from now on; `/readyz` shows `reason`.
     pub fn set_not_ready(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()));
     }

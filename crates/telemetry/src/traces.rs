@@ -22,7 +22,7 @@ pub use opentelemetry::KeyValue;
 
 const TRACEPARENT: &str = "traceparent";
 
-/// What an export may take, in the middle of work and at the end.
+/// Timeout of an export, and of the last one at the end.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be exported.
@@ -100,7 +100,7 @@ impl Traces {
         Ok(Self { provider, tracer })
     }
 
-    /// Begins a server's span under what the headers say, and makes it what they say from here on.
+    /// Begins a server span under the trace context of the headers, and replaces it by the span's own.
     #[must_use]
     pub fn begin(
         &self,
@@ -162,7 +162,7 @@ impl Traces {
     }
 }
 
-/// Whom to believe.
+/// TLS settings for the collector.
 fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
     let tls = ClientTlsConfig::new();
     let Some(path) = ca_file else {
@@ -172,7 +172,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
         path: path.to_owned(),
         cause,
     })?;
-    // With none in it every collector would be refused, and nobody told.
+    // Without a certificate in it every collector would be refused silently.
     let begin = b"-----BEGIN CERTIFICATE-----";
     if !pem.windows(begin.len()).any(|part| part == begin) {
         return Err(TracesError::Ca(None));
@@ -185,7 +185,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
 pub struct ActiveSpan(Span);
 
 impl ActiveSpan {
-    /// Ends it with what became of the work; `failed` says whether that was an error of this side.
+    /// Ends the span with the attributes of its outcome; `failed` marks an error of this side.
     pub fn end(mut self, attributes: Vec<KeyValue>, failed: bool) {
         self.0.set_attributes(attributes);
         if failed {
@@ -195,7 +195,7 @@ impl ActiveSpan {
     }
 }
 
-/// What the headers say, to be kept for [`Traces::begin_caused`]: `traceparent`, where it is valid.
+/// The `traceparent` of the headers, if it is valid, for [`Traces::begin_caused`].
 #[must_use]
 pub fn traceparent(headers: &HeaderMap) -> Option<String> {
     let propagator = TraceContextPropagator::new();

@@ -1,5 +1,5 @@
-//! `digits-trainer`: looks whether the engine beside it finds its shared libraries, and becomes it; or says in a
-//! sentence what is missing. Links no libtorch itself, and reads none of the arguments.
+//! `digits-trainer`: checks that the engine in the same folder finds its shared libraries, then replaces
+//! itself by it; else prints which library is missing. It links no libtorch and reads no arguments.
 
 use std::{
     env, io,
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
     }
     let mut command = Command::new(&engine);
     command.args(env::args_os().skip(1));
-    // OpenMP's threads of large networks wait asleep, unless told otherwise: spinning ones starve each other on
-    // a busy machine, and the engine then uses one thread.
+    // OpenMP's threads of large networks sleep while they wait, unless the environment differs: spinning
+    // ones starve each other on a busy machine, and the engine then uses one thread.
     if env::var_os("OMP_WAIT_POLICY").is_none() {
         command.env("OMP_WAIT_POLICY", "PASSIVE");
     }
@@ -37,7 +37,7 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::from(UNAVAILABLE)
 }
 
-/// The engine beside this program, symbolic links followed.
+/// Path of the engine in the folder of this program, symbolic links followed.
 fn engine() -> Result<PathBuf, String> {
     let own = env::current_exe().map_err(|error| format!("cannot find itself: {error}"))?;
     let engine = own.with_file_name(ENGINE);
@@ -51,8 +51,8 @@ fn engine() -> Result<PathBuf, String> {
     }
 }
 
-/// Why the engine would not start, when the loader says so. What the loader cannot be asked (there is another
-/// one, or a static binary) is left for the start itself to find out.
+/// Why the engine would not start, according to the dynamic loader; `None` if the loader finds every
+/// library or cannot be run.
 fn missing(engine: &Path) -> Option<String> {
     let output = trace(engine).ok()?;
     let libraries = not_found(&output);
@@ -71,7 +71,7 @@ fn missing(engine: &Path) -> Option<String> {
     ))
 }
 
-/// What the dynamic loader would load, as ldd asks it. It ends the program before its first instruction.
+/// The dynamic loader's list of libraries, as ldd prints it; the program itself does not run.
 fn trace(engine: &Path) -> io::Result<String> {
     let output = Command::new(engine)
         .env("LD_TRACE_LOADED_OBJECTS", "1")
@@ -79,7 +79,7 @@ fn trace(engine: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Libraries of the loader's list that it did not find, those of libtorch first.
+/// Libraries that the loader did not find, those of libtorch first.
 fn not_found(list: &str) -> Vec<String> {
     let mut libraries: Vec<String> = list
         .lines()

@@ -10,7 +10,7 @@ const BACKLOG: &str = "digits_trainer_remote_write_backlog_samples";
 /// The label `reason` of dropped samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// Reason of earlier versions, which had two queues; its series stays, at 0.
+    /// The channel to the pushing thread was full.
     QueueFull,
     /// The backlog was full; the oldest samples are dropped.
     BacklogFull,
