@@ -72,7 +72,7 @@ async function desktop() {
 async function serving(page, text) {
   const version = async () => Number(/Version (\d+)/.exec(await text('head'))?.[1]);
   const before = await version();
-  assert.match(await text('head'), /follow by the policy/);
+  assert.match(await text('head'), /promoted by the policy/);
   await page.getByRole('button', { name: 'Promote the checkpoint of epoch 1' }).click();
   await answerYes(page);
   await until('the promotion', async () => (await version()) === before + 1);
@@ -84,7 +84,7 @@ async function serving(page, text) {
   assert.match(await text('records'), /rolled back, held/);
   await page.getByRole('button', { name: 'Release the hold' }).click();
   await until('the release', async () => (await version()) === before + 3);
-  assert.match(await text('head'), /follow by the policy/);
+  assert.match(await text('head'), /promoted by the policy/);
 }
 
 /** A long job: its curve grows while it is shown, and cancelling ends it. */

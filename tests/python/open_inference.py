@@ -41,7 +41,7 @@ def refused(call, words):
     raise AssertionError(f"not refused: {words}")
 
 
-def infer(triton, address, images):
+def check_client(triton, address, images):
     """Everything that the protocol has, by one client; the logits, labels and version."""
     client = triton.InferenceServerClient(address)
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("digits")
@@ -75,7 +75,7 @@ def main():
     address, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     images = read_images(path, count)
 
-    client, answer, logits, labels = infer(triton_grpc, address, images)
+    client, answer, logits, labels = check_client(triton_grpc, address, images)
     response = answer.get_response()
     assert response.id == "r-1" and response.model_name == "digits"
     version = response.model_version
@@ -86,7 +86,7 @@ def main():
     client.close()
 
     # Triton's HTTP client sends and takes binary tensors unless configured otherwise.
-    client, answer, over_http, same = infer(triton_http, address, images)
+    client, answer, over_http, same = check_client(triton_http, address, images)
     assert np.array_equal(over_http, logits) and same == labels
     response = answer.get_response()
     assert response["id"] == "r-1" and response["model_version"] == version

@@ -319,7 +319,7 @@ impl Torture {
     fn read_log(&mut self, log: &str) -> Result<()> {
         for line in log.lines() {
             ensure!(!line.contains(" ERROR "), "the log has an error: {line}");
-            let expected = line.contains("the last process died while this job ran");
+            let expected = line.contains("job resumed: the last process ended while it ran");
             ensure!(
                 expected || !line.contains(" WARN "),
                 "the log warns: {line}"
