@@ -29,8 +29,8 @@ pub struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 negative result (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
 refused request; 66 an input cannot be read; 69 a service or the storage is unreachable or not ready; 70 a service
-failed; 73 a file cannot be written; 75 a service is full, try again; 77 a token is missing or not accepted; 130 Ctrl-C
-(a watched job continues).";
+failed; 73 a file cannot be written; 75 service overloaded, retry later; 77 a token is missing or not accepted;
+130 Ctrl-C (a watched job continues).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -54,8 +54,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub inference: String,
-    /// Authorities (PEM) that may have signed the certificates of services at https URLs, instead
-    /// of the public ones.
+    /// CA certificates (PEM) to trust for https URLs, instead of the public CAs.
     #[arg(
         long,
         global = true,
@@ -136,21 +135,21 @@ pub enum Command {
     Checkpoints(Checkpoints),
     /// Show the report card of a checkpoint: its errors on test images, clean and corrupted.
     Report(Report),
-    /// Make a checkpoint from a PyTorch state dict.
+    /// Create a checkpoint from a PyTorch state dict.
     Import(Box<Import>),
     /// Write a checkpoint as an ONNX model, or copy its weights.
     Export(Export),
-    /// Train a checkpoint again from its lineage, and compare the weights.
+    /// Retrain a checkpoint from its recorded lineage, and compare the weights.
     Reproduce(Reproduce),
     /// List the serving records: which checkpoints were served from when on, and why.
     Serving(Serving),
-    /// Serve a checkpoint and hold it there.
+    /// Serve a checkpoint and pause automatic promotion.
     Promote(Promote),
-    /// End canary and shadow: the primary answers all requests again.
+    /// Remove the canary and shadow; send all traffic to the primary.
     Drop(Drop),
-    /// Serve the checkpoint of an earlier serving record again, and hold it.
+    /// Roll back to an earlier serving record and pause automatic promotion.
     Rollback(Rollback),
-    /// Lift the hold of a promotion or rollback.
+    /// Resume automatic promotion after a promotion or rollback paused it.
     Release(Release),
     /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
     Plot(Plot),

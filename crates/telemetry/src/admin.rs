@@ -104,14 +104,14 @@ impl AdminServer {
     }
 }
 
-/// Never ends.
+/// Moves histogram samples into their buckets at each tick; never returns.
 async fn drain_histograms(recorder: Recorder) {
     let mut ticks = interval(DRAIN_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let recorder = recorder.clone();
-        // It returns nothing; after a panic the next tick tries again.
+        // A panic is ignored: the next tick tries again.
         let _ = tokio::task::spawn_blocking(move || recorder.drain_histograms()).await;
     }
 }

@@ -21,7 +21,7 @@ pub struct BindError {
 fn remedy(source: &io::Error, flag: &str) -> String {
     match source.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "the port is taken; stop the process that holds it, or choose another with {flag} (port 0 takes a free one)"
+            "the port is taken; stop the process that uses it, or choose another with {flag} (port 0 takes a free one)"
         ),
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine has no such address; choose one of its own with {flag}")
@@ -33,7 +33,8 @@ fn remedy(source: &io::Error, flag: &str) -> String {
     }
 }
 
-/// Opens `address` and returns the listener with the address that it got: port 0 becomes a free one.
+/// Opens `address` and returns the listener with the address that it got: port 0 becomes a free
+/// one.
 ///
 /// `flag` is the command-line flag that sets the address; the error names it.
 ///
@@ -53,12 +54,12 @@ pub async fn listen(
     Ok((listener, bound))
 }
 
-/// Whether an HTTP `Host` (or `:authority`) names this machine's loopback: `localhost`, `127.0.0.0/8` or
-/// `[::1]`, with or without a port.
+/// Returns whether an HTTP `Host` (or `:authority`) names this machine's loopback: `localhost`,
+/// `127.0.0.0/8` or `[::1]`, with or without a port.
 ///
 /// A port on the loopback is out of reach from elsewhere, except through a browser on this
-/// machine that was given a name resolving to 127.0.0.1 (DNS rebinding). Such a request carries
-/// the foreign name, which this tells apart.
+/// machine that was given a name resolving to 127.0.0.1 (DNS rebinding). Such a request
+/// carries the foreign name, by which it is recognized.
 #[must_use]
 pub fn names_loopback(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_hosts_are_told_from_foreign_ones() {
+    fn loopback_hosts_are_distinguished_from_foreign_ones() {
         for host in [
             "localhost",
             "LOCALHOST:9051",

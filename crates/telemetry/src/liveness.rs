@@ -1,4 +1,5 @@
-//! Whether the orchestrator should restart this process, as `/livez` answers.
+//! Liveness of the process, as reported by `/livez`: the orchestrator restarts a process that fails
+//! it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,8 +11,8 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Fails `/livez` from now on, with a reason for its readers. The first reason stays. Returns
-    /// whether the process was live until now.
+    /// Fails `/livez` from now on with `reason`, which is shown in the response. Only the first
+    /// reason is kept. Returns whether the process was live before.
     pub fn fail(&self, reason: impl Into<String>) -> bool {
         self.failure.set(reason.into()).is_ok()
     }
@@ -19,7 +20,7 @@ impl Liveness {
     /// `Ok` while live.
     ///
     /// # Errors
-    /// The reason when not.
+    /// The reason of the failure.
     pub fn check(&self) -> Result<(), &str> {
         match self.failure.get() {
             None => Ok(()),

@@ -1,8 +1,9 @@
-//! Whether this process takes traffic, as `/readyz` reports it. Health over gRPC is separate.
+//! Readiness of the process, as reported by `/readyz`. gRPC health is separate.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The readiness of this process; clones share it. It starts as not ready, with the reason `starting`.
+/// The readiness of this process; clones share it. It starts as not ready, with the reason
+/// `starting`.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     /// Why it is not ready; `None` when it is.
@@ -37,7 +38,7 @@ impl Readiness {
     /// `Ok` when ready.
     ///
     /// # Errors
-    /// The reason when not.
+    /// The reason why the process is not ready.
     pub fn check(&self) -> Result<(), String> {
         match &*self.reason.read().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),

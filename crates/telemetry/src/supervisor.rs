@@ -1,9 +1,9 @@
-//! Supervises the long-lived tasks and threads of a service: an unexpected end (a panic, or a return
-//! before the shutdown) is logged as ERROR, counted, and answered by a restart with backoff or by
-//! failing `/livez`.
+//! Supervises the long-lived tasks and threads of a service: an unexpected end (a panic, or a
+//! return before the shutdown) is logged as ERROR, counted, and answered by a restart with backoff
+//! or by failing `/livez`.
 //!
-//! Tasks of single requests, connections or jobs are not supervised: whoever waits for them learns of
-//! their panic.
+//! Tasks of single requests, connections or jobs are not supervised: their callers
+//! receive the panic.
 
 mod thread;
 
@@ -24,22 +24,22 @@ use crate::panic_text;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause before a restart.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// A task that has run for so long is healthy: its next death is the first in a row.
+/// A task that has run for this long is healthy: its next death is the first in a row.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// Fewest deaths in a row that fail liveness: more than chance.
+/// Minimum number of deaths in a row that fails liveness.
 const DEATHS_TO_FAIL: u32 = 5;
-/// Shortest time from the first death of the row to the one that fails liveness. By the pauses alone
-/// five deaths take 1.5 s. Replicas that follow the same storage die of the same fault at the same
-/// time, and a new process has nothing to serve until the fault is over, so liveness must outlast
-/// faults that pass: the restart of a file server, the fail-over of a bucket, a record that another
-/// one follows.
+/// Minimum time from the first death in a row to the one that fails liveness. With backoff alone,
+/// five deaths take 1.5 s. Replicas that follow the same storage fail together, and a restarted
+/// process has nothing to serve until the fault is over. Liveness must therefore outlast transient
+/// faults: the restart of a file server, the fail-over of a bucket, a bad serving record that is
+/// soon replaced.
 const SPAN_TO_FAIL: Duration = Duration::from_mins(5);
 
-/// A supervised task. Its name is a label of the metric, so there are few of them.
+/// A supervised task. Its name is a label value of the metric, so names must be few.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     name: &'static str,
-    /// Which of the tasks of this name, for the log; may be empty.
+    /// Distinguishes tasks of the same name in the log; may be empty.
     instance: String,
 }
 
@@ -63,11 +63,11 @@ impl Task {
 /// What deaths in a row mean for the process. The task is restarted in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedDeaths {
-    /// They fail `/livez` once there are five of them, each within a minute of the restart before,
-    /// over five minutes or more: the service does not do its work without this task.
+    /// Five deaths in a row, each within a minute of the previous restart and together over at
+    /// least five minutes, fail `/livez`. For tasks that the service cannot work without.
     FailLiveness,
-    /// They are logged and counted: the service does its work without this task, and a restart would
-    /// interrupt it.
+    /// Deaths are only logged and counted. For tasks that the service can work without: a restart
+    /// of the process would interrupt its work.
     Tolerate,
 }
 
@@ -94,16 +94,16 @@ impl Supervisor {
         Self { prefix, liveness }
     }
 
-    /// What its tasks fail.
+    /// The liveness that the supervised tasks fail.
     #[must_use]
     pub fn liveness(&self) -> &Liveness {
         &self.liveness
     }
 
-    /// Runs what `start` returns until `stop` is cancelled, and starts it anew, after a pause, when it
-    /// panics or returns before. The task must watch `stop` by itself.
+    /// Runs the future that `start` returns, and restarts it with backoff when it panics or returns
+    /// before `stop` is cancelled. The task must watch `stop` by itself.
     ///
-    /// `start` makes the task's state anew, since a panic may have left the old one inconsistent.
+    /// `start` must create fresh state, since a panic may have left the old state inconsistent.
     pub fn restart<F>(
         &self,
         task: Task,
@@ -136,8 +136,8 @@ impl Supervisor {
         })
     }
 
-    /// Runs a task that cannot be started anew. Its death, by a panic or by a return before `stop` is
-    /// cancelled, fails liveness at once.
+    /// Runs a task that cannot be restarted. A panic, or a return before `stop` is cancelled, fails
+    /// liveness at once.
     pub fn watch(
         &self,
         task: Task,
@@ -154,7 +154,7 @@ impl Supervisor {
         })
     }
 
-    /// The counter is registered before the first death, so that a rate shows it.
+    /// Registers the counter before the first death, so that `rate()` sees the increase from 0.
     fn record(&self, task: Task) -> Record {
         Record {
             deaths: metrics::counter!(counter_name(self.prefix), "task" => task.name),
@@ -178,12 +178,13 @@ struct Record {
     deaths: Counter,
     liveness: Liveness,
     in_a_row: u32,
-    /// When the first of them happened.
+    /// Time of the first death in the current row.
     row_began: Instant,
 }
 
 impl Record {
-    /// Logs and counts a death after a life of `lived`; returns the pause before the restart.
+    /// Logs and counts the death of a task that ran for `lived`; returns the pause before the
+    /// restart.
     fn died(&mut self, cause: &str, lived: Duration, repeated: RepeatedDeaths) -> Duration {
         if lived >= HEALTHY_AFTER {
             self.in_a_row = 0;
@@ -213,12 +214,12 @@ impl Record {
         pause
     }
 
-    /// Whether the row of deaths is more than a fault that passes.
+    /// Whether there are too many deaths over too long a time for a transient fault.
     fn lasts(&self) -> bool {
         self.in_a_row >= DEATHS_TO_FAIL && self.row_began.elapsed() >= SPAN_TO_FAIL
     }
 
-    /// Logs and counts the death of a task that is not needed any more.
+    /// Logs and counts a death during the shutdown; the task is not restarted.
     fn died_in_shutdown(&self, cause: &str) {
         let Task { name, instance } = &self.task;
         self.deaths.increment(1);
@@ -237,19 +238,19 @@ impl Record {
             task = name,
             instance,
             cause,
-            "a background task died and cannot be restarted: the process must be"
+            "a background task died and cannot be restarted; the process must be restarted"
         );
         self.fail_liveness(format!(
             "the background task {name} died; the log has the cause"
         ));
     }
 
-    /// Logs the moment from which `/livez` fails; later reasons are not shown.
+    /// Fails `/livez` and logs the reason; only the first reason is kept.
     fn fail_liveness(&self, reason: String) {
         if self.liveness.fail(&*reason) {
             tracing::error!(
                 reason,
-                "/livez fails from now on, so that the process is restarted"
+                "/livez fails from now on, so that the orchestrator restarts the process"
             );
         }
     }
@@ -260,7 +261,7 @@ fn pause_before_restart(deaths_in_a_row: u32) -> Duration {
     MAX_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings))
 }
 
-/// A panic as the cause of a death.
+/// The panic message as the cause of a death.
 fn text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", panic_text(panic))
 }

@@ -1,5 +1,6 @@
-//! Spans of requests and of what they cause, exported over OTLP/gRPC, and W3C trace context (<https://www.w3.org/TR/trace-context/>)
-//! in and out of headers. What a request is, is the caller's to say; nothing here is done unless an endpoint is given.
+//! Exports trace spans over OTLP/gRPC and propagates W3C trace context
+//! (<https://www.w3.org/TR/trace-context/>) through headers. The caller decides what gets a span;
+//! without an endpoint nothing is exported.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
@@ -22,36 +23,36 @@ pub use opentelemetry::KeyValue;
 
 const TRACEPARENT: &str = "traceparent";
 
-/// Timeout of an export, and of the last one at the end.
+/// Timeout of an export, including the last one at shutdown.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// Not an address of a collector.
+    /// The endpoint is not the address of a collector.
     #[error("--otlp-endpoint must be an address such as http://collector:4317")]
     Endpoint(#[source] Option<ExporterBuildError>),
-    /// The file with authorities cannot be read.
+    /// The file with CA certificates cannot be read.
     #[error("--otlp-ca-file {}: {cause}", path.display())]
     CaFile {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         cause: io::Error,
     },
-    /// There are authorities, and no certificate will be shown.
+    /// CA certificates are given, but the endpoint does not use TLS.
     #[error("--otlp-ca-file needs an https:// --otlp-endpoint")]
     PlainText,
-    /// The file with authorities holds something else.
+    /// The CA file holds no PEM certificates.
     #[error("--otlp-ca-file must hold certificates as PEM")]
     Ca(#[source] Option<ExporterBuildError>),
 }
 
 /// Exports the spans of this process. Clones share the exporter.
 ///
-/// Spans are batched on a thread of their own; what does not fit its queue, or cannot be delivered, is dropped. Which requests
-/// are sampled is what the caller's trace context says, else what OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say, else
-/// all of them.
+/// A background thread batches the spans; those that do not fit its queue or cannot be delivered
+/// are dropped. Sampling follows the caller's trace context, else `OTEL_TRACES_SAMPLER` and
+/// `OTEL_TRACES_SAMPLER_ARG`; by default every request is sampled.
 #[derive(Clone, Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -59,11 +60,13 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts exporting to a collector at `endpoint`, such as `http://collector:4317`. By https the system's authorities are
-    /// believed, or those of `ca_file` (PEM) alone. Call it on a runtime; nothing is connected before the first span ends.
+    /// Starts exporting to a collector at `endpoint`, such as `http://collector:4317`.
+    ///
+    /// An https endpoint is verified with the system's CA certificates, or only with those in
+    /// `ca_file` (PEM). Must be called on a Tokio runtime; it connects when the first span ends.
     ///
     /// # Errors
-    /// [`TracesError`] when that is no address, or the file of no use.
+    /// [`TracesError`] when `endpoint` is not an http or https address, or `ca_file` is not usable.
     pub fn export(
         endpoint: &str,
         ca_file: Option<&Path>,
@@ -100,7 +103,8 @@ impl Traces {
         Ok(Self { provider, tracer })
     }
 
-    /// Begins a server span under the trace context of the headers, and replaces it by the span's own.
+    /// Begins a server span as a child of the trace context in the headers, and replaces that
+    /// context with the span's own.
     #[must_use]
     pub fn begin(
         &self,
@@ -119,8 +123,8 @@ impl Traces {
         ActiveSpan(span)
     }
 
-    /// Begins the span of work that was accepted earlier, under the span that `traceparent` names; a trace of its own when it
-    /// names none.
+    /// Begins the span of work that was accepted earlier, as a child of the span in `traceparent`,
+    /// or as the root of a new trace if `traceparent` is not valid.
     #[must_use]
     pub fn begin_caused(
         &self,
@@ -150,14 +154,14 @@ impl Traces {
             .start_with_context(&self.tracer, parent)
     }
 
-    /// Sends what has ended and stops. Waits for the collector, but not long.
+    /// Exports all ended spans and stops, within the export timeout.
     pub async fn finish(self) {
-        // It blocks, and the exporter needs this runtime to send.
+        // Shutting down blocks, and the exporter needs this runtime to send.
         let ended = tokio::task::spawn_blocking(move || {
             self.provider.shutdown_with_timeout(EXPORT_TIMEOUT)
         });
         if let Ok(Err(error)) = ended.await {
-            tracing::warn!(%error, "the last traces were not delivered");
+            tracing::warn!(%error, "the last spans could not be exported at shutdown");
         }
     }
 }
@@ -172,7 +176,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
         path: path.to_owned(),
         cause,
     })?;
-    // Without a certificate in it every collector would be refused silently.
+    // With a file that holds no certificate, every connection would fail without a clear error.
     let begin = b"-----BEGIN CERTIFICATE-----";
     if !pem.windows(begin.len()).any(|part| part == begin) {
         return Err(TracesError::Ca(None));
@@ -185,7 +189,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, TracesError> {
 pub struct ActiveSpan(Span);
 
 impl ActiveSpan {
-    /// Ends the span with the attributes of its outcome; `failed` marks an error of this side.
+    /// Ends the span with its final attributes; `failed` marks a server-side error.
     pub fn end(mut self, attributes: Vec<KeyValue>, failed: bool) {
         self.0.set_attributes(attributes);
         if failed {
@@ -200,14 +204,14 @@ impl ActiveSpan {
 pub fn traceparent(headers: &HeaderMap) -> Option<String> {
     let propagator = TraceContextPropagator::new();
     let context = propagator.extract(&Headers(headers));
-    // Written anew: what a later version of the format may add would be kept for ever.
+    // Formatted from the parsed fields: extensions of later format versions are not stored.
     let mut kept = HeaderMap::new();
     propagator.inject_context(&context, &mut HeadersMut(&mut kept));
     let value = kept.get(TRACEPARENT)?.to_str().ok()?;
     Some(value.to_owned())
 }
 
-/// The trace that the headers name, as 32 hexadecimal digits.
+/// The trace id in the headers, as 32 hexadecimal digits.
 #[must_use]
 pub fn trace_id(headers: &HeaderMap) -> Option<String> {
     let context = TraceContextPropagator::new().extract(&Headers(headers));

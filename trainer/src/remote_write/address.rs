@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 use url::{Host, Url};
 
-/// Where points are pushed to: an http or https address, such as `http://127.0.0.1:9090/api/v1/write`.
+/// Address of a remote-write receiver over http or https, such as
+/// `http://127.0.0.1:9090/api/v1/write`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Url);
 
@@ -32,7 +33,7 @@ impl Address {
         self.0.as_str()
     }
 
-    /// Whether what is pushed there can be read on its way over a network.
+    /// Returns whether pushes cross a network in plain text.
     pub(super) fn in_the_open(&self) -> bool {
         let loopback = match self.0.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,17 +1,20 @@
-//! Batches that wait for their push, oldest first and bounded; what is too old or was tried too often goes.
+//! A bounded queue of batches that wait to be pushed, oldest first. Batches that are too old or
+//! failed too often are dropped.
 
-use super::{client::Verdict, points::Batch};
+use super::{client::PushOutcome, points::Batch};
 use crate::metrics::DropReason as Reason;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Points that wait, at most; about 3 MB.
+/// Maximum number of queued points; about 3 MB.
 pub(super) const POINTS_AT_MOST: usize = 50_000;
-/// Less than the out-of-order window of our configuration, after which Prometheus would refuse it anyway.
+/// Maximum age of a batch: shorter than the out-of-order window in `deploy/prometheus`, after which
+/// Prometheus refuses samples.
 const AGE_AT_MOST: Duration = Duration::from_secs(25 * 60);
-/// An error of the receiver may be for ever: Prometheus answers 500 to a sample that is too old.
+/// Maximum number of errors per batch. An error may be permanent: Prometheus answers 500 to a
+/// sample that is too old.
 const ERRORS_AT_MOST: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
@@ -21,15 +24,15 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Backlog {
     batches: VecDeque<(Instant, Batch)>,
     points: usize,
-    /// Of the oldest batch: answers that were errors.
+    /// Error responses to the oldest batch.
     errors: u32,
-    /// Attempts that failed one after another, for whatever reason.
+    /// Consecutive failed attempts, for any reason.
     failures: u32,
     not_before: Option<Instant>,
 }
 
 impl Backlog {
-    /// Appends a batch; returns those that have to make room.
+    /// Appends a batch; returns the batches that were dropped to make room.
     pub(super) fn push(&mut self, batch: Batch, now: Instant) -> Vec<Batch> {
         self.points += batch.points.len();
         self.batches.push_back((now, batch));
@@ -40,7 +43,7 @@ impl Backlog {
         dropped
     }
 
-    /// Samples that wait.
+    /// Number of queued samples.
     pub(super) fn samples(&self) -> u64 {
         self.batches.iter().map(|(_, batch)| batch.samples()).sum()
     }
@@ -49,25 +52,26 @@ impl Backlog {
         self.batches.front().map(|(_, batch)| batch)
     }
 
-    /// How long the oldest batch has still to wait for its next attempt.
+    /// Time until the next attempt to push the oldest batch.
     pub(super) fn pause(&self, now: Instant) -> Duration {
         let until = self.not_before.unwrap_or(now);
         until.saturating_duration_since(now)
     }
 
-    /// Takes note of what became of the oldest batch; returns it, and why it is dropped, when it is.
-    pub(super) fn tried(&mut self, verdict: &Verdict, now: Instant) -> Option<(Batch, Reason)> {
-        match verdict {
-            Verdict::Pushed => {
+    /// Records the outcome of pushing the oldest batch. Returns the batch and the reason if it is
+    /// dropped.
+    pub(super) fn tried(&mut self, outcome: &PushOutcome, now: Instant) -> Option<(Batch, Reason)> {
+        match outcome {
+            PushOutcome::Pushed => {
                 self.pop();
                 self.failures = 0;
                 None
             }
-            Verdict::Refused(_) => {
+            PushOutcome::Refused(_) => {
                 self.failures = 0;
                 self.drop_oldest(Reason::Refused)
             }
-            Verdict::Error(_) => {
+            PushOutcome::Error(_) => {
                 self.errors += 1;
                 self.wait(now);
                 if self.errors >= ERRORS_AT_MOST {
@@ -75,7 +79,7 @@ impl Backlog {
                 }
                 self.expire(now)
             }
-            Verdict::Unreachable(_) => {
+            PushOutcome::Unreachable(_) => {
                 self.wait(now);
                 self.expire(now)
             }
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_by_the_oldest() {
+    fn the_oldest_batch_is_dropped_to_make_room() {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
         let first = batch(POINTS_AT_MOST - 10);
         assert!(backlog.push(first.clone(), now).is_empty());
@@ -138,26 +142,26 @@ mod tests {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
         backlog.push(batch(1), now);
         backlog.push(batch(2), now);
-        let error = Verdict::Error("500".to_owned());
+        let error = PushOutcome::Error("500".to_owned());
         for _ in 1..ERRORS_AT_MOST {
             assert_eq!(backlog.tried(&error, now), None);
         }
         let (dropped, reason) = backlog.tried(&error, now).expect("dropped");
         assert_eq!((dropped.points.len(), reason), (1, Reason::Failed));
         assert_eq!(backlog.tried(&error, now), None);
-        assert_eq!(backlog.tried(&Verdict::Pushed, now), None);
+        assert_eq!(backlog.tried(&PushOutcome::Pushed, now), None);
         assert_eq!(backlog.samples(), 0);
     }
 
     #[test]
-    fn who_is_not_there_is_waited_for_until_the_samples_are_too_old() {
+    fn an_unreachable_receiver_is_retried_until_the_samples_are_too_old() {
         let (mut backlog, begin) = (Backlog::default(), Instant::now());
         backlog.push(batch(1), begin);
-        let nobody = Verdict::Unreachable("refused".to_owned());
+        let unreachable = PushOutcome::Unreachable("refused".to_owned());
         let mut now = begin;
         let mut attempts = 0;
         let reason = loop {
-            if let Some((_, reason)) = backlog.tried(&nobody, now) {
+            if let Some((_, reason)) = backlog.tried(&unreachable, now) {
                 break reason;
             }
             let pause = backlog.pause(now);
@@ -174,7 +178,7 @@ mod tests {
     fn a_refusal_is_dropped_at_once() {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
         backlog.push(batch(3), now);
-        let refused = backlog.tried(&Verdict::Refused("400".to_owned()), now);
+        let refused = backlog.tried(&PushOutcome::Refused("400".to_owned()), now);
         assert_eq!(refused.map(|(_, reason)| reason), Some(Reason::Refused));
         assert!(backlog.oldest().is_none());
         assert_eq!(backlog.pause(now), Duration::ZERO);

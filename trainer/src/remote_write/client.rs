@@ -1,4 +1,4 @@
-//! One push over HTTP, and what its answer means.
+//! Pushes one request over HTTP and classifies the response.
 
 use super::credentials::Receiver;
 use std::{io::Read as _, time::Duration};
@@ -8,21 +8,21 @@ use ureq::{
     tls::TlsConfig,
 };
 
-/// A push takes longer only where nobody answers.
+/// Timeout of a push.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Of a refusal's reason, for the log.
+/// Maximum length of the response body that is logged.
 const REASON_BYTES_AT_MOST: u64 = 500;
 
-/// What became of a push. The texts are for the log.
+/// Outcome of a push. The texts are for the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It was taken.
+pub(super) enum PushOutcome {
+    /// The receiver accepted the samples.
     Pushed,
-    /// It never will be: 4xx but for 429, and 401 and 403 where there is a token.
+    /// Permanent failure: 4xx except 429, and except 401 and 403 if a token is configured.
     Refused(String),
-    /// It may be, later: 5xx and 429.
+    /// Retryable failure: 5xx and 429.
     Error(String),
-    /// Nobody answered, or it does not take our token: the next one may do.
+    /// No response, or the receiver refused the token, which may be replaced at any time.
     Unreachable(String),
 }
 
@@ -33,21 +33,21 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Reads the files of the receiver once, so that a wrong one is told now.
+    /// Reads the receiver's token and CA file once, so that an unusable one is reported at startup.
     ///
     /// # Errors
-    /// One line.
+    /// One line that names the flag, the file and the remedy.
     pub(super) fn new(receiver: Receiver) -> Result<Self, String> {
         let tls = TlsConfig::builder().root_certs(receiver.authorities()?);
         if receiver.authorization()?.is_some() && receiver.address.in_the_open() {
-            tracing::warn!(address = %receiver.address, "the token is pushed in plain text: use https");
+            tracing::warn!(address = %receiver.address, "the remote-write token is sent in plain text; use an https address");
         }
         let agent = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             // A redirected push would lose its body.
             .max_redirects(0)
-            // The receiver is a neighbour.
+            // The receiver is in the same network.
             .proxy(None)
             .user_agent(concat!("digits-trainer/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
@@ -56,7 +56,7 @@ impl Client {
         Ok(Self { agent, receiver })
     }
 
-    pub(super) fn push(&self, body: &[u8]) -> Verdict {
+    pub(super) fn push(&self, body: &[u8]) -> PushOutcome {
         let mut request = self
             .agent
             .post(self.receiver.address.as_str())
@@ -66,33 +66,33 @@ impl Client {
         match self.receiver.authorization() {
             Ok(Some(token)) => request = request.header(AUTHORIZATION, token),
             Ok(None) => {}
-            Err(reason) => return Verdict::Unreachable(reason),
+            Err(reason) => return PushOutcome::Unreachable(reason),
         }
         let mut answer = match request.send(body) {
             Ok(answer) => answer,
-            Err(error) => return Verdict::Unreachable(error.to_string()),
+            Err(error) => return PushOutcome::Unreachable(error.to_string()),
         };
         let status = answer.status();
         if status.is_success() {
-            return Verdict::Pushed;
+            return PushOutcome::Pushed;
         }
         let mut reason = Vec::new();
-        // A reason that breaks off is better than none.
+        // A truncated reason is better than none.
         let _ = answer
             .body_mut()
             .as_reader()
             .take(REASON_BYTES_AT_MOST)
             .read_to_end(&mut reason);
         let reason = String::from_utf8_lossy(&reason);
-        let told = format!("{status}: {}", reason.lines().next().unwrap_or_default());
+        let reason = format!("{status}: {}", reason.lines().next().unwrap_or_default());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            Verdict::Error(told)
+            PushOutcome::Error(reason)
         } else if self.receiver.token_file.is_some()
             && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         {
-            Verdict::Unreachable(told)
+            PushOutcome::Unreachable(reason)
         } else {
-            Verdict::Refused(told)
+            PushOutcome::Refused(reason)
         }
     }
 }

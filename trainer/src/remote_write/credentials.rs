@@ -1,5 +1,6 @@
-//! What shows the receiver who pushes, and us that it is the receiver: a bearer token and a certificate authority, both from
-//! files. A file may be replaced at any time, as Kubernetes does with a mounted Secret: the token is read before each push.
+//! Credentials for the remote-write receiver: a bearer token and CA certificates, both from files.
+//! The token is read again before each push, because Kubernetes may replace a mounted Secret at any
+//! time.
 
 use super::address::Address;
 use std::{
@@ -14,19 +15,19 @@ use ureq::{
 
 const BYTES_AT_MOST: u64 = 1 << 20;
 
-/// The receiver, and what it takes to push to it.
+/// A remote-write receiver and the credentials for it.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Where it is.
+    /// Address of the receiver.
     pub address: Address,
-    /// File with the bearer token that it asks for.
+    /// File with the bearer token to send.
     pub token_file: Option<PathBuf>,
-    /// File with the authorities, in PEM, that may have signed its certificate; public ones where there is none.
+    /// File with CA certificates (PEM) to trust; `None` for the public CAs.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Receiver {
-    /// Its token as it is now, as the value of a header.
+    /// Reads the token; returns the value of the `Authorization` header.
     ///
     /// # Errors
     /// One line that names the flag, the file and the remedy.
@@ -54,7 +55,7 @@ impl Receiver {
         Ok(Some(header))
     }
 
-    /// The authorities that may have signed its certificate.
+    /// The CA certificates to trust.
     ///
     /// # Errors
     /// As [`Self::authorization`].
@@ -112,12 +113,12 @@ mod tests {
             (" a.b-c_d~e+f/g==\n", "Bearer a.b-c_d~e+f/g=="),
         ] {
             fs::write(&file, text).expect("a file");
-            let told = receiver(&file)
+            let authorization = receiver(&file)
                 .authorization()
                 .expect("a token")
                 .expect("one");
-            assert_eq!(told, header);
-            assert!(!format!("{told:?}").contains("abc"));
+            assert_eq!(authorization, header);
+            assert!(!format!("{authorization:?}").contains("abc"));
         }
         for (text, part) in [
             ("", "is empty"),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_certificates() {
+    fn a_ca_file_without_certificates_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("ca.pem");
         fs::write(&file, "no certificate").expect("a file");

@@ -1,9 +1,10 @@
-//! The messages of Prometheus remote write 1.0 (`prompb/remote.proto` and `prompb/types.proto`), as far as they are
-//! needed, and their form on the wire: protobuf, compressed with snappy's block format.
+//! Messages of Prometheus remote write 1.0 (`prompb/remote.proto` and `prompb/types.proto`), with
+//! only the fields that are needed, and their encoding: protobuf, compressed in snappy's block
+//! format.
 
 use prost::Message;
 
-/// What a push says.
+/// Body of a push.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -13,7 +14,7 @@ pub(super) struct WriteRequest {
 /// Samples of one series.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TimeSeries {
-    /// Sorted by name: a receiver takes two orders for two series.
+    /// Sorted by name: to a receiver, another order is another series.
     #[prost(message, repeated, tag = "1")]
     pub(super) labels: Vec<Label>,
     /// By time, ascending.
@@ -53,7 +54,7 @@ impl WriteRequest {
     /// The body of a push.
     ///
     /// # Errors
-    /// Never for a request of less than 4 GiB, which snappy's format ends at.
+    /// Only for requests of 4 GiB or more, snappy's limit.
     pub(super) fn body(&self) -> Result<Vec<u8>, snap::Error> {
         snap::raw::Encoder::new().compress_vec(&self.encode_to_vec())
     }

@@ -1,8 +1,9 @@
 //! Pushes every point of a job's curves, at the time it was made, by Prometheus remote write 1.0.
 //!
-//! A scrape each 15 s sees one point of a job that takes a second. So the points are pushed beside it: under names of
-//! their own, off the training's thread, bounded in number, age and attempts. A point that cannot be pushed is dropped
-//! and counted; the job's own record, which `GetHistory` gives, does not depend on it.
+//! A scrape every 15 s sees one point of a job that takes a second, so the points are also pushed:
+//! under metric names of their own, off the training's thread, bounded in number, age and attempts.
+//! Points that cannot be pushed are dropped and counted; the stored history of the job, which
+//! `GetHistory` returns, does not depend on them.
 //!
 //! The protocol: <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
 
@@ -35,21 +36,21 @@ use std::{
     thread,
 };
 
-/// Points that may wait for the thread; it takes them between two pushes.
+/// Capacity of the queue to the push thread, which empties it between two pushes.
 const MESSAGES_AT_MOST: usize = 8_192;
 
-/// Why nothing can be pushed.
+/// Error of starting the push thread.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A file with a token or certificates is of no use; one line that names it.
+    /// The token file or CA file is not usable; one line that names it.
     #[error("{0}")]
     Credentials(String),
-    /// The system gives no thread.
+    /// The operating system cannot create a thread.
     #[error("no thread to push curves")]
     Thread(#[from] io::Error),
 }
 
-/// The way to the receiver, if there is one; cheap to clone.
+/// Handle to the push thread, if a receiver is configured; cheap to clone.
 #[derive(Clone, Default)]
 pub struct RemoteWrite(Option<Arc<Pushing>>);
 
@@ -61,9 +62,10 @@ struct Pushing {
 }
 
 impl RemoteWrite {
-    /// Starts the thread that pushes to a receiver. After a panic it is started anew, without the
-    /// points that waited; it never
-    /// fails liveness: jobs do not depend on it, and a restart of the process would interrupt them.
+    /// Starts the thread that pushes to a receiver.
+    ///
+    /// After a panic the thread is restarted without the queued points. It never fails liveness:
+    /// jobs do not depend on it, and a restart of the process would interrupt them.
     ///
     /// # Errors
     /// [`StartError`]
@@ -96,7 +98,7 @@ impl RemoteWrite {
         }))))
     }
 
-    /// The curves of a job; they end when this is dropped.
+    /// Begins the series of a job; they end when the returned value is dropped.
     #[must_use]
     pub fn curve(&self, job: JobId) -> Curve {
         Curve {
@@ -105,7 +107,8 @@ impl RemoteWrite {
         }
     }
 
-    /// Ends the thread, which pushes what is left for a few seconds at the most. Blocks.
+    /// Stops the thread after it has pushed the remaining points, for a few seconds at most.
+    /// Blocks.
     pub fn close(&self) {
         let Some(pushing) = &self.0 else { return };
         pushing.closing.store(true, Ordering::Release);
@@ -122,7 +125,7 @@ impl RemoteWrite {
     }
 }
 
-/// The curves of one job, as far as they are pushed.
+/// The pushed series of one job.
 pub struct Curve {
     job: JobId,
     pushing: Option<Arc<Pushing>>,

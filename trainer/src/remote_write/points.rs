@@ -1,9 +1,9 @@
-//! Points of one job's curves, on their way to a push: which series they belong to, and at which time.
+//! Converts points of a job's curves to samples: series, labels and timestamps.
 
 use super::messages::{Label, Sample, TimeSeries, WriteRequest};
 use crate::job::{CurveRow, JobId};
 
-/// Series of a job. Other names than those of the scraped gauges, so that no series has samples of both.
+/// Names of a job's series. They differ from the scraped gauges, so that no series mixes both.
 pub(super) const SERIES: [&str; 6] = [
     "digits_trainer_curve_train_loss",
     "digits_trainer_curve_validation_loss",
@@ -13,8 +13,8 @@ pub(super) const SERIES: [&str; 6] = [
     "digits_trainer_curve_step",
 ];
 
-/// What ends a series: Prometheus draws the last sample on for five minutes without it. These bits of NaN mean it
-/// (prometheus/model/value/value.go); any other NaN is a sample.
+/// Staleness marker that ends a series; without it, Prometheus repeats the last sample for five
+/// minutes. Only this NaN bit pattern is the marker (prometheus/model/value/value.go).
 pub(super) const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// A row of the curves at its time.
@@ -42,29 +42,29 @@ impl From<&CurveRow> for Point {
     }
 }
 
-/// Points of one job that are pushed together: a receiver takes all of a request or nothing, and one job's bad point
-/// must not cost another's.
+/// Points of one job that are pushed in one request. A receiver accepts or refuses a request as a
+/// whole, and one job's bad point must not lose the points of another job.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Batch {
     pub(super) job: JobId,
     pub(super) points: Vec<Point>,
-    /// When the series end, where this is their end.
+    /// Time at which the series end, if they do.
     pub(super) end_ms: Option<i64>,
 }
 
 impl Batch {
-    /// Samples, without the marks of an end.
+    /// Number of samples, without staleness markers.
     pub(super) fn samples(&self) -> u64 {
         (self.points.len() * SERIES.len()) as u64
     }
 
-    /// The latest time in it.
+    /// Timestamp of the latest sample.
     pub(super) fn latest_ms(&self) -> i64 {
         let last = self.points.last().map(|point| point.at_ms);
         self.end_ms.or(last).unwrap_or(i64::MIN)
     }
 
-    /// The message that pushes it.
+    /// The message of the push.
     pub(super) fn request(&self) -> WriteRequest {
         let series = |(index, name): (usize, &&str)| TimeSeries {
             labels: vec![
@@ -85,7 +85,7 @@ impl Batch {
     }
 }
 
-/// The points of a running job that no push has taken yet.
+/// Points of a running job that are not yet in a batch.
 pub(super) struct Pending {
     job: JobId,
     points: Vec<Point>,
@@ -101,8 +101,8 @@ impl Pending {
         }
     }
 
-    /// Two samples of a series cannot have one time, so a point of the same millisecond, or of a clock that was set
-    /// back, takes the next one.
+    /// Timestamps of a series must increase: a point of the same millisecond, or one after the
+    /// clock was set back, gets the next free millisecond.
     pub(super) fn add(&mut self, mut point: Point) {
         point.at_ms = point.at_ms.max(self.last_ms.saturating_add(1));
         self.last_ms = point.at_ms;
@@ -113,7 +113,7 @@ impl Pending {
         self.points.len()
     }
 
-    /// What there is, if there is any.
+    /// Takes the pending points as a batch; `None` if there are none.
     pub(super) fn take(&mut self) -> Option<Batch> {
         let points = std::mem::take(&mut self.points);
         (!points.is_empty()).then_some(Batch {
@@ -123,7 +123,7 @@ impl Pending {
         })
     }
 
-    /// What there is and the end, unless nothing was ever there.
+    /// Takes the pending points and the end of the series; `None` if the job never had a point.
     pub(super) fn end(self) -> Option<Batch> {
         (self.last_ms > i64::MIN).then(|| Batch {
             job: self.job,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_of_a_series_rise() {
+    fn timestamps_of_a_series_increase() {
         let mut pending = Pending::new(JobId::generate());
         for at_us in [5_000, 5_100, 5_999, 9_000, 7_000] {
             pending.add(Point::from(&row(at_us, 1)));

@@ -1,9 +1,9 @@
-//! The thread that pushes: it gathers points by job, sends a batch each half second and at a job's end, and keeps what
-//! cannot be sent for later.
+//! The push thread: collects points by job, sends a batch every half second and at the end of a
+//! job, and keeps batches that cannot be sent for a retry.
 
 use super::{
     backlog::Backlog,
-    client::{Client, Verdict},
+    client::{Client, PushOutcome},
     points::{Batch, Pending, Point, SERIES},
 };
 use crate::{
@@ -20,21 +20,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two batches of a job.
+/// Interval between two batches of a job.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Points of a batch, at most.
+/// Maximum number of points per batch.
 const BATCH_AT_MOST: usize = 2_000;
-/// At the process's end what is left may take so long, and one attempt more.
+/// Time to push the remaining points at shutdown, plus one attempt.
 const CLOSING_AT_MOST: Duration = Duration::from_secs(3);
-/// A point this far in the future comes of a clock that was set back.
+/// A point further in the future than this means that the clock was set back.
 const AHEAD_AT_MOST_MS: i64 = 2_000;
 
 /// What the sender receives.
 pub(super) enum Message {
     Point(JobId, Point),
-    /// The job's curves end here.
+    /// The job's curves end.
     End(JobId),
-    /// Something changed that is not told by a message.
+    /// Wakes the thread: state outside the queue changed.
     Wake,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct State {
     pending: HashMap<JobId, Pending>,
     backlog: Backlog,
     gathered: Instant,
-    /// The last attempt failed, and the log has it.
+    /// The last attempt failed and was logged.
     failing: bool,
 }
 
@@ -67,9 +67,9 @@ impl State {
 }
 
 impl Sender {
-    /// Works until it is told to end, or nobody is left to tell it anything.
+    /// Runs until it is closed or all senders are gone.
     pub(super) fn run(&mut self) {
-        // What waits already was left by a run that ended in a panic, and may be its cause.
+        // Messages already in the queue are from a run that panicked, and may be its cause.
         let left = self.waiting_samples();
         if left > 0 {
             self.metrics.dropped(DropReason::Failed, left);
@@ -91,7 +91,8 @@ impl Sender {
         }
     }
 
-    /// Takes what has come, and waits for it where there is nothing else to do; whether nothing can come any more.
+    /// Receives messages, waiting only while there is nothing to push. Returns whether all senders
+    /// are gone.
     fn listen(&mut self) -> bool {
         let now = Instant::now();
         let for_points = INTERVAL.saturating_sub(self.state.gathered.elapsed());
@@ -99,7 +100,7 @@ impl Sender {
             Some(oldest) => self.pause(oldest, now).min(for_points),
             None => for_points,
         };
-        // A zero wait while nothing is to do would spin.
+        // A wait of zero with nothing to push would spin.
         let first = self
             .messages
             .recv_timeout(wait.max(Duration::from_millis(1)));
@@ -150,7 +151,7 @@ impl Sender {
         }
     }
 
-    /// How long a batch must not be pushed yet: after a failure, and as long as it lies in the future.
+    /// Time until the oldest batch may be pushed: after a failure, or while it lies in the future.
     fn pause(&self, batch: &Batch, now: Instant) -> Duration {
         let ahead_ms = batch.latest_ms() - now_us().div_euclid(1_000);
         let ahead = Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0));
@@ -173,30 +174,30 @@ impl Sender {
         let Some(batch) = self.state.backlog.oldest() else {
             return;
         };
-        let (samples, verdict) = match batch.request().body() {
+        let (samples, outcome) = match batch.request().body() {
             Ok(body) => (batch.samples(), self.client.push(&body)),
-            Err(error) => (batch.samples(), Verdict::Refused(error.to_string())),
+            Err(error) => (batch.samples(), PushOutcome::Refused(error.to_string())),
         };
-        match &verdict {
-            Verdict::Pushed => {
+        match &outcome {
+            PushOutcome::Pushed => {
                 self.metrics.pushed(samples);
                 if std::mem::take(&mut self.state.failing) {
                     tracing::info!("curves are pushed again");
                 }
             }
-            Verdict::Error(reason) | Verdict::Unreachable(reason) => {
+            PushOutcome::Error(reason) | PushOutcome::Unreachable(reason) => {
                 if !std::mem::replace(&mut self.state.failing, true) {
                     tracing::warn!(reason, "curves cannot be pushed; trying again");
                 }
             }
-            Verdict::Refused(_) => {}
+            PushOutcome::Refused(_) => {}
         }
-        let dropped = self.state.backlog.tried(&verdict, Instant::now());
-        let reason = match &verdict {
-            Verdict::Refused(reason) | Verdict::Error(reason) | Verdict::Unreachable(reason) => {
-                reason
-            }
-            Verdict::Pushed => "",
+        let dropped = self.state.backlog.tried(&outcome, Instant::now());
+        let reason = match &outcome {
+            PushOutcome::Refused(reason)
+            | PushOutcome::Error(reason)
+            | PushOutcome::Unreachable(reason) => reason,
+            PushOutcome::Pushed => "",
         };
         self.note_drop(dropped, reason);
     }
@@ -213,7 +214,7 @@ impl Sender {
         self.metrics.dropped(reason, batch.samples());
     }
 
-    /// Pushes what is left, for a while.
+    /// Pushes the remaining batches until the closing deadline.
     fn close(&mut self) {
         let jobs: Vec<JobId> = self.state.pending.keys().copied().collect();
         for job in jobs {

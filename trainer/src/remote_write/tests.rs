@@ -1,4 +1,4 @@
-//! Against a receiver on the loopback interface that answers as a test tells it to.
+//! Tests against a receiver on the loopback interface with scripted responses.
 
 use super::{
     messages::WriteRequest,
@@ -18,7 +18,7 @@ use std::{
 
 mod credentials;
 
-/// A receiver that asks for nothing.
+/// A receiver without credentials.
 fn open(address: Address) -> Receiver {
     Receiver {
         address,
@@ -27,7 +27,7 @@ fn open(address: Address) -> Receiver {
     }
 }
 
-/// Answers each push with the next of `statuses`, and 204 after them; gives what it received.
+/// Answers each push with the next of `statuses`, then with 204; returns the received requests.
 fn receiver(statuses: Vec<&'static str>) -> (Address, mpsc::Receiver<WriteRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!(
@@ -42,7 +42,7 @@ fn receiver(statuses: Vec<&'static str>) -> (Address, mpsc::Receiver<WriteReques
             let status = statuses.next().unwrap_or("204 No Content");
             let head =
                 format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            // Before the answer, so that whoever has that finds the request here.
+            // Sent before the response, so that the request is here once the response is.
             let heard = sender.send(request).is_ok();
             stream.write_all(head.as_bytes()).expect("an answer");
             if !heard {
@@ -90,7 +90,7 @@ fn read_with_head(stream: impl io::Read) -> (Vec<String>, WriteRequest) {
     (head, request)
 }
 
-/// Metrics of this test alone, and what they say.
+/// Metrics of one test, and the handle that renders them.
 fn metrics() -> (PushMetrics, PrometheusHandle) {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
@@ -191,7 +191,7 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
 }
 
 #[test]
-fn one_request_is_of_one_job() {
+fn a_request_holds_points_of_one_job() {
     let (address, received) = receiver(Vec::new());
     let (metrics, _) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
@@ -222,8 +222,8 @@ fn one_request_is_of_one_job() {
 }
 
 #[test]
-fn a_receiver_that_is_away_costs_points_but_no_time_of_the_training() {
-    // Bound and closed again: nobody listens there.
+fn an_unreachable_receiver_loses_points_but_never_delays_the_training() {
+    // Bound and closed again, so that no process listens there.
     let nowhere = TcpListener::bind("127.0.0.1:0")
         .and_then(|port| port.local_addr())
         .expect("a port");
@@ -258,6 +258,6 @@ fn a_point_of_the_future_is_not_pushed() {
     );
     drop(curve);
     remote_write.close();
-    // The end of the series lay in the future too.
+    // The staleness marker lay in the future too.
     assert!(received.try_iter().next().is_none());
 }

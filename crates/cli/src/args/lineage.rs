@@ -46,7 +46,7 @@ pub struct Import {
     /// Divisor of the logits before the softmax.
     #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = number)]
     pub temperature: f64,
-    /// Serve the checkpoint at once, and hold it.
+    /// Serve the checkpoint at once, and pause automatic promotion.
     #[arg(long)]
     pub promote: bool,
     /// Id of the new checkpoint, a UUIDv7, with which an import can be repeated; new if not given.

@@ -1,6 +1,6 @@
-//! The credentials of the gRPC port: certificate, authorities of client certificates, and bearer
-//! tokens. They are read from files, which may be replaced while the server runs. Without files the
-//! port is plain text and needs no token.
+//! The credentials of the gRPC port: certificate, CA certificates for client certificates, and
+//! bearer tokens. They are read from files, which may be replaced while the server runs. Without
+//! files the port is plain text and needs no token.
 
 mod error;
 mod files;

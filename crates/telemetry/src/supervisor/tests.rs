@@ -1,4 +1,4 @@
-//! Deaths, restarts and their end, in virtual time.
+//! Tests of restarts, backoff and liveness, in virtual time.
 
 use std::future::pending;
 use std::io;
@@ -33,7 +33,7 @@ impl Setup {
         }
     }
 
-    /// Supervises a task that does what `life` says of its number, from 1.
+    /// Supervises a task whose n-th run, counted from 1, is `life(n)`.
     fn restart<F>(
         &self,
         repeated: RepeatedDeaths,

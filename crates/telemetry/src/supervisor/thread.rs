@@ -1,5 +1,5 @@
-//! Supervised threads of the operating system. One that returns has ended as it should: threads end
-//! when their channel is closed.
+//! Supervises operating-system threads. A thread that returns has ended normally: threads end when
+//! their channel is closed.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use super::{RepeatedDeaths, Supervisor, Task, text};
 
-/// How often a thread that waits for its restart looks whether the service stops.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval at which a thread that waits for its restart checks whether the service is stopping.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Supervisor {
-    /// Runs `body` on a thread of its own and again, after a pause, when it panics. Deaths in a row
-    /// are tolerated ([`RepeatedDeaths::Tolerate`]).
+    /// Runs `body` on a thread of its own and restarts it with backoff when it panics. Repeated
+    /// deaths are tolerated ([`RepeatedDeaths::Tolerate`]).
     ///
     /// While `stopping` is true there is no pause, and no restart after a further panic.
     ///
     /// # Errors
-    /// When the operating system gives no thread.
+    /// When the operating system cannot create a thread.
     pub fn restart_thread(
         &self,
         task: Task,
@@ -41,17 +41,17 @@ impl Supervisor {
                 let pause = record.died(&cause, lived, RepeatedDeaths::Tolerate);
                 let died = Instant::now();
                 while died.elapsed() < pause && !stopping() {
-                    thread::sleep(LOOK.min(pause));
+                    thread::sleep(STOP_CHECK_INTERVAL.min(pause));
                 }
             }
         })
     }
 
-    /// Runs `body` on a thread of its own. For threads that own state that cannot be made anew: a
-    /// panic fails liveness at once.
+    /// Runs `body` on a thread of its own; a panic fails liveness at once. For threads that own
+    /// state that cannot be recreated.
     ///
     /// # Errors
-    /// When the operating system gives no thread.
+    /// When the operating system cannot create a thread.
     pub fn watch_thread(
         &self,
         task: Task,

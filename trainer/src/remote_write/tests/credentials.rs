@@ -1,4 +1,4 @@
-//! Receivers that insist: on a token, and on being who they are.
+//! Receivers that require a token or use TLS.
 
 use super::*;
 use rustls::{
@@ -18,11 +18,11 @@ fn with_token(address: Address, file: &Path) -> Receiver {
     }
 }
 
-/// Takes pushes with this token only; tells of each whether it was taken.
-fn insists_on(token: &'static str) -> (Address, mpsc::Receiver<bool>) {
+/// Accepts only pushes with this token; reports for each push whether it was accepted.
+fn requires_token(token: &'static str) -> (Address, mpsc::Receiver<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let at = listener.local_addr().expect("an address");
-    let (sender, told) = channel();
+    let (sender, accepted) = channel();
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             let (head, _) = read_with_head(&stream);
@@ -42,21 +42,21 @@ fn insists_on(token: &'static str) -> (Address, mpsc::Receiver<bool>) {
         }
     });
     let address = format!("http://{at}/api/v1/write");
-    (address.parse().expect("an address"), told)
+    (address.parse().expect("an address"), accepted)
 }
 
 #[test]
-fn a_token_is_read_again_when_it_was_replaced() {
+fn a_replaced_token_file_is_read_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("token");
     fs::write(&file, "old\n").expect("a file");
-    let (address, told) = insists_on("new");
+    let (address, accepted) = requires_token("new");
     let (metrics, handle) = metrics();
     let remote_write =
         RemoteWrite::start(with_token(address, &file), metrics, &supervisor()).expect("a thread");
     let curve = remote_write.curve(JobId::generate());
     curve.rows(&[row(now_us(), 1)]);
-    assert!(!told.recv().expect("a push"));
+    assert!(!accepted.recv().expect("a push"));
     // As a mounted Secret is replaced: for a moment there may be nothing.
     fs::remove_file(&file).expect("a file");
     fs::write(dir.path().join("next"), "new\n").expect("a file");
@@ -71,7 +71,7 @@ fn a_token_is_read_again_when_it_was_replaced() {
 }
 
 #[test]
-fn a_file_of_no_use_is_told_at_the_start() {
+fn an_unusable_file_is_reported_at_startup() {
     let dir = tempfile::tempdir().expect("a folder");
     let address: Address = "https://127.0.0.1:1/".parse().expect("an address");
     let missing = dir.path().join("missing");
@@ -92,7 +92,7 @@ fn a_file_of_no_use_is_told_at_the_start() {
     }
 }
 
-/// A receiver with a certificate that it signed itself, which is told in PEM.
+/// A receiver with a self-signed certificate, which is returned as PEM.
 fn behind_tls() -> (Address, String, mpsc::Receiver<WriteRequest>) {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
@@ -132,7 +132,7 @@ fn behind_tls() -> (Address, String, mpsc::Receiver<WriteRequest>) {
 }
 
 #[test]
-fn a_receiver_behind_tls_is_the_one_that_the_file_vouches_for() {
+fn a_tls_receiver_is_verified_with_the_ca_file() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("ca.pem");
     let (address, own, received) = behind_tls();
