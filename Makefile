@@ -71,7 +71,7 @@ check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs in 
 demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI does.
 	$(phase) 'demo' $(DEV_BIN)/digits-demo
 
-# CI leaves this out, because it takes more than half an hour: optimised builds, and hundreds of
+# CI leaves this out, because it takes more than half an hour: optimized builds, and hundreds of
 # kills.
 .PHONY: release-check
 release-check: build ## Runs the checks that CI leaves out: release and dist builds, their guards, the demo, 300 kills.

@@ -1,6 +1,7 @@
-//! Links the engine and the tests so that they find the libtorch they were built with, and the engine so
-//! that CUDA is not lost: a plain link drops `libtorch_cuda`, whose symbols nobody names, and without it
-//! libtorch knows of no GPU. The launcher gets neither: it must start where there is no libtorch.
+//! Links the engine and the tests against the libtorch they are built with. For the engine,
+//! `libtorch_cuda` is linked explicitly: no symbol of it is referenced, so a plain link would drop
+//! it, and libtorch would find no GPU. The launcher is not linked against libtorch: it must start
+//! without it.
 //!
 //! Compiles the shim, for what the bindings lack.
 
@@ -13,7 +14,7 @@ const SHIM: &str = "shim/tf32.cpp";
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SHIM}");
-    // Told by torch-sys, whose `links` key is "tch"; not set where it is built for documentation only.
+    // Set by torch-sys, whose `links` key is "tch"; unset in a build for documentation only.
     let library = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from);
     if let Some(folder) = &library {
         compile_shim(folder);
@@ -54,7 +55,7 @@ fn compile_shim(folder: &Path) {
         .compile("digits_shim");
 }
 
-/// The version that the headers beside the library folder give.
+/// The version in the headers next to the library folder.
 fn libtorch_version(folder: &Path) -> Option<String> {
     let include = folder.parent()?.join("include/torch");
     let text = ["headeronly/version.h", "csrc/api/include/torch/version.h"]

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Puts libtorch into a private Python environment: PyTorch's wheel is the libtorch for CPU and GPU alike.
+# Installs libtorch into a private Python environment, from PyTorch's wheel for CPU or GPU.
 # Usage: libtorch.sh VENV TORCH_VERSION
 #
-# DIGITS_TORCH=auto, the default: on a machine without an NVIDIA GPU PyTorch's own CPU wheels are tried first, a tenth of the size; the wheel
-# of the Python package index, which brings CUDA, serves everywhere. DIGITS_TORCH=cuda takes that at once. DIGITS_TORCH=cpu takes the CPU wheel or
-# nothing. DIGITS_TORCH_CPU_INDEX is a mirror of PyTorch's index of CPU wheels.
+# DIGITS_TORCH=auto, the default: without an NVIDIA GPU, PyTorch's CPU wheels are tried first (a
+# tenth of the size), then the wheel with CUDA of the Python package index, which works on every
+# machine. DIGITS_TORCH=cuda: the wheel with CUDA only. DIGITS_TORCH=cpu: the CPU wheel only.
+# DIGITS_TORCH_CPU_INDEX: a mirror of PyTorch's index of CPU wheels.
 set -euo pipefail
 venv=$1
 version=$2

@@ -169,7 +169,7 @@ impl App {
 ///
 /// A panic while a checkpoint is loaded fails that load alone ([`Loader`]). A loader that dies of
 /// anything else is restarted, and what serves stays. One that keeps dying for minutes fails
-/// liveness: the replica would serve an old checkpoint for ever.
+/// liveness: the replica would serve an old checkpoint forever.
 fn load(
     config: &Config,
     storage: &Storage,

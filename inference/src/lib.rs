@@ -2,7 +2,7 @@
 //! classifies images of digits over gRPC and HTTP.
 //!
 //! [`predict`] is the pipeline that every request goes through, with [`engine`], the network, and
-//! [`picture`], which normalises pictures. [`loader`] brings checkpoints in, and [`model`] holds
+//! [`picture`], which normalizes pictures. [`loader`] brings checkpoints in, and [`model`] holds
 //! what is served. [`grpc`] has the codecs of the protocols, [`page`] the page to draw on.
 //! [`drift`] compares the requests with the training set. [`app`] puts the parts together. The
 //! crate links no libtorch and knows nothing of training.

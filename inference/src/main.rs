@@ -1,4 +1,5 @@
-//! `digits-inference`: reads the configuration and serves until a signal, or checks a running service.
+//! `digits-inference`: reads the configuration and serves until a signal, or checks a running
+//! service.
 
 use digits_inference::{
     app::App,

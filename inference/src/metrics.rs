@@ -1,10 +1,11 @@
 //! The metrics of the inference service; `deploy/METRICS.md` has the meaning of each.
 //!
-//! Handles are looked up when a model or a checkpoint is loaded and kept, never per request. The metrics
-//! of requests (`…_grpc_…`) belong to `digits_server`.
+//! Handles are looked up when a model or a checkpoint is loaded and kept, never per request. The
+//! metrics of requests (`…_grpc_…`) belong to `digits_server`.
 //!
-//! A registered series stays until the process ends. So the series of a role that no checkpoint has any
-//! more go to 0, and those that name a checkpoint are not registered at all (see [`crate::model_info`]).
+//! A registered series stays until the process ends. So the series of a role that no checkpoint has
+//! any more go to 0, and those that name a checkpoint are not registered at all (see
+//! [`crate::model_info`]).
 
 mod drift;
 mod help;
@@ -109,7 +110,8 @@ pub fn install() -> Result<Recorder, InstallError> {
     digits_telemetry::metrics::install(BUCKETS)
 }
 
-/// Describes every metric and sets the constant ones. Call it once, after the recorder was installed.
+/// Describes every metric and sets the constant ones. Call it once, after the recorder was
+/// installed.
 pub fn describe() {
     help::describe();
     gauge!("digits_inference_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

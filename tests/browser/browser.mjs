@@ -44,7 +44,7 @@ export async function open(browser, address, options = {}) {
   const faults = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
-    // That is about the tests' own look at a canvas.
+    // That is a warning about the tests' own reading of a canvas.
     if (message.text().startsWith('Canvas2D: Multiple readback')) return;
     if (['error', 'warning'].includes(message.type())) faults.push(`console: ${message.text()}`);
   });

@@ -1,5 +1,5 @@
-//! The demo: trains, serves and classifies before a newcomer's eyes, and checks every figure it
-//! shows.
+//! The demo: trains, serves and classifies with visible progress, and checks every figure that it
+//! prints.
 
 mod data;
 mod report;

@@ -28,9 +28,9 @@ fn main() -> anyhow::Result<()> {
     let data = mnist(&dir);
     say(&json!({"ready": "ours", "torch": libtorch_version(), "threads": 1}))?;
     for line in std::io::stdin().lock().lines() {
-        let asked: Value = serde_json::from_str(&line?)?;
-        let plan = plan(&asked, &data)?;
-        let mut watch = Stopwatch::new(&asked);
+        let request: Value = serde_json::from_str(&line?)?;
+        let plan = plan(&request, &data)?;
+        let mut watch = Stopwatch::new(&request);
         run(&plan, &data, None, &mut watch)?;
         let (seconds, cpu_seconds) = watch.taken.context("the training came to its end")?;
         say(&json!({
@@ -41,17 +41,17 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// The notebook's plan with the options of a request.
-fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
+fn plan(request: &Value, data: &Dataset) -> anyhow::Result<Plan> {
     let notebook = notebook_plan(data);
-    let widths = asked["hidden"].as_array().context("hidden")?;
+    let widths = request["hidden"].as_array().context("hidden")?;
     let hidden = widths.iter().filter_map(Value::as_u64);
-    let elastic_alpha = match asked["augmentation"].as_str() {
+    let elastic_alpha = match request["augmentation"].as_str() {
         None => None,
         Some("affine") => Some(0.0),
         Some("elastic") => Some(36.0),
         Some(other) => anyhow::bail!("no augmentation is called {other}"),
     };
-    let precision = match asked["precision"].as_str() {
+    let precision = match request["precision"].as_str() {
         None => Precision::Float32,
         Some("bfloat16") => Precision::Bfloat16,
         Some(other) => anyhow::bail!("no precision of the CPU is called {other}"),
@@ -61,9 +61,9 @@ fn plan(asked: &Value, data: &Dataset) -> anyhow::Result<Plan> {
             hidden: hidden.map(|width| width as usize).collect(),
             ..notebook.architecture
         },
-        epochs: u32::try_from(asked["epochs"].as_u64().context("epochs")?)?,
+        epochs: u32::try_from(request["epochs"].as_u64().context("epochs")?)?,
         // Counted steps have no validation between them.
-        validate_every: match asked["batches"].is_u64() {
+        validate_every: match request["batches"].is_u64() {
             true => usize::MAX,
             false => notebook.validate_every,
         },
@@ -110,10 +110,10 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    fn new(asked: &Value) -> Self {
+    fn new(request: &Value) -> Self {
         Self {
-            warm_up: asked["warm_up"].as_u64().unwrap_or(0),
-            batches: asked["batches"].as_u64(),
+            warm_up: request["warm_up"].as_u64().unwrap_or(0),
+            batches: request["batches"].as_u64(),
             began: None,
             steps: 0,
             accuracy: 0.0,

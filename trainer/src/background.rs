@@ -13,8 +13,8 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts the background tasks, which end when `stop` is cancelled.
 ///
-/// When one of them keeps dying, gauges are stale or the storage grows, and jobs are trained all the
-/// same: a restart of the process would interrupt them.
+/// When one of them keeps dying, gauges are stale or the storage grows, and jobs are trained all
+/// the same: a restart of the process would interrupt them.
 pub(crate) fn start(
     config: &Config,
     services: &WorkerContext,

@@ -1,5 +1,5 @@
-//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), or checks a running service
-//! (`health`). `digits-trainer` starts it once it has checked the shared libraries.
+//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), or checks a running
+//! service (`health`). `digits-trainer` starts it once it has checked the shared libraries.
 
 use digits_service::{Error, args, health_check, print_failure};
 use digits_trainer::{

@@ -1,8 +1,8 @@
 //! The metrics of the trainer, but for those of requests, which `digits_server` records;
 //! `deploy/METRICS.md` has the meaning of each.
 //!
-//! The series of a job come and go, and the recorder never forgets a series. So they are kept here, of
-//! the running jobs and the last ones to end, and rendered as a section of their own.
+//! The series of a job come and go, and the recorder never forgets a series. So they are kept here,
+//! of the running jobs and the last ones to end, and rendered as a section of their own.
 
 pub mod gpu_memory;
 mod help;
@@ -234,8 +234,8 @@ impl Metrics {
         self.samples.increment(images);
     }
 
-    /// A checkpoint was committed at `at_us` (microseconds since 1970), `elapsed` after its publication
-    /// started.
+    /// A checkpoint was committed at `at_us` (microseconds since 1970), `elapsed` after its
+    /// publication started.
     pub fn published(&self, elapsed: Duration, at_us: i64) {
         self.published.increment(1);
         self.publish_duration.record(elapsed.as_secs_f64());

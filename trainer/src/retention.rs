@@ -25,7 +25,7 @@ pub struct Retention {
     pub storage: Storage,
     /// Counters of the sweep.
     pub metrics: Metrics,
-    /// Which checkpoints are kept.
+    /// Rules for keeping checkpoints.
     pub rules: Rules,
 }
 

@@ -1,5 +1,5 @@
 //! Domain types as protobuf messages, and back: for the wire and, as the same bytes, for the
-//! database. Beside `grpc`, the only place that names generated types.
+//! database. Besides `grpc`, the only place that names generated types.
 
 mod job_spec;
 

@@ -36,7 +36,7 @@ pub async fn manifest(
 /// The manifest of a committed checkpoint without a tombstone, for a caller that will need the
 /// checkpoint later; `None` when there is none. Cancel-safe.
 ///
-/// Retention checks once more between tombstone and deletion which checkpoints are needed. A caller
+/// Retention checks again between tombstone and deletion which checkpoints are needed. A caller
 /// that has recorded its need before the grace time is over keeps the checkpoint.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ pub struct Loaded {
     pub exam: Exam,
 }
 
-/// Why a checkpoint was not loaded.
+/// Errors of loading a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file is missing or cannot be read; a later attempt may succeed.

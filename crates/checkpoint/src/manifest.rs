@@ -40,11 +40,11 @@ pub struct Manifest {
     pub created_at: Timestamp,
     /// The network.
     pub architecture: Architecture,
-    /// What a raw image must be, and how it is scaled.
+    /// Shape of a raw image, and the scaling of its pixels.
     pub input: InputSpec,
     /// Names of the classes, by index; as many as the architecture has classes.
     pub labels: Vec<String>,
-    /// How a picture of a user is turned into an input.
+    /// Normalization of a user's picture to an input.
     pub picture_normalization: PictureNormalization,
     /// Logits are divided by it before the softmax; more than 0, 1 leaves them.
     pub temperature: f64,
@@ -107,7 +107,7 @@ pub struct InputSpec {
     pub std: f32,
 }
 
-/// How a picture is turned into an input.
+/// Normalization of a picture to an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureNormalization {

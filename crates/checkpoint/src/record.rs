@@ -19,9 +19,9 @@ pub struct ServingRecord {
     pub routes: Vec<Route>,
     /// Whether automatic promotion is held.
     pub hold: bool,
-    /// Why it was written.
+    /// Reason of the change.
     pub reason: Reason,
-    /// Who wrote it, in words.
+    /// Author of the record, as free text.
     pub by: String,
     /// When it was written.
     pub at: Timestamp,
@@ -73,7 +73,7 @@ impl Role {
     }
 }
 
-/// Why a record was written.
+/// Reason of a change to what is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -83,6 +83,6 @@ pub enum Reason {
     Promoted,
     /// By an operator, to an earlier record.
     RolledBack,
-    /// By an operator who lifted a hold.
+    /// By an operator who released a hold.
     Released,
 }

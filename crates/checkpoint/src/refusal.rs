@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a checkpoint must not be served. A retry does not help.
+/// Reason for refusing a checkpoint. Permanent: a retry does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checkpoints that the last so many records of a serving log name are never deleted.
+/// Checkpoints named by this many newest records of a serving log are never deleted.
 const PROTECTED_RECORDS: u64 = 1000;
 /// Checkpoints that served within this time are never deleted.
 const PROTECTED_TIME: SignedDuration = SignedDuration::from_hours(7 * 24);

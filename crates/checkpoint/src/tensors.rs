@@ -32,7 +32,7 @@ pub struct Exam {
     pub images: usize,
 }
 
-/// How far an answer may be from the recorded one, as a share of 1 + the largest logit of the
+/// Tolerance between an answer and the recorded one, as a share of 1 + the largest logit of the
 /// image.
 const EXAM_TOLERANCE: f32 = 1e-4;
 

@@ -20,7 +20,7 @@ use std::{
 pub struct Context {
     /// URLs of the services, and how they are called.
     pub endpoints: Endpoints,
-    /// What standard output can show.
+    /// Capabilities of standard output.
     pub style: Style,
     /// Whether results are JSON.
     pub json: bool,

@@ -1,12 +1,12 @@
-//! URLs of both services and how they are called.
+//! URLs of both services, and the options of calls to them.
 
 use digits_client::{
     Credentials, Error, InferenceClient, Options, RetryPolicy, Service, TrainerClient,
 };
 use std::time::Duration;
 
-/// URLs of both services and how they are called. Calls are not repeated: a service that is not
-/// there is reported at once.
+/// URLs of both services, and the options of calls to them. Calls are not retried: an unreachable
+/// service is reported at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// URL of the trainer.

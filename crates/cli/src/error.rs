@@ -1,4 +1,4 @@
-//! Why a command failed, and the exit code of each reason.
+//! Errors of commands, and their exit codes.
 
 use digits_checkpoint::StorageError;
 use digits_dataset::pushed::PushedError;
@@ -8,7 +8,7 @@ use std::{
 };
 use tonic::Code;
 
-/// Why a command failed.
+/// Errors of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call to a service failed.
@@ -37,7 +37,7 @@ pub enum Error {
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Why.
         source: io::Error,

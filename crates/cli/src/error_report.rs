@@ -1,4 +1,4 @@
-//! What the user reads of an error: a line on what went wrong, then details and remedies.
+//! Formats an error for the user: a line on what went wrong, then details and remedies.
 
 use crate::{endpoints::Endpoints, error::Error, rpc_error};
 

@@ -14,10 +14,10 @@ use digits_proto::v1::{PredictRequest, PredictResponse, predict_request::Images}
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::time::{Duration, Instant};
 
-/// How a set is sent and summed up.
+/// Options of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Which model; empty for the server's default.
+    /// Name of the model; empty for the server's default.
     pub model: String,
     /// Images per request, at least 1.
     pub images_per_request: usize,

@@ -25,7 +25,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A duration in two units at the most: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `4 d 3 h`.
+/// A duration in at most two units: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `4 d 3 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -47,7 +47,7 @@ pub fn time(time: Option<&Time>) -> String {
     stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// How long ago something was, or `-` when it is not known.
+/// Time since an event, or `-` if unknown.
 #[must_use]
 pub fn age(time: Option<&Time>, now: Timestamp) -> String {
     let Some(stamp) = time.and_then(timestamp) else {

@@ -1,4 +1,4 @@
-//! How a call is made: one deadline over all of its attempts, and retries with backoff.
+//! Makes calls: one deadline over all attempts, and retries with backoff.
 
 use crate::{error::Error, service::Service};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tonic::{Request, Response, Status};
 /// Entries that are requested for a page.
 const PAGE: usize = 200;
 
-/// How often and after which pauses a call that may be repeated is tried again.
+/// Number and backoff of the retries of an idempotent call.
 ///
-/// What is retried is a connection that fails for other reasons than TLS, `UNAVAILABLE`, and
+/// Retried are connections that fail for other reasons than TLS, `UNAVAILABLE`, and
 /// `RESOURCE_EXHAUSTED` with a delay, which then replaces the pause. Each pause is twice as long as
 /// the one before; a random half of it is left out, so that clients do not come back at once.
 #[derive(Clone, Copy, Debug)]
@@ -180,8 +180,8 @@ where
     Ok(all)
 }
 
-/// A method of a generated client as a function from a request to a response. The client is made
-/// anew for each request, for its methods need `&mut`; it is a handle.
+/// A method of a generated client as a function from a request to a response. The client, a cheap
+/// handle, is created for each request, because its methods take `&mut self`.
 macro_rules! rpc {
     ($client:expr, $method:ident) => {
         |request| {

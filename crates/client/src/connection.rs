@@ -1,4 +1,4 @@
-//! Connections to a service, and what is known of how to connect.
+//! Connections to a service, and the settings for opening them.
 
 use crate::{
     call::{Caller, RetryPolicy, rpc},
@@ -17,12 +17,12 @@ use tonic_health::pb::{
 
 /// Largest message that is sent or received, in bytes: more than any limit of the services.
 pub(crate) const MAX_MESSAGE: usize = 256 << 20;
-/// How long a connection may take to come up.
+/// Timeout of opening a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A silent connection is probed this often, so that a watch notices a dead peer.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How a client connects and calls.
+/// Settings of a client's connections and calls.
 ///
 /// ```no_run
 /// use digits_client::{Credentials, InferenceClient, Options};
@@ -101,7 +101,7 @@ pub(crate) fn connect(
     Ok((caller, connection))
 }
 
-/// Asks the service for its overall health.
+/// Queries the overall health of the service.
 pub(crate) async fn health(
     calls: &Caller,
     connection: &Connection,

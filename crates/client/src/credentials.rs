@@ -1,4 +1,4 @@
-//! Credentials of a client: trusted authorities, a client certificate and a bearer token.
+//! Credentials of a client: trusted CA certificates, a client certificate and a bearer token.
 
 use rustls::RootCertStore;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Why a call failed.
+//! Errors of calls.
 
 use crate::service::Service;
 use rustls::{AlertDescription, Error as TlsError};
@@ -6,13 +6,13 @@ use std::{error::Error as StdError, io, iter, time::Duration};
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
-/// Why a call failed.
+/// Errors of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL of a service is none.
     #[error("{url:?} is not the URL of a service: write it like {}", service.default_url())]
     Url {
-        /// Which service.
+        /// The called service.
         service: Service,
         /// The URL.
         url: String,
@@ -23,15 +23,15 @@ pub enum Error {
     /// No connection came up, or it broke before the response.
     #[error("no connection to the {service}: {failure}")]
     Connection {
-        /// Which service.
+        /// The called service.
         service: Service,
-        /// What happened to the connection.
+        /// Failure of the connection.
         failure: ConnectionFailure,
     },
     /// The deadline passed before the response.
     #[error("the {service} did not answer within {timeout:?}")]
     Timeout {
-        /// Which service.
+        /// The called service.
         service: Service,
         /// The time from the call to its deadline.
         timeout: Duration,
@@ -39,7 +39,7 @@ pub enum Error {
     /// The service responded with an error.
     #[error("{service}: {}", status.message())]
     Status {
-        /// Which service.
+        /// The called service.
         service: Service,
         /// Its response.
         status: Box<Status>,
@@ -47,9 +47,9 @@ pub enum Error {
     /// A response that does not fit its request.
     #[error("{service}: unexpected answer: {reason}")]
     Answer {
-        /// Which service.
+        /// The called service.
         service: Service,
-        /// What does not fit.
+        /// Reason why the answer is unexpected.
         reason: String,
     },
     /// A watch could not be resumed in time.
@@ -64,7 +64,7 @@ pub enum Error {
     },
 }
 
-/// What happened to a connection.
+/// Failure of a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionFailure {
     /// Nothing accepts connections at the address.
@@ -112,7 +112,7 @@ impl Error {
         }
     }
 
-    /// How long a service that is full asks its clients to wait.
+    /// Retry delay that an overloaded service requests.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {

@@ -15,12 +15,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Where a watch begins, and when it ends for want of a trainer.
+/// Start of a watch, and the timeout after which it fails without a trainer.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchOptions {
     /// Only events with a higher sequence number; 0 for all.
     pub after_sequence: u64,
-    /// How long the trainer may be away, without a single event.
+    /// Longest outage of the trainer, without a single event.
     pub patience: Duration,
 }
 
@@ -33,14 +33,14 @@ impl Default for WatchOptions {
     }
 }
 
-/// What happens in a watch.
+/// Events of a watch.
 #[derive(Debug)]
 pub enum WatchNotice<'a> {
     /// An event of the job, each one once, in order.
     Event(&'a WatchJobResponse),
     /// The stream broke; the watch resumes after a pause.
     Interrupted {
-        /// What broke it.
+        /// Cause of the interruption.
         reason: &'a str,
         /// The pause.
         pause: Duration,

@@ -75,15 +75,15 @@ async fn a_watch_ends_at_once_for_an_unknown_job_and_after_its_patience_without_
         other => panic!("{other:?}"),
     }
 
-    // A port that nobody listens on: bound, and given back.
+    // A port that no process listens on: bound and released.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let url = format!("http://{}", port.expect("a port"));
-    let nobody = TrainerClient::new(&url, &Options::default()).expect("a URL");
+    let unreachable = TrainerClient::new(&url, &Options::default()).expect("a URL");
     let options = WatchOptions {
         after_sequence: 5,
         patience: Duration::from_millis(250),
     };
-    match nobody.watch(JOB, options, ignore).await {
+    match unreachable.watch(JOB, options, ignore).await {
         Err(Error::WatchLost {
             after_sequence: 5, ..
         }) => {}

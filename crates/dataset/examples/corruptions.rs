@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells `put` every pixel of an image, as x, y and grey.
+/// Calls `put` with every pixel of an image, as x, y and grey.
 fn draw(images: &Images, number: usize, mut put: impl FnMut(usize, usize, u8)) {
     for (at, &grey) in images.image(number).unwrap_or_default().iter().enumerate() {
         put(at % images.width, at / images.width, grey);

@@ -6,7 +6,7 @@ use crate::{DatasetError, Images, LabelledImages, MAX_CLASSES, MAX_SIDE, digest}
 /// [`Dataset::validate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// What clients call it.
+    /// Name by which clients refer to the data set.
     pub name: String,
     /// For training and validation.
     pub train: LabelledImages,

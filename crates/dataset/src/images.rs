@@ -3,7 +3,7 @@
 /// Grey images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// How many.
+    /// Number of images.
     pub count: usize,
     /// Rows of each.
     pub height: usize,
@@ -39,7 +39,7 @@ pub struct LabelledImages {
 }
 
 impl LabelledImages {
-    /// How many images have each label: as many numbers as there are `classes`.
+    /// Number of images of each label; `classes` entries.
     #[must_use]
     pub fn class_counts(&self, classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];

@@ -18,7 +18,7 @@ pub(crate) struct Request {
 pub(crate) struct Reply {
     pub status: &'static str,
     pub body: Vec<u8>,
-    /// Closes the connection after so many bytes of the body, fewer than `Content-Length`.
+    /// Closes the connection after this many bytes of the body, fewer than `Content-Length`.
     pub cut_after: Option<usize>,
 }
 

@@ -35,7 +35,7 @@ pub struct ServerConfig {
     pub keepalive_interval: Duration,
     /// A connection that does not respond to a ping within this time is closed.
     pub keepalive_timeout: Duration,
-    /// How long requests in flight may take to finish after the shutdown. Then they are aborted.
+    /// Time for requests in flight to finish at shutdown; then they are aborted.
     pub drain: Duration,
     /// Share of the requests that get a line in the access log (target `digits_access`), from 0 to
     /// 1. Health checks get none.

@@ -2,7 +2,7 @@
 
 use digits_telemetry::listen::BindError;
 
-/// Why the gRPC server could not start.
+/// Errors of starting the gRPC server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The port could not be opened. The message names the address and what to do.

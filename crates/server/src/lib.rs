@@ -50,8 +50,8 @@
 //!
 //! # The shutdown
 //!
-//! Cancelling the token of [`GrpcServer::serve`] closes the port and lets requests in flight finish.
-//! Long streams of a service should watch the same token and end themselves.
+//! Cancelling the token of [`GrpcServer::serve`] closes the port and lets requests in flight
+//! finish. Long streams of a service should watch the same token and end themselves.
 
 // The links of the walk-through lead to private items: it is for readers of the code.
 #![allow(rustdoc::private_intra_doc_links)]

@@ -20,7 +20,7 @@ use crate::middleware::{InstrumentedService, RequestMetrics, ServerState, instru
 use crate::serve::router::Routes;
 use crate::serve::{HttpServer, ProtocolMux};
 
-/// How serving ended.
+/// Outcome of serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     /// Every request in flight was answered.

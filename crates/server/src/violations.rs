@@ -44,7 +44,7 @@ impl Violations {
         self.count == 0
     }
 
-    /// How many were found.
+    /// Number of violations found.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count

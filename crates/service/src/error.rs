@@ -16,7 +16,7 @@ use crate::exit;
 /// The error of a dependency, whatever its type.
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a service could not start or continue.
+/// Errors of starting or running a service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag, an environment variable or a configuration file must be corrected; one line.

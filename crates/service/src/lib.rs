@@ -3,12 +3,13 @@
 //!
 //! A process goes through these stages:
 //!
-//! 1. [`args::parse`] reads flags and environment; [`run`] sets up logs, the runtime and the signals.
+//! 1. [`args::parse`] reads flags and environment; [`run`] sets up logs, the runtime and the
+//!    signals.
 //! 2. [`Foundation::new`] checks credentials and telemetry before anything is created.
 //! 3. [`Foundation::bind`] opens the gRPC and the admin port; [`Bound::announce`] logs them.
 //! 4. [`Bound::start`] answers probes and metrics while the service still starts.
-//! 5. [`Running::serve`] answers gRPC until the shutdown and drains:
-//!    not ready → `--shutdown-delay` → ports close → requests in flight finish (`--shutdown-grace`).
+//! 5. [`Running::serve`] answers gRPC until the shutdown and drains: not ready → `--shutdown-delay`
+//!    → ports close → requests in flight finish (`--shutdown-grace`).
 //!
 //! ```no_run
 //! use std::process::ExitCode;

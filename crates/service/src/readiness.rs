@@ -1,4 +1,4 @@
-//! Whether the service takes traffic, as `/readyz` and gRPC health report it.
+//! Readiness of the service, as reported by `/readyz` and gRPC health.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The file with the bound addresses, for whoever starts a service on free ports.
+//! The file with the bound addresses, for programs that start a service on free ports.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The stages of a service: foundation, ports, answering, draining.
+//! Runs a service through its stages: set-up, open ports, serving, draining.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -198,11 +198,11 @@ impl Running {
         self
     }
 
-    /// Serves `routes`, health and reflection until `shutdown` is cancelled, then drains and exports the
-    /// last spans.
+    /// Serves `routes`, health and reflection until `shutdown` is cancelled, then drains and
+    /// exports the last spans.
     ///
-    /// `ready` reports readiness and is dropped at the shutdown. `drain` ends the service's own work
-    /// and runs while the requests in flight finish.
+    /// `ready` reports readiness and is dropped at the shutdown. `drain` ends the service's own
+    /// work and runs while the requests in flight finish.
     ///
     /// # Errors
     /// When the descriptors for reflection are not valid, or the server ends by itself.

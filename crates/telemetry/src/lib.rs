@@ -1,6 +1,6 @@
-//! Telemetry of both services: logs, Prometheus metrics, traces, readiness, liveness, the admin port
-//! that serves them, and the supervision of long-lived tasks. It knows nothing of gRPC, training or
-//! models.
+//! Telemetry of both services: logs, Prometheus metrics, traces, readiness, liveness, the admin
+//! port that serves them, and the supervision of long-lived tasks. It knows nothing of gRPC,
+//! training or models.
 //!
 //! ```
 //! use digits_telemetry::readiness::Readiness;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
-/// Variables that hold a filter such as `info,digits_inference=debug`; the first that is set counts.
+/// Variables that hold a filter such as `info,digits_inference=debug`; the first that is set
+/// counts.
 const FILTER_VARIABLES: [&str; 2] = ["DIGITS_LOG", "RUST_LOG"];
 
 /// Format of a log line.
@@ -31,7 +32,7 @@ impl FromStr for Format {
     }
 }
 
-/// Why logs could not be set up.
+/// Errors of setting up logs.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// Unknown format.

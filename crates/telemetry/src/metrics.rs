@@ -1,4 +1,5 @@
-//! The process's Prometheus recorder. The metrics themselves are declared by the crates that record them.
+//! The process's Prometheus recorder. The metrics themselves are declared by the crates that record
+//! them.
 
 mod text;
 
@@ -22,7 +23,7 @@ pub const RATIO_BUCKETS: &[f64] = &[
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0,
 ];
 
-/// Why the recorder could not be installed.
+/// Errors of installing the recorder.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// A metric has no buckets.
@@ -38,8 +39,8 @@ pub enum InstallError {
     Twice,
 }
 
-/// Writes series that come and go at each scrape. The recorder never forgets a series, so short-lived
-/// ones are kept, in a bounded number, by their owner.
+/// Writes series that come and go at each scrape. The recorder never forgets a series, so
+/// short-lived ones are kept, in a bounded number, by their owner.
 pub type Section = Arc<dyn Fn(&mut Exposition) + Send + Sync>;
 
 /// Reads what the process has recorded; cheap to clone.
@@ -51,7 +52,8 @@ pub struct Recorder {
     process: Collector,
 }
 
-/// Installs the recorder of this process. Handles looked up before record nothing, so call it first.
+/// Installs the recorder of this process. Handles looked up before record nothing, so call it
+/// first.
 ///
 /// `buckets` gives the buckets by a histogram's full name; a histogram that is not named there gets
 /// [`DURATION_BUCKETS`].
@@ -91,8 +93,8 @@ pub fn build(buckets: &[(&str, &[f64])]) -> Result<(PrometheusRecorder, Recorder
 }
 
 impl Recorder {
-    /// Everything recorded so far, in the Prometheus text format. Takes milliseconds with many series:
-    /// not for a runtime thread.
+    /// Everything recorded so far, in the Prometheus text format. Takes milliseconds with many
+    /// series: not for a runtime thread.
     #[must_use]
     pub fn render(&self) -> String {
         self.process.collect();
@@ -103,8 +105,8 @@ impl Recorder {
         scrape.into_text()
     }
 
-    /// Adds the newest samples of the histograms to their buckets. The exporter keeps each sample, of
-    /// 16 bytes, until then. Takes about 5 ns for each: not for a runtime thread.
+    /// Adds the newest samples of the histograms to their buckets. The exporter keeps each sample,
+    /// of 16 bytes, until then. Takes about 5 ns for each: not for a runtime thread.
     pub fn drain_histograms(&self) {
         self.handle.run_upkeep();
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// `starting`.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    /// Why it is not ready; `None` when it is.
+    /// Reason for not being ready; `None` when ready.
     reason: Arc<RwLock<Option<String>>>,
 }
 

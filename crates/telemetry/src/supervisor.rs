@@ -60,7 +60,7 @@ impl Task {
     }
 }
 
-/// What deaths in a row mean for the process. The task is restarted in either case.
+/// Effect of repeated deaths on the process. The task is restarted in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedDeaths {
     /// Five deaths in a row, each within a minute of the previous restart and together over at

@@ -26,7 +26,7 @@ const TRACEPARENT: &str = "traceparent";
 /// Timeout of an export, including the last one at shutdown.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why traces cannot be exported.
+/// Errors of setting up the export of traces.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// The endpoint is not the address of a collector.

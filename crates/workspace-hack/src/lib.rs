@@ -1,1 +1,2 @@
-//! Empty: the dependencies of this crate unify features in development builds, see its `Cargo.toml`.
+//! Empty: the dependencies of this crate unify features in development builds, see its
+//! `Cargo.toml`.

@@ -1,4 +1,4 @@
-//! Pictures that show no digit, or more than one: what is predicted all the same.
+//! Pictures that show no digit or more than one, and the predictions for them.
 
 use super::scenes::{self, enlarged};
 use digits_inference::picture::{Picture, plane::Plane};
@@ -12,14 +12,14 @@ const SIDE: usize = 280;
 /// Without O, o, I and l, which are digits as well as letters.
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz";
 
-/// What a picture is of.
+/// Subject of a picture.
 #[derive(Clone, Copy, Debug)]
 pub enum Junk {
     /// White paper, a little noise.
     Blank,
     /// Nothing but noise.
     Noise,
-    /// Two digits beside each other that do not touch.
+    /// Two digits next to each other that do not touch.
     TwoApart,
     /// Two digits that overlap.
     TwoTouching,
@@ -37,7 +37,7 @@ impl Junk {
         Self::Letter,
     ];
 
-    /// What it is called in the table.
+    /// Name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Blank => "blank",

@@ -1,5 +1,5 @@
 //! Error on simulated canvases and photographs made from MNIST's test images, with and without each
-//! step of the normaliser, and what is predicted for pictures that show no digit.
+//! step of the normalizer, and what is predicted for pictures that show no digit.
 //! `make bench-pictures` trains the networks and runs it.
 //!
 //! `pictures MNIST_DIR NAME=STORAGE…`, each storage with a model `digits` of MNIST's form.
@@ -22,7 +22,7 @@ use steps::ExecutionPath;
 
 /// Pictures of each kind.
 const PICTURES: usize = 1_500;
-/// Every so many test images one is drawn.
+/// One of this many test images is drawn.
 const STRIDE: usize = 10_000 / PICTURES;
 /// Share of the digits that are to be answered.
 const COVERAGE: f64 = 0.95;

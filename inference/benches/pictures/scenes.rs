@@ -16,7 +16,7 @@ const CANVAS: usize = 280;
 /// Side of a photograph.
 const PHOTOGRAPH: usize = 320;
 
-/// What a picture is of.
+/// Subject of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Black on white, the digit anywhere, from 25 to 90 % high.
@@ -33,7 +33,7 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Canvas, Self::ThinPen, Self::Photograph, Self::Ruled];
 
-    /// What it is called in the table.
+    /// Name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Canvas => "canvas",

@@ -1,4 +1,4 @@
-//! The normaliser with steps left out: what each is worth.
+//! The normalizer with single steps left out, to measure the benefit of each.
 
 use digits_inference::picture::{
     Normalized, Normalizer, Picture, Recipe,
@@ -25,7 +25,7 @@ pub enum ExecutionPath {
     Steps(Steps),
 }
 
-/// Which steps are done.
+/// The enabled steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps {
     /// The light of the paper is found everywhere and divided out; else one light is taken for all
@@ -35,11 +35,11 @@ pub struct Steps {
     pub ramp: bool,
     /// Dust is dropped.
     pub dust: bool,
-    /// Where the digit is put.
+    /// Placement of the digit.
     pub place: Place,
 }
 
-/// Where the digit is put, its longest side being 20.
+/// Placement of the digit, whose longest side is 20.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
     /// Its box in the middle.
@@ -126,7 +126,7 @@ pub fn input(way: ExecutionPath, picture: &Picture) -> Option<Vec<u8>> {
     }
 }
 
-/// The normaliser of a service with a network of MNIST's form.
+/// The normalizer of a service with a network of MNIST's form.
 pub const SERVICE: Normalizer = Normalizer {
     height: SIDE,
     width: SIDE,

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn products_are_right_for_any_number_of_images_with_and_without_simd() {
-        // A rest beside the unrolled inputs, a padded panel, and rows that are further apart.
+        // A remainder after the unrolled inputs, a padded panel, and rows that are further apart.
         let (inputs, outputs, stride) = (2 * UNROLL + 1, WIDTH + 4, 2 * UNROLL + 3);
         let number = |n: usize| ((n * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         let weight: Vec<f32> = (0..inputs * outputs).map(number).collect();

@@ -29,7 +29,7 @@ pub struct Linear<'a> {
     pub bias: &'a [f32],
 }
 
-/// Why layers do not make a network.
+/// Errors of building a network from layers.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// No layers.

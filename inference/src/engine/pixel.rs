@@ -6,7 +6,8 @@ use super::{
 };
 use pulp::{Arch, Simd, WithSimd};
 
-/// How a raw pixel becomes an input value: (x / scale − mean) / std, in float32 and in this order.
+/// Conversion of a raw pixel to an input value: (x / scale − mean) / std, in float32 and in this
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputScale {
     /// First divisor.
@@ -139,7 +140,7 @@ pub trait Pixel: Copy + Default + PartialEq {
     #[doc(hidden)]
     fn entries(image: &[Self], scaling: &Scaling, entries: &mut [Entry]) -> usize;
 
-    /// How many pixels have ink.
+    /// Number of pixels with ink.
     #[doc(hidden)]
     fn inked(image: &[Self]) -> usize;
 }

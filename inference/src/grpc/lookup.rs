@@ -30,7 +30,7 @@ pub fn model<'a>(
     })
 }
 
-/// What the model serves now, for a whole request.
+/// The current snapshot of the model, kept for a whole request.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
-//! Why a record or one of its checkpoints does not serve.
+//! Reasons why a serving record or one of its checkpoints cannot be served.
 
 use crate::model::RejectedRecord;
 use digits_checkpoint::StorageError;
 
-/// Why a record or one of its checkpoints does not serve.
+/// Reason why a record or one of its checkpoints cannot be served.
 pub(super) enum Failure {
     /// It was refused, for good.
     Refused(RejectedRecord),

@@ -1,4 +1,4 @@
-//! The loader: polls the storage, loads each record in its turn, and swaps its snapshot in.
+//! The loader: polls the storage, loads one serving record at a time, and swaps its snapshot in.
 
 use super::{
     backoff,

@@ -14,7 +14,7 @@
 //!    checks digests, shapes and numbers.
 //! 3. [`build()`]: builds the [`LoadedModel`], and [`run_exam()`] compares it with the golden test
 //!    vectors on every [`ExecutionPath`].
-//! 4. [`SnapshotBuilder`]: assembles the [`ServingSnapshot`]; a candidate that cannot serve beside
+//! 4. [`SnapshotBuilder`]: assembles the [`ServingSnapshot`]; a candidate that cannot serve with
 //!    the primary is left out.
 //! 5. [`swap()`]: [`Model::snapshot`] returns the new snapshot from now on. Whoever subscribed
 //!    ([`Registry::subscribe`]) is notified: readiness, in [`App::run`].

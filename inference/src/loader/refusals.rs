@@ -10,7 +10,7 @@ use std::{
 /// Maximum number of records, and of checkpoints, that are remembered.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// What was refused of one model.
+/// Refused records and checkpoints of one model.
 pub struct Refusals {
     model: Arc<Model>,
     records: BTreeSet<u64>,

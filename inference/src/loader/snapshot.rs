@@ -54,7 +54,7 @@ impl<'a> SnapshotBuilder<'a> {
         if primary.input != candidate.input || primary.labels != candidate.labels {
             return Err(Refusal::new(
                 RefusalReason::Manifest,
-                "its inputs or labels are not those of the primary beside it",
+                "its inputs or labels differ from those of the primary",
             ));
         }
         let entry = (self.record.sequence, route);

@@ -39,8 +39,8 @@ pub struct Watcher {
     follower: Follower,
     pin: Option<Pin>,
     pending: Option<PendingRecord>,
-    /// While nothing is served: when to look for older records or the pinned one next, and how
-    /// often that found nothing.
+    /// While nothing is served: time of the next search for older records or the pinned one, and
+    /// the number of searches without a result.
     search_at: Instant,
     searches: u32,
     /// The head when the storage was first read: later records were published while this process

@@ -7,8 +7,8 @@ use std::sync::Arc;
 /// The values of a full window; `None` where the checkpoint's manifest has nothing to compare with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DriftValues {
-    /// Distance of the predicted labels' shares from the training set's: half the sum of the absolute
-    /// differences, 0 equal, 1 nothing in common.
+    /// Distance of the predicted labels' shares from the training set's: half the sum of the
+    /// absolute differences, 0 equal, 1 nothing in common.
     pub labels: Option<f64>,
     /// Mean confidence minus the validation accuracy.
     pub confidence: Option<f64>,

@@ -1,4 +1,4 @@
-//! Metrics of one model: its loads, its images without a label, and handles for its checkpoints.
+//! Metrics of one model: its loads, its unlabelled images, and handles for its checkpoints.
 
 use super::{
     labels::RoleLabel,
@@ -52,8 +52,8 @@ pub struct ModelMetrics {
     refusals: Vec<(&'static str, Counter)>,
     /// Seconds from seeing a serving record to serving it.
     pub reload_duration: Histogram,
-    /// Seconds from a serving record's timestamp to serving it, of records that came while the process
-    /// followed the storage.
+    /// Seconds from a serving record's timestamp to serving it, of records that came while the
+    /// process followed the storage.
     pub publish_to_serve: Histogram,
     /// Newest sequence on the storage.
     pub head_sequence: Gauge,

@@ -1,5 +1,5 @@
-//! Reported outcomes of predictions: correct and wrong, the confusion matrix, and the live accuracy of
-//! the serving checkpoint.
+//! Reported outcomes of predictions: correct and wrong, the confusion matrix, and the live accuracy
+//! of the serving checkpoint.
 //!
 //! Bounded: at most 33 × 33 pairs of labels for each role, and the newest 1,000 outcomes.
 
@@ -10,8 +10,8 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// Label indices from this one on share `other` in the confusion matrix, which has a counter for each
-/// pair.
+/// Label indices from this one on share `other` in the confusion matrix, which has a counter for
+/// each pair.
 const LABELS: usize = 32;
 /// Largest number of outcomes in the live accuracy.
 const WINDOW: usize = 1_000;

@@ -1,4 +1,5 @@
-//! The models of this process by name, what each serves, and how following the storage goes.
+//! The models of this process by name, with what each serves and how its loader follows the
+//! storage.
 
 use super::{
     loaded::LoadedModel,
@@ -45,7 +46,7 @@ impl RejectedRecord {
     }
 }
 
-/// How following the storage goes, for `GetModel`.
+/// State of following the storage, for `GetModel`.
 #[derive(Clone, Debug, Default)]
 pub struct LoadStatus {
     /// Newest sequence on the storage.
@@ -94,7 +95,7 @@ impl Model {
         }
     }
 
-    /// What is served now, without a reference count; must not be held across an await.
+    /// The current snapshot, without a reference count; must not be held across an await.
     pub fn snapshot(&self) -> Guard<Option<Arc<ServingSnapshot>>> {
         self.snapshot.load()
     }
@@ -112,7 +113,7 @@ impl Model {
         before
     }
 
-    /// How following the storage goes.
+    /// State of following the storage.
     pub fn status(&self) -> MutexGuard<'_, LoadStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }

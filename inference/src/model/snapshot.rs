@@ -41,7 +41,7 @@ impl From<Role> for RoleLabel {
     }
 }
 
-/// What a model serves. A request reads it once.
+/// Snapshot of what a model serves. A request reads it once.
 pub struct ServingSnapshot {
     /// Sequence of the serving record: the version of the model.
     pub sequence: u64,

@@ -29,7 +29,7 @@ const MAX_SIDE: u32 = 65_535;
 const ALLOC_PER_PIXEL: u64 = 8;
 const ALLOC_FIXED: u64 = 16 << 20;
 
-/// Why a picture cannot be decoded.
+/// Errors of decoding a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No bytes.

@@ -168,7 +168,7 @@ pub fn ramp(loss: &Plane) -> Plane {
     loss.map(|value| ((value - start) / range).clamp(0.0, 1.0))
 }
 
-/// Otsu's threshold of values from 0 to 1, which minimises the variance within the two classes.
+/// Otsu's threshold of values from 0 to 1, which minimizes the variance within the two classes.
 #[must_use]
 pub fn otsu(values: &[f32]) -> f32 {
     const BINS: usize = 256;

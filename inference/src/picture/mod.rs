@@ -1,4 +1,4 @@
-//! Normalises pictures of any size to the form of a model's training set.
+//! Normalizes pictures of any size to the form of a model's training set.
 //!
 //! [`decode()`] decodes a picture within limits; [`Normalizer`] finds the ink and places it as in
 //! the training set. Each step is a pure function in a module of its own: [`ink`] (segmentation),
@@ -20,7 +20,7 @@ use plane::Plane;
 /// Longest side at which ink is looked for; larger pictures are reduced first.
 const WORKING_SIDE: usize = 640;
 
-/// How pictures are normalised.
+/// Normalization of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipe {
     /// Converted to grey and resized.
@@ -29,7 +29,7 @@ pub enum Recipe {
     Mnist,
 }
 
-/// A normalised picture.
+/// A normalized picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Normalized {
     /// height × width bytes for the network.
@@ -40,19 +40,19 @@ pub enum Normalized {
     Several(Vec<BoundingBox>),
 }
 
-/// Normalises pictures for one model.
+/// Normalizes pictures for one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normalizer {
     /// Rows of the input.
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
-    /// How pictures are normalised.
+    /// The recipe of this normalizer.
     pub recipe: Recipe,
 }
 
 impl Normalizer {
-    /// Normalises a decoded picture. Takes milliseconds: not for a runtime thread.
+    /// Normalizes a decoded picture. Takes milliseconds: not for a runtime thread.
     #[must_use]
     pub fn picture(&self, picture: &Picture) -> Normalized {
         match self.recipe {
@@ -64,7 +64,7 @@ impl Normalizer {
         }
     }
 
-    /// Normalises height × width grey bytes.
+    /// Normalizes height × width grey bytes.
     #[must_use]
     pub fn pixels(&self, pixels: &[u8]) -> Normalized {
         let plane = Plane::from_bytes(self.width, self.height, pixels);

@@ -1,4 +1,4 @@
-//! The recipe as a whole, on drawn pictures.
+//! Tests of the whole normalization, on drawn pictures.
 
 mod formats;
 
@@ -93,7 +93,7 @@ fn difference(a: &[u8], b: &[u8]) -> f32 {
 }
 
 #[test]
-fn a_normalised_digit_has_the_form_of_the_training_set() {
+fn a_normalized_digit_has_the_form_of_the_training_set() {
     let bytes = plain();
     let plane = Plane::from_bytes(28, 28, &bytes);
     assert!(place::is_in_form(&plane), "{bytes:?}");
@@ -167,7 +167,7 @@ fn a_digit_is_found_in_any_style_and_light() {
         mix(if dust { 1.0 } else { ink }, [255.0; 3], [0.0; 3])
     });
     check("with dust", 1.0, &dusty);
-    // Fainter than the pen, as printed rules are, and as often behind the digit as beside it.
+    // Fainter than the pen, as printed rules are, and as often behind the digit as next to it.
     let ruled = canvas(&[seven], |x, y, ink| {
         let rules = y % 32 < 2 || x == 40;
         let paper = if rules {

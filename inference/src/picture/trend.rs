@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn uneven_light_is_found_beside_and_below_ink() {
+    fn uneven_light_is_found_next_to_and_below_ink() {
         let paper = lit(200, 160);
         let mut inked = paper.clone();
         for y in 20..140 {

@@ -1,4 +1,5 @@
-//! The last stage: from logits to probabilities and the most probable label, and what is counted.
+//! The last stage: turns logits into probabilities and the most probable label, and records the
+//! metrics.
 
 use super::pixels::Pixels;
 use crate::{

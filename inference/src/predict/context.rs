@@ -1,4 +1,4 @@
-//! What the stages know about a request beside its images.
+//! Context of a request that the stages share: everything except its images.
 
 use super::{error::PredictError, route::SelectedRoute};
 use crate::metrics::Method;

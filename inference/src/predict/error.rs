@@ -1,8 +1,8 @@
-//! Why a request was not predicted. The codecs map it to status codes.
+//! Errors of a prediction. The codecs map them to status codes.
 
 use super::batch::QueueError;
 
-/// Why a request was not predicted.
+/// Errors of a prediction.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
     /// Images that cannot be read, by their index in the request.

@@ -22,7 +22,7 @@ pub struct PredictInput {
 pub enum InputImages {
     /// Grey bytes in the form of the training set, [n, height × width].
     Pixels(Bytes),
-    /// Grey bytes that are normalised first, [n, height × width].
+    /// Grey bytes that are normalized first, [n, height × width].
     Unnormalized(Bytes),
     /// Encoded pictures of any size.
     Encoded(Vec<Bytes>),

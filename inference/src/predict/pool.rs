@@ -1,4 +1,4 @@
-//! Blocking work of requests off the runtime's threads: decoding and normalising of pictures.
+//! Blocking work of requests off the runtime's threads: decoding and normalizing of pictures.
 
 use super::error::PredictError;
 use digits_server::Deadline;

@@ -33,7 +33,7 @@ pub enum ImageResult<'a> {
     SeveralDigits(&'a [BoundingBox]),
 }
 
-/// What the network computed of one input.
+/// Output of the network for one input.
 #[derive(Clone, Copy)]
 pub struct InputResult<'a> {
     /// Index among the network's inputs.

@@ -14,11 +14,11 @@ use digits_server::Deadline;
 pub struct NormalizedImages {
     /// [m, inputs]: those that are inputs of the network.
     pixels: Pixels,
-    /// What each image of the request holds; `None` if each is an input.
+    /// Content of each image of the request; `None` if each is an input.
     contents: Option<Vec<ImageContent>>,
 }
 
-/// What an image holds.
+/// Content of an image.
 pub enum ImageContent {
     /// One digit: the next image of the packed pixels.
     Digit,
@@ -82,7 +82,7 @@ pub async fn preprocess(
     }
 }
 
-/// Normalises grey images, [n, height × width].
+/// Normalizes grey images, [n, height × width].
 fn normalize(
     pixels: &Bytes,
     normalizer: Normalizer,
@@ -96,7 +96,7 @@ fn normalize(
     Ok(images.finish())
 }
 
-/// Decodes and normalises pictures, which takes milliseconds each.
+/// Decodes and normalizes pictures, which takes milliseconds each.
 fn decode(
     pictures: &[Bytes],
     normalizer: Normalizer,
@@ -122,7 +122,7 @@ fn decode(
     }
 }
 
-/// Normalised images, packed one after another.
+/// Normalized images, packed one after another.
 #[derive(Default)]
 struct Collected {
     pixels: Vec<u8>,

@@ -49,8 +49,8 @@ pub struct ShadowQueue {
 }
 
 impl ShadowQueue {
-    /// Starts the thread. A panic of the engine loses one request, and the thread goes on. It never
-    /// fails liveness, since no response depends on shadows.
+    /// Starts the thread. A panic of the engine loses one request, and the thread continues. It
+    /// never fails liveness, since no response depends on shadows.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is served, and when: hot loads, refusals, a fresh replica, a storage that fails.
+//! Loading of checkpoints: hot loads, refusals, a fresh replica, a storage that fails.
 
 use crate::support::{Damage, Net, Service, Store, admin, image, pixels, series};
 use digits_checkpoint::record::Role;
@@ -278,7 +278,7 @@ async fn a_fresh_replica_serves_the_newest_valid_record() {
     assert_eq!(service.serves("fresh", 6).await.behind_head, 0);
     service.end().await;
 
-    // An unreadable head beside nothing else that is good; then the good one comes.
+    // An unreadable head and no other record; then a good one follows.
     let store = Store::new();
     store.raw_record("fresh", 1, b"{\"format\":99}");
     let service = Service::start(&store, "fresh", &["--poll-interval", "10ms"]).await;

@@ -1,4 +1,4 @@
-//! What Predict and PredictStream answer.
+//! Responses of Predict and PredictStream.
 
 use crate::support::{
     DRAWN, Net, PIXELS, Service, Setup, Store, admin, comparing, guises, image, pictures, pixels,
@@ -292,7 +292,7 @@ async fn blank_and_several() {
         (answer.verdict(), answer.label_index),
         (Verdict::Blank, None)
     );
-    // Without normalisation, an empty image is classified like any other.
+    // Without normalization, an empty image is classified like any other.
     let answer = client
         .predict(pixels("", vec![0; PIXELS]))
         .await

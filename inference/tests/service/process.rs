@@ -1,4 +1,4 @@
-//! The real binary: its ready file, its exit codes, its end by SIGTERM.
+//! The binary as a process: its ready file, its exit codes, its end by SIGTERM.
 
 use crate::support::{Client, Net, Store, image, pixels, series};
 use digits_proto::v1::{GetModelRequest, inference_service_client::InferenceServiceClient};

@@ -106,7 +106,7 @@ async fn requests_that_wait_for_one_checkpoint_are_computed_together_and_never_m
         let answer = queue.submit(alone.item(&checkpoints[which], bytes(&images)));
         answers.push((which, images, answer.unwrap()));
     }
-    // Pixels of the other form cannot join the batch, but are computed all the same.
+    // Pixels of the other form cannot join the batch, but are still computed.
     let floats: Vec<f32> = image(9).iter().map(|&x| f32::from(x) / 255.0).collect();
     let floats = alone.item(&checkpoints[0], Pixels::Floats(Arc::new(floats)));
     answers.push((0, vec![9], queue.submit(floats).unwrap()));

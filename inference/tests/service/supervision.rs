@@ -1,4 +1,4 @@
-//! Panics while the storage is followed and read, by a storage that panics.
+//! Panics in the loader, caused by a storage that panics.
 
 use crate::support::{Net, Service, Store, admin, image, pixels, recorder, series};
 use clap::Parser as _;
@@ -20,7 +20,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A folder some of whose next reads panic, so many times.
+/// A folder some of whose next reads panic, a given number of times.
 #[derive(Clone, Debug)]
 struct Panicking {
     folder: Arc<LocalFileSystem>,

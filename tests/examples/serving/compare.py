@@ -1,11 +1,12 @@
 """Compares serving with a minimal tonic server and with grpcio and onnxruntime, in one run, and prints ratios.
 
-Usage: compare.py [--quick] [--against OTHER-INFERENCE-BINARY] FOLDER TOOL INFERENCE-BINARY, where TOOL is main.rs beside this
-file, compiled, and networks are kept in FOLDER.
+Usage: compare.py [--quick] [--against OTHER-INFERENCE-BINARY] FOLDER TOOL INFERENCE-BINARY, where
+TOOL is the compiled main.rs of this folder, and networks are kept in FOLDER.
 
-Every server is a process on the first core, the load is made on the second. All servers of a network are up at once, their turns go
-round, so that what else the machine does meets all alike, and the median counts. Processor time stands beside what was seen: on a
-shared machine it is the steadier one.
+Every server is a process on the first core; the load is generated on the second. All servers of a
+network run at once and are measured in turn, so that other load on the machine affects all alike,
+and medians are compared. CPU time is printed next to wall time, because it varies less on a shared
+machine.
 """
 
 import argparse

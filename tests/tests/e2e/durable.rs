@@ -47,7 +47,7 @@ fn publish_last() -> Option<PublishSpec> {
     })
 }
 
-/// Waits until a running job has made so many steps.
+/// Waits until a running job has made this many steps.
 async fn steps(training: &mut Training, job_id: &str, at_least: u64) -> Result<Job> {
     until("steps of a job", async || {
         let job = jobs::get(training, job_id).await?;

@@ -86,7 +86,7 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
     sandbox.start_trainer(&[]).await?;
     let mut training = sandbox.training().await?;
     let scaled = spec(Activation::ScaledTanh);
-    let normalised = JobSpec {
+    let normalized = JobSpec {
         data: scaled.data.clone().map(|data| DataSpec {
             mean: Some(0.1307),
             std: Some(0.3081),
@@ -97,7 +97,7 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
     let cases = [
         (spec(Activation::Relu), "uint8"),
         (spec(Activation::Gelu), "float32"),
-        (normalised, "uint8"),
+        (normalized, "uint8"),
     ];
     for (spec, input) in cases {
         let job = jobs::run(&mut training, spec).await?;

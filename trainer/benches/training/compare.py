@@ -2,8 +2,9 @@
 
 Usage: compare.py [--quick] MNIST-FOLDER COMMAND…, where COMMAND starts benches/training.rs.
 
-Every contender is a process of its own that waits for its turns; the turns go round, so that what else the machine does
-meets all alike, and the median counts. CPU time stands beside wall time: on a shared machine it is the steadier one.
+Every contender is a process of its own. Runs are interleaved, so that other load on the machine
+affects all contenders alike, and medians are compared. CPU time is printed next to wall time,
+because it varies less on a shared machine.
 """
 
 import gzip
@@ -39,7 +40,7 @@ class Contender:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**own, **dict(environment)}
         )
-        self.told = self.answer()
+        self.ready = self.answer()
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -48,8 +49,8 @@ class Contender:
         return json.loads(line)
 
     def run(self, hidden, epochs, **more):
-        asked = {"hidden": hidden, "epochs": epochs, **self.settings, **more}
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        request = {"hidden": hidden, "epochs": epochs, **self.settings, **more}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return self.answer()
 
@@ -59,7 +60,7 @@ class Contender:
 
 
 def unpacked(folder, into):
-    """MNIST's files where torchvision looks for them."""
+    """MNIST's files where torchvision expects them."""
     raw = into / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part in ("train", "t10k"):
@@ -142,13 +143,13 @@ def main():
         rounded = Contender("ours, products in bfloat16", ours_command, 1, our_environment, precision="bfloat16")
         well = Contender("PyTorch written well, 1 thread", script("resident"), 1, one_core.items())
         threads = Contender("PyTorch written well", script("resident"), 0)
-        threads.name = f"PyTorch written well, its choice: {threads.told['threads']}"
+        threads.name = f"PyTorch written well, its choice: {threads.ready['threads']}"
         notebook = Contender("the notebook as written", script("notebook"), 0)
         transforms = Contender(TRANSFORMS, script("transforms"), 1, one_core.items())
         batchwise = Contender(BATCHWISE, script("batchwise"), 1, one_core.items())
         machine = machine_process.run([], 0)
         print(
-            f"torch {well.told['torch']}, {os.cpu_count()} cores; one core's peak in a product of 1024x1024: "
+            f"torch {well.ready['torch']}, {os.cpu_count()} cores; one core's peak in a product of 1024x1024: "
             f"{machine['flops'] / 1e9:.1f} GFLOP/s, in a copy: {machine['bytes_per_second'] / 1e9:.1f} GB/s"
         )
         print(f"medians of {rounds} interleaved runs ({notebook_rounds} of the notebook, one epoch of it times the epochs)")

@@ -4,7 +4,7 @@ Usage: contender.py KIND FOLDER, with MNIST's four files in FOLDER/MNIST/raw, un
 
 KIND: notebook  the teaching notebook's loop: torchvision's MNIST with ToTensor for every image, DataLoader, loss.item()
                 at every step;
-      resident  PyTorch written well: scaled images in memory, index_select, the fused optimiser, no synchronisation
+      resident  PyTorch written well: scaled images in memory, index_select, the fused optimizer, no synchronization
                 but at a row;
       transforms  augmentation by torchvision's transforms for every image, in a DataLoader; else as `resident`;
       batchwise  augmentation of the whole batch at once, by affine_grid and grid_sample; else as `resident`;
@@ -72,8 +72,8 @@ class Notebook:
             data, [TRAIN, VALIDATION], torch.Generator().manual_seed(17)
         )
 
-    def run(self, widths, asked):
-        epochs = asked["epochs"]
+    def run(self, widths, request):
+        epochs = request["epochs"]
         network = MLPNetwork(widths)
         loss_of = nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
@@ -106,7 +106,7 @@ class Notebook:
 
 
 class Resident:
-    """An optimised PyTorch loop."""
+    """An optimized PyTorch loop."""
 
     def __init__(self, folder):
         from torchvision import datasets
@@ -118,8 +118,8 @@ class Resident:
         self.images, self.labels = pixels[:TRAIN].contiguous(), labels[:TRAIN].contiguous()
         self.validation = pixels[TRAIN:].contiguous(), labels[TRAIN:].contiguous()
 
-    def run(self, widths, asked):
-        epochs = asked["epochs"]
+    def run(self, widths, request):
+        epochs = request["epochs"]
         network = MLPNetwork(widths)
         optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, fused=True)
         began, steps, accuracy = clock(), 0, 0.0
@@ -140,13 +140,13 @@ class Resident:
         return answer(began, steps, accuracy)
 
 
-def augmented(batches, widths, asked):
+def augmented(batches, widths, request):
     """Trains on what `batches` gives, (images [n, 784], labels); the steps of the warm-up are not timed."""
     network = MLPNetwork(widths)
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, fused=True)
     began = clock()
-    for number in range(asked["warm_up"] + asked["batches"]):
-        if number == asked["warm_up"]:
+    for number in range(request["warm_up"] + request["batches"]):
+        if number == request["warm_up"]:
             began = clock()
         images, labels = next(batches)
         logits = network(images)
@@ -154,7 +154,7 @@ def augmented(batches, widths, asked):
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    return answer(began, asked["batches"], (logits.argmax(1) == labels).float().mean().item())
+    return answer(began, request["batches"], (logits.argmax(1) == labels).float().mean().item())
 
 
 class Transforms:
@@ -164,7 +164,7 @@ class Transforms:
     def __init__(self, folder):
         self.folder = folder
 
-    def run(self, widths, asked):
+    def run(self, widths, request):
         from torchvision import datasets, transforms
 
         shift = SHIFT / SIDE
@@ -178,14 +178,14 @@ class Transforms:
             ),
             transforms.ToTensor(),
         ]
-        if asked["augmentation"] == "elastic":
+        if request["augmentation"] == "elastic":
             steps.append(transforms.ElasticTransform(alpha=ALPHA, sigma=SIGMA))
         data = datasets.MNIST(self.folder, train=True, transform=transforms.Compose(steps))
-        return augmented(iter(DataLoader(data, batch_size=BATCH, shuffle=True)), widths, asked)
+        return augmented(iter(DataLoader(data, batch_size=BATCH, shuffle=True)), widths, request)
 
 
 class Batchwise:
-    """Optimised augmentation: one grid for the whole batch, one sampling, the blur as two products."""
+    """Optimized augmentation: one grid for the whole batch, one sampling, the blur as two products."""
 
     def __init__(self, folder):
         from torchvision import datasets
@@ -197,8 +197,8 @@ class Batchwise:
         kernel = torch.exp(-(((places - places[:, None]) / SIGMA) ** 2) / 2)
         self.blur = kernel / kernel.sum(1, keepdim=True)
 
-    def run(self, widths, asked):
-        return augmented(self.batches(asked["augmentation"] == "elastic"), widths, asked)
+    def run(self, widths, request):
+        return augmented(self.batches(request["augmentation"] == "elastic"), widths, request)
 
     def batches(self, elastic):
         while True:
@@ -232,7 +232,7 @@ class Machine:
     def __init__(self, _folder):
         pass
 
-    def run(self, _widths, _asked):
+    def run(self, _widths, _request):
         def fastest(operation, runs):
             times = []
             for _ in range(runs):
@@ -265,9 +265,9 @@ def main():
     own_choice = torch.get_num_threads()
     print(json.dumps({"ready": kind, "torch": torch.__version__, "threads": own_choice}), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        torch.set_num_threads(asked["threads"] or own_choice)
-        print(json.dumps(contender.run([784, *asked["hidden"], 10], asked)), flush=True)
+        request = json.loads(line)
+        torch.set_num_threads(request["threads"] or own_choice)
+        print(json.dumps(contender.run([784, *request["hidden"], 10], request)), flush=True)
 
 
 main()

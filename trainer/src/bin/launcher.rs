@@ -1,5 +1,6 @@
-//! `digits-trainer`: checks that the engine in the same folder finds its shared libraries, then replaces
-//! itself by it; else prints which library is missing. It links no libtorch and reads no arguments.
+//! `digits-trainer`: checks that the engine in the same folder finds its shared libraries, then
+//! replaces itself by it; else prints which library is missing. It links no libtorch and reads no
+//! arguments.
 
 use std::{
     env, io,
@@ -22,8 +23,8 @@ fn main() -> ExitCode {
     }
     let mut command = Command::new(&engine);
     command.args(env::args_os().skip(1));
-    // OpenMP's threads of large networks sleep while they wait, unless the environment differs: spinning
-    // ones starve each other on a busy machine, and the engine then uses one thread.
+    // OpenMP's threads of large networks sleep while they wait, unless the environment differs:
+    // spinning ones starve each other on a busy machine, and the engine then uses one thread.
     if env::var_os("OMP_WAIT_POLICY").is_none() {
         command.env("OMP_WAIT_POLICY", "PASSIVE");
     }
@@ -45,14 +46,14 @@ fn engine() -> Result<PathBuf, String> {
         Ok(engine)
     } else {
         Err(format!(
-            "{ENGINE} is not beside it in {}: install both together, or build them with `make build`",
+            "{ENGINE} is missing in {}: install both together, or build them with `make build`",
             own.parent().unwrap_or(Path::new(".")).display()
         ))
     }
 }
 
-/// Why the engine would not start, according to the dynamic loader; `None` if the loader finds every
-/// library or cannot be run.
+/// Reason why the engine would not start, according to the dynamic loader; `None` if the loader
+/// finds every library or cannot be run.
 fn missing(engine: &Path) -> Option<String> {
     let output = trace(engine).ok()?;
     let libraries = not_found(&output);

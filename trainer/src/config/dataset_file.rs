@@ -11,7 +11,7 @@ use std::{
 /// Largest number of data sets in the file.
 const MAX_FOLDERS: usize = 100;
 
-/// What is wrong with the file.
+/// Errors of the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DatasetFileError {
     #[error(transparent)]

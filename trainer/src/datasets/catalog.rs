@@ -23,9 +23,9 @@ const MAX_CACHED_BYTES: usize = 512 << 20;
 /// A folder of IDX files that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// What clients call it.
+    /// Name by which clients refer to the data set.
     pub name: String,
-    /// Where it lies.
+    /// Folder of the data set.
     pub path: PathBuf,
     /// A sentence about it.
     pub description: String,

@@ -1,8 +1,8 @@
-//! Why a data set cannot be used, as the client reads it: no paths and no causes.
+//! Errors of data sets as shown to clients, without paths and causes.
 
 use digits_dataset::pushed::PushedError;
 
-/// Why a data set cannot be used.
+/// Errors of data sets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableDataset {
     /// The name or the data set is refused; the text names the reason and the remedy.
@@ -13,7 +13,7 @@ pub enum UnusableDataset {
     Unavailable,
 }
 
-/// What the client reads of an error.
+/// Message of an error for the client.
 #[must_use]
 pub fn client_message(error: &PushedError) -> UnusableDataset {
     let refuse = |message: &str| UnusableDataset::Refused(message.to_owned());

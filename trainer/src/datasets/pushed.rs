@@ -27,7 +27,7 @@ pub struct Pushed {
     runtime: tokio::runtime::Handle,
     cache: Cache,
     max_bytes: u64,
-    /// What cannot change any more: committed manifests, and pinned names that have existed.
+    /// Cache of what cannot change: committed manifests, and pinned names that have existed.
     known: Mutex<Known>,
 }
 

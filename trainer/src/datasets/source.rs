@@ -1,4 +1,4 @@
-//! Which data set a job trains on, and what is known of a data set before it is loaded.
+//! The source of a job's data set, and its properties that are known before it is loaded.
 
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{mnist, numbered_names, pushed::Pinned, synthetic};

@@ -1,9 +1,9 @@
-//! Why a state dict was not imported.
+//! Errors of importing a state dict.
 
 use crate::{spec::Violation, train::TrainError};
 use digits_checkpoint::{StorageError, id::CheckpointId};
 
-/// Why nothing was imported.
+/// Errors of an import.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file or its header is wrong, by field of the request.

@@ -32,11 +32,11 @@ pub struct Import {
     pub model: ModelName,
     /// Activation between the layers.
     pub activation: Activation,
-    /// How a raw image becomes an input.
+    /// Scaling of raw pixels to an input.
     pub input: InputSpec,
     /// Names of the classes; empty for their numbers.
     pub labels: Vec<String>,
-    /// How a picture becomes an input.
+    /// Normalization of a user's picture.
     pub picture_normalization: PictureNormalization,
     /// Divides the logits before the softmax.
     pub temperature: f64,

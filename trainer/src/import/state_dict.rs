@@ -18,7 +18,7 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// `4`; `fc1`, `fc2`.
 ///
 /// # Errors
-/// What is wrong with the file, and the remedy.
+/// Reason for refusing the file, and the remedy.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Layer>, ImportError> {
     let tensors = parse(bytes)?;
     let names = ordered(&tensors)?;

@@ -1,5 +1,5 @@
-//! Memory of the GPUs, read from NVIDIA's driver at each scrape. It is that of the whole GPU, for all
-//! processes: tch does not expose the counters of libtorch's own allocator.
+//! Memory of the GPUs, read from NVIDIA's driver at each scrape. It is that of the whole GPU, for
+//! all processes: tch does not expose the counters of libtorch's own allocator.
 //!
 //! The driver's library is loaded if it is installed. Without it there are no series.
 
@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use std::{fs, process::Command};
 
-    /// The functions of the driver's library that are called, in the layout of its `nvml.h`: three GPUs, of
-    /// which the second is lost.
+    /// The functions of the driver's library that are called, in the layout of its `nvml.h`: three
+    /// GPUs, of which the second is lost.
     const DRIVER: &str = r"
         typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory;
         int nvmlInit_v2(void) { return 0; }

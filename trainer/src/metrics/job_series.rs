@@ -195,7 +195,8 @@ impl AllJobs {
         series
     }
 
-    /// A job ended in the final state `state`; one whose training never started gets its series now.
+    /// A job ended in the final state `state`; one whose training never started gets its series
+    /// now.
     pub(super) fn finish(&self, job_id: &str, state: StateLabel) {
         let found = self
             .lock()

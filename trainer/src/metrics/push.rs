@@ -20,7 +20,8 @@ pub enum DropReason {
     Failed,
     /// The receiver was unreachable until they were too old.
     Expired,
-    /// The clock was set back, and they would lie in the future: one such sample can block all others.
+    /// The clock was set back, and they would lie in the future: one such sample can block all
+    /// others.
     Clock,
     /// The process ended.
     Shutdown,

@@ -1,4 +1,5 @@
-// Calls the methods of the trainer's two services by name. The service describes their messages (/page/messages.json).
+// Calls the methods of the trainer's two services by name. The service describes their messages
+// (/page/messages.json).
 
 import { decode, encode } from './wire.js';
 import { RpcError, UNKNOWN, stream, unary } from './grpc-web.js';

@@ -1,4 +1,5 @@
-// A line chart in SVG: several lines over one x axis, with ticks at round numbers and a cross-hair at the pointer.
+// A line chart in SVG: several lines over one x axis, with ticks at round numbers and a cross-hair
+// at the pointer.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26;

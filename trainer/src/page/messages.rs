@@ -5,9 +5,9 @@ use digits_proto::json::DESCRIPTORS;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-/// The tables. `messages`: full name → field number → [name, type, repeated, optional, "bool" or the
-/// name of an enum]; the type is one that `wire.js` knows or the full name of a message. `enums`:
-/// full name → number → name of the value.
+/// The tables. `messages`: full name → field number → [name, type, repeated, optional, "bool" or
+/// the name of an enum]; the type is one that `wire.js` knows or the full name of a message.
+/// `enums`: full name → number → name of the value.
 pub(super) fn tables() -> Value {
     let is_ours = |name: &str| {
         name.starts_with("digits.v1.")

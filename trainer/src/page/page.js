@@ -203,7 +203,7 @@ function item(checkpoint, key) {
   promote.type = 'button';
   promote.disabled = role === 'primary' || checkpoint.model !== serving.model;
   promote.setAttribute('aria-label', `Promote the checkpoint of epoch ${lineage?.epoch}`);
-  promote.addEventListener('click', () => act(`Promote the checkpoint of epoch ${lineage?.epoch} and hold it?`, () => serving.promote(id)));
+  promote.addEventListener('click', () => act(`Promote the checkpoint of epoch ${lineage?.epoch} and pause automatic promotion?`, () => serving.promote(id)));
   const figures = measured ? `${percent(measured.accuracy)}, loss ${loss(measured.loss)}${test ? ' on the test set' : ''}` : '';
   const line = made('li', '', made('span', '', `Epoch ${lineage?.epoch ?? '?'}`), made('span', 'quiet', figures),
     role ? made('span', 'role', role) : null, promote);

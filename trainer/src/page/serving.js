@@ -14,7 +14,7 @@ export class Serving {
     this.model = 'digits';
     this.records = [];
     at('models').addEventListener('change', () => { this.model = at('models').value; this.refresh(); });
-    at('rollback').addEventListener('click', () => act('Roll back to the previous checkpoint and hold it?', () => this.rollback()));
+    at('rollback').addEventListener('click', () => act('Roll back to the previous checkpoint and pause automatic promotion?', () => this.rollback()));
     at('release').addEventListener('click', () => act(null, () => this.release()));
   }
 

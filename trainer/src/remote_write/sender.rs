@@ -29,7 +29,7 @@ const CLOSING_AT_MOST: Duration = Duration::from_secs(3);
 /// A point further in the future than this means that the clock was set back.
 const AHEAD_AT_MOST_MS: i64 = 2_000;
 
-/// What the sender receives.
+/// Messages to the push thread.
 pub(super) enum Message {
     Point(JobId, Point),
     /// The job's curves end.
@@ -46,7 +46,7 @@ pub(super) struct Sender {
     pub(super) state: State,
 }
 
-/// What is on its way.
+/// State of the push thread.
 pub(super) struct State {
     pending: HashMap<JobId, Pending>,
     backlog: Backlog,

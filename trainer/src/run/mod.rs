@@ -132,7 +132,7 @@ async fn submit_and_watch(
 }
 
 /// Submits the job under a request id derived from its spec, so that a run after a crash or a stop
-/// resumes it. A failed job is submitted anew.
+/// resumes it. A failed job is submitted again.
 async fn submit(submitter: &Submitter, spec: SpecMessage) -> anyhow::Result<Job> {
     let digest = sha256_hex(&spec.key());
     for number in 1..=MAX_RUNS {

@@ -12,13 +12,13 @@ use digits_checkpoint::{id::ModelName, limits};
 
 const MAX_LAYERS: usize = 8;
 const MAX_WIDTH: u32 = 16_384;
-/// What a checkpoint may hold: a larger network could be trained and never published.
+/// Maximum size of a checkpoint: a larger network could be trained and never published.
 const MAX_PARAMETERS: u64 = limits::PARAMETERS as u64;
 /// Rows that the curves of one job may have.
 const MAX_ROWS: u64 = 200_000;
 const MAX_SYNTHETIC_IMAGES: u32 = 1_000_000;
 const MIN_EPSILON: f64 = 1e-30;
-/// What `google.protobuf.Duration` may hold, about 10,000 years. Its JSON form has no more.
+/// Maximum of `google.protobuf.Duration`, about 10,000 years. Its JSON form has no more.
 const MAX_DEADLINE_SECONDS: u64 = 315_576_000_000;
 const CPU: &str = "cpu";
 

@@ -18,11 +18,11 @@ use digits_checkpoint::{
 use digits_dataset::synthetic;
 use std::time::Duration;
 
-/// What is wrong with a deadline that is no duration, or 0.
+/// Violation by a deadline that is not a duration, or is 0.
 pub(super) const BAD_DEADLINE: &str =
     "must be a time of more than 0 seconds: leave it unset for none";
 
-/// What a job is to do.
+/// Plan of a job.
 #[derive(Clone, Debug)]
 pub struct JobPlan {
     /// The training.

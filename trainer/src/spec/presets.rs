@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 /// A preset.
 #[derive(Clone, Debug)]
 pub struct Preset {
-    /// What a spec calls it.
+    /// Name of the preset in a spec.
     pub name: String,
     /// A sentence about it.
     pub description: String,
@@ -57,7 +57,7 @@ pub fn presets() -> &'static [Preset] {
     &PRESETS
 }
 
-/// The preset of that name. An unknown one is a violation, and the default preset stands in, so
+/// The preset of that name. An unknown one is a violation, and the default preset is used, so
 /// that the other fields are checked too.
 pub(super) fn find(name: &str, found: &mut Violations) -> &'static JobRequest {
     let default = &PRESETS[0].spec;

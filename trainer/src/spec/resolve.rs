@@ -12,14 +12,14 @@ use digits_checkpoint::manifest::Manifest;
 pub struct ResolvedJob {
     /// The request with every field set that has a default.
     pub spec: JobRequest,
-    /// What a worker is to do.
+    /// Plan for the worker.
     pub plan: JobPlan,
 }
 
 /// Fills, checks and plans a request. `parent` is the manifest of the checkpoint
 /// [`JobRequest::parent_id`], `None` where there is no such committed checkpoint.
 ///
-/// Blocks: looks for GPUs, and reads the storage for pushed data sets.
+/// Blocks: detects GPUs, and reads the storage for pushed data sets.
 ///
 /// # Errors
 /// [`SpecError::Invalid`] with everything that is wrong with the request,

@@ -1,4 +1,4 @@
-//! What is wrong with a job spec, by field.
+//! Violations of a job spec, by field.
 
 use super::request::Choice;
 use std::{fmt::Display, ops::RangeInclusive};

@@ -13,7 +13,7 @@ use crate::{
 use digits_checkpoint::{id::CheckpointId, serving::Policy};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-/// How far the publication of a checkpoint is.
+/// Stage of the publication of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentState {
     /// Some of its files may be on the storage.
@@ -54,11 +54,11 @@ pub struct CheckpointIntent {
     pub epoch: u32,
     /// Steps done.
     pub step: u64,
-    /// What is done with it once it is published.
+    /// Promotion policy after the publication.
     pub promotion: Policy,
     /// Digest of `model.safetensors`.
     pub weights_sha256: String,
-    /// How far its publication is.
+    /// Stage of its publication.
     pub state: IntentState,
     /// The serving record that names it; 0 for none.
     pub serving_sequence: u64,

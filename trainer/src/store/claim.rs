@@ -1,4 +1,4 @@
-//! A job between the queue and its outcome: claimed, started, finished or released.
+//! Claims jobs from the queue, and records their start, end or release.
 
 use super::{
     error::StoreError,

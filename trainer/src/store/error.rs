@@ -1,8 +1,8 @@
-//! What can go wrong with the job database.
+//! Errors of the job database.
 
 use std::sync::Arc;
 
-/// What can go wrong with the job database.
+/// Errors of the job database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// SQLite refused.

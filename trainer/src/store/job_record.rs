@@ -32,7 +32,7 @@ pub struct Job {
     pub started_us: Option<i64>,
     /// When it ended.
     pub finished_us: Option<i64>,
-    /// What went wrong, as the client reads it.
+    /// Error message for the client.
     pub error: String,
     /// The device; empty before it started.
     pub device: String,

@@ -40,7 +40,7 @@ pub enum Submitted {
     Existing(Box<Job>),
 }
 
-/// Which jobs to list.
+/// Filter of a list of jobs.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     /// In one of these states; empty for all.
@@ -171,7 +171,7 @@ impl Store {
         .await
     }
 
-    /// How many jobs are in each state.
+    /// Number of jobs in each state.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -13,7 +13,7 @@ use rusqlite::{Transaction, params};
 pub struct JobOutcome {
     /// SUCCEEDED, FAILED or CANCELLED.
     pub state: JobState,
-    /// What went wrong, for the client; empty unless it failed.
+    /// Error message for the client; empty unless the job failed.
     pub error: String,
     /// The finished network on the test set.
     pub test: Option<Evaluation>,

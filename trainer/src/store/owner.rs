@@ -1,5 +1,5 @@
-//! The thread that owns the database: writes that wait together share a transaction, each in its
-//! own savepoint; reads come after it, and do not suffer when it fails.
+//! The thread that owns the database. Queued writes share a transaction, each in its own savepoint;
+//! reads follow it, and are not affected when it fails.
 
 use super::{
     error::{StoreError, is_full},

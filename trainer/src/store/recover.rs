@@ -1,4 +1,4 @@
-//! What a start does with the jobs that ran when the last process died.
+//! Recovers, at startup, the jobs that ran when the last process died.
 
 use super::{
     claim::{MAX_CRASHES, first_running, requeue},
@@ -10,7 +10,7 @@ use super::{
 use crate::job::{JobId, JobState};
 use rusqlite::{Connection, params};
 
-/// What a start did with the jobs that ran when the last process died.
+/// Outcome of the recovery at startup, for the jobs that ran when the last process died.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Back in the queue, to be resumed.

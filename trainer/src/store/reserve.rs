@@ -1,4 +1,4 @@
-//! disk space reserved for the job database. It is freed when the disk is full, so that the jobs
+//! Disk space reserved for the job database. It is freed when the disk is full, so that the jobs
 //! that fail then can still be recorded as failed.
 
 use std::{

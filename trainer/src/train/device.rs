@@ -55,7 +55,7 @@ fn parse(text: &str) -> Result<Requested, TrainError> {
         .ok_or_else(|| TrainError::UnknownDevice(text.chars().take(40).collect()))
 }
 
-/// What this machine and this libtorch offer.
+/// Devices that this machine and this libtorch offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hardware {
     built_with_cuda: bool,

@@ -108,7 +108,7 @@ pub trait Observer {
     fn bundle(&mut self, _bundle: Bundle) {}
 }
 
-/// How a training ended.
+/// Outcome of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
     /// All epochs are done, or early stopping ended the training.
@@ -128,7 +128,7 @@ pub struct Outcome {
     pub validation_seconds: f64,
     /// Seconds of the final test.
     pub test_seconds: f64,
-    /// How it ended.
+    /// Outcome of the training.
     pub finished: Finished,
     /// Steps done.
     pub steps: u64,

@@ -38,7 +38,7 @@ pub(super) struct StepPosition {
     pub(super) step: u32,
 }
 
-/// What random numbers are drawn for. The codes determine the numbers, so they must not change.
+/// Purpose of random numbers. The codes determine the numbers, so they must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Rotation, shear, scale and shift of each image.

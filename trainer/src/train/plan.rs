@@ -14,7 +14,7 @@ pub const PIXEL_SCALE: f32 = 255.0;
 pub struct Plan {
     /// The network.
     pub architecture: Architecture,
-    /// How a raw image becomes an input.
+    /// Scaling of raw pixels to an input.
     pub input: InputSpec,
     /// Split of the training images.
     pub split: Split,

@@ -2,7 +2,7 @@
 //! calibrated (C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural
 //! networks", ICML 2017).
 //!
-//! The temperature minimises the mean cross-entropy on the validation images. In the inverse
+//! The temperature minimizes the mean cross-entropy on the validation images. In the inverse
 //! temperature β the loss is convex with the derivative mean(E_p[z] − z_label), whose zero is found
 //! by Newton's method within a bracket, in float64. Knows no tensors.
 

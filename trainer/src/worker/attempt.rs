@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How an attempt ended.
+/// Outcome of an attempt.
 enum AttemptEnd {
     /// The job is over.
     Finished(JobOutcome),
@@ -174,7 +174,7 @@ fn prepare_and_train(
     train_job(&run, &series)
 }
 
-/// What the job is to do on this machine.
+/// Plan of the job on this machine.
 fn plan_on(slot: &WorkerSlot, request: &JobRequest) -> Result<JobPlan, JobError> {
     let mut plan = spec::plan(request, &slot.context.catalog)?;
     if train::is_auto(request.device.as_deref().unwrap_or_default()) {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 pub struct WorkerContext {
     /// The job database.
     pub(crate) store: Store,
-    /// Where checkpoints are published.
+    /// Storage of the checkpoints.
     pub(crate) storage: Storage,
     /// Data sets that jobs train on.
     pub(crate) catalog: Arc<Catalog>,

@@ -1,4 +1,4 @@
-//! Why a job failed: the error for the log, and the sentence that its client reads.
+//! Errors of a job: the cause for the log, and the message for the client.
 
 use crate::{
     datasets::{self, UnusableDataset},
@@ -127,7 +127,7 @@ fn publish_message(epoch: u32, error: &PublishError) -> String {
     )
 }
 
-/// What an operator can do something about.
+/// The failure of the storage, in words that an operator can act on.
 fn storage_reason(kind: Option<io::ErrorKind>) -> &'static str {
     match kind {
         Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "the storage is full",

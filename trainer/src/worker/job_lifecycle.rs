@@ -7,7 +7,7 @@
 //! 2. [`Store::find_submission`](crate::store::Store::find_submission) returns the job of an
 //!    earlier request with the same id and the same spec.
 //! 3. [`spec::resolve`](crate::spec::resolve) pins the data set, fills the spec from its
-//!    preset, checks it and plans the training: on a blocking thread, because it looks for GPUs and
+//!    preset, checks it and plans the training: on a blocking thread, because it detects GPUs and
 //!    reads the storage.
 //! 4. [`Store::submit`](crate::store::Store::submit) writes the job; it is durable when this
 //!    returns. [`Wake::wake`](super::Wake::wake) wakes the workers, and the request is

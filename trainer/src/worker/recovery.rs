@@ -1,4 +1,4 @@
-//! What a start does with the checkpoints and resume bundles that the last process left behind.
+//! Recovers, at startup, the checkpoints and resume bundles that the last process left behind.
 
 use super::{
     bundles::Bundles,

@@ -1,4 +1,4 @@
-//! The jobs that run: their progress, and the means to stop one.
+//! The running jobs, with their progress and the means to stop one.
 
 use crate::job::JobId;
 use std::{

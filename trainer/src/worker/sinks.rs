@@ -1,5 +1,5 @@
-//! Where a job's output leaves the training's thread: rows, checkpoints and bundles, each through a
-//! bounded queue to a task.
+//! The bounded queues through which a job's rows, checkpoints and bundles leave the training's
+//! thread.
 
 use super::{
     bundle_writer::BundleWriter, curve_writer::CurveWriter, error::JobError, job_run::JobRun,

@@ -1,13 +1,13 @@
-//! One of the workers, as its jobs see it.
+//! A worker as seen by its jobs: its shared services, device and stop flag.
 
 use super::context::WorkerContext;
 use crate::train::Device;
 use std::sync::{Arc, atomic::AtomicBool};
 
-/// One of the workers, as its jobs see it.
+/// A worker as seen by its jobs.
 pub(super) struct WorkerSlot {
     pub(super) context: WorkerContext,
-    /// Where its jobs run whose device is `auto`.
+    /// Device of its jobs whose device is `auto`.
     pub(super) device: Device,
     /// CPU threads for a job.
     pub(super) threads: usize,

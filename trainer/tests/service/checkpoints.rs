@@ -332,7 +332,7 @@ async fn a_checkpoint_marked_for_deletion_is_not_promoted() {
     server.stop().await;
 }
 
-/// A newer program writes to the same log: the list tells what it can.
+/// A newer program writes to the same log: the list shows what it can read.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_a_newer_format_do_not_break_the_list() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,4 @@
-//! The trainer as a child process, for what belongs to a process: its log, its metrics recorder,
-//! its exit code.
+//! The trainer as a child process, for tests of its log, its metrics recorder and its exit code.
 
 use anyhow::{Context as _, bail};
 use digits_testing::until;

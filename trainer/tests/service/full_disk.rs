@@ -1,4 +1,4 @@
-//! Full disks: state or storage on a small tmpfs, which takes the right to mount.
+//! Full disks: state or storage on a small tmpfs, which requires permission to mount.
 
 use crate::child::output;
 use crate::support::{
@@ -20,7 +20,7 @@ use tonic::transport::Channel;
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of so many MiB; `None`, said loudly, where that is not allowed.
+    /// Mounts one of the given size in MiB; `None`, with a message, where that is not permitted.
     fn mount(at: &Path, mebibytes: usize, test: &str) -> Option<Self> {
         fs::create_dir_all(at).expect("made");
         let mounted = output(

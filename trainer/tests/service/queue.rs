@@ -25,7 +25,7 @@ async fn a_full_queue_refuses_with_a_retry_delay() {
         .expect_err("full");
     assert_status(&full, Code::ResourceExhausted, "queue is full");
     assert!(full.get_details_retry_info().is_some());
-    // An accepted request is answered all the same.
+    // An accepted request is still answered.
     assert_eq!(
         submit(&mut client, "b", small_job(1))
             .await

@@ -165,7 +165,7 @@ async fn one_report_is_measured_at_a_time_and_a_disconnect_stops_it() {
 
     let mut patient = server.checkpoints().await;
     let asked = slow.clone();
-    // The quick one may have the place when the slow one asks: then it asks again.
+    // The quick one may hold the slot when the slow one arrives, which then retries.
     let waiting = tokio::spawn(async move {
         loop {
             match report(&mut patient, &asked, false).await {

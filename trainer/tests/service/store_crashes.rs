@@ -9,7 +9,7 @@ use digits_trainer::{
 };
 use std::path::Path;
 
-/// Claims a job and lets the process die under it, after so many steps in a bundle.
+/// Claims a job and simulates a crash of its process, after a bundle with this many steps.
 fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
     let database = Database::open(folder);
     let claimed = database.store.claim().expect("claims").expect("a job");

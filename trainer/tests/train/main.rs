@@ -3,7 +3,7 @@
 //!
 //! The tests share one process and run in parallel threads. libtorch's number of threads does not
 //! pass from one test to another: `train::run` sets it for the thread that calls it, to one for
-//! networks as small as these, and the bytes of a training are the same whatever runs beside it.
+//! networks as small as these, and the bytes of a training are the same whatever else runs.
 #![allow(clippy::unwrap_used)]
 
 mod augmentation;

@@ -74,7 +74,7 @@ fn small_trainings_equal_pytorch() {
     };
     (other.input.mean, other.input.std) = (0.1307, 0.3081);
     cases.push(Case {
-        name: "scaled tanh, whole set at once, normalised",
+        name: "scaled tanh, whole set at once, normalized",
         plan: other,
         data: &data,
     });

@@ -253,7 +253,7 @@ fn an_interrupted_training_gives_the_same_bytes() {
 
 /// Everything with a state of its own, or with new random numbers at each step, alone and together.
 #[test]
-fn a_resumed_training_keeps_every_state_beside_the_weights() {
+fn a_resumed_training_keeps_every_state_besides_the_weights() {
     let (data, plan) = small();
     let adamw = Optimizer::AdamW(AdamWOptions {
         learning_rate: 0.01,

@@ -24,11 +24,11 @@ pub struct Report {
     pub images: u64,
     /// Images whose most probable label was not the right one.
     pub errors: u64,
-    /// How far the probabilities can be believed.
+    /// Calibration of the probabilities.
     pub calibration: Calibration,
-    /// What it does when it may leave the images it is least sure of unanswered.
+    /// Accuracy when the least confident images may be left unanswered.
     pub coverages: Vec<CoverageError>,
-    /// What it does on corrupted copies of the test images.
+    /// Results on corrupted copies of the test images.
     pub corruptions: Vec<CorruptionError>,
     /// Mean of the errors under `corruptions`.
     pub mean_corruption_error: f64,
@@ -60,7 +60,7 @@ impl Report {
     }
 }
 
-/// How far the probabilities of a checkpoint can be believed, over the test images.
+/// Calibration of a checkpoint's probabilities on the test images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Temperature by which the logits were divided.

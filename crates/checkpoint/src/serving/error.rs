@@ -1,4 +1,4 @@
-//! Why a record is not appended to the serving log.
+//! Errors of appending to the serving log.
 
 use crate::{
     id::{CheckpointId, ModelName},
@@ -11,7 +11,7 @@ pub(super) const BY_LIMIT: usize = 200;
 /// Routes of a record.
 pub(super) const ROUTES_LIMIT: usize = 16;
 
-/// Why nothing was appended.
+/// Errors of an append.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// Another record came first: read the head and decide again.
@@ -28,7 +28,7 @@ pub enum AppendError {
     Storage(#[from] StorageError),
 }
 
-/// Why a change of what serves is not possible.
+/// Reasons for refusing a change of what is served.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PromotionError {
     /// No such checkpoint.
@@ -79,7 +79,7 @@ pub enum PromotionError {
     By,
 }
 
-/// Why routes are not possible.
+/// Errors of invalid routes.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidRoutes {
     /// Too many.

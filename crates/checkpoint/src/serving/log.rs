@@ -100,7 +100,7 @@ pub(crate) async fn expect_record(
     })
 }
 
-/// Why the bytes of a record are not accepted.
+/// Errors of decoding a record.
 #[derive(Debug, thiserror::Error)]
 enum RejectedRecord {
     #[error(transparent)]
@@ -133,9 +133,9 @@ pub struct Proposal {
     pub routes: Vec<Route>,
     /// Whether automatic promotion must leave it.
     pub hold: bool,
-    /// Why it is written.
+    /// Reason of the change.
     pub reason: Reason,
-    /// Who writes it, in words; at most 200 characters.
+    /// Author of the record, as free text of at most 200 characters.
     pub by: String,
 }
 
@@ -177,7 +177,7 @@ pub async fn append(
     };
     let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
     let key = keys::record(model, sequence);
-    // The nonce makes the bytes unique, so that `create` can tell this record from another
+    // The nonce makes the bytes unique, so that `create` can distinguish this record from another
     // writer's.
     match storage.create(&key, text.into()).await? {
         Created::Ours => Ok(record),

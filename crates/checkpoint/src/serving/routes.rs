@@ -1,4 +1,4 @@
-//! Which routes a serving record may have.
+//! Validates the routes of a serving record.
 
 use super::error::{InvalidRoutes, ROUTES_LIMIT};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     record::{Role, Route},
 };
 
-/// How far the sum of the shares may be from 1.
+/// Tolerance of the sum of the shares, which must be 1.
 const ROUNDING: f64 = 1e-9;
 
 /// Checks routes by themselves: one primary, no checkpoint twice, shares that add up to 1, none for

@@ -13,7 +13,7 @@ use url::Url;
 /// Longest time for a large write to a bucket.
 const BULK_TIMEOUT: &str = "1h";
 
-/// What to do about a folder that does not exist.
+/// Handling of a folder that does not exist.
 #[derive(Clone, Copy)]
 enum MissingFolder {
     Create,

@@ -47,7 +47,7 @@ pub async fn run(args: Train, context: &Context) -> Result<(), Error> {
     watch::follow(&job, 0, context).await
 }
 
-/// Which optimizer a preset has; `None` where the trainer does not know the preset or cannot
+/// The optimizer of a preset; `None` where the trainer does not know the preset or cannot
 /// answer.
 async fn preset_optimizer(trainer: &TrainerClient, name: &str) -> spec::PresetOptimizer {
     let presets = trainer.presets().await.ok()?;

@@ -1,6 +1,5 @@
-//! The messages of onnx.proto that a multi-layer perceptron needs, with the numbers of its fields
-//! (ONNX 1.16, `onnx/onnx.proto`). Unknown to each other's defaults: what is not set here is not in
-//! the file.
+//! The messages of onnx.proto that a multi-layer perceptron needs, with their field numbers (ONNX
+//! 1.16, `onnx/onnx.proto`). Fields that are not set are not written.
 
 use prost::Message;
 

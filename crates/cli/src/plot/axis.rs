@@ -57,7 +57,7 @@ impl Axis {
         }
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Position of a value on the axis, from 0 to 1.
     #[must_use]
     pub fn place(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)

@@ -68,7 +68,7 @@ pub enum Shape {
     },
 }
 
-/// How a line is drawn.
+/// Style of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stroke {
     pub color: &'static str,

@@ -1,4 +1,4 @@
-//! Draws curves in the terminal: with braille dots where colours tell the curves apart, else with
+//! Draws curves in the terminal: with braille dots where colours distinguish the curves, else with
 //! letters.
 
 use super::{axis::Axis, curves::Curves};

@@ -30,7 +30,7 @@ fn checkpoint_id(text: &str) -> Result<CheckpointId, Error> {
     text.parse().map_err(usage)
 }
 
-/// Who changes what is served; the trainer has the same default.
+/// Default author of a change to what is served, as in the trainer.
 fn by(text: &str) -> &str {
     if text.is_empty() { "an operator" } else { text }
 }
@@ -42,7 +42,7 @@ fn appended(
         Ok(record) => Ok(messages::serving_record(&record)),
         Err(AppendError::Storage(error)) => Err(error.into()),
         Err(AppendError::Lost { head }) => Err(Error::Negative(format!(
-            "--expected-sequence is not the newest record, which is {}: look at `digits serving` and decide again",
+            "--expected-sequence is not the newest record, which is {}: check `digits serving` and retry",
             head.sequence
         ))),
         Err(AppendError::Refused(refused)) => Err(Error::Negative(refused.to_string())),

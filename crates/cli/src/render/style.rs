@@ -16,7 +16,7 @@ pub enum Color {
     TrueColor,
 }
 
-/// What a terminal can show.
+/// Capabilities of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Colours.
@@ -49,8 +49,8 @@ pub enum Ink {
 }
 
 impl Style {
-    /// What standard output can show. No colours if it is no terminal, if `NO_COLOR` is set, or for
-    /// `no_color`.
+    /// Capabilities of standard output. No colours if it is no terminal, if `NO_COLOR` is set, or
+    /// for `no_color`.
     #[must_use]
     pub fn detect(no_color: bool) -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();

@@ -106,7 +106,7 @@ impl Fixture {
         Command::new(env!("CARGO_BIN_EXE_digits"))
             .args(arguments)
             .args(["--storage", storage])
-            // Nobody listens there.
+            // No process listens there.
             .env("DIGITS_TRAINER", "http://127.0.0.1:1")
             .env("LC_ALL", "C")
             .output()
@@ -236,9 +236,9 @@ async fn a_refused_change_exits_with_1() {
     fixture.error(&["promote", old, "--canary", "2"], 1, "share");
     fixture.error(&["serving", "Digits"], 64, "model name");
     fixture.error(&["rollback", "--model", "other"], 1, "");
-    let nobody = CheckpointId::generate().to_string();
-    fixture.error(&["promote", &nobody], 1, &nobody);
-    fixture.error(&["checkpoints", &nobody], 1, &nobody);
+    let unknown = CheckpointId::generate().to_string();
+    fixture.error(&["promote", &unknown], 1, &unknown);
+    fixture.error(&["checkpoints", &unknown], 1, &unknown);
 
     // Commands that need the trainer refuse --storage.
     for command in ["jobs", "report", "import", "reproduce"] {

@@ -5,7 +5,7 @@ use crate::random::Random;
 
 /// Standard deviation of both blurs around the exchange, in pixels.
 const GLASS_SIGMA: f32 = 0.7;
-/// How far a pixel may be exchanged, up and to the left.
+/// Largest distance of an exchanged pixel, up and to the left.
 const GLASS_REACH: usize = 1;
 const GLASS_ROUNDS: usize = 2;
 

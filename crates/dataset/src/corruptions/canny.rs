@@ -1,5 +1,5 @@
 //! Edges after Canny ("A computational approach to edge detection", 1986): smoothed gradient,
-//! thinned to its crests, kept where it is strong or hangs together with what is.
+//! thinned to its crests, kept where it is strong or is connected to a strong edge.
 
 use super::Plane;
 use super::plane::{gaussian, weighted};

@@ -6,7 +6,7 @@ use crate::random::Random;
 
 /// Density of the fog against full ink.
 const DENSITY: f32 = 3.0;
-/// What the unevenness is divided by at every halving of the grid.
+/// Divisor of the roughness at every halving of the grid.
 const DECAY: f32 = 1.4;
 /// Unevenness of the coarsest grid.
 const UNEVENNESS: f32 = 100.0;

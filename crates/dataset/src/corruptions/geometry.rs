@@ -1,4 +1,4 @@
-//! Affine changes around the middle of the image; what comes in from outside is background.
+//! Affine changes around the middle of the image; pixels from outside the image are background.
 
 use super::Plane;
 use crate::random::Random;
@@ -12,7 +12,7 @@ const ROTATION: f32 = 0.4;
 /// Along both axes, in pixels.
 const SHIFT: f32 = 3.0;
 
-/// Where a pixel of the result, as (column, row) from the middle, is taken from.
+/// Source position of a result pixel, both as (column, row) from the middle.
 struct Source {
     columns: [f32; 2],
     rows: [f32; 2],

@@ -1,5 +1,5 @@
-//! A grey image of floats, 0 for background and 1 for full ink, and what several corruptions do
-//! with one.
+//! A grey image of floats, 0 for background and 1 for full ink, with operations that several
+//! corruptions share.
 
 /// [height, width], row-major.
 #[derive(Clone, Debug)]

@@ -134,7 +134,7 @@ fn agent() -> Agent {
         .new_agent()
 }
 
-/// Why a mirror did not give the file.
+/// Errors of a download from a mirror.
 enum Failure {
     /// An error of this machine, which no mirror would avoid.
     Local(DatasetError),

@@ -1,4 +1,4 @@
-//! Where MNIST comes from: a folder, the cache, or a mirror.
+//! Sources of MNIST: a folder, the cache, or a mirror.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -32,7 +32,7 @@ pub struct Manifest {
     pub width: usize,
     /// Names of the labels, by index.
     pub labels: Vec<String>,
-    /// How a user's picture becomes an input of a network that was trained on it.
+    /// Normalization of a user's picture for networks trained on this data set.
     pub picture_normalization: PictureNormalization,
     /// For training and validation.
     pub train: Part,

@@ -38,7 +38,7 @@ pub struct NameRecord {
     pub digest: String,
     /// A description.
     pub description: String,
-    /// Who pushed it, in words.
+    /// Author of the push, as free text.
     pub by: String,
     /// When it was pushed.
     pub pushed_at: Timestamp,

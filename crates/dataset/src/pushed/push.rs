@@ -11,16 +11,16 @@ use jiff::Timestamp;
 /// Maximum length of a description and of a pusher's name, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
-/// How a data set is to be pushed.
+/// Options of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// Its name.
     pub name: DatasetName,
-    /// How a user's picture becomes an input of a network that is trained on it.
+    /// Normalization of a user's picture for networks trained on this data set.
     pub picture_normalization: PictureNormalization,
     /// A description; at most 200 characters.
     pub description: String,
-    /// Who pushes it, in words; at most 200 characters.
+    /// Author of the push, as free text of at most 200 characters.
     pub by: String,
 }
 

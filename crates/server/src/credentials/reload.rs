@@ -72,7 +72,7 @@ struct Reloader {
 struct Part {
     /// Digest of the contents in use.
     digest: Digest,
-    /// Why the last reload failed.
+    /// Error of the last reload.
     failure: Option<Failure>,
 }
 
@@ -136,7 +136,7 @@ impl Reloader {
 }
 
 impl Part {
-    /// What the files hold, if it is new.
+    /// Contents of the files, if they changed.
     fn reload<C, T>(
         &mut self,
         read: impl FnOnce() -> Result<C, CredentialsError>,

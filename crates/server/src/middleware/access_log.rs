@@ -12,16 +12,16 @@ use super::metrics::code_name;
 /// Lets a caller find its request in the logs of all services that it passed through.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Which requests are logged and traced.
+/// Selects the requests that are logged and traced.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestLogging {
     /// Share of the requests that get a line in the access log, from 0 to 1.
     pub(crate) access_log: f64,
-    /// Where spans go.
+    /// Exporter of the spans.
     pub(crate) traces: Option<Traces>,
 }
 
-/// What answered a request, for its line in the access log.
+/// Model, serving record and role that answered a request, for the access log.
 #[derive(Clone, Debug)]
 pub struct AnsweredBy {
     /// Name of the model.

@@ -22,7 +22,7 @@ const CLIENT_CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 /// Largest part of the tolerance that grows with the timeout; see [`tolerance`].
 const MAX_ROUNDING: Duration = Duration::from_secs(1);
 
-/// What the server knows about a request before its handler runs.
+/// Context of a request, computed before its handler runs.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// When the headers arrived.
@@ -153,7 +153,7 @@ impl Deadline {
 /// client with 15.04 s sends 15.1 s and resets the stream 60 ms before the deadline that the server
 /// knows.
 ///
-/// What is cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it
+/// A request cancelled by hand within the tolerance is counted as late. The limit of 1 s keeps it
 /// short beyond 1,000 s, although clients round by more there.
 fn tolerance(timeout: Duration) -> Duration {
     CLIENT_CLOCK_TOLERANCE + MAX_ROUNDING.min(timeout / 100)
@@ -162,7 +162,7 @@ fn tolerance(timeout: Duration) -> Duration {
 /// The timeout in a request's headers.
 ///
 /// A value that cannot be parsed counts as none, as in tonic's own server: the specification says
-/// that a request without a timeout waits for ever, and nothing of a malformed one.
+/// that a request without a timeout waits forever, and does not mention a malformed one.
 fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get(GRPC_TIMEOUT)

@@ -20,7 +20,7 @@ use super::metrics::{Method, RequestMetrics};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Which service a request is for, as far as its treatment depends on it.
+/// Kind of service that a request is for, where its handling depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceKind {
     /// Probes: answered without a token and under any load, because an orchestrator kills a server
@@ -116,7 +116,7 @@ impl RequestGuard {
     /// end of its body.
     pub(crate) fn follow(self, response: Response<Body>) -> Response<Body> {
         if is_of_broken_connection(&response) {
-            // Nobody reads the response; it counts as a request whose client is gone.
+            // Dropping `self` counts the request as one whose client is gone.
             return response;
         }
         let without_status = code_of_http(response.status());

@@ -104,7 +104,7 @@ impl Service<Request<Body>> for InstrumentedService {
     }
 }
 
-/// What all requests of a server share.
+/// State shared by all requests of a server.
 pub(crate) struct ServerState {
     metrics: RequestMetrics,
     logging: RequestLogging,

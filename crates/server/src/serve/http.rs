@@ -30,7 +30,7 @@ const MAX_REQUEST_ID: usize = 128;
 type EchoesRequestId =
     MapRequest<PropagateHeader<ProtocolMux>, fn(Request<Incoming>) -> Request<Incoming>>;
 
-/// How connections are served.
+/// Settings of the HTTP connections.
 pub(crate) struct HttpServer {
     service: EchoesRequestId,
     max_streams_per_connection: u32,

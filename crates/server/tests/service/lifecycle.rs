@@ -59,7 +59,7 @@ async fn draining_finishes_requests_in_flight_and_refuses_connections() {
     let channel = server.channel().await;
     let held = tokio::spawn(say(channel.clone(), "hold"));
     server.entered(1).await;
-    // Two that would delay the shutdown for ever: a health watch and a silent connection.
+    // Two that would delay the shutdown forever: a health watch and a silent connection.
     let mut watch = HealthClient::new(channel.clone())
         .watch(check_request(""))
         .await

@@ -160,7 +160,7 @@ async fn tokens_are_replaced_without_an_outage() {
     eventually("one is loaded", || series(reloaded) == Some(2.0)).await;
     check_refused(&channel, Some("Bearer abc")).await;
 
-    // A broken file locks nobody out.
+    // A broken file invalidates no token.
     mounted.swap(&[("tokens", "alice\n")]);
     let failed = r#"t_replaced_credentials_reloads_total{result="failed"}"#;
     eventually("it is counted", || series(failed) >= Some(1.0)).await;

@@ -24,7 +24,8 @@ impl Exposition {
         Self { text }
     }
 
-    /// Begins a family of gauges. It is shown without series too, so that the metric is seen to exist.
+    /// Begins a family of gauges. It is shown without series too, so that the metric is seen to
+    /// exist.
     pub fn gauge<'t>(&'t mut self, name: &'t str, help: &str) -> Family<'t> {
         let help = help.replace('\\', r"\\").replace('\n', r"\n");
         // Writing to a string does not fail, here and below.

@@ -12,7 +12,7 @@ use digits_proto::v1::{
     ServedBy, Verdict,
 };
 
-/// What the response contains beside labels.
+/// Optional parts of the response.
 #[derive(Clone, Copy)]
 pub struct ResponseOptions {
     /// Number of the most probable labels; 0 for the probabilities of all.

@@ -1,4 +1,4 @@
-//! `GetModel`: what a model serves, and how following the storage goes.
+//! `GetModel`: describes what a model serves and how its loader follows the storage.
 
 use super::roles::role_message;
 use crate::model::{ActiveRoute, Model, RejectedRecord};

@@ -10,7 +10,7 @@ use digits_proto::v1::{PredictRequest, PredictResponse};
 use std::sync::Arc;
 use tonic::Status;
 
-/// What a request needs. Cheap to clone.
+/// Dependencies of a request's handler. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) registry: Arc<Registry>,

@@ -1,4 +1,5 @@
-//! `ReportOutcome`: counts what a digit really was, and updates the live accuracy of its checkpoint.
+//! `ReportOutcome`: counts the true label of a prediction, and updates the live accuracy of its
+//! checkpoint.
 
 use crate::{
     metrics::Outcome,
@@ -55,7 +56,8 @@ pub(super) fn report(
         actual: request.true_label_index as usize,
     };
     model.outcomes.count(role.into(), outcome);
-    // The live accuracy is that of the serving checkpoint: outcomes of earlier ones are only counted.
+    // The live accuracy is that of the serving checkpoint: outcomes of earlier ones are only
+    // counted.
     let covers = |since: u64| (since..=snapshot.sequence).contains(&request.sequence);
     if let Some(route) = snapshot
         .routes()

@@ -227,7 +227,7 @@ fn input_images(
     match (raw, input.contents) {
         (Some(_), Some(_)) => Err(invalid_field(
             "inputs[0].contents",
-            "must not be set beside raw_input_contents",
+            "must not be set together with raw_input_contents",
         )),
         (Some(raw), None) if is_bytes => {
             check_count(raw.len(), count, "bytes")?;

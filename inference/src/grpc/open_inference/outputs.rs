@@ -37,7 +37,7 @@ impl Output {
     }
 }
 
-/// Which outputs a response contains, and in which form.
+/// The outputs of a response, and their form.
 pub(super) struct ResponseOptions {
     /// The requested outputs, in their order.
     pub(super) outputs: Vec<Output>,

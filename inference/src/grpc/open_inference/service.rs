@@ -71,7 +71,7 @@ impl OpenInference {
     }
 }
 
-/// What the model serves, if it is the requested version.
+/// The current snapshot of the model, if it is the requested version.
 fn snapshot(model: &Model, field: &str, version: &str) -> Result<Arc<ServingSnapshot>, Status> {
     let snapshot = lookup::snapshot(model)?;
     if is_version(&snapshot, version) {

@@ -54,7 +54,7 @@ struct Requested {
     parameters: Map<String, Value>,
 }
 
-/// Which outputs are binary.
+/// The outputs that are binary.
 #[derive(Default)]
 pub(super) struct ResponseOptions {
     /// Outputs with a choice of their own, by name.
@@ -163,7 +163,7 @@ fn raw(
         )),
         (Some(_), Some(_)) => Err(Failure::field(
             format!("{field}.data"),
-            format!("must not be set beside {SIZE}"),
+            format!("must not be set together with {SIZE}"),
         )),
     }
 }

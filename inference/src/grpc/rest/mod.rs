@@ -152,7 +152,7 @@ fn document(status: StatusCode, document: &impl Serialize) -> Response {
             (status, kind, body).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "a response could not be serialised as JSON");
+            tracing::error!(%error, "a response could not be serialized as JSON");
             Failure::internal().into_response()
         }
     }

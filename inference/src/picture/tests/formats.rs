@@ -1,4 +1,4 @@
-//! Files as callers send them.
+//! Tests of picture files in the formats that clients send.
 
 use super::super::*;
 use image::{

@@ -25,11 +25,11 @@ pub struct QueueLimits {
     pub max_requests: usize,
     /// Maximum size of their images. A single request that is larger may wait alone.
     pub max_bytes: usize,
-    /// Which requests do not wait at all.
+    /// Limits of requests that bypass the queue.
     pub inline: InlineLimits,
 }
 
-/// Which requests are computed inline. Others go to the queue.
+/// Limits of requests that are computed inline. Others go to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InlineLimits {
     /// Maximum multiply-adds of all images of a request: more would hold a runtime thread too long.

@@ -34,7 +34,7 @@ impl WorkItem {
     }
 }
 
-/// Why images were not computed.
+/// Errors of the batch queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
     /// The limits of the queue are reached.

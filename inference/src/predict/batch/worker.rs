@@ -16,7 +16,7 @@ const MAX_IMAGES: usize = 256;
 pub fn run(shared: &Shared) {
     let mut batch = Batch::default();
     while batch.take(shared) {
-        // Without the batch its requests see a closed channel; the worker goes on.
+        // Without the batch its requests see a closed channel; the worker continues.
         if catch_unwind(AssertUnwindSafe(|| batch.compute(shared))).is_err() {
             tracing::error!("the engine panicked on a batch; its requests failed with INTERNAL");
             batch = Batch::default();

@@ -298,7 +298,7 @@ async fn a_canary_is_promoted_or_dropped_by_records_alone() {
         served_by(&predict(&mut client, pixels("pair", image(1))).await),
         (1, ServingRole::Primary)
     );
-    // Once more, and promoted.
+    // Again, and promoted.
     change(3, second, Role::Canary, Some(0.5)).await;
     change(4, second, Role::Primary, None).await;
     assert_eq!(
@@ -370,7 +370,7 @@ async fn outcomes_count_for_their_role_and_checkpoint() {
     assert_eq!(metric(&service, &outcomes("primary")).await, 1_000.0);
     assert_eq!(metric(&service, &live("primary")).await, 1.0);
 
-    // Another checkpoint begins anew, and outcomes of the one before are only counted.
+    // Another checkpoint starts from zero, and outcomes of the previous one are only counted.
     store.record("live", 2, &[(canary, Role::Primary, 1.0)]);
     service.serves("live", 2).await;
     service

@@ -47,7 +47,7 @@ async fn each_full_window_is_compared_with_the_training_set() {
         ("digits_inference_drift_labels_ratio", 0.8),
         ("digits_inference_ink_ratio", ink),
         ("digits_inference_training_ink_ratio", 0.13),
-        // The manifest says 90 of 100.
+        // The manifest has 90 of 100.
         ("digits_inference_drift_confidence_ratio", confidence - 0.9),
     ] {
         let near = |value: f64| (value - expected).abs() < 1e-5;

@@ -1,4 +1,4 @@
-//! Drawn digits, the same one in many guises, and a network that knows them.
+//! Drawn digits in many variants, and a network that recognizes them.
 
 use super::{Net, PIXELS};
 use digits_checkpoint::{Layer, manifest::InputSpec};

@@ -1,4 +1,4 @@
-//! A network of the tests' own, and what it must answer by plain loops.
+//! A small test network, with the expected answers computed by plain loops.
 
 use digits_checkpoint::{
     Draft, Exam, Layer, encode_exam, encode_model,

@@ -14,7 +14,7 @@ const DIRECTORY: &str = "DIGITS_EVIDENCE_DIR";
 /// Points of a series that are saved: the newest.
 const POINTS: usize = 30;
 
-/// Runs every query once more, and writes the results to a file for each dashboard.
+/// Runs every query again, and writes the results to a file for each dashboard.
 pub fn keep(prometheus: &Prometheus) -> Result<()> {
     let Some(dir) = env::var_os(DIRECTORY).map(PathBuf::from) else {
         return Ok(());

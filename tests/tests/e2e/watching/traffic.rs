@@ -19,10 +19,10 @@ use tonic::{Streaming, transport::Channel};
 pub const MAX_IN_FLIGHT: usize = 8;
 /// Images of a request.
 const IMAGES: usize = 50;
-/// The maximum of a request: with so many, even a small network uses the queue.
+/// Maximum number of images per request: even a small network then uses the queue.
 const MANY_IMAGES: usize = 4_096;
-/// A deadline longer than the transport of a request, and shorter than the computation of so many
-/// images.
+/// A deadline longer than the transport of a request, and shorter than the computation of
+/// [`MANY_IMAGES`].
 const HURRY: Duration = Duration::from_millis(3);
 
 /// Runs until dropped.

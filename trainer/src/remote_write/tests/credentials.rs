@@ -148,7 +148,7 @@ fn a_tls_receiver_is_verified_with_the_ca_file() {
         let curve = remote_write.curve(JobId::generate());
         curve.rows(&[row(now_us(), 1)]);
         drop(curve);
-        // Waits for one more attempt at the least.
+        // Waits for at least one more attempt.
         remote_write.close();
         let requests = received.try_iter().count();
         assert_eq!(requests > 0, pushed, "{}", handle.render());

@@ -1,4 +1,4 @@
-//! Optimisers, and terms and tricks against overfitting: what fills them, and what is refused.
+//! Optimizers and regularization: what fills them, and what is refused.
 
 use super::request::{AdamWRequest, RegularizationRequest};
 use super::*;

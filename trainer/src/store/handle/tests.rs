@@ -1,4 +1,4 @@
-//! What shares a transaction, and what does not suffer from it.
+//! Tests of which writes share a transaction, and of isolation when one fails.
 
 use super::*;
 use crate::test_supervisor::supervisor;

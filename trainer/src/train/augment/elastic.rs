@@ -1,7 +1,7 @@
 //! Elastic distortion: a displacement field of blurred uniform noise (Simard et al. 2003).
 //!
 //! The blur is two products with a small matrix, one from each side, at a twentieth of the cost of
-//! a convolution with so wide a kernel. The rows of the matrices are normalised so that the field
+//! a convolution with so wide a kernel. The rows of the matrices are normalized so that the field
 //! is as strong at the border as in the centre; zero padding would weaken it there.
 
 use super::super::TrainError;

@@ -28,7 +28,7 @@ pub struct Subject<'a> {
     pub layers: &'a [Layer],
     /// Its architecture.
     pub architecture: &'a Architecture,
-    /// How a raw image becomes an input.
+    /// Scaling of raw pixels to an input.
     pub input: &'a InputSpec,
     /// Divides the logits before the softmax; more than 0.
     pub temperature: f64,

@@ -17,7 +17,7 @@ pub fn python_with_torch() -> Option<PathBuf> {
     answers.then_some(python)
 }
 
-/// One of the scripts beside the end-to-end tests.
+/// Path of a script of the end-to-end tests.
 pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/python")

@@ -201,7 +201,7 @@ fn with_retention(promoter: Program, polls: u8, stale: u8) -> ProtocolModel {
     }
 }
 
-/// The same without a grace time, as if the clocks were wrong; nobody crashes.
+/// The same without a grace time, as if the clocks were wrong; no actor crashes.
 fn without_grace_time(promoter: Program) -> ProtocolModel {
     let programs = vec![promoter, retention_program(2, NEVER), reader_program(1)];
     ProtocolModel {

@@ -96,7 +96,7 @@ pub enum Effect {
     Success,
     /// A put succeeds, and the client's retry meets it: "already exists".
     RetryMeetsItself,
-    /// A put fails, and the answer is "already exists" all the same.
+    /// A put fails, but the answer is still "already exists".
     FalselyExists,
     /// A read or listing misses what is newest.
     Stale,

@@ -200,7 +200,7 @@ pub async fn retention(sim: Sim, rounds: u8, abandoned_after: SignedDuration) {
     }
 }
 
-/// A reader: polls `polls` times at any moment, and once more when all others have finished.
+/// A reader: polls `polls` times at any moment, and again when all others have finished.
 pub async fn reader(sim: Sim, polls: u8) {
     let storage = sim.storage();
     let mut follower =

@@ -13,7 +13,7 @@ pub const TWICE: &str = "a policy promotes a checkpoint once";
 pub const SERVED: &str = "a reader serves only committed, complete checkpoints that a record names";
 pub const DELETED: &str = "a checkpoint that a record names is not deleted";
 pub const ENDED: &str = "every publication is completed or abandoned";
-pub const STUCK: &str = "no actor waits for ever";
+pub const STUCK: &str = "no actor waits forever";
 pub const QUIET: &str = "finally the newest record is served";
 
 impl ProtocolModel {

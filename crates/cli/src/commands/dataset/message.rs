@@ -54,7 +54,7 @@ pub fn local(dataset: &digits_dataset::Dataset) -> Dataset {
     }
 }
 
-/// The first digits of a digest: enough to tell data sets apart, and for `NAME@DIGEST`.
+/// The first digits of a digest: enough to distinguish data sets, and for `NAME@DIGEST`.
 pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }

@@ -143,7 +143,7 @@ async fn gpu() -> Check {
         _ if Path::new("/dev/nvidia0").exists() => Check::warn(
             "gpu",
             "/dev/nvidia0 is there, but nvidia-smi does not work",
-            "look at the NVIDIA driver",
+            "check the NVIDIA driver",
         ),
         _ => Check::warn("gpu", "none found", none),
     }

@@ -1,4 +1,4 @@
-//! Every form of the input, and what comes back.
+//! Inputs in every form, and their responses.
 
 use super::{floats, little_endian, open, raw, scaled, typed};
 use crate::support::{Setup, image, pixels, setup};
@@ -177,7 +177,7 @@ async fn floats_between_bytes_are_not_rounded() {
         assert!(apart(&expected) < 1e-5, "{got:?} for {expected:?}");
         assert!(
             apart(&rounded) > 1e-4,
-            "cannot tell the two apart: {got:?}, {rounded:?}"
+            "the two are indistinguishable: {got:?}, {rounded:?}"
         );
     }
     service.end().await;

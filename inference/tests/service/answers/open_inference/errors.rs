@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Refused requests, and their errors.
 
 use super::{little_endian, open, raw, scaled, typed};
 use crate::support::{PIXELS, Setup, image, setup};
