@@ -167,9 +167,9 @@ impl App {
 
 /// Follows the storage for one model until the shutdown.
 ///
-/// A panic while a checkpoint is loaded fails that load alone ([`Loader`]). A loader that dies of
-/// anything else is restarted, and what serves stays. One that keeps dying for minutes fails
-/// liveness: the replica would serve an old checkpoint forever.
+/// A panic while a checkpoint is loaded fails that load alone ([`Loader`]). A loader that fails
+/// otherwise is restarted, and the current snapshot keeps serving. One that keeps failing for
+/// minutes fails liveness: the replica would serve an old checkpoint forever.
 fn load(
     config: &Config,
     storage: &Storage,

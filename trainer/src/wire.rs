@@ -11,10 +11,10 @@ use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
 
-/// Bytes that this program has not written.
+/// Errors of decoding a message.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// They are not a message.
+    /// The bytes are not a protobuf message.
     #[error("not a protobuf message: {0}")]
     Decode(#[from] prost::DecodeError),
     /// The message lacks a field, or its value is unknown.

@@ -77,12 +77,12 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// By the promotion policy of a job.
+    /// Promoted by the promotion policy of a job.
     Published,
-    /// By an operator.
+    /// Promoted, or candidates dropped, by an operator.
     Promoted,
-    /// By an operator, to an earlier record.
+    /// Rolled back to an earlier record by an operator.
     RolledBack,
-    /// By an operator who released a hold.
+    /// Hold released by an operator.
     Released,
 }

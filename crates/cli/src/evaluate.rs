@@ -135,7 +135,7 @@ pub async fn evaluate(
 struct Sums {
     correct: u64,
     losses: Vec<f64>,
-    /// Of the probabilities, where there are any.
+    /// Losses of the returned probabilities, where there are any.
     losses_served: Vec<f64>,
     predicted: Vec<Option<u32>>,
     confusion: Option<Confusion>,

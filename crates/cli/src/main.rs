@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help whose reader has gone is no failure.
+            // A closed pipe while printing help is not an error.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(USAGE)

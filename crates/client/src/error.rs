@@ -79,7 +79,7 @@ pub enum ConnectionFailure {
 }
 
 impl Error {
-    /// The error that a status stands for: one that this side made, or the service's response.
+    /// Converts a status, which the client or the service has created.
     pub(crate) fn of_status(service: Service, status: Status, timeout: Duration) -> Self {
         let timed_out = causes(&status).any(|it| it.is::<TimeoutExpired>());
         if timed_out || status.code() == Code::DeadlineExceeded {

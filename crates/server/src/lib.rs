@@ -38,8 +38,8 @@
 //!    [`accept::TlsHandshakes`] performs the handshake if the port has a certificate.
 //! 2. **serve**: [`serve::HttpServer`] reads HTTP/2 or HTTP/1.1. An
 //!    [`InlineExecutor`](serve::inline_executor::InlineExecutor) runs the requests that arrived
-//!    together and then writes their responses at once. [`serve::ProtocolMux`] tells gRPC, gRPC-Web
-//!    and plain HTTP apart.
+//!    together and then writes their responses at once. [`serve::ProtocolMux`] distinguishes
+//!    gRPC, gRPC-Web and plain HTTP.
 //! 3. **middleware**: [`InstrumentedService`] begins a
 //!    [`RequestGuard`](middleware::guard::RequestGuard), which puts the [`RequestContext`] into the
 //!    request's extensions. It authenticates the request, takes a permit of the limit on requests

@@ -23,8 +23,8 @@ pub fn run(admin: SocketAddr) -> ExitCode {
     }
 }
 
-/// Requests `/readyz` of the admin port `admin`; an unspecified address (`0.0.0.0`, `[::]`) stands
-/// for the loopback. Blocks.
+/// Requests `/readyz` of the admin port `admin`; an unspecified address (`0.0.0.0`, `[::]`) means
+/// the loopback. Blocks.
 ///
 /// # Errors
 /// [`Error::NotReady`] with the response, or [`Error::Unreachable`].

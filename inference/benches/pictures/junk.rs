@@ -17,7 +17,7 @@ const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz";
 pub enum Junk {
     /// White paper, a little noise.
     Blank,
-    /// Nothing but noise.
+    /// Only noise.
     Noise,
     /// Two digits next to each other that do not touch.
     TwoApart,
@@ -28,7 +28,7 @@ pub enum Junk {
 }
 
 impl Junk {
-    /// All of them.
+    /// All kinds of pictures.
     pub const ALL: [Self; 5] = [
         Self::Blank,
         Self::Noise,

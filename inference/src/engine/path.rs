@@ -47,9 +47,9 @@ impl fmt::Display for ExecutionPath {
 pub(super) struct Work {
     /// Pixels of an image.
     pub(super) pixels: usize,
-    /// Of a row of the first layer, which takes part for each pixel with ink.
+    /// Multiply-adds of a row of the first layer, which is used for each pixel with ink.
     pub(super) per_pixel: usize,
-    /// Of the layers beyond it.
+    /// Multiply-adds of the other layers.
     pub(super) beyond: usize,
 }
 

@@ -5,7 +5,7 @@ use digits_checkpoint::StorageError;
 
 /// Reason why a record or one of its checkpoints cannot be served.
 pub(super) enum Failure {
-    /// It was refused, for good.
+    /// The record is refused permanently.
     Refused(RejectedRecord),
     /// Missing files, an unreachable storage, or a panic while they were read; retried.
     Unavailable(StorageError),

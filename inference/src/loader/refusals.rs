@@ -18,7 +18,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Nothing was refused yet.
+    /// Creates an empty set of refusals.
     #[must_use]
     pub fn new(model: Arc<Model>) -> Self {
         Self {

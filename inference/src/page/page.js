@@ -130,7 +130,7 @@ function age(seconds) {
   return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
 }
 
-/** Polls for ever, while the page is visible. */
+/** Polls forever, while the page is visible. */
 async function watch() {
   for (;;) {
     let wait = POLL_MS;

@@ -34,7 +34,7 @@ const MAX_BYTES: usize = 64 << 20;
 /// A request that was classified.
 struct ShadowRequest {
     snapshot: Arc<ServingSnapshot>,
-    /// Of the model.
+    /// Metrics of the model.
     metrics: Arc<AnswerMetrics>,
     pixels: Pixels,
     /// Labels of the response.

@@ -57,7 +57,7 @@ pub(super) fn check(
             ),
         );
     }
-    // A data set that is not there is a violation of its own.
+    // A missing data set is reported as a separate violation.
     let Ok(shape) = catalog.shape(&plan::dataset_source(&spec.data)) else {
         return;
     };

@@ -16,13 +16,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 /// Stage of the publication of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntentState {
-    /// Some of its files may be on the storage.
+    /// Some files of the checkpoint may be on the storage.
     Planned,
-    /// Its manifest is on the storage.
+    /// The manifest is on the storage.
     Committed,
-    /// Its job's promotion policy has been carried out.
+    /// The job's promotion policy has been applied.
     Done,
-    /// It has no manifest and never will.
+    /// The checkpoint has no manifest and never will.
     Abandoned,
 }
 

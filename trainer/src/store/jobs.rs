@@ -43,11 +43,11 @@ pub enum Submitted {
 /// Filter of a list of jobs.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
-    /// In one of these states; empty for all.
+    /// Only jobs in one of these states; empty for all.
     pub states: Vec<JobState>,
-    /// Of this name; empty for all.
+    /// Only jobs with this name; empty for all.
     pub name: String,
-    /// With all of these labels.
+    /// Only jobs with all of these labels.
     pub labels: BTreeMap<String, String>,
     /// Accepted before the job of this number.
     pub before: Option<i64>,

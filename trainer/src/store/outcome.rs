@@ -26,7 +26,7 @@ pub struct JobOutcome {
 }
 
 impl JobOutcome {
-    /// Of a cancelled job.
+    /// Outcome of a cancelled job.
     #[must_use]
     pub fn cancelled() -> Self {
         Self {
@@ -39,7 +39,7 @@ impl JobOutcome {
         }
     }
 
-    /// Of a failed job.
+    /// Outcome of a failed job.
     #[must_use]
     pub fn failed(error: String) -> Self {
         Self {

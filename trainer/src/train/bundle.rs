@@ -2,7 +2,7 @@
 //! tensor are JSON in the metadata.
 //!
 //! Only the format is defined here. Each part of the state chooses its names in its `save` and
-//! `restore`. A flipped bit is not detected here: whoever stores a bundle stores a digest with it.
+//! `restore`. A flipped bit is not detected here: the caller stores a digest with each bundle.
 
 use super::TrainError;
 use super::parameters::host;

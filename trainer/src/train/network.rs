@@ -41,7 +41,7 @@ pub(super) struct Forward {
     pub(super) logits: Tensor,
     /// Log-probabilities, [images, classes].
     pub(super) log_probabilities: Tensor,
-    /// Those of the images with a label, if the last images are outliers.
+    /// Log-probabilities of the labelled images, if the last images are outliers.
     of_labelled: Option<Tensor>,
 }
 

@@ -108,7 +108,7 @@ pub trait Observer {
     fn bundle(&mut self, _bundle: Bundle) {}
 }
 
-/// Outcome of a training.
+/// Reason why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
     /// All epochs are done, or early stopping ended the training.
@@ -128,11 +128,11 @@ pub struct Outcome {
     pub validation_seconds: f64,
     /// Seconds of the final test.
     pub test_seconds: f64,
-    /// Outcome of the training.
+    /// Reason why the training ended.
     pub finished: Finished,
     /// Steps done.
     pub steps: u64,
-    /// As in [`Started`].
+    /// Digest of the split, as in [`Started`].
     pub split_digest: String,
     /// Threads that libtorch computed with.
     pub threads: usize,

@@ -5,7 +5,7 @@
 //! The script calls `manual_seed(seed)` and `random_split`, builds the network, and iterates a
 //! `DataLoader` with `shuffle=True` in every epoch and one without for every validation.
 //!
-//! Given initial weights replace the drawn ones, which are drawn all the same: a script builds its
+//! Given initial weights replace the drawn ones, which are still drawn: a script builds its
 //! network before it loads a state dict into it.
 
 use super::bundle::{Bundle, BundleReader, invalid};

@@ -82,7 +82,7 @@ impl PendingCheckpoint {
     }
 }
 
-/// The report card of the last checkpoint of a job that asks for one. A report that fails does not
+/// The report card of the last checkpoint of a job that requests one. A report that fails does not
 /// cost the checkpoint: `ReportCheckpoint` can measure it later.
 fn report(run: &JobRun, snapshot: &Snapshot) -> Result<Option<Box<Report>>, PublishError> {
     // Only the last snapshot has a test.

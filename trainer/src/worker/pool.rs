@@ -21,7 +21,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Wake(Arc<[SyncSender<()>]>);
 
 impl Wake {
-    /// There may be a job.
+    /// Wakes the workers, because a job may be queued.
     pub fn wake(&self) {
         for worker in self.0.iter() {
             match worker.try_send(()) {

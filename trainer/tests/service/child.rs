@@ -41,7 +41,7 @@ pub fn output(command: &mut Command) -> std::io::Result<Output> {
     spawn(command)?.wait_with_output()
 }
 
-/// The engine binary, without the log filter of whoever runs the tests.
+/// The engine binary, without the log filter of the test's environment.
 pub fn engine() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_digits-trainer-engine"));
     command.env_remove("DIGITS_LOG").env_remove("RUST_LOG");

@@ -1,5 +1,5 @@
 //! Report cards over gRPC: measured on request, one at a time, and carried by the last manifest of
-//! a job that asks for one.
+//! a job that requests one.
 
 use crate::support::{Server, assert_status, get, small_job, submit, watch_to_end};
 use digits_proto::v1::{

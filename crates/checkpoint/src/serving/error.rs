@@ -14,7 +14,7 @@ pub(super) const ROUTES_LIMIT: usize = 16;
 /// Errors of an append.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Another record came first: read the head and decide again.
+    /// Another writer appended first: read the head and retry.
     #[error("the serving log has moved on to record {}", .head.sequence)]
     Lost {
         /// The newest record.
@@ -23,7 +23,7 @@ pub enum AppendError {
     /// The change is not possible.
     #[error(transparent)]
     Refused(#[from] PromotionError),
-    /// The storage failed. The record may exist all the same, or still appear.
+    /// The storage failed. The record may still exist or appear later.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

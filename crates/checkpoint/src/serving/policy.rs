@@ -29,13 +29,14 @@ const CONCURRENT_READS: usize = 16;
 /// Whether a published checkpoint is promoted automatically.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// The newest published checkpoint serves.
+    /// Promote the newest published checkpoint.
     #[default]
     Latest,
-    /// It serves when its validation is better than that of the serving checkpoint (more correct,
-    /// or as many at a lower loss), and both have the same data set, split and labels.
+    /// Promote a published checkpoint when its validation is better than that of the serving
+    /// checkpoint (more correct, or as many at a lower loss), and both have the same data set,
+    /// split and labels.
     IfBetter,
-    /// Only an operator promotes.
+    /// Promotion by operators only.
     Manual,
 }
 

@@ -136,7 +136,7 @@ pub fn lay_out(curves: &Curves, size: Size) -> Figure {
     figure
 }
 
-/// The first step of each epoch but the first; none if there are too many to be told apart.
+/// The first step of each epoch but the first; none if there are too many to distinguish.
 fn epoch_starts(curves: &Curves) -> Vec<f64> {
     let pairs = curves.points.windows(2);
     let starts: Vec<f64> = pairs

@@ -29,7 +29,7 @@ pub struct Captioned<'a> {
 struct Grid {
     /// Pixels of the grid for one of a picture.
     factor: usize,
-    /// Of a cell.
+    /// Size of a cell in pixels.
     width: usize,
     height: usize,
 }

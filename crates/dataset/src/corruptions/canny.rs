@@ -6,9 +6,9 @@ use super::plane::{gaussian, weighted};
 
 /// Standard deviation of the smoothing, in pixels.
 const SIGMA: f32 = 1.0;
-/// A crest below this is no edge.
+/// Lower threshold: a gradient maximum below it is not an edge.
 const WEAK: f32 = 0.1;
-/// A crest from here on is an edge by itself.
+/// Upper threshold: a gradient maximum from it on is an edge by itself.
 const STRONG: f32 = 0.2;
 
 /// 1 on edges, else 0.

@@ -192,7 +192,7 @@ mod tests {
         let connection = connection(executor.handle(), requests, Arc::clone(&events), 1);
         executor.drive(std::pin::pin!(connection)).await;
         assert_eq!(*events.lock().unwrap(), ["poll", "next", "poll"]);
-        // It goes on although its connection has ended.
+        // The request continues although its connection has ended.
         answer.send(()).unwrap();
         while events.lock().unwrap().len() < 4 {
             tokio::task::yield_now().await;

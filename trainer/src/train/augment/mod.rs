@@ -1,4 +1,4 @@
-//! Random changes to the images of a training batch, on the training's device, drawn anew for every
+//! Random changes to the images of a training batch, on the training's device, drawn for every
 //! batch.
 //!
 //! One resampling does all of the geometry: rotation, shear, scale, shift and a smooth random
