@@ -64,31 +64,47 @@ pub struct CheckpointIntent {
     pub serving_sequence: u64,
 }
 
-/// The result of [`Store::plan_checkpoint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planned {
-    /// The checkpoint may be published.
-    New,
-    /// An earlier attempt has committed the same weights as this checkpoint.
-    CommittedBefore(CheckpointId),
-}
-
 const COLUMNS: &str = "checkpoints.id AS id, jobs.id AS job, checkpoints.epoch AS epoch,
     checkpoints.step AS step, promotion, weights_sha256, checkpoints.state AS state, serving_sequence
     FROM checkpoints JOIN jobs ON jobs.number = checkpoints.job";
 
 impl Store {
-    /// Plans a checkpoint, unless an earlier attempt of the job has committed the same weights
-    /// after the same epoch.
+    /// The checkpoint with these weights that an earlier attempt of the job has committed after the
+    /// same epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn plan_checkpoint(&self, intent: CheckpointIntent) -> Result<Planned, StoreError> {
+    pub async fn committed_before(
+        &self,
+        job: JobId,
+        epoch: u32,
+        weights_sha256: String,
+    ) -> Result<Option<CheckpointId>, StoreError> {
+        self.read(move |connection| {
+            let id: Option<String> = connection
+                .prepare_cached(
+                    "SELECT checkpoints.id FROM checkpoints JOIN jobs ON jobs.number = checkpoints.job
+                     WHERE jobs.id = ?1 AND checkpoints.epoch = ?2 AND weights_sha256 = ?3
+                         AND checkpoints.state IN (2, 3)
+                     ORDER BY checkpoints.number LIMIT 1",
+                )?
+                .query_row(params![job.to_string(), epoch, weights_sha256], |row| {
+                    row.get(0)
+                })
+                .optional()?;
+            let corrupt = |_| StoreError::Corrupt("a checkpoint's id is no UUID".to_owned());
+            id.map(|id| id.parse().map_err(corrupt)).transpose()
+        })
+        .await
+    }
+
+    /// Plans a checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn plan_checkpoint(&self, intent: CheckpointIntent) -> Result<(), StoreError> {
         self.write(move |transaction| {
             let number = number_of(transaction, intent.job)?;
-            if let Some(id) = committed_before(transaction, number, &intent)? {
-                return Ok(Planned::CommittedBefore(id));
-            }
             transaction
                 .prepare_cached(
                     "INSERT INTO checkpoints (id, job, epoch, step, promotion, weights_sha256, state, planned_us)
@@ -104,7 +120,7 @@ impl Store {
                     IntentState::Planned.number(),
                     now_us(),
                 ])?;
-            Ok(Planned::New)
+            Ok(())
         })
         .await
     }
@@ -185,28 +201,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// The checkpoint with the weights of `intent` that an earlier attempt of the job committed after
-/// the same epoch.
-fn committed_before(
-    connection: &Connection,
-    number: i64,
-    intent: &CheckpointIntent,
-) -> Result<Option<CheckpointId>, StoreError> {
-    let id: Option<String> = connection
-        .prepare_cached(
-            "SELECT id FROM checkpoints
-             WHERE job = ?1 AND epoch = ?2 AND weights_sha256 = ?3 AND state IN (2, 3)
-             ORDER BY number LIMIT 1",
-        )?
-        .query_row(
-            params![number, intent.epoch, intent.weights_sha256],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let corrupt = |_| StoreError::Corrupt("a checkpoint's id is no UUID".to_owned());
-    id.map(|id| id.parse().map_err(corrupt)).transpose()
 }
 
 /// Ids of what a job has committed, oldest first.

@@ -24,7 +24,7 @@ mod reserve;
 mod schema;
 mod signals;
 
-pub use checkpoints::{CheckpointIntent, IntentState, Planned};
+pub use checkpoints::{CheckpointIntent, IntentState};
 pub use claim::MAX_CRASHES;
 pub use error::StoreError;
 pub use events::{Sampled, StoredEvent};

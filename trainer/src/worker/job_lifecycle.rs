@@ -35,9 +35,11 @@
 //!    [`BundleWriter`](super::bundle_writer::BundleWriter) for resume bundles, which waits
 //!    for the [`DurabilityWatermark`](super::watermark::DurabilityWatermark): no bundle
 //!    before the output it follows.
-//! 9. A snapshot becomes a
-//!    [`PendingCheckpoint`](super::pending_checkpoint::PendingCheckpoint), the files with
-//!    their manifest, still on the training's thread.
+//! 9. A snapshot waits as a
+//!    [`PendingCheckpoint`](super::pending_checkpoint::PendingCheckpoint). On blocking threads,
+//!    while the training continues, its weights are encoded, and the files with their manifest and
+//!    report card made, unless an earlier attempt has committed these weights
+//!    ([`Store::committed_before`](crate::store::Store::committed_before)).
 //! 10. [`Publisher`](super::publisher::Publisher) writes the intent
 //!     ([`Store::plan_checkpoint`](crate::store::Store::plan_checkpoint)), then the files and the
 //!     manifest ([`commit`](digits_checkpoint::publication::commit)), then the serving record that

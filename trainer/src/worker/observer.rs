@@ -3,7 +3,7 @@
 
 use super::{
     bundle_writer::PendingBundle,
-    error::{JobError, PublishError},
+    error::JobError,
     job_run::JobRun,
     pending_checkpoint::{PendingCheckpoint, TrainingRecord},
     running::StopReason,
@@ -16,7 +16,7 @@ use crate::{
     train::{Bundle, BundlePoint, Observer, PublishFailed, Row, Snapshot, Started},
 };
 use digits_checkpoint::manifest::TemperatureFit;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// The observer of one job.
 pub(super) struct JobObserver<'a> {
@@ -35,8 +35,6 @@ pub(super) struct JobObserver<'a> {
     counted: u64,
     /// Rows can no longer be written; `close` returns the reason.
     recording_failed: bool,
-    /// Why a checkpoint could not be made of a snapshot.
-    failure: Option<JobError>,
 }
 
 impl<'a> JobObserver<'a> {
@@ -52,17 +50,12 @@ impl<'a> JobObserver<'a> {
             steps_per_epoch: 1,
             counted: 0,
             recording_failed: false,
-            failure: None,
         }
     }
 
     /// Waits until all output is durable.
     pub(super) fn close(self) -> Result<(), JobError> {
-        let closed = self.run.context.runtime.block_on(self.sinks.close());
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => closed,
-        }
+        self.run.context.runtime.block_on(self.sinks.close())
     }
 
     /// Images of all steps up to `step`; the last batch of an epoch may be short.
@@ -161,21 +154,16 @@ impl Observer for JobObserver<'_> {
         if let Some(calibration) = &snapshot.calibration {
             self.show_calibration(snapshot.temperature, calibration);
         }
-        let failed = |message: &str| PublishFailed {
-            message: message.to_owned(),
-        };
-        let record = self.record.as_ref();
-        let record = record.expect("the training has started before its first snapshot");
-        let epoch = snapshot.epoch;
-        let checkpoint = PendingCheckpoint::new(self.run, record, snapshot);
-        let checkpoint = checkpoint.map_err(|source: PublishError| {
-            let stopped = failed(&source.to_string());
-            self.failure = Some(JobError::Publish { epoch, source });
-            stopped
-        })?;
+        let record = self.record.clone();
+        let queued = self.sinks.checkpoints.put(PendingCheckpoint {
+            snapshot,
+            record: record.expect("the training has started before its first snapshot"),
+            taken: Instant::now(),
+        });
         self.output.checkpoints += 1;
-        let queued = self.sinks.checkpoints.put(checkpoint);
-        queued.map_err(|closed| failed(&closed.to_string()))
+        queued.map_err(|closed| PublishFailed {
+            message: closed.to_string(),
+        })
     }
 
     fn should_stop(&self) -> bool {

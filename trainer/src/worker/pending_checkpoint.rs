@@ -1,4 +1,5 @@
-//! Turns a snapshot of the training into the files of a checkpoint, on the training's thread.
+//! Turns a snapshot of the training into the files of a checkpoint, on blocking threads, so that the
+//! training continues meanwhile.
 
 use super::{error::PublishError, job_run::JobRun};
 use crate::train::{self, Snapshot, Started, report::Subject};
@@ -30,55 +31,56 @@ impl From<&Started> for TrainingRecord {
     }
 }
 
-/// A checkpoint that is ready to be published.
+/// A snapshot that waits for its publication.
 pub(super) struct PendingCheckpoint {
-    pub(super) draft: Draft,
-    /// Digest of `model.safetensors`.
-    pub(super) weights_sha256: String,
-    pub(super) epoch: u32,
-    pub(super) step: u64,
+    pub(super) snapshot: Snapshot,
+    pub(super) record: TrainingRecord,
     /// When the training handed the weights out.
     pub(super) taken: Instant,
 }
 
+/// A snapshot with its encoded weights.
+pub(super) struct EncodedWeights {
+    snapshot: Snapshot,
+    record: TrainingRecord,
+    model: Bytes,
+    /// Digest of `model.safetensors`.
+    pub(super) sha256: String,
+}
+
 impl PendingCheckpoint {
-    /// Encodes a snapshot under a new id, with a report card where the job wants one. Takes
-    /// milliseconds per million weights, and seconds to minutes for the report card, which only the
-    /// last snapshot gets.
+    /// Encodes the weights, in milliseconds per million of them.
+    pub(super) fn encode(self) -> EncodedWeights {
+        let model: Bytes = encode_model(&self.snapshot.layers);
+        EncodedWeights {
+            sha256: sha256_hex(&model),
+            snapshot: self.snapshot,
+            record: self.record,
+            model,
+        }
+    }
+}
+
+impl EncodedWeights {
+    /// The files of a checkpoint under a new id, with a report card where the job wants one. Takes
+    /// seconds to minutes for the report card, which only the last snapshot gets.
     ///
     /// # Errors
     /// [`PublishError::Stopped`] when the job was stopped during the report card.
-    pub(super) fn new(
-        run: &JobRun,
-        record: &TrainingRecord,
-        snapshot: Snapshot,
-    ) -> Result<Self, PublishError> {
-        let taken = Instant::now();
+    pub(super) fn draft(self, run: &JobRun) -> Result<Draft, PublishError> {
         let architecture = &run.plan.train.architecture;
-        let model: Bytes = encode_model(&snapshot.layers);
-        let manifest = Manifest {
-            report: report(run, &snapshot)?,
-            ..manifest(run, record, &snapshot)
-        };
-        Ok(Self {
-            weights_sha256: sha256_hex(&model),
-            epoch: snapshot.epoch,
-            step: snapshot.step,
-            taken,
-            draft: Draft {
-                exam: encode_exam(
-                    &snapshot.exam,
-                    architecture.input_size,
-                    architecture.classes,
-                ),
-                manifest,
-                model,
+        Ok(Draft {
+            exam: encode_exam(
+                &self.snapshot.exam,
+                architecture.input_size,
+                architecture.classes,
+            ),
+            manifest: Manifest {
+                report: report(run, &self.snapshot)?,
+                ..manifest(run, &self.record, &self.snapshot)
             },
+            model: self.model,
         })
-    }
-
-    pub(super) fn id(&self) -> CheckpointId {
-        self.draft.manifest.id
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     job::now_us,
-    store::{CheckpointIntent, IntentState, Planned},
+    store::{CheckpointIntent, IntentState},
 };
 use backon::{ExponentialBuilder, Retryable as _};
 use digits_checkpoint::{
@@ -22,8 +22,8 @@ use digits_checkpoint::{
     publication::{self, Outcome},
 };
 use futures::TryFutureExt as _;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 /// Checkpoints that may wait for the storage before the training waits for them.
 const MAX_WAITING_CHECKPOINTS: usize = 1;
@@ -54,7 +54,7 @@ impl Publisher {
         mut pending: mpsc::Receiver<PendingCheckpoint>,
     ) -> Result<(), JobError> {
         while let Some(checkpoint) = pending.recv().await {
-            let epoch = checkpoint.epoch;
+            let epoch = checkpoint.snapshot.epoch;
             self.publish(checkpoint)
                 .await
                 .map_err(|source| JobError::Publish { epoch, source })?;
@@ -63,19 +63,27 @@ impl Publisher {
         Ok(())
     }
 
-    /// Intent, files, manifest, promotion: each step is durable before the next begins.
+    /// Intent, files, manifest, promotion: each step is durable before the next begins. A checkpoint
+    /// that an earlier attempt has committed costs neither a report card nor a second publication.
     async fn publish(&self, checkpoint: PendingCheckpoint) -> Result<(), PublishError> {
         let JobRun {
             context, job, plan, ..
         } = &*self.run;
-        let (job, promotion, id) = (*job, plan.promotion, checkpoint.id());
-        let PendingCheckpoint {
-            draft,
-            weights_sha256,
-            epoch,
-            step,
-            taken,
-        } = checkpoint;
+        let (job, promotion, taken) = (*job, plan.promotion, checkpoint.taken);
+        let (epoch, step) = (checkpoint.snapshot.epoch, checkpoint.snapshot.step);
+        let weights = on_blocking_thread(|| checkpoint.encode()).await;
+        let weights_sha256 = weights.sha256.clone();
+        let earlier = context
+            .store
+            .committed_before(job, epoch, weights_sha256.clone())
+            .await?;
+        if let Some(earlier) = earlier {
+            tracing::info!(%job, checkpoint = %earlier, epoch, "an earlier attempt has published this checkpoint");
+            return Ok(());
+        }
+        let run = Arc::clone(&self.run);
+        let draft = on_blocking_thread(move || weights.draft(&run)).await?;
+        let id = draft.manifest.id;
         let intent = CheckpointIntent {
             id,
             job,
@@ -86,10 +94,7 @@ impl Publisher {
             state: IntentState::Planned,
             serving_sequence: 0,
         };
-        if let Planned::CommittedBefore(earlier) = context.store.plan_checkpoint(intent).await? {
-            tracing::info!(%job, checkpoint = %earlier, epoch, "an earlier attempt has published this checkpoint");
-            return Ok(());
-        }
+        context.store.plan_checkpoint(intent).await?;
         let log = StoreIntentLog(context.store.clone());
         let manifest = self
             .retry_with_backoff(|| publication::commit(&context.storage, &log, draft.clone()))
@@ -145,4 +150,10 @@ impl Publisher {
             })
             .await
     }
+}
+
+/// Computes on a thread on which no task runs. A panic continues in the caller.
+async fn on_blocking_thread<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
+    let computed = spawn_blocking(compute).await;
+    computed.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

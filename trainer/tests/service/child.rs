@@ -48,6 +48,21 @@ pub fn engine() -> Command {
     command
 }
 
+/// The trainer on free ports, with its state and storage in `folder`.
+pub fn service(folder: &Path, ready_file: &Path) -> Command {
+    let mut command = engine();
+    command
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--shutdown-delay", "0"])
+        .arg("--storage")
+        .arg(folder.join("storage"))
+        .arg("--state")
+        .arg(folder.join("state"))
+        .arg("--ready-file")
+        .arg(ready_file);
+    command
+}
+
 /// A running child process; killed when dropped.
 pub struct Process {
     child: Child,

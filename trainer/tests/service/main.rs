@@ -2,7 +2,7 @@
 //!
 //! The tests share one process and run in parallel threads. Each has its own state folder, storage
 //! and ports. What belongs to a process, such as the metrics recorder, the log and exit codes, is
-//! tested in a child process (`metrics`, `run`).
+//! tested in a child process (`interruptions`, `metrics`, `run`).
 
 mod bad_input;
 mod checkpoints;
@@ -11,6 +11,7 @@ mod datasets;
 mod fine_tune;
 mod full_disk;
 mod import;
+mod interruptions;
 mod jobs;
 mod metrics;
 mod queue;

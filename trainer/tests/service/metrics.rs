@@ -3,7 +3,7 @@
 //! process did.
 
 use crate::{
-    child::{self, Process},
+    child::{Process, service},
     support::{small_job, submit, training, watch_to_end},
 };
 use digits_proto::v1::JobSpec;
@@ -24,7 +24,8 @@ fn scrape(admin: SocketAddr, path: &str) -> String {
     answer
 }
 
-async fn get(admin: SocketAddr, path: &'static str) -> String {
+/// The answer of an admin port.
+pub async fn scraped(admin: SocketAddr, path: &'static str) -> String {
     tokio::task::spawn_blocking(move || scrape(admin, path))
         .await
         .expect("scraped")
@@ -69,19 +70,8 @@ fn exported(text: &str) -> BTreeSet<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn documented_and_exported_metrics_agree() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (storage, state) = (folder.path().join("storage"), folder.path().join("state"));
     let ready_file = folder.path().join("ready.json");
-    let mut command = child::engine();
-    command
-        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-        .args(["--shutdown-delay", "0"])
-        .arg("--storage")
-        .arg(storage)
-        .arg("--state")
-        .arg(state)
-        .arg("--ready-file")
-        .arg(&ready_file);
-    let mut trainer = Process::start(&mut command, "");
+    let mut trainer = Process::start(&mut service(folder.path(), &ready_file), "");
     let addresses = trainer.ready(&ready_file).await;
     let mut client = training(addresses.grpc).await;
     // A gauge that is never set has no series.
@@ -94,7 +84,7 @@ async fn documented_and_exported_metrics_agree() {
 
     let admin = addresses.admin;
     let text = until("the job is counted", async || {
-        let text = get(admin, "/metrics").await;
+        let text = scraped(admin, "/metrics").await;
         let counted = text.contains("digits_trainer_jobs{state=\"succeeded\"} 1");
         Ok(counted.then_some(text))
     });
@@ -135,7 +125,7 @@ async fn documented_and_exported_metrics_agree() {
         let series = format!("digits_trainer_job_{name}{{job_id=\"{id}\"}} ");
         assert!(text.contains(&series), "no {series} in\n{text}");
     }
-    let ready = get(admin, "/readyz").await;
+    let ready = scraped(admin, "/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     drop(client);
     let ended = trainer.end_by(Signal::TERM).await;

@@ -5,8 +5,7 @@ use digits_checkpoint::{id::CheckpointId, manifest::Evaluation, serving::Policy}
 use digits_trainer::{
     job::{CurveRow, JobId, JobState},
     store::{
-        CheckpointIntent, IntentState, JobFilter, JobOutcome, NewJob, Planned, Store, StoreError,
-        Submitted,
+        CheckpointIntent, IntentState, JobFilter, JobOutcome, NewJob, Store, StoreError, Submitted,
     },
 };
 use std::collections::BTreeSet;
@@ -175,11 +174,11 @@ fn intents_are_kept_until_they_are_done() {
     };
     let plan = |intent: &CheckpointIntent| {
         let planned = runtime.block_on(store.plan_checkpoint(intent.clone()));
-        planned.expect("planned")
+        planned.expect("planned");
     };
     let (done, abandoned, open) = (intent(1), intent(2), intent(3));
     for each in [&done, &abandoned, &open] {
-        assert_eq!(plan(each), Planned::New);
+        plan(each);
     }
     runtime.block_on(async {
         store
@@ -193,8 +192,15 @@ fn intents_are_kept_until_they_are_done() {
         assert_eq!(unfinished, [open]);
     });
     assert_eq!(database.job(job).checkpoint_ids, [done.id.to_string()]);
-    assert_eq!(plan(&intent(1)), Planned::CommittedBefore(done.id));
-    assert_eq!(plan(&intent(2)), Planned::New);
+    let committed_before = |epoch: u32, weights: &str| {
+        let found = store.committed_before(job, epoch, weights.to_owned());
+        runtime.block_on(found).expect("read")
+    };
+    assert_eq!(committed_before(1, "1"), Some(done.id));
+    assert_eq!(committed_before(1, "2"), None, "other weights");
+    assert_eq!(committed_before(2, "1"), None, "another epoch");
+    assert_eq!(committed_before(2, "2"), None, "abandoned");
+    assert_eq!(committed_before(3, "3"), None, "only planned");
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub struct Subject<'a> {
 }
 
 /// Measures `subject` on `test`; `None` when `stop` returned true in between. Takes seconds to
-/// minutes, so it belongs on a thread of its own, whose number of libtorch threads it sets to one.
+/// minutes and sets its thread's number of libtorch threads to one, so it does not belong on a
+/// training's thread.
 ///
 /// # Errors
 /// [`TrainError`]; a panic inside is caught and becomes one too.
