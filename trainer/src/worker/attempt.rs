@@ -243,9 +243,15 @@ fn conclude(
     let completed = matches!(&trained, Ok(outcome) if outcome.finished == Finished::Completed);
     match (stop, &written) {
         (Some(StopReason::Shutdown), Ok(())) if completed => {}
-        (Some(StopReason::Shutdown), _) => return Ok(AttemptEnd::Released),
+        (Some(StopReason::Shutdown), written) => {
+            if let Err(error) = written {
+                error.log_lost_output(run.job);
+            }
+            return Ok(AttemptEnd::Released);
+        }
         // A stop also ends the retries of the publisher, so its failure is not the reason.
-        (Some(StopReason::Cancel), Err(_)) => {
+        (Some(StopReason::Cancel), Err(error)) => {
+            error.log_lost_output(run.job);
             return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
         }
         _ => {}

@@ -93,6 +93,17 @@ impl JobError {
             _ => tracing::error!(%job, error = %self, "job failed"),
         }
     }
+
+    /// Logs why output of a job was not written, where that is not the job's outcome.
+    pub(super) fn log_lost_output(&self, job: JobId) {
+        match self {
+            Self::Publish {
+                source: PublishError::Stopped,
+                ..
+            } => tracing::info!(%job, error = %self, "output of a job was not written"),
+            _ => tracing::error!(%job, error = %self, "output of a job was not written"),
+        }
+    }
 }
 
 fn parent_message(id: CheckpointId, error: &LoadError) -> String {

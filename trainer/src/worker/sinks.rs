@@ -6,11 +6,12 @@ use super::{
     pending_checkpoint::PendingCheckpoint, publisher::Publisher, sink::Sink,
     watermark::DurabilityWatermark,
 };
-use crate::job::CurveRow;
+use crate::job::{CurveRow, JobId};
 use std::sync::Arc;
 
 /// The queues of one job.
 pub(super) struct Sinks {
+    job: JobId,
     pub(super) rows: Sink<CurveRow>,
     pub(super) checkpoints: Sink<PendingCheckpoint>,
     pub(super) bundles: BundleWriter,
@@ -21,6 +22,7 @@ impl Sinks {
     pub(super) fn start(run: &Arc<JobRun>) -> Self {
         let (watermark, reader) = DurabilityWatermark::new();
         Self {
+            job: run.job,
             rows: CurveWriter::start(run, watermark.clone()),
             checkpoints: Publisher::start(run, watermark),
             bundles: BundleWriter::start(run, reader),
@@ -28,11 +30,17 @@ impl Sinks {
     }
 
     /// Waits until every row is in the database, every checkpoint is committed and the last bundle
-    /// is written.
+    /// is written. Returns the first error and logs the other.
     pub(super) async fn close(self) -> Result<(), JobError> {
         let published = self.checkpoints.close().await;
         let recorded = self.rows.close().await;
         self.bundles.close().await;
-        published.and(recorded)
+        match (published, recorded) {
+            (Err(first), Err(second)) => {
+                second.log_lost_output(self.job);
+                Err(first)
+            }
+            (published, recorded) => published.and(recorded),
+        }
     }
 }

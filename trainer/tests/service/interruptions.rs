@@ -1,4 +1,5 @@
-//! A trainer that crashes between a job's last checkpoint and the job's outcome.
+//! Attempts that end while their output is on its way: by a crash between the last checkpoint and
+//! the job's outcome, and by a shutdown while the storage fails.
 
 use crate::{
     child::{Process, service, wait_for_starts},
@@ -65,5 +66,26 @@ async fn a_checkpoint_committed_before_a_crash_gets_no_second_report() {
     }
     drop(client);
     let ended = trainer.end_by(Signal::TERM).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_a_shutdown_interrupts_is_logged_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready_file = folder.path().join("ready");
+    let mut trainer = Process::start(&mut service(folder.path(), &ready_file), "");
+    let addresses = trainer.ready(&ready_file).await;
+    // A file in the place of the checkpoints folder: nothing can be written there.
+    let checkpoints = folder.path().join("storage/checkpoints");
+    drop(fs::remove_dir_all(&checkpoints));
+    fs::write(&checkpoints, "in the way").expect("written");
+    let mut client = training(addresses.grpc).await;
+    let submitted = submit(&mut client, "a", small_job(1)).await;
+    submitted.expect("accepted");
+    trainer.logged("the storage failed; retrying").await;
+    drop(client);
+    let ended = trainer.end_by(Signal::TERM).await;
+    let cause = "the checkpoint of epoch 1 was not published";
+    assert_eq!(ended.log.matches(cause).count(), 1, "{}", ended.log);
     assert_eq!(ended.code, Some(0), "{}", ended.log);
 }
