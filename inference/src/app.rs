@@ -155,13 +155,15 @@ impl App {
                 .with_http(move |services| rest::router(services, http))
         });
         let ready = |readiness| report_readiness(registry, readiness);
-        let drain = async {
+        let stop_work = async {
             for loader in loaders {
                 // Stops where it waits; the supervisor has logged its deaths.
                 let _ = loader.await;
             }
         };
-        service.serve(routes, shutdown, ready, drain).await
+        service
+            .serve(routes, shutdown, ready, stop_work, async {})
+            .await
     }
 }
 

@@ -8,7 +8,6 @@ use digits_inference::{
 };
 use digits_service::{Error, args, health_check};
 use std::process::ExitCode;
-use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let CommandLine { task, config } = match args::parse() {
@@ -17,13 +16,15 @@ fn main() -> ExitCode {
     };
     match task {
         Some(Task::Health { admin_listen }) => health_check::run(admin_listen),
-        None => digits_service::run(config.service.log_format, |stop| serve(config, stop)),
+        None => digits_service::run(config.service.log_format, serve(config)),
     }
 }
 
-async fn serve(config: Config, shutdown: CancellationToken) -> Result<ExitCode, Error> {
+async fn serve(config: Config) -> Result<ExitCode, Error> {
     let recorder = metrics::install()?;
     let app = App::bind(config, recorder).await?;
+    // Until here a signal ends the process at once, also while the storage does not answer.
+    let shutdown = digits_service::shutdown_token();
     app.announce()?;
     app.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)

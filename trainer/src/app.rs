@@ -109,8 +109,8 @@ impl App {
         } = self;
         let service = bound.start();
         let Some(recovered) = shutdown.run_until_cancelled(recover(&services)).await else {
-            service.close().await;
             close(services).await;
+            service.close().await;
             return Ok(());
         };
         recovered?;
@@ -130,13 +130,17 @@ impl App {
             Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));
         let service = service.with_server(|server| server.with_pages(page::router()));
         let ready = async |readiness: ServiceReadiness| readiness.set_ready().await;
-        let drain = stop_workers(workers, &services.store, config.service.shutdown_grace);
-        service.serve(routes, shutdown, ready, drain).await?;
-        // They watch the token that closed the ports.
-        for task in background {
-            let _ = task.await;
-        }
-        close(services).await;
-        Ok(())
+        let store = services.store.clone();
+        let stop_work = stop_workers(workers, &store, config.service.shutdown_grace);
+        let close = async {
+            // They watch the token that closed the ports.
+            for task in background {
+                let _ = task.await;
+            }
+            close(services).await;
+        };
+        service
+            .serve(routes, shutdown, ready, stop_work, close)
+            .await
     }
 }

@@ -9,34 +9,34 @@ use digits_trainer::{
     run::{self, RunConfig},
 };
 use std::{env, process::ExitCode};
-use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os();
     let (program, subcommand) = (arguments.next(), arguments.next());
     let arguments = program.into_iter().chain(arguments);
     let code = match subcommand.as_ref().and_then(|it| it.to_str()) {
-        Some("run") => args::parse_from(arguments).map(|config: RunConfig| {
-            digits_service::run(config.log_format, |stop| run_one(config, stop))
-        }),
+        Some("run") => args::parse_from(arguments)
+            .map(|config: RunConfig| digits_service::run(config.log_format, run_one(config))),
         Some("health") => args::parse_from(arguments)
             .map(|config: HealthConfig| health_check::run(config.admin_listen)),
-        _ => args::parse().map(|config: Config| {
-            digits_service::run(config.service.log_format, |stop| serve(config, stop))
-        }),
+        _ => args::parse()
+            .map(|config: Config| digits_service::run(config.service.log_format, serve(config))),
     };
     code.unwrap_or_else(|code| code)
 }
 
-async fn serve(config: Config, shutdown: CancellationToken) -> Result<ExitCode, Error> {
+async fn serve(config: Config) -> Result<ExitCode, Error> {
     let recorder = metrics::install()?;
     let app = App::bind(config, recorder).await?;
+    // Until here a signal ends the process at once, also while the storage does not answer.
+    let shutdown = digits_service::shutdown_token();
     app.announce()?;
     app.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_one(config: RunConfig, stop: CancellationToken) -> Result<ExitCode, Error> {
+async fn run_one(config: RunConfig) -> Result<ExitCode, Error> {
+    let stop = digits_service::shutdown_token();
     let job = run::run(&config, stop).await.map_err(run::error)?;
     if config.json {
         let json = grpc::job_json(&job);

@@ -3,10 +3,10 @@
 //!
 //! A process goes through these stages:
 //!
-//! 1. [`args::parse`] reads flags and environment; [`run`] sets up logs, the runtime and the
-//!    signals.
+//! 1. [`args::parse`] reads flags and environment; [`run`] sets up logs and the runtime.
 //! 2. [`Foundation::new`] checks credentials and telemetry before anything is created.
-//! 3. [`Foundation::bind`] opens the gRPC and the admin port; [`Bound::announce`] logs them.
+//! 3. [`Foundation::bind`] opens the gRPC and the admin port; [`Bound::announce`] logs them. Until
+//!    [`shutdown_token`] is called, SIGTERM ends the process at once.
 //! 4. [`Bound::start`] answers probes and metrics while the service still starts.
 //! 5. [`Running::serve`] answers gRPC until the shutdown and drains: not ready → `--shutdown-delay`
 //!    → ports close → requests in flight finish (`--shutdown-grace`).
@@ -17,7 +17,6 @@
 //! use clap::Parser;
 //! use digits_server::{Routes, ServerConfig};
 //! use digits_service::{Error, Foundation, ServiceFlags, ServiceInfo, args};
-//! use tokio_util::sync::CancellationToken;
 //!
 //! const INFO: ServiceInfo = ServiceInfo {
 //!     name: "example",
@@ -35,20 +34,21 @@
 //!
 //! fn main() -> ExitCode {
 //!     match args::parse::<Flags>() {
-//!         Ok(flags) => digits_service::run(flags.service.log_format, |stop| serve(flags, stop)),
+//!         Ok(flags) => digits_service::run(flags.service.log_format, serve(flags)),
 //!         Err(code) => code,
 //!     }
 //! }
 //!
-//! async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<ExitCode, Error> {
+//! async fn serve(flags: Flags) -> Result<ExitCode, Error> {
 //!     let recorder = digits_telemetry::metrics::install(&[])?;
 //!     let foundation = Foundation::new(INFO, &flags.service)?;
 //!     let admin = "127.0.0.1:0".parse().expect("an address");
 //!     let bound = foundation.bind(ServerConfig::default(), admin, recorder).await?;
+//!     let shutdown = digits_service::shutdown_token();
 //!     bound.announce("no storage", &flags)?;
 //!     let ready = async |readiness: digits_service::ServiceReadiness| readiness.set_ready().await;
-//!     let drain = async {};
-//!     bound.start().serve(Routes::default(), shutdown, ready, drain).await?;
+//!     let (stop_work, close) = (async {}, async {});
+//!     bound.start().serve(Routes::default(), shutdown, ready, stop_work, close).await?;
 //!     Ok(ExitCode::SUCCESS)
 //! }
 //! ```
@@ -71,3 +71,4 @@ pub use flags::{RequestFlags, ServiceFlags};
 pub use process::{print_failure, run};
 pub use readiness::ServiceReadiness;
 pub use service::{Addresses, Bound, Foundation, Running, ServiceInfo};
+pub use signals::shutdown_token;

@@ -1,37 +1,28 @@
-//! Runs the main future of a process: logs, runtime, signals, and its result as exit code.
+//! Runs the main future of a process: logs, runtime, and its result as exit code.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use digits_telemetry::logs::{self, Format};
-use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
-use crate::signals;
 
 /// Sets up logs, runs `main` on a runtime until it returns, and returns the exit code.
 ///
-/// SIGTERM and SIGINT cancel the token that `main` receives. An error is printed as one line on
-/// standard error. Threads that still wait for a file or a socket then, such as on a storage that
-/// hangs, do not hold the process.
-pub fn run<F>(log_format: Format, main: impl FnOnce(CancellationToken) -> F) -> ExitCode
-where
-    F: Future<Output = Result<ExitCode, Error>>,
-{
+/// An error is printed as one line on standard error. Threads that still wait for a file or a
+/// socket then, such as on a storage that hangs, do not hold the process.
+pub fn run(log_format: Format, main: impl Future<Output = Result<ExitCode, Error>>) -> ExitCode {
     let result = logs::init(log_format, "info").map_err(Error::from);
     let result = result.and_then(|()| block_on(main));
     result.unwrap_or_else(|error| fail(&error))
 }
 
-fn block_on<F>(main: impl FnOnce(CancellationToken) -> F) -> Result<ExitCode, Error>
-where
-    F: Future<Output = Result<ExitCode, Error>>,
-{
+fn block_on(main: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
-    let result = runtime.block_on(async { main(signals::shutdown_token()).await });
+    let result = runtime.block_on(main);
     runtime.shutdown_background();
     result
 }

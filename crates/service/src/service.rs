@@ -198,11 +198,11 @@ impl Running {
         self
     }
 
-    /// Serves `routes`, health and reflection until `shutdown` is cancelled, then drains and
-    /// exports the last spans.
+    /// Serves `routes`, health and reflection until `shutdown` is cancelled, then drains.
     ///
-    /// `ready` reports readiness and is dropped at the shutdown. `drain` ends the service's own
-    /// work and runs while the requests in flight finish.
+    /// `ready` reports readiness and is dropped at the shutdown. `stop_work` ends the service's own
+    /// work and runs while the requests in flight finish. `close` runs once both have ended; the
+    /// last spans are exported after it, since the collector may be away.
     ///
     /// # Errors
     /// When the descriptors for reflection are not valid, or the server ends by itself.
@@ -211,7 +211,8 @@ impl Running {
         routes: Routes,
         shutdown: CancellationToken,
         ready: impl FnOnce(ServiceReadiness) -> R,
-        drain: impl Future<Output = ()>,
+        stop_work: impl Future<Output = ()>,
+        close: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let Foundation {
             info,
@@ -245,20 +246,21 @@ impl Running {
             readiness.withdraw(shutdown_delay).await;
             self.ports_closing.cancel();
         };
-        tokio::join!(serving, close_ports, drain);
-        close(self.admin, traces).await;
+        tokio::join!(serving, close_ports, stop_work);
+        close.await;
+        finish(self.admin, traces).await;
         Ok(())
     }
 
     /// Closes both ports of a service that has not served.
     pub async fn close(self) {
         self.ports_closing.cancel();
-        close(self.admin, self.foundation.traces).await;
+        finish(self.admin, self.foundation.traces).await;
     }
 }
 
 /// Waits for the admin port and exports the last spans.
-async fn close(admin: JoinHandle<()>, traces: Option<Traces>) {
+async fn finish(admin: JoinHandle<()>, traces: Option<Traces>) {
     // A panic in it has been logged.
     let _ = admin.await;
     if let Some(traces) = traces {

@@ -7,8 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 /// A token that SIGTERM or SIGINT cancels; from now on neither ends the process by itself.
 ///
-/// Call it on a runtime.
-pub(crate) fn shutdown_token() -> CancellationToken {
+/// Call it on a runtime, and only once something watches the token: until then a signal must end a
+/// start-up that hangs, such as on a storage that does not answer.
+#[must_use]
+pub fn shutdown_token() -> CancellationToken {
     let terminate = listen(SignalKind::terminate());
     let interrupt = listen(SignalKind::interrupt());
     let token = CancellationToken::new();

@@ -92,11 +92,12 @@ async fn a_service_becomes_ready_drains_and_closes_its_ports() {
         is_ready.await.expect("sent");
         readiness.set_ready().await;
     };
-    let drain = async move {
+    let stop_work = async move {
         // The requests in flight and the service's own work end together.
         closing.cancelled().await;
         drained.send(()).expect("received");
     };
+    let close = async { has_drained.await.expect("the service's work has ended") };
     let client = async {
         assert_eq!(serving_status(grpc).await, ServingStatus::NotServing);
         make_ready.send(()).expect("received");
@@ -108,10 +109,9 @@ async fn a_service_becomes_ready_drains_and_closes_its_ports() {
         assert_eq!(serving_status(grpc).await, ServingStatus::Serving);
         shutdown.cancel();
     };
-    let serving = running.serve(Routes::default(), shutdown.clone(), ready, drain);
+    let serving = running.serve(Routes::default(), shutdown.clone(), ready, stop_work, close);
     let (served, ()) = tokio::join!(serving, client);
     served.expect("a clean end");
-    has_drained.await.expect("drained");
     let error = check(admin).await.expect_err("closed");
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }

@@ -104,15 +104,19 @@ impl AdminServer {
     }
 }
 
-/// Moves histogram samples into their buckets at each tick; never returns.
+/// Moves histogram samples into their buckets at each tick. Returns if it cannot: samples would
+/// take more and more memory, so the admin task ends, which fails `/livez`.
 async fn drain_histograms(recorder: Recorder) {
     let mut ticks = interval(DRAIN_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let recorder = recorder.clone();
-        // A panic is ignored: the next tick tries again.
-        let _ = tokio::task::spawn_blocking(move || recorder.drain_histograms()).await;
+        let drained = tokio::task::spawn_blocking(move || recorder.drain_histograms()).await;
+        if let Err(error) = drained {
+            tracing::error!(%error, "histogram samples could not be drained");
+            return;
+        }
     }
 }
 

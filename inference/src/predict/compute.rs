@@ -22,6 +22,10 @@ pub async fn compute(
     context: &RequestContext,
 ) -> Result<Vec<f32>, QueueError> {
     let route = selected.route;
+    // Blank pictures and several digits need no network, so they need no place in the queue.
+    if pixels.is_empty() {
+        return Ok(Vec::new());
+    }
     if queue.runs_inline(&route.checkpoint.network, pixels) {
         return Ok(inline(route, pixels));
     }
@@ -40,9 +44,6 @@ pub async fn compute(
 }
 
 fn inline(route: &ActiveRoute, pixels: &Pixels) -> Vec<f32> {
-    if pixels.is_empty() {
-        return Vec::new();
-    }
     let start = Instant::now();
     let logits = logits::of(&route.checkpoint.network, pixels);
     route.metrics.compute.record(start.elapsed().as_secs_f64());

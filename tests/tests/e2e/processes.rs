@@ -4,7 +4,12 @@ use anyhow::{Context as _, Result};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{JobSpec, JobState};
 use digits_testing::{patience, until};
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    process::Command,
+};
 
 #[test]
 fn a_missing_libtorch_is_reported_in_one_sentence() -> Result<()> {
@@ -132,5 +137,30 @@ fn bad_configuration_exits_64_with_one_line() -> Result<()> {
         );
         assert!(message.contains(word), "{binary} {arguments:?}: {message}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_start_up_whose_storage_does_not_answer() -> Result<()> {
+    let sandbox = Sandbox::new(patience())?;
+    // Accepts connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let mut trainer = tokio::process::Command::new(sandbox.binary("digits-trainer"))
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--storage", "s3://silent/digits", "--state"])
+        .arg(sandbox.dir().join("state"))
+        .env("AWS_ENDPOINT", format!("http://{}", silent.local_addr()?))
+        .envs([("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "us-east-1")])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ])
+        .kill_on_drop(true)
+        .spawn()?;
+    let _held = tokio::time::timeout(patience(), silent.accept()).await??;
+    let pid = Pid::from_raw(trainer.id().context("it runs")?.cast_signed());
+    kill_process(pid.context("a pid")?, Signal::TERM)?;
+    let status = tokio::time::timeout(patience(), trainer.wait()).await??;
+    assert_eq!(status.signal(), Some(15), "{status}");
     Ok(())
 }

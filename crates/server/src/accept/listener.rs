@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,14 +51,17 @@ impl Listener {
         shutdown: &CancellationToken,
         serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
     ) {
+        // Kept over the turns of the loop: a connection that ends must not cut a backoff short.
+        let mut accepting = pin!(self.accept());
         loop {
             let stream = tokio::select! {
                 // Ended connections first, so that they do not count towards the limit.
                 biased;
                 () = shutdown.cancelled() => return,
                 Some(_) = connections.join_next() => continue,
-                stream = self.accept() => stream,
+                stream = &mut accepting => stream,
             };
+            accepting.set(self.accept());
             if connections.len() >= self.max_connections {
                 // Closed here, so that the client fails now instead of waiting.
                 tracing::debug!(
