@@ -326,3 +326,25 @@ async fn two_hundred_hot_loads_under_load_lose_no_request() {
     }
     service.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blank_picture_for_a_large_network_is_not_queued() {
+    let store = Store::new();
+    let net = Net::with_hidden(&[3000, 1500], 5, 9);
+    store.serve("blank", 1, &net).await;
+    let service = Service::start(&store, "blank", &[]).await;
+    service.serves("blank", 1).await;
+    let blank = PredictRequest {
+        normalize_pixels: true,
+        ..pixels("blank", vec![0; PIXELS])
+    };
+    let answer = service.client().await.predict(blank).await.unwrap();
+    assert_eq!(answer.into_inner().predictions.len(), 1);
+    let (_, text) = admin(&service, "/metrics").await;
+    for name in ["queue_wait", "compute"] {
+        let of = "{model=\"blank\",role=\"primary\"}";
+        let name = format!("digits_inference_{name}_duration_seconds_count{of}");
+        assert!(matches!(series(&text, &name), None | Some(0.0)), "{text}");
+    }
+    service.end().await;
+}
