@@ -90,12 +90,12 @@ pub struct Config {
     /// requests are refused at once.
     #[arg(long, env = "DIGITS_MAX_QUEUED_BYTES", default_value_t = 64 << 20, value_parser = parse_count)]
     pub max_queued_bytes: usize,
-    /// Maximum number of multiply-adds of a request (those of an image times the images) that is
-    /// computed on the thread that received it; requests with more wait in the queue.
+    /// Largest request, in multiply-adds (those of one image times the number of images), that is
+    /// computed on the thread that received it; larger requests wait in the queue.
     #[arg(long, env = "DIGITS_MAX_INLINE_MULTIPLY_ADDS", default_value_t = InlineLimits::default().max_request_multiply_adds)]
     pub max_inline_multiply_adds: usize,
-    /// Maximum number of multiply-adds of an image (the weights of the network) that is computed on
-    /// the thread that received it; larger networks are computed in batches from the queue.
+    /// Largest network, in multiply-adds per image (its number of weights), that is computed on the
+    /// thread that received the request; larger ones are computed in batches from the queue.
     #[arg(long, env = "DIGITS_MAX_INLINE_IMAGE_MULTIPLY_ADDS", default_value_t = InlineLimits::default().max_image_multiply_adds)]
     pub max_inline_image_multiply_adds: usize,
     /// Age at which a connection is closed gracefully, such as 30m, so that clients reconnect and

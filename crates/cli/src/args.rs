@@ -141,15 +141,15 @@ pub enum Command {
     Export(Export),
     /// Retrain a checkpoint from its recorded lineage, and compare the weights.
     Reproduce(Reproduce),
-    /// List the serving records: which checkpoints were served from when on, and why.
+    /// List the serving records: which checkpoints were served, starting when, and why.
     Serving(Serving),
     /// Serve a checkpoint and pause automatic promotion.
     Promote(Promote),
-    /// Remove the canary and shadow; send all traffic to the primary.
+    /// Remove the canary and shadow, send all traffic to the primary and pause automatic promotion.
     Drop(Drop),
     /// Roll back to an earlier serving record and pause automatic promotion.
     Rollback(Rollback),
-    /// Resume automatic promotion after a promotion or rollback paused it.
+    /// Resume automatic promotion after a promotion, rollback or drop paused it.
     Release(Release),
     /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
     Plot(Plot),
@@ -280,7 +280,7 @@ pub struct Plot {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// What this machine is to run; both if not given.
+    /// Service that this machine is to run; both services if not given.
     #[arg(value_name = "ROLE")]
     pub roles: Vec<Role>,
     /// Storage to check with a trial write.

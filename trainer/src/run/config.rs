@@ -32,7 +32,7 @@ pub struct RunConfig {
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
     /// Folder for the state of the job, on a local disk. Running the same spec again with this
-    /// folder continues the job, and runs jobs that are queued there too. Default: a temporary
+    /// folder continues the job, and also runs any other jobs queued in it. Default: a temporary
     /// folder.
     #[arg(long, env = "DIGITS_STATE")]
     pub state: Option<PathBuf>,

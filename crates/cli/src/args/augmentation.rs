@@ -32,7 +32,7 @@ pub struct Augmentation {
     /// Vary the thickness of strokes and the levels of ink and background.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub pen: Option<bool>,
-    /// Fraction of each batch that is replaced by images of no class.
+    /// Fraction of each batch that is replaced by synthetic outliers, which belong to no class.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub outlier_share: Option<f64>,
 }

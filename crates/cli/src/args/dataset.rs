@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum Dataset {
-    /// Put a data set on the shared storage, where every trainer on it finds it by name.
+    /// Put a data set on the shared storage, where every trainer that uses this storage finds it by
+    /// name.
     ///
     /// Pushing the same data again changes nothing. Other data under the same name replaces it for
     /// new jobs; jobs that were submitted before keep the data that they were submitted with.
@@ -29,8 +30,8 @@ pub struct PushDataset {
     /// The shared storage: a folder, file:///folder or s3://bucket/prefix.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
-    /// The data set is of handwriting like MNIST: networks trained on it normalize a user's picture
-    /// by finding and centring the ink, instead of only scaling the picture.
+    /// The data set is handwriting like MNIST: pictures sent to networks trained on it are
+    /// normalized by finding and centring the ink, instead of only being scaled.
     #[arg(long)]
     pub handwriting: bool,
     /// Description of the data set, in a sentence.
@@ -50,8 +51,8 @@ pub struct ListDatasets {
 
 #[derive(Debug, Args)]
 pub struct ShowDataset {
-    /// `mnist`, `synthetic`, a pushed one as NAME or NAME@DIGEST, or a folder of IDX files written
-    /// with a `/`, such as ./letters.
+    /// `mnist`, `synthetic`, a pushed data set as NAME or NAME@DIGEST, or the path of a folder of
+    /// IDX files, which must contain a `/`, such as ./letters.
     #[arg(value_name = "NAME")]
     pub dataset: String,
     /// The shared storage, for a pushed data set.

@@ -49,7 +49,8 @@ pub struct Import {
     /// Serve the checkpoint at once, and pause automatic promotion.
     #[arg(long)]
     pub promote: bool,
-    /// Id of the new checkpoint, a UUIDv7, with which an import can be repeated; new if not given.
+    /// Id of the new checkpoint, a UUIDv7; give the same id to retry an import safely; generated if
+    /// not given.
     #[arg(long, value_name = "ID")]
     pub checkpoint_id: Option<String>,
     #[command(flatten)]

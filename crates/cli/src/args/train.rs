@@ -52,15 +52,15 @@ pub struct Train {
     /// Label smoothing: fraction of the target that is spread over all classes; 0 for none.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
     pub label_smoothing: Option<f64>,
-    /// Decay of the moving average of the weights, which is published instead of the weights; 0 for
-    /// none.
+    /// Decay of the exponential moving average of the weights; the averaged weights are published
+    /// instead of the final ones; 0 for none.
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, value_parser = number)]
     pub ema_decay: Option<f64>,
     /// Gradient clipping: maximum norm of the gradient of a step; 0 for no limit.
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = number)]
     pub clip_norm: Option<f64>,
-    /// Early stopping: end after this many rows of the curves without a lower validation loss, with
-    /// the best weights.
+    /// Early stopping: end after this many consecutive rows of the curves without a new lowest
+    /// validation loss, and publish the best weights.
     #[arg(long, value_name = "ROWS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub early_stopping: Option<u32>,
     /// Fit a temperature on the validation set, so that probabilities are calibrated.
