@@ -1,5 +1,5 @@
 //! The domain form of a job spec, field by field, and the merge of a preset into it
-//! ([`JobRequest::or`]).
+//! (`JobRequest::or`).
 //!
 //! `None` is a field that the client left unset. [`super::resolve`] sets every field that has a
 //! default.
