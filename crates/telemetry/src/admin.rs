@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::{BindError, listen, names_loopback};
@@ -27,15 +26,10 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Time for a scrape in progress to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Interval at which the samples of histograms are added to their buckets. They take 16 bytes each
-/// until then: 4 MB at 60,000 requests with 4 samples per second.
-const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The admin port, open but not yet answering.
 pub struct AdminServer {
     listener: TcpListener,
     router: Router,
-    recorder: Recorder,
 }
 
 #[derive(Clone)]
@@ -57,7 +51,7 @@ pub async fn bind(
 ) -> Result<(AdminServer, SocketAddr), BindError> {
     let (listener, bound) = listen(address, "--admin-listen").await?;
     let state = AppState {
-        recorder: recorder.clone(),
+        recorder,
         readiness,
         liveness,
     };
@@ -69,16 +63,11 @@ pub async fn bind(
     if bound.ip().is_loopback() {
         router = router.layer(middleware::from_fn(loopback_only));
     }
-    let server = AdminServer {
-        listener,
-        router,
-        recorder,
-    };
-    Ok((server, bound))
+    Ok((AdminServer { listener, router }, bound))
 }
 
 impl AdminServer {
-    /// Answers until `shutdown`, and drains the histograms meanwhile.
+    /// Answers until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
         let listener = self.listener.tap_io(|io| {
             if let Err(error) = io.set_nodelay(true) {
@@ -99,23 +88,6 @@ impl AdminServer {
                 tracing::error!(%error, "the admin port stopped");
             },
             () = overdue => tracing::debug!("admin connections were still open at shutdown"),
-            () = drain_histograms(self.recorder) => {}
-        }
-    }
-}
-
-/// Moves histogram samples into their buckets at each tick. Returns if it cannot: samples would
-/// take more and more memory, so the admin task ends, which fails `/livez`.
-async fn drain_histograms(recorder: Recorder) {
-    let mut ticks = interval(DRAIN_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let recorder = recorder.clone();
-        let drained = tokio::task::spawn_blocking(move || recorder.drain_histograms()).await;
-        if let Err(error) = drained {
-            tracing::error!(%error, "histogram samples could not be drained");
-            return;
         }
     }
 }

@@ -27,7 +27,7 @@ impl Exposition {
     /// Begins a family of gauges. It is shown without series too, so that the metric is seen to
     /// exist.
     pub fn gauge<'t>(&'t mut self, name: &'t str, help: &str) -> Family<'t> {
-        let help = help.replace('\\', r"\\").replace('\n', r"\n");
+        let help = escape_help(help);
         // Writing to a string does not fail, here and below.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
         Family {
@@ -56,8 +56,13 @@ impl Family<'_> {
     }
 }
 
+/// A HELP text in the text format.
+pub(super) fn escape_help(help: &str) -> String {
+    help.replace('\\', r"\\").replace('\n', r"\n")
+}
+
 /// The value of a label in the text format.
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     let value = value.replace('\\', r"\\").replace('"', r#"\""#);
     value.replace('\n', r"\n")
 }

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use metrics_exporter_prometheus::PrometheusRecorder;
 
-use crate::metrics::{Recorder, build};
+use crate::metrics::{Recorder, Registry, build};
 
 struct Setup {
     supervisor: Supervisor,
-    exporter: PrometheusRecorder,
+    exporter: Registry,
     recorder: Recorder,
     stop: CancellationToken,
     /// How often the task was started.
