@@ -1,5 +1,5 @@
-//! Turns a snapshot of the training into the files of a checkpoint, on blocking threads, so that the
-//! training continues meanwhile.
+//! Turns a snapshot of the training into the files of a checkpoint, on blocking threads, so that
+//! the training continues meanwhile.
 
 use super::{error::PublishError, job_run::JobRun};
 use crate::train::{self, Snapshot, Started, report::Subject};

@@ -63,8 +63,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// Intent, files, manifest, promotion: each step is durable before the next begins. A checkpoint
-    /// that an earlier attempt has committed costs neither a report card nor a second publication.
+    /// Intent, files, manifest, promotion: each step is durable before the next begins. A
+    /// checkpoint that an earlier attempt has committed costs neither a report card nor a second
+    /// publication.
     async fn publish(&self, checkpoint: PendingCheckpoint) -> Result<(), PublishError> {
         let JobRun {
             context, job, plan, ..
