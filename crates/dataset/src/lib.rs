@@ -25,6 +25,8 @@ mod files;
 pub mod folder;
 pub mod idx;
 mod images;
+#[cfg(feature = "messages")]
+pub mod messages;
 pub mod mnist;
 pub mod pushed;
 mod random;

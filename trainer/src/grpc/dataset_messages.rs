@@ -1,11 +1,8 @@
 //! Data sets as protobuf messages.
 
-use crate::{
-    datasets::{DatasetContent, DatasetEntry, Shape},
-    wire,
-};
+use crate::datasets::{DatasetContent, DatasetEntry, Shape};
 use digits_checkpoint::manifest::PictureNormalization;
-use digits_dataset::pushed;
+use digits_dataset::messages::{self, pixels};
 use digits_proto::v1::{Dataset, DatasetOrigin};
 
 pub(super) fn dataset(listed: DatasetEntry) -> Dataset {
@@ -30,7 +27,7 @@ pub(super) fn dataset(listed: DatasetEntry) -> Dataset {
             shape,
             content,
         ),
-        DatasetEntry::Pushed(listed) => pushed(*listed),
+        DatasetEntry::Pushed(listed) => messages::pushed(*listed),
     }
 }
 
@@ -50,34 +47,4 @@ fn own(named: Dataset, shape: Shape, content: Option<DatasetContent>) -> Dataset
         test_label_counts: content.test_counts,
         ..named
     }
-}
-
-fn pushed(listed: pushed::Listed) -> Dataset {
-    let pushed::Listed {
-        record,
-        manifest,
-        superseded,
-    } = listed;
-    Dataset {
-        size_bytes: manifest.size_bytes(),
-        name: record.name.to_string(),
-        description: record.description,
-        height: pixels(manifest.height),
-        width: pixels(manifest.width),
-        label_names: manifest.labels,
-        digest: record.digest,
-        origin: DatasetOrigin::Pushed.into(),
-        train_images: manifest.train.count,
-        test_images: manifest.test.count,
-        train_label_counts: manifest.train.class_counts,
-        test_label_counts: manifest.test.class_counts,
-        handwriting: manifest.picture_normalization == PictureNormalization::Mnist,
-        pushed_at: Some(wire::timestamp(record.pushed_at.as_microsecond())),
-        pushed_by: record.by,
-        superseded,
-    }
-}
-
-fn pixels(side: usize) -> u32 {
-    u32::try_from(side).unwrap_or(u32::MAX)
 }

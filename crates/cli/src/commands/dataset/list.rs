@@ -7,7 +7,7 @@ use digits_cli::{
     Error, format,
     render::{Align, Table},
 };
-use digits_dataset::pushed;
+use digits_dataset::{messages, pushed};
 use digits_proto::{json, v1::Dataset};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub async fn run(args: ListDatasets, context: &Context) -> Result<(), Error> {
         Some(url) => pushed::list(&Storage::open_existing(&url)?)
             .await?
             .into_iter()
-            .map(message::pushed)
+            .map(messages::pushed)
             .collect(),
         None => context.trainer()?.datasets().await?,
     };

@@ -13,7 +13,7 @@ use digits_cli::{
     format,
     render::{Align, Table, fields},
 };
-use digits_dataset::{Dataset, mnist, pushed::Reference, synthetic};
+use digits_dataset::{Dataset, messages, mnist, pushed::Reference, synthetic};
 use digits_proto::{json, v1};
 
 /// Labels that are counted line by line.
@@ -78,7 +78,7 @@ async fn load(args: &ShowDataset) -> Result<(Dataset, v1::Dataset), Error> {
         )));
     };
     let (dataset, listed) = image_source::load_pushed(url, &reference).await?;
-    Ok((dataset, message::pushed(listed)))
+    Ok((dataset, messages::pushed(listed)))
 }
 
 fn about(it: &v1::Dataset) -> Vec<String> {
