@@ -10,9 +10,9 @@ const BACKLOG: &str = "digits_trainer_remote_write_backlog_samples";
 /// The label `reason` of dropped samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// The channel to the pushing thread was full.
+    /// Stays 0: earlier versions had a second queue, to the push thread.
     QueueFull,
-    /// The backlog was full; the oldest samples are dropped.
+    /// The queue was full; the oldest samples are dropped.
     BacklogFull,
     /// The receiver refused them.
     Refused,

@@ -8,11 +8,11 @@
 //! The protocol: <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
 
 mod address;
-mod backlog;
 mod client;
 mod credentials;
 mod messages;
 mod points;
+mod queue;
 mod sender;
 
 pub use address::Address;
@@ -20,24 +20,18 @@ pub use credentials::Receiver;
 
 use crate::{
     job::{CurveRow, JobId},
-    metrics::{DropReason, PushMetrics},
+    metrics::PushMetrics,
 };
 use client::Client;
 use digits_telemetry::supervisor::{Supervisor, Task};
-use points::{Point, SERIES};
-use sender::{Message, Sender, State};
+use points::{Labels, Point};
+use queue::Queue;
+use sender::Sender;
 use std::{
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{SyncSender, sync_channel},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
-
-/// Capacity of the queue to the push thread, which empties it between two pushes.
-const MESSAGES_AT_MOST: usize = 8_192;
 
 /// Error of starting the push thread.
 #[derive(Debug, thiserror::Error)]
@@ -55,17 +49,15 @@ pub enum StartError {
 pub struct RemoteWrite(Option<Arc<Pushing>>);
 
 struct Pushing {
-    messages: SyncSender<Message>,
-    metrics: PushMetrics,
-    closing: Arc<AtomicBool>,
+    queue: Arc<Queue>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl RemoteWrite {
     /// Starts the thread that pushes to a receiver.
     ///
-    /// After a panic the thread is restarted without the queued points. It never fails liveness:
-    /// jobs do not depend on it, and a restart of the process would interrupt them.
+    /// After a panic the thread is restarted without the batch that it pushed. It never fails
+    /// liveness: jobs do not depend on it, and a restart of the process would interrupt them.
     ///
     /// # Errors
     /// [`StartError`]
@@ -75,34 +67,30 @@ impl RemoteWrite {
         supervisor: &Supervisor,
     ) -> Result<Self, StartError> {
         let client = Client::new(receiver).map_err(StartError::Credentials)?;
-        let (messages, taken) = sync_channel(MESSAGES_AT_MOST);
-        let closing = Arc::new(AtomicBool::new(false));
-        let mut sender = Sender {
-            client,
-            metrics: metrics.clone(),
-            messages: taken,
-            closing: Arc::clone(&closing),
-            state: State::new(),
-        };
-        let stop = Arc::clone(&closing);
+        let queue = Arc::new(Queue::new(metrics));
+        let mut sender = Sender::new(client, Arc::clone(&queue));
+        let closing = Arc::clone(&queue);
         let thread = supervisor.restart_thread(
             Task::new("remote_write"),
-            move || stop.load(Ordering::Acquire),
+            move || closing.is_closing(),
             move || sender.run(),
         )?;
         Ok(Self(Some(Arc::new(Pushing {
-            messages,
-            metrics,
-            closing,
+            queue,
             thread: Mutex::new(Some(thread)),
         }))))
     }
 
-    /// Begins the series of a job; they end when the returned value is dropped.
+    /// Begins the series of a job; they end when the returned value is dropped. The name is a label
+    /// of the series.
     #[must_use]
-    pub fn curve(&self, job: JobId) -> Curve {
+    pub fn curve(&self, job: JobId, name: &str) -> Curve {
         Curve {
-            job,
+            labels: Arc::new(Labels {
+                job,
+                name: name.to_owned(),
+            }),
+            last_ms: None,
             pushing: self.0.clone(),
         }
     }
@@ -111,9 +99,7 @@ impl RemoteWrite {
     /// Blocks.
     pub fn close(&self) {
         let Some(pushing) = &self.0 else { return };
-        pushing.closing.store(true, Ordering::Release);
-        // A full queue wakes it as well.
-        let _ = pushing.messages.try_send(Message::Wake);
+        pushing.queue.close();
         let mut thread = pushing
             .thread
             .lock()
@@ -127,35 +113,35 @@ impl RemoteWrite {
 
 /// The pushed series of one job.
 pub struct Curve {
-    job: JobId,
+    labels: Arc<Labels>,
+    /// Timestamp of the newest point.
+    last_ms: Option<i64>,
     pushing: Option<Arc<Pushing>>,
 }
 
 impl Curve {
-    /// The job.
-    #[must_use]
-    pub fn job(&self) -> JobId {
-        self.job
-    }
-
-    /// Takes new rows, oldest first; never waits.
-    pub fn rows(&self, rows: &[CurveRow]) {
+    /// Takes new rows, oldest first; never waits for the receiver.
+    pub fn rows(&mut self, rows: &[CurveRow]) {
         let Some(pushing) = &self.pushing else { return };
-        for row in rows {
-            let message = Message::Point(self.job, Point::from(row));
-            if pushing.messages.try_send(message).is_err() {
-                let samples = SERIES.len() as u64;
-                pushing.metrics.dropped(DropReason::QueueFull, samples);
-            }
-        }
+        let points = rows.iter().map(|row| {
+            let mut point = Point::from(row);
+            // Timestamps of a series must increase: a point of the same millisecond, or one after
+            // the clock was set back, gets the next free millisecond.
+            let next = self.last_ms.map_or(i64::MIN, |last| last.saturating_add(1));
+            point.at_ms = point.at_ms.max(next);
+            self.last_ms = Some(point.at_ms);
+            point
+        });
+        pushing.queue.push(&self.labels, points);
     }
 }
 
 impl Drop for Curve {
     fn drop(&mut self) {
-        if let Some(pushing) = &self.pushing {
-            // Lost only where points are lost too, which is counted.
-            let _ = pushing.messages.try_send(Message::End(self.job));
+        // A job without points has no series.
+        if let (Some(pushing), Some(last)) = (&self.pushing, self.last_ms) {
+            let end = Point::end(last.saturating_add(1));
+            pushing.queue.push(&self.labels, std::iter::once(end));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::messages::{Label, Sample, TimeSeries, WriteRequest};
 use crate::job::{CurveRow, JobId};
+use std::{sync::Arc, time::Instant};
 
 /// Names of a job's series. They differ from the scraped gauges, so that no series mixes both.
 pub(super) const SERIES: [&str; 6] = [
@@ -17,13 +18,34 @@ pub(super) const SERIES: [&str; 6] = [
 /// minutes. Only this NaN bit pattern is the marker (prometheus/model/value/value.go).
 pub(super) const STALE: u64 = 0x7ff0_0000_0000_0002;
 
-/// A row of the curves at its time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Values of all series, in the order of [`SERIES`], at a time in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
-    /// Milliseconds since 1970.
     pub(super) at_ms: i64,
-    /// In the order of [`SERIES`].
-    values: [f64; SERIES.len()],
+    pub(super) values: [f64; SERIES.len()],
+}
+
+impl Point {
+    /// The end of all series.
+    pub(super) fn end(at_ms: i64) -> Self {
+        Self {
+            at_ms,
+            values: [f64::from_bits(STALE); SERIES.len()],
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.values[0].to_bits() == STALE
+    }
+
+    /// Number of samples; staleness markers do not count.
+    pub(super) fn samples(&self) -> u64 {
+        if self.is_end() {
+            0
+        } else {
+            SERIES.len() as u64
+        }
+    }
 }
 
 impl From<&CurveRow> for Point {
@@ -42,94 +64,60 @@ impl From<&CurveRow> for Point {
     }
 }
 
-/// Points of one job that are pushed in one request. A receiver accepts or refuses a request as a
-/// whole, and one job's bad point must not lose the points of another job.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Batch {
+/// Labels of a job's series.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Labels {
     pub(super) job: JobId,
+    /// The job's name; may be empty, which to Prometheus is a label that is absent.
+    pub(super) name: String,
+}
+
+/// Points of one job, which are pushed in one request. A receiver accepts or refuses a request as
+/// a whole, and one job's bad point must not lose the points of another job.
+pub(super) struct Batch {
+    pub(super) labels: Arc<Labels>,
+    /// By time, ascending; at least one.
     pub(super) points: Vec<Point>,
-    /// Time at which the series end, if they do.
-    pub(super) end_ms: Option<i64>,
+    /// When the oldest point was queued.
+    pub(super) since: Instant,
 }
 
 impl Batch {
-    /// Number of samples, without staleness markers.
+    /// Number of samples; staleness markers do not count.
     pub(super) fn samples(&self) -> u64 {
-        (self.points.len() * SERIES.len()) as u64
+        self.points.iter().map(Point::samples).sum()
     }
 
     /// Timestamp of the latest sample.
     pub(super) fn latest_ms(&self) -> i64 {
-        let last = self.points.last().map(|point| point.at_ms);
-        self.end_ms.or(last).unwrap_or(i64::MIN)
+        self.points.last().map_or(i64::MIN, |point| point.at_ms)
     }
 
     /// The message of the push.
     pub(super) fn request(&self) -> WriteRequest {
-        let series = |(index, name): (usize, &&str)| TimeSeries {
-            labels: vec![
-                Label::new("__name__", *name),
-                Label::new("job_id", self.job.to_string()),
-            ],
-            samples: self
-                .points
-                .iter()
-                .map(|point| (point.values[index], point.at_ms))
-                .chain(self.end_ms.map(|end| (f64::from_bits(STALE), end)))
-                .map(|(value, timestamp)| Sample { value, timestamp })
-                .collect(),
+        let Labels { job, name } = &*self.labels;
+        let series = |(index, series): (usize, &&str)| {
+            let labels = [
+                ("__name__", (*series).to_owned()),
+                ("job_id", job.to_string()),
+                ("name", name.clone()),
+            ];
+            let samples = self.points.iter().map(|point| Sample {
+                value: point.values[index],
+                timestamp: point.at_ms,
+            });
+            TimeSeries {
+                labels: labels
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .map(|(label, value)| Label::new(label, value))
+                    .collect(),
+                samples: samples.collect(),
+            }
         };
         WriteRequest {
             timeseries: SERIES.iter().enumerate().map(series).collect(),
         }
-    }
-}
-
-/// Points of a running job that are not yet in a batch.
-pub(super) struct Pending {
-    job: JobId,
-    points: Vec<Point>,
-    last_ms: i64,
-}
-
-impl Pending {
-    pub(super) fn new(job: JobId) -> Self {
-        Self {
-            job,
-            points: Vec::new(),
-            last_ms: i64::MIN,
-        }
-    }
-
-    /// Timestamps of a series must increase: a point of the same millisecond, or one after the
-    /// clock was set back, gets the next free millisecond.
-    pub(super) fn add(&mut self, mut point: Point) {
-        point.at_ms = point.at_ms.max(self.last_ms.saturating_add(1));
-        self.last_ms = point.at_ms;
-        self.points.push(point);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.points.len()
-    }
-
-    /// Takes the pending points as a batch; `None` if there are none.
-    pub(super) fn take(&mut self) -> Option<Batch> {
-        let points = std::mem::take(&mut self.points);
-        (!points.is_empty()).then_some(Batch {
-            job: self.job,
-            points,
-            end_ms: None,
-        })
-    }
-
-    /// Takes the pending points and the end of the series; `None` if the job never had a point.
-    pub(super) fn end(self) -> Option<Batch> {
-        (self.last_ms > i64::MIN).then(|| Batch {
-            job: self.job,
-            points: self.points,
-            end_ms: Some(self.last_ms.saturating_add(1)),
-        })
     }
 }
 
@@ -158,31 +146,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_of_a_series_increase() {
-        let mut pending = Pending::new(JobId::generate());
-        for at_us in [5_000, 5_100, 5_999, 9_000, 7_000] {
-            pending.add(Point::from(&row(at_us, 1)));
-        }
-        let batch = pending.end().expect("points");
-        let times: Vec<i64> = batch.points.iter().map(|point| point.at_ms).collect();
-        assert_eq!(times, [5, 6, 7, 9, 10]);
-        assert_eq!(batch.latest_ms(), 11);
-    }
-
-    #[test]
     fn a_batch_is_six_series_with_sorted_labels_and_an_end() {
         let job = JobId::generate();
-        let mut pending = Pending::new(job);
-        pending.add(Point::from(&row(5_000, 7)));
-        let request = pending.end().expect("a point").request();
+        let batch = |name: &str| Batch {
+            labels: Arc::new(Labels {
+                job,
+                name: name.to_owned(),
+            }),
+            points: vec![Point::from(&row(5_000, 7)), Point::end(6)],
+            since: Instant::now(),
+        };
+        let request = batch("night run").request();
+        assert_eq!(batch("night run").samples(), 6);
         assert_eq!(request.timeseries.len(), SERIES.len());
         for (series, name) in request.timeseries.iter().zip(SERIES) {
             let labels = [
                 Label::new("__name__", name),
                 Label::new("job_id", job.to_string()),
+                Label::new("name", "night run"),
             ];
             assert_eq!(series.labels, labels);
             assert_eq!(series.samples[1].value.to_bits(), STALE);
+            assert_eq!(series.samples[1].timestamp, 6);
         }
         let values = request
             .timeseries
@@ -192,10 +177,7 @@ mod tests {
             values.collect::<Vec<f64>>(),
             [0.5, 0.25, 0.9, 0.1, 1e6, 7.0]
         );
-    }
-
-    #[test]
-    fn a_job_without_a_point_has_no_end() {
-        assert!(Pending::new(JobId::generate()).end().is_none());
+        let unnamed = batch("").request();
+        assert_eq!(unnamed.timeseries[0].labels.len(), 2);
     }
 }

@@ -122,7 +122,7 @@ fn every_point_of_a_job_arrives_and_the_end_after_them() {
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let job = JobId::generate();
-    let curve = remote_write.curve(job);
+    let mut curve = remote_write.curve(job, "a job");
     let now = now_us();
     // All within the same millisecond.
     let rows: Vec<CurveRow> = (0..45).map(|step| row(now, step)).collect();
@@ -165,13 +165,13 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
     ]);
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let refused = remote_write.curve(JobId::generate());
+    let mut refused = remote_write.curve(JobId::generate(), "a job");
     refused.rows(&[row(now_us(), 1)]);
     wait_for(
         &handle,
         r#"digits_trainer_remote_write_samples_dropped_total{reason="refused"} 6"#,
     );
-    let curve = remote_write.curve(JobId::generate());
+    let mut curve = remote_write.curve(JobId::generate(), "a job");
     curve.rows(&[row(now_us(), 1)]);
     wait_for(
         &handle,
@@ -195,11 +195,11 @@ fn a_request_holds_points_of_one_job() {
     let (address, received) = receiver(Vec::new());
     let (metrics, _) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let curves = [
-        remote_write.curve(JobId::generate()),
-        remote_write.curve(JobId::generate()),
+    let mut curves = [
+        remote_write.curve(JobId::generate(), "a job"),
+        remote_write.curve(JobId::generate(), "a job"),
     ];
-    for curve in &curves {
+    for curve in &mut curves {
         curve.rows(&[row(now_us(), 1)]);
     }
     drop(curves);
@@ -230,7 +230,7 @@ fn an_unreachable_receiver_loses_points_but_never_delays_the_training() {
     let (metrics, handle) = metrics();
     let address = format!("http://{nowhere}/").parse().expect("an address");
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let curve = remote_write.curve(JobId::generate());
+    let mut curve = remote_write.curve(JobId::generate(), "a job");
     curve.rows(&[row(now_us(), 1)]);
     wait_for(&handle, "digits_trainer_remote_write_backlog_samples 6");
     drop(curve);
@@ -250,7 +250,7 @@ fn a_point_of_the_future_is_not_pushed() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let curve = remote_write.curve(JobId::generate());
+    let mut curve = remote_write.curve(JobId::generate(), "a job");
     curve.rows(&[row(now_us() + 3_600_000_000, 1)]);
     wait_for(
         &handle,
@@ -260,4 +260,53 @@ fn a_point_of_the_future_is_not_pushed() {
     remote_write.close();
     // The staleness marker lay in the future too.
     assert!(received.try_iter().next().is_none());
+}
+
+#[test]
+fn points_that_arrive_before_the_thread_is_up_or_while_it_waits_are_pushed_in_order() {
+    let queue = Queue::new(metrics().0);
+    let labels = |name: &str| {
+        Arc::new(Labels {
+            job: JobId::generate(),
+            name: name.to_owned(),
+        })
+    };
+    let (first, second) = (labels("first"), labels("second"));
+    let point = |step| Point::from(&row(now_us(), step));
+    queue.push(&first, [point(1)].into_iter());
+    queue.push(&second, [point(1), Point::end(i64::MAX)].into_iter());
+    queue.push(&first, [point(2), Point::end(i64::MAX)].into_iter());
+    let batch = queue.next().expect("a batch");
+    assert_eq!(
+        (batch.labels.name.as_str(), batch.points.len()),
+        ("first", 3)
+    );
+    queue.close();
+    let batch = queue.next().expect("a batch");
+    assert_eq!(
+        (batch.labels.name.as_str(), batch.points.len()),
+        ("second", 2)
+    );
+    assert!(queue.next().is_none());
+}
+
+#[test]
+fn a_full_queue_drops_its_oldest_points() {
+    let (metrics, handle) = metrics();
+    let queue = Queue::new(metrics);
+    let labels = Arc::new(Labels {
+        job: JobId::generate(),
+        name: String::new(),
+    });
+    let steps = 0..50_001;
+    queue.push(&labels, steps.map(|step| Point::from(&row(now_us(), step))));
+    let dropped = r#"digits_trainer_remote_write_samples_dropped_total{reason="backlog_full"} 6"#;
+    assert!(has(&handle, dropped), "{}", handle.render());
+    assert!(has(
+        &handle,
+        "digits_trainer_remote_write_backlog_samples 300000"
+    ));
+    let batch = queue.next().expect("a batch");
+    assert_eq!(batch.points.len(), 2_000);
+    assert_eq!(batch.points[0].values[5].to_bits(), 1_f64.to_bits());
 }

@@ -156,7 +156,7 @@ fn prepare_and_train(
     }
     let series = context
         .metrics
-        .job_begins(job_info(job.id, request.name, &plan));
+        .job_begins(job_info(job.id, request.name.clone(), &plan));
     let device = plan.train.device.to_string();
     let cancelled = context.store.begin(job.id, device, data.digest.clone())?;
     if cancelled {
@@ -166,6 +166,7 @@ fn prepare_and_train(
     let run = Arc::new(JobRun {
         context: context.clone(),
         job: job.id,
+        name: request.name,
         plan,
         spec: lineage,
         data,

@@ -29,10 +29,11 @@ impl CurveWriter {
         let JobRun {
             context,
             job,
+            name,
             running,
             ..
         } = &*self.run;
-        let curve = context.remote_write.curve(*job);
+        let mut curve = context.remote_write.curve(*job, name);
         let mut batch = Vec::new();
         while rows.recv_many(&mut batch, MAX_BATCH_ROWS).await > 0 {
             let count = batch.len();

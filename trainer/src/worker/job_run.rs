@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub(super) struct JobRun {
     pub(super) context: WorkerContext,
     pub(super) job: JobId,
+    /// Its display name; may be empty.
+    pub(super) name: String,
     pub(super) plan: JobPlan,
     /// The spec as the manifests of the job's checkpoints hold it.
     pub(super) spec: LineageSpec,
