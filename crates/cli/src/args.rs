@@ -303,4 +303,72 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    /// Every command but clap's `help`, with the words that call it.
+    fn commands() -> Vec<(String, clap::Command)> {
+        fn add(words: &str, command: &clap::Command, all: &mut Vec<(String, clap::Command)>) {
+            all.push((words.to_owned(), command.clone()));
+            for inner in command
+                .get_subcommands()
+                .filter(|it| it.get_name() != "help")
+            {
+                add(&format!("{words} {}", inner.get_name()), inner, all);
+            }
+        }
+        let mut root = Arguments::command();
+        root.build();
+        let mut all = Vec::new();
+        add("digits", &root, &mut all);
+        all
+    }
+
+    #[test]
+    fn every_command_and_every_flag_is_explained() {
+        for (words, command) in commands() {
+            assert!(command.get_about().is_some(), "{words}");
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string);
+                let id = argument.get_id();
+                assert!(help.is_some_and(|it| it.len() > 8), "{words}: {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_train_is_in_groups_and_has_three_examples() {
+        let (_, train) = commands()
+            .into_iter()
+            .find(|(words, _)| words == "digits train")
+            .expect("a command");
+        let mut groups: Vec<&str> = Vec::new();
+        for argument in train.get_arguments().filter(|it| !it.is_global_set()) {
+            let group = argument.get_help_heading().unwrap_or("Options");
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        assert_eq!(
+            groups,
+            [
+                "Options",
+                "Data",
+                "Network",
+                "Optimization",
+                "Regularization",
+                "Curves and checkpoints",
+                "Machine",
+                "Augmentation (each of these switches it on)",
+            ]
+        );
+        let ending = train.get_after_help().expect("examples").to_string();
+        let examples: Vec<&str> = ending
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("digits "))
+            .collect();
+        assert_eq!(examples.len(), 3);
+        for example in examples {
+            let words = ["digits"].into_iter().chain(example.split_whitespace());
+            Arguments::try_parse_from(words).expect(example);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Flags of `digits train` for random changes to the training images.
 
-use super::values::{Pair, number, pair};
+use super::values::{Pair, number_as, pair};
 use clap::Args;
 use digits_proto::v1::AugmentationSpec;
 
@@ -11,29 +11,31 @@ pub struct Augmentation {
     /// `--augment=false` switches off the augmentation of a preset.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub augment: Option<bool>,
-    /// Largest rotation in either direction, in degrees.
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number)]
+    /// Largest rotation in either direction, in degrees, from 0 to 180.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number_as("of degrees from 0 to 180"))]
     pub rotation: Option<f64>,
-    /// Largest horizontal shear in either direction, in degrees.
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number)]
+    /// Largest horizontal shear in either direction, in degrees, from 0 to 60.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, value_parser = number_as("of degrees from 0 to 60"))]
     pub shear: Option<f64>,
-    /// Smallest and largest scaling factor, such as 0.85,1.15.
+    /// Smallest and largest scaling factor, such as 0.85,1.15; both from 0.1 to 10.
     #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
     pub scale: Option<Pair>,
-    /// Largest shift along each axis, in pixels of a 28×28 image.
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = number)]
+    /// Largest shift along each axis, in pixels of a 28×28 image, from 0 to 28.
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = number_as("of pixels from 0 to 28"))]
     pub shift: Option<f64>,
-    /// Strength and smoothness of elastic distortion, such as 36,5; 0,5 for none.
+    /// Strength and smoothness of elastic distortion, such as 36,5: the strength from 0 (none) to
+    /// 1,000, the smoothness from 0.5 to 28.
     #[arg(long, value_name = "ALPHA,SIGMA", value_parser = pair)]
     pub elastic: Option<Pair>,
-    /// Largest standard deviation of added noise, as a fraction of full ink.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
+    /// Largest standard deviation of added noise, as a fraction of full ink, from 0 to 1.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number_as("from 0 to 1"))]
     pub noise: Option<f64>,
     /// Vary the thickness of strokes and the levels of ink and background.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub pen: Option<bool>,
-    /// Fraction of each batch that is replaced by synthetic outliers, which belong to no class.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number)]
+    /// Fraction of each batch that is replaced by synthetic outliers, which belong to no class, from
+    /// 0 to 0.5.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number_as("from 0 to 0.5"))]
     pub outlier_share: Option<f64>,
 }
 

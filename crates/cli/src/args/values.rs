@@ -1,7 +1,7 @@
 //! Parses the values of flags; each error says what the flag takes.
 
 use digits_cli::format::grouped;
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, str::FromStr};
 
 /// Two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +33,19 @@ where
                 }
             })
     }
+}
+
+/// A whole number that the service checks further; `range` describes the values it takes.
+pub fn whole_as<T: FromStr>(range: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok();
+        number.ok_or_else(|| format!("takes a whole number {range}"))
+    }
+}
+
+/// A number that the service checks further; `range` describes the values it takes.
+pub fn number_as(range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| number(text).map_err(|_| format!("takes a number {range}"))
 }
 
 /// A number, such as 0.1 or 1e-4.
@@ -90,6 +103,18 @@ mod tests {
         assert_eq!(seed("4294967296"), Ok(1 << 32));
         assert_eq!(seed("x"), Err("takes a whole number".to_owned()));
         assert_eq!(number("1e-4"), Ok(1e-4));
+        let dropout = number_as("from 0 to less than 1");
+        assert_eq!(dropout("7"), Ok(7.0), "the trainer checks the range");
+        assert_eq!(
+            dropout("x"),
+            Err("takes a number from 0 to less than 1".to_owned())
+        );
+        let batch = whole_as::<u32>("from 1 on");
+        assert_eq!(batch("0"), Ok(0), "the trainer checks the range");
+        assert_eq!(
+            batch("-1"),
+            Err("takes a whole number from 1 on".to_owned())
+        );
         assert!(number("fast").is_err() && number("NaN").is_err());
     }
 
