@@ -6,6 +6,8 @@ mod binaries;
 mod copies;
 mod page;
 mod reach;
+mod rollout;
+mod templates;
 
 use crate::support::{
     manifests::{Manifests, Workload, labels, list, quantity, selects, string},
@@ -15,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 11] = [
     "base",
     "overlays/local",
     "overlays/gpu",
@@ -23,9 +25,16 @@ const ALL: [&str; 7] = [
     "overlays/s3-jobs",
     "overlays/gpu-jobs",
     "overlays/full",
+    "examples/aks",
+    "examples/eks",
+    "examples/gke",
+    "examples/minio",
 ];
-/// Secrets that the operator creates, by the commands in docs/operations.md.
-const SECRETS: [&str; 4] = [
+/// The pages on operations. The second one has what is about Kubernetes alone.
+const PAGES: [&str; 2] = ["docs/operations.md", "docs/kubernetes.md"];
+/// Secrets that the operator creates, by the commands in docs/kubernetes.md.
+const SECRETS: [&str; 5] = [
+    "digits-client",
     "digits-s3",
     "digits-remote-write",
     "digits-tls",
@@ -190,23 +199,31 @@ fn secrets_are_documented(all: &Manifests, workload: Workload<'_>) -> Result<()>
         ensure!(!keys.is_empty(), "nothing reads {secret}");
         named.extend(keys.into_iter().map(|key| (string(secret), key)));
     }
-    let documentation = crate::support::metric_names::text("docs/operations.md")?;
+    let documentation = crate::support::metric_names::text("docs/kubernetes.md")?;
     for (secret, key) in named {
         ensure!(SECRETS.contains(&secret), "{secret} is not documented");
         let command = format!("create secret generic {secret} ");
         let mut lines = documentation.lines().filter(|line| line.contains(&command));
         let given = lines.any(|line| line.contains(&format!("--from-{key}=")));
-        ensure!(given, "docs/operations.md: no {command}with {key}");
+        ensure!(given, "docs/kubernetes.md: no {command}with {key}");
+        let row = format!("| `{secret}` |");
+        ensure!(documentation.contains(&row), "docs/kubernetes.md: no {row}");
     }
     Ok(())
 }
 
 #[test]
-fn inference_cannot_write_the_storage() -> Result<()> {
-    each("inference_cannot_write_the_storage", |all| {
-        let inference = all.workload("digits-inference")?;
-        for mount in list(&inference.container()["volumeMounts"]) {
-            ensure!(mount["readOnly"] == true, "{mount} can be written");
+fn readers_cannot_write_the_storage() -> Result<()> {
+    each("readers_cannot_write_the_storage", |all| {
+        for workload in all.workloads() {
+            let backup = workload.name() == "digits-backup";
+            if !(backup || workload.name() == "digits-inference") {
+                continue;
+            }
+            for mount in list(&workload.container()["volumeMounts"]) {
+                let own = backup && mount["name"] == "backups";
+                ensure!(own || mount["readOnly"] == true, "{mount} can be written");
+            }
         }
         Ok(())
     })

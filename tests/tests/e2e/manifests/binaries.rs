@@ -23,11 +23,16 @@ const MOUNTED: &str = "/etc/digits";
 /// Default of `--shutdown-delay`, in seconds.
 const SHUTDOWN_DELAY: f64 = 0.1;
 /// Variables that are not the services' own.
-const FOREIGN: [&str; 4] = [
+const FOREIGN: [&str; 9] = [
+    "USER",
     "XDG_CACHE_HOME",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_REGION",
+    "AWS_ENDPOINT",
+    "AWS_ALLOW_HTTP",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
 /// A container's variables, with folders below `dir`.
@@ -58,20 +63,16 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
         let Some(all) = Manifests::build(folder, test)? else {
             return Ok(());
         };
+        if all.workload("digits-tools").is_ok() {
+            let help = [vec!["--help"], vec!["dataset", "push", "--help"]]
+                .map(|arguments| help(&sandbox, "digits", &arguments));
+            let help = help.into_iter().collect::<Result<Vec<_>>>()?.concat();
+            variables_are_known(&all, "digits-tools", &help).context(folder)?;
+        }
         for name in ["digits-trainer", "digits-inference"] {
-            let help = Command::new(sandbox.binary(name)).arg("--help").output()?;
-            ended_well(&help)?;
-            let help = String::from_utf8(help.stdout)?;
-            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let help = help(&sandbox, name, &["--help"])?;
+            let variables = variables_are_known(&all, name, &help).context(folder)?;
             let workload = all.workload(name)?;
-            let variables = all.variables(workload.container())?;
-            for variable in variables.keys() {
-                ensure!(
-                    help.contains(&format!("[env: {variable}="))
-                        || FOREIGN.contains(&variable.as_str()),
-                    "{folder}: {name} knows no {variable}"
-                );
-            }
             for (port, variable) in [("grpc", "DIGITS_LISTEN"), ("admin", "DIGITS_ADMIN_LISTEN")] {
                 let number = workload.ports()[port];
                 ensure!(
@@ -89,12 +90,42 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
     Ok(())
 }
 
+/// What a binary prints, with each space and new line as one space.
+fn help(sandbox: &Sandbox, binary: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(sandbox.binary(binary));
+    let help = command.args(arguments).output()?;
+    ended_well(&help)?;
+    let help = String::from_utf8(help.stdout)?;
+    Ok(help.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Returns the variables of a workload, each of which the help of its binary names.
+fn variables_are_known(
+    all: &Manifests,
+    name: &str,
+    help: &str,
+) -> Result<BTreeMap<String, String>> {
+    let variables = all.variables(all.workload(name)?.container())?;
+    for variable in variables.keys() {
+        ensure!(
+            help.contains(&format!("[env: {variable}=")) || FOREIGN.contains(&variable.as_str()),
+            "{name} knows no {variable}"
+        );
+    }
+    Ok(variables)
+}
+
 fn termination_grace_periods_are_long_enough(
     all: &Manifests,
     workload: Workload<'_>,
 ) -> Result<()> {
     let (name, container) = (workload.name(), workload.container());
-    let grace = seconds(&all.variables(container)?["DIGITS_SHUTDOWN_GRACE"])?;
+    let variables = all.variables(container)?;
+    // The command line has no shutdown.
+    let Some(grace) = variables.get("DIGITS_SHUTDOWN_GRACE") else {
+        return Ok(());
+    };
+    let grace = seconds(grace)?;
     let sleep = container
         .pointer("/lifecycle/preStop/sleep/seconds")
         .and_then(Value::as_f64)

@@ -1,7 +1,8 @@
-//! Checks `docs/operations.md`: its overlays build, its settings for other operators fit the
-//! manifests, and its tables of the dashboards have every row and every alert.
+//! Checks the pages on operations: their overlays build, their settings for other operators fit the
+//! manifests, their commands name what exists, and the tables of the dashboards have every row and
+//! every alert.
 
-use super::{SECRETS, reach};
+use super::{PAGES, SECRETS, reach};
 use crate::support::{
     manifests::{Manifests, documents, list, string},
     metric_names::{documented, repository, text},
@@ -12,12 +13,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// Blocks of YAML, as they stand there.
 fn blocks() -> Result<Vec<String>> {
-    let page = text("docs/operations.md")?;
-    let blocks = page.split("\n```yaml\n").skip(1);
-    Ok(blocks
-        .filter_map(|rest| rest.split("\n```").next())
-        .map(|block| format!("{block}\n"))
-        .collect())
+    let mut found = Vec::new();
+    for page in PAGES {
+        let page = text(page)?;
+        let blocks = page.split("\n```yaml\n").skip(1);
+        let blocks = blocks.filter_map(|rest| rest.split("\n```").next());
+        found.extend(blocks.map(|block| format!("{block}\n")));
+    }
+    Ok(found)
 }
 
 /// Kustomize takes no absolute path.
@@ -92,7 +95,7 @@ fn commands_name_existing_objects() -> Result<()> {
         return Ok(());
     };
     let mut found = BTreeSet::new();
-    for page in ["README.md", "docs/operations.md", "docs/runbook.md"] {
+    for page in PAGES.into_iter().chain(["README.md", "docs/runbook.md"]) {
         let page = text(page)?;
         for line in page.lines() {
             for command in line.split("kubectl --namespace ").skip(1) {
@@ -105,9 +108,10 @@ fn commands_name_existing_objects() -> Result<()> {
                     found.insert("Secret");
                 }
                 for (kind, name) in rest.split_whitespace().filter_map(|it| it.split_once('/')) {
-                    let kind = match kind {
+                    let kind = match kind.trim_start_matches("--from=") {
                         "deployment" => "Deployment",
                         "statefulset" => "StatefulSet",
+                        "cronjob" => "CronJob",
                         // A file.
                         _ => continue,
                     };
@@ -122,7 +126,7 @@ fn commands_name_existing_objects() -> Result<()> {
     }
     assert_eq!(
         found,
-        BTreeSet::from(["Deployment", "Secret", "StatefulSet"])
+        BTreeSet::from(["CronJob", "Deployment", "Secret", "StatefulSet"])
     );
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The kinds that hold a pod template.
-const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "Job"];
+const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "CronJob"];
 
 /// What one kustomization builds.
 pub struct Manifests(Vec<Value>);
@@ -91,7 +91,7 @@ impl Manifests {
     }
 
     /// The variables that a container gets from ConfigMaps and from `env`; those of Secrets with an
-    /// empty value.
+    /// empty value. Without those that differ from pod to pod (`fieldRef`).
     ///
     /// # Errors
     /// When a ConfigMap is not there.
@@ -105,10 +105,26 @@ impl Manifests {
             all.extend(labels(&map["data"]));
         }
         for variable in list(&container["env"]) {
-            let value = variable["value"].as_str().unwrap_or_default();
-            all.insert(string(&variable["name"]).to_owned(), value.to_owned());
+            let name = string(&variable["name"]).to_owned();
+            let from = &variable["valueFrom"];
+            if let Some(key) = from.get("configMapKeyRef") {
+                if let Some(value) = self.setting(key)? {
+                    all.insert(name, value);
+                }
+            } else if from.get("fieldRef").is_none() {
+                all.insert(name, string(&variable["value"]).to_owned());
+            }
         }
         Ok(all)
+    }
+
+    /// The value that a `configMapKeyRef` names; `None` for an optional key that is not there.
+    fn setting(&self, key: &Value) -> Result<Option<String>> {
+        let name = string(&key["name"]);
+        let map = self.find("ConfigMap", name).context("no ConfigMap")?;
+        let value = map["data"].get(string(&key["key"]));
+        ensure!(value.is_some() || key["optional"] == true, "no {key}");
+        Ok(value.map(|value| string(value).to_owned()))
     }
 }
 
@@ -126,16 +142,23 @@ impl<'a> Workload<'a> {
         string(&self.object["metadata"]["name"])
     }
 
+    /// What has its pods' template: itself, or the Jobs of a CronJob.
+    #[must_use]
+    pub fn spec(self) -> &'a Value {
+        let spec = &self.object["spec"];
+        spec.pointer("/jobTemplate/spec").unwrap_or(spec)
+    }
+
     /// Its pods' specification.
     #[must_use]
     pub fn pod(self) -> &'a Value {
-        &self.object["spec"]["template"]["spec"]
+        &self.spec()["template"]["spec"]
     }
 
     /// Its pods' labels.
     #[must_use]
     pub fn labels(self) -> Labels {
-        labels(&self.object["spec"]["template"]["metadata"]["labels"])
+        labels(&self.spec()["template"]["metadata"]["labels"])
     }
 
     /// Its one container.
@@ -234,6 +257,7 @@ pub fn quantity(value: &Value) -> Result<f64> {
         "Ki" => 1024.0,
         "Mi" => 1024.0 * 1024.0,
         "Gi" => 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
         _ => anyhow::bail!("{text} is no quantity"),
     };
     Ok(number.parse::<f64>().with_context(|| text.to_owned())? * unit)
