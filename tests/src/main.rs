@@ -2,14 +2,23 @@
 
 use std::process::ExitCode;
 
+fn main() -> ExitCode {
+    match digits_environment::tidy().map_err(anyhow::Error::from) {
+        Ok(()) => run(),
+        Err(error) => failed(&error),
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let keep = std::env::var_os("KEEP").is_some_and(|value| !value.is_empty() && value != "0");
+async fn run() -> ExitCode {
+    let keep = std::env::var("KEEP").is_ok_and(|value| !matches!(value.trim(), "" | "0"));
     match digits_e2e::demo::run(keep).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nthe demo failed: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("\nthe demo failed: {error:#}");
+    ExitCode::FAILURE
 }

@@ -34,7 +34,7 @@ pub(crate) async fn open(
     let folders = config.folders()?;
     let cache = config.dataset_cache()?;
     let storage = Storage::open(&config.storage).map_err(|error| match error {
-        StorageError::Url { .. } => Error::config(error),
+        StorageError::Url { .. } | StorageError::Variable { .. } => Error::config(error),
         _ => Error::unavailable("--storage cannot be opened")(error),
     })?;
     let mnist = config.mnist();

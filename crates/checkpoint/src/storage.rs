@@ -4,8 +4,10 @@
 //! have no meaning here: this crate keeps checkpoints and the serving log in the storage,
 //! `digits-dataset` pushed data sets.
 
+mod bucket;
 mod error;
 mod open;
+mod panics;
 
 pub use error::StorageError;
 
@@ -131,7 +133,7 @@ impl Storage {
         loop {
             let options = PutOptions::from(PutMode::Create);
             let answer = store.put_opts(&path, bytes.clone().into(), options);
-            let error = match answer.await {
+            let error = match panics::caught(answer).await {
                 Ok(_) => return Ok(Created::Ours),
                 // With these errors certainly nothing was written.
                 Err(
@@ -192,7 +194,7 @@ impl Storage {
     /// [`StorageError::TooLarge`] when there are more than `limit` bytes, without reading them;
     /// else the store's error.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
-        let result = match self.store.get(&self.path(key)).await {
+        let result = match panics::caught(self.store.get(&self.path(key))).await {
             Ok(result) => result,
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(StorageError::from_store("read", key, error)),
@@ -204,7 +206,7 @@ impl Storage {
                 limit,
             });
         }
-        match result.bytes().await {
+        match panics::caught(result.bytes()).await {
             Ok(bytes) => Ok(Some(bytes)),
             // Deleted between open and read.
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -219,7 +221,7 @@ impl Storage {
     /// ends before the range does; else the store's error.
     pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let wanted = range.end.saturating_sub(range.start);
-        match self.store.get_range(&self.path(key), range).await {
+        match panics::caught(self.store.get_range(&self.path(key), range)).await {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(bytes) => Err(StorageError::Unreadable {
                 key: key.to_owned(),
@@ -242,7 +244,7 @@ impl Storage {
     /// # Errors
     /// The store's error.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, StorageError> {
-        match self.store.head(&self.path(key)).await {
+        match panics::caught(self.store.head(&self.path(key))).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(StorageError::from_store("read", key, error)),
@@ -266,13 +268,14 @@ impl Storage {
                 .list_with_offset(Some(&prefix), &self.path(offset)),
             None => self.store.list(Some(&prefix)),
         };
-        let metas: Vec<_> = found
+        let metas = found
             .map(|meta| match meta {
                 // Deleted while the folder was being read.
                 Err(StoreError::NotFound { .. }) => Ok(None),
                 other => other.map(Some),
             })
-            .try_collect()
+            .try_collect();
+        let metas: Vec<_> = panics::caught(metas)
             .await
             .map_err(|error| StorageError::from_store("listed", folder, error))?;
         let entries = metas.into_iter().flatten().filter_map(|meta| {
@@ -287,7 +290,7 @@ impl Storage {
 
     /// Deletes `key`, if it exists. Not cancel-safe: when dropped, it may be deleted or not.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
-        match self.store.delete(&self.path(key)).await {
+        match panics::caught(self.store.delete(&self.path(key))).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(StorageError::from_store("deleted", key, error)),
         }

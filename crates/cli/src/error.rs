@@ -113,7 +113,7 @@ impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         let reason = error.to_string();
         match error {
-            StorageError::Url { .. } => Self::Usage(reason),
+            StorageError::Url { .. } | StorageError::Variable { .. } => Self::Usage(reason),
             _ => Self::Storage { reason },
         }
     }

@@ -10,12 +10,20 @@ use args::{Arguments, Command};
 use clap::Parser as _;
 use context::Context;
 use digits_cli::Error;
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 /// Exit code of wrong usage (sysexits.h); clap's own is 2.
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    if let Err(error) = digits_environment::tidy() {
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "digits: {error}");
+        return ExitCode::from(USAGE);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

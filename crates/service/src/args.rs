@@ -11,7 +11,8 @@ use clap::{Arg, Args, Command, Parser};
 use crate::error::Error;
 use crate::process::fail;
 
-/// Reads flags and environment of this process.
+/// Reads flags and environment of this process, which must have no further thread yet. White space
+/// around the value of a variable is ignored, and a variable without a value counts as unset.
 ///
 /// # Errors
 /// The exit code: 0 after `--help` and `--version`, else [`crate::exit::USAGE`] after one line on
@@ -25,6 +26,9 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
+    if let Err(error) = digits_environment::tidy() {
+        return Err(fail(&Error::config(error)));
+    }
     T::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed pipe (`--help | head`) is no failure.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use digits_server::health::Health;
+use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use tokio::time::sleep;
 
@@ -11,11 +12,15 @@ use tokio::time::sleep;
 pub struct ServiceReadiness {
     pub(crate) health: Health,
     pub(crate) http: Readiness,
+    pub(crate) liveness: Liveness,
 }
 
 impl ServiceReadiness {
-    /// Reports ready and SERVING.
+    /// Reports ready and SERVING, unless the process cannot answer requests any more.
     pub async fn set_ready(&self) {
+        if self.liveness.unable().is_cancelled() {
+            return;
+        }
         self.http.set_ready();
         self.health.set_serving().await;
     }
@@ -23,6 +28,13 @@ impl ServiceReadiness {
     /// Changes the reason in `/readyz` for not being ready yet.
     pub fn set_not_ready(&self, reason: impl Into<String>) {
         self.http.set_not_ready(reason);
+    }
+
+    /// Reports NOT_SERVING once the process cannot answer requests any more, as `/readyz` does by
+    /// itself.
+    pub(crate) async fn watch_liveness(&self) {
+        self.liveness.unable().cancelled().await;
+        self.health.set_not_serving().await;
     }
 
     /// Reports not ready and NOT_SERVING, then waits `delay`, in which load balancers see it while
@@ -47,6 +59,7 @@ mod tests {
         let readiness = ServiceReadiness {
             health,
             http: http.clone(),
+            liveness: Liveness::default(),
         };
         readiness.set_not_ready("loading");
         assert_eq!(http.check(), Err("loading".to_owned()));

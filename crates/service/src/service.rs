@@ -228,14 +228,18 @@ impl Running {
             .add_service(reflection_v1)
             .add_service(reflection_v1alpha);
         let metrics = RequestMetrics::new(info.metrics_prefix, info.methods);
+        let liveness = supervisor.liveness().clone();
         let server = self.server.with_supervisor(supervisor);
         let mut serving = pin!(server.serve(routes, metrics, self.ports_closing.clone()));
         let readiness = ServiceReadiness {
             health,
             http: self.readiness,
+            liveness,
         };
         let until_shutdown = async {
-            shutdown.run_until_cancelled(ready(readiness.clone())).await;
+            let reported =
+                async { tokio::join!(ready(readiness.clone()), readiness.watch_liveness()) };
+            shutdown.run_until_cancelled(reported).await;
             shutdown.cancelled().await;
         };
         tokio::select! {

@@ -8,6 +8,7 @@ use digits_server::{Routes, ServerConfig};
 use digits_service::{
     Error, Foundation, Running, ServiceFlags, ServiceInfo, ServiceReadiness, health_check,
 };
+use digits_telemetry::supervisor::Task;
 use digits_testing::until;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -114,6 +115,46 @@ async fn a_service_becomes_ready_drains_and_closes_its_ports() {
     served.expect("a clean end");
     let error = check(admin).await.expect_err("closed");
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_service_whose_task_died_for_good_is_neither_ready_nor_serving() {
+    let Service {
+        grpc,
+        admin,
+        running,
+    } = start(&[]).await;
+    let shutdown = CancellationToken::new();
+    let supervisor = running.supervisor().clone();
+    let ready = async |readiness: ServiceReadiness| {
+        readiness.set_ready().await;
+        let task = Task::new("compute");
+        let dying = supervisor.watch(task, CancellationToken::new(), async { panic!("meant to") });
+        dying.await.expect("caught");
+        // Such as after a checkpoint was loaded.
+        readiness.set_ready().await;
+    };
+    let client = async {
+        until("the service is not serving", async || {
+            let status = serving_status(grpc).await;
+            Ok((status == ServingStatus::NotServing && check(admin).await.is_err()).then_some(()))
+        })
+        .await
+        .expect("not serving");
+        let error = check(admin).await.expect_err("not ready");
+        let expected = "not ready: the background task compute died; the log has the cause";
+        assert_eq!(error.line(), expected);
+        shutdown.cancel();
+    };
+    let serving = running.serve(
+        Routes::default(),
+        shutdown.clone(),
+        ready,
+        async {},
+        async {},
+    );
+    let (served, ()) = tokio::join!(serving, client);
+    served.expect("a clean end");
 }
 
 #[tokio::test]

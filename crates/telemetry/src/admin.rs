@@ -104,7 +104,11 @@ async fn livez(State(state): State<AppState>) -> Response {
 }
 
 async fn readyz(State(state): State<AppState>) -> Response {
-    probe("not ready", state.readiness.check())
+    let unable = state.liveness.unable().is_cancelled();
+    match state.liveness.check() {
+        Err(reason) if unable => probe("not ready", Err(reason)),
+        _ => probe("not ready", state.readiness.check()),
+    }
 }
 
 fn probe(failed: &str, checked: Result<(), impl Display>) -> Response {

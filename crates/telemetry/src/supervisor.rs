@@ -137,7 +137,7 @@ impl Supervisor {
     }
 
     /// Runs a task that cannot be restarted. A panic, or a return before `stop` is cancelled, fails
-    /// liveness at once.
+    /// liveness and readiness at once.
     pub fn watch(
         &self,
         task: Task,
@@ -240,19 +240,25 @@ impl Record {
             cause,
             "a background task died and cannot be restarted; the process must be restarted"
         );
-        self.fail_liveness(format!(
-            "the background task {name} died; the log has the cause"
-        ));
+        let reason = format!("the background task {name} died; the log has the cause");
+        // What it did for requests is not done any more.
+        let was_live = self.liveness.fail_unable(&*reason);
+        log_failure(was_live, &reason);
     }
 
     /// Fails `/livez` and logs the reason; only the first reason is kept.
     fn fail_liveness(&self, reason: String) {
-        if self.liveness.fail(&*reason) {
-            tracing::error!(
-                reason,
-                "/livez fails from now on, so that the orchestrator restarts the process"
-            );
-        }
+        let was_live = self.liveness.fail(&*reason);
+        log_failure(was_live, &reason);
+    }
+}
+
+fn log_failure(was_live: bool, reason: &str) {
+    if was_live {
+        tracing::error!(
+            reason,
+            "/livez fails from now on, so that the orchestrator restarts the process"
+        );
     }
 }
 

@@ -17,11 +17,13 @@ use serde_json::Value;
 use std::{fs, path::PathBuf, process::Command};
 use tonic::transport::Channel;
 
-/// A command of `digits` on the bucket.
+/// A command of `digits` on the bucket. Its variables end in a line break, as those of a Secret do
+/// that was made with `echo`.
 fn command(sandbox: &Sandbox, bucket: &Bucket, binary: &str) -> Command {
     let mut command = Command::new(sandbox.binary(binary));
+    let variables = bucket.environment();
     command
-        .envs(bucket.environment())
+        .envs(variables.map(|(name, value)| (name, format!("{value}\n"))))
         .env("DIGITS_STORAGE", bucket.storage())
         .env("XDG_CACHE_HOME", sandbox.dir().join("cache"));
     command

@@ -140,6 +140,77 @@ fn bad_configuration_exits_64_with_one_line() -> Result<()> {
     Ok(())
 }
 
+/// As in a Secret that was made with `echo`, and an `--env-file` with Windows' line ends.
+#[tokio::test]
+async fn white_space_around_a_variable_is_ignored_and_an_empty_one_is_unset() -> Result<()> {
+    let sandbox = Sandbox::new(patience())?;
+    let (storage, state) = (sandbox.dir().join("shared"), sandbox.dir().join("state"));
+    for (name, binary) in [
+        ("trainer", "digits-trainer"),
+        ("inference", "digits-inference"),
+    ] {
+        let mut command = Command::new(sandbox.binary(binary));
+        command
+            .env("DIGITS_STORAGE", format!("{}\n", storage.display()))
+            .env("DIGITS_STATE", format!("\t{}\r\n", state.display()))
+            .envs([
+                ("DIGITS_SHUTDOWN_GRACE", "3s\n"),
+                ("DIGITS_ACCESS_LOG", ""),
+                ("DIGITS_OTLP_ENDPOINT", " \n"),
+                ("DIGITS_WORKERS", ""),
+                ("TOKIO_WORKER_THREADS", "2\n"),
+            ]);
+        let service = sandbox.start(name, command).await?;
+        assert!(service.stop().await?.success());
+    }
+    let mut names: Vec<_> = fs::read_dir(sandbox.dir())?
+        .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
+        .collect::<Result<_>>()?;
+    names.retain(|name| name.starts_with("shared") || name.starts_with("state"));
+    names.sort();
+    assert_eq!(names, ["shared", "state"]);
+    Ok(())
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_refused_by_name() -> Result<()> {
+    let sandbox = Sandbox::new(patience())?;
+    let bucket = [
+        ("DIGITS_STORAGE", "s3://bucket/prefix"),
+        ("DIGITS_STATE", "state"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    for (name, value) in [
+        ("DIGITS_STORAGE", "/a\nb"),
+        ("DIGITS_SHUTDOWN_GRACE", "soon"),
+        ("TOKIO_WORKER_THREADS", "0"),
+        ("AWS_ALLOW_HTTP", "maybe"),
+        ("AWS_ENDPOINT", "http://127.0.0.1:9000"),
+        ("AWS_CHECKSUM_ALGORITHM", "md5"),
+        ("HTTPS_PROXY", "http://"),
+    ] {
+        for binary in ["digits-trainer", "digits-inference"] {
+            let output = Command::new(sandbox.binary(binary))
+                .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+                .envs(bucket)
+                .env(name, value)
+                .current_dir(sandbox.dir())
+                .output()?;
+            let message = String::from_utf8(output.stderr)?;
+            assert_eq!(output.status.code(), Some(64), "{binary} {name}: {message}");
+            // clap names the flag of a variable.
+            let flag = name
+                .replace("DIGITS_", "--")
+                .replace('_', "-")
+                .to_lowercase();
+            let named = message.contains(name) || message.contains(&flag);
+            assert!(named, "{binary} {name}: {message}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn sigterm_ends_a_start_up_whose_storage_does_not_answer() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;

@@ -10,10 +10,17 @@ use std::{
 };
 
 const ENGINE: &str = "digits-trainer-engine";
+/// EX_USAGE of `sysexits.h`.
+const USAGE: u8 = 64;
 /// EX_UNAVAILABLE of `sysexits.h`.
 const UNAVAILABLE: u8 = 69;
 
 fn main() -> ExitCode {
+    // Here, because OpenMP reads its variables while the engine is loaded.
+    if let Err(error) = digits_environment::tidy() {
+        eprintln!("digits-trainer: {error}");
+        return ExitCode::from(USAGE);
+    }
     let engine = match engine() {
         Ok(engine) => engine,
         Err(reason) => return refuse(&reason),

@@ -15,6 +15,14 @@ pub enum StorageError {
         /// What is wrong, and the remedy.
         reason: String,
     },
+    /// An environment variable that the store's client needs has a value that cannot be used.
+    #[error("{name}: {reason}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong with its value, and the remedy. Shows no secret.
+        reason: String,
+    },
     /// The folder cannot be used.
     #[error("storage folder {}: {source}", .path.display())]
     Folder {
@@ -138,6 +146,7 @@ impl StorageError {
         matches!(
             self,
             Self::Url { .. }
+                | Self::Variable { .. }
                 | Self::Conflict { .. }
                 | Self::NotExclusive { .. }
                 | Self::TooLarge { .. }

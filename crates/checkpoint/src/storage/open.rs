@@ -1,17 +1,9 @@
 //! Opens the storage at an address: a folder or an S3 bucket.
 
-use super::{Storage, StorageError};
-use object_store::{
-    ClientConfigKey, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    local::LocalFileSystem,
-    path::Path,
-};
-use std::{path, sync::Arc, time::Duration};
+use super::{Storage, StorageError, bucket};
+use object_store::{ObjectStore, local::LocalFileSystem, path::Path};
+use std::{path, sync::Arc};
 use url::Url;
-
-/// Longest time for a large write to a bucket.
-const BULK_TIMEOUT: &str = "1h";
 
 /// Handling of a folder that does not exist.
 #[derive(Clone, Copy)]
@@ -61,7 +53,7 @@ fn open(address: &str, missing: MissingFolder) -> Result<Storage, StorageError> 
             Ok(path) => folder(&path, missing),
             Err(()) => Err(refused(address, "write file:///absolute/path")),
         },
-        "s3" => bucket(&url),
+        "s3" => bucket::open(&url),
         _ => Err(refused(
             address,
             "use file:///folder, s3://bucket/prefix or a folder's path",
@@ -97,41 +89,5 @@ fn folder(path: &path::Path, missing: MissingFolder) -> Result<Storage, StorageE
         prefix: Path::default(),
         url: url.as_str().trim_end_matches('/').into(),
         folder: Some(Arc::new(path)),
-    })
-}
-
-fn bucket(url: &Url) -> Result<Storage, StorageError> {
-    // The client of the bucket panics where the process has none. A program that has chosen another
-    // keeps it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let name = url
-        .host_str()
-        .ok_or_else(|| refused(url.as_str(), "names no bucket: write s3://bucket/prefix"))?;
-    let prefix = Path::from_url_path(url.path())
-        .map_err(|error| refused(url.as_str(), error.to_string()))?;
-    // Shorter than the default of 3 minutes: a follower should report an error rather than wait.
-    let retry = RetryConfig {
-        max_retries: 4,
-        retry_timeout: Duration::from_secs(20),
-        ..RetryConfig::default()
-    };
-    let builder = AmazonS3Builder::from_env()
-        .with_bucket_name(name)
-        .with_retry(retry);
-    // The default is half a minute for a request, whatever it carries; 2 GiB take longer on many
-    // lines.
-    let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
-    let patient = builder.clone().with_config(timeout, BULK_TIMEOUT);
-    let [store, bulk] = [builder, patient].map(|builder| {
-        builder
-            .build()
-            .map_err(|error| refused(url.as_str(), error.to_string()))
-    });
-    Ok(Storage {
-        store: Arc::new(store?),
-        bulk: Arc::new(bulk?),
-        prefix,
-        url: url.as_str().trim_end_matches('/').into(),
-        folder: None,
     })
 }

@@ -47,8 +47,8 @@ impl Supervisor {
         })
     }
 
-    /// Runs `body` on a thread of its own; a panic fails liveness at once. For threads that own
-    /// state that cannot be recreated.
+    /// Runs `body` on a thread of its own; a panic fails liveness and readiness at once. For
+    /// threads that own state that cannot be recreated.
     ///
     /// # Errors
     /// When the operating system cannot create a thread.

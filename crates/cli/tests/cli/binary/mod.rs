@@ -70,6 +70,28 @@ impl Fixture {
     }
 }
 
+#[tokio::test]
+async fn white_space_around_a_variable_is_ignored_and_an_empty_one_is_unset() {
+    let fixture = Fixture::new().await;
+    let output = |variables: &[(&str, &str)]| {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_digits"))
+            .args(["jobs", "--json"])
+            .env("DIGITS_TRAINER", format!(" {}\r\n", fixture.url))
+            .envs(variables.iter().copied())
+            .output()
+    };
+    let unset = [
+        ("DIGITS_CLIENT_TOKEN_FILE", ""),
+        ("DIGITS_TLS_CA_FILE", "\n"),
+    ];
+    let listed = output(&unset).await.expect("the binary starts");
+    assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
+    let broken = output(&[("DIGITS_STORAGE", "/a\n/b")]).await;
+    let broken = broken.expect("the binary starts");
+    assert_eq!(broken.status.code(), Some(64), "{}", err(&broken));
+    assert!(err(&broken).starts_with("digits: DIGITS_STORAGE has a line break"));
+}
+
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
