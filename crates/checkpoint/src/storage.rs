@@ -6,6 +6,7 @@
 
 mod bucket;
 mod error;
+mod hard_links;
 mod open;
 mod panics;
 
@@ -91,7 +92,8 @@ impl Storage {
     /// Leaves nothing behind, unless it is cancelled: then one small key under `probe/` may stay.
     ///
     /// # Errors
-    /// [`StorageError::NotExclusive`] when the second creation succeeds; else the store's error.
+    /// [`StorageError::NotExclusive`] when the second creation succeeds;
+    /// [`StorageError::NoHardLinks`]; else the store's error.
     pub async fn probe(&self) -> Result<(), StorageError> {
         let key = format!("probe/{}", Uuid::now_v7());
         let verdict = self.probe_at(&key).await;
@@ -149,13 +151,26 @@ impl Storage {
                 Ok(Some(true)) => return Ok(Created::Ours),
                 Ok(Some(false)) => return Ok(Created::Theirs),
                 Ok(None) | Err(_) if attempt == CREATE_ATTEMPTS => {
-                    return Err(StorageError::from_store("written", key, error));
+                    return Err(self.not_written(key, error).await);
                 }
                 Ok(None) | Err(_) => {}
             }
             tokio::time::sleep(CREATE_BACKOFF * attempt).await;
             attempt += 1;
         }
+    }
+
+    /// The error of a write that failed at every attempt.
+    async fn not_written(&self, key: &str, error: StoreError) -> StorageError {
+        if let Some(folder) = self.folder() {
+            let path = Arc::clone(&folder);
+            let tried = tokio::task::spawn_blocking(move || hard_links::unsupported(&path));
+            if let Ok(Some(source)) = tried.await {
+                let path = folder.to_path_buf();
+                return StorageError::NoHardLinks { path, source };
+            }
+        }
+        StorageError::from_store("written", key, error)
     }
 
     /// Whether `key` holds exactly `bytes`; `None` when it does not exist.

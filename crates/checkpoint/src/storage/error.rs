@@ -71,6 +71,19 @@ pub enum StorageError {
         /// Address of the storage.
         url: String,
     },
+    /// The storage is a folder on a file system without hard links.
+    #[error(
+        "storage folder {}: its file system has no hard links, by which the storage creates a file only if it is absent: \
+         {source}; use a local disk, a block volume, NFS or a bucket (s3://bucket/prefix) in place of SMB, FAT, gcsfuse, \
+         blobfuse or s3fs",
+        .path.display()
+    )]
+    NoHardLinks {
+        /// The folder.
+        path: PathBuf,
+        /// The error of link(2).
+        source: std::io::Error,
+    },
     /// The content has no format that this program knows.
     #[error("{key} cannot be understood: {reason}")]
     Unreadable {
@@ -149,6 +162,7 @@ impl StorageError {
                 | Self::Variable { .. }
                 | Self::Conflict { .. }
                 | Self::NotExclusive { .. }
+                | Self::NoHardLinks { .. }
                 | Self::TooLarge { .. }
                 | Self::Tombstoned { .. }
                 | Self::Draft { .. }

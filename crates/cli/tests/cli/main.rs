@@ -4,4 +4,5 @@
 
 mod binary;
 mod evaluate;
+mod no_hard_links;
 mod storage;

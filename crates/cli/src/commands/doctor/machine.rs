@@ -1,7 +1,7 @@
 //! Checks the machine: binaries, libtorch, GPU, storage, MNIST.
 
 use super::check::Check;
-use digits_checkpoint::Storage;
+use digits_checkpoint::{Storage, StorageError};
 use digits_dataset::mnist::{self, MnistSource};
 use std::{
     path::{Path, PathBuf},
@@ -168,6 +168,11 @@ pub async fn storage(url: Option<&str>) -> Check {
                 storage.url()
             ),
         ),
+        // Its message has the remedy: no permission helps.
+        Ok(Err(error @ StorageError::NoHardLinks { .. })) => {
+            let remedy = "name a folder on another file system, or a bucket (s3://…)";
+            Check::fail("storage", error.to_string(), remedy)
+        }
         Ok(Err(error)) => Check::fail("storage", error.to_string(), remedy),
         Err(_) => Check::fail("storage", format!("no answer in {PATIENCE:?}"), remedy),
     }
