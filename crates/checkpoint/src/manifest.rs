@@ -108,7 +108,7 @@ pub struct InputSpec {
 }
 
 /// Normalization of a picture to an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureNormalization {
     /// Only scaled to the size.

@@ -102,8 +102,7 @@ impl From<PushedError> for Error {
             PushedError::Unknown { .. } => Self::Negative(error.to_string()),
             PushedError::Name { .. }
             | PushedError::Reserved { .. }
-            | PushedError::Ambiguous { .. }
-            | PushedError::OtherNormalization { .. } => Self::Usage(error.to_string()),
+            | PushedError::Ambiguous { .. } => Self::Usage(error.to_string()),
             error => Self::input("data set", error),
         }
     }

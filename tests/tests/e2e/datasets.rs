@@ -286,7 +286,7 @@ async fn show_and_list_need_no_trainer_and_errors_name_the_remedy() -> Result<()
     let broken = folder(&sandbox, "broken", &letters)?;
     fs::write(broken.join("labels.txt"), "one\ntwo")?;
     let broken = broken.display().to_string();
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 7] = [
         (
             &["dataset", "push", &dir, "--name", "mnist"],
             64,
@@ -303,18 +303,6 @@ async fn show_and_list_need_no_trainer_and_errors_name_the_remedy() -> Result<()
             "is not the name of a data set",
         ),
         (&["dataset", "push", &dir], 64, "give --name"),
-        (
-            &[
-                "dataset",
-                "push",
-                &dir,
-                "--name",
-                "letters",
-                "--handwriting",
-            ],
-            64,
-            "push it as before",
-        ),
         (
             &["dataset", "push", &broken, "--name", "broken"],
             66,

@@ -161,7 +161,9 @@ impl Catalog {
                     height: manifest.height,
                     width: manifest.width,
                     label_names: manifest.labels.clone(),
-                    picture_normalization: manifest.picture_normalization,
+                    picture_normalization: pinned
+                        .picture_normalization
+                        .unwrap_or(manifest.picture_normalization),
                 })
             }
         }

@@ -42,10 +42,19 @@ fn letters(salt: u8) -> Dataset {
 }
 
 async fn push(folder: &Path, dataset: Dataset, name: &str) -> Manifest {
+    push_as(folder, dataset, name, PictureNormalization::None).await
+}
+
+async fn push_as(
+    folder: &Path,
+    dataset: Dataset,
+    name: &str,
+    picture_normalization: PictureNormalization,
+) -> Manifest {
     let storage = Storage::open(&folder.join("storage").display().to_string()).expect("opened");
     let push = Push {
         name: name.parse().expect("a name"),
-        picture_normalization: PictureNormalization::None,
+        picture_normalization,
         description: "26 bands".to_owned(),
         by: "ada".to_owned(),
     };
@@ -329,5 +338,34 @@ async fn mnist_is_loaded_from_the_storage() {
     );
     // As every MNIST: PICTURE_NORMALIZATION_MNIST
     assert_eq!(checkpoint(&server, &job).await.picture_normalization, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_keeps_the_normalization_that_its_data_set_had_when_it_was_submitted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let digest = push(folder.path(), letters(0), "letters").await.digest;
+    let server = Server::start(folder.path(), &[]).await;
+    let plain = run(&server, "plain", job_on("letters")).await;
+    push_as(
+        folder.path(),
+        letters(0),
+        "letters",
+        PictureNormalization::Mnist,
+    )
+    .await;
+    let corrected = run(&server, "corrected", job_on("letters")).await;
+    assert_eq!(
+        resolved(&corrected),
+        format!("letters@{digest}+handwriting")
+    );
+    // As `digits reproduce` submits it.
+    let again = run(&server, "again", job_on(&resolved(&plain))).await;
+    for (job, normalization) in [(&plain, 1), (&corrected, 2), (&again, 1)] {
+        assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+        assert_eq!(job.dataset_digest, digest);
+        let checkpoint = checkpoint(&server, job).await;
+        assert_eq!(checkpoint.picture_normalization, normalization);
+    }
     server.stop().await;
 }

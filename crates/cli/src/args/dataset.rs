@@ -31,7 +31,8 @@ pub struct PushDataset {
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
     /// The data set is handwriting like MNIST: pictures sent to networks trained on it are
-    /// normalized by finding and centring the ink, instead of only being scaled.
+    /// normalized by finding and centring the ink, instead of only being scaled. To correct it, push
+    /// again with or without this flag.
     #[arg(long)]
     pub handwriting: bool,
     /// Description of the data set, in a sentence.

@@ -18,7 +18,7 @@ pub enum PushedError {
     /// Not the name of a data set.
     #[error(
         "{text:?} is not the name of a data set: use 1 to 63 of a-z, 0-9 and inner `.`, `_`, `-`, for one content \
-         with @ and 8 to 64 hexadecimal digits of its digest behind it"
+         with @ and 8 to 64 hexadecimal digits of its digest behind it, and then perhaps +handwriting or +plain"
     )]
     Name {
         /// The invalid text.
@@ -51,16 +51,6 @@ pub enum PushedError {
         reference: String,
         /// The matching digests.
         digests: Vec<String>,
-    },
-    /// The data is on the storage already, with another picture normalization.
-    #[error(
-        "this data is on the storage already with {there} pictures, and is now pushed with {here}: push it as before"
-    )]
-    OtherNormalization {
-        /// The normalization on the storage.
-        there: &'static str,
-        /// The normalization of this push.
-        here: &'static str,
     },
     /// The content on the storage is damaged.
     #[error(

@@ -32,7 +32,8 @@ pub struct Manifest {
     pub width: usize,
     /// Names of the labels, by index.
     pub labels: Vec<String>,
-    /// Normalization of a user's picture for networks trained on this data set.
+    /// Normalization of a user's picture for networks trained on this data set, as of the first push
+    /// of this content; [`NameRecord`](super::NameRecord) may have another.
     pub picture_normalization: PictureNormalization,
     /// For training and validation.
     pub train: Part,
@@ -94,6 +95,15 @@ impl Manifest {
             train: part(&dataset.train, train_images, train_labels),
             test: part(&dataset.test, test_images, test_labels),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// This manifest with another picture normalization, if one is given.
+    #[must_use]
+    pub fn read_as(self, picture_normalization: Option<PictureNormalization>) -> Self {
+        Self {
+            picture_normalization: picture_normalization.unwrap_or(self.picture_normalization),
+            ..self
         }
     }
 

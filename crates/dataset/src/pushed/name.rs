@@ -1,6 +1,7 @@
 //! Names of data sets, and names with the digest of one content.
 
 use super::{PushedError, is_digest, is_hexadecimal};
+use digits_checkpoint::manifest::PictureNormalization;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -61,13 +62,17 @@ impl fmt::Display for DatasetName {
 }
 
 /// A reference as users write it: `NAME` for the newest content of that name, or `NAME@DIGEST` for
-/// one content, whose digest may be shortened to 8 digits if they are unique.
+/// one content, whose digest may be shortened to 8 digits if they are unique. `+handwriting` or
+/// `+plain` behind the digest names the picture normalization, where it is not that of the first
+/// push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reference {
     /// The name.
     pub name: DatasetName,
     /// 8 to 64 digits of the digest.
     pub prefix: Option<String>,
+    /// The picture normalization; only with a digest.
+    pub picture_normalization: Option<PictureNormalization>,
 }
 
 impl FromStr for Reference {
@@ -78,16 +83,19 @@ impl FromStr for Reference {
             return Ok(Self {
                 name: text.parse()?,
                 prefix: None,
+                picture_normalization: None,
             });
         };
         let prefix = prefix.to_ascii_lowercase();
+        let (prefix, picture_normalization) = without_suffix(&prefix);
         match name.parse() {
             Ok(name)
-                if (MIN_PREFIX_DIGITS..=64).contains(&prefix.len()) && is_hexadecimal(&prefix) =>
+                if (MIN_PREFIX_DIGITS..=64).contains(&prefix.len()) && is_hexadecimal(prefix) =>
             {
                 Ok(Self {
                     name,
-                    prefix: Some(prefix),
+                    prefix: Some(prefix.to_owned()),
+                    picture_normalization,
                 })
             }
             _ => Err(PushedError::Name {
@@ -100,20 +108,43 @@ impl FromStr for Reference {
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.prefix {
-            Some(prefix) => write!(f, "{}@{prefix}", self.name),
+            Some(prefix) => {
+                let suffix = suffix(self.picture_normalization);
+                write!(f, "{}@{prefix}{suffix}", self.name)
+            }
             None => self.name.fmt(f),
         }
     }
 }
 
+/// How a reference names a picture normalization.
+fn suffix(picture_normalization: Option<PictureNormalization>) -> &'static str {
+    match picture_normalization {
+        None => "",
+        Some(PictureNormalization::None) => "+plain",
+        Some(PictureNormalization::Mnist) => "+handwriting",
+    }
+}
+
+fn without_suffix(text: &str) -> (&str, Option<PictureNormalization>) {
+    [PictureNormalization::None, PictureNormalization::Mnist]
+        .into_iter()
+        .map(Some)
+        .find_map(|it| Some((text.strip_suffix(suffix(it))?, it)))
+        .unwrap_or((text, None))
+}
+
 /// A name with the complete digest of one content, so that it never changes its meaning. Written as
-/// `NAME@DIGEST`.
+/// `NAME@DIGEST`, with `+handwriting` or `+plain` where the picture normalization is not that of the
+/// content's manifest.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Pinned {
     /// The name.
     pub name: DatasetName,
     /// SHA-256 of the content, in hexadecimal.
     pub digest: String,
+    /// The picture normalization, where it is not that of the content's manifest.
+    pub picture_normalization: Option<PictureNormalization>,
 }
 
 impl FromStr for Pinned {
@@ -124,7 +155,12 @@ impl FromStr for Pinned {
             Reference {
                 name,
                 prefix: Some(digest),
-            } if is_digest(&digest) => Ok(Self { name, digest }),
+                picture_normalization,
+            } if is_digest(&digest) => Ok(Self {
+                name,
+                digest,
+                picture_normalization,
+            }),
             _ => Err(PushedError::Name {
                 text: text.to_owned(),
             }),
@@ -134,6 +170,7 @@ impl FromStr for Pinned {
 
 impl fmt::Display for Pinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.digest)
+        let suffix = suffix(self.picture_normalization);
+        write!(f, "{}@{}{suffix}", self.name, self.digest)
     }
 }

@@ -7,7 +7,9 @@ use super::{
     manifest,
 };
 use digits_checkpoint::{
-    Created, Storage, StorageError, manifest::read_format, parse_record_file, record_file,
+    Created, Storage, StorageError,
+    manifest::{PictureNormalization, read_format},
+    parse_record_file, record_file,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -36,6 +38,10 @@ pub struct NameRecord {
     pub sequence: u64,
     /// Digest of the name's content from this record on.
     pub digest: String,
+    /// Normalization of a user's picture from this record on, where it is not that of the content's
+    /// manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_normalization: Option<PictureNormalization>,
     /// A description.
     pub description: String,
     /// Author of the push, as free text.
@@ -49,13 +55,16 @@ pub struct NameRecord {
 pub struct Listed {
     /// The newest record of this name and content.
     pub record: NameRecord,
-    /// Manifest of the content.
+    /// Manifest of the content, with the picture normalization of the record.
     pub manifest: Manifest,
     /// Whether the name has newer content.
     pub superseded: bool,
 }
 
 /// Resolves a reference to its present content. Cancel-safe.
+///
+/// A name alone has the picture normalization of its newest record. With a digest the reference is
+/// already fixed: it has the normalization that it names, else that of the manifest.
 ///
 /// # Errors
 /// [`PushedError::Unknown`], [`PushedError::Ambiguous`], [`PushedError::Record`] when the newest
@@ -68,10 +77,11 @@ pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned,
     let sequences = sequences(storage, name).await?;
     let Some(prefix) = &reference.prefix else {
         let newest = sequences.first().ok_or_else(unknown)?;
-        let digest = record(storage, name, *newest).await?.digest;
+        let newest = record(storage, name, *newest).await?;
         return Ok(Pinned {
             name: name.clone(),
-            digest,
+            digest: newest.digest,
+            picture_normalization: newest.picture_normalization,
         });
     };
     let records = records(storage, name, &sequences).await?;
@@ -86,6 +96,7 @@ pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned,
         (Some(digest), None) => Ok(Pinned {
             name: name.clone(),
             digest,
+            picture_normalization: reference.picture_normalization,
         }),
         (Some(first), Some(second)) => Err(PushedError::Ambiguous {
             reference: reference.to_string(),
@@ -125,6 +136,7 @@ pub async fn list(storage: &Storage) -> Result<Vec<Listed>, PushedError> {
     let manifests = manifests(storage, &found).await?;
     let listed = found.into_iter().filter_map(|(record, superseded)| {
         let manifest = manifests.get(&record.digest)?.clone();
+        let manifest = manifest.read_as(record.picture_normalization);
         Some(Listed {
             record,
             manifest,
@@ -159,7 +171,7 @@ async fn manifests(
         .await
 }
 
-/// Appends a record unless the newest one has the same digest already. Returns the newest record
+/// Appends a record unless the newest one means the same already. Returns the newest record
 /// and who wrote it.
 pub(super) async fn append(
     storage: &Storage,
@@ -170,7 +182,10 @@ pub(super) async fn append(
         if let Some(newest) = newest {
             // An unreadable record, of a newer program, is superseded by this push.
             match record(storage, &draft.name, newest).await {
-                Ok(record) if record.digest == draft.digest => {
+                Ok(record)
+                    if record.digest == draft.digest
+                        && record.picture_normalization == draft.picture_normalization =>
+                {
                     return Ok((record, Created::Theirs));
                 }
                 Ok(_) | Err(PushedError::Record { .. }) => {}

@@ -27,13 +27,13 @@ pub struct Push {
 /// The result of a push.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
-    /// Manifest of the content.
+    /// Manifest of the content, with the picture normalization of the record.
     pub manifest: Manifest,
     /// The newest record of the name.
     pub record: NameRecord,
     /// Whether the content existed before.
     pub content_was_there: bool,
-    /// Whether the name had this content before.
+    /// Whether the name had this content and picture normalization before.
     pub name_was_there: bool,
 }
 
@@ -81,14 +81,16 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
 
 /// Pushes a data set: the four files, then the manifest, then the record of the name.
 ///
+/// Content that is there with another picture normalization keeps its files and manifest; the record
+/// of the name has the new one. Jobs keep what their reference was resolved to.
+///
 /// Idempotent: a repeated call, after a crash or failure or a complete push, adds what is missing
 /// and changes nothing else. If the name has got other content in between, it gets this content
 /// again.
 ///
 /// # Errors
-/// As [`check`] (nothing is written then); [`PushedError::OtherNormalization`] when this content is
-/// there with another picture normalization; [`PushedError::Damaged`] when its digest has other
-/// bytes; else the storage's error: retry.
+/// As [`check`] (nothing is written then); [`PushedError::Damaged`] when its digest has other bytes;
+/// else the storage's error: retry.
 pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Receipt, PushedError> {
     // Hashing takes a while.
     let prepared = tokio::task::spawn_blocking(move || {
@@ -98,7 +100,7 @@ pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Rec
     });
     let (dataset, push, draft) = prepared.await.map_err(StorageError::from)??;
     let (manifest, content_was_there) = match manifest(storage, &draft.digest).await? {
-        Some(there) => (same(there, &draft)?, true),
+        Some(there) => (there, true),
         None => {
             write(storage, &dataset, &draft).await?;
             commit(storage, draft).await?
@@ -109,13 +111,15 @@ pub async fn push(storage: &Storage, dataset: Dataset, push: Push) -> Result<Rec
         name: push.name,
         sequence: 0,
         digest: manifest.digest.clone(),
+        picture_normalization: Some(push.picture_normalization)
+            .filter(|it| *it != manifest.picture_normalization),
         description: push.description,
         by: push.by,
         pushed_at: Timestamp::now(),
     };
     let (record, created) = names::append(storage, record).await?;
     Ok(Receipt {
-        manifest,
+        manifest: manifest.read_as(record.picture_normalization),
         record,
         content_was_there,
         name_was_there: created == Created::Theirs,
@@ -150,27 +154,11 @@ async fn commit(storage: &Storage, draft: Manifest) -> Result<(Manifest, bool), 
     {
         Created::Ours => Ok((draft, false)),
         Created::Theirs => match manifest(storage, &draft.digest).await? {
-            Some(there) => Ok((same(there, &draft)?, true)),
+            Some(there) => Ok((there, true)),
             None => Err(PushedError::Damaged {
                 digest: draft.digest,
                 reason: "its manifest was removed during the push".to_owned(),
             }),
         },
     }
-}
-
-/// The existing manifest, if it equals the draft; equal digests imply that for all fields but this
-/// one.
-fn same(there: Manifest, draft: &Manifest) -> Result<Manifest, PushedError> {
-    if there.picture_normalization == draft.picture_normalization {
-        return Ok(there);
-    }
-    let words = |normalization| match normalization {
-        PictureNormalization::None => "plain",
-        PictureNormalization::Mnist => "handwriting",
-    };
-    Err(PushedError::OtherNormalization {
-        there: words(there.picture_normalization),
-        here: words(draft.picture_normalization),
-    })
 }

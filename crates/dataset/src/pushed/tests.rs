@@ -4,6 +4,7 @@
 
 mod caching;
 mod golden;
+mod handwriting;
 
 use super::*;
 use crate::{Dataset, Images, LabelledImages, mnist, numbered_names, synthetic};
@@ -187,6 +188,7 @@ async fn unknown_and_ambiguous_references_are_refused_with_a_remedy() {
         name: "shapes".parse().unwrap(),
         sequence: 2,
         digest: twin.clone(),
+        picture_normalization: None,
         description: String::new(),
         by: String::new(),
         pushed_at: jiff::Timestamp::now(),
@@ -206,6 +208,11 @@ async fn unknown_and_ambiguous_references_are_refused_with_a_remedy() {
         ),
         ("nothing".to_owned(), "no data set nothing was pushed"),
         (format!("nothing@{first}"), "was pushed"),
+        (
+            format!("shapes@{first}+round"),
+            "8 to 64 hexadecimal digits",
+        ),
+        ("shapes+plain".to_owned(), "is not the name of a data set"),
         ("shapes@0000000".to_owned(), "8 to 64 hexadecimal digits"),
         ("shapes@zzzzzzzz".to_owned(), "8 to 64 hexadecimal digits"),
         ("../shapes".to_owned(), "is not the name of a data set"),
@@ -307,17 +314,10 @@ async fn unsuitable_data_sets_are_not_pushed() {
 }
 
 #[tokio::test]
-async fn other_bytes_or_another_normalization_under_one_digest_are_errors() {
+async fn other_bytes_under_one_digest_are_an_error() {
     let (storage, store) = memory();
     let receipt = push(&storage, dataset(0), as_name("shapes")).await.unwrap();
     let digest = receipt.manifest.digest;
-    let handwriting = Push {
-        picture_normalization: PictureNormalization::Mnist,
-        ..as_name("shapes")
-    };
-    let error = push(&storage, dataset(0), handwriting).await.unwrap_err();
-    assert!(error.to_string().contains("with plain pictures"), "{error}");
-
     store
         .delete(&Path::from(format!("datasets/{digest}/manifest.json")))
         .await

@@ -1,5 +1,6 @@
 //! Describes the data sets of this machine as `digits.v1.Dataset`, for both forms of output.
 
+use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{messages::pixels, mnist, synthetic};
 use digits_proto::v1::{Dataset, DatasetOrigin};
 
@@ -28,4 +29,14 @@ pub fn local(dataset: &digits_dataset::Dataset) -> Dataset {
 /// The first digits of a digest: enough to distinguish data sets, and for `NAME@DIGEST`.
 pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
+}
+
+/// How users' pictures become inputs of a network that is trained on the data set.
+pub fn pictures(normalization: PictureNormalization) -> &'static str {
+    match normalization {
+        PictureNormalization::Mnist => {
+            "normalized by finding and centring the ink, as MNIST's (--handwriting)"
+        }
+        PictureNormalization::None => "only scaled to the size (no --handwriting)",
+    }
 }

@@ -1,5 +1,6 @@
 //! `digits dataset push`: writes a data set to the shared storage.
 
+use super::message;
 use crate::{args::PushDataset, context::Context, image_source};
 use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_cli::{Error, format};
@@ -64,7 +65,7 @@ fn lines(receipt: &Receipt) -> Vec<String> {
     } = receipt;
     let did = match (content_was_there, name_was_there) {
         (true, true) => "was there already",
-        (true, false) => "named; the data was there already",
+        (true, false) => "named; the data was there already, and its files are unchanged",
         (false, _) => "pushed",
     };
     vec![
@@ -77,6 +78,10 @@ fn lines(receipt: &Receipt) -> Vec<String> {
             format::grouped(manifest.train.count),
             format::grouped(manifest.test.count),
             format::grouped(manifest.size_bytes()),
+        ),
+        format!(
+            "users' pictures are {}",
+            message::pictures(manifest.picture_normalization)
         ),
         format!("train on it with: digits train --dataset {}", record.name),
     ]

@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     image_source,
 };
+use digits_checkpoint::manifest::PictureNormalization;
 use digits_cli::{
     Error,
     contact_sheet::{self, ContactSheet},
@@ -106,10 +107,10 @@ fn about(it: &v1::Dataset) -> Vec<String> {
         };
         format!("{at}{by}{newer}")
     });
-    let pictures = match it.handwriting {
-        true => "ink is found and centred, as MNIST's",
-        false => "only scaled to the size",
-    };
+    let pictures = message::pictures(match it.handwriting {
+        true => PictureNormalization::Mnist,
+        false => PictureNormalization::None,
+    });
     let train = per_label(&it.train_label_counts);
     fields(&[
         ("data set", it.name.clone()),
@@ -141,9 +142,13 @@ fn about(it: &v1::Dataset) -> Vec<String> {
             match it.superseded {
                 _ if it.size_bytes == 0 => String::new(),
                 true => format!(
-                    "digits train --dataset {}@{}",
+                    "digits train --dataset {}@{}+{}",
                     it.name,
-                    message::short(&it.digest)
+                    message::short(&it.digest),
+                    match it.handwriting {
+                        true => "handwriting",
+                        false => "plain",
+                    }
                 ),
                 false => format!("digits train --dataset {}", it.name),
             },
