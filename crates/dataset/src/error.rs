@@ -31,6 +31,19 @@ pub enum DatasetError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A folder has the files of several data sets.
+    #[error(
+        "{} has the files of several data sets, {}: name one of them, as {}",
+        dir.display(),
+        sets.join(", "),
+        dir.join(sets.first().map_or("", String::as_str)).display()
+    )]
+    Several {
+        /// The folder.
+        dir: PathBuf,
+        /// What the names of each set's files begin with.
+        sets: Vec<String>,
+    },
     /// A file is malformed: wrong magic number, truncated, trailing bytes, absurd size, …
     #[error("{file}: {reason}; {remedy}")]
     Format {

@@ -7,89 +7,109 @@
 //! | `t10k-images-idx3-ubyte` | images for the test, of the same height and width |
 //! | `t10k-labels-idx1-ubyte` | their labels |
 //! | `labels.txt` | optional: the labels' names |
+//! | `<prefix>-mapping.txt` | optional: EMNIST's names of the labels |
 //!
-//! The first four always have MNIST's names, whatever the number of images and the type of the
-//! elements. Each may be gzipped and end in `.gz`; if both exist, the plain one is read. Labels
-//! count from 0 and are below 1,000. Sides have 1 to 4,096 pixels, a file up to 2 GiB uncompressed.
+//! The names are MNIST's, whatever the number of images and the type of the elements, or as others
+//! write them: `train-images.idx3-ubyte` (Kaggle, also in a folder of that name),
+//! `emnist-letters-test-images-idx3-ubyte`, `qmnist-train-labels-idx2-int`. Each file may be
+//! gzipped and end in `.gz`; if both exist, the plain one is read. Labels count from 0, or from
+//! another number that becomes 0, and are then below 1,000. Sides have 1 to 4,096 pixels, a file up
+//! to 2 GiB uncompressed.
 //!
 //! `labels.txt` is UTF-8: line *n*, counted from 0, names label *n*. White space around a name and
 //! empty lines at the end do not count; names are not empty, differ from each other, and are as
 //! many as there are labels, which may be more than occur in the images. Without it the labels are
-//! named "0", "1", … up to the greatest that occurs.
+//! named by their numbers in the files, up to the greatest that occurs.
 //!
 //! Other files of the folder are ignored.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::files::{self, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS};
-use crate::{Dataset, DatasetError, LabelledImages, MAX_CLASSES, idx, numbered_names};
+use crate::{
+    Assembled, Dataset, DatasetError, Finding, Handling, LabelledImages, Parts, assemble, idx,
+};
 
-/// Name of the file with the names of the labels.
-pub const LABELS_FILE: &str = "labels.txt";
-/// Maximum size of [`LABELS_FILE`] in bytes.
-const MAX_LABELS_BYTES: u64 = 256 << 10;
-const REMEDY: &str =
-    "name the files as MNIST's are named, or correct the path of the data set in the configuration";
+mod names;
+
+pub use names::LABELS_FILE;
+
+const REMEDY: &str = "name the files as MNIST's are named, or correct the path; a folder of pictures for each label is \
+     read by `digits dataset push`";
+const NO_TEST: &str = "add the test part, or keep a share of the training images for the test with --test-fraction of \
+     `digits dataset push`";
 
 /// Loads the data set of the folder; `name` is what clients call it.
 ///
 /// # Errors
 ///
-/// [`DatasetError::Missing`], [`DatasetError::Io`], [`DatasetError::Format`] of a file,
-/// [`DatasetError::Invalid`] when they do not fit together.
+/// As [`read`].
 pub fn load(name: &str, dir: &Path) -> Result<Dataset, DatasetError> {
-    let train = part(dir, TRAIN_IMAGES, TRAIN_LABELS)?;
-    let test = part(dir, TEST_IMAGES, TEST_LABELS)?;
-    let label_names = match label_names(&dir.join(LABELS_FILE))? {
-        Some(names) => names,
-        None => {
-            let greatest = train.labels.iter().chain(&test.labels).max();
-            numbered_names(greatest.map_or(0, |&label| usize::from(label) + 1))
-        }
-    };
-    Dataset::new(name, train, test, label_names)
+    Ok(read(name, dir, &Handling::default())?.dataset)
 }
 
-fn part(dir: &Path, images: &str, labels: &str) -> Result<LabelledImages, DatasetError> {
-    idx::read_part(
-        &files::find(dir, images, REMEDY)?,
-        &files::find(dir, labels, REMEDY)?,
-    )
+/// Whether the folder has files of images or labels, by their names; or, if `path` does not exist,
+/// whether its folder has files that begin with its last part.
+///
+/// # Errors
+///
+/// [`DatasetError::Io`], and [`DatasetError::Several`].
+pub fn is_one(path: &Path) -> Result<bool, DatasetError> {
+    Ok(!files::at(path)?.1.is_empty())
 }
 
-/// The names in the file, or `None` when there is no file.
-fn label_names(path: &Path) -> Result<Option<Vec<String>>, DatasetError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(DatasetError::io("read", path, error)),
+/// Reads a folder, or of the data sets in a folder the one whose files begin with the last part of
+/// the path.
+///
+/// # Errors
+///
+/// [`DatasetError::Missing`], [`DatasetError::Several`], [`DatasetError::Io`],
+/// [`DatasetError::Format`] of a file, [`DatasetError::Invalid`] when they do not fit together.
+pub fn read(name: &str, path: &Path, handling: &Handling) -> Result<Assembled, DatasetError> {
+    let (dir, set) = files::at(path)?;
+    let mut findings = Vec::new();
+    let first = handling.first_label.unwrap_or(0);
+    let mut part = |images, labels, remedy| -> Result<LabelledImages, DatasetError> {
+        let images = set.path(&dir, images, remedy)?;
+        let labels = set.path(&dir, labels, remedy)?;
+        idx::read_part(&images, &labels, first, &mut findings)
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_LABELS_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| DatasetError::io("read", path, source))?;
-    let fault = |reason: String| {
-        DatasetError::format(
-            &path.display().to_string(),
-            reason,
-            "give one name a line, or remove the file",
-        )
+    let mut train = part(TRAIN_IMAGES, TRAIN_LABELS, REMEDY)?;
+    let mut test = match set.has_test() || handling.test_fraction.is_none() {
+        true => Some(part(TEST_IMAGES, TEST_LABELS, NO_TEST)?),
+        false => None,
     };
-    if bytes.len() as u64 > MAX_LABELS_BYTES {
-        return Err(fault(format!("it has more than {MAX_LABELS_BYTES} bytes")));
+    let all = || {
+        train
+            .labels
+            .iter()
+            .chain(test.iter().flat_map(|it| &it.labels))
+    };
+    let occurring = match (all().min(), all().max()) {
+        (Some(&smallest), Some(&greatest)) => smallest..=greatest,
+        _ => 0..=0,
+    };
+    let named = names::names(&dir, &set.prefix, handling.first_label, occurring.clone())?;
+    let shift = named.first.saturating_sub(first);
+    for label in [Some(&mut train), test.as_mut()]
+        .into_iter()
+        .flatten()
+        .flat_map(|part| &mut part.labels)
+    {
+        *label -= shift;
     }
-    let text = String::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".to_owned()))?;
-    let text = text.trim_start_matches('\u{feff}').trim_end();
-    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
-    if names.len() > MAX_CLASSES {
-        return Err(fault(format!(
-            "it has {} lines, above {MAX_CLASSES}",
-            names.len()
-        )));
+    if named.first > 0 {
+        findings.push(Finding::LabelsFrom(named.first));
+    } else if *occurring.start() == 1 && handling.first_label.is_none() {
+        findings.push(Finding::NoLabelZero);
     }
-    Ok(Some(names))
+    let parts = Parts {
+        train,
+        test,
+        label_names: named.names,
+        named_emnist: set.prefix.starts_with("emnist"),
+    };
+    assemble(name, parts, handling, findings)
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 //! dimension as a big-endian u32, then the elements, row-major.
 //!
 //! Images are `u8` with three dimensions (count, height, width); labels are `u8`, `i16` or `i32`
-//! (big-endian) with one. Compression is detected by gzip's magic number, not by the file name. The
+//! (big-endian) with one, or as QMNIST has them: `i32` with two (count, 8), of which the first
+//! column is the label. Compression is detected by gzip's magic number, not by the file name. The
 //! header is checked against the length of the file before memory is allocated, at most
 //! [`MAX_CONTENT_BYTES`]. Floating-point elements and other ranks are not supported.
 
-use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::{DatasetError, Images, LabelledImages, MAX_CLASSES};
+use crate::{DatasetError, Finding, Images, LabelledImages, MAX_CLASSES};
 
+mod gzip;
 mod write;
 pub(crate) use write::image_header;
 pub use write::{encode_images, encode_labels, write_images, write_labels};
@@ -25,7 +26,8 @@ const SHORT: u8 = 0x0b;
 const INT: u8 = 0x0c;
 /// Deflate expands a byte to at most this many.
 const DEFLATE_EXPANSION: u64 = 1_032;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Columns of QMNIST's labels.
+const QMNIST_COLUMNS: usize = 8;
 const REPLACE_FILE: &str = "download or create the file again";
 const NOT_IDX: &str = "give an IDX file as MNIST has them, plain or gzipped";
 
@@ -35,8 +37,7 @@ const NOT_IDX: &str = "give an IDX file as MNIST has them, plain or gzipped";
 ///
 /// [`DatasetError::Io`] and [`DatasetError::Format`], which name the path.
 pub fn read_images(path: &Path) -> Result<Images, DatasetError> {
-    let (file, length) = open(path)?;
-    decode_images(file, length, &path.display().to_string())
+    images_of(path, &mut Vec::new())
 }
 
 /// Reads a file of labels, plain or gzipped.
@@ -45,20 +46,51 @@ pub fn read_images(path: &Path) -> Result<Images, DatasetError> {
 ///
 /// As [`read_images`]; [`DatasetError::Format`] also for a label outside 0 to [`MAX_CLASSES`] − 1.
 pub fn read_labels(path: &Path) -> Result<Vec<u16>, DatasetError> {
-    let (file, length) = open(path)?;
-    decode_labels(file, length, &path.display().to_string())
+    labels_of(path, 0, &mut Vec::new())
 }
 
-/// Reads a file of images and the file of their labels.
+/// Reads a file of images and the file of their labels, which count from `first_label`.
 ///
 /// # Errors
 ///
 /// As [`read_images`] and [`read_labels`].
-pub(crate) fn read_part(images: &Path, labels: &Path) -> Result<LabelledImages, DatasetError> {
+pub(crate) fn read_part(
+    images: &Path,
+    labels: &Path,
+    first_label: u16,
+    findings: &mut Vec<Finding>,
+) -> Result<LabelledImages, DatasetError> {
     Ok(LabelledImages {
-        images: read_images(images)?,
-        labels: read_labels(labels)?,
+        images: images_of(images, findings)?,
+        labels: labels_of(labels, first_label, findings)?,
     })
+}
+
+fn images_of(path: &Path, findings: &mut Vec<Finding>) -> Result<Images, DatasetError> {
+    let (file, length) = open(path)?;
+    let name = path.display().to_string();
+    let decoded = decode(file, length, &name)?;
+    note_garbage(&decoded, &name, findings);
+    decode_images(decoded, &name)
+}
+
+fn labels_of(
+    path: &Path,
+    first: u16,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<u16>, DatasetError> {
+    let (file, length) = open(path)?;
+    let name = path.display().to_string();
+    let decoded = decode(file, length, &name)?;
+    note_garbage(&decoded, &name, findings);
+    decode_labels(decoded, first, &name)
+}
+
+fn note_garbage(decoded: &Decoded, name: &str, findings: &mut Vec<Finding>) {
+    if decoded.has_garbage {
+        let file = name.to_owned();
+        findings.push(Finding::BytesBehindGzip { file });
+    }
 }
 
 /// As [`read_images`], of bytes (plain or gzipped); `name` stands for the path in messages.
@@ -67,7 +99,7 @@ pub(crate) fn read_part(images: &Path, labels: &Path) -> Result<LabelledImages, 
 ///
 /// [`DatasetError::Format`].
 pub fn parse_images(bytes: &[u8], name: &str) -> Result<Images, DatasetError> {
-    decode_images(bytes, bytes.len() as u64, name)
+    decode_images(decode(bytes, bytes.len() as u64, name)?, name)
 }
 
 /// As [`read_labels`], of bytes (plain or gzipped); `name` stands for the path in messages.
@@ -76,7 +108,7 @@ pub fn parse_images(bytes: &[u8], name: &str) -> Result<Images, DatasetError> {
 ///
 /// [`DatasetError::Format`].
 pub fn parse_labels(bytes: &[u8], name: &str) -> Result<Vec<u16>, DatasetError> {
-    decode_labels(bytes, bytes.len() as u64, name)
+    decode_labels(decode(bytes, bytes.len() as u64, name)?, 0, name)
 }
 
 fn open(path: &Path) -> Result<(BufReader<File>, u64), DatasetError> {
@@ -93,12 +125,13 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64), DatasetError> {
     Ok((BufReader::with_capacity(1 << 16, file), metadata.len()))
 }
 
-fn decode_images(input: impl BufRead, length: u64, name: &str) -> Result<Images, DatasetError> {
+fn decode_images(decoded: Decoded, name: &str) -> Result<Images, DatasetError> {
     let Decoded {
         element,
         dimensions,
         data,
-    } = decode(input, length, name)?;
+        ..
+    } = decoded;
     let [count, height, width] = dimensions[..] else {
         return Err(DatasetError::format(
             name,
@@ -123,19 +156,24 @@ fn decode_images(input: impl BufRead, length: u64, name: &str) -> Result<Images,
     })
 }
 
-fn decode_labels(input: impl BufRead, length: u64, name: &str) -> Result<Vec<u16>, DatasetError> {
+fn decode_labels(decoded: Decoded, first: u16, name: &str) -> Result<Vec<u16>, DatasetError> {
     let Decoded {
         element,
         dimensions,
         data,
-    } = decode(input, length, name)?;
-    if dimensions.len() != 1 {
-        return Err(DatasetError::format(
-            name,
-            format!("it has {} dimensions where labels have 1", dimensions.len()),
-            NOT_IDX,
-        ));
-    }
+        ..
+    } = decoded;
+    let columns = match dimensions[..] {
+        [_] => 1,
+        [_, columns] => columns,
+        _ => {
+            return Err(DatasetError::format(
+                name,
+                format!("it has {} dimensions where labels have 1", dimensions.len()),
+                NOT_IDX,
+            ));
+        }
+    };
     let values: Box<dyn Iterator<Item = i32>> = match element {
         UNSIGNED_BYTE => Box::new(data.iter().map(|&byte| i32::from(byte))),
         SHORT => Box::new(
@@ -151,17 +189,23 @@ fn decode_labels(input: impl BufRead, length: u64, name: &str) -> Result<Vec<u16
                 .map(|&bytes| i32::from_be_bytes(bytes)),
         ),
     };
+    let most = usize::from(first) + MAX_CLASSES - 1;
     values
+        .step_by(columns)
         .enumerate()
         .map(|(index, value)| {
-            u16::try_from(value)
-                .ok()
+            value
+                .checked_sub(i32::from(first))
+                .and_then(|label| u16::try_from(label).ok())
                 .filter(|&label| usize::from(label) < MAX_CLASSES)
                 .ok_or_else(|| {
                     DatasetError::format(
                         name,
-                        format!("label {index} is {value}, outside 0 to {}", MAX_CLASSES - 1),
-                        "number the labels from 0",
+                        format!("label {index} is {value}, outside {first} to {most}"),
+                        match first {
+                            0 => "number the labels from 0",
+                            _ => "name the smallest label as the first one",
+                        },
                     )
                 })
         })
@@ -173,18 +217,24 @@ struct Decoded {
     element: u8,
     dimensions: Vec<usize>,
     data: Vec<u8>,
+    /// Whether it was followed by other bytes, behind the end of its gzip stream.
+    has_garbage: bool,
 }
 
 fn decode(mut input: impl BufRead, length: u64, name: &str) -> Result<Decoded, DatasetError> {
     let start = input
         .fill_buf()
         .map_err(|source| DatasetError::io("read", name, source))?;
-    if start.starts_with(&GZIP_MAGIC) {
-        let most = length.saturating_mul(DEFLATE_EXPANSION);
-        decode_content(MultiGzDecoder::new(input), Length::AtMost(most), name)
-    } else {
-        decode_content(input, Length::Exactly(length), name)
+    if !gzip::starts(start) {
+        return decode_content(&mut input, Length::Exactly(length), name);
     }
+    let most = length.saturating_mul(DEFLATE_EXPANSION);
+    let mut members = gzip::Members::new(input);
+    let decoded = decode_content(&mut members, Length::AtMost(most), name)?;
+    Ok(Decoded {
+        has_garbage: members.has_garbage,
+        ..decoded
+    })
 }
 
 /// Bound on the content's length before it is read.
@@ -195,11 +245,11 @@ enum Length {
 }
 
 fn decode_content(
-    mut input: impl Read,
+    input: &mut impl Read,
     length: Length,
     name: &str,
 ) -> Result<Decoded, DatasetError> {
-    let (element, dimensions) = read_header(&mut input, name)?;
+    let (element, dimensions) = read_header(input, name)?;
     let header_bytes = 4 + 4 * dimensions.len() as u64;
     let data_bytes = data_bytes(element, &dimensions, name)?;
     let declared = header_bytes + data_bytes;
@@ -225,12 +275,13 @@ fn decode_content(
             element,
             dimensions,
             data,
+            has_garbage: false,
         }),
         _ => Err(trailing(name, declared, None)),
     }
 }
 
-/// Element type and dimensions (one or three).
+/// Element type and dimensions: one, three, or two of QMNIST's labels.
 fn read_header(input: &mut impl Read, name: &str) -> Result<(u8, Vec<usize>), DatasetError> {
     let mut magic = [0; 4];
     fill(input, &mut magic, name)?;
@@ -253,18 +304,21 @@ fn read_header(input: &mut impl Read, name: &str) -> Result<(u8, Vec<usize>), Da
             NOT_IDX,
         ));
     }
-    if rank != 1 && rank != 3 {
-        return Err(DatasetError::format(
-            name,
-            format!("it has {rank} dimensions where labels have 1 and images 3"),
-            NOT_IDX,
-        ));
+    let wrong_rank = || {
+        let reason = format!("it has {rank} dimensions where labels have 1 and images 3");
+        Err(DatasetError::format(name, reason, NOT_IDX))
+    };
+    if !(1..=3).contains(&rank) {
+        return wrong_rank();
     }
     let mut dimensions = Vec::with_capacity(usize::from(rank));
     for _ in 0..rank {
         let mut size = [0; 4];
         fill(input, &mut size, name)?;
         dimensions.push(u32::from_be_bytes(size) as usize);
+    }
+    if rank == 2 && (element, dimensions[1]) != (INT, QMNIST_COLUMNS) {
+        return wrong_rank();
     }
     Ok((element, dimensions))
 }

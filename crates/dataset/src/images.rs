@@ -27,6 +27,31 @@ impl Images {
         self.pixels
             .get(start..start.checked_add(self.image_size())?)
     }
+
+    /// The images with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let (height, width) = (self.height, self.width);
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for image in self.pixels.chunks_exact((height * width).max(1)) {
+            for column in 0..width {
+                pixels.extend(image.iter().skip(column).step_by(width));
+            }
+        }
+        Self {
+            count: self.count,
+            height: width,
+            width: height,
+            pixels,
+        }
+    }
+
+    /// Makes light pixels dark and dark ones light.
+    pub fn invert(&mut self) {
+        for pixel in &mut self.pixels {
+            *pixel = !*pixel;
+        }
+    }
 }
 
 /// Images and the label of each.

@@ -17,14 +17,18 @@
 //! assert_eq!(digits.digest, synthetic::generate(&options).digest);
 //! ```
 
+mod assembly;
 pub mod corruptions;
 mod dataset;
 mod digest;
 mod error;
 mod files;
+mod finding;
 pub mod folder;
+mod hold_out;
 pub mod idx;
 mod images;
+mod inspection;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod mnist;
@@ -32,8 +36,10 @@ pub mod pushed;
 mod random;
 pub mod synthetic;
 
+pub use assembly::{Assembled, Handling, Orientation, Parts, Polarity, assemble};
 pub use dataset::{Dataset, numbered_names};
 pub use error::DatasetError;
+pub use finding::Finding;
 pub use images::{Images, LabelledImages};
 
 /// Most labels that a data set may have.

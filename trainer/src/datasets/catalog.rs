@@ -7,7 +7,7 @@ use super::{
 };
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{
-    Dataset, DatasetError,
+    Dataset, DatasetError, Handling, folder,
     mnist::{self, MnistSource},
     pushed::{Pinned, PushedError, Reference},
     synthetic,
@@ -48,7 +48,11 @@ impl Catalog {
     pub fn open(mnist: MnistSource, folders: Vec<Folder>) -> Result<Self, DatasetError> {
         let mut known = Vec::with_capacity(folders.len());
         for folder in folders {
-            let dataset = digits_dataset::folder::load(&folder.name, &folder.path)?;
+            let read = folder::read(&folder.name, &folder.path, &Handling::default())?;
+            for finding in read.findings {
+                tracing::warn!(dataset = folder.name, %finding, "unusual data set");
+            }
+            let dataset = read.dataset;
             let content = DatasetContent {
                 test: dataset.test.images.count,
                 train_counts: dataset.train.class_counts(dataset.classes()),
@@ -193,7 +197,7 @@ impl Catalog {
                     .iter()
                     .find(|(folder, ..)| folder.name == *name);
                 match found {
-                    Some((folder, ..)) => Ok(digits_dataset::folder::load(name, &folder.path)?),
+                    Some((found, ..)) => Ok(folder::load(name, &found.path)?),
                     None => Err(DatasetError::Invalid {
                         dataset: name.clone(),
                         reason: "the configuration no longer names it".to_owned(),

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+mod distributions;
+
 /// A folder with a data set of 3×5 images and labels 0 and 256, and the data set's name.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -208,7 +208,9 @@ fn a_gzip_bomb_is_unpacked_no_further_than_its_header_declares() {
 
 fn check_left_packed(bytes: &[u8], reason: &str) {
     let mut rest = bytes;
-    let error = decode_images(&mut rest, bytes.len() as u64, "the-file").expect_err(reason);
+    let error = decode(&mut rest, bytes.len() as u64, "the-file")
+        .err()
+        .expect(reason);
     assert!(error.to_string().contains(reason), "{error}");
     assert!(
         rest.len() > bytes.len() / 10 * 9,
@@ -297,5 +299,82 @@ proptest! {
         if let Ok(labels) = parse_labels(&bytes, "x") {
             prop_assert!(labels.iter().all(|&label| label < 1_000));
         }
+    }
+}
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+
+/// The labels in a file, and whether bytes behind them were ignored with a warning.
+fn labels_in(path: &Path) -> (Vec<u16>, bool) {
+    let mut findings = Vec::new();
+    let labels = labels_of(path, 0, &mut findings).expect("labels");
+    let file = path.display().to_string();
+    let warned = findings == [Finding::BytesBehindGzip { file }];
+    assert!(warned || findings.is_empty(), "{findings:?}");
+    (labels, warned)
+}
+
+#[test]
+fn bytes_behind_gzip_are_ignored_as_by_gunzip() {
+    let cases = Path::new(CASES);
+    let (expected, warned) = labels_in(&cases.join("train-labels-idx1-ubyte.gz"));
+    assert!(!warned && expected.len() == 60);
+    for (file, garbage) in [
+        ("one-zero-behind", false),
+        ("zeros-behind", false),
+        ("padded-to-512", false),
+        ("newline-behind", true),
+        ("garbage-behind", true),
+    ] {
+        let found = labels_in(&cases.join(format!("{file}.labels.gz")));
+        assert_eq!(found, (expected.clone(), garbage), "{file}");
+    }
+}
+
+#[test]
+fn members_of_gzip_are_one_content_and_what_follows_is_told_apart() {
+    let labels: Vec<u16> = (0..700).map(|index| index % 10).collect();
+    let content = encode_labels(&labels);
+    let (first, second) = content.split_at(300);
+    let whole = gzip(&content);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("labels.gz");
+    let zeros = vec![0; 1 << 20];
+    for (bytes, garbage) in [
+        ([gzip(first), gzip(second)].concat(), false),
+        (
+            [gzip(first), gzip(&[]), gzip(second), vec![0; 3]].concat(),
+            false,
+        ),
+        ([&whole[..], &zeros].concat(), false),
+        ([&whole[..], &zeros, b"x"].concat(), true),
+        // As gunzip has it, a member behind zeros is garbage too.
+        ([&whole[..], &[0, 0], &whole].concat(), true),
+        ([&whole[..], &[0x1f]].concat(), true),
+        ([&whole[..], &[0, 0x1f, 0x8b]].concat(), true),
+    ] {
+        fs::write(&path, bytes).expect("written");
+        assert_eq!(labels_in(&path), (labels.clone(), garbage));
+    }
+    // A damaged further member is an error, and so is one with more content.
+    for behind in [&[0x1f, 0x8b][..], &whole] {
+        fs::write(&path, [&whole[..], behind].concat()).expect("written");
+        assert!(read_labels(&path).is_err());
+    }
+}
+
+#[test]
+fn the_first_column_of_qmnists_labels_is_the_label() {
+    let cases = Path::new(CASES);
+    let (expected, _) = labels_in(&cases.join("train-labels-idx1-ubyte.gz"));
+    let (labels, _) = labels_in(&cases.join("qmnist-labels-idx2-int"));
+    assert_eq!(labels, expected);
+    // Two dimensions are nothing else.
+    for (element, columns) in [(INT, 10), (UNSIGNED_BYTE, 8)] {
+        let bytes = with(header(element, &[1, columns]), &[0; 40]);
+        let error = parse_labels(&bytes, "l")
+            .expect_err("no labels")
+            .to_string();
+        assert!(error.contains("it has 2 dimensions"), "{error}");
     }
 }

@@ -50,6 +50,37 @@ fn the_digest_needs_no_files() {
 }
 
 #[test]
+fn files_with_kaggles_names_are_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [plain, nested] = ["train-images.idx3-ubyte", "train-images-idx3-ubyte"];
+    for path in [plain.to_owned(), format!("{nested}/{nested}")] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(
+            &path,
+            idx::encode_images(&Images {
+                count: 1,
+                height: 1,
+                width: 1,
+                pixels: vec![0],
+            }),
+        )
+        .expect("written");
+        let source = MnistSource {
+            dir: Some(folder.path().to_owned()),
+            ..MnistSource::default()
+        };
+        let error = load(&source, &mut |_| ()).expect_err("not MNIST");
+        let file = path.display().to_string();
+        assert!(
+            matches!(&error, DatasetError::Digest { file: found, .. } if *found == file),
+            "{error}"
+        );
+        fs::remove_file(path).expect("removed");
+    }
+}
+
+#[test]
 fn a_missing_file_is_reported_with_a_remedy() {
     let empty = tempfile::tempdir().expect("a temporary folder");
     let source = MnistSource {

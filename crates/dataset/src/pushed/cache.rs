@@ -263,8 +263,9 @@ fn read(dir: &Path, name: &str, manifest: &Manifest) -> Result<Dataset, PushedEr
         }
     }
     let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| dir.join(file));
-    let train = idx::read_part(&train_images, &train_labels)?;
-    let test = idx::read_part(&test_images, &test_labels)?;
+    let read = |images: &Path, labels: &Path| idx::read_part(images, labels, 0, &mut Vec::new());
+    let train = read(&train_images, &train_labels)?;
+    let test = read(&test_images, &test_labels)?;
     let dataset = Dataset::new(name, train, test, manifest.labels.clone())?;
     // The digest is made of those of the four files, so equal digests mean that each file is
     // intact.
