@@ -7,7 +7,7 @@ mod serving;
 mod train;
 mod values;
 
-pub use dataset::{Dataset, ListDatasets, PushDataset, SetPart, ShowDataset};
+pub use dataset::{Dataset, ListDatasets, PushDataset, ReadFolder, SetPart, ShowDataset, Switch};
 pub use lineage::{Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};

@@ -1,10 +1,11 @@
-//! Reads images from files, standard input, MNIST, the synthetic digits, folders of IDX files and
-//! data sets that were pushed to the storage.
+//! Reads images from files, standard input, data sets of this machine and data sets that were pushed
+//! to the storage.
 
+use crate::{args::ReadFolder, data_source};
 use digits_checkpoint::Storage;
 use digits_cli::Error;
 use digits_dataset::{
-    Dataset, LabelledImages, folder,
+    Dataset, LabelledImages,
     mnist::{self, MnistSource},
     pushed::{self, Cache, Listed, PushedError, Reference},
     synthetic,
@@ -15,13 +16,6 @@ use std::{io::Read as _, path::Path};
 const MAX_PICTURE: u64 = 64 << 20;
 /// Bytes of pushed data sets that stay in the cache folder.
 const CACHE_BYTES: u64 = 4 << 30;
-/// The synthetic set of a job that gives no sizes.
-const SYNTHETIC: synthetic::Options = synthetic::Options {
-    train: 60_000,
-    test: 10_000,
-    seed: 0,
-};
-
 /// An image to predict.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Source<'a> {
@@ -97,7 +91,13 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
     };
     let here = [mnist::NAME, synthetic::NAME].contains(&base) || Path::new(base).is_dir();
     let dataset = match (here, base.parse::<Reference>(), storage) {
-        (true, ..) => load_here(base).await?,
+        (true, ..) => {
+            let loaded = data_source::load(base, &ReadFolder::default(), false).await?;
+            for note in loaded.notes {
+                eprintln!("{note}");
+            }
+            loaded.dataset
+        }
         (false, Ok(reference), Some(url)) => load_pushed(url, &reference).await?.0,
         (false, Ok(_), None) => {
             return Err(Error::Usage(format!(
@@ -107,7 +107,7 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
         }
         (false, Err(_), _) => {
             return Err(Error::Usage(format!(
-                "there is no set {name:?}: name mnist:test, mnist:train, synthetic:test, an existing folder of IDX files, \
+                "there is no set {name:?}: name mnist:test, mnist:train, synthetic:test, an existing folder, \
                  or a pushed data set"
             )));
         }
@@ -139,33 +139,6 @@ pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, L
     let cache = Cache::new(folder, CACHE_BYTES);
     let dataset = cache.load(&storage, pinned.name.as_str(), &listed.manifest);
     Ok((dataset.await?, listed))
-}
-
-/// A data set of this machine: MNIST, the synthetic digits, or a folder.
-pub async fn load_here(name: &str) -> Result<Dataset, Error> {
-    let owned = name.to_owned();
-    let loading = tokio::task::spawn_blocking(move || match owned.as_str() {
-        mnist::NAME => load_mnist(),
-        synthetic::NAME => Ok(synthetic::generate(&SYNTHETIC)),
-        dir => folder::load(dir, Path::new(dir)),
-    });
-    let reason = match loading.await {
-        Ok(Ok(dataset)) => return Ok(dataset),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Err(Error::input(name, reason))
-}
-
-/// MNIST from `DIGITS_MNIST_DIR` or the cache, else downloaded with a note on standard error.
-fn load_mnist() -> Result<Dataset, digits_dataset::DatasetError> {
-    let mut file = String::new();
-    mnist::load(&MnistSource::default(), &mut |progress| {
-        if progress.file != file {
-            file = progress.file.to_owned();
-            eprintln!("downloading {} from {}", progress.file, progress.mirror);
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Parts of the command-line client `digits`: terminal drawings, plots and contact sheets,
-//! evaluation of a served model on a labelled set, ONNX export, and error messages.
+//! evaluation of a served model on a labelled set, data sets of pictures, ONNX export, and error
+//! messages.
 //!
 //! It starts no service and holds no state; the binary decides what is printed where.
 
@@ -10,6 +11,7 @@ pub mod error_report;
 pub mod evaluate;
 pub mod format;
 pub mod onnx;
+pub mod picture_folder;
 pub mod plot;
 pub mod registry;
 pub mod render;

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod context;
 mod credentials;
+mod data_source;
 mod image_source;
 
 use args::{Arguments, Command};

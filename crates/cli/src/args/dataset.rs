@@ -1,7 +1,8 @@
 //! Flags of `digits dataset`.
 
-use super::values::whole;
+use super::values::{share, size, whole};
 use clap::{Args, Subcommand, ValueEnum};
+use digits_cli::picture_folder::Size;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -20,8 +21,9 @@ pub enum Dataset {
 
 #[derive(Debug, Args)]
 pub struct PushDataset {
-    /// Folder with four IDX files, named as MNIST's are, and perhaps labels.txt with a name for
-    /// each label; or `mnist` for MNIST itself.
+    /// Folder with IDX files, named as those of MNIST, EMNIST, KMNIST or QMNIST are, and perhaps
+    /// labels.txt with a name for each label; folder with a folder of pictures for each label; or
+    /// `mnist` for MNIST itself.
     #[arg(value_name = "FOLDER")]
     pub source: String,
     /// Name by which jobs refer to the data set; `mnist` by default for MNIST.
@@ -35,12 +37,43 @@ pub struct PushDataset {
     /// again with or without this flag.
     #[arg(long)]
     pub handwriting: bool,
+    #[command(flatten)]
+    pub read: ReadFolder,
     /// Description of the data set, in a sentence.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub description: String,
     /// Who pushes the data set; stored with its name.
     #[arg(long, env = "USER", default_value = "")]
     pub by: String,
+}
+
+/// How a folder is read.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct ReadFolder {
+    /// Exchange rows and columns of the images, as EMNIST's files need. EMNIST's are recognized by
+    /// their names; `--transpose=no` reads them as they are.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub transpose: Option<Switch>,
+    /// The smallest label of the IDX files, which becomes the first: 1 for EMNIST's letters.
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u16>(0..=32_767))]
+    pub labels_from: Option<u16>,
+    /// Make dark pixels light and light ones dark, where ink is dark on a light background. Pictures
+    /// are so by themselves with --handwriting; `--invert=no` leaves them.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub invert: Option<Switch>,
+    /// Share of the images of each label to keep for the test, where there is no test part; 0.2 for
+    /// pictures.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub test_fraction: Option<f64>,
+    /// Scale all pictures to this size, such as 28x28; without it they must have one size.
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size)]
+    pub size: Option<Size>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    Yes,
+    No,
 }
 
 #[derive(Debug, Args)]
@@ -52,13 +85,15 @@ pub struct ListDatasets {
 
 #[derive(Debug, Args)]
 pub struct ShowDataset {
-    /// `mnist`, `synthetic`, a pushed data set as NAME or NAME@DIGEST, or the path of a folder of
-    /// IDX files, which must contain a `/`, such as ./letters.
+    /// `mnist`, `synthetic`, a pushed data set as NAME or NAME@DIGEST, or the path of a folder that
+    /// could be pushed, which must contain a `/`, such as ./letters.
     #[arg(value_name = "NAME")]
     pub dataset: String,
     /// The shared storage, for a pushed data set.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
+    #[command(flatten)]
+    pub read: ReadFolder,
     /// PNG file to write, with samples of all labels.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Parses the values of flags; each error says what the flag takes.
 
-use digits_cli::format::grouped;
+use digits_cli::{format::grouped, picture_folder::Size};
+use digits_dataset::MAX_SIDE;
 use std::{ops::RangeInclusive, str::FromStr};
 
 /// Two numbers.
@@ -52,6 +53,33 @@ pub fn number_as(range: &'static str) -> impl Fn(&str) -> Result<f64, String> + 
 pub fn number(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| !number.is_nan());
     number.ok_or_else(|| "takes a number, such as 0.1".to_owned())
+}
+
+/// A part of a whole: more than 0 and less than 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = number(text)
+        .ok()
+        .filter(|share| (f64::EPSILON..1.0).contains(share));
+    share.ok_or_else(|| "takes a number between 0 and 1, such as 0.2".to_owned())
+}
+
+/// Height and width of an image.
+pub fn size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|side| (1..=MAX_SIDE).contains(side))
+    };
+    text.split_once(['x', 'X', '×'])
+        .and_then(|(height, width)| {
+            Some(Size {
+                height: side(height)?,
+                width: side(width)?,
+            })
+        })
+        .ok_or_else(|| {
+            format!("takes a height and a width of 1 to {MAX_SIDE} pixels, such as 28x28")
+        })
 }
 
 /// A number that is sent in single precision.

@@ -1,7 +1,11 @@
 //! `digits dataset push`: writes a data set to the shared storage.
 
 use super::message;
-use crate::{args::PushDataset, context::Context, image_source};
+use crate::{
+    args::PushDataset,
+    context::Context,
+    data_source::{self, Loaded},
+};
 use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_cli::{Error, format};
 use digits_dataset::{
@@ -14,7 +18,11 @@ use serde_json::json;
 pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     let name = name(&args)?;
     let storage = Storage::open(&args.storage)?;
-    let dataset = image_source::load_here(&args.source).await?;
+    let Loaded { dataset, notes } =
+        data_source::load(&args.source, &args.read, args.handwriting).await?;
+    for note in &notes {
+        context.hint(note);
+    }
     let handwriting = args.handwriting || dataset.digest == mnist::content_digest();
     let push = Push {
         name,
@@ -36,6 +44,7 @@ pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
                 "digest": receipt.record.digest,
                 "content_was_there": receipt.content_was_there,
                 "name_was_there": receipt.name_was_there,
+                "notes": notes,
                 "record": receipt.record,
                 "manifest": receipt.manifest,
             })

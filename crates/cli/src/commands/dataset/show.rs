@@ -2,8 +2,9 @@
 
 use super::message;
 use crate::{
-    args::{SetPart, ShowDataset},
+    args::{ReadFolder, SetPart, ShowDataset},
     context::Context,
+    data_source::{self, Loaded},
     image_source,
 };
 use digits_checkpoint::manifest::PictureNormalization;
@@ -32,7 +33,7 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
         let shown = path.display();
         return Err(Error::Usage(format!("{shown}: name the file .png")));
     }
-    let (dataset, message) = load(&args).await?;
+    let (dataset, message) = load(&args, context).await?;
     let sheet = ContactSheet {
         set: match args.part {
             SetPart::Train => &dataset.train,
@@ -64,12 +65,20 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
 }
 
 /// A data set, and its description.
-async fn load(args: &ShowDataset) -> Result<(Dataset, v1::Dataset), Error> {
+async fn load(args: &ShowDataset, context: &Context) -> Result<(Dataset, v1::Dataset), Error> {
     let name = args.dataset.as_str();
     if name == mnist::NAME || name == synthetic::NAME || name.contains(std::path::MAIN_SEPARATOR) {
-        let dataset = image_source::load_here(name).await?;
+        let Loaded { dataset, notes } = data_source::load(name, &args.read, false).await?;
+        for note in notes {
+            context.hint(&note);
+        }
         let message = message::local(&dataset);
         return Ok((dataset, message));
+    }
+    if args.read != ReadFolder::default() {
+        return Err(Error::Usage(format!(
+            "{name} was pushed already: --transpose, --labels-from, --invert, --test-fraction and --size are for folders"
+        )));
     }
     let reference: Reference = name.parse()?;
     let Some(url) = &args.storage else {
