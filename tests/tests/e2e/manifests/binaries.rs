@@ -237,7 +237,7 @@ fn run_job(all: &Manifests, sandbox: &Sandbox, prometheus: &Prometheus) -> Resul
     let place = dir.display().to_string();
     let arguments = list(&job.container()["args"]).iter().map(|argument| {
         let argument = string(argument).replace(DATA, &place);
-        argument.replace(MOUNTED, &place)
+        argument.replace(MOUNTED, &place).replace("$(JOB)", "job-1")
     });
     let mut variables = moved(&all.variables(job.container())?, dir);
     write_credentials(&variables)?;

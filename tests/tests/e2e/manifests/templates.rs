@@ -3,7 +3,7 @@
 
 use super::each;
 use crate::support::{
-    manifests::{list, string},
+    manifests::{Manifests, list, string},
     metric_names::{repository, text},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -36,12 +36,9 @@ fn each_job_has_a_folder_of_its_own_for_its_state() -> Result<()> {
         let Ok(job) = all.workload("digits-job") else {
             return Ok(());
         };
-        let mut mounts = list(&job.container()["volumeMounts"]).iter();
-        let state = mounts.find(|mount| mount["name"] == "state");
-        let folder = string(&state.context("state")?["subPathExpr"]);
-        let variable = folder
-            .strip_prefix("$(")
-            .and_then(|it| it.strip_suffix(')'));
+        let mut arguments = list(&job.container()["args"]).iter().map(string);
+        let folder = arguments.find_map(|it| it.strip_prefix("--state=/var/lib/digits/state/"));
+        let variable = folder.and_then(|it| it.strip_prefix("$(")?.strip_suffix(')'));
         let variable = variable.context("the folder of a variable")?;
         let mut variables = list(&job.container()["env"]).iter();
         let variable = variables.find(|it| it["name"] == variable);
@@ -50,6 +47,48 @@ fn each_job_has_a_folder_of_its_own_for_its_state() -> Result<()> {
         ensure!(field.context("a field")? == label);
         Ok(())
     })
+}
+
+/// Components are applied after an overlay's own generators, whose values they would replace.
+#[test]
+fn an_example_has_its_own_bucket_and_role() -> Result<()> {
+    let test = "an_example_has_its_own_bucket_and_role";
+    let cases = [
+        (
+            "examples/eks",
+            "DIGITS_STORAGE",
+            "s3://example-digits/storage",
+        ),
+        (
+            "examples/eks",
+            "AWS_ROLE_ARN",
+            "arn:aws:iam::111122223333:role/example-digits",
+        ),
+        (
+            "examples/minio",
+            "DIGITS_STORAGE",
+            "s3://example-digits/storage",
+        ),
+        (
+            "examples/minio",
+            "AWS_ENDPOINT",
+            "http://minio.minio.svc:9000",
+        ),
+    ];
+    for (folder, variable, value) in cases {
+        let Some(all) = Manifests::build(folder, test)? else {
+            return Ok(());
+        };
+        for name in ["digits-trainer", "digits-inference", "digits-tools"] {
+            let variables = all.variables(all.workload(name)?.container())?;
+            let found = variables.get(variable);
+            ensure!(
+                found.is_some_and(|it| it == value),
+                "{folder}, {name}: {found:?}"
+            );
+        }
+    }
+    Ok(())
 }
 
 const SCRIPT: &str = "deploy/kubernetes/components/backup/backup.sh";
