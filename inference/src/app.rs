@@ -87,7 +87,6 @@ impl App {
             listen: config.listen,
             max_message_bytes: config.max_message_bytes,
             max_in_flight: config.max_in_flight,
-            max_connection_age: Some(config.max_connection_age).filter(|age| !age.is_zero()),
             ..ServerConfig::default()
         };
         let bound = foundation

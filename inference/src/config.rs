@@ -98,10 +98,6 @@ pub struct Config {
     /// thread that received the request; larger ones are computed in batches from the queue.
     #[arg(long, env = "DIGITS_MAX_INLINE_IMAGE_MULTIPLY_ADDS", default_value_t = InlineLimits::default().max_image_multiply_adds)]
     pub max_inline_image_multiply_adds: usize,
-    /// Age at which a connection is closed gracefully, such as 30m, so that clients reconnect and
-    /// spread over new replicas; 0 disables it.
-    #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
-    pub max_connection_age: Duration,
     /// Flags that both services have.
     #[command(flatten)]
     pub service: ServiceFlags,

@@ -58,8 +58,6 @@ impl App {
             listen: config.trainer.listen,
             max_message_bytes: config.trainer.max_message_bytes as usize,
             max_in_flight: config.trainer.max_in_flight as usize,
-            // A watch lasts as long as its job, and there is no replica to move to.
-            max_connection_age: None,
             ..ServerConfig::default()
         };
         let bound = foundation

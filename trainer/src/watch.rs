@@ -19,9 +19,9 @@ pub enum WatchError {
     /// The events could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The process is shutting down.
-    #[error("the trainer is shutting down")]
-    ShuttingDown,
+    /// The process is shutting down, or the watcher's connection is closed at its maximum age.
+    #[error("the watch ends before the job")]
+    Ended,
 }
 
 struct Watcher {
@@ -30,16 +30,18 @@ struct Watcher {
     /// The last event that was returned.
     sent: u64,
     newest: watch::Receiver<u64>,
-    shutdown: CancellationToken,
+    end: CancellationToken,
+    /// Whether the events in the buffer are the last ones because of `end`.
+    ending: bool,
     buffer: VecDeque<StoredEvent>,
 }
 
-/// The events of `job` after the sequence number `after`, up to its last.
+/// The events of `job` after the sequence number `after`, up to its last or until `end` is cancelled.
 pub fn events(
     store: Store,
     job: JobId,
     after: u64,
-    shutdown: CancellationToken,
+    end: CancellationToken,
 ) -> impl Stream<Item = Result<StoredEvent, WatchError>> + Send {
     let watcher = Watcher {
         // Before the first read, so that no event is missed in between.
@@ -47,7 +49,8 @@ pub fn events(
         store,
         job,
         sent: after,
-        shutdown,
+        end,
+        ending: false,
         buffer: VecDeque::new(),
     };
     futures::stream::try_unfold(watcher, async |mut watcher| {
@@ -59,6 +62,10 @@ pub fn events(
 impl Watcher {
     async fn next(&mut self) -> Result<Option<StoredEvent>, WatchError> {
         while self.buffer.is_empty() {
+            if self.ending {
+                return Err(WatchError::Ended);
+            }
+            let ending = self.end.is_cancelled();
             // `changed` sees every later event, even one that is written during the read.
             self.newest.borrow_and_update();
             let (events, ended) = self.store.events_after(self.job, self.sent).await?;
@@ -68,6 +75,8 @@ impl Watcher {
                 }
                 self.wait().await?;
             }
+            // The events of a job that has ended come to an end by themselves.
+            self.ending = ending && !ended;
             self.buffer.extend(events);
         }
         let event = self.buffer.pop_front();
@@ -76,10 +85,10 @@ impl Watcher {
     }
 
     async fn wait(&mut self) -> Result<(), WatchError> {
-        let changed = self.shutdown.run_until_cancelled(self.newest.changed());
+        let changed = self.end.run_until_cancelled(self.newest.changed());
         match changed.await {
             Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(WatchError::ShuttingDown),
+            Some(Err(_)) | None => Err(WatchError::Ended),
         }
     }
 }

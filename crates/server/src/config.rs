@@ -28,8 +28,9 @@ pub struct ServerConfig {
     /// Requests and streams at one time over all connections. Further ones fail at once with
     /// RESOURCE_EXHAUSTED. Health checks are not counted.
     pub max_in_flight: usize,
-    /// At this age a connection is closed (GOAWAY), so that the client resolves the servers again;
-    /// its requests finish first. `None`: never.
+    /// At about this age, up to a tenth more or less, a connection is closed (GOAWAY), so that the
+    /// client resolves the servers again. Its requests finish first; long streams end. `None`:
+    /// never.
     pub max_connection_age: Option<Duration>,
     /// A connection without traffic for this long is pinged.
     pub keepalive_interval: Duration,
@@ -37,6 +38,9 @@ pub struct ServerConfig {
     pub keepalive_timeout: Duration,
     /// Time for requests in flight to finish at shutdown; then they are aborted.
     pub drain: Duration,
+    /// Time for which the port stays open at shutdown after clients were asked to reconnect (GOAWAY),
+    /// so that those that know no other server yet are still answered. Part of `drain`.
+    pub linger: Duration,
     /// Share of the requests that get a line in the access log (target `digits_access`), from 0 to
     /// 1. Health checks get none.
     pub access_log: f64,
@@ -61,6 +65,7 @@ impl Default for ServerConfig {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(10),
+            linger: Duration::ZERO,
             access_log: 0.0,
             traces: None,
             credentials: Credentials::default(),

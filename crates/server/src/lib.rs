@@ -50,14 +50,16 @@
 //!
 //! # The shutdown
 //!
-//! Cancelling the token of [`GrpcServer::serve`] closes the port and lets requests in flight
-//! finish. Long streams of a service should watch the same token and end themselves.
+//! Cancelling the token of [`GrpcServer::serve`] asks the clients to reconnect, closes the port and
+//! lets requests in flight finish. Long streams of a service should end themselves when
+//! [`RequestContext::end_of_streams`] is cancelled: then, or at the maximum age of their connection.
 
 // The links of the walk-through lead to private items: it is for readers of the code.
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod accept;
 mod config;
+mod connection;
 mod credentials;
 mod error;
 pub mod health;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{Listener, TlsHandshakes};
+use crate::accept::{Accepted, Listener, TlsHandshakes};
 use crate::config::ServerConfig;
 use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
 use crate::error::ServerError;
@@ -93,7 +93,8 @@ impl GrpcServer {
         self
     }
 
-    /// Serves until `shutdown`. Then closes the port, lets requests in flight finish for at most
+    /// Serves until `shutdown`. Then asks clients to reconnect, closes the port after
+    /// [`ServerConfig::linger`], lets requests in flight finish for at most
     /// [`ServerConfig::drain`], and aborts the rest. Health and reflection streams end with
     /// UNAVAILABLE at once; long streams of a service should watch the same token, or the drain
     /// takes its full time. Dropping the future aborts everything.
@@ -130,15 +131,37 @@ impl GrpcServer {
             .credentials
             .has_tls()
             .then(|| TlsHandshakes::new(config.credentials.clone(), failed));
+        let serve = move |accepted| {
+            let http_server = Arc::clone(&http_server);
+            async move { http_server.serve(accepted).await }
+        };
         let mut connections = JoinSet::new();
-        Listener::new(self.listener, config.max_connections, tls)
-            .run(&mut connections, &shutdown, move |connection| {
-                let http_server = Arc::clone(&http_server);
-                async move { http_server.serve(connection).await }
-            })
+        let listener = Listener::new(self.listener, config.max_connections, tls);
+        listener
+            .run(&mut connections, &shutdown, serve.clone())
             .await;
-        drain(connections, config.drain, &state).await
+        let linger = config.linger.min(config.drain);
+        linger_then_close(listener, &mut connections, linger, serve).await;
+        drain(connections, config.drain - linger, &state).await
     }
+}
+
+/// Accepts further connections for `linger`, from clients that were asked to reconnect and do not
+/// know another server yet. Then closes the port.
+async fn linger_then_close<F: Future<Output = ()> + Send + 'static>(
+    listener: Listener,
+    connections: &mut JoinSet<()>,
+    linger: Duration,
+    serve: impl Fn(Accepted) -> F + Clone + Send + Sync + 'static,
+) {
+    let closing = CancellationToken::new();
+    if !connections.is_empty() {
+        let lingering = listener.run(connections, &closing, serve.clone());
+        // It does not end by itself.
+        let _ = timeout(linger, lingering).await;
+    }
+    closing.cancel();
+    listener.close(connections, &closing, serve);
 }
 
 /// Waits for the connections to end, and aborts those that take longer than `limit`.

@@ -14,10 +14,19 @@ use crate::error::FlagError;
 /// Flags of a service about its process and its gRPC port.
 #[derive(Clone, Debug, Args)]
 pub struct ServiceFlags {
-    /// Time between reporting "not ready" and closing the port at shutdown, such as 100ms, so that
-    /// load balancers can react.
+    /// Age at which a connection is closed gracefully, such as 30m, so that clients reconnect and
+    /// spread over new replicas; each connection gets up to a tenth more or less. 0 disables it.
+    #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
+    pub max_connection_age: Duration,
+    /// Time between reporting "not ready" and asking clients to reconnect at shutdown, such as
+    /// 100ms, so that load balancers can react.
     #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]
     pub shutdown_delay: Duration,
+    /// Time between asking clients to reconnect and closing the port at shutdown, such as 500ms, so
+    /// that clients that know no other replica yet are still answered. Part of --shutdown-grace;
+    /// skipped without an open connection.
+    #[arg(long, env = "DIGITS_SHUTDOWN_LINGER", default_value = "500ms", value_parser = parse_duration)]
+    pub shutdown_linger: Duration,
     /// Time after SIGTERM for requests in flight to finish, and for running jobs to write a resume
     /// bundle, such as 10s.
     #[arg(long, env = "DIGITS_SHUTDOWN_GRACE", default_value = "10s", value_parser = parse_duration)]

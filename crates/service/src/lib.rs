@@ -9,7 +9,8 @@
 //!    [`shutdown_token`] is called, SIGTERM ends the process at once.
 //! 4. [`Bound::start`] answers probes and metrics while the service still starts.
 //! 5. [`Running::serve`] answers gRPC until the shutdown and drains: not ready → `--shutdown-delay`
-//!    → ports close → requests in flight finish (`--shutdown-grace`).
+//!    → clients are asked to reconnect → `--shutdown-linger` → the port closes → requests in flight
+//!    finish (`--shutdown-grace`).
 //!
 //! ```no_run
 //! use std::process::ExitCode;

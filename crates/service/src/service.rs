@@ -45,7 +45,9 @@ pub struct Foundation {
     pub traces: Option<Traces>,
     info: ServiceInfo,
     credentials: Credentials,
+    max_connection_age: Duration,
     shutdown_delay: Duration,
+    shutdown_linger: Duration,
     shutdown_grace: Duration,
     access_log: f64,
     ready_file: Option<PathBuf>,
@@ -63,7 +65,9 @@ impl Foundation {
             traces: flags.requests.traces(info.name)?,
             supervisor: Supervisor::new(info.metrics_prefix, Liveness::default()),
             info,
+            max_connection_age: flags.max_connection_age,
             shutdown_delay: flags.shutdown_delay,
+            shutdown_linger: flags.shutdown_linger,
             shutdown_grace: flags.shutdown_grace,
             access_log: flags.requests.access_log,
             ready_file: flags.ready_file.clone(),
@@ -81,7 +85,9 @@ impl Foundation {
         recorder: Recorder,
     ) -> Result<Bound, Error> {
         let config = ServerConfig {
+            max_connection_age: Some(self.max_connection_age).filter(|age| !age.is_zero()),
             drain: self.shutdown_grace,
+            linger: self.shutdown_linger,
             access_log: self.access_log,
             traces: self.traces.clone(),
             credentials: self.credentials.clone(),
@@ -184,8 +190,8 @@ impl Running {
         &self.foundation.supervisor
     }
 
-    /// Cancelled when the ports close, which is `--shutdown-delay` after the shutdown began. Long
-    /// streams must end then.
+    /// Cancelled when clients are asked to reconnect, which is `--shutdown-delay` after the shutdown
+    /// began. Long streams must end then.
     #[must_use]
     pub fn ports_closing(&self) -> &CancellationToken {
         &self.ports_closing

@@ -25,6 +25,7 @@ use digits_proto::v1::{
     WatchJobRequest,
     training_service_server::{TrainingService, TrainingServiceServer},
 };
+use digits_server::RequestContext;
 use digits_telemetry::traces;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -195,6 +196,7 @@ impl TrainingService for Training {
         &self,
         request: Request<WatchJobRequest>,
     ) -> Result<Response<WatchStream>, Status> {
+        let end = RequestContext::of(request.extensions()).end_of_streams(&self.0.shutdown);
         let WatchJobRequest {
             job_id: id,
             after_sequence,
@@ -212,7 +214,7 @@ impl TrainingService for Training {
             self.store().clone(),
             parsed,
             after_sequence,
-            self.0.shutdown.clone(),
+            end,
         )))
     }
 

@@ -16,14 +16,9 @@ use tonic::Status;
 /// Events of a job.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
 
-/// The events of `job` after the sequence number `after`, up to its last.
-pub(super) fn events(
-    store: Store,
-    job: JobId,
-    after: u64,
-    shutdown: CancellationToken,
-) -> WatchStream {
-    let events = watch::events(store, job, after, shutdown);
+/// The events of `job` after the sequence number `after`, up to its last or until `end`.
+pub(super) fn events(store: Store, job: JobId, after: u64, end: CancellationToken) -> WatchStream {
+    let events = watch::events(store, job, after, end);
     Box::pin(events.map(move |event| message(job, event)))
 }
 
@@ -34,8 +29,8 @@ fn message(job: JobId, event: Result<StoredEvent, WatchError>) -> Result<WatchJo
             internal()
         }),
         Err(WatchError::Store(error)) => Err(store_status(error, &job.to_string())),
-        Err(WatchError::ShuttingDown) => Err(Status::unavailable(
-            "the trainer is shutting down: watch again after the last sequence number received",
+        Err(WatchError::Ended) => Err(Status::unavailable(
+            "the trainer closes this connection: watch again after the last sequence number received",
         )),
     }
 }

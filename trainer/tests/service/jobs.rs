@@ -9,6 +9,7 @@ use digits_proto::v1::{
     ListCheckpointsRequest, ListJobsRequest, ListServingRequest, WatchJobRequest,
     watch_job_response::Event,
 };
+use digits_testing::until;
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,6 +343,41 @@ async fn lists_have_pages_and_filters() {
         ..ListJobsRequest::default()
     };
     assert_eq!(count(&mut client, by_state).await, 0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_at_the_age_of_its_connection_and_resumes_without_a_gap() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &["--max-connection-age", "200ms"]).await;
+    let mut client = server.training().await;
+    let job = until("the job is accepted", async || {
+        Ok(submit(&mut client, "a", endless_job()).await.ok())
+    });
+    let job_id = job.await.expect("accepted").job_id;
+    let (mut events, mut ended) = (Vec::new(), 0);
+    // Calls on a connection that is closed may fail too.
+    let followed = until("three watches end", async || {
+        let request = WatchJobRequest {
+            job_id: job_id.clone(),
+            after_sequence: events.len() as u64,
+        };
+        let Ok(stream) = client.watch_job(request).await else {
+            return Ok(None);
+        };
+        let mut stream = stream.into_inner();
+        let status = loop {
+            match stream.message().await {
+                Ok(event) => events.push(event.expect("the job does not end")),
+                Err(status) => break status,
+            }
+        };
+        ended += i32::from(status.message().contains("watch again after"));
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        Ok((ended == 3).then_some(()))
+    });
+    followed.await.expect("followed");
+    assert_gapless(&events, 1);
     server.stop().await;
 }
 

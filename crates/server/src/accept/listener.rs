@@ -3,13 +3,15 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +21,35 @@ use super::handshake::TlsHandshakes;
 /// Pause after an error such as "too many open files", which would repeat at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// A connection that was opened just before the port closed has this long for its first request: to
+/// its client it is the way around the connection that was closed before.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
 /// An accepted connection: plain text, or TLS after its handshake.
 pub(crate) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A connection that is to be served.
+pub(crate) struct Accepted {
+    pub(crate) connection: Connection,
+    /// Address of the client.
+    pub(crate) peer: SocketAddr,
+    /// When it must take no further requests because the port closes.
+    pub(crate) closing: Closing,
+}
+
+/// When a connection must take no further requests because the port closes.
+pub(crate) struct Closing {
+    opened: Instant,
+    port: CancellationToken,
+}
+
+impl Closing {
+    /// Waits until the port closes and the connection has had time for its first request.
+    pub(crate) async fn reached(&self) {
+        self.port.cancelled().await;
+        sleep_until(self.opened + FIRST_REQUEST).await;
+    }
+}
 
 /// The listening socket of a server.
 pub(crate) struct Listener {
@@ -43,59 +72,89 @@ impl Listener {
         }
     }
 
-    /// Accepts connections until `shutdown`, then closes the port. Each is served by `serve` on a
-    /// task in `connections`.
+    /// Accepts connections until `closing` is cancelled. Each is served by `serve` on a task in
+    /// `connections`.
     pub(crate) async fn run<F: Future<Output = ()> + Send + 'static>(
-        self,
+        &self,
         connections: &mut JoinSet<()>,
-        shutdown: &CancellationToken,
-        serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+        closing: &CancellationToken,
+        serve: impl Fn(Accepted) -> F + Clone + Send + Sync + 'static,
     ) {
         // Kept over the turns of the loop: a connection that ends must not cut a backoff short.
         let mut accepting = pin!(self.accept());
         loop {
-            let stream = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 // Ended connections first, so that they do not count towards the limit.
                 biased;
-                () = shutdown.cancelled() => return,
+                () = closing.cancelled() => return,
                 Some(_) = connections.join_next() => continue,
-                stream = &mut accepting => stream,
+                accepted = &mut accepting => accepted,
             };
             accepting.set(self.accept());
-            if connections.len() >= self.max_connections {
-                // Closed here, so that the client fails now instead of waiting.
-                tracing::debug!(
-                    limit = self.max_connections,
-                    "connection closed: too many connections"
-                );
-                continue;
-            }
-            let (tls, shutdown, serve) = (self.tls.clone(), shutdown.clone(), serve.clone());
-            connections.spawn(async move {
-                let connection = match tls {
-                    None => Some(Either::Left(stream)),
-                    // A client that is silent must not delay the shutdown.
-                    Some(tls) => match shutdown.run_until_cancelled(tls.perform(stream)).await {
-                        Some(Some(stream)) => Some(Either::Right(Box::new(stream))),
-                        _ => None,
-                    },
-                };
-                if let Some(connection) = connection {
-                    serve(connection).await;
-                }
-            });
+            self.start(connections, (stream, peer), closing, serve.clone());
         }
     }
 
-    async fn accept(&self) -> TcpStream {
+    /// Serves the connections that wait to be accepted, which would otherwise be reset, and closes
+    /// the port. `closing` is cancelled already.
+    pub(crate) fn close<F: Future<Output = ()> + Send + 'static>(
+        self,
+        connections: &mut JoinSet<()>,
+        closing: &CancellationToken,
+        serve: impl Fn(Accepted) -> F + Clone + Send + Sync + 'static,
+    ) {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok(accepted)) = self.listener.poll_accept(&mut context) {
+            self.start(connections, accepted, closing, serve.clone());
+        }
+    }
+
+    fn start<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        connections: &mut JoinSet<()>,
+        (stream, peer): (TcpStream, SocketAddr),
+        closing: &CancellationToken,
+        serve: impl Fn(Accepted) -> F + Send + Sync + 'static,
+    ) {
+        if connections.len() >= self.max_connections {
+            // Closed here, so that the client fails now instead of waiting.
+            tracing::debug!(
+                limit = self.max_connections,
+                "connection closed: too many connections"
+            );
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let tls = self.tls.clone();
+        let closing = Closing {
+            opened: Instant::now(),
+            port: closing.clone(),
+        };
+        connections.spawn(async move {
+            let connection = match tls {
+                None => Either::Left(stream),
+                Some(tls) => tokio::select! {
+                    Some(stream) = tls.perform(stream) => Either::Right(Box::new(stream)),
+                    // A client that is silent must not delay the shutdown.
+                    () = closing.reached() => return,
+                    else => return,
+                },
+            };
+            serve(Accepted {
+                connection,
+                peer,
+                closing,
+            })
+            .await;
+        });
+    }
+
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "TCP_NODELAY could not be set");
-                    }
-                    return stream;
-                }
+                Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting connections failed; trying again");

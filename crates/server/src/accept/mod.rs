@@ -4,4 +4,4 @@ mod handshake;
 mod listener;
 
 pub(crate) use handshake::TlsHandshakes;
-pub(crate) use listener::{Connection, Listener};
+pub(crate) use listener::{Accepted, Listener};

@@ -4,12 +4,15 @@
 //! The deadline comes from the `grpc-timeout` header of the gRPC protocol
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). Nothing else parses it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderMap, HeaderName, Request};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::access_log::AccessLogFields;
+use crate::connection::ConnectionContext;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -32,6 +35,8 @@ pub struct RequestContext {
     /// Fields that the handler may add to the request's line in the access log; `None` for a
     /// request that gets no line.
     pub log_fields: Option<AccessLogFields>,
+    /// The connection that it arrived on; `None` for a request of this process.
+    pub(crate) connection: Option<Arc<ConnectionContext>>,
 }
 
 impl RequestContext {
@@ -43,14 +48,34 @@ impl RequestContext {
         context.unwrap_or_else(|| Self::from(Deadline::default()))
     }
 
-    /// The context of a request whose headers arrived at `started`. A deadline that is in the
-    /// extensions already is kept: that of a plain HTTP request which became a gRPC request.
+    /// The context of a request whose headers arrived at `started`. A context that is in the
+    /// extensions already keeps its deadline and connection: that of a plain HTTP request which
+    /// became a gRPC request.
     pub(crate) fn begin<B>(request: &Request<B>, started: Instant) -> Self {
-        let deadline = match request.extensions().get::<Self>() {
-            Some(context) => context.deadline,
-            None => Deadline::from_headers(request.headers(), started),
-        };
-        Self::new(started, deadline)
+        match request.extensions().get::<Self>() {
+            Some(context) => Self {
+                connection: context.connection.clone(),
+                ..Self::new(started, context.deadline)
+            },
+            None => Self::new(started, Deadline::from_headers(request.headers(), started)),
+        }
+    }
+
+    /// The context of a request that arrives on `connection` now.
+    pub(crate) fn arriving<B>(request: &Request<B>, connection: &Arc<ConnectionContext>) -> Self {
+        Self {
+            connection: Some(Arc::clone(connection)),
+            ..Self::begin(request, Instant::now())
+        }
+    }
+
+    /// The token that is cancelled when a long stream of this request must end: at the maximum age
+    /// of its connection, and at the shutdown of the server. `shutdown` is returned for a request
+    /// of this process, which has no connection.
+    #[must_use]
+    pub fn end_of_streams(&self, shutdown: &CancellationToken) -> CancellationToken {
+        let connection = self.connection.as_ref();
+        connection.map_or(shutdown, |it| &it.retired).clone()
     }
 
     fn new(started: Instant, deadline: Deadline) -> Self {
@@ -58,6 +83,7 @@ impl RequestContext {
             started,
             deadline,
             log_fields: None,
+            connection: None,
         }
     }
 

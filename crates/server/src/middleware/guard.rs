@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::access_log::{RequestLog, RequestLogging};
 use super::context::{Deadline, RequestContext};
 use super::metrics::{Method, RequestMetrics};
+use crate::connection::ConnectionContext;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -54,6 +55,7 @@ pub(crate) struct RequestGuard {
     deadline: Deadline,
     log: Option<Box<RequestLog>>,
     permit: Option<OwnedSemaphorePermit>,
+    connection: Option<Arc<ConnectionContext>>,
     finished: bool,
 }
 
@@ -73,6 +75,7 @@ impl RequestGuard {
             _ => logging.begin(request.headers_mut(), metrics.label(method)),
         };
         context.log_fields = log.as_ref().and_then(|log| log.fields());
+        let connection = context.connection.clone();
         context.attach(request);
         metrics.begin();
         Self {
@@ -83,6 +86,7 @@ impl RequestGuard {
             deadline,
             log,
             permit: None,
+            connection,
             finished: false,
         }
     }
@@ -110,12 +114,17 @@ impl RequestGuard {
     /// Ends the request with `code`.
     pub(crate) fn finish(mut self, code: Code) {
         self.record(code, Instant::now());
+        if code == Code::Ok
+            && let Some(connection) = &self.connection
+        {
+            connection.request_answered();
+        }
     }
 
     /// Ends the request with its response: at once if its headers hold the status, otherwise at the
     /// end of its body.
     pub(crate) fn follow(self, response: Response<Body>) -> Response<Body> {
-        if is_of_broken_connection(&response) {
+        if is_of_lost_client(&response) {
             // Dropping `self` counts the request as one whose client is gone.
             return response;
         }
@@ -154,6 +163,9 @@ impl Drop for RequestGuard {
         if !self.finished {
             let now = Instant::now();
             self.record(self.deadline.code_of_drop(now), now);
+            if let Some(connection) = &self.connection {
+                connection.request_cancelled(now);
+            }
         }
     }
 }
@@ -207,15 +219,19 @@ fn code_of(headers: &HeaderMap) -> Option<Code> {
         .map(|value| Code::from_bytes(value.as_bytes()))
 }
 
-/// Whether the response was made because the connection ended within the request's body. tonic
-/// gives that no code of its own.
-fn is_of_broken_connection(response: &Response<Body>) -> bool {
-    let status = response.extensions().get::<Status>();
-    let Some(status) = status.filter(|status| status.code() == Code::Unknown) else {
+/// Whether the response was made because the connection or the stream ended within the request's
+/// body. tonic gives that no code of its own.
+fn is_of_lost_client(response: &Response<Body>) -> bool {
+    let Some(status) = response.extensions().get::<Status>() else {
         return false;
     };
-    std::iter::successors(status.source(), |&error| error.source())
-        .any(|error| error.is::<hyper::Error>())
+    match status.code() {
+        Code::Unknown => std::iter::successors(status.source(), |&error| error.source())
+            .any(|error| error.is::<hyper::Error>()),
+        // A stream that is reset before its message looks to tonic like one without a message.
+        Code::Internal => status.message() == "Missing request message.",
+        _ => false,
+    }
 }
 
 /// The code that clients derive from a response without `grpc-status`

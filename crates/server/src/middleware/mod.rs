@@ -6,11 +6,11 @@
 
 mod access_log;
 mod context;
+mod ending_body;
 pub(crate) mod guard;
 mod http;
 mod metrics;
 mod service;
-mod shutdown_body;
 
 pub(crate) use access_log::REQUEST_ID;
 pub use access_log::{AccessLogFields, AnsweredBy};

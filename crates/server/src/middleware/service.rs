@@ -16,9 +16,10 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::access_log::RequestLogging;
+use super::context::RequestContext;
+use super::ending_body::EndingBody;
 use super::guard::{RequestGuard, ServiceKind};
 use super::metrics::RequestMetrics;
-use super::shutdown_body::ShutdownBody;
 use crate::config::ServerConfig;
 use crate::credentials::Credentials;
 use crate::serve::router::{RouteFuture, Routes};
@@ -70,23 +71,19 @@ impl InstrumentedService {
         Ok(())
     }
 
-    /// Streams that clients hold open for good end at the shutdown. A client of reflection may also
-    /// keep its own side open, and its stream ends with both.
+    /// Streams that clients hold open for good end with their connection's age and at the shutdown. A
+    /// client of reflection may also keep its own side open, and its stream ends with both.
     fn call(&self, kind: ServiceKind, request: Request<Body>) -> RouteFuture {
         if kind == ServiceKind::Application {
             return self.routes.call(request);
         }
-        let shutdown = self.state.shutdown.clone();
+        let end = RequestContext::of(request.extensions()).end_of_streams(&self.state.shutdown);
         let request = match kind {
-            ServiceKind::Reflection => request.map(|body| ShutdownBody::wrap(body, &shutdown)),
+            ServiceKind::Reflection => request.map(|body| EndingBody::wrap(body, &end)),
             _ => request,
         };
         let response = self.routes.call(request);
-        Box::pin(async move {
-            Ok(response
-                .await?
-                .map(|body| ShutdownBody::wrap(body, &shutdown)))
-        })
+        Box::pin(async move { Ok(response.await?.map(|body| EndingBody::wrap(body, &end))) })
     }
 }
 

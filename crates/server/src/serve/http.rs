@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -18,21 +19,27 @@ use tower::util::MapRequest;
 use tower_http::propagate_header::PropagateHeader;
 
 use super::inline_executor::{InlineExecutor, InlineHandle};
-use super::protocol::ProtocolMux;
-use crate::accept::Connection;
+use super::protocol::{ConnectionMux, ProtocolMux};
+use crate::accept::Accepted;
 use crate::config::ServerConfig;
+use crate::connection::{ConnectionContext, jittered};
 use crate::middleware::REQUEST_ID;
+
+/// Requests of one read that their client has reset already; one more ends the connection. Such
+/// requests do not count as open streams. h2's own limit of 20 breaks off the other calls of a client
+/// that cancels a few dozen together. [`ConnectionContext`] has the limit over time.
+const MAX_RESET_REQUESTS: usize = 4096;
 
 /// Longest request id that is echoed and logged, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
 /// The services of the port; responses carry the ids of their requests.
 type EchoesRequestId =
-    MapRequest<PropagateHeader<ProtocolMux>, fn(Request<Incoming>) -> Request<Incoming>>;
+    MapRequest<PropagateHeader<ConnectionMux>, fn(Request<Incoming>) -> Request<Incoming>>;
 
 /// Settings of the HTTP connections.
 pub(crate) struct HttpServer {
-    service: EchoesRequestId,
+    mux: ProtocolMux,
     max_streams_per_connection: u32,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
@@ -41,14 +48,14 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Connections end gracefully when `shutdown` is cancelled.
+    /// Long streams end when `shutdown` is cancelled.
     pub(crate) fn new(
         mux: ProtocolMux,
         config: &ServerConfig,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            service: MapRequest::new(PropagateHeader::new(mux, REQUEST_ID), drop_long_request_id),
+            mux,
             max_streams_per_connection: config.max_streams_per_connection,
             keepalive_interval: config.keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
@@ -57,25 +64,47 @@ impl HttpServer {
         }
     }
 
-    /// Serves a connection until the client closes it. At its maximum age, and at the shutdown, it
-    /// takes no further requests and ends with the last response.
-    pub(crate) async fn serve(&self, connection: Connection) {
+    /// Serves a connection until the client closes it. At its maximum age, and when the port
+    /// closes, it takes no further requests and ends with the last response.
+    pub(crate) async fn serve(&self, accepted: Accepted) {
+        let Accepted {
+            connection,
+            peer,
+            closing,
+        } = accepted;
+        let context = Arc::new(ConnectionContext::new(peer, &self.shutdown));
         let mut executor = InlineExecutor::default();
         let http = self.builder(executor.handle());
-        let service = TowerToHyperService::new(self.service.clone());
-        let mut serving = pin!(http.serve_connection(TokioIo::new(connection), service));
-        let ended = tokio::select! {
-            // Requests first, the timers after them.
-            biased;
-            ended = executor.drive(serving.as_mut()) => ended,
-            () = self.retirement() => {
-                serving.as_mut().graceful_shutdown();
-                executor.drive(serving.as_mut()).await
+        let service = TowerToHyperService::new(self.service(&context));
+        let stream = TokioIo::new(connection);
+        let mut serving = pin!(http.serve_connection(stream, service));
+        let serve = async {
+            tokio::select! {
+                // Requests first, the timers after them.
+                biased;
+                ended = executor.drive(serving.as_mut()) => return ended,
+                () = closing.reached() => {}
+                () = self.max_age() => {}
             }
+            context.retired.cancel();
+            serving.as_mut().graceful_shutdown();
+            executor.drive(serving.as_mut()).await
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection failed");
+        tokio::select! {
+            ended = serve => if let Err(error) = ended {
+                tracing::debug!(%error, "connection failed");
+            },
+            () = context.abused.cancelled() => tracing::warn!(
+                peer = %context.peer,
+                "connection closed: its client cancels requests without end"
+            ),
         }
+    }
+
+    /// The services of the port, for the requests of one connection.
+    fn service(&self, connection: &Arc<ConnectionContext>) -> EchoesRequestId {
+        let mux = self.mux.on(connection);
+        MapRequest::new(PropagateHeader::new(mux, REQUEST_ID), drop_long_request_id)
     }
 
     fn builder(&self, executor: InlineHandle) -> Builder<InlineHandle> {
@@ -85,22 +114,17 @@ impl HttpServer {
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_streams_per_connection)
+            .max_pending_accept_reset_streams(MAX_RESET_REQUESTS)
             .keep_alive_interval(self.keepalive_interval)
             .keep_alive_timeout(self.keepalive_timeout);
         http
     }
 
-    /// Waits for the maximum age of a connection or the shutdown of the server.
-    async fn retirement(&self) {
-        let max_age = async {
-            match self.max_connection_age {
-                Some(age) => sleep(age).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            () = max_age => {}
+    /// Waits for the maximum age of a connection.
+    async fn max_age(&self) {
+        match self.max_connection_age {
+            Some(age) => sleep(jittered(age, fastrand::f64())).await,
+            None => pending().await,
         }
     }
 }

@@ -27,6 +27,10 @@ const LONG_BATCH: Duration = Duration::from_micros(200);
 /// After this long the connection yields to other tasks.
 const MAX_RUN: Duration = Duration::from_micros(500);
 
+/// With this many pending requests the connection is not read. Streams that are open are fewer; a
+/// client can exceed it only by requests that it resets at once.
+const MAX_PENDING: usize = 512;
+
 type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Requests that arrived during the current poll of the connection; `None` outside of a poll.
@@ -61,10 +65,10 @@ impl InlineExecutor {
     ) -> Poll<C::Output> {
         let mut started = None;
         loop {
-            self.replace_arrivals(Some(Vec::new()));
-            let polled = connection.as_mut().poll(cx);
-            let arrivals = self.replace_arrivals(None).unwrap_or_default();
-            self.pending.extend(arrivals);
+            let polled = match self.pending.len() {
+                ..MAX_PENDING => self.poll_connection(connection.as_mut(), cx),
+                MAX_PENDING.. => Poll::Pending,
+            };
             if self.pending.is_empty() {
                 return polled;
             }
@@ -83,6 +87,19 @@ impl InlineExecutor {
                 self.spawn_pending();
             }
         }
+    }
+
+    /// Polls the connection and collects the requests that arrive.
+    fn poll_connection<C: Future>(
+        &mut self,
+        connection: Pin<&mut C>,
+        cx: &mut Context<'_>,
+    ) -> Poll<C::Output> {
+        self.replace_arrivals(Some(Vec::new()));
+        let polled = connection.poll(cx);
+        let arrivals = self.replace_arrivals(None).unwrap_or_default();
+        self.pending.extend(arrivals);
+        polled
     }
 
     fn replace_arrivals(&self, arrivals: Option<Vec<Request>>) -> Option<Vec<Request>> {
@@ -177,6 +194,27 @@ mod tests {
             .chain(poll())
             .collect();
         assert_eq!(*events.lock().unwrap(), expected);
+    }
+
+    // Paused, so that no batch is long on a busy machine.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_many_pending_requests_is_not_read() {
+        let (mut executor, events) = (InlineExecutor::default(), Arc::default());
+        let requests = (0..MAX_PENDING + 3 * BATCH_SIZE)
+            .map(|n| records(&events, n))
+            .collect();
+        let connection = connection(executor.handle(), requests, Arc::clone(&events), 1000);
+        let mut connection = std::pin::pin!(connection);
+        poll_fn(|cx| {
+            let _ = executor.poll(connection.as_mut(), cx);
+            Poll::Ready(())
+        })
+        .await;
+        let events = events.lock().unwrap();
+        // The first poll finds the requests; the next one follows when few enough are left.
+        let polls = |events: &[String]| events.iter().filter(|it| *it == "poll").count();
+        assert_eq!(polls(&events[..=4 * BATCH_SIZE]), 1);
+        assert_eq!(events[4 * BATCH_SIZE + 1], "poll");
     }
 
     #[tokio::test]

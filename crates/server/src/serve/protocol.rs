@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::Router;
 use axum::response::IntoResponse as _;
@@ -14,11 +13,19 @@ use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
+use crate::connection::ConnectionContext;
 use crate::middleware::{InstrumentedService, RequestContext, ResponseFuture};
 
 /// Dispatches each request of the port by its protocol. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct ProtocolMux(Arc<Shared>);
+
+/// A [`ProtocolMux`] for the requests of one connection.
+#[derive(Clone)]
+pub(crate) struct ConnectionMux {
+    shared: Arc<Shared>,
+    connection: Arc<ConnectionContext>,
+}
 
 struct Shared {
     grpc: InstrumentedService,
@@ -50,9 +57,17 @@ impl ProtocolMux {
             loopback_only,
         }))
     }
+
+    /// For the requests of `connection`.
+    pub(crate) fn on(&self, connection: &Arc<ConnectionContext>) -> ConnectionMux {
+        ConnectionMux {
+            shared: Arc::clone(&self.0),
+            connection: Arc::clone(connection),
+        }
+    }
 }
 
-impl Service<Request<Incoming>> for ProtocolMux {
+impl Service<Request<Incoming>> for ConnectionMux {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = ResponseFuture;
@@ -62,8 +77,9 @@ impl Service<Request<Incoming>> for ProtocolMux {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> ResponseFuture {
-        let mux = &*self.0;
+        let mux = &*self.shared;
         let mut request = request.map(Body::new);
+        RequestContext::arriving(&request, &self.connection).attach(&mut request);
         match Protocol::of(&request) {
             Protocol::Grpc if request.version() == Version::HTTP_2 => mux.grpc.handle(request),
             Protocol::Grpc => plain_text(
@@ -76,7 +92,6 @@ impl Service<Request<Incoming>> for ProtocolMux {
             ),
             Protocol::GrpcWeb => Box::pin(mux.web.clone().call(request)),
             Protocol::Http => {
-                RequestContext::begin(&request, Instant::now()).attach(&mut request);
                 let response = mux.http.clone().call(request);
                 Box::pin(async { Ok(response.await?.map(Body::new)) })
             }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use digits_server::{Drained, GrpcServer, ServerConfig};
+use digits_server::{Drained, GrpcServer, RequestMetrics, Routes, ServerConfig};
 use digits_testing::{patience, until};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::ServingStatus;
@@ -14,6 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
+use crate::support::h2::Client;
 use crate::support::{Running, count, say, within};
 
 fn check_request(service: &str) -> HealthCheckRequest {
@@ -106,6 +108,48 @@ async fn requests_are_aborted_after_the_drain_time() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_asked_to_reconnect_finds_the_port_open() {
+    let config = ServerConfig {
+        drain: patience() * 2,
+        linger: patience(),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_linger", config).await;
+    let mut old = Client::connect(&server).await;
+    old.acknowledged().await.expect("connected");
+    server.shutdown.cancel();
+    while old.acknowledged().await.is_some() {}
+    for _ in 0..3 {
+        assert_eq!(
+            say(server.channel().await, "seven").await.expect("said"),
+            "seven"
+        );
+    }
+    assert!(!server.task.is_finished());
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_to_be_accepted_is_answered_although_the_port_closes() {
+    let (server, address) = GrpcServer::bind(ServerConfig::default())
+        .await
+        .expect("bound");
+    let mut waiting = TcpStream::connect(address).await.expect("connected");
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let metrics = RequestMetrics::new("t_backlog", &[]);
+    let serving = tokio::spawn(server.serve(Routes::default(), metrics, shutdown));
+    refuses(address).await;
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    waiting.write_all(request).await.expect("sent");
+    let mut answer = String::new();
+    within(waiting.read_to_string(&mut answer))
+        .await
+        .expect("read");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert_eq!(within(serving).await.expect("no panic"), Drained::Complete);
+}
+
+#[tokio::test]
 async fn dropping_the_server_closes_its_connections() {
     let server = Running::start("t_drop", ServerConfig::default()).await;
     let held = tokio::spawn(say(server.channel().await, "hold"));
@@ -175,6 +219,34 @@ async fn a_connection_is_closed_gracefully_at_its_maximum_age() {
     assert_eq!(
         within(held).await.expect("no panic").expect("answered"),
         "hold"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_held_open_ends_at_the_age_of_its_connection() {
+    let config = ServerConfig {
+        max_connection_age: Some(Duration::from_millis(50)),
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_stream_age", config).await;
+    // On a slow machine the connection may reach its age before the stream is open.
+    let ended = until("a health watch is opened and ends", async || {
+        let mut client = HealthClient::new(server.channel().await);
+        let Ok(watch) = client.watch(check_request("")).await else {
+            return Ok(None);
+        };
+        let mut watch = watch.into_inner();
+        let first = within(watch.message()).await;
+        Ok(match first {
+            Ok(Some(_)) => Some(within(watch.message()).await.expect_err("ended")),
+            _ => None,
+        })
+    });
+    let ended = ended.await.expect("ended");
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert!(
+        ended.message().contains("open the stream again"),
+        "{ended:?}"
     );
 }
 

@@ -7,6 +7,7 @@ mod deadlines;
 mod lifecycle;
 mod page;
 mod requests;
+mod resets;
 mod support;
 mod tls;
 mod tokens;

@@ -7,6 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
+use crate::support::h2::{data, frame, headers, preface};
 use crate::support::{METHODS, Running, call, count, eventually, raw, say, say_to, series, within};
 
 #[tokio::test]
@@ -71,45 +72,13 @@ async fn a_stream_is_in_flight_until_its_client_cancels_it() {
     assert_eq!(series("t_left_grpc_requests_in_flight"), Some(0.0));
 }
 
-/// An HTTP/2 frame (RFC 9113, 4.1).
-fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()[..]].concat();
-    [&head, payload].concat()
-}
-
-/// The bytes of a connection that starts a gRPC request and holds back the end of its body.
-fn incomplete_request(path: &str) -> Vec<u8> {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const SETTINGS: u8 = 4;
-    const END_HEADERS: u8 = 4;
-    // HPACK (RFC 7541): POST and http by their index in the static table, then names by theirs
-    // (4, 1, 15 + 16) with plain values.
-    let mut headers = vec![0x83, 0x86];
-    for (name, value) in [
-        (&[0x04][..], path),
-        (&[0x01], "localhost"),
-        (&[0x0f, 0x10], "application/grpc"),
-    ] {
-        headers.extend_from_slice(name);
-        headers.push(u8::try_from(value.len()).expect("short"));
-        headers.extend_from_slice(value.as_bytes());
-    }
-    [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        h2_frame(SETTINGS, 0, 0, &[]),
-        h2_frame(HEADERS, END_HEADERS, 1, &headers),
-        h2_frame(DATA, 0, 1, &frame("seven")[..7]),
-    ]
-    .concat()
-}
-
 #[tokio::test]
 async fn a_request_whose_connection_breaks_counts_as_cancelled() {
     let server = Running::start("t_broken", ServerConfig::default()).await;
     let mut connection = server.tcp().await;
-    let request = incomplete_request("/test.v1.Echo/Say");
+    // Without the end of its body.
+    let body = &frame("seven")[..7];
+    let request = [preface(), headers(1, "/test.v1.Echo/Say"), data(1, 0, body)].concat();
     connection.write_all(&request).await.expect("sent");
     let in_flight = |count| series("t_broken_grpc_requests_in_flight") == Some(count);
     eventually("it has begun", || in_flight(1.0)).await;
@@ -286,14 +255,6 @@ async fn http_calls_of_services_are_counted_and_limited() {
         let name = format!(r#"t_http_grpc_requests_total{{method="Say",code="{code}"}}"#);
         assert_eq!(series(&name), Some(expected), "{name}");
     }
-}
-
-/// A `String` message in a gRPC frame: field 1, below 128 bytes.
-fn frame(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).expect("short");
-    let mut frame = vec![0, 0, 0, 0, length + 2, 0x0a, length];
-    frame.extend_from_slice(text.as_bytes());
-    frame
 }
 
 fn post(host: &str, content_type: &str, body: &[u8]) -> Vec<u8> {

@@ -59,11 +59,12 @@ impl InferenceService for DigitsV1 {
         request: Request<Streaming<PredictStreamRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
         let context = RequestContext::new(Method::PredictStream, request.extensions());
+        let connection = digits_server::RequestContext::of(request.extensions());
         let stream = stream::PredictStream {
             handler: self.handler.clone(),
             requests: request.into_inner(),
             context,
-            shutdown: self.shutdown.clone(),
+            end: connection.end_of_streams(&self.shutdown),
         };
         Ok(Response::new(stream.responses()))
     }

@@ -1,7 +1,8 @@
 //! `PredictStream`: one request at a time.
 //!
 //! The next request is read when the response before it was taken. So a slow reader slows its
-//! writer, and a stream holds the memory of one request.
+//! writer, and a stream holds the memory of one request. It ends with its connection, between two
+//! requests.
 
 use super::predict::Handler;
 use crate::{grpc::status::invalid_field, predict::RequestContext};
@@ -20,7 +21,8 @@ pub(super) struct PredictStream {
     pub(super) handler: Handler,
     pub(super) requests: Streaming<PredictStreamRequest>,
     pub(super) context: RequestContext,
-    pub(super) shutdown: CancellationToken,
+    /// Cancelled at the maximum age of the connection, and at the shutdown.
+    pub(super) end: CancellationToken,
 }
 
 impl PredictStream {
@@ -49,10 +51,10 @@ impl PredictStream {
     }
 
     async fn next_request(&mut self) -> Result<Option<PredictRequest>, Status> {
-        let next = self.shutdown.run_until_cancelled(self.requests.message());
+        let next = self.end.run_until_cancelled(self.requests.message());
         let next = self.context.deadline.limit(next).await?;
         let message = next.ok_or_else(|| {
-            Status::unavailable("the server is shutting down; open the stream again")
+            Status::unavailable("the server closes this connection; open the stream again")
         })??;
         match message {
             None => Ok(None),

@@ -150,6 +150,34 @@ async fn a_stream_uses_a_new_checkpoint_from_its_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_between_two_requests_at_the_age_of_its_connection() {
+    let Setup { service, .. } = setup("digits", &["--max-connection-age", "200ms"]).await;
+    // On a slow machine a connection may reach its age before the first response.
+    let status = until("a stream is answered and ends", async || {
+        let (send, receive) = mpsc::channel(4);
+        send.send(wants_input("", 1, 1)).await?;
+        let mut client = service.client().await;
+        let Ok(answers) = client.predict_stream(ReceiverStream::new(receive)).await else {
+            return Ok(None);
+        };
+        let mut answers = answers.into_inner();
+        let Ok(Some(_)) = answers.message().await else {
+            return Ok(None);
+        };
+        // Its writer keeps it open: the age alone ends it.
+        let ended = timeout(patience(), answers.message()).await?;
+        Ok(Some(ended.unwrap_err()))
+    });
+    let status = status.await.unwrap();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(
+        status.message().contains("open the stream again"),
+        "{status:?}"
+    );
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_deadline() {
     let Setup {
         service,

@@ -1,5 +1,6 @@
 //! A real server on a free port with a small service whose calls can be held, and clients for it.
 
+pub mod h2;
 pub mod secrets;
 
 use std::collections::BTreeSet;

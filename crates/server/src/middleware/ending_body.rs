@@ -1,4 +1,5 @@
-//! A body that ends when the server shuts down: for streams that clients hold open for good.
+//! A body that ends with its connection's age or the server: for streams that clients hold open for
+//! good.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -11,24 +12,24 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// Ends with the trailers of UNAVAILABLE at the shutdown, otherwise as `inner` does.
-pub(super) struct ShutdownBody {
+/// Ends with the trailers of UNAVAILABLE when its token is cancelled, otherwise as `inner` does.
+pub(super) struct EndingBody {
     inner: Body,
-    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
 }
 
-impl ShutdownBody {
-    pub(super) fn wrap(inner: Body, shutdown: &CancellationToken) -> Body {
+impl EndingBody {
+    pub(super) fn wrap(inner: Body, end: &CancellationToken) -> Body {
         Body::new(Self {
             inner,
-            shutdown: Box::pin(shutdown.clone().cancelled_owned()),
+            end: Box::pin(end.clone().cancelled_owned()),
             ended: false,
         })
     }
 }
 
-impl HttpBody for ShutdownBody {
+impl HttpBody for EndingBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -39,7 +40,7 @@ impl HttpBody for ShutdownBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        if self.shutdown.as_mut().poll(cx).is_ready() {
+        if self.end.as_mut().poll(cx).is_ready() {
             self.ended = true;
             return Poll::Ready(Some(Ok(Frame::trailers(unavailable()))));
         }
@@ -58,7 +59,7 @@ impl HttpBody for ShutdownBody {
 
 fn unavailable() -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    let status = Status::unavailable("the server is shutting down");
+    let status = Status::unavailable("the server closes this connection; open the stream again");
     if status.add_header(&mut trailers).is_err() {
         let code = HeaderValue::from(Code::Unavailable as i32);
         trailers.insert("grpc-status", code);
