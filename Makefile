@@ -84,7 +84,7 @@ release-check: build ## Runs the checks that CI leaves out: release and dist bui
 .PHONY: tools
 tools: ## Fetches libtorch and the tools of checks and tests.
 	$(phase) 'fetching of libtorch and tools' $(MAKE) --no-print-directory \
-		libtorch $(PYTHON_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
+		libtorch assembler $(PYTHON_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
 
 .PHONY: libtorch
 libtorch: $(LIBTORCH_READY) ## Fetches libtorch into a private Python environment.
@@ -132,7 +132,7 @@ bench-pictures: build ## Prints the error on simulated canvases and photographs,
 # Measures the dist builds, without the trainer. The networks are kept between runs.
 BENCH_SERVE := tests/examples/serving/compare.py $(if $(QUICK),--quick) $(if $(AGAINST),--against "$(AGAINST)")
 .PHONY: bench-serve
-bench-serve: $(PYTHON_READY) ## Compares serving with a minimal echo server and a Python server, one core each (QUICK=1; AGAINST=another binary).
+bench-serve: $(PYTHON_READY) assembler ## Compares serving with a minimal echo server and a Python server, one core each (QUICK=1; AGAINST=another binary).
 	@tests/tools.sh "$(DIGITS_CACHE)" nghttp2-client
 	$(say) 'building digits-inference and the echo server with the dist profile'
 	@$(CARGO) build --profile dist --locked -p digits-inference
@@ -142,7 +142,7 @@ bench-serve: $(PYTHON_READY) ## Compares serving with a minimal echo server and 
 # One command, so that shared crates are built once. The images build each binary alone
 # (deploy/docker), so that the features of one do not leak into another.
 .PHONY: build
-build: $(LIBTORCH_READY) ## Builds every binary in release.
+build: $(LIBTORCH_READY) assembler ## Builds every binary in release.
 	$(say) 'building the services, the client and the demo'
 	@$(TORCH_ENV) $(CARGO) build --release --locked -p digits-inference -p digits-cli -p digits-trainer -p digits-e2e --bins
 
@@ -188,6 +188,12 @@ evidence: test-build debian-tools browser ## Saves results of the dashboards' qu
 .PHONY: debian-tools
 debian-tools:
 	@tests/tools.sh "$(DIGITS_CACHE)" prometheus
+
+# Optional: without nasm the JPEG decoder is built without its SIMD code, with the same results, and
+# stays so until `cargo clean -p mozjpeg-sys`.
+.PHONY: assembler
+assembler:
+	@tests/tools.sh "$(DIGITS_CACHE)" nasm || true
 
 # Optional: without npm or a browser the tests of the pages report that they are skipped.
 .PHONY: browser

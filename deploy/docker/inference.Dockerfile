@@ -21,6 +21,11 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS build
+# nasm assembles the SIMD code of libjpeg-turbo, which is compiled without it otherwise.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends nasm \
+    && rm -rf /var/lib/apt/lists/*
 # Dependencies, in a layer that stays cached until Cargo.lock changes.
 COPY --from=plan /build/recipe.json .
 RUN cargo chef cook --locked --profile dist --recipe-path recipe.json --package digits-inference

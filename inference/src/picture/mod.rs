@@ -1,24 +1,32 @@
 //! Normalizes pictures of any size to the form of a model's training set.
 //!
-//! [`decode()`] decodes a picture within limits; [`Normalizer`] finds the ink and places it as in
+//! [`decode()`] decodes a picture within limits (`jpeg` and `segments` for JPEG, `formats` for what is
+//! not supported) into a [`Picture`]; [`Normalizer`] finds the ink and places it as in
 //! the training set. Each step is a pure function in a module of its own: [`ink`] (segmentation),
 //! [`components`] (which ink is the digit), [`place`] (size and position), over [`plane`]
 //! (resampling) and `trend` (uneven light). Nothing here classifies.
 
 pub mod components;
-pub mod decode;
+mod decode;
+mod formats;
 pub mod ink;
+mod jpeg;
+mod limits;
 pub mod place;
 pub mod plane;
+mod raster;
+mod segments;
 mod trend;
 
-pub use decode::{DecodeError, Limits, Picture, decode};
+pub use decode::decode;
+pub use limits::{DecodeError, Limits};
+pub use raster::Picture;
 
 use components::BoundingBox;
 use plane::Plane;
 
 /// Longest side at which ink is looked for; larger pictures are reduced first.
-const WORKING_SIDE: usize = 640;
+const WORKING_SIDE: usize = jpeg::ENOUGH as usize;
 
 /// Normalization of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

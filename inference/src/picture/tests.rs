@@ -1,6 +1,7 @@
 //! Tests of the whole normalization, on drawn pictures.
 
 mod formats;
+mod jpeg;
 
 use super::{place::centre_of_mass, plane::Plane, *};
 use image::{Rgba, RgbaImage};

@@ -77,6 +77,55 @@ fn bad_pictures_are_refused() {
     }
 }
 
+#[test]
+fn formats_that_are_not_supported_are_named() {
+    let brand = |brand: &[u8]| [b"\0\0\0\x18ftyp", brand, b"\0\0\0\0mif1miaf"].concat();
+    let svg =
+        b"<?xml version=\"1.0\"?>\n<!-- drawn -->\n<svg xmlns=\"http://www.w3.org/2000/svg\">";
+    let cases: [(&[u8], &str, &str); 16] = [
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            "HEIC",
+            "Most Compatible",
+        ),
+        (&brand(b"heix"), "HEIC", "JPEG or PNG"),
+        (&brand(b"mif1"), "HEIF", "JPEG or PNG"),
+        (&brand(b"avif"), "AVIF", "send PNG"),
+        (
+            b"\0\0\0\x18ftypisom\0\0\x02\0isom",
+            "a video",
+            "one picture",
+        ),
+        (b"\xff\x0a\xfa", "JPEG XL", "send PNG"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000", "send PNG"),
+        (b"II*\0\x08\0", "TIFF", "send PNG"),
+        (b"MM\0*\0\0", "TIFF", "send PNG"),
+        (b"%PDF-1.7", "PDF", "export it as PNG"),
+        (svg, "SVG", "export it as PNG"),
+        (
+            b"\n<!DOCTYPE html><html>",
+            "an HTML page",
+            "what was downloaded",
+        ),
+        (b"8BPS\0\x01", "Photoshop", "send PNG"),
+        (b"\0\0\x01\0\x01\0", "icon", "send PNG"),
+        (b"P5\n28 28\n255\n", "Netpbm", "send PNG"),
+        (b"data:image/png;base64,iVBOR", "data URL", "decoded bytes"),
+    ];
+    for (bytes, format, remedy) in cases {
+        let error = decode(bytes, Limits::default()).expect_err("unsupported");
+        let message = error.to_string();
+        assert!(
+            message.contains(format) && message.contains(remedy),
+            "{format}: {message}"
+        );
+    }
+    for text in [b"P5x".as_slice(), b"<seven>", b"ftyp", b"\xff\xff"] {
+        let error = decode(text, Limits::default()).err();
+        assert_eq!(error, Some(DecodeError::Format), "{text:?}");
+    }
+}
+
 /// A JPEG with an EXIF segment that turns it is upright afterwards.
 #[test]
 fn the_exif_orientation_is_applied() {
