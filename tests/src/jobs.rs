@@ -38,6 +38,9 @@ pub async fn watch(
     let mut events = training.watch_job(request).await?.into_inner();
     let mut sequence = 0;
     while let Some(event) = events.message().await? {
+        if matches!(event.event, Some(Event::Heartbeat(_))) {
+            continue;
+        }
         anyhow::ensure!(
             event.sequence == sequence + 1,
             "event {} after {sequence}",

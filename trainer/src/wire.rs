@@ -166,6 +166,8 @@ pub fn event_from(bytes: &[u8]) -> Result<Event, WireError> {
             error: finished.error,
             test: finished.test.as_ref().map(evaluation_back),
         },
+        // Never stored.
+        Wire::Heartbeat(_) => return Err(WireError::Missing("event")),
     })
 }
 

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct WatchOptions {
     /// Only events with a higher sequence number; 0 for all.
     pub after_sequence: u64,
-    /// Longest outage of the trainer, without a single event.
+    /// Longest outage of the trainer, without a single event or heartbeat.
     pub patience: Duration,
 }
 
@@ -57,25 +57,31 @@ pub(crate) async fn watch<E: From<Error>>(
 ) -> Result<JobFinished, E> {
     let mut seen = options.after_sequence;
     let mut pause = FIRST_PAUSE;
-    let mut away_since = Instant::now();
+    let mut heard = Instant::now();
     loop {
-        let before = seen;
+        let before = heard;
         let request = WatchJobRequest {
             job_id: job_id.to_owned(),
             after_sequence: seen,
         };
         let followed = match open(request).await {
-            Ok(stream) => follow(calls, stream, &mut seen, &mut on_notice).await?,
+            Ok(stream) => {
+                let progress = Progress {
+                    seen: &mut seen,
+                    heard: &mut heard,
+                };
+                follow(calls, stream, progress, &mut on_notice).await?
+            }
             Err(error) => broken(error)?,
         };
         let reason = match followed {
             Followed::Finished(finished) => return Ok(finished),
             Followed::Broken(reason) => reason,
         };
-        if seen > before {
-            (pause, away_since) = (FIRST_PAUSE, Instant::now());
+        if heard > before {
+            pause = FIRST_PAUSE;
         }
-        if away_since.elapsed() + pause > options.patience {
+        if heard.elapsed() + pause > options.patience {
             return Err(E::from(Error::WatchLost {
                 job_id: job_id.to_owned(),
                 after_sequence: seen,
@@ -91,6 +97,14 @@ pub(crate) async fn watch<E: From<Error>>(
     }
 }
 
+/// How far a watch is.
+struct Progress<'a> {
+    /// Sequence number of the last event.
+    seen: &'a mut u64,
+    /// When the trainer last sent anything.
+    heard: &'a mut Instant,
+}
+
 enum Followed {
     Finished(JobFinished),
     Broken(String),
@@ -100,9 +114,10 @@ enum Followed {
 async fn follow<E: From<Error>>(
     calls: &Caller,
     mut stream: Streaming<WatchJobResponse>,
-    seen: &mut u64,
+    progress: Progress<'_>,
     on_notice: &mut impl FnMut(WatchNotice<'_>) -> Result<(), E>,
 ) -> Result<Followed, E> {
+    let Progress { seen, heard } = progress;
     loop {
         let event = match stream.message().await {
             Ok(Some(event)) => event,
@@ -112,6 +127,8 @@ async fn follow<E: From<Error>>(
             }
             Err(status) => return Ok(broken(calls.error(status))?),
         };
+        *heard = Instant::now();
+        // An event that was repeated, or a heartbeat.
         if event.sequence <= *seen {
             continue;
         }

@@ -156,6 +156,9 @@ pub async fn watch(
     let mut events = Vec::new();
     let watching = async {
         while let Some(event) = stream.message().await.expect("an event") {
+            if matches!(event.event, Some(Event::Heartbeat(_))) {
+                continue;
+            }
             let last = event.event.as_ref().is_some_and(&until);
             events.push(event);
             if last {

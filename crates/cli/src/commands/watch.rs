@@ -133,7 +133,7 @@ impl<'a> Screen<'a> {
                     published.epoch
                 )])
             }
-            Some(Event::Finished(_)) | None => Ok(()),
+            Some(Event::Finished(_) | Event::Heartbeat(_)) | None => Ok(()),
         }
     }
 

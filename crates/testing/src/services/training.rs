@@ -159,15 +159,18 @@ impl TrainingService for Trainer {
     ) -> Result<Response<Self::WatchJobStream>, Status> {
         let request = request.into_inner();
         known(&request.job_id)?;
-        // Each stream gives three events; the first ends without an error, the second repeats an
-        // event and breaks.
+        // Each stream gives a heartbeat and three events; the first ends without an error, the second
+        // repeats an event and breaks.
         let watch = self.watches.fetch_add(1, SeqCst);
         let repeat = u64::from(watch == 1);
         let first = request.after_sequence + 1 - repeat;
-        let mut events: Vec<_> = (first..=EVENTS)
-            .take(3 + repeat as usize)
-            .map(|it| Ok(event(it)))
-            .collect();
+        let heartbeat = v1::WatchJobResponse {
+            sequence: request.after_sequence,
+            at: None,
+            event: Some(Event::Heartbeat(v1::Heartbeat {})),
+        };
+        let events = (first..=EVENTS).take(3 + repeat as usize).map(event);
+        let mut events: Vec<_> = std::iter::once(heartbeat).chain(events).map(Ok).collect();
         if watch == 1 {
             events.push(Err(Status::internal("the connection broke")));
         }

@@ -117,6 +117,7 @@ pub async fn listen(
     };
     loop {
         match events.message().await {
+            Ok(Some(event)) if matches!(event.event, Some(Event::Heartbeat(_))) => {}
             Ok(Some(event)) => {
                 let last = matches!(event.event, Some(Event::Finished(_)));
                 heard.push(event);
