@@ -45,6 +45,7 @@ async function desktop() {
   // Two jobs over each other, with dashes of their own.
   await submit(page, 'seed-one', { seed: 1, epochs: 2 });
   await until('its end', async () => (await stateOf(page, 'seed-one')) === 'succeeded');
+  await until('what it replaced', async () => /accuracy \d+\.\d\d %\) replaced .*digits rollback --to 5$/s.test(await text('promotion')));
   await row(page, 'notebook-run').getByRole('checkbox').check();
   await until('both', async () => (await points(page, 'validation')).sort().join() === '18,45');
   const dashes = await page.locator('.line.validation').evaluateAll(
@@ -101,6 +102,7 @@ async function live(page) {
   await row(page, 'long').getByRole('button', { name: 'Cancel long' }).click();
   await answerYes(page);
   await until('its end', async () => (await stateOf(page, 'long')) === 'cancelled');
+  await until('the mark of its checkpoints', async () => (await page.locator('#checkpoints .mark').first().innerText()) === 'job cancelled');
 }
 
 /** An error of the trainer is shown with its field. */

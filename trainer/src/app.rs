@@ -121,8 +121,11 @@ impl App {
             bundles: Arc::clone(&services.bundles),
             shutdown: closing.clone(),
         });
-        let checkpoints =
-            Checkpoints::new(services.storage.clone(), Reporter::new(&services, closing));
+        let checkpoints = Checkpoints::new(
+            services.storage.clone(),
+            services.store.clone(),
+            Reporter::new(&services, closing),
+        );
         let limit = config.trainer.max_message_bytes as usize;
         let routes =
             Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));

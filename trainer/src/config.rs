@@ -96,6 +96,11 @@ pub struct TrainerFlags {
     /// than any promotion takes.
     #[arg(long, env = "DIGITS_RETENTION_GRACE", default_value = "1h", value_parser = parse_duration)]
     pub retention_grace: Duration,
+    /// Largest loss of accuracy, from 0 to 1, with which a checkpoint is promoted automatically, such
+    /// as 0.02: one whose accuracy is further below that of the served checkpoint is published and
+    /// held back. Without it, none is held back.
+    #[arg(long, env = "DIGITS_PROMOTION_GUARD", value_parser = parse_guard)]
+    pub promotion_guard: Option<f64>,
     /// Prometheus remote write address that receives every point of the curves, such as
     /// http://127.0.0.1:9090/api/v1/write (Prometheus needs --web.enable-remote-write-receiver).
     /// Without it, no curves are pushed.
@@ -113,6 +118,14 @@ pub struct TrainerFlags {
     /// at the start. Default: the public CAs.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
+}
+
+/// Parses a difference of accuracies.
+fn parse_guard(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(guard) if (0.0..=1.0).contains(&guard) => Ok(guard),
+        _ => Err("takes a number from 0 to 1, such as 0.02 for 2 percentage points".to_owned()),
+    }
 }
 
 /// Checks whether a running trainer is ready: exits with 0 if it is, else with 1.
@@ -216,6 +229,8 @@ mod tests {
             (["--listen", "here"], "--listen"),
             (["--log-format", "xml"], "--log-format"),
             (["--nope", "1"], "--nope"),
+            (["--promotion-guard", "2"], "--promotion-guard"),
+            (["--promotion-guard", "nan"], "such as 0.02"),
             (["--max-dataset-bytes", "0"], "--max-dataset-bytes"),
             (["--remote-write", "here"], "--remote-write"),
             (["--remote-write-token-file", "token"], "--remote-write <"),

@@ -1,7 +1,7 @@
 //! Domain types of a job: its id, states, events and curve rows.
 
 use crate::metrics::StateLabel;
-use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
+use digits_checkpoint::{id::CheckpointId, manifest::Evaluation, serving::Decision};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -137,8 +137,8 @@ pub enum Event {
         id: CheckpointId,
         /// Epoch after which it was taken.
         epoch: u32,
-        /// The serving record that names it; 0 when it was not promoted.
-        sequence: u64,
+        /// Decision about its promotion.
+        decision: Decision,
     },
     /// The job has ended.
     Finished {

@@ -66,6 +66,7 @@ pub(crate) async fn open(
         running: Arc::default(),
         bundles: Arc::new(bundles),
         bundle_interval: config.trainer.bundle_interval,
+        promotion_guard: config.trainer.promotion_guard,
         metrics,
         remote_write,
         traces,
@@ -94,7 +95,8 @@ fn start_remote_write(
 /// # Errors
 /// When database, storage or bundles cannot be read or written.
 pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
-    finish_checkpoints(&services.store, &services.storage)
+    let guard = services.promotion_guard;
+    finish_checkpoints(&services.store, &services.storage, guard)
         .await
         .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
     record_bundles(&services.store, &services.bundles)

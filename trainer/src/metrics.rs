@@ -14,6 +14,7 @@ pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use labels::{AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
 
+use digits_checkpoint::serving::NotPromoted;
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
 use job_series::AllJobs;
 use metrics::{Counter, Histogram, counter, gauge, histogram};
@@ -58,6 +59,7 @@ pub struct Metrics {
     samples: Counter,
     published: Counter,
     publish_failures: Counter,
+    not_promoted: Arc<[(NotPromoted, Counter)]>,
     publish_duration: Histogram,
     reports_made: Counter,
     reports_failed: Counter,
@@ -125,6 +127,16 @@ impl Metrics {
             samples: counter!("digits_trainer_samples_total"),
             published: counter!("digits_trainer_checkpoints_published_total"),
             publish_failures: counter!("digits_trainer_publish_failures_total"),
+            not_promoted: NotPromoted::ALL
+                .into_iter()
+                .filter(|&reason| reason != NotPromoted::Manual)
+                .map(|reason| {
+                    (
+                        reason,
+                        counter!("digits_trainer_promotions_held_total", "reason" => reason.as_str()),
+                    )
+                })
+                .collect(),
             publish_duration: histogram!("digits_trainer_publish_duration_seconds"),
             reports_made: counter!("digits_trainer_reports_total", "result" => "made"),
             reports_failed: counter!("digits_trainer_reports_total", "result" => "failed"),
@@ -250,6 +262,16 @@ impl Metrics {
                 self.report_duration.record(seconds);
             }
             None => self.reports_failed.increment(1),
+        }
+    }
+
+    /// A published checkpoint was not promoted. Those of a manual policy are not counted: nobody
+    /// expects their promotion.
+    pub fn not_promoted(&self, reason: NotPromoted) {
+        for (counted, count) in self.not_promoted.iter() {
+            if *counted == reason {
+                count.increment(1);
+            }
         }
     }
 

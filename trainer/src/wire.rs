@@ -6,7 +6,12 @@ mod job_spec;
 pub use job_spec::{LineageSpec, SpecMessage, promotion_number, promotion_policy};
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize};
-use digits_checkpoint::{manifest::Evaluation, messages::evaluation};
+use digits_checkpoint::{
+    id::CheckpointId,
+    manifest::Evaluation,
+    messages::{decision, evaluation, promotion},
+    serving::Decision,
+};
 use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -117,11 +122,12 @@ pub fn event(sequence: u64, at_us: i64, from: &Event) -> v1::WatchJobResponse {
         Event::CheckpointPublished {
             id,
             epoch,
-            sequence,
+            decision,
         } => Wire::CheckpointPublished(v1::CheckpointPublished {
             checkpoint_id: id.to_string(),
             epoch: *epoch,
-            sequence: *sequence,
+            sequence: decision.sequence,
+            promotion: Some(promotion(*id, decision)),
         }),
         Event::Finished {
             state: end,
@@ -159,7 +165,14 @@ pub fn event_from(bytes: &[u8]) -> Result<Event, WireError> {
                 .parse()
                 .map_err(|_| WireError::Missing("checkpoint_id"))?,
             epoch: published.epoch,
-            sequence: published.sequence,
+            decision: match published.promotion {
+                Some(message) => decision(message).map_err(|_| WireError::Missing("promotion"))?,
+                // Of an earlier version.
+                None => Decision {
+                    sequence: published.sequence,
+                    ..Decision::default()
+                },
+            },
         },
         Wire::Finished(finished) => Event::Finished {
             state: state_back(finished.state)?,
@@ -187,6 +200,21 @@ pub fn evaluation_bytes(from: &Evaluation) -> Vec<u8> {
 /// [`WireError`] where they are not such bytes.
 pub fn evaluation_from(bytes: &[u8]) -> Result<Evaluation, WireError> {
     Ok(evaluation_back(&v1::Evaluation::decode(bytes)?))
+}
+
+/// Bytes of the decision about a checkpoint's promotion for the database.
+#[must_use]
+pub fn decision_bytes(id: CheckpointId, from: &Decision) -> Vec<u8> {
+    promotion(id, from).encode_to_vec()
+}
+
+/// The decision of [`decision_bytes`].
+///
+/// # Errors
+/// [`WireError`] where they are not such bytes.
+pub fn decision_from(bytes: &[u8]) -> Result<Decision, WireError> {
+    let message = v1::PromotionDecision::decode(bytes)?;
+    decision(message).map_err(|_| WireError::Missing("promotion"))
 }
 
 /// Bytes of a row for the database.
@@ -226,6 +254,7 @@ pub fn network_from(bytes: &[u8]) -> Result<NetworkSize, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use digits_checkpoint::serving::NotPromoted;
 
     #[test]
     fn events_are_read_back() {
@@ -253,9 +282,12 @@ mod tests {
             },
             Event::Row(row),
             Event::CheckpointPublished {
-                id: digits_checkpoint::id::CheckpointId::generate(),
+                id: CheckpointId::generate(),
                 epoch: 2,
-                sequence: 3,
+                decision: Decision {
+                    not_promoted: Some(NotPromoted::Hold),
+                    ..Decision::default()
+                },
             },
             Event::Finished {
                 state: JobState::Succeeded,

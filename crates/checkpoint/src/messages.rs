@@ -1,5 +1,9 @@
 //! Converts manifests and serving records into messages of `digits.v1`.
 
+mod promotion;
+
+pub use promotion::{decision, previous_primary, promotion};
+
 use crate::{
     id::{CheckpointId, ModelName},
     manifest::{self, Manifest},
@@ -50,6 +54,9 @@ pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
         test: from.metrics.test.as_ref().map(evaluation),
         lineage: Some(lineage(from.id, &from.lineage)),
         calibration: from.metrics.calibration.as_ref().map(calibration),
+        // Known to the job database of a trainer, not to the storage.
+        job_state: v1::JobState::Unspecified.into(),
+        promotion: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Crash-safe publication of a checkpoint: plan, commit, promote.
 //!
-//! A writer records the checkpoint's id and promotion policy in its [`IntentLog`] before it writes
+//! A writer records the checkpoint's id and promotion rules in its [`IntentLog`] before it writes
 //! the first byte to the storage, and the progress after each step. At its next start it calls
 //! [`recover`] for every checkpoint that the log does not show as completed or abandoned. Every
 //! step is idempotent. How the log is stored, and when to retry, is up to the writer.
@@ -10,7 +10,7 @@ use crate::{
     id::CheckpointId,
     manifest::Manifest,
     publish::{Draft, publish},
-    serving::{Policy, promote_published},
+    serving::{Decision, NotPromoted, PromotionRules, promote_published},
     storage::{Storage, StorageError},
 };
 
@@ -23,12 +23,11 @@ pub trait IntentLog: Sync {
     /// Records that the checkpoint's manifest is on the storage.
     fn committed(&self, id: CheckpointId) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Records that the policy was carried out; `sequence` is the record that promoted the
-    /// checkpoint, 0 for none.
+    /// Records how the promotion of the checkpoint was decided, and that it was carried out.
     fn completed(
         &self,
         id: CheckpointId,
-        sequence: u64,
+        decision: &Decision,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Records that the checkpoint will not be published, or was deleted.
@@ -36,10 +35,10 @@ pub trait IntentLog: Sync {
 }
 
 /// Outcome of a publication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Published, and promoted by the serving record of this sequence; 0 when not promoted.
-    Completed(u64),
+    /// Published, and promoted or not.
+    Completed(Decision),
     /// Not published, or deleted since.
     Abandoned,
 }
@@ -71,7 +70,7 @@ pub async fn commit<L: IntentLog>(
     }
 }
 
-/// Carries out the promotion policy of a committed checkpoint and records the outcome.
+/// Applies the promotion rules to a committed checkpoint and records the outcome.
 ///
 /// If only a newer program understands the newest serving record, the checkpoint is not promoted.
 /// If retention deleted it meanwhile, it is abandoned. Not cancel-safe; idempotent.
@@ -82,18 +81,20 @@ pub async fn finalize<L: IntentLog>(
     storage: &Storage,
     log: &L,
     manifest: &Manifest,
-    policy: Policy,
+    rules: PromotionRules,
     by: &str,
 ) -> Result<Outcome, L::Error> {
     let id = manifest.id;
-    let sequence = match promote_published(storage, manifest, policy, by).await {
-        Ok(record) => record.map_or(0, |record| record.sequence),
+    let decision = match promote_published(storage, manifest, rules, by).await {
+        Ok(decision) => decision,
         Err(error) if error.is_unreadable() => {
             tracing::warn!(
                 checkpoint = %id, %error,
                 "published but not promoted: this version cannot read the newest serving record"
             );
-            0
+            let explanation = "this version of the trainer cannot read the newest serving record";
+            let objection = (NotPromoted::Unreadable, explanation.to_owned());
+            Decision::not_promoted(manifest, objection, None)
         }
         Err(error @ StorageError::Tombstoned { .. }) => {
             tracing::warn!(checkpoint = %id, %error, "not promoted: retention marked the checkpoint for deletion");
@@ -102,8 +103,8 @@ pub async fn finalize<L: IntentLog>(
         }
         Err(error) => return Err(error.into()),
     };
-    log.completed(id, sequence).await?;
-    Ok(Outcome::Completed(sequence))
+    log.completed(id, &decision).await?;
+    Ok(Outcome::Completed(decision))
 }
 
 /// Resolves a publication that an earlier process left unfinished: a committed checkpoint is
@@ -115,13 +116,13 @@ pub async fn recover<L: IntentLog>(
     storage: &Storage,
     log: &L,
     id: CheckpointId,
-    policy: Policy,
+    rules: PromotionRules,
     by: &str,
 ) -> Result<Outcome, L::Error> {
     match catalog::manifest(storage, id).await {
         Ok(Some(manifest)) => {
             log.committed(id).await?;
-            finalize(storage, log, &manifest, policy, by).await
+            finalize(storage, log, &manifest, rules, by).await
         }
         // An unreadable manifest is not one that this program wrote, and must not keep it from
         // starting.

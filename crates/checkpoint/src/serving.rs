@@ -4,15 +4,19 @@
 //! exist yet is the compare-and-swap: of two writers who saw the same head one appends and the
 //! other gets [`AppendError::Lost`].
 
+mod decision;
 mod error;
 mod guard;
 mod log;
 mod operator;
 mod policy;
+mod promotion;
 mod routes;
 
+pub use decision::{Decision, NotPromoted, PreviousPrimary, accuracy};
 pub use error::{AppendError, InvalidRoutes, PromotionError};
 pub use log::{Proposal, append, head, list, record};
 pub(crate) use log::{expect_record, newest_after};
 pub use operator::{Candidate, drop_candidates, promote, release, rollback};
-pub use policy::{Policy, promote_published};
+pub use policy::{Policy, PromotionRules, Scope};
+pub use promotion::promote_published;

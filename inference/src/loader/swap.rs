@@ -1,6 +1,7 @@
 //! Swaps a snapshot in, and frees the ones before it.
 
 use crate::model::{Model, ServingSnapshot};
+use digits_checkpoint::serving;
 use std::sync::Arc;
 
 /// Maximum number of old snapshots that wait for their last request.
@@ -26,16 +27,32 @@ pub fn swap(model: &Model, snapshot: ServingSnapshot) -> Option<Arc<ServingSnaps
         let values = route.checkpoint.gauge_values(snapshot.sequence);
         route.gauges.set(&values);
     }
+    log(model, &snapshot, before.as_deref());
+    before
+}
+
+/// Logs what is served, and what it replaced.
+fn log(model: &Model, snapshot: &ServingSnapshot, before: Option<&ServingSnapshot>) {
     let checkpoint = &snapshot.primary.checkpoint;
+    let id = checkpoint.manifest.id;
+    let replaced = before.filter(|before| before.primary.checkpoint.manifest.id != id);
+    let replaced_manifest = replaced.map(|before| &before.primary.checkpoint.manifest);
+    let rollback = replaced.map(|before| {
+        let (name, sequence) = (&model.name, before.sequence);
+        format!("digits rollback --to {sequence} --model {name}")
+    });
     tracing::info!(
         model = %model.name,
         sequence = snapshot.sequence,
-        checkpoint = %checkpoint.manifest.id,
+        checkpoint = %id,
+        accuracy = serving::accuracy(&checkpoint.manifest),
         microseconds_alone = checkpoint.image_seconds.alone * 1e6,
         microseconds_among_many = checkpoint.image_seconds.among_many * 1e6,
+        replaced = replaced_manifest.map(|manifest| tracing::field::display(manifest.id)),
+        replaced_accuracy = replaced_manifest.and_then(serving::accuracy),
+        rollback,
         "serving"
     );
-    before
 }
 
 /// Snapshots that were replaced and may still be used by requests.

@@ -21,7 +21,7 @@ const WIDTH: usize = 12;
 
 /// Labels by number, each drawn as its bits: ten bands of two rows, lit or not, dimmed a little by
 /// the image's number.
-fn bands(labels: usize, train: usize, test: usize) -> Result<Dataset> {
+pub fn bands(labels: usize, train: usize, test: usize) -> Result<Dataset> {
     let part = |count: usize| {
         let of = |index: usize| index % labels;
         let pixels = (0..count).flat_map(|index| {
@@ -54,7 +54,7 @@ fn bands(labels: usize, train: usize, test: usize) -> Result<Dataset> {
 }
 
 /// Writes it as a folder of IDX files.
-fn folder(sandbox: &Sandbox, name: &str, dataset: &Dataset) -> Result<PathBuf> {
+pub fn folder(sandbox: &Sandbox, name: &str, dataset: &Dataset) -> Result<PathBuf> {
     let dir = sandbox.dir().join(name);
     fs::create_dir(&dir)?;
     let parts = [
@@ -78,7 +78,7 @@ fn folder(sandbox: &Sandbox, name: &str, dataset: &Dataset) -> Result<PathBuf> {
 }
 
 /// `digits` with this storage and this trainer.
-fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
+pub fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(sandbox.binary("digits"));
     command
         .args(arguments)
@@ -107,7 +107,7 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(last)?)
 }
 
-fn push(sandbox: &Sandbox, dir: &Path, name: &str) -> Result<Value> {
+pub fn push(sandbox: &Sandbox, dir: &Path, name: &str) -> Result<Value> {
     json(
         sandbox,
         &[

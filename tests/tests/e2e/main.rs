@@ -20,6 +20,7 @@ mod notebook;
 mod operations;
 mod page;
 mod processes;
+mod promotions;
 mod pushed_curves;
 mod secured;
 mod serving;

@@ -2,23 +2,24 @@
 //! appending serving records.
 
 use super::{
-    errors::{append, import_failed, invalid_field, report_failed, storage},
+    errors::{append, import_failed, invalid_field, report_failed, storage, store as store_status},
     import, page,
     report_messages::report_card,
 };
-use crate::reporter::Reporter;
+use crate::{reporter::Reporter, store::Store, wire};
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
-    messages::{checkpoint, listed_record, serving_record},
+    manifest::Manifest,
+    messages::{checkpoint, listed_record, promotion, serving_record},
     record::Role,
     serving::{self, Candidate},
 };
 use digits_proto::v1::{
-    DropCandidatesRequest, DropCandidatesResponse, GetCheckpointRequest, GetCheckpointResponse,
-    ImportCheckpointRequest, ImportCheckpointResponse, ListCheckpointsRequest,
-    ListCheckpointsResponse, ListServingRequest, ListServingResponse, PromoteRequest,
-    PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
+    Checkpoint, DropCandidatesRequest, DropCandidatesResponse, GetCheckpointRequest,
+    GetCheckpointResponse, ImportCheckpointRequest, ImportCheckpointResponse,
+    ListCheckpointsRequest, ListCheckpointsResponse, ListServingRequest, ListServingResponse,
+    PromoteRequest, PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
     ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRecord, ServingRole,
     checkpoint_service_server::{CheckpointService, CheckpointServiceServer},
 };
@@ -38,16 +39,19 @@ const IMPORT_RETRY: Duration = Duration::from_secs(5);
 /// The service.
 pub struct Checkpoints {
     storage: Storage,
+    store: Store,
     reporter: Reporter,
     imports: Arc<Semaphore>,
 }
 
 impl Checkpoints {
-    /// Serves the checkpoints on `storage`; `reporter` measures report cards.
+    /// Serves the checkpoints on `storage`, with what `store` has of their jobs; `reporter` measures
+    /// report cards.
     #[must_use]
-    pub fn new(storage: Storage, reporter: Reporter) -> Self {
+    pub fn new(storage: Storage, store: Store, reporter: Reporter) -> Self {
         Self {
             storage,
+            store,
             reporter,
             imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
         }
@@ -57,6 +61,27 @@ impl Checkpoints {
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> CheckpointServiceServer<Self> {
         CheckpointServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+    }
+
+    /// The messages of checkpoints, with what the job database has of them.
+    async fn messages(&self, manifests: &[Manifest]) -> Result<Vec<Checkpoint>, Status> {
+        let ids = manifests.iter().map(|manifest| manifest.id).collect();
+        let known = self.store.publications(ids).await;
+        let known = known.map_err(|error| store_status(error, ""))?;
+        let message = |manifest: &Manifest| {
+            let mut message = checkpoint(manifest);
+            if let Some(publication) = known.get(&manifest.id) {
+                message.job_state = wire::state(publication.state).into();
+                let decision = publication.decision.as_ref();
+                message.promotion = decision.map(|decision| promotion(manifest.id, decision));
+            }
+            message
+        };
+        Ok(manifests.iter().map(message).collect())
+    }
+
+    async fn message(&self, manifest: Manifest) -> Result<Option<Checkpoint>, Status> {
+        Ok(self.messages(&[manifest]).await?.pop())
     }
 }
 
@@ -131,9 +156,7 @@ impl CheckpointService for Checkpoints {
                 && (request.job_id.is_empty()
                     || manifest.lineage.job.as_deref() == Some(&request.job_id))
         });
-        let key = |manifest: &digits_checkpoint::manifest::Manifest| {
-            Key(manifest.created_at.as_microsecond(), manifest.id)
-        };
+        let key = |manifest: &Manifest| Key(manifest.created_at.as_microsecond(), manifest.id);
         all.sort_by_key(|manifest| std::cmp::Reverse(key(manifest)));
         if let Some(after) = after {
             all.retain(|manifest| key(manifest) < after);
@@ -145,7 +168,7 @@ impl CheckpointService for Checkpoints {
             _ => String::new(),
         };
         Ok(Response::new(ListCheckpointsResponse {
-            checkpoints: all.iter().map(checkpoint).collect(),
+            checkpoints: self.messages(&all).await?,
             next_page_token,
         }))
     }
@@ -166,7 +189,7 @@ impl CheckpointService for Checkpoints {
                 )
             })?;
         Ok(Response::new(GetCheckpointResponse {
-            checkpoint: Some(checkpoint(&manifest)),
+            checkpoint: self.message(manifest).await?,
         }))
     }
 
@@ -278,7 +301,7 @@ impl CheckpointService for Checkpoints {
         Ok(Response::new(ReportCheckpointResponse {
             report: Some(report_card(&answer)),
             from_manifest: answer.from_manifest,
-            checkpoint: Some(checkpoint(&answer.manifest)),
+            checkpoint: self.message(answer.manifest).await?,
         }))
     }
 

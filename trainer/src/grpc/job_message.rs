@@ -1,7 +1,7 @@
 //! A job as a protobuf message.
 
 use crate::{store::Job, wire};
-use digits_checkpoint::messages::evaluation;
+use digits_checkpoint::messages::{evaluation, previous_primary, promotion};
 use digits_proto::{
     json::{self, NoJsonForm},
     v1,
@@ -13,6 +13,7 @@ use serde_json::Value;
 /// it runs.
 #[must_use]
 pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
+    let newest = job.published.newest.as_ref();
     v1::Job {
         job_id: job.id.to_string(),
         request_id: job.request_id.clone(),
@@ -34,12 +35,15 @@ pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
         }),
         network: Some(wire::network(&job.network)),
         device: job.device.clone(),
-        checkpoint_ids: job.checkpoint_ids.clone(),
+        checkpoint_ids: job.published.ids.clone(),
         test: job.test.as_ref().map(evaluation),
         cancel_requested: job.cancel_requested,
         last_event_sequence: job.last_event,
         attempts: job.attempts,
         dataset_digest: job.dataset_digest.clone(),
+        checkpoint_count: job.published.count,
+        promotion: newest.map(|(id, decision)| promotion(*id, decision)),
+        replaced: job.published.replaced.as_ref().map(previous_primary),
     }
 }
 

@@ -79,6 +79,11 @@ const HELP: &[(Kind, &str, &str)] = &[
         "attempts to publish that failed",
     ),
     (
+        Counter,
+        "digits_trainer_promotions_held_total",
+        "published checkpoints that were not promoted automatically, by reason",
+    ),
+    (
         Histogram,
         "digits_trainer_publish_duration_seconds",
         "time of publishing a checkpoint, until the commit",

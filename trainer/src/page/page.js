@@ -5,7 +5,7 @@ import { Chart, element } from './chart.js';
 import { Curves, isOver } from './curves.js';
 import { UNAUTHENTICATED } from './grpc-web.js';
 import { Serving } from './serving.js';
-import { at, facts, loss, made, pairs, percent, setText, short, state, title, when } from './show.js';
+import { at, facts, loss, made, pairs, percent, promotion, setText, short, state, title, unfinished, when } from './show.js';
 
 /** Milliseconds between two refreshes, and after a failed one. */
 const REFRESH = 1500, RETRY = 1000;
@@ -184,6 +184,12 @@ async function detail() {
   setText(at('detail-title'), title(job));
   at('error').hidden = !job.error;
   setText(at('error'), job.error);
+  const changed = promotion(job);
+  at('promotion').hidden = changed.length === 0;
+  if (changed.join() !== at('promotion').dataset.shown) {
+    at('promotion').replaceChildren(...changed.map((line) => made('li', '', line)));
+    at('promotion').dataset.shown = changed.join();
+  }
   pairs(at('facts'), facts(job));
   if (at('spec').dataset.job !== id) {
     pairs(at('spec'), entries('JobSpec', job.resolved));
@@ -191,7 +197,7 @@ async function detail() {
   }
   at('no-checkpoints').hidden = checkpoints.length > 0;
   const known = [...at('checkpoints').children].map((item) => item.dataset.key).join();
-  const key = (one) => `${one.checkpoint_id} ${serving.role(one.checkpoint_id)}`;
+  const key = (one) => `${one.checkpoint_id} ${serving.role(one.checkpoint_id)} ${one.job_state}`;
   if (known !== checkpoints.map(key).join()) at('checkpoints').replaceChildren(...checkpoints.map((one) => item(one, key(one))));
 }
 
@@ -199,6 +205,7 @@ function item(checkpoint, key) {
   const { checkpoint_id: id, lineage, validation, test } = checkpoint;
   const role = serving.role(id);
   const measured = test ?? validation;
+  const mark = unfinished(checkpoint);
   const promote = made('button', '', 'Promote');
   promote.type = 'button';
   promote.disabled = role === 'primary' || checkpoint.model !== serving.model;
@@ -206,7 +213,7 @@ function item(checkpoint, key) {
   promote.addEventListener('click', () => act(`Promote the checkpoint of epoch ${lineage?.epoch} and pause automatic promotion?`, () => serving.promote(id)));
   const figures = measured ? `${percent(measured.accuracy)}, loss ${loss(measured.loss)}${test ? ' on the test set' : ''}` : '';
   const line = made('li', '', made('span', '', `Epoch ${lineage?.epoch ?? '?'}`), made('span', 'quiet', figures),
-    role ? made('span', 'role', role) : null, promote);
+    role ? made('span', 'role', role) : null, mark ? made('span', 'quiet mark', mark) : null, promote);
   line.dataset.key = key;
   line.title = id;
   return line;

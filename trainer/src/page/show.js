@@ -2,6 +2,9 @@
 
 import { word } from './calls.js';
 
+/** Values of NotPromotedReason and JobState. */
+const OTHER_DATA = 6, FAILED = 4, CANCELLED = 5;
+
 export const at = (id) => document.getElementById(id);
 
 /** An element with a class and children, which may be text. */
@@ -63,6 +66,31 @@ export function facts(job) {
   if (job.test) found.push(['Test', `${percent(job.test.accuracy)} of ${job.test.images.toLocaleString('en')}, loss ${job.test.loss.toFixed(6)} (mean over batches ${job.test.loss_batch_mean.toFixed(6)})`]);
   return found;
 }
+
+/** What a job changed about what is served, or why it did not, with the commands that change it. */
+export function promotion(job) {
+  const { promotion: decided, replaced } = job;
+  if (!decided) return [];
+  const model = job.resolved?.model ?? 'digits';
+  const flag = model === 'digits' ? '' : ` --model ${model}`;
+  const known = (accuracy) => (accuracy === undefined || accuracy === null ? 'unknown' : percent(accuracy));
+  if (decided.sequence > 0) {
+    if (!replaced) return [];
+    return [
+      `The checkpoint ${short(decided.checkpoint_id)} of this job (accuracy ${known(decided.accuracy)}) replaced ${short(replaced.checkpoint_id)} (accuracy ${known(replaced.accuracy)}).`,
+      `To serve that one again: digits rollback --to ${replaced.sequence}${flag}`,
+    ];
+  }
+  const lines = [
+    `The checkpoint ${short(decided.checkpoint_id)} was not promoted: ${decided.explanation}.`,
+    `To serve it, press Promote below, or: digits promote ${decided.checkpoint_id}${flag}`,
+  ];
+  if (decided.not_promoted === OTHER_DATA) lines.push('To train a model of its own beside it: digits train --model NAME');
+  return lines;
+}
+
+/** The state of a job that published a checkpoint and did not get to its end, else ''. */
+export const unfinished = (checkpoint) => ([FAILED, CANCELLED].includes(checkpoint.job_state) ? `job ${word('JobState', checkpoint.job_state)}` : '');
 
 export function pairs(list, rows) {
   list.replaceChildren(...rows.map(([term, value]) => made('div', '', made('dt', '', term), made('dd', '', value))));

@@ -10,7 +10,10 @@ use crate::{
     job::{Event, JobId, now_us},
     wire,
 };
-use digits_checkpoint::{id::CheckpointId, serving::Policy};
+use digits_checkpoint::{
+    id::CheckpointId,
+    serving::{Decision, Policy, Scope},
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 /// Stage of the publication of a checkpoint.
@@ -56,6 +59,8 @@ pub struct CheckpointIntent {
     pub step: u64,
     /// Promotion policy after the publication.
     pub promotion: Policy,
+    /// What it may replace.
+    pub scope: Scope,
     /// Digest of `model.safetensors`.
     pub weights_sha256: String,
     /// Stage of its publication.
@@ -65,7 +70,7 @@ pub struct CheckpointIntent {
 }
 
 const COLUMNS: &str = "checkpoints.id AS id, jobs.id AS job, checkpoints.epoch AS epoch,
-    checkpoints.step AS step, promotion, weights_sha256, checkpoints.state AS state, serving_sequence
+    checkpoints.step AS step, promotion, same_data, weights_sha256, checkpoints.state AS state, serving_sequence
     FROM checkpoints JOIN jobs ON jobs.number = checkpoints.job";
 
 impl Store {
@@ -107,8 +112,9 @@ impl Store {
             let number = number_of(transaction, intent.job)?;
             transaction
                 .prepare_cached(
-                    "INSERT INTO checkpoints (id, job, epoch, step, promotion, weights_sha256, state, planned_us)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                    "INSERT INTO checkpoints (id, job, epoch, step, promotion, same_data, weights_sha256, state,
+                                              planned_us)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
                 .execute(params![
                     intent.id.to_string(),
@@ -116,6 +122,7 @@ impl Store {
                     intent.epoch,
                     intent.step,
                     wire::promotion_number(intent.promotion),
+                    intent.scope == Scope::SameData,
                     intent.weights_sha256,
                     IntentState::Planned.number(),
                     now_us(),
@@ -143,19 +150,29 @@ impl Store {
             .await
     }
 
-    /// Records that the promotion policy has been carried out; `sequence` is the serving record
-    /// that names the checkpoint, 0 for none. Watchers receive an event.
+    /// Records the decision about the promotion, which has been carried out. Watchers receive an
+    /// event.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn checkpoint_done(&self, id: CheckpointId, sequence: u64) -> Result<(), StoreError> {
+    pub async fn checkpoint_done(
+        &self,
+        id: CheckpointId,
+        decision: Decision,
+    ) -> Result<(), StoreError> {
         let writing = self.write(move |transaction| {
             let intent = read(transaction, id)?;
             let number = number_of(transaction, intent.job)?;
             set_state(transaction, id, IntentState::Done)?;
             transaction
-                .prepare_cached("UPDATE checkpoints SET serving_sequence = ?2 WHERE id = ?1")?
-                .execute(params![id.to_string(), sequence])?;
+                .prepare_cached(
+                    "UPDATE checkpoints SET serving_sequence = ?2, decision = ?3 WHERE id = ?1",
+                )?
+                .execute(params![
+                    id.to_string(),
+                    decision.sequence,
+                    wire::decision_bytes(id, &decision)
+                ])?;
             let ended: bool = transaction
                 .prepare_cached("SELECT state >= 3 FROM jobs WHERE number = ?1")?
                 .query_row(params![number], |row| row.get(0))?;
@@ -166,7 +183,7 @@ impl Store {
             let event = Event::CheckpointPublished {
                 id,
                 epoch: intent.epoch,
-                sequence,
+                decision,
             };
             Ok((intent.job, append(transaction, number, &event)?))
         });
@@ -201,17 +218,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// Ids of what a job has committed, oldest first.
-pub(super) fn published(connection: &Connection, number: i64) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id FROM checkpoints WHERE job = ?1 AND state IN (2, 3) ORDER BY number",
-    )?;
-    let ids = statement
-        .query_map(params![number], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(ids)
 }
 
 fn set_state(
@@ -258,6 +264,10 @@ fn from_row(row: &Row<'_>) -> Result<CheckpointIntent, StoreError> {
         epoch: row.get("epoch")?,
         step: row.get("step")?,
         promotion: wire::promotion_policy(row.get("promotion")?),
+        scope: match row.get("same_data")? {
+            true => Scope::SameData,
+            false => Scope::Any,
+        },
         weights_sha256: row.get("weights_sha256")?,
         state: IntentState::from_number(state).ok_or_else(|| corrupt(&state))?,
         serving_sequence: row.get("serving_sequence")?,

@@ -1,6 +1,9 @@
 //! A stored job, read back from its row.
 
-use super::{checkpoints::published, error::StoreError};
+use super::{
+    error::{StoreError, corrupt},
+    publications::{Published, published},
+};
 use crate::{
     job::{CurveRow, JobId, JobState, NetworkSize},
     wire,
@@ -65,16 +68,30 @@ pub struct Job {
     pub test: Option<Evaluation>,
     /// The newest row of its curves.
     pub latest: Option<CurveRow>,
-    /// Ids of its committed checkpoints, oldest first.
-    pub checkpoint_ids: Vec<String>,
+    /// Its committed checkpoints.
+    pub published: Published,
 }
 
 const COLUMNS: &str = "number, id, request_id, requested, resolved, state, created_us, started_us,
     finished_us, error, device, dataset_digest, attempts, cancel_requested, last_event, epochs, epoch,
     step, steps, train_seconds, validation_seconds, network, test, spent_us, traceparent";
 
+/// Ids of checkpoints in a job that is read by itself: 380 KB as a message.
+const MAX_IDS: usize = 10_000;
+/// Ids of checkpoints in a job of a list.
+const MAX_LISTED_IDS: usize = 20;
+
 /// Reads a job with its newest row and its checkpoints.
 pub(super) fn read(connection: &Connection, number: i64) -> Result<Job, StoreError> {
+    read_with(connection, number, MAX_IDS)
+}
+
+/// Reads a job for a list, which has the ids of its newest checkpoints only.
+pub(super) fn read_listed(connection: &Connection, number: i64) -> Result<Job, StoreError> {
+    read_with(connection, number, MAX_LISTED_IDS)
+}
+
+fn read_with(connection: &Connection, number: i64, ids: usize) -> Result<Job, StoreError> {
     let mut job = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1"))?
         .query_row(params![number], |row| Ok(from_row(row)))
@@ -88,12 +105,8 @@ pub(super) fn read(connection: &Connection, number: i64) -> Result<Job, StoreErr
         .map(|bytes| wire::row_from(&bytes))
         .transpose()
         .map_err(corrupt)?;
-    job.checkpoint_ids = published(connection, number)?;
+    job.published = published(connection, number, ids)?;
     Ok(job)
-}
-
-pub(super) fn corrupt(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(error.to_string())
 }
 
 fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
@@ -131,6 +144,6 @@ fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
             .transpose()
             .map_err(corrupt)?,
         latest: None,
-        checkpoint_ids: Vec::new(),
+        published: Published::default(),
     })
 }

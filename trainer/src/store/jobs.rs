@@ -1,10 +1,10 @@
 //! Jobs: stored, read, listed, cancelled.
 
 use super::{
-    error::StoreError,
+    error::{StoreError, corrupt},
     events::{append, number_of},
     handle::Store,
-    job_record::{Job, corrupt, read},
+    job_record::{Job, read, read_listed},
     outcome::{JobOutcome, end_job},
 };
 use crate::{
@@ -103,7 +103,7 @@ impl Store {
         .await
     }
 
-    /// Jobs, newest first.
+    /// Jobs, newest first, each with the ids of its newest checkpoints only.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -116,7 +116,7 @@ impl Store {
                 .collect::<Result<_, _>>()?;
             numbers
                 .into_iter()
-                .map(|number| read(connection, number))
+                .map(|number| read_listed(connection, number))
                 .collect()
         })
         .await

@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::Connection;
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 4] = [FIRST, DURABLE_JOBS, PARENTS, TRACES];
+const MIGRATIONS: [&str; 5] = [FIRST, DURABLE_JOBS, PARENTS, TRACES, PROMOTIONS];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -87,6 +87,13 @@ const PARENTS: &str = "ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT 
 
 /// The `traceparent` that a job was submitted under, or nothing.
 const TRACES: &str = "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';";
+
+/// `same_data` is 1 for a checkpoint of a job that names no model, which replaces only checkpoints
+/// for the same data; `decision` is the decision about the promotion, a message of the wire.
+const PROMOTIONS: &str = "
+ALTER TABLE checkpoints ADD COLUMN same_data INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checkpoints ADD COLUMN decision BLOB;
+";
 
 /// Sets the connection up and brings the tables to this version.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {

@@ -16,6 +16,7 @@ use crate::{
     train::{self, Finished, Outcome, TrainError},
     wire::SpecMessage,
 };
+use digits_checkpoint::serving::{PromotionRules, Scope};
 use digits_telemetry::{
     panic_text,
     traces::{ActiveSpan, KeyValue},
@@ -163,16 +164,31 @@ fn prepare_and_train(
         running.stop(StopReason::Cancel);
     }
     running.start_clock(job.spent, plan.deadline);
+    let rules = PromotionRules {
+        policy: plan.promotion,
+        scope: scope(job)?,
+        guard: context.promotion_guard,
+    };
     let run = Arc::new(JobRun {
         context: context.clone(),
         job: job.id,
         name: request.name,
         plan,
+        rules,
         spec: lineage,
         data,
         running: Arc::clone(running),
     });
     train_job(&run, &series)
+}
+
+/// What the checkpoints of the job may replace: its request names the model, or takes the default.
+fn scope(job: &Job) -> Result<Scope, JobError> {
+    let requested = SpecMessage::decode(&job.requested)?.request();
+    Ok(match requested.model {
+        Some(_) => Scope::Any,
+        None => Scope::SameData,
+    })
 }
 
 /// Plan of the job on this machine.

@@ -2,7 +2,7 @@
 
 use super::error::PublishError;
 use crate::{job::JobId, store::Store};
-use digits_checkpoint::{id::CheckpointId, publication::IntentLog};
+use digits_checkpoint::{id::CheckpointId, publication::IntentLog, serving::Decision};
 
 /// The job database as an intent log: what a call wrote is durable when it returns.
 pub(super) struct StoreIntentLog(pub(super) Store);
@@ -14,8 +14,8 @@ impl IntentLog for StoreIntentLog {
         Ok(self.0.checkpoint_committed(id).await?)
     }
 
-    async fn completed(&self, id: CheckpointId, sequence: u64) -> Result<(), PublishError> {
-        Ok(self.0.checkpoint_done(id, sequence).await?)
+    async fn completed(&self, id: CheckpointId, decision: &Decision) -> Result<(), PublishError> {
+        Ok(self.0.checkpoint_done(id, decision.clone()).await?)
     }
 
     async fn abandoned(&self, id: CheckpointId) -> Result<(), PublishError> {

@@ -2,6 +2,7 @@
 
 use super::{context::WorkerContext, running::RunningJob};
 use crate::{job::JobId, spec::JobPlan, wire::LineageSpec};
+use digits_checkpoint::serving::PromotionRules;
 use digits_dataset::Dataset;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub(super) struct JobRun {
     /// Its display name; may be empty.
     pub(super) name: String,
     pub(super) plan: JobPlan,
+    /// Rules by which its checkpoints are promoted.
+    pub(super) rules: PromotionRules,
     /// The spec as the manifests of the job's checkpoints hold it.
     pub(super) spec: LineageSpec,
     pub(super) data: Arc<Dataset>,

@@ -19,6 +19,7 @@ mod observer;
 mod parent;
 mod pending_checkpoint;
 mod pool;
+mod promotion_log;
 mod publisher;
 mod recovery;
 mod running;

@@ -9,6 +9,7 @@ use super::{
     intent_log::{StoreIntentLog, author},
     job_run::JobRun,
     pending_checkpoint::PendingCheckpoint,
+    promotion_log,
     sink::Sink,
     watermark::DurabilityWatermark,
 };
@@ -68,9 +69,12 @@ impl Publisher {
     /// publication.
     async fn publish(&self, checkpoint: PendingCheckpoint) -> Result<(), PublishError> {
         let JobRun {
-            context, job, plan, ..
+            context,
+            job,
+            rules,
+            ..
         } = &*self.run;
-        let (job, promotion, taken) = (*job, plan.promotion, checkpoint.taken);
+        let (job, rules, taken) = (*job, *rules, checkpoint.taken);
         let (epoch, step) = (checkpoint.snapshot.epoch, checkpoint.snapshot.step);
         let weights = on_blocking_thread(|| checkpoint.encode()).await;
         let weights_sha256 = weights.sha256.clone();
@@ -90,7 +94,8 @@ impl Publisher {
             job,
             epoch,
             step,
-            promotion,
+            promotion: rules.policy,
+            scope: rules.scope,
             weights_sha256,
             state: IntentState::Planned,
             serving_sequence: 0,
@@ -104,17 +109,18 @@ impl Publisher {
         let by = author(job);
         let ended = self
             .retry_with_backoff(|| {
-                publication::finalize(&context.storage, &log, &manifest, promotion, &by)
+                publication::finalize(&context.storage, &log, &manifest, rules, &by)
             })
             .await?;
-        let sequence = match ended {
-            Outcome::Completed(sequence) => sequence,
+        let decision = match ended {
+            Outcome::Completed(decision) => decision,
             Outcome::Abandoned => return Err(StorageError::Tombstoned { id }.into()),
         };
         tracing::info!(
-            %job, checkpoint = %id, epoch, sequence,
+            %job, checkpoint = %id, epoch, sequence = decision.sequence,
             milliseconds = taken.elapsed().as_secs_f64() * 1e3, "checkpoint published"
         );
+        promotion_log::report(&context.metrics, job, &manifest, &decision);
         Ok(())
     }
 

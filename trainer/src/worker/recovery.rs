@@ -8,11 +8,12 @@ use crate::{job::JobId, store::Store};
 use digits_checkpoint::{
     Storage,
     publication::{Outcome, recover},
+    serving::PromotionRules,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-/// Finishes every checkpoint whose manifest is on the storage (its promotion is carried out) and
-/// abandons the others: their weights died with the process, and the job makes them again. Returns
+/// Finishes every checkpoint whose manifest is on the storage (its promotion is decided, with the
+/// operator's `guard`, and carried out) and abandons the others: their weights died with the process, and the job makes them again. Returns
 /// how many of each.
 ///
 /// # Errors
@@ -20,14 +21,21 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 pub async fn finish_checkpoints(
     store: &Store,
     storage: &Storage,
+    guard: Option<f64>,
 ) -> anyhow::Result<(usize, usize)> {
     let log = StoreIntentLog(store.clone());
     let (mut finished, mut abandoned) = (0, 0);
     for intent in store.unfinished_checkpoints().await? {
         let (id, by) = (intent.id, author(intent.job));
-        match recover(storage, &log, id, intent.promotion, &by).await? {
-            Outcome::Completed(sequence) => {
-                tracing::info!(checkpoint = %id, sequence, "finished a checkpoint of the last process");
+        let rules = PromotionRules {
+            policy: intent.promotion,
+            scope: intent.scope,
+            guard,
+        };
+        match recover(storage, &log, id, rules, &by).await? {
+            Outcome::Completed(decision) => {
+                let (sequence, why) = (decision.sequence, decision.explanation);
+                tracing::info!(checkpoint = %id, sequence, why, "finished a checkpoint of the last process");
                 finished += 1;
             }
             Outcome::Abandoned => {

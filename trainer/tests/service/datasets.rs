@@ -19,7 +19,7 @@ use tonic_types::StatusExt as _;
 const LABELS: u16 = 26;
 
 /// 26 labels of 20×12: the bits of the label as bands, and a grey that depends on `salt`.
-fn letters(salt: u8) -> Dataset {
+pub fn letters(salt: u8) -> Dataset {
     let part = |count: u16| LabelledImages {
         images: Images {
             count: count.into(),
@@ -41,7 +41,7 @@ fn letters(salt: u8) -> Dataset {
     Dataset::new("letters", part(520), part(52), names).expect("it fits together")
 }
 
-async fn push(folder: &Path, dataset: Dataset, name: &str) -> Manifest {
+pub async fn push(folder: &Path, dataset: Dataset, name: &str) -> Manifest {
     push_as(folder, dataset, name, PictureNormalization::None).await
 }
 
@@ -64,7 +64,7 @@ async fn push_as(
         .manifest
 }
 
-fn job_on(dataset: &str) -> JobSpec {
+pub fn job_on(dataset: &str) -> JobSpec {
     JobSpec {
         data: Some(DataSpec {
             dataset: Some(dataset.to_owned()),

@@ -14,6 +14,7 @@ mod import;
 mod interruptions;
 mod jobs;
 mod metrics;
+mod promotion;
 mod queue;
 mod report;
 mod run;

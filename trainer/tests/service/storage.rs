@@ -4,7 +4,11 @@
 use crate::child::wait_for_starts;
 use crate::store_support::supervisor;
 use crate::support::{Server, assert_gapless, get, small_job, submit, watch, watch_to_end};
-use digits_checkpoint::{Storage, id::CheckpointId, serving::Policy};
+use digits_checkpoint::{
+    Storage,
+    id::CheckpointId,
+    serving::{Policy, Scope},
+};
 use digits_proto::v1::{JobState, watch_job_response::Event};
 use digits_trainer::{
     job::JobId,
@@ -57,6 +61,7 @@ async fn plan(folder: &std::path::Path, id: CheckpointId, job: JobId) {
         epoch: 1,
         step: 27,
         promotion: Policy::Latest,
+        scope: Scope::Any,
         weights_sha256: "other".to_owned(),
         state: IntentState::Planned,
         serving_sequence: 0,

@@ -1,7 +1,11 @@
 //! The job database over its whole life: reopened, locked, and sent the same request twice.
 
 use crate::store_support::{Database, SECOND, new_job, spec, supervisor};
-use digits_checkpoint::{id::CheckpointId, manifest::Evaluation, serving::Policy};
+use digits_checkpoint::{
+    id::CheckpointId,
+    manifest::Evaluation,
+    serving::{Decision, Policy, Scope},
+};
 use digits_trainer::{
     job::{CurveRow, JobId, JobState},
     store::{
@@ -168,6 +172,7 @@ fn intents_are_kept_until_they_are_done() {
         epoch,
         step: 10,
         promotion: Policy::Latest,
+        scope: Scope::Any,
         weights_sha256: epoch.to_string(),
         state: IntentState::Planned,
         serving_sequence: 0,
@@ -185,13 +190,18 @@ fn intents_are_kept_until_they_are_done() {
             .checkpoint_committed(done.id)
             .await
             .expect("committed");
-        store.checkpoint_done(done.id, 7).await.expect("done");
+        let decision = Decision {
+            sequence: 7,
+            ..Decision::default()
+        };
+        let ended = store.checkpoint_done(done.id, decision).await;
+        ended.expect("done");
         let ended = store.checkpoint_abandoned(abandoned.id).await;
         ended.expect("abandoned");
         let unfinished = store.unfinished_checkpoints().await.expect("listed");
         assert_eq!(unfinished, [open]);
     });
-    assert_eq!(database.job(job).checkpoint_ids, [done.id.to_string()]);
+    assert_eq!(database.job(job).published.ids, [done.id.to_string()]);
     let committed_before = |epoch: u32, weights: &str| {
         let found = store.committed_before(job, epoch, weights.to_owned());
         runtime.block_on(found).expect("read")

@@ -1,30 +1,10 @@
-//! Automatic promotion of published checkpoints.
+//! The rules of automatic promotion: a pure comparison of a published checkpoint with the primary.
 
-use super::{
-    error::{AppendError, PromotionError},
-    guard::{append_servable, revert_if_deleted, servable},
-    log::{Proposal, head, record},
-    routes::only,
-};
-use crate::{
-    catalog,
-    id::CheckpointId,
-    keys,
-    manifest::Manifest,
-    record::{Reason, ServingRecord},
-    storage::{Storage, StorageError},
-};
-use futures::{StreamExt as _, stream};
-use jiff::SignedDuration;
+use super::decision::{NotPromoted, accuracy, recorded};
+use crate::manifest::Manifest;
 
-/// Attempts of a promotion that another writer keeps preceding.
-const ATTEMPTS: u32 = 32;
-/// Records that are searched for an earlier promotion of the same checkpoint.
-const SEARCHED: u64 = 1000;
-/// Tolerated difference between two clocks: that promotion is no older than the checkpoint.
-const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
-/// Records that are read at once.
-const CONCURRENT_READS: usize = 16;
+/// Differences of accuracy below this are rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// Whether a published checkpoint is promoted automatically.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,16 +20,129 @@ pub enum Policy {
     Manual,
 }
 
-impl Policy {
-    /// Whether `new` is to serve instead of `current`.
-    #[must_use]
-    pub fn prefers(self, new: &Manifest, current: &Manifest) -> bool {
-        match self {
-            Self::Manual => false,
-            Self::Latest => new.created_at >= current.created_at,
-            Self::IfBetter => comparable(new, current) && better(new, current),
+/// The checkpoints that a published one may replace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Any of its model: the job names the model.
+    #[default]
+    Any,
+    /// Only those for the same data set, labels and image size: the job took the default model.
+    SameData,
+}
+
+/// Rules of an automatic promotion. They apply to a checkpoint that would replace another; the
+/// first one of a model is promoted in any case, except by [`Policy::Manual`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PromotionRules {
+    /// The policy of the job.
+    pub policy: Policy,
+    /// What the checkpoint may replace.
+    pub scope: Scope,
+    /// The operator's guard: largest loss of accuracy against the primary, from 0 to 1.
+    pub guard: Option<f64>,
+}
+
+impl From<Policy> for PromotionRules {
+    fn from(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
         }
     }
+}
+
+impl PromotionRules {
+    /// Why `new` is not to serve instead of `current`; `None` when it is.
+    #[must_use]
+    pub fn objection(&self, new: &Manifest, current: &Manifest) -> Option<(NotPromoted, String)> {
+        if let Some(difference) = self.out_of_scope(new, current) {
+            return Some((NotPromoted::OtherData, difference));
+        }
+        let id = current.id;
+        match self.policy {
+            Policy::Manual => Some(manual()),
+            Policy::Latest if new.created_at < current.created_at => Some((
+                NotPromoted::Older,
+                format!("the checkpoint {id}, which serves, is newer"),
+            )),
+            Policy::IfBetter if !(comparable(new, current) && better(new, current)) => Some((
+                NotPromoted::NotBetter,
+                format!(
+                    "its validation result is not better than that of the checkpoint {id}, which serves, \
+                     or was measured on other images"
+                ),
+            )),
+            Policy::Latest | Policy::IfBetter => self.guarded(new, current),
+        }
+    }
+
+    fn out_of_scope(&self, new: &Manifest, current: &Manifest) -> Option<String> {
+        match self.scope {
+            Scope::Any => None,
+            Scope::SameData => difference(new, current),
+        }
+    }
+
+    fn guarded(&self, new: &Manifest, current: &Manifest) -> Option<(NotPromoted, String)> {
+        let guard = self.guard?;
+        let (ours, theirs) = (accuracy(new)?, accuracy(current)?);
+        // Negated, so that a NaN is held back.
+        let close = theirs - ours <= guard + ROUNDING;
+        (!close).then(|| {
+            let id = current.id;
+            let explanation = format!(
+                "its accuracy of {:.2} % is more than the promotion guard of {:.2} points below the {:.2} % of the \
+                 checkpoint {id}, which serves",
+                ours * 100.0,
+                guard * 100.0,
+                theirs * 100.0
+            );
+            (NotPromoted::Guard, explanation)
+        })
+    }
+}
+
+/// The objection of [`Policy::Manual`].
+pub(super) fn manual() -> (NotPromoted, String) {
+    let explanation = "the job leaves the promotion to an operator";
+    (NotPromoted::Manual, explanation.to_owned())
+}
+
+/// What differs between two checkpoints for those who call their model. A data set is the same if
+/// its name is, so that one that has grown can be trained on again. The data of an import is
+/// unknown, and no difference.
+fn difference(new: &Manifest, current: &Manifest) -> Option<String> {
+    let model = &new.model;
+    let (ours, theirs) = (&new.lineage, &current.lineage);
+    let known = !ours.dataset.is_empty() && !theirs.dataset.is_empty();
+    if known && ours.dataset != theirs.dataset && ours.dataset_digest != theirs.dataset_digest {
+        return Some(format!(
+            "it was trained on the data set {}, and the model {model} serves a checkpoint trained on {}",
+            recorded(&ours.dataset),
+            recorded(&theirs.dataset)
+        ));
+    }
+    let served = format!("the checkpoint that the model {model} serves");
+    if new.labels.len() != current.labels.len() {
+        return Some(format!(
+            "it has {} labels, and {served} has {}",
+            new.labels.len(),
+            current.labels.len()
+        ));
+    }
+    let pairs = || new.labels.iter().zip(&current.labels);
+    if let Some((left, right)) = pairs().find(|(left, right)| left != right) {
+        return Some(format!(
+            "its labels differ from those of {served}: {left:?} in place of {right:?}"
+        ));
+    }
+    let size = |of: &Manifest| (of.input.height, of.input.width);
+    (size(new) != size(current)).then(|| {
+        let ((height, width), (other_height, other_width)) = (size(new), size(current));
+        format!(
+            "it takes images of {height}×{width} pixels, and {served} takes {other_height}×{other_width}"
+        )
+    })
 }
 
 fn comparable(new: &Manifest, current: &Manifest) -> bool {
@@ -68,133 +161,4 @@ fn better(new: &Manifest, current: &Manifest) -> bool {
     new.images == current.images
         && (new.correct > current.correct
             || new.correct == current.correct && new.loss < current.loss)
-}
-
-/// Promotes a published checkpoint where `policy` and holds allow it. Returns the record that
-/// promoted it, `None` when it is not to serve.
-///
-/// Idempotent: the same call after a crash, a failure or a dropped future never promotes a second
-/// time. An earlier promotion is searched for in the last 1,000 records; once found it is returned,
-/// even if another checkpoint serves by now.
-///
-/// # Errors
-/// [`StorageError::Tombstoned`] when retention deleted the checkpoint; [`StorageError::Unreadable`]
-/// when the newest record has an unknown format (a newer program decides then);
-/// [`StorageError::Contended`]; else the store's error.
-pub async fn promote_published(
-    storage: &Storage,
-    manifest: &Manifest,
-    policy: Policy,
-    by: &str,
-) -> Result<Option<ServingRecord>, StorageError> {
-    if policy == Policy::Manual {
-        return Ok(None);
-    }
-    for _ in 0..ATTEMPTS {
-        match decide(storage, manifest, policy, by).await {
-            Ok(decided) => return Ok(decided),
-            Err(AppendError::Lost { .. }) => {}
-            Err(AppendError::Storage(error)) => return Err(error),
-            Err(AppendError::Refused(error)) => return Err(storage_error(manifest.id, error)),
-        }
-    }
-    Err(StorageError::Contended {
-        key: keys::log(&manifest.model),
-        attempts: ATTEMPTS,
-    })
-}
-
-async fn decide(
-    storage: &Storage,
-    manifest: &Manifest,
-    policy: Policy,
-    by: &str,
-) -> Result<Option<ServingRecord>, AppendError> {
-    let model = &manifest.model;
-    let head = head(storage, model).await?;
-    if let Some(head) = &head {
-        if let Some(earlier) = earlier_promotion(storage, manifest, head).await? {
-            if earlier == *head {
-                // A crash may have come between writing the record and its check.
-                revert_if_deleted(storage, model, head).await?;
-            }
-            return Ok(Some(earlier));
-        }
-        if head.hold || !replaces(storage, manifest, policy, head).await? {
-            return Ok(None);
-        }
-    }
-    servable(storage, model, manifest.id).await?;
-    let proposal = Proposal {
-        routes: only(manifest.id),
-        hold: false,
-        reason: Reason::Published,
-        by: by.to_owned(),
-    };
-    let expected = head.as_ref().map_or(0, |head| head.sequence);
-    append_servable(storage, model, expected, proposal)
-        .await
-        .map(Some)
-}
-
-/// Whether the checkpoint is to serve instead of the head's primary.
-async fn replaces(
-    storage: &Storage,
-    new: &Manifest,
-    policy: Policy,
-    head: &ServingRecord,
-) -> Result<bool, StorageError> {
-    let Some(primary) = head.primary() else {
-        return Ok(true);
-    };
-    if primary == new.id {
-        return Ok(false);
-    }
-    match catalog::manifest(storage, primary).await {
-        Ok(Some(current)) => Ok(policy.prefers(new, &current)),
-        // A primary that is gone or unreadable is worse than any.
-        Ok(None) => Ok(true),
-        Err(error) if error.is_unreadable() => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-async fn earlier_promotion(
-    storage: &Storage,
-    manifest: &Manifest,
-    head: &ServingRecord,
-) -> Result<Option<ServingRecord>, StorageError> {
-    let oldest = head.sequence.saturating_sub(SEARCHED - 1).max(1);
-    let mut records = stream::iter((oldest..=head.sequence).rev())
-        .map(|sequence| record(storage, &manifest.model, sequence))
-        .buffered(CONCURRENT_READS);
-    while let Some(found) = records.next().await {
-        let record = match found {
-            Ok(Some(record)) => record,
-            // Not a record of this program's versions.
-            Ok(None) => continue,
-            Err(error) if error.is_unreadable() => continue,
-            Err(error) => return Err(error),
-        };
-        if record.reason == Reason::Published && record.primary() == Some(manifest.id) {
-            return Ok(Some(record));
-        }
-        if manifest.created_at.duration_since(record.at) > CLOCK_DIFFERENCE {
-            break;
-        }
-    }
-    Ok(None)
-}
-
-fn storage_error(id: CheckpointId, error: PromotionError) -> StorageError {
-    match error {
-        // It was committed, so retention deleted it.
-        PromotionError::Tombstoned(id) | PromotionError::UnknownCheckpoint(id) => {
-            StorageError::Tombstoned { id }
-        }
-        other => StorageError::Unreadable {
-            key: keys::file(id, keys::MANIFEST),
-            reason: other.to_string(),
-        },
-    }
 }

@@ -35,7 +35,7 @@ pub async fn look(storage: &Storage) -> usize {
 
 async fn work(storage: &Storage, id: CheckpointId) -> Result<(), digits_checkpoint::StorageError> {
     let manifest = publish(storage, draft(id, 1, 0)).await?;
-    promote_published(storage, &manifest, Policy::Latest, "job").await?;
+    promote_published(storage, &manifest, Policy::Latest.into(), "job").await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use digits_checkpoint::{
     manifest::Manifest,
     record::{Reason, Role, ServingRecord},
     serving::{
-        self, AppendError, Candidate, Policy, head, list, promote, promote_published, release,
+        AppendError, Candidate, Policy, head, list, promote, promote_published, record, release,
         rollback,
     },
 };
@@ -53,8 +53,10 @@ async fn act(storage: &Storage, checkpoints: &[Manifest], action: Action) -> Opt
         .map_or(0, |head| head.sequence);
     let appended = match action {
         Action::Publish(which, policy) => {
-            let outcome = promote_published(storage, &checkpoints[which], policy, "job").await;
-            return outcome.unwrap_or(None);
+            let rules = policy.into();
+            let decided = promote_published(storage, &checkpoints[which], rules, "job").await;
+            let sequence = decided.map_or(0, |decision| decision.sequence);
+            return record(storage, &model, sequence).await.unwrap();
         }
         Action::Promote(which) => {
             let checkpoint = checkpoints[which].id;
@@ -118,12 +120,7 @@ async fn write_all(
     );
     let mut log = Vec::new();
     for sequence in sequences {
-        log.push(
-            serving::record(storage, &model, sequence)
-                .await
-                .unwrap()
-                .unwrap(),
-        );
+        log.push(record(storage, &model, sequence).await.unwrap().unwrap());
     }
     (reported, log)
 }

@@ -9,7 +9,7 @@ use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
     load, publish,
-    serving::{Policy, list, promote_published},
+    serving::{Policy, list, promote_published, record},
 };
 use digits_testing::{patience, until_every};
 use object_store::{local::LocalFileSystem, path::Path};
@@ -54,10 +54,11 @@ async fn publisher_process() {
     let manifest = publish(&storage, draft(id.parse().unwrap(), 1, 0))
         .await
         .unwrap();
-    let record = promote_published(&storage, &manifest, Policy::Latest, "job")
+    let decision = promote_published(&storage, &manifest, Policy::Latest.into(), "job")
         .await
         .unwrap();
-    assert_eq!(record.unwrap().primary(), Some(manifest.id));
+    let promoted = record(&storage, &manifest.model, decision.sequence).await;
+    assert_eq!(promoted.unwrap().unwrap().primary(), Some(manifest.id));
 }
 
 fn start(folder: &std::path::Path, id: CheckpointId, write: Option<&str>) -> Child {

@@ -292,7 +292,7 @@ async fn operators_can_replace_an_unreadable_newest_record() {
     // Policies leave the decision to a newer program.
     assert!(head(&storage, &digits()).await.is_err());
     assert!(
-        promote_published(&storage, &new, Policy::Latest, "")
+        promote_published(&storage, &new, Policy::Latest.into(), "")
             .await
             .is_err()
     );
@@ -388,7 +388,7 @@ async fn a_tombstoned_checkpoint_is_not_promoted_or_its_record_is_reverted() {
     let gone = refused(rollback(&storage, &digits(), 3, 2, "").await);
     assert_eq!(gone, PromotionError::Tombstoned(new.id));
     release(&storage, &digits(), 3, "").await.unwrap();
-    let gone = promote_published(&storage, &new, Policy::Latest, "")
+    let gone = promote_published(&storage, &new, Policy::Latest.into(), "")
         .await
         .unwrap_err();
     assert!(gone.to_string().contains("deletion"), "{gone}");

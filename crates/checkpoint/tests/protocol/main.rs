@@ -10,8 +10,8 @@ mod golden;
 mod interleaving;
 mod kill;
 mod log;
-
 mod policy;
+mod promotion;
 mod publishing;
 mod refusals;
 mod retention;

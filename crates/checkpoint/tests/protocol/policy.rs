@@ -7,7 +7,10 @@ use digits_checkpoint::{
     manifest::{Evaluation, Manifest},
     publish,
     record::{Reason, Role},
-    serving::{Candidate, Policy, head, list, promote, promote_published, release, rollback},
+    serving::{
+        Candidate, Decision, Policy, PromotionRules, head, list, promote, promote_published,
+        record, release, rollback,
+    },
 };
 
 fn digits() -> ModelName {
@@ -15,10 +18,10 @@ fn digits() -> ModelName {
 }
 
 async fn automatic(storage: &Storage, manifest: &Manifest, policy: Policy) -> Option<u64> {
-    let record = promote_published(storage, manifest, policy, "job")
-        .await
-        .unwrap();
-    record.map(|record| {
+    let decision = decide(storage, manifest, policy.into()).await;
+    let promoted = record(storage, &digits(), decision.sequence).await.unwrap();
+    assert_eq!(promoted.is_some(), decision.not_promoted.is_none());
+    promoted.map(|record| {
         assert_eq!(
             (record.primary(), record.reason),
             (Some(manifest.id), Reason::Published)
@@ -26,6 +29,12 @@ async fn automatic(storage: &Storage, manifest: &Manifest, policy: Policy) -> Op
         assert!(!record.hold);
         record.sequence
     })
+}
+
+async fn decide(storage: &Storage, manifest: &Manifest, rules: PromotionRules) -> Decision {
+    promote_published(storage, manifest, rules, "job")
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -145,17 +154,21 @@ async fn better_means_more_correct_then_lower_loss_on_the_same_images() {
         ),
     ];
     let current = draft(CheckpointId::generate(), 1, 60).manifest;
+    let prefers = |policy: Policy, new: &Manifest| {
+        let rules = PromotionRules::from(policy);
+        rules.objection(new, &current).is_none()
+    };
     for (name, validation, change, expected) in cases {
         let mut new = draft(CheckpointId::generate(), 1, 0).manifest;
         new.metrics.validation = validation;
         change(&mut new);
-        assert_eq!(Policy::IfBetter.prefers(&new, &current), expected, "{name}");
-        assert!(Policy::Latest.prefers(&new, &current), "{name}");
+        assert_eq!(prefers(Policy::IfBetter, &new), expected, "{name}");
+        assert!(prefers(Policy::Latest, &new), "{name}");
     }
     let mut relabelled = draft(CheckpointId::generate(), 1, 0).manifest;
     relabelled.metrics.validation = evaluation(100, 99, 0.1);
     relabelled.labels.reverse();
-    assert!(!Policy::IfBetter.prefers(&relabelled, &current));
+    assert!(!prefers(Policy::IfBetter, &relabelled));
 
     let (storage, _) = memory();
     let current = published(&storage, 60).await;

@@ -8,7 +8,7 @@ use digits_cli::{
 };
 use digits_proto::{
     json,
-    v1::{Checkpoint, Evaluation, ListCheckpointsRequest, TemperatureFit},
+    v1::{Checkpoint, Evaluation, JobState, ListCheckpointsRequest, TemperatureFit},
 };
 use serde_json::json;
 
@@ -41,6 +41,7 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
         ("loss", Right),
         ("epoch", Right),
         ("network", Left),
+        ("job", Left),
     ]);
     for it in checkpoints {
         let validation = it.validation.as_ref();
@@ -58,6 +59,7 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
                 .as_ref()
                 .map(format::architecture)
                 .unwrap_or_default(),
+            unfinished(it).unwrap_or_default(),
         ]);
     }
     table
@@ -127,6 +129,8 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
             ),
         ),
         ("job", lineage.job_id),
+        ("job state", unfinished(checkpoint).unwrap_or_default()),
+        ("promotion", promotion(checkpoint)),
         (
             "taken",
             format!(
@@ -145,6 +149,24 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
             ),
         ),
     ])
+}
+
+/// The state of a job that published a checkpoint and did not get to its end.
+fn unfinished(checkpoint: &Checkpoint) -> Option<String> {
+    let state = checkpoint.job_state();
+    matches!(state, JobState::Cancelled | JobState::Failed)
+        .then(|| format::state(checkpoint.job_state))
+}
+
+/// Whether the checkpoint was promoted when it was published.
+fn promotion(checkpoint: &Checkpoint) -> String {
+    match &checkpoint.promotion {
+        None => String::new(),
+        Some(decision) if decision.sequence == 0 => {
+            format!("not promoted: {}", decision.explanation)
+        }
+        Some(decision) => format!("by serving record {}", decision.sequence),
+    }
 }
 
 /// Calibration error and loss before and after the temperature was fitted.

@@ -1,5 +1,6 @@
 //! `digits jobs` and `digits cancel`: lists jobs, shows one, stops one.
 
+use super::promotion;
 use crate::{
     args::{JobId, Jobs, State},
     context::Context,
@@ -31,7 +32,12 @@ pub async fn cancel(args: JobId, context: &Context) -> Result<(), Error> {
         true => format!("job {} stops at its next step", job.job_id),
         false => format!("job {} is {}", job.job_id, format::state(job.state)),
     };
-    context.show(|| json::display(&job), || vec![line()])
+    let lines = || {
+        let mut lines = vec![line()];
+        lines.extend(promotion::summary(&job));
+        lines
+    };
+    context.show(|| json::display(&job), lines)
 }
 
 async fn list(args: Jobs, context: &Context) -> Result<(), Error> {
@@ -142,7 +148,7 @@ fn details(job: &Job) -> Vec<String> {
         false => "",
     };
     let number = |value: Option<u64>| value.map(|it| it.to_string()).unwrap_or_default();
-    fields(&[
+    let mut lines = fields(&[
         ("job", job.job_id.clone()),
         ("name", spec.name),
         ("state", format::state(job.state)),
@@ -189,7 +195,9 @@ fn details(job: &Job) -> Vec<String> {
             ),
         ),
         ("checkpoints", job.checkpoint_ids.join(" ")),
-    ])
+    ]);
+    lines.extend(promotion::summary(job));
+    lines
 }
 
 #[cfg(test)]

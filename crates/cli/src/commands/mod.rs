@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod model;
 pub mod plot;
 pub mod predict;
+mod promotion;
 pub mod report;
 pub mod reproduce;
 pub mod serving;

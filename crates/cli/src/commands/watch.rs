@@ -1,5 +1,6 @@
 //! `digits watch`: prints rows of the curves as they arrive, above a progress bar.
 
+use super::promotion;
 use crate::{args::Watch, context::Context};
 use digits_cli::{Error, format};
 use digits_client::{WatchNotice, WatchOptions};
@@ -38,7 +39,17 @@ pub async fn follow(job: &Job, after_sequence: u64, context: &Context) -> Result
             "the job continues: `digits watch {id}` shows it, `digits cancel {id}` stops it"
         ));
     }
-    finish(&job.job_id, &result?, context)
+    let finished = result?;
+    let outcome = finish(&job.job_id, &finished, context);
+    if !context.json {
+        // The end is shown even if the trainer has just become unreachable.
+        let job = trainer.job(&job.job_id).await.unwrap_or_default();
+        let newest = job.promotion.as_ref().map(|it| &it.checkpoint_id);
+        if newest != screen.advised.as_ref() {
+            context.print(promotion::summary(&job))?;
+        }
+    }
+    outcome
 }
 
 fn finish(job_id: &str, finished: &JobFinished, context: &Context) -> Result<(), Error> {
@@ -68,13 +79,18 @@ fn finish(job_id: &str, finished: &JobFinished, context: &Context) -> Result<(),
 /// A watch on the screen: lines on standard output above a progress bar on standard error.
 struct Screen<'a> {
     context: &'a Context,
+    job: &'a Job,
     bar: ProgressBar,
     epochs: u32,
     headed: bool,
+    /// The checkpoint that the last lines about a replaced or held one were about.
+    advised: Option<String>,
+    /// Their reason.
+    advised_for: Option<i32>,
 }
 
 impl<'a> Screen<'a> {
-    fn new(job: &Job, context: &'a Context) -> Self {
+    fn new(job: &'a Job, context: &'a Context) -> Self {
         let progress = job.progress.unwrap_or_default();
         let bar = match context.json {
             true => ProgressBar::hidden(),
@@ -88,9 +104,12 @@ impl<'a> Screen<'a> {
         bar.set_message(format::state(job.state));
         Self {
             context,
+            job,
             bar,
             epochs: progress.epochs,
             headed: false,
+            advised: None,
+            advised_for: None,
         }
     }
 
@@ -123,15 +142,18 @@ impl<'a> Screen<'a> {
                 self.print(vec![format!("{}{device}", format::state(change.state))])
             }
             Some(Event::CheckpointPublished(published)) => {
-                let served = match published.sequence {
-                    0 => "not promoted".to_owned(),
-                    sequence => format!("serving record {sequence}"),
-                };
-                let id = &published.checkpoint_id;
-                self.print(vec![format!(
-                    "checkpoint {id} of epoch {}, {served}",
-                    published.epoch
-                )])
+                let mut lines = promotion::published(published, self.job);
+                if lines.len() > 1 {
+                    let reason = published.promotion.as_ref().map(|it| it.not_promoted);
+                    // Once for each reason: a long job publishes many.
+                    if published.sequence == 0 && self.advised_for == reason {
+                        lines.truncate(1);
+                    } else {
+                        self.advised_for = reason;
+                        self.advised = Some(published.checkpoint_id.clone());
+                    }
+                }
+                self.print(lines)
             }
             Some(Event::Finished(_) | Event::Heartbeat(_)) | None => Ok(()),
         }

@@ -93,7 +93,7 @@ impl Fixture {
         for age in [60, 0] {
             let draft = draft(CheckpointId::generate(), age);
             let manifest = publish(&storage, draft).await.expect("published");
-            promote_published(&storage, &manifest, Policy::Latest, "job a-job")
+            promote_published(&storage, &manifest, Policy::Latest.into(), "job a-job")
                 .await
                 .expect("promoted");
             ids.push(manifest.id.to_string());

@@ -60,6 +60,7 @@ fn event(sequence: u64) -> v1::WatchJobResponse {
             checkpoint_id: CHECKPOINT.to_owned(),
             epoch: 2,
             sequence: 3,
+            promotion: None,
         }),
         EVENTS => Event::Finished(v1::JobFinished {
             state: v1::JobState::Succeeded.into(),

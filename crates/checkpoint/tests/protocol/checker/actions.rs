@@ -2,9 +2,11 @@
 
 use super::{
     model::{Effect, ModelState, Mutation, ProtocolModel},
-    properties::{DELETED, HOLD, ONE_RECORD, SERVED, TORN, TWICE},
+    programs::has_other_data,
+    properties::{DELETED, HOLD, ONE_RECORD, SCOPE, SERVED, TORN, TWICE},
     types::{Answer, Event, File, Key, Op, Stage, ValueId, WaitFor},
 };
+use digits_checkpoint::serving::Scope;
 
 impl ProtocolModel {
     pub fn carry_out(
@@ -133,8 +135,15 @@ impl ProtocolModel {
         if !content.published {
             return None;
         }
-        if sequence > 1 && before(sequence - 1)?.hold {
-            return Some(HOLD);
+        if sequence > 1 {
+            let replaced = before(sequence - 1)?;
+            if replaced.hold {
+                return Some(HOLD);
+            }
+            let differs = has_other_data(replaced.primary) != has_other_data(content.primary);
+            if self.scope == Scope::SameData && differs {
+                return Some(SCOPE);
+            }
         }
         (1..sequence)
             .filter_map(before)
@@ -160,6 +169,11 @@ impl ProtocolModel {
                     .get(&Key::File(number, File::Manifest))
                     .copied()
                     .or(found)
+            }
+            (Mutation::SkipComparison, Key::File(number, File::Manifest))
+                if is_trainer && !state.actors[actor].intents.contains_key(&number) =>
+            {
+                None
             }
             (Mutation::IgnoreHold, Key::Record(_)) if is_trainer => {
                 found.map(|value| self.replay.table.without_hold(value))

@@ -23,21 +23,19 @@ use digits_checkpoint::{
     manifest::FORMAT,
     publish,
     record::{Reason, Role, Route, ServingRecord},
+    serving::Scope,
 };
 use futures::StreamExt as _;
 use jiff::SignedDuration;
 use model::{Mutation, ProtocolModel};
 use object_store::{ObjectStore as _, ObjectStoreExt as _, memory::InMemory, path::Path};
-use programs::{OperatorAction, checkpoint, operator, reader, retention, trainer};
+use programs::{OperatorAction, TRAINERS, checkpoint, operator, reader, retention, trainer};
 use replay::{Program, Replay};
 use sim::Sim;
 use stateright::{Checker, HasDiscoveries, Model as _};
 use std::{collections::BTreeMap, sync::Arc};
 use types::{Coverage, Key, Number, ValueId, id, now};
 use values::Table;
-
-/// Numbers of the two trainers' checkpoints, which are newer than those of the initial state.
-const TRAINERS: [Number; 2] = [0x10, 0x20];
 
 /// Longer than any run of the model.
 const NEVER: SignedDuration = SignedDuration::from_hours(1000);
@@ -90,7 +88,11 @@ where
 }
 
 fn trainer_program(which: usize) -> Program {
-    program(move |sim, life| trainer(sim, TRAINERS[which], life))
+    scoped_trainer_program(which, Scope::Any)
+}
+
+fn scoped_trainer_program(which: usize, scope: Scope) -> Program {
+    program(move |sim, life| trainer(sim, TRAINERS[which], life, scope))
 }
 
 fn operator_program(actions: &'static [OperatorAction], times: u8) -> Program {
@@ -116,6 +118,7 @@ fn model(checkpoints: &[Number], log: &[Number], programs: Vec<Program>) -> Prot
         can_crash: vec![],
         retention: None,
         grace_holds: true,
+        scope: Scope::Any,
         faults: 0,
         crashes: 0,
         stale: 0,
@@ -135,6 +138,22 @@ fn publishing() -> ProtocolModel {
             &[1],
             vec![trainer_program(0), trainer_program(1), reader_program(1)],
         )
+    }
+}
+
+/// Two trainers of jobs that name no model publish, one of them on other data; one crashes.
+fn other_data() -> ProtocolModel {
+    let scope = Scope::SameData;
+    let programs = vec![
+        scoped_trainer_program(0, scope),
+        scoped_trainer_program(1, scope),
+        reader_program(1),
+    ];
+    ProtocolModel {
+        can_crash: vec![0, 1],
+        crashes: 1,
+        scope,
+        ..model(&[1], &[1], programs)
     }
 }
 
@@ -240,6 +259,16 @@ fn two_trainers_and_a_crash_keep_all_properties() {
 }
 
 #[test]
+fn a_trainer_on_other_data_keeps_all_properties() {
+    use Coverage::{Abandoned, OtherData, Recovered};
+    check(
+        "other data",
+        other_data(),
+        &[Recovered, Abandoned, OtherData],
+    );
+}
+
+#[test]
 fn an_operator_and_a_trainer_keep_all_properties() {
     use Coverage::{Lost, NotPromoted, Recovered, Refused};
     check(
@@ -311,10 +340,10 @@ fn counterexample(model: ProtocolModel, property: &'static str) -> Option<usize>
 fn every_omitted_step_violates_a_property() {
     use Mutation::{
         CreateTwice, ForgetPromotions, IgnoreHold, ManifestFirst, PlanLate, SkipCheckAfterWrite,
-        SkipSecondRead,
+        SkipComparison, SkipSecondRead,
     };
     type Case = (Mutation, fn() -> ProtocolModel, &'static str);
-    let cases: [Case; 7] = [
+    let cases: [Case; 8] = [
         (
             SkipCheckAfterWrite,
             || without_grace_time(primary_promoter()),
@@ -330,6 +359,7 @@ fn every_omitted_step_violates_a_property() {
         (ManifestFirst, publishing, properties::TORN),
         (CreateTwice, publishing, properties::ONE_RECORD),
         (PlanLate, publishing, properties::ENDED),
+        (SkipComparison, other_data, properties::SCOPE),
     ];
     for (mutation, model, property) in cases {
         let model = ProtocolModel {

@@ -4,6 +4,7 @@ use super::{
     replay::{Node, Replay},
     types::{Coverage, Key, Number, Stage, ValueId},
 };
+use digits_checkpoint::serving::Scope;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
@@ -27,6 +28,8 @@ pub enum Mutation {
     SkipSecondRead,
     /// A trainer records its intent only after carrying it out.
     PlanLate,
+    /// A trainer does not compare its checkpoint with the primary.
+    SkipComparison,
 }
 
 /// The actors, the initial state and the faults that may occur.
@@ -44,6 +47,8 @@ pub struct ProtocolModel {
     pub retention: Option<usize>,
     /// Whether the grace time is longer than any promotion, as retention requires.
     pub grace_holds: bool,
+    /// What the trainers' checkpoints may replace.
+    pub scope: Scope,
     /// How many ambiguous answers, crashes and stale reads may occur.
     pub faults: u8,
     pub crashes: u8,

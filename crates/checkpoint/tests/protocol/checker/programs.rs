@@ -13,18 +13,34 @@ use digits_checkpoint::{
     record::{Role, ServingRecord},
     retention::{Rules, apply},
     serving::{
-        AppendError, Candidate, Policy, PromotionError, drop_candidates, head, promote, release,
-        rollback,
+        AppendError, Candidate, NotPromoted, PromotionError, PromotionRules, Scope,
+        drop_candidates, head, promote, release, rollback,
     },
 };
 use jiff::SignedDuration;
 use std::{collections::BTreeSet, time::Duration};
 
-/// The checkpoint of a number; higher numbers are newer.
+/// First numbers of the two trainers' checkpoints, which are newer than those of the initial state.
+pub const TRAINERS: [Number; 2] = [0x10, 0x20];
+
+/// The checkpoint of a number; higher numbers are newer. Those of the second trainer are trained on
+/// other data.
 pub fn checkpoint(number: Number) -> Draft {
     let mut draft = draft(id(number), number, 0);
+    let data = if has_other_data(number) {
+        "letters"
+    } else {
+        "digits"
+    };
+    draft.manifest.lineage.dataset = data.to_owned();
+    draft.manifest.lineage.dataset_digest = data.to_owned();
     draft.manifest.created_at = now(0) + SignedDuration::from_secs(number.into());
     draft
+}
+
+/// Whether the checkpoint of a number is trained on other data than those of the initial state.
+pub fn has_other_data(number: Number) -> bool {
+    number >= TRAINERS[1]
 }
 
 /// Retries a key that was listed but is not readable yet.
@@ -42,8 +58,12 @@ macro_rules! retry_while_missing {
 /// A trainer: recovers unfinished publications, then publishes one checkpoint unless a recovered
 /// one was completed. `life` counts its restarts; the first life publishes checkpoint `first`, the
 /// others the next ones.
-pub async fn trainer(sim: Sim, first: Number, life: u8) {
+pub async fn trainer(sim: Sim, first: Number, life: u8, scope: Scope) {
     let storage = sim.storage();
+    let rules = PromotionRules {
+        scope,
+        ..PromotionRules::default()
+    };
     for (number, stage) in sim.intents().await {
         let done = match stage {
             Stage::Completed => true,
@@ -54,7 +74,7 @@ pub async fn trainer(sim: Sim, first: Number, life: u8) {
                     &storage,
                     &sim,
                     id(number),
-                    Policy::Latest,
+                    rules,
                     "job"
                 ));
                 let done = matches!(ended, Ok(Outcome::Completed(_)));
@@ -75,11 +95,7 @@ pub async fn trainer(sim: Sim, first: Number, life: u8) {
     match publication::commit(&storage, &sim, draft).await {
         Ok(manifest) => {
             let ended = retry_while_missing!(publication::finalize(
-                &storage,
-                &sim,
-                &manifest,
-                Policy::Latest,
-                "job"
+                &storage, &sim, &manifest, rules, "job"
             ));
             report_outcome(&sim, number(id), ended).await;
         }
@@ -92,9 +108,15 @@ pub async fn trainer(sim: Sim, first: Number, life: u8) {
 
 async fn report_outcome(sim: &Sim, checkpoint: Number, ended: Result<Outcome, StorageError>) {
     match ended {
-        Ok(Outcome::Completed(0)) => sim.emit(Event::Reached(Coverage::NotPromoted)).await,
-        Ok(Outcome::Completed(sequence)) => {
-            let sequence = u8::try_from(sequence).unwrap();
+        Ok(Outcome::Completed(decision)) if decision.sequence == 0 => {
+            let reached = match decision.not_promoted {
+                Some(NotPromoted::OtherData) => Coverage::OtherData,
+                _ => Coverage::NotPromoted,
+            };
+            sim.emit(Event::Reached(reached)).await;
+        }
+        Ok(Outcome::Completed(decision)) => {
+            let sequence = u8::try_from(decision.sequence).unwrap();
             let promoted = Event::Promoted {
                 sequence,
                 checkpoint,

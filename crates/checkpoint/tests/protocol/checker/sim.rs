@@ -10,6 +10,7 @@ use super::{
 use bytes::Bytes;
 use digits_checkpoint::{
     Storage, StorageError, id::CheckpointId, publication::IntentLog, record::ServingRecord,
+    serving::Decision,
 };
 use object_store::path::Path;
 use std::{
@@ -167,7 +168,7 @@ impl IntentLog for Sim {
         Ok(())
     }
 
-    async fn completed(&self, id: CheckpointId, _sequence: u64) -> Result<(), StorageError> {
+    async fn completed(&self, id: CheckpointId, _decision: &Decision) -> Result<(), StorageError> {
         self.write(id, Stage::Completed).await;
         Ok(())
     }

@@ -128,6 +128,7 @@ pub enum Coverage {
     Lost,
     Refused,
     NotPromoted,
+    OtherData,
     Reverted,
     Buried,
     Spared,
