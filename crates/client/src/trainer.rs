@@ -159,11 +159,18 @@ impl TrainerClient {
     /// # Errors
     /// See [`Error`].
     pub async fn datasets(&self) -> Result<Vec<Dataset>, Error> {
-        let answer = self
-            .calls
-            .retried(ListDatasetsRequest {}, rpc!(self.service(), list_datasets))
-            .await?;
-        Ok(answer.datasets)
+        let page = |page_size, page_token| {
+            let request = ListDatasetsRequest {
+                page_size,
+                page_token,
+            };
+            self.calls
+                .retried(request, rpc!(self.service(), list_datasets))
+        };
+        pages(usize::MAX, page, |page| {
+            (page.datasets, page.next_page_token)
+        })
+        .await
     }
 
     /// The service's overall health.

@@ -13,6 +13,7 @@
 
 mod cache;
 mod error;
+mod list;
 mod manifest;
 mod name;
 mod names;
@@ -20,9 +21,10 @@ mod push;
 
 pub use cache::Cache;
 pub use error::PushedError;
+pub use list::{ListPosition, Listed, list, list_after};
 pub use manifest::{FORMAT, Files, Manifest, Part, manifest};
 pub use name::{DatasetName, Pinned, Reference};
-pub use names::{Listed, NameRecord, list, resolve};
+pub use names::{NameRecord, resolve};
 pub use push::{Push, Receipt, check, push};
 
 use crate::files;

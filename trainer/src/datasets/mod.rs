@@ -13,6 +13,6 @@ mod source;
 
 pub use catalog::{Catalog, Folder};
 pub use error::{UnusableDataset, client_message};
-pub use list::DatasetEntry;
+pub use list::{DatasetEntry, Position};
 pub use pushed::Pushed;
 pub use source::{BUILT_IN, DEFAULT_SYNTHETIC, DatasetContent, DatasetSource, Shape};

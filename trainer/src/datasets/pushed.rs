@@ -7,7 +7,7 @@ use backon::{BlockingRetryable as _, ExponentialBuilder};
 use digits_checkpoint::Storage;
 use digits_dataset::{
     Dataset,
-    pushed::{self, Cache, Listed, Manifest, Pinned, PushedError, Reference},
+    pushed::{self, Cache, ListPosition, Listed, Manifest, Pinned, PushedError, Reference},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -114,12 +114,17 @@ impl Pushed {
         })
     }
 
-    /// All pushed data sets.
+    /// At most `limit` pushed data sets after a position, or from the first one on.
     ///
     /// # Errors
     /// When the storage cannot be read.
-    pub fn list(&self) -> Result<Vec<Listed>, PushedError> {
-        self.runtime.block_on(pushed::list(&self.storage))
+    pub fn list(
+        &self,
+        after: Option<&ListPosition>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, PushedError> {
+        self.runtime
+            .block_on(pushed::list_after(&self.storage, after, limit))
     }
 
     fn usable(&self, pinned: &Pinned) -> Result<Arc<Manifest>, PushedError> {

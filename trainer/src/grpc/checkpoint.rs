@@ -3,7 +3,8 @@
 
 use super::{
     errors::{append, import_failed, invalid_field, report_failed, storage, store as store_status},
-    import, page,
+    import,
+    page::{self, Page},
     report_messages::report_card,
 };
 use crate::{reporter::Reporter, store::Store, wire};
@@ -20,11 +21,11 @@ use digits_proto::v1::{
     GetCheckpointResponse, ImportCheckpointRequest, ImportCheckpointResponse,
     ListCheckpointsRequest, ListCheckpointsResponse, ListServingRequest, ListServingResponse,
     PromoteRequest, PromoteResponse, ReleaseRequest, ReleaseResponse, ReportCheckpointRequest,
-    ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRecord, ServingRole,
+    ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRole,
     checkpoint_service_server::{CheckpointService, CheckpointServiceServer},
 };
 use digits_server::{not_found, retry_status};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -146,7 +147,7 @@ impl CheckpointService for Checkpoints {
         request: Request<ListCheckpointsRequest>,
     ) -> Result<Response<ListCheckpointsResponse>, Status> {
         let request = request.into_inner();
-        let limit = page::size(request.page_size)? as usize;
+        let mut page = Page::new(page::size(request.page_size)?);
         let after: Option<Key> = page::key("checkpoints", &request.page_token)?;
         let mut all = digits_checkpoint::list_checkpoints(&self.storage)
             .await
@@ -161,14 +162,20 @@ impl CheckpointService for Checkpoints {
         if let Some(after) = after {
             all.retain(|manifest| key(manifest) < after);
         }
-        let more = all.len() > limit;
-        all.truncate(limit);
-        let next_page_token = match all.last() {
-            Some(last) if more => page::token("checkpoints", &key(last).to_string()),
+        let candidates = &all[..all.len().min(page.room())];
+        for message in self.messages(candidates).await? {
+            if !page.push(message) {
+                break;
+            }
+        }
+        let next_page_token = match all[..page.items.len()].last() {
+            Some(last) if page.items.len() < all.len() => {
+                page::token("checkpoints", &key(last).to_string())
+            }
             _ => String::new(),
         };
         Ok(Response::new(ListCheckpointsResponse {
-            checkpoints: self.messages(&all).await?,
+            checkpoints: page.items,
             next_page_token,
         }))
     }
@@ -263,26 +270,32 @@ impl CheckpointService for Checkpoints {
     ) -> Result<Response<ListServingResponse>, Status> {
         let request = request.into_inner();
         let model = model(&request.model)?;
-        let limit = page::size(request.page_size)? as usize;
+        let mut page = Page::new(page::size(request.page_size)?);
         let before: Option<u64> = page::key("serving", &request.page_token)?;
         let mut sequences = serving::list(&self.storage, &model)
             .await
             .map_err(|error| storage(&error))?;
         sequences.retain(|sequence| before.is_none_or(|before| *sequence < before));
-        let more = sequences.len() > limit;
-        let page: Vec<u64> = sequences.into_iter().rev().take(limit).collect();
-        let next_page_token = match page.last() {
-            Some(last) if more => page::token("serving", &last.to_string()),
+        let oldest = sequences.first().copied();
+        let newest = sequences.into_iter().rev().take(page.room());
+        let mut records = futures::stream::iter(newest)
+            .map(|sequence| listed_record(&self.storage, &model, sequence))
+            .buffered(CONCURRENT_READS);
+        while let Some(record) = records.next().await {
+            let record = record.map_err(|error| storage(&error))?;
+            if record.is_some_and(|record| !page.push(record)) {
+                break;
+            }
+        }
+        drop(records);
+        let next_page_token = match page.items.last() {
+            Some(last) if Some(last.sequence) != oldest => {
+                page::token("serving", &last.sequence.to_string())
+            }
             _ => String::new(),
         };
-        let records: Vec<Option<ServingRecord>> = futures::stream::iter(page)
-            .map(|sequence| listed_record(&self.storage, &model, sequence))
-            .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await
-            .map_err(|error| storage(&error))?;
         Ok(Response::new(ListServingResponse {
-            records: records.into_iter().flatten().collect(),
+            records: page.items,
             next_page_token,
         }))
     }

@@ -7,10 +7,11 @@ use super::{
         submit as submit_status,
     },
     job_message::job_message,
-    page,
+    page::{self, Page},
     watch::{self, WatchStream},
 };
 use crate::{
+    datasets::Position,
     job::{JobId, JobState},
     spec,
     store::{Job, JobFilter, Store},
@@ -33,6 +34,8 @@ use tonic::{Request, Response, Status};
 
 const DEFAULT_ROWS: u32 = 1_000;
 const MAX_ROWS: u32 = 10_000;
+/// Jobs that are read at once, because a page may end early.
+const MAX_READ_JOBS: u32 = 100;
 
 /// Shared state of the service.
 #[derive(Clone)]
@@ -153,19 +156,27 @@ impl TrainingService for Training {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         let mut filter = filter(request.into_inner())?;
-        let limit = filter.limit as usize;
-        // One more shows whether there is another page.
-        filter.limit += 1;
-        let jobs = self.store().jobs(filter).await;
-        let mut jobs = jobs.map_err(|error| store_status(error, ""))?;
-        let more = jobs.len() > limit;
-        jobs.truncate(limit);
-        let next_page_token = match jobs.last() {
-            Some(last) if more => page::token("jobs", &last.number.to_string()),
+        let mut page = Page::new(filter.limit);
+        let is_last = loop {
+            // One more shows whether there is another page.
+            filter.limit = (page.room() as u32 + 1).min(MAX_READ_JOBS);
+            let jobs = self.store().jobs(filter.clone()).await;
+            let jobs = jobs.map_err(|error| store_status(error, ""))?;
+            let fitting = jobs.iter().take_while(|job| page.push(self.message(job)));
+            let Some(last) = fitting.last() else {
+                break jobs.is_empty();
+            };
+            filter.before = Some(last.number);
+            if jobs.last().map(|job| job.number) != filter.before {
+                break false;
+            }
+        };
+        let next_page_token = match filter.before {
+            Some(last) if !is_last => page::token("jobs", &last.to_string()),
             _ => String::new(),
         };
         Ok(Response::new(ListJobsResponse {
-            jobs: jobs.iter().map(|job| self.message(job)).collect(),
+            jobs: page.items,
             next_page_token,
         }))
     }
@@ -259,17 +270,41 @@ impl TrainingService for Training {
 
     async fn list_datasets(
         &self,
-        _: Request<ListDatasetsRequest>,
+        request: Request<ListDatasetsRequest>,
     ) -> Result<Response<ListDatasetsResponse>, Status> {
+        let request = request.into_inner();
+        let size = match request.page_size {
+            // Clients of earlier versions read one page only.
+            0 => page::MAX,
+            size => page::size(size)?,
+        };
+        let after: Option<Position> = page::key("datasets", &request.page_token)?;
         let catalog = Arc::clone(&self.0.submitter.catalog);
         let listed = blocking(move || {
-            catalog.list().map_err(|error| {
+            // One more shows whether there is another page.
+            catalog.list(after, size as usize + 1).map_err(|error| {
                 tracing::warn!(%error, "pushed data sets cannot be listed");
                 storage_unavailable()
             })
         })
         .await?;
-        let datasets = listed.into_iter().map(dataset).collect();
-        Ok(Response::new(ListDatasetsResponse { datasets }))
+        let all = listed.len();
+        let mut page = Page::new(size);
+        let mut last = None;
+        for entry in listed {
+            let position = entry.position();
+            if !page.push(dataset(entry)) {
+                break;
+            }
+            last = Some(position);
+        }
+        let next_page_token = match last {
+            Some(last) if page.items.len() < all => page::token("datasets", &last.to_string()),
+            _ => String::new(),
+        };
+        Ok(Response::new(ListDatasetsResponse {
+            datasets: page.items,
+            next_page_token,
+        }))
     }
 }

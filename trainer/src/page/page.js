@@ -10,6 +10,8 @@ import { at, facts, loss, made, pairs, percent, promotion, setText, short, state
 /** Milliseconds between two refreshes, and after a failed one. */
 const REFRESH = 1500, RETRY = 1000;
 const PAGE = 20;
+/** Checkpoints that the details of a job show, and data sets to choose from. */
+const CHECKPOINTS = 100, DATASETS = 1000;
 /** Dash patterns of the jobs whose curves are drawn together. */
 const DASHES = ['', '7 4', '2 3', '9 3 2 3'];
 
@@ -179,7 +181,7 @@ async function detail() {
   at('detail').hidden = id === null;
   if (id === null) return;
   const { job } = await call('GetJob', { job_id: id });
-  const { checkpoints } = await call('ListCheckpoints', { job_id: id, page_size: 100 });
+  const checkpoints = await entriesOf('ListCheckpoints', 'checkpoints', { job_id: id }, CHECKPOINTS);
   if (id !== opened) return;
   setText(at('detail-title'), title(job));
   at('error').hidden = !job.error;
@@ -217,6 +219,17 @@ function item(checkpoint, key) {
   line.dataset.key = key;
   line.title = id;
   return line;
+}
+
+/** The first `limit` entries of a list, which comes in pages. */
+async function entriesOf(method, field, request, limit) {
+  const found = [];
+  for (let token = ''; ;) {
+    const answer = await call(method, { ...request, page_size: limit - found.length, page_token: token });
+    found.push(...answer[field]);
+    token = answer.next_page_token;
+    if (!token || found.length >= limit) return found;
+  }
 }
 
 /** Refreshes everything that changes by itself. */
@@ -295,7 +308,7 @@ async function start() {
     try {
       await loadMessages();
       presets = (await call('ListPresets')).presets;
-      const { datasets } = await call('ListDatasets');
+      const datasets = await entriesOf('ListDatasets', 'datasets', {}, DATASETS);
       at('preset').replaceChildren(...presets.map(({ name }) => new Option(name)));
       at('dataset').append(...datasets.filter((one) => !one.superseded).map(({ name }) => new Option(name)));
       break;

@@ -233,7 +233,7 @@ async fn unknown_and_ambiguous_names_are_refused_by_field() {
         .expect_err("big");
     assert_refused(&status, "above this trainer's limit");
 
-    let request = ListDatasetsRequest {};
+    let request = ListDatasetsRequest::default();
     let listed = client
         .list_datasets(request)
         .await

@@ -13,6 +13,7 @@ mod full_disk;
 mod import;
 mod interruptions;
 mod jobs;
+mod lists;
 mod metrics;
 mod promotion;
 mod queue;

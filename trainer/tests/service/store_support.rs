@@ -96,6 +96,10 @@ pub fn new_job(request_id: &str) -> NewJob {
     let requested = spec(
         r#"{"name": "name", "labels": {"a": "b"}, "data": {"dataset": "synthetic"}, "device": "cpu"}"#,
     );
+    new_job_of(request_id, requested)
+}
+
+pub fn new_job_of(request_id: &str, requested: SpecMessage) -> NewJob {
     let catalog = Catalog::open(MnistSource::default(), Vec::new()).expect("no folder");
     let resolved = resolve(&requested.request(), &catalog, None).expect("resolves");
     NewJob {

@@ -2,10 +2,7 @@
 //! like the serving log. The record with the highest number gives the name's content, whatever the
 //! clocks.
 
-use super::{
-    DatasetName, FOLDER, MANIFEST, Manifest, NAMES, Pinned, PushedError, Reference, is_digest,
-    manifest,
-};
+use super::{DatasetName, NAMES, Pinned, PushedError, Reference, is_digest};
 use digits_checkpoint::{
     Created, Storage, StorageError,
     manifest::{PictureNormalization, read_format},
@@ -14,15 +11,13 @@ use digits_checkpoint::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Largest record that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
 /// Records of a name that are read, from the newest on.
 const RECORDS: usize = 1_000;
-/// Maximum length of a list.
-const LISTED: usize = 1_000;
-/// Files that are read concurrently.
+/// Records that are read concurrently.
 const CONCURRENT_READS: usize = 16;
 /// Attempts of an append that another writer precedes.
 const ATTEMPTS: u32 = 10;
@@ -48,17 +43,6 @@ pub struct NameRecord {
     pub by: String,
     /// When it was pushed.
     pub pushed_at: Timestamp,
-}
-
-/// A pushed data set in a list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// The newest record of this name and content.
-    pub record: NameRecord,
-    /// Manifest of the content, with the picture normalization of the record.
-    pub manifest: Manifest,
-    /// Whether the name has newer content.
-    pub superseded: bool,
 }
 
 /// Resolves a reference to its present content. Cancel-safe.
@@ -103,72 +87,6 @@ pub async fn resolve(storage: &Storage, reference: &Reference) -> Result<Pinned,
             digests: [first, second].into_iter().chain(fitting).collect(),
         }),
     }
-}
-
-/// All pushed data sets, by name and the newest of each first, at most 1,000; unreadable ones are
-/// left out with a warning. Cancel-safe.
-///
-/// # Errors
-/// The storage's error.
-pub async fn list(storage: &Storage) -> Result<Vec<Listed>, PushedError> {
-    let mut names: BTreeMap<DatasetName, Vec<u64>> = BTreeMap::new();
-    let mut digests = BTreeSet::new();
-    for entry in storage.list(FOLDER, None).await? {
-        if let Some((name, sequence)) = parse_key(&entry.key) {
-            names.entry(name).or_default().push(sequence);
-        } else if let Some(digest) = parse_manifest_key(&entry.key) {
-            digests.insert(digest.to_owned());
-        }
-    }
-    let mut found: Vec<(NameRecord, bool)> = Vec::new();
-    for (name, mut sequences) in names {
-        sequences.sort_unstable_by(|left, right| right.cmp(left));
-        let newest = sequences.first().copied();
-        let mut seen = BTreeSet::new();
-        for record in records(storage, &name, &sequences).await? {
-            let superseded = Some(record.sequence) != newest;
-            if digests.contains(&record.digest) && seen.insert(record.digest.clone()) {
-                found.push((record, superseded));
-            }
-        }
-    }
-    found.truncate(LISTED);
-    let manifests = manifests(storage, &found).await?;
-    let listed = found.into_iter().filter_map(|(record, superseded)| {
-        let manifest = manifests.get(&record.digest)?.clone();
-        let manifest = manifest.read_as(record.picture_normalization);
-        Some(Listed {
-            record,
-            manifest,
-            superseded,
-        })
-    });
-    Ok(listed.collect())
-}
-
-async fn manifests(
-    storage: &Storage,
-    records: &[(NameRecord, bool)],
-) -> Result<HashMap<String, Manifest>, PushedError> {
-    let digests: BTreeSet<String> = records
-        .iter()
-        .map(|(record, _)| record.digest.clone())
-        .collect();
-    stream::iter(digests)
-        .map(|digest| async move {
-            match manifest(storage, &digest).await {
-                Ok(found) => Ok(found.map(|manifest| (digest, manifest))),
-                Err(error @ (PushedError::Damaged { .. } | PushedError::Format { .. })) => {
-                    tracing::warn!(%error, "unreadable manifest: the pushed data set is left out of the list");
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
-        })
-        .buffer_unordered(CONCURRENT_READS)
-        .try_filter_map(|found| async { Ok(found) })
-        .try_collect()
-        .await
 }
 
 /// Appends a record unless the newest one means the same already. Returns the newest record
@@ -223,7 +141,7 @@ async fn sequences(storage: &Storage, name: &DatasetName) -> Result<Vec<u64>, Pu
 }
 
 /// The readable records, in the order of `sequences`.
-async fn records(
+pub(super) async fn records(
     storage: &Storage,
     name: &DatasetName,
     sequences: &[u64],
@@ -289,18 +207,10 @@ fn key(name: &DatasetName, sequence: u64) -> String {
     format!("{NAMES}/{name}/{}", record_file(sequence))
 }
 
-fn parse_key(key: &str) -> Option<(DatasetName, u64)> {
+pub(super) fn parse_key(key: &str) -> Option<(DatasetName, u64)> {
     let (name, file) = key
         .strip_prefix(NAMES)?
         .strip_prefix('/')?
         .split_once('/')?;
     Some((name.parse().ok()?, parse_record_file(file)?))
-}
-
-fn parse_manifest_key(key: &str) -> Option<&str> {
-    let (digest, file) = key
-        .strip_prefix(FOLDER)?
-        .strip_prefix('/')?
-        .split_once('/')?;
-    (file == MANIFEST && is_digest(digest)).then_some(digest)
 }

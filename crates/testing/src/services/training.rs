@@ -214,6 +214,7 @@ impl TrainingService for Trainer {
         };
         Ok(Response::new(v1::ListDatasetsResponse {
             datasets: vec![dataset],
+            next_page_token: String::new(),
         }))
     }
 }
