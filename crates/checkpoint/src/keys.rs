@@ -30,6 +30,20 @@ pub(crate) fn parse_file(key: &str) -> Option<(CheckpointId, &str)> {
     Some((id.parse().ok()?, name))
 }
 
+/// Folder of the marks of jobs.
+pub(crate) const JOBS: &str = "jobs";
+
+/// Key of the mark of a job that ended in `state` before its end.
+pub(crate) fn unfinished(job: &str, state: &str) -> String {
+    format!("{JOBS}/{job}/{state}.json")
+}
+
+/// The job and the state of a key below [`JOBS`].
+pub(crate) fn parse_unfinished(key: &str) -> Option<(&str, &str)> {
+    let (job, name) = key.strip_prefix(JOBS)?.strip_prefix('/')?.split_once('/')?;
+    Some((job, name.strip_suffix(".json")?))
+}
+
 /// Folder of all serving logs.
 pub(crate) const SERVING: &str = "serving";
 
@@ -76,6 +90,9 @@ mod tests {
     fn keys_are_parsed_as_they_are_written() {
         let id = CheckpointId::generate();
         assert_eq!(parse_file(&file(id, MODEL)), Some((id, MODEL)));
+        let mark = unfinished("j", "failed");
+        assert_eq!(mark, "jobs/j/failed.json");
+        assert_eq!(parse_unfinished(&mark), Some(("j", "failed")));
         let model = ModelName::default();
         for sequence in [1, 42, u64::MAX] {
             assert_eq!(

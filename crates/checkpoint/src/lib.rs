@@ -74,6 +74,7 @@ pub mod retention;
 pub mod serving;
 mod storage;
 mod tensors;
+pub mod unfinished;
 mod validate;
 
 pub use catalog::{list_checkpoints, live_manifest, manifest};

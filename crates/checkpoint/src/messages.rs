@@ -10,6 +10,7 @@ use crate::{
     record::{self, ServingRecord},
     serving,
     storage::{Storage, StorageError},
+    unfinished::Unfinished,
 };
 use digits_proto::v1;
 use jiff::Timestamp;
@@ -57,6 +58,15 @@ pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
         // Known to the job database of a trainer, not to the storage.
         job_state: v1::JobState::Unspecified.into(),
         promotion: None,
+    }
+}
+
+/// The state of a job that did not get to its end.
+#[must_use]
+pub fn unfinished(from: Unfinished) -> v1::JobState {
+    match from {
+        Unfinished::Cancelled => v1::JobState::Cancelled,
+        Unfinished::Failed => v1::JobState::Failed,
     }
 }
 

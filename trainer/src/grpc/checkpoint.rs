@@ -12,9 +12,10 @@ use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
     manifest::Manifest,
-    messages::{checkpoint, listed_record, promotion, serving_record},
+    messages::{self, checkpoint, listed_record, promotion, serving_record},
     record::Role,
     serving::{self, Candidate},
+    unfinished,
 };
 use digits_proto::v1::{
     Checkpoint, DropCandidatesRequest, DropCandidatesResponse, GetCheckpointRequest,
@@ -26,7 +27,7 @@ use digits_proto::v1::{
 };
 use digits_server::{not_found, retry_status};
 use futures::StreamExt as _;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -64,13 +65,24 @@ impl Checkpoints {
         CheckpointServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 
-    /// The messages of checkpoints, with what the job database has of them.
+    /// The messages of checkpoints, with what the job database and the storage have of their jobs.
     async fn messages(&self, manifests: &[Manifest]) -> Result<Vec<Checkpoint>, Status> {
         let ids = manifests.iter().map(|manifest| manifest.id).collect();
         let known = self.store.publications(ids).await;
         let known = known.map_err(|error| store_status(error, ""))?;
+        // Jobs of other trainers.
+        let marks = match manifests.iter().all(|it| known.contains_key(&it.id)) {
+            true => HashMap::new(),
+            false => unfinished::list(&self.storage)
+                .await
+                .map_err(|error| storage(&error))?,
+        };
         let message = |manifest: &Manifest| {
             let mut message = checkpoint(manifest);
+            let job = manifest.lineage.job.as_ref();
+            if let Some(&how) = job.and_then(|job| marks.get(job)) {
+                message.job_state = messages::unfinished(how).into();
+            }
             if let Some(publication) = known.get(&manifest.id) {
                 message.job_state = wire::state(publication.state).into();
                 let decision = publication.decision.as_ref();

@@ -17,7 +17,7 @@ use crate::{
     store::{Job, JobFilter, Store},
     submission::Submitter,
     wire::{self, SpecMessage},
-    worker::{Bundles, RunningJobs, StopReason},
+    worker::{Bundles, RunningJobs, StopReason, mark_unfinished},
 };
 use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
@@ -193,7 +193,11 @@ impl TrainingService for Training {
         // stop.
         match self.0.running.get(parsed) {
             Some(running) => running.stop(StopReason::Cancel),
-            None if job.state.is_end() => self.remove_bundle(parsed).await,
+            None if job.state.is_end() => {
+                self.remove_bundle(parsed).await;
+                // It may have published before it was released into the queue.
+                mark_unfinished(self.store(), &self.0.submitter.storage).await;
+            }
             None => {}
         }
         Ok(Response::new(CancelJobResponse {

@@ -4,7 +4,10 @@ use super::{
     error::{StoreError, corrupt},
     handle::Store,
 };
-use crate::{job::JobState, wire};
+use crate::{
+    job::{JobId, JobState},
+    wire,
+};
 use digits_checkpoint::{
     id::CheckpointId,
     serving::{Decision, PreviousPrimary},
@@ -65,6 +68,47 @@ impl Store {
                 }
             }
             Ok(found)
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Jobs that were cancelled or failed, have published checkpoints, and are not marked on the
+    /// storage yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unmarked_jobs(&self) -> Result<Vec<(JobId, JobState)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, state FROM jobs WHERE state IN (4, 5) AND marked = 0 AND EXISTS (
+                     SELECT 1 FROM checkpoints WHERE job = jobs.number AND checkpoints.state IN (2, 3)
+                 ) ORDER BY number",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                let state = JobState::from_number(row.get(1)?);
+                let state = state.ok_or_else(|| corrupt("the state of a job"))?;
+                found.push((id.parse().map_err(corrupt)?, state));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Records that a job is marked on the storage.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn job_marked(&self, job: JobId) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            transaction
+                .prepare_cached("UPDATE jobs SET marked = 1 WHERE id = ?1")?
+                .execute(params![job.to_string()])?;
+            Ok(())
         })
         .await
     }

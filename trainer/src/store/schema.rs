@@ -89,10 +89,12 @@ const PARENTS: &str = "ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT 
 const TRACES: &str = "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';";
 
 /// `same_data` is 1 for a checkpoint of a job that names no model, which replaces only checkpoints
-/// for the same data; `decision` is the decision about the promotion, a message of the wire.
+/// for the same data; `decision` is the decision about the promotion, a message of the wire;
+/// `marked` is 1 for a job whose checkpoints are marked on the storage as those of an unfinished one.
 const PROMOTIONS: &str = "
 ALTER TABLE checkpoints ADD COLUMN same_data INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE checkpoints ADD COLUMN decision BLOB;
+ALTER TABLE jobs ADD COLUMN marked INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Sets the connection up and brings the tables to this version.

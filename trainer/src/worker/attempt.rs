@@ -7,6 +7,7 @@ use super::{
     parent,
     running::{RunningJob, StopReason},
     slot::WorkerSlot,
+    unfinished::mark_unfinished,
 };
 use crate::{
     job::{JobId, JobState},
@@ -122,6 +123,10 @@ fn write_outcome(slot: &WorkerSlot, job: JobId, outcome: JobOutcome, elapsed: Du
         thread::sleep(OUTCOME_RETRY_PAUSE);
     }
     context.bundles.remove(job);
+    if outcome.state != JobState::Succeeded {
+        let marking = mark_unfinished(&context.store, &context.storage);
+        context.runtime.block_on(marking);
+    }
     context
         .metrics
         .job_finished(&job.to_string(), outcome.state.into(), elapsed);

@@ -26,6 +26,7 @@ mod running;
 mod sink;
 mod sinks;
 mod slot;
+mod unfinished;
 mod watermark;
 
 pub use bundles::{Bundles, StoredBundle};
@@ -33,3 +34,4 @@ pub use context::WorkerContext;
 pub use pool::{Wake, Workers};
 pub use recovery::{finish_checkpoints, record_bundles, sweep_bundles};
 pub use running::{RunningJob, RunningJobs, StopReason};
+pub use unfinished::mark_unfinished;

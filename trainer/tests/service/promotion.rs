@@ -11,6 +11,7 @@ use digits_checkpoint::{
     Storage,
     id::CheckpointId,
     serving::{NotPromoted, Policy, Scope, head},
+    unfinished::{self, Unfinished},
 };
 use digits_proto::v1::{
     CancelJobRequest, Checkpoint, CheckpointPublished, GetCheckpointRequest, Job, JobSpec,
@@ -18,7 +19,7 @@ use digits_proto::v1::{
     job_spec::Optimizer, watch_job_response::Event,
 };
 use digits_trainer::store::{CheckpointIntent, IntentState, Store};
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 /// Runs a job to its end; the job, and its checkpoints' events.
 async fn run(server: &Server, name: &str, spec: JobSpec) -> (Job, Vec<CheckpointPublished>) {
@@ -181,6 +182,16 @@ async fn checkpoints_of_cancelled_and_failed_jobs_are_marked() {
     server.stop().await;
     let server = Server::start(folder.path(), &[]).await;
     assert_eq!(states(&server).await, cancelled, "after a restart");
+    server.stop().await;
+
+    // Readers without this trainer's database have the mark on the storage.
+    let storage = Storage::open(&folder.path().join("storage").display().to_string());
+    let storage = storage.expect("open");
+    let marked = HashMap::from([(job.clone(), Unfinished::Cancelled)]);
+    assert_eq!(unfinished::list(&storage).await.expect("listed"), marked);
+    fs::rename(folder.path().join("state"), folder.path().join("lost")).expect("moved");
+    let server = Server::start(folder.path(), &[]).await;
+    assert_eq!(states(&server).await, cancelled, "of another trainer");
     server.stop().await;
 }
 

@@ -264,3 +264,36 @@ fn parents_are_needed_until_their_jobs_end() {
         "after a restart too"
     );
 }
+
+#[test]
+fn jobs_are_to_be_marked_if_they_published_and_did_not_get_to_their_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let (store, runtime) = (&database.store, &database.runtime);
+    let jobs = ["published", "empty", "running"].map(|name| database.submit(name).id);
+    for job in [jobs[0], jobs[2]] {
+        let intent = CheckpointIntent {
+            id: CheckpointId::generate(),
+            job,
+            epoch: 1,
+            step: 10,
+            promotion: Policy::Latest,
+            scope: Scope::Any,
+            weights_sha256: String::new(),
+            state: IntentState::Planned,
+            serving_sequence: 0,
+        };
+        runtime.block_on(async {
+            let id = intent.id;
+            store.plan_checkpoint(intent).await.expect("planned");
+            store.checkpoint_committed(id).await.expect("committed");
+        });
+    }
+    for job in &jobs[..2] {
+        runtime.block_on(store.cancel(*job)).expect("cancelled");
+    }
+    let unmarked = || runtime.block_on(store.unmarked_jobs()).expect("listed");
+    assert_eq!(unmarked(), [(jobs[0], JobState::Cancelled)]);
+    runtime.block_on(store.job_marked(jobs[0])).expect("marked");
+    assert_eq!(unmarked(), []);
+}

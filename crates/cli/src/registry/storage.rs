@@ -4,14 +4,18 @@ use crate::error::Error;
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, InvalidId, ModelName},
-    list_checkpoints, manifest, messages,
+    list_checkpoints, manifest,
+    manifest::Manifest,
+    messages,
     record::Role,
     serving::{self, AppendError, Candidate},
+    unfinished::{self, Unfinished},
 };
 use digits_proto::v1::{
     Checkpoint, DropCandidatesRequest, ListCheckpointsRequest, PromoteRequest, ReleaseRequest,
     RollbackRequest, ServingRecord, ServingRole,
 };
+use std::collections::HashMap;
 
 /// A storage.
 pub struct StorageRegistry {
@@ -49,6 +53,16 @@ fn appended(
     }
 }
 
+/// A checkpoint, marked if its job did not get to its end.
+fn message(manifest: &Manifest, marks: &HashMap<String, Unfinished>) -> Checkpoint {
+    let mut message = messages::checkpoint(manifest);
+    let job = manifest.lineage.job.as_ref();
+    if let Some(&how) = job.and_then(|job| marks.get(job)) {
+        message.job_state = messages::unfinished(how).into();
+    }
+    message
+}
+
 impl StorageRegistry {
     pub(super) fn open(url: &str) -> Result<Self, Error> {
         Ok(Self {
@@ -67,12 +81,14 @@ impl StorageRegistry {
                 && (request.job_id.is_empty()
                     || manifest.lineage.job.as_deref() == Some(&request.job_id))
         });
-        Ok(all.iter().take(limit).map(messages::checkpoint).collect())
+        let marks = unfinished::list(&self.storage).await?;
+        let found = all.iter().take(limit);
+        Ok(found.map(|it| message(it, &marks)).collect())
     }
 
     pub(super) async fn checkpoint(&self, id: &str) -> Result<Checkpoint, Error> {
         match manifest(&self.storage, checkpoint_id(id)?).await? {
-            Some(manifest) => Ok(messages::checkpoint(&manifest)),
+            Some(manifest) => Ok(message(&manifest, &unfinished::list(&self.storage).await?)),
             None => Err(Error::Negative(format!(
                 "there is no committed checkpoint {id}"
             ))),

@@ -10,6 +10,7 @@ use digits_checkpoint::{
     },
     publish,
     serving::{Policy, promote_published},
+    unfinished::{Unfinished, mark},
 };
 use digits_testing::patience;
 use jiff::{SignedDuration, Timestamp};
@@ -297,4 +298,21 @@ fn a_bucket_is_reached_over_tls() {
         Ok(vec![22, 3]),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn checkpoints_of_a_job_that_failed_are_marked_without_a_trainer() {
+    let fixture = Fixture::new().await;
+    let listed = || fixture.run(&["checkpoints"]);
+    let text = |output: Output| String::from_utf8(output.stdout).expect("text");
+    assert!(!text(listed()).contains("failed"));
+    let storage = Storage::open(&fixture.dir.path().display().to_string()).expect("open");
+    for _ in 0..2 {
+        let marked = mark(&storage, "a-job", Unfinished::Failed).await;
+        marked.expect("marked");
+    }
+    let text = text(listed());
+    assert_eq!(text.matches("failed").count(), 2, "{text}");
+    let one = fixture.document(&["checkpoints", &fixture.old]);
+    assert_eq!(one["job_state"], "JOB_STATE_FAILED");
 }
