@@ -94,7 +94,7 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
         (true, ..) => {
             let loaded = data_source::load(base, &ReadFolder::default(), false).await?;
             for note in loaded.notes {
-                eprintln!("{note}");
+                eprintln!("warning: {note}");
             }
             loaded.dataset
         }

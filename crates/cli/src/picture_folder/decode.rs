@@ -1,14 +1,14 @@
 //! Decodes a picture into grey pixels as the inference service does: orientation of EXIF applied,
 //! transparency composited, luma of Rec. 601.
 
-use super::Size;
+use super::size::Size;
 use digits_dataset::MAX_SIDE;
 use image::{
-    DynamicImage, GrayImage, ImageDecoder as _, ImageError, ImageReader, Limits,
+    DynamicImage, GrayImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits,
     imageops::{self, FilterType},
     metadata::Orientation,
 };
-use std::io::Cursor;
+use std::io::{self, Cursor};
 
 /// Largest decoded picture, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -31,9 +31,26 @@ impl Decoded {
     }
 }
 
+/// Why a picture cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DecodeError {
+    /// The decoder's reason.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The file could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A JPEG without its end, which the decoder would fill with grey.
+    #[error("it is cut off: its end marker is missing")]
+    Cut,
+}
+
 /// Decodes the first frame of a picture.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, ImageError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    if reader.format() == Some(ImageFormat::Jpeg) && is_cut(bytes) {
+        return Err(DecodeError::Cut);
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE as u32);
     limits.max_image_height = Some(MAX_SIDE as u32);
@@ -64,6 +81,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, ImageError> {
         grey: GrayImage::from_raw(rgba.width(), rgba.height(), grey.collect())
             .expect("a grey pixel for each of the picture"),
     })
+}
+
+/// Whether the last scan of a JPEG has no end marker behind it. In its data both markers cannot
+/// occur, and a thumbnail in the header is before it.
+fn is_cut(jpeg: &[u8]) -> bool {
+    const SCAN: [u8; 2] = [0xff, 0xda];
+    const END: [u8; 2] = [0xff, 0xd9];
+    let last = |marker| jpeg.windows(2).rposition(|bytes| bytes == marker);
+    last(END) < last(SCAN)
 }
 
 fn luma([red, green, blue]: [u8; 3]) -> f32 {

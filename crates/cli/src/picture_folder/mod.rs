@@ -3,6 +3,9 @@
 
 mod decode;
 mod layout;
+mod size;
+
+pub use size::Size;
 
 use crate::Error;
 use decode::{Conversions, decode};
@@ -14,15 +17,6 @@ use std::{fs, path::Path};
 
 /// Share of the pictures of each label that is kept for the test where nothing else is said.
 pub const TEST_FRACTION: f64 = 0.2;
-
-/// Rows and columns of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
 
 /// A data set of pictures.
 pub struct PictureSet {

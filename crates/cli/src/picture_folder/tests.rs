@@ -254,6 +254,35 @@ fn colour_16_bits_and_transparency_are_converted_and_reported() {
 }
 
 #[test]
+fn a_jpeg_is_read_and_one_that_is_cut_off_is_refused() {
+    let folder = folder_with("7", "3");
+    let seven = case("7/15.png");
+    let path = folder.path().join("7/a.jpg");
+    seven.save(&path).expect("saved");
+    let dataset = read_all(folder.path()).assembled.dataset;
+    let is_near = |image: &[u8]| {
+        image
+            .iter()
+            .zip(seven.iter())
+            .all(|(a, b)| a.abs_diff(*b) < 60)
+    };
+    let parts = [&dataset.train, &dataset.test].into_iter();
+    let near = parts
+        .flat_map(|part| part.images.pixels.chunks(784))
+        .filter(|it| is_near(it));
+    assert_eq!(near.count(), 2, "the PNG and the JPEG");
+    let whole = fs::read(&path).expect("the JPEG");
+    for kept in [whole.len() - 2, whole.len() - 20] {
+        fs::write(&path, &whole[..kept]).expect("written");
+        let error = error_of(&folder);
+        assert!(
+            error.contains("a.jpg: cannot be read as a picture (it is cut off"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn another_size_is_named_and_scaled_on_request() {
     let folder = folder_with("7", "3");
     save(&folder, "7/a-wide.png", image::GrayImage::new(40, 30));

@@ -98,7 +98,7 @@ fn emnists_files_are_turned_and_counted_from_1_and_the_flags_decide() {
     for part in [
         "the images were transposed: EMNIST's files have rows and columns exchanged; --transpose=no leaves them",
         "the labels of the files count from 1: 1 became the first label; --labels-from 0 keeps",
-        "there is no training image of label \"3\"; add images",
+        "warning: there is no training image of label \"3\"; add images",
     ] {
         assert!(shown.contains(part), "{part:?} in {shown}");
     }

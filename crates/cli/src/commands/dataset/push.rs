@@ -21,7 +21,7 @@ pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     let Loaded { dataset, notes } =
         data_source::load(&args.source, &args.read, args.handwriting).await?;
     for note in &notes {
-        context.hint(note);
+        context.hint(&format!("warning: {note}"));
     }
     let handwriting = args.handwriting || dataset.digest == mnist::content_digest();
     let push = Push {

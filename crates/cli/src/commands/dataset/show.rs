@@ -70,7 +70,7 @@ async fn load(args: &ShowDataset, context: &Context) -> Result<(Dataset, v1::Dat
     if name == mnist::NAME || name == synthetic::NAME || name.contains(std::path::MAIN_SEPARATOR) {
         let Loaded { dataset, notes } = data_source::load(name, &args.read, false).await?;
         for note in notes {
-            context.hint(&note);
+            context.hint(&format!("warning: {note}"));
         }
         let message = message::local(&dataset);
         return Ok((dataset, message));
