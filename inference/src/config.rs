@@ -170,14 +170,14 @@ fn parse_count(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|count| (1..=1 << 30).contains(count))
-        .ok_or_else(|| "must be 1 to 2^30".to_owned())
+        .ok_or_else(|| "must be a whole number from 1 to 1073741824".to_owned())
 }
 
 fn parse_pixels(text: &str) -> Result<u64, String> {
     text.parse()
         .ok()
         .filter(|count| (1..=1 << 30).contains(count))
-        .ok_or_else(|| "must be 1 to 2^30".to_owned())
+        .ok_or_else(|| "must be a whole number from 1 to 1073741824".to_owned())
 }
 
 #[cfg(test)]

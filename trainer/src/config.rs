@@ -9,7 +9,7 @@ use crate::{
 use clap::{Args, Parser};
 use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
-use digits_service::{Error, ServiceFlags, parse_age, parse_duration};
+use digits_service::{Error, ServiceFlags, parse_age, parse_duration, parse_whole};
 use jiff::SignedDuration;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -41,7 +41,7 @@ pub struct Config {
     pub config: Option<PathBuf>,
     /// Number of jobs that run at the same time, 1 to 64; on the CPU they share the cores. Default:
     /// one per GPU, or one without a GPU.
-    #[arg(long, env = "DIGITS_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "DIGITS_WORKERS", value_parser = parse_whole::<u16>(1..=64))]
     pub workers: Option<u16>,
     /// Flags that `digits-trainer run` reads from the environment only.
     #[command(flatten)]
@@ -67,27 +67,27 @@ pub struct TrainerFlags {
     pub bundle_interval: Duration,
     /// Maximum size of a pushed data set, in bytes; larger ones are refused. A data set is held in
     /// memory while a job trains on it.
-    #[arg(long, env = "DIGITS_MAX_DATASET_BYTES", default_value_t = 2 << 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "DIGITS_MAX_DATASET_BYTES", default_value_t = 2 << 30, value_parser = parse_whole::<u64>(1..=u64::MAX))]
     pub max_dataset_bytes: u64,
     /// Maximum size of the cache of pushed data sets in the state folder, in bytes; at least
     /// --max-dataset-bytes. A data set in the cache is not fetched from the storage again.
-    #[arg(long, env = "DIGITS_DATASET_CACHE_BYTES", default_value_t = 4 << 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "DIGITS_DATASET_CACHE_BYTES", default_value_t = 4 << 30, value_parser = parse_whole::<u64>(1..=u64::MAX))]
     pub dataset_cache_bytes: u64,
     /// Maximum number of queued jobs, 1 to 100000; further jobs are refused.
-    #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = parse_whole::<u32>(1..=100_000))]
     pub queue_capacity: u32,
     /// Maximum size of a request message, in bytes; larger ones are refused.
-    #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1_024..=1 << 30))]
+    #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = 1 << 20, value_parser = parse_whole::<u32>(1_024..=1 << 30))]
     pub max_message_bytes: u32,
     /// Maximum number of concurrent requests and watches; further ones are refused at once.
-    #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_whole::<u32>(1..=100_000))]
     pub max_in_flight: u32,
     /// Interval of the retention sweep, which deletes checkpoints that nothing protects, such as
     /// 1h; 0 disables it.
     #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]
     pub retention_interval: Duration,
     /// Number of newest checkpoints of each model that the retention sweep keeps, up to 1000000.
-    #[arg(long, env = "DIGITS_RETENTION_KEEP", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    #[arg(long, env = "DIGITS_RETENTION_KEEP", default_value_t = 20, value_parser = parse_whole::<u32>(0..=1_000_000))]
     pub retention_keep: u32,
     /// Age below which a checkpoint is always kept, such as 12h or 7d; up to 3660d.
     #[arg(long, env = "DIGITS_RETENTION_AGE", default_value = "7d", value_parser = parse_age)]

@@ -19,6 +19,7 @@ pub mod remote_write;
 pub mod reporter;
 pub mod retention;
 pub mod run;
+mod similar;
 pub mod spec;
 pub mod store;
 pub mod submission;

@@ -1,7 +1,7 @@
 //! `digits-trainer-engine`: serves until a signal, runs one job (`run`), or checks a running
 //! service (`health`). `digits-trainer` starts it once it has checked the shared libraries.
 
-use digits_service::{Error, args, health_check, print_failure};
+use digits_service::{Error, args, exit, health_check, print_failure};
 use digits_trainer::{
     app::App,
     config::{Config, HealthConfig},
@@ -19,10 +19,19 @@ fn main() -> ExitCode {
             .map(|config: RunConfig| digits_service::run(config.log_format, run_one(config))),
         Some("health") => args::parse_from(arguments)
             .map(|config: HealthConfig| health_check::run(config.admin_listen)),
+        Some(word) if !word.starts_with('-') => Err(unknown_command(word)),
         _ => args::parse()
             .map(|config: Config| digits_service::run(config.service.log_format, serve(config))),
     };
     code.unwrap_or_else(|code| code)
+}
+
+/// Reports a word in the place of a command; returns the exit code of wrong usage.
+fn unknown_command(word: &str) -> ExitCode {
+    let reason = format!(
+        "there is no command {word:?}: use run, health, or flags alone to serve (see --help)"
+    );
+    print_failure(&reason, exit::USAGE)
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Error> {

@@ -27,10 +27,10 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 negative result (a job failed, a check did not pass, nothing of that name); 64 wrong usage or a
-refused request; 66 an input cannot be read; 69 a service or the storage is unreachable or not ready; 70 a service
-failed; 73 a file cannot be written; 75 service overloaded, retry later; 77 a token is missing or not accepted;
-130 Ctrl-C (a watched job continues).";
+Exit codes: 0 done; 1 negative result (a job failed, a check did not pass, nothing has that id); 64 wrong usage, a name
+that nothing or several things have, or a refused request; 66 an input cannot be read; 69 a service or the storage is
+unreachable or not ready; 70 a service failed; 73 a file cannot be written; 75 service overloaded, retry later; 77 a
+token is missing or not accepted; 130 Ctrl-C (a watched job continues).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -155,17 +155,21 @@ pub enum Command {
     Plot(Plot),
     /// Check what this machine needs to run digits, and print a remedy for what is missing.
     Doctor(Doctor),
+    /// Print completions of the command line for a shell.
+    Completions(Completions),
+    /// Write man pages of all commands into a folder.
+    Man(Man),
 }
 
 #[derive(Debug, Args)]
 pub struct JobId {
-    /// Id of the job.
+    /// Job: its id, the start of its id, its name, or `latest`.
     pub job: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// Show this job in detail.
+    /// Show this job in detail: its id, the start of its id, its name, or `latest`.
     pub job: Option<String>,
     /// Only jobs in this state; may be given several times.
     #[arg(long, value_name = "STATE")]
@@ -192,7 +196,7 @@ pub enum State {
 
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Id of the job.
+    /// Job: its id, the start of its id, its name, or `latest`.
     pub job: String,
     /// Only events of the job with a higher sequence number.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole::<u64>(0..=u64::MAX))]
@@ -201,7 +205,8 @@ pub struct Watch {
 
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// Picture files, `-` for standard input, or images of a data set such as mnist:test/0.
+    /// Picture files, folders of them, `-` for standard input, or images of a data set such as
+    /// mnist:test/0. One that cannot be classified is named, and the others are answered.
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<String>,
     /// The shared storage, for images of a pushed data set.
@@ -250,7 +255,7 @@ pub struct Model {
 
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Id of the checkpoint.
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`.
     pub checkpoint: String,
     /// PNG file to draw the hardest test images into.
     #[arg(short, long, value_name = "FILE")]
@@ -262,7 +267,7 @@ pub struct Report {
 
 #[derive(Debug, Args)]
 pub struct Plot {
-    /// Id of the job.
+    /// Job: its id, the start of its id, its name, or `latest`.
     pub job: String,
     /// File to write, .svg or .png; if not given, the plot is drawn in the terminal.
     #[arg(short, long, value_name = "FILE")]
@@ -286,6 +291,18 @@ pub struct Doctor {
     /// Storage to check with a trial write.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Shell that will read them.
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Folder to write the pages into, digits.1 and one for each command; made if it is absent.
+    pub folder: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

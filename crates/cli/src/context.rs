@@ -84,16 +84,20 @@ impl Context {
         self.print([value.to_string()])
     }
 
-    /// The lines of a table: unlimited in width if standard output is no terminal, so that each row
-    /// is one line.
-    pub fn table(&self, table: &Table) -> Vec<String> {
-        let width = if io::stdout().is_terminal() {
+    /// Columns of a table or of fields: unlimited if standard output is no terminal, so that each
+    /// row is one line and nothing is shortened.
+    pub fn width(&self) -> usize {
+        if io::stdout().is_terminal() {
             self.style.width
         } else {
             usize::MAX
-        };
+        }
+    }
+
+    /// The lines of a table.
+    pub fn table(&self, table: &Table) -> Vec<String> {
         table.lines(&Style {
-            width,
+            width: self.width(),
             ..self.style
         })
     }
@@ -101,6 +105,13 @@ impl Context {
     /// Prints a hint on standard error, which may be closed.
     pub fn hint(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Prints a hint that the serving records could not be read, without which lists have no marks.
+    pub fn unknown_serving<T>(&self, error: &Error) -> Option<T> {
+        let reasons = error_report::lines(error, &self.endpoints).join("; ");
+        self.hint(&format!("what serves is unknown: {reasons}"));
+        None
     }
 
     /// Prints an error on standard error.

@@ -34,6 +34,16 @@ pub enum Error {
     /// The command worked, and its result is negative: a job failed, a check did not pass.
     #[error("{0}")]
     Negative(String),
+    /// Some of several inputs failed; each was reported when it did.
+    #[error("{failed} of {total} pictures were not classified")]
+    Inputs {
+        /// Inputs that failed.
+        failed: usize,
+        /// All inputs.
+        total: usize,
+        /// Exit code of the first failure.
+        exit_code: u8,
+    },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -71,6 +81,7 @@ impl Error {
             Self::Usage(_) => 64,
             Self::Input { .. } => 66,
             Self::Negative(_) => 1,
+            Self::Inputs { exit_code, .. } => *exit_code,
             Self::Write { .. } => 73,
             Self::Output(_) => 74,
             Self::Interrupted => 130,

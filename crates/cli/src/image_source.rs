@@ -1,7 +1,7 @@
 //! Reads images from files, standard input, data sets of this machine and data sets that were pushed
 //! to the storage.
 
-use crate::{args::ReadFolder, data_source};
+use crate::{args::ReadFolder, data_source, did_you_mean::similar};
 use digits_checkpoint::Storage;
 use digits_cli::Error;
 use digits_dataset::{
@@ -14,6 +14,8 @@ use std::{io::Read as _, path::Path};
 
 /// Largest picture that is read, in bytes: more than the service accepts.
 const MAX_PICTURE: u64 = 64 << 20;
+/// Extensions of the files that are classified in a folder.
+const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 /// Bytes of pushed data sets that stay in the cache folder.
 const CACHE_BYTES: u64 = 4 << 30;
 /// An image to predict.
@@ -47,6 +49,40 @@ pub fn parse(text: &str) -> Result<Source<'_>, Error> {
         ))
     })?;
     Ok(Source::Labelled { set, index })
+}
+
+/// The arguments, with each folder replaced by the picture files in it, by name; or the argument
+/// with the reason why it cannot be.
+pub fn expand(arguments: &[String]) -> Vec<Result<String, (String, Error)>> {
+    let expanded = arguments.iter().flat_map(|text| {
+        if !Path::new(text).is_dir() {
+            return vec![Ok(text.clone())];
+        }
+        match pictures_in(text) {
+            Ok(pictures) => pictures.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err((text.clone(), error))],
+        }
+    });
+    expanded.collect()
+}
+
+fn pictures_in(folder: &str) -> Result<Vec<String>, Error> {
+    let fail = |error: std::io::Error| Error::input(folder, error);
+    let mut pictures = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let extension = extension.to_ascii_lowercase();
+        if PICTURES.contains(&extension.as_str()) && path.is_file() {
+            pictures.push(path.display().to_string());
+        }
+    }
+    pictures.sort();
+    if pictures.is_empty() {
+        let reason = "is a folder without a PNG, JPEG, WebP, BMP or GIF picture";
+        return Err(Error::input(folder, reason));
+    }
+    Ok(pictures)
 }
 
 /// Reads an encoded picture.
@@ -100,6 +136,11 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
         }
         (false, Ok(reference), Some(url)) => load_pushed(url, &reference).await?.0,
         (false, Ok(_), None) => {
+            if let Some(known) = similar(base, [mnist::NAME, synthetic::NAME]) {
+                return Err(Error::Usage(format!(
+                    "there is no set {base:?} here; did you mean {known:?}?"
+                )));
+            }
             return Err(Error::Usage(format!(
                 "{base:?} is neither mnist nor synthetic nor a folder here: if it was pushed, name its storage with --storage URL \
                  or DIGITS_STORAGE"
@@ -126,9 +167,20 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
 /// A pushed data set of a storage, with its record and manifest.
 pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, Listed), Error> {
     let storage = Storage::open_existing(url)?;
-    let pinned = pushed::resolve(&storage, reference).await?;
-    let listed = pushed::list(&storage).await?.into_iter();
+    let pinned = pushed::resolve(&storage, reference).await;
+    let listed = pushed::list(&storage).await?;
+    if let Err(PushedError::Unknown { .. }) = &pinned {
+        let names = listed.iter().map(|it| it.record.name.as_str());
+        let name = reference.name.as_str();
+        if let Some(known) = similar(name, names.filter(|it| *it != name)) {
+            return Err(Error::Negative(format!(
+                "no data set {reference} was pushed; did you mean {known:?}?"
+            )));
+        }
+    }
+    let pinned = pinned?;
     let listed = listed
+        .into_iter()
         .filter(|it| it.record.name == pinned.name)
         .find(|it| it.record.digest == pinned.digest)
         .ok_or_else(|| PushedError::Unknown {

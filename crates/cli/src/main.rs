@@ -5,7 +5,10 @@ mod commands;
 mod context;
 mod credentials;
 mod data_source;
+mod did_you_mean;
 mod image_source;
+mod lookup;
+mod served;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
@@ -85,5 +88,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Release(args) => commands::serving::release(args, context).await,
         Command::Plot(args) => commands::plot::run(args, context).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
+        Command::Completions(args) => commands::shell::completions(&args),
+        Command::Man(args) => commands::shell::man(&args, context),
     }
 }

@@ -1,10 +1,12 @@
 //! What the user reads of a call to a service that failed, in terms of flags and commands.
 
+mod words;
+
 use crate::{endpoints::Endpoints, tls_error};
 use digits_client::{ConnectionFailure, Error, Service};
 use std::iter;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 /// What failed, and what to do, a line each.
 pub fn lines(error: &Error, endpoints: &Endpoints) -> Vec<String> {
@@ -77,7 +79,7 @@ fn connection(service: Service, failure: &ConnectionFailure, endpoints: &Endpoin
 
 /// An error that the service responded with.
 fn answer(service: Service, status: &Status, url: &str) -> Vec<String> {
-    let message = status.message();
+    let message = words::message(status.message());
     match status.code() {
         Code::Unauthenticated => vec![
             format!("{service}: {message}"),
@@ -106,100 +108,48 @@ fn answer(service: Service, status: &Status, url: &str) -> Vec<String> {
 /// The message, or one line for each field that the service refused: its message names the fields
 /// too.
 fn refusal(service: Service, status: &Status) -> Vec<String> {
-    let violations = status
-        .get_details_bad_request()
-        .map_or_else(Vec::new, |it| it.field_violations);
+    let violations = violations(status);
     if violations.is_empty() {
-        return vec![format!("{service}: {}", status.message())];
+        return vec![format!("{service}: {}", words::message(status.message()))];
     }
     let heading = match violations.len() {
         1 => format!("the {service} refused the request:"),
         count => format!("the {service} refused the request for {count} reasons:"),
     };
-    let lines = violations
-        .into_iter()
-        .map(|it| format!("  {}: {}", flag(&it.field), it.description));
+    let lines = violations.into_iter().map(|it| {
+        let description = words::text(&it.description);
+        format!("  {}: {description}", words::field(&it.field))
+    });
     iter::once(heading).chain(lines).collect()
 }
 
-/// Fields whose flag has another name.
-const FLAGS: &[(&str, &str)] = &[
-    ("labels", "--label"),
-    ("data.counts", "--train-count, --validation-count"),
-    ("data.dataset", "--dataset"),
-    (
-        "data.synthetic",
-        "--synthetic-train, --synthetic-test, --synthetic-seed",
-    ),
-    ("data.synthetic.seed", "--synthetic-seed"),
-    ("data.synthetic.test_images", "--synthetic-test"),
-    ("data.synthetic.train_images", "--synthetic-train"),
-    ("architecture.activation", "--activation"),
-    ("architecture.hidden.widths", "--hidden"),
-    ("sgd.learning_rate", "--learning-rate"),
-    ("sgd.momentum", "--momentum"),
-    ("sgd.weight_decay", "--weight-decay"),
-    ("adamw.learning_rate", "--learning-rate"),
-    ("adamw.weight_decay", "--weight-decay"),
-    ("regularization.label_smoothing", "--label-smoothing"),
-    ("regularization.dropout", "--dropout"),
-    ("regularization.ema_decay", "--ema-decay"),
-    ("regularization.max_gradient_norm", "--clip-norm"),
-    ("early_stopping.patience_rows", "--early-stopping"),
-    ("evaluation.every_steps", "--validate-every"),
-    ("publish.policy", "--publish"),
-    ("limits.deadline", "--deadline"),
-    ("augmentation.enabled", "--augment"),
-    ("augmentation.rotation_degrees", "--rotation"),
-    ("augmentation.shear_degrees", "--shear"),
-    ("augmentation.scale_min", "--scale"),
-    ("augmentation.scale_max", "--scale"),
-    ("augmentation.shift_pixels", "--shift"),
-    ("augmentation.elastic_alpha", "--elastic"),
-    ("augmentation.elastic_sigma", "--elastic"),
-];
-/// Fields with a flag of their own name.
-const SAME_NAME: &[&str] = &[
-    "preset",
-    "name",
-    "model",
-    "init_from",
-    "batch_size",
-    "epochs",
-    "seed",
-    "generator_skip",
-    "device",
-    "promotion",
-    "precision",
-    "report",
-    "request_id",
-    "augmentation.noise",
-    "augmentation.pen",
-    "augmentation.outlier_share",
-    "expected_sequence",
-    "by",
-    "activation",
-    "temperature",
-    "checkpoint_id",
-    "input.height",
-    "input.width",
-    "min_probability",
-];
+fn violations(status: &Status) -> Vec<FieldViolation> {
+    status
+        .get_details_bad_request()
+        .map_or_else(Vec::new, |it| it.field_violations)
+}
 
-/// The flag that sets a field of a request; the field itself where there is none.
-fn flag(field: &str) -> String {
-    let path = field
-        .strip_prefix("spec.")
-        .or_else(|| field.strip_prefix("header."))
-        .unwrap_or(field);
-    if let Some((_, flag)) = FLAGS.iter().find(|(name, _)| *name == path) {
-        return (*flag).to_owned();
+/// Why the service refused the picture of a request; `None` for any other error.
+pub fn picture_refusal(error: &Error) -> Option<String> {
+    let Error::Status { status, .. } = error else {
+        return None;
+    };
+    match status.code() {
+        Code::InvalidArgument => {}
+        // The message is longer than the service accepts.
+        Code::OutOfRange => return Some(words::message(status.message())),
+        _ => return None,
     }
-    if SAME_NAME.contains(&path) {
-        let name = path.rsplit('.').next().unwrap_or(path);
-        return format!("--{}", name.replace('_', "-"));
+    let violations = violations(status);
+    let of_picture = |it: &FieldViolation| words::is_picture(&it.field);
+    if violations.is_empty() || !violations.iter().all(of_picture) {
+        return None;
     }
-    field.to_owned()
+    let reasons: Vec<String> = violations
+        .iter()
+        .map(|it| words::text(&it.description))
+        .collect();
+    Some(reasons.join("; "))
 }
 
 #[cfg(test)]
@@ -237,7 +187,7 @@ mod tests {
                 "the trainer refused the request for 3 reasons:",
                 "  --epochs: must be 1 to 10,000, not 0",
                 "  --learning-rate: must be a number",
-                "  spec.data.split_seed: must be 32 bits",
+                "  seed of the split: must be 32 bits",
             ],
         );
     }

@@ -90,6 +90,21 @@ pub enum FlagError {
     /// The range of a share.
     #[error("must be a number from 0 to 1")]
     Share,
+    /// The range of a whole number.
+    #[error("must be a whole number {}", range(*from, *to))]
+    Whole {
+        /// Least number.
+        from: u64,
+        /// Largest number.
+        to: u64,
+    },
+}
+
+fn range(from: u64, to: u64) -> String {
+    match to {
+        u64::MAX => format!("from {from} on"),
+        to => format!("from {from} to {to}"),
+    }
 }
 
 impl Error {

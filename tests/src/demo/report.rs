@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use digits_cli::{
     evaluate::Evaluation,
     format,
-    render::{self, Align, Bar, Ink, Picture, Style, Table},
+    render::{self, Bar, Column, Ink, Picture, Style, Table},
 };
 use digits_client::InferenceClient;
 use digits_dataset::{Dataset, mnist::Progress};
@@ -77,13 +77,13 @@ pub fn hot_loads(style: &Style, run: &Run, seen: &Seen) {
 
 pub fn printed_rows(style: &Style, comparisons: &[Comparison]) -> Result<()> {
     let mut table = Table::new(&[
-        ("epoch", Align::Right),
-        ("step", Align::Right),
-        ("printed", Align::Right),
-        ("ours", Align::Right),
-        ("printed loss", Align::Right),
-        ("our loss", Align::Right),
-        ("", Align::Left),
+        ("epoch", Column::Number),
+        ("step", Column::Number),
+        ("printed", Column::Number),
+        ("ours", Column::Number),
+        ("printed loss", Column::Number),
+        ("our loss", Column::Number),
+        ("", Column::Word),
     ]);
     for comparison in comparisons {
         let printed = &comparison.printed;
@@ -226,7 +226,7 @@ pub fn left_running(sandbox: Sandbox) -> Result<()> {
 }
 
 pub fn times(style: &Style, times: &Times) {
-    let mut table = Table::new(&[("part", Align::Left), ("time", Align::Right)]);
+    let mut table = Table::new(&[("part", Column::Word), ("time", Column::Number)]);
     for (part, time) in &times.0 {
         table.row(vec![(*part).to_owned(), seconds(time.as_secs_f64())]);
     }

@@ -10,6 +10,7 @@ mod bad_checkpoints;
 mod bad_input;
 mod bucket;
 mod clients;
+mod command_line;
 mod dashboards;
 mod datasets;
 mod durable;

@@ -5,6 +5,7 @@ use super::{
     pushed::Pushed,
     source::{BUILT_IN, DatasetContent, DatasetSource, Shape, digits},
 };
+use crate::similar::similar;
 use digits_checkpoint::manifest::PictureNormalization;
 use digits_dataset::{
     Dataset, DatasetError, Handling, folder,
@@ -19,6 +20,9 @@ use std::{
 
 /// Bytes of pixels that stay in memory between jobs.
 const MAX_CACHED_BYTES: usize = 512 << 20;
+
+/// Pushed data sets whose names may be suggested for an unknown one.
+const SUGGESTED: usize = 100;
 
 /// A folder of IDX files that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +110,7 @@ impl Catalog {
             return if configured {
                 Ok(None)
             } else {
-                Err(self.unknown())
+                Err(self.unknown(name))
             };
         };
         let found = name
@@ -124,8 +128,8 @@ impl Catalog {
             Err(PushedError::Name { .. }) if name.contains('@') => Err(UnusableDataset::Refused(
                 "must be NAME, or NAME@DIGEST with 8 to 64 hexadecimal digits".to_owned(),
             )),
-            Err(PushedError::Name { .. }) => Err(self.unknown()),
-            Err(PushedError::Unknown { .. }) if !name.contains('@') => Err(self.unknown()),
+            Err(PushedError::Name { .. }) => Err(self.unknown(name)),
+            Err(PushedError::Unknown { .. }) if !name.contains('@') => Err(self.unknown(name)),
             Err(error) => {
                 tracing::warn!(%error, dataset = name, "a pushed data set cannot be used");
                 Err(client_message(&error))
@@ -133,11 +137,18 @@ impl Catalog {
         }
     }
 
-    fn unknown(&self) -> UnusableDataset {
-        UnusableDataset::Refused(format!(
-            "there is no such data set: use {} or a pushed one",
-            self.names().join(", ")
-        ))
+    /// For a name that no data set has; a similar one is suggested.
+    fn unknown(&self, name: &str) -> UnusableDataset {
+        let own = self.names();
+        let pushed = self.pushed.as_ref();
+        let listed = pushed.and_then(|it| it.list(None, SUGGESTED).ok());
+        let listed = listed.unwrap_or_default();
+        let pushed = listed.iter().map(|it| it.record.name.as_str());
+        let hint = match similar(name, own.iter().copied().chain(pushed)) {
+            Some(known) => format!("; did you mean {known:?}?"),
+            None => format!(": use {} or a pushed one", own.join(", ")),
+        };
+        UnusableDataset::Refused(format!("there is no such data set{hint}"))
     }
 
     /// The sizes of a data set. Blocks for a pushed one.
@@ -153,9 +164,10 @@ impl Catalog {
                 .iter()
                 .find(|(folder, ..)| folder.name == *name)
                 .map(|(_, shape, _)| shape.clone())
-                .ok_or_else(|| self.unknown()),
+                .ok_or_else(|| self.unknown(name)),
             DatasetSource::Pushed(pinned) => {
-                let pushed = self.pushed.as_ref().ok_or_else(|| self.unknown())?;
+                let unknown = || self.unknown(pinned.name.as_str());
+                let pushed = self.pushed.as_ref().ok_or_else(unknown)?;
                 let manifest = pushed
                     .manifest(pinned)
                     .map_err(|error| client_message(&error))?;

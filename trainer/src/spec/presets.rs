@@ -17,7 +17,7 @@
 //! * `record`: the largest network of Cireşan et al. 2010.
 
 use super::{JobRequest, violation::Violations};
-use crate::wire::SpecMessage;
+use crate::{similar::similar, wire::SpecMessage};
 use std::sync::LazyLock;
 
 /// A preset.
@@ -68,9 +68,8 @@ pub(super) fn find(name: &str, found: &mut Violations) -> &'static JobRequest {
         return &preset.spec;
     }
     let names = || PRESETS.iter().map(|preset| preset.name.as_str());
-    let similar = names().find(|known| strsim::damerau_levenshtein(known, name) <= 2);
-    let hint = match similar {
-        Some(similar) => format!("; did you mean {similar:?}?"),
+    let hint = match similar(name, names()) {
+        Some(known) => format!("; did you mean {known:?}?"),
         None => format!(": use {}", names().collect::<Vec<_>>().join(", ")),
     };
     found.push("preset", format!("unknown preset {name:?}{hint}"));

@@ -66,7 +66,7 @@ pub enum Pictures {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("format").required(true))]
 pub struct Export {
-    /// Id of the checkpoint.
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`.
     pub checkpoint: String,
     /// Write an ONNX model: raw pixels in, logits and probabilities out.
     #[arg(long, group = "format")]
@@ -93,7 +93,7 @@ pub enum Pixels {
 
 #[derive(Debug, Args)]
 pub struct Reproduce {
-    /// Id of the checkpoint.
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`.
     pub checkpoint: String,
     /// Device to train on; by default that of the original training.
     #[arg(long)]

@@ -19,12 +19,14 @@ impl At {
 
 #[derive(Debug, Args)]
 pub struct Checkpoints {
-    /// Show this checkpoint in detail.
+    /// Show this checkpoint in detail: its id, the start of its id, the name of its job, or
+    /// `latest`.
     pub checkpoint: Option<String>,
     /// Only checkpoints of this model.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// Only checkpoints of this job.
+    /// Only checkpoints of this job: its id, the start of its id, its name, or `latest`; with
+    /// --storage its id alone.
     #[arg(long, default_value = "")]
     pub job: String,
     /// Maximum number of checkpoints, newest first.
@@ -62,7 +64,7 @@ pub struct Change {
 
 #[derive(Debug, Args)]
 pub struct Promote {
-    /// Id of the checkpoint.
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest` (of the model).
     pub checkpoint: String,
     /// Serve the checkpoint as a canary for this fraction of the requests.
     #[arg(long, value_name = "SHARE", value_parser = number)]

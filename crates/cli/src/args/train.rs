@@ -18,11 +18,11 @@ const MACHINE: &str = "Machine";
 const EXAMPLES: &str = "\
 Examples:
   digits train --preset fast --name quick
-      A small network on MNIST, in seconds.
+      A small network on MNIST, in seconds; `digits watch quick` shows it again.
   digits train --dataset letters --model letters --hidden 256,128 --early-stopping 10
       A data set of your own, into a model of its own, until it no longer improves.
-  digits train --init-from CHECKPOINT --epochs 2 --learning-rate 0.001 --promotion manual
-      Fine-tunes a checkpoint; the result is published, and not served.";
+  digits train --init-from latest --epochs 2 --learning-rate 0.001 --promotion manual
+      Fine-tunes the newest checkpoint; the result is published, and not served.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -39,8 +39,9 @@ pub struct Train {
     /// Name of the model that the checkpoints belong to; "digits" in all presets.
     #[arg(long)]
     pub model: Option<String>,
-    /// Id of the checkpoint whose weights the training starts from (fine-tuning). Flags of the
-    /// network that are not given take its values.
+    /// Checkpoint whose weights the training starts from (fine-tuning): its id, the start of its
+    /// id, the name of its job, or `latest`. Flags of the network that are not given take its
+    /// values.
     #[arg(long, value_name = "CHECKPOINT")]
     pub init_from: Option<String>,
     /// Print the job and return, without watching it.

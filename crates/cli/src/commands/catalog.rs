@@ -3,7 +3,7 @@
 use crate::context::Context;
 use digits_cli::{
     Error,
-    render::{Align, Table},
+    render::{Column, Table},
 };
 use digits_proto::json;
 use serde_json::json;
@@ -14,7 +14,7 @@ pub async fn presets(context: &Context) -> Result<(), Error> {
     context.show(
         || json!({ "presets": json::display_all(&presets) }),
         || {
-            let mut table = Table::new(&[("preset", Align::Left), ("description", Align::Left)]);
+            let mut table = Table::new(&[("preset", Column::Word), ("description", Column::Prose)]);
             for preset in &presets {
                 table.row(vec![preset.name.clone(), preset.description.clone()]);
             }

@@ -1,10 +1,10 @@
 //! `digits checkpoints`: lists checkpoints, or shows one.
 
-use crate::{args::Checkpoints, context::Context};
+use crate::{args::Checkpoints, context::Context, lookup, served::Served};
 use digits_cli::{
     Error, format,
     registry::Registry,
-    render::{Align, Table, fields},
+    render::{Column, Table, fields},
 };
 use digits_proto::{
     json,
@@ -15,33 +15,69 @@ use serde_json::json;
 /// Runs the command.
 pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
-    if let Some(id) = args.checkpoint {
-        let checkpoint = registry.checkpoint(&id).await?;
-        return context.show(|| json::display(&checkpoint), || details(&checkpoint));
+    if let Some(text) = &args.checkpoint {
+        let id = lookup::checkpoint_id(text, &args.model, &registry).await?;
+        return show(&registry.checkpoint(&id).await?, &registry, context).await;
     }
+    let job_id = match (args.job.as_str(), &registry) {
+        ("", _) | (_, Registry::Storage(_)) => args.job,
+        (job, Registry::Trainer(trainer)) => lookup::job_id(job, trainer).await?,
+    };
     let filter = ListCheckpointsRequest {
-        model: args.model,
-        job_id: args.job,
+        model: args.model.clone(),
+        job_id,
         ..ListCheckpointsRequest::default()
     };
     let checkpoints = registry.checkpoints(filter, args.limit).await?;
-    context.show(
-        || json!({ "checkpoints": json::display_all(&checkpoints) }),
-        || context.table(&table(&checkpoints)),
-    )
+    if context.json {
+        return context.document(&json!({ "checkpoints": json::display_all(&checkpoints) }));
+    }
+    if checkpoints.is_empty() {
+        context.hint("no checkpoints: `digits train` publishes some");
+    }
+    let served = served(&checkpoints, &registry, context).await;
+    context.print(context.table(&table(&checkpoints, &served.unwrap_or_default())))
 }
 
-fn table(checkpoints: &[Checkpoint]) -> Table {
-    use Align::{Left, Right};
+async fn show(
+    checkpoint: &Checkpoint,
+    registry: &Registry,
+    context: &Context,
+) -> Result<(), Error> {
+    if context.json {
+        return context.document(&json::display(checkpoint));
+    }
+    let served = served(std::slice::from_ref(checkpoint), registry, context).await;
+    let mut lines = details(checkpoint, context.width());
+    lines.extend(served.map(|it| match it.get(&checkpoint.checkpoint_id) {
+        Some(route) => format!("served as {}, by record {}", route.role, route.sequence),
+        None => "not served".to_owned(),
+    }));
+    context.print(lines)
+}
+
+/// What serves of these checkpoints; with a hint, `None` if that cannot be read.
+async fn served(
+    checkpoints: &[Checkpoint],
+    registry: &Registry,
+    context: &Context,
+) -> Option<Served> {
+    let models = checkpoints.iter().map(|it| it.model.as_str());
+    let served = Served::checkpoints(models, registry).await;
+    served.map_or_else(|error| context.unknown_serving(&error), Some)
+}
+
+fn table(checkpoints: &[Checkpoint], served: &Served) -> Table {
     let mut table = Table::new(&[
-        ("checkpoint", Left),
-        ("model", Left),
-        ("created", Left),
-        ("accuracy", Right),
-        ("loss", Right),
-        ("epoch", Right),
-        ("network", Left),
-        ("job", Left),
+        ("checkpoint", Column::Word),
+        ("model", Column::Extra),
+        ("created", Column::Word),
+        ("accuracy", Column::Number),
+        ("loss", Column::ExtraNumber),
+        ("serves", Column::Word),
+        ("epoch", Column::Number),
+        ("network", Column::Extra),
+        ("job", Column::Word),
     ]);
     for it in checkpoints {
         let validation = it.validation.as_ref();
@@ -51,6 +87,7 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
             format::time(it.created_at.as_ref()),
             validation.map_or_else(|| "-".to_owned(), |it| format::percent(it.accuracy)),
             validation.map_or_else(|| "-".to_owned(), |it| format!("{:.6}", it.loss_batch_mean)),
+            served.role(&it.checkpoint_id),
             it.lineage
                 .as_ref()
                 .map(|it| it.epoch.to_string())
@@ -66,7 +103,7 @@ fn table(checkpoints: &[Checkpoint]) -> Table {
 }
 
 /// A checkpoint, field by field.
-pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
+pub fn details(checkpoint: &Checkpoint, width: usize) -> Vec<String> {
     let lineage = checkpoint.lineage.clone().unwrap_or_default();
     let architecture = checkpoint.architecture.as_ref();
     let input = checkpoint.input.map(|it| {
@@ -87,7 +124,7 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
         })
     };
     let optional = |shown: bool, text: String| if shown { text } else { String::new() };
-    fields(&[
+    let pairs = [
         ("checkpoint", checkpoint.checkpoint_id.clone()),
         ("created", format::time(checkpoint.created_at.as_ref())),
         (
@@ -148,7 +185,8 @@ pub fn details(checkpoint: &Checkpoint) -> Vec<String> {
                 lineage.program_version, lineage.libtorch_version, lineage.device
             ),
         ),
-    ])
+    ];
+    fields(&pairs, width)
 }
 
 /// The state of a job that published a checkpoint and did not get to its end.

@@ -41,7 +41,7 @@ pub async fn run(args: Evaluate, context: &Context) -> Result<(), Error> {
     context.show(
         || document(&args.set, &result, temperature),
         || {
-            let mut lines = summary(&args.set, &result, temperature);
+            let mut lines = fields(&summary(&args.set, &result, temperature), context.width());
             lines.push(String::new());
             let matrix = confusion(&result.confusion, &labelled.names, &context.style);
             lines.extend(matrix);
@@ -50,7 +50,11 @@ pub async fn run(args: Evaluate, context: &Context) -> Result<(), Error> {
     )
 }
 
-fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<String> {
+fn summary(
+    set: &str,
+    result: &Evaluation,
+    temperature: Option<f64>,
+) -> Vec<(&'static str, String)> {
     let versions: Vec<String> = result
         .versions
         .iter()
@@ -73,7 +77,7 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
         Some(loss) if !note.is_empty() => format!("{loss:.6}  (of the probabilities, after it)"),
         _ => String::new(),
     };
-    fields(&[
+    vec![
         (
             "set",
             format!("{set}, {} images", format::grouped(result.images)),
@@ -106,7 +110,7 @@ fn summary(set: &str, result: &Evaluation, temperature: Option<f64>) -> Vec<Stri
             ),
         ),
         ("version", versions.join(", ")),
-    ])
+    ]
 }
 
 fn document(set: &str, result: &Evaluation, temperature: Option<f64>) -> Value {

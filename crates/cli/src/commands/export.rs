@@ -3,16 +3,18 @@
 use crate::{
     args::{Export, Pixels},
     context::Context,
+    lookup,
 };
 use bytes::Bytes;
 use digits_checkpoint::{LoadError, Storage, id::CheckpointId, sha256_hex};
-use digits_cli::{Error, error::write_file, onnx};
+use digits_cli::{Error, error::write_file, onnx, registry::Registry};
 use serde_json::json;
 
 /// Runs the command.
 pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
-    let id: CheckpointId = args
-        .checkpoint
+    let registry = Registry::open(&context.endpoints, Some(&args.storage))?;
+    let id: CheckpointId = lookup::checkpoint_id(&args.checkpoint, "", &registry)
+        .await?
         .parse()
         .map_err(|error| Error::Usage(format!("{}: {error}", args.checkpoint)))?;
     let storage = Storage::open_existing(&args.storage)?;

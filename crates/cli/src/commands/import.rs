@@ -29,7 +29,7 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
             "checkpoint": json::display(&checkpoint), "record": record.as_ref().map(json::display),
         }));
     }
-    context.print(checkpoints::details(&checkpoint))?;
+    context.print(checkpoints::details(&checkpoint, context.width()))?;
     match record {
         Some(record) => context.print([format!("served as version {}", record.sequence)]),
         None => {

@@ -15,6 +15,7 @@ mod promotion;
 pub mod report;
 pub mod reproduce;
 pub mod serving;
+pub mod shell;
 mod spec;
 pub mod train;
 pub mod watch;

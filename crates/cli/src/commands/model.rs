@@ -9,10 +9,13 @@ use jiff::Timestamp;
 /// Runs the command.
 pub async fn run(args: Model, context: &Context) -> Result<(), Error> {
     let model = context.inference()?.model(&args.model).await?;
-    context.show(|| json::display(&model), || lines(&model, Timestamp::now()))
+    context.show(
+        || json::display(&model),
+        || lines(&model, Timestamp::now(), context.width()),
+    )
 }
 
-fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
+fn lines(model: &GetModelResponse, now: Timestamp, width: usize) -> Vec<String> {
     let mut refusals: Vec<String> = model
         .refusals
         .iter()
@@ -34,7 +37,7 @@ fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
         0 => String::new(),
         sequence => format!("to record {sequence}, by --pin"),
     };
-    let mut lines = fields(&[
+    let pairs = [
         ("model", model.model.clone()),
         ("head", format!("record {}{behind}", model.head_sequence)),
         ("pinned", pinned),
@@ -47,7 +50,8 @@ fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
         ),
         ("refused", refusals.join(", ")),
         ("last refusal", last.unwrap_or_default()),
-    ]);
+    ];
+    let mut lines = fields(&pairs, width);
     for served in &model.served {
         let role = format::word(served.role().as_str_name(), "SERVING_ROLE_");
         lines.push(String::new());
@@ -57,7 +61,8 @@ fn lines(model: &GetModelResponse, now: Timestamp) -> Vec<String> {
             served.sequence,
             format::time(served.since.as_ref())
         ));
-        lines.extend(served.checkpoint.iter().flat_map(checkpoints::details));
+        let checkpoint = served.checkpoint.iter();
+        lines.extend(checkpoint.flat_map(|it| checkpoints::details(it, width)));
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! `digits plot`: draws the curves of a job, in the terminal or into an SVG or PNG file.
 
-use crate::{args::Plot, context::Context};
+use crate::{args::Plot, context::Context, lookup};
 use digits_cli::{
     Error,
     error::write_file,
@@ -17,8 +17,9 @@ const LINES: usize = 24;
 pub async fn run(args: Plot, context: &Context) -> Result<(), Error> {
     let format = args.output.as_deref().map(format).transpose()?;
     let trainer = context.trainer()?;
-    let job = trainer.job(&args.job).await?;
-    let history = trainer.history(&args.job, args.max_rows).await?;
+    let id = lookup::job_id(&args.job, &trainer).await?;
+    let job = trainer.job(&id).await?;
+    let history = trainer.history(&id, args.max_rows).await?;
     let curves = Curves::new(title(&job), &history.rows, job.test.as_ref());
     let (Some(path), Some(format)) = (args.output, format) else {
         return context.show(

@@ -1,292 +1,136 @@
 //! `digits predict`: classifies images and draws each with the probabilities of its labels.
 
-use crate::{
-    args::Predict,
-    context::Context,
-    image_source::{self, Labelled, Source},
-};
-use digits_cli::{
-    Error,
-    render::{Bar, Ink, Picture, Style, bars, digit, side_by_side},
-};
-use digits_client::{Error as ClientError, Service};
+mod drawing;
+mod query;
+
+use crate::{args::Predict, context::Context, image_source};
+use digits_cli::{Error, error_report, render::Ink};
+use digits_client::{Error as ClientError, InferenceClient, Service};
 use digits_proto::{
     json,
-    v1::{EncodedPictures, PredictRequest, Prediction, Verdict, predict_request::Images},
+    v1::{PredictRequest, PredictResponse, Prediction},
 };
+use query::{Query, Reader};
 use serde_json::json;
-use std::collections::HashMap;
 
-/// Widest picture in the terminal, in pixels; MNIST's 28 fit.
-const WIDEST: usize = 64;
-
-/// An image to classify, and what is known of it.
-struct Query {
-    images: Images,
-    /// Index and name of the true label, where it is known.
-    truth: Option<(u16, String)>,
-    /// Pixels that are drawn if the response has no network input.
-    pixels: Vec<u8>,
-    /// Height and width of the pixels; unknown for a file, whose network input has the model's
-    /// size.
-    size: Option<(usize, usize)>,
-}
-
-/// Runs the command.
+/// Runs the command. A picture that cannot be read or is refused is named, and the others are
+/// answered nevertheless.
 pub async fn run(args: Predict, context: &Context) -> Result<(), Error> {
-    let sources: Vec<Source<'_>> = args
-        .pictures
-        .iter()
-        .map(|it| image_source::parse(it))
-        .collect::<Result<_, _>>()?;
     let client = context.inference()?;
-    let mut sets = HashMap::new();
-    for (name, source) in args.pictures.iter().zip(sources) {
-        let query = query(source, &mut sets, args.storage.as_deref()).await?;
-        let request = PredictRequest {
-            model: args.model.clone(),
-            images: Some(query.images.clone()),
-            want_input: true,
-            min_probability: args.min_probability,
-            ..Default::default()
+    let mut reader = Reader::new(args.storage.as_deref());
+    let mut failed = Vec::new();
+    let pictures = image_source::expand(&args.pictures);
+    let total = pictures.len();
+    for picture in pictures {
+        let answered = match picture {
+            Ok(name) => answer(&name, &args, &client, &mut reader, context)
+                .await
+                .map_err(|error| (name, error)),
+            Err(failure) => Err(failure),
         };
-        let answer = client.predict(request).await?;
-        let [prediction] = &answer.predictions[..] else {
-            let reason = format!("{} predictions for one image", answer.predictions.len());
-            return Err(Error::from(ClientError::Answer {
-                service: Service::Inference,
-                reason,
-            }));
-        };
-        let document = || {
-            let truth = query.truth.as_ref();
-            json!({
-                "source": name,
-                "truth": truth.map(|(index, name)| json!({"index": index, "name": name})),
-                "prediction": json::display(prediction),
-                "served_by": answer.served_by.as_ref().map(json::display),
-            })
-        };
-        let lines = || {
-            let served = answer.served_by.clone().unwrap_or_default();
-            let by = format!(
-                "{} {}  {}",
-                served.model, served.sequence, served.checkpoint_id
-            );
-            let mut lines = show(name, prediction, &query, args.top, &context.style);
-            lines.push(context.style.paint(Ink::Faint, &by));
-            lines
-        };
-        context.show(document, lines)?;
+        match answered {
+            Ok(()) => {}
+            Err((name, error)) if concerns_picture(&error) => {
+                let error = named(&name, error);
+                if context.json {
+                    let reasons = error_report::lines(&error, &context.endpoints);
+                    let error = reasons.join("; ");
+                    context.document(&json!({ "source": name, "error": error }))?;
+                }
+                // The last line of a single picture is the command's own error.
+                if total > 1 {
+                    context.report(&error);
+                }
+                failed.push(error);
+            }
+            Err((_, error)) => return Err(error),
+        }
     }
-    Ok(())
+    let count = failed.len();
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some(error) if total == 1 => Err(error),
+        Some(first) => Err(Error::Inputs {
+            failed: count,
+            total,
+            exit_code: first.exit_code(),
+        }),
+    }
 }
 
-async fn query(
-    source: Source<'_>,
-    sets: &mut HashMap<String, Labelled>,
-    storage: Option<&str>,
-) -> Result<Query, Error> {
-    let (set, index) = match source {
-        Source::Encoded(path) => {
-            let owned = path.to_owned();
-            let read =
-                tokio::task::spawn_blocking(move || image_source::read_picture(&owned)).await;
-            let bytes = read.unwrap_or_else(|error| Err(Error::input(path, error)))?;
-            let images = Images::Pictures(EncodedPictures {
-                encoded: vec![bytes.into()],
-            });
-            return Ok(Query {
-                images,
-                truth: None,
-                pixels: Vec::new(),
-                size: None,
-            });
-        }
-        Source::Labelled { set, index } => (set, index),
+async fn answer(
+    name: &str,
+    args: &Predict,
+    client: &InferenceClient,
+    reader: &mut Reader<'_>,
+    context: &Context,
+) -> Result<(), Error> {
+    let query = reader.read(name).await?;
+    let request = PredictRequest {
+        model: args.model.clone(),
+        images: Some(query.images.clone()),
+        want_input: true,
+        min_probability: args.min_probability,
+        ..Default::default()
     };
-    if !sets.contains_key(set) {
-        sets.insert(set.to_owned(), image_source::load(set, storage).await?);
-    }
-    let labelled = &sets[set];
-    let images = &labelled.set.images;
-    let found = images.image(index).zip(labelled.set.labels.get(index));
-    let (pixels, &label) = found.ok_or_else(|| {
-        let last = images.count.saturating_sub(1);
-        Error::Usage(format!(
-            "{set}/{index} is not there: the last one is {set}/{last}"
-        ))
-    })?;
-    let name = labelled
-        .names
-        .get(usize::from(label))
-        .cloned()
-        .unwrap_or_else(|| label.to_string());
-    Ok(Query {
-        images: Images::Pixels(bytes::Bytes::copy_from_slice(pixels)),
-        truth: Some((label, name)),
-        pixels: pixels.to_vec(),
-        size: Some((images.height, images.width)),
-    })
+    let answer = client.predict(request).await?;
+    let [prediction] = &answer.predictions[..] else {
+        let reason = format!("{} predictions for one image", answer.predictions.len());
+        return Err(Error::from(ClientError::Answer {
+            service: Service::Inference,
+            reason,
+        }));
+    };
+    show(name, &answer, prediction, &query, args.top, context)
 }
 
 fn show(
     name: &str,
+    answer: &PredictResponse,
     prediction: &Prediction,
     query: &Query,
     top: Option<usize>,
-    style: &Style,
-) -> Vec<String> {
-    let pixels = if prediction.input.is_empty() {
-        &query.pixels
-    } else {
-        &prediction.input
-    };
-    // A network input of unknown size is taken to be square.
-    let side = pixels.len().isqrt();
-    let (height, width) = query.size.unwrap_or((side, side));
-    let narrow = Style {
-        width: WIDEST.min(style.width),
-        ..*style
-    };
-    let drawing = digit(
-        Picture {
-            pixels,
-            height,
-            width,
-        },
-        &narrow,
-    );
-    let room = style
-        .width
-        .saturating_sub(width.min(narrow.width) + 3)
-        .max(20);
-    let right = bars(&probabilities(prediction, top), room, style);
-    let title = format!(
-        "{name}  {}",
-        headline(prediction, query.truth.as_ref(), style)
-    );
-    std::iter::once(title)
-        .chain(side_by_side(&drawing, &right, 3))
-        .collect()
-}
-
-/// Prediction and truth, in the words of the notebook's last cell.
-fn headline(prediction: &Prediction, truth: Option<&(u16, String)>, style: &Style) -> String {
-    let verdict = match prediction.verdict() {
-        Verdict::Blank => "blank: no ink in the picture".to_owned(),
-        Verdict::SeveralDigits => {
-            let place = |it: &digits_proto::v1::Box| {
-                format!("{}x{} at {},{}", it.width, it.height, it.left, it.top)
-            };
-            let places: Vec<String> = prediction.boxes.iter().map(place).collect();
-            format!("several digits: {}", places.join("; "))
-        }
-        Verdict::Unsure => "unsure: no label is probable enough".to_owned(),
-        _ => format!("prediction: {}", prediction.label),
-    };
-    let Some((index, name)) = truth else {
-        return style.paint(Ink::Strong, &verdict);
-    };
-    let right = prediction.label_index == Some(u32::from(*index));
-    style.paint(
-        if right { Ink::Good } else { Ink::Bad },
-        &format!("{verdict}, truth: {name}"),
-    )
-}
-
-fn probabilities(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
-    let chosen = prediction.label_index;
-    let mut bars: Vec<Bar> = prediction
-        .probabilities
-        .iter()
-        .enumerate()
-        .map(|(index, &share)| {
-            let here = chosen == Some(index as u32);
-            // The response names only the predicted label; the others are known by index.
-            let label = if here {
-                prediction.label.clone()
-            } else {
-                index.to_string()
-            };
-            Bar {
-                label,
-                share: f64::from(share),
-                chosen: here,
-            }
+    context: &Context,
+) -> Result<(), Error> {
+    let document = || {
+        let truth = query.truth.as_ref();
+        json!({
+            "source": name,
+            "truth": truth.map(|(index, name)| json!({"index": index, "name": name})),
+            "prediction": json::display(prediction),
+            "served_by": answer.served_by.as_ref().map(json::display),
         })
-        .collect();
-    if let Some(top) = top.or((bars.len() > 20).then_some(10)) {
-        bars.sort_by(|a, b| b.share.total_cmp(&a.share));
-        bars.truncate(top);
-    }
-    bars
+    };
+    let lines = || {
+        let served = answer.served_by.clone().unwrap_or_default();
+        let by = format!(
+            "{} {}  {}",
+            served.model, served.sequence, served.checkpoint_id
+        );
+        let mut lines = drawing::show(name, prediction, query, top, &context.style);
+        lines.push(context.style.paint(Ink::Faint, &by));
+        lines
+    };
+    context.show(document, lines)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seven() -> (Prediction, Query) {
-        let mut probabilities = vec![0.0; 10];
-        (probabilities[7], probabilities[9]) = (0.75, 0.25);
-        let prediction = Prediction {
-            label_index: Some(7),
-            label: "7".to_owned(),
-            probabilities,
-            verdict: Verdict::Label.into(),
-            ..Default::default()
-        };
-        let query = Query {
-            images: Images::Pixels(bytes::Bytes::new()),
-            truth: Some((7, "7".to_owned())),
-            pixels: vec![255, 255, 255, 0, 255, 0, 0, 255, 0],
-            size: Some((3, 3)),
-        };
-        (prediction, query)
+/// Whether only this picture failed, so that others can be answered.
+fn concerns_picture(error: &Error) -> bool {
+    match error {
+        Error::Input { .. } | Error::Usage(_) | Error::Negative(_) => true,
+        Error::Client(error) => error_report::picture_refusal(error).is_some(),
+        _ => false,
     }
+}
 
-    #[test]
-    fn an_image_is_drawn_with_its_probabilities() {
-        let (prediction, query) = seven();
-        let lines = show(
-            "mnist:test/0",
-            &prediction,
-            &query,
-            Some(2),
-            &Style::plain(40),
-        );
-        assert_eq!(
-            lines,
-            [
-                "mnist:test/0  prediction: 7, truth: 7".to_owned(),
-                format!("+@+   7 {}{}  75.00 %", "#".repeat(17), " ".repeat(6)),
-                format!(" +    9 {}{}  25.00 %", "#".repeat(6), " ".repeat(17)),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_verdict_without_a_label_is_explained() {
-        let (mut prediction, query) = seven();
-        let style = Style::plain(80);
-        for (verdict, text) in [
-            (Verdict::Blank, "blank"),
-            (Verdict::Unsure, "unsure"),
-            (Verdict::SeveralDigits, "several digits: 3x4 at 1,2"),
-        ] {
-            prediction.verdict = verdict.into();
-            prediction.boxes = vec![digits_proto::v1::Box {
-                left: 1,
-                top: 2,
-                width: 3,
-                height: 4,
-            }];
-            let line = headline(&prediction, query.truth.as_ref(), &style);
-            assert!(
-                line.starts_with(text) && line.ends_with("truth: 7"),
-                "{line}"
-            );
-        }
+/// The service's refusal of a picture with the picture's name, as errors of reading have it.
+fn named(name: &str, error: Error) -> Error {
+    let refusal = match &error {
+        Error::Client(error) => error_report::picture_refusal(error),
+        _ => None,
+    };
+    match refusal {
+        Some(reason) => Error::Usage(format!("{name}: {reason}")),
+        None => error,
     }
 }

@@ -1,11 +1,12 @@
 //! `digits report`: shows the report card of a checkpoint.
 
-use crate::{args::Report, context::Context};
+use crate::{args::Report, context::Context, lookup};
 use digits_cli::{
     Error,
     error::write_file,
     format,
     plot::{Captioned, picture_grid},
+    registry::Registry,
     render::{Bar, Confusion, Ink, Picture, Style, bars, confusion, digit, fields, visible_width},
 };
 use digits_client::{Error as ClientError, Service};
@@ -27,7 +28,9 @@ const GAP: usize = 2;
 pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
     let timeout = context.endpoints.timeout.max(PATIENCE);
     let trainer = context.trainer()?.with_timeout(timeout);
-    let answer = trainer.report(&args.checkpoint, args.again).await?;
+    let registry = Registry::Trainer(trainer.clone());
+    let id = lookup::checkpoint_id(&args.checkpoint, "", &registry).await?;
+    let answer = trainer.report(&id, args.again).await?;
     let (Some(report), Some(checkpoint)) = (&answer.report, &answer.checkpoint) else {
         return Err(Error::from(ClientError::Answer {
             service: Service::Trainer,
@@ -40,7 +43,8 @@ pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
     context.show(
         || json::display(&answer),
         || {
-            let mut all = summary(checkpoint, report, answer.from_manifest);
+            let pairs = summary(checkpoint, report, answer.from_manifest);
+            let mut all = fields(&pairs, context.width());
             all.extend(drawings(checkpoint, report, &context.style));
             all
         },
@@ -71,7 +75,11 @@ fn drawings(checkpoint: &Checkpoint, report: &ReportCard, style: &Style) -> Vec<
     lines
 }
 
-fn summary(checkpoint: &Checkpoint, report: &ReportCard, from_manifest: bool) -> Vec<String> {
+fn summary(
+    checkpoint: &Checkpoint,
+    report: &ReportCard,
+    from_manifest: bool,
+) -> Vec<(&'static str, String)> {
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     let calibration = report.calibration.unwrap_or_default();
     let mut pairs = vec![
@@ -136,7 +144,7 @@ fn summary(checkpoint: &Checkpoint, report: &ReportCard, from_manifest: bool) ->
             format::duration(Duration::from_secs_f64(report.seconds.clamp(0.0, 1e6)))
         ),
     ));
-    fields(&pairs)
+    pairs
 }
 
 fn matrix(report: &ReportCard) -> Confusion {

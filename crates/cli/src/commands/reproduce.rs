@@ -5,8 +5,8 @@
 //! promotion and the deadline, which are removed. The job is cancelled once the epoch of the
 //! checkpoint is published. What it publishes stays on the storage and is not served.
 
-use crate::{args::Reproduce, context::Context};
-use digits_cli::{Error, format};
+use crate::{args::Reproduce, context::Context, lookup};
+use digits_cli::{Error, format, registry::Registry};
 use digits_client::{Error as ClientError, TrainerClient, WatchNotice, WatchOptions};
 use digits_proto::{
     json,
@@ -21,7 +21,9 @@ const LABEL: &str = "reproduces";
 /// Runs the command.
 pub async fn run(args: Reproduce, context: &Context) -> Result<(), Error> {
     let trainer = context.trainer()?;
-    let original = trainer.checkpoint(&args.checkpoint).await?;
+    let registry = Registry::Trainer(trainer.clone());
+    let id = lookup::checkpoint_id(&args.checkpoint, "", &registry).await?;
+    let original = trainer.checkpoint(&id).await?;
     let lineage = original.lineage.clone().unwrap_or_default();
     let spec = spec(&original, &lineage, args.device)?;
     let request_id = uuid::Uuid::new_v4().to_string();

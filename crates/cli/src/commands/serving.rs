@@ -3,11 +3,12 @@
 use crate::{
     args::{At, Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
+    lookup,
 };
 use digits_cli::{
     Error, format,
     registry::Registry,
-    render::{Align, Table},
+    render::{Column, Table},
 };
 use digits_proto::{
     json,
@@ -36,9 +37,11 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         (None, false) => ServingRole::Primary,
     };
     let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
+    let (text, model) = (&args.checkpoint, &args.change.model);
+    let checkpoint_id = lookup::checkpoint_id(text, model, &registry).await?;
     let request = PromoteRequest {
         model: args.change.model,
-        checkpoint_id: args.checkpoint,
+        checkpoint_id,
         expected_sequence,
         role: role.into(),
         share: args.canary,
@@ -121,21 +124,20 @@ fn show(record: ServingRecord, context: &Context) -> Result<(), Error> {
 }
 
 fn table(records: &[ServingRecord]) -> Table {
-    use Align::{Left, Right};
     let mut table = Table::new(&[
-        ("record", Right),
-        ("at", Left),
-        ("why", Left),
-        ("held", Left),
-        ("serves", Left),
-        ("by", Left),
+        ("record", Column::Number),
+        ("at", Column::Word),
+        ("why", Column::Word),
+        ("held", Column::Word),
+        ("serves", Column::Text),
+        ("by", Column::Extra),
     ]);
     for record in records {
         if record.not_understood {
             let sequence = record.sequence.to_string();
-            let why = "not understood: of a newer format, or damaged".to_owned();
-            let empty = String::new;
-            table.row(vec![sequence, empty(), why, empty(), empty(), empty()]);
+            let cells = ["", "not understood", "", "of a newer format, or damaged"];
+            let cells = cells.map(str::to_owned);
+            table.row(std::iter::once(sequence).chain(cells).collect());
             continue;
         }
         let routes: Vec<String> = record

@@ -4,8 +4,9 @@ use super::{spec, watch};
 use crate::{
     args::{Optimizer, Train},
     context::Context,
+    lookup,
 };
-use digits_cli::{Error, format};
+use digits_cli::{Error, format, registry::Registry};
 use digits_client::{RetryPolicy, TrainerClient};
 use digits_proto::{json, v1::job_spec};
 use serde_json::json;
@@ -20,8 +21,13 @@ const SUBMISSION: RetryPolicy = RetryPolicy {
 };
 
 /// Runs the command.
-pub async fn run(args: Train, context: &Context) -> Result<(), Error> {
+pub async fn run(mut args: Train, context: &Context) -> Result<(), Error> {
     let trainer = context.trainer()?;
+    if let Some(text) = &args.init_from {
+        let model = args.model.as_deref().unwrap_or_default();
+        let registry = Registry::Trainer(trainer.clone());
+        args.init_from = Some(lookup::checkpoint_id(text, model, &registry).await?);
+    }
     let preset = match spec::needs_preset(&args) {
         true => preset_optimizer(&trainer, &args.preset).await,
         false => None,

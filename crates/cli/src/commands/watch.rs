@@ -1,21 +1,30 @@
 //! `digits watch`: prints rows of the curves as they arrive, above a progress bar.
 
+mod pace;
+
 use super::promotion;
-use crate::{args::Watch, context::Context};
+use crate::{args::Watch, context::Context, lookup};
 use digits_cli::{Error, format};
 use digits_client::{WatchNotice, WatchOptions};
 use digits_proto::{
     json,
     v1::{CurveRow, Job, JobFinished, JobState, WatchJobResponse, watch_job_response::Event},
 };
-use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Duration;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use pace::Pace;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-const TEMPLATE: &str = "{bar:24} {percent:>3} %  step {pos}/{len}  {elapsed_precise}  {wide_msg}";
+const TEMPLATE: &str = "{bar:20} {percent:>3} %  step {pos}/{len}  {left}  {wide_msg}";
 
 /// Runs the command.
 pub async fn run(args: Watch, context: &Context) -> Result<(), Error> {
-    let job = context.trainer()?.job(&args.job).await?;
+    let trainer = context.trainer()?;
+    let id = lookup::job_id(&args.job, &trainer).await?;
+    let job = trainer.job(&id).await?;
     follow(&job, args.after_sequence, context).await
 }
 
@@ -81,6 +90,7 @@ struct Screen<'a> {
     context: &'a Context,
     job: &'a Job,
     bar: ProgressBar,
+    pace: Arc<Mutex<Pace>>,
     epochs: u32,
     headed: bool,
     /// The checkpoint that the last lines about a replaced or held one were about.
@@ -97,7 +107,11 @@ impl<'a> Screen<'a> {
             // It draws itself on standard error, and only where that is a terminal.
             false => ProgressBar::new(progress.steps),
         };
+        let running = job.state() == JobState::Running;
+        let pace = Pace::new(progress.step, progress.steps, running, Instant::now());
+        let pace = Arc::new(Mutex::new(pace));
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            let style = style.with_key("left", left(Arc::clone(&pace)));
             bar.set_style(style.progress_chars(context.style.choose("━╸─", "=> ")));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -106,6 +120,7 @@ impl<'a> Screen<'a> {
             context,
             job,
             bar,
+            pace,
             epochs: progress.epochs,
             headed: false,
             advised: None,
@@ -124,6 +139,7 @@ impl<'a> Screen<'a> {
                     "lost the trainer ({reason}); trying again in {}",
                     format::duration(*pause)
                 );
+                self.with_pace(Pace::pause);
                 self.bar.suspend(|| self.context.hint(&text));
                 Ok(())
             }
@@ -138,6 +154,9 @@ impl<'a> Screen<'a> {
                     "" => String::new(),
                     device => format!(" on {device}"),
                 };
+                if change.state() == JobState::Queued {
+                    self.with_pace(Pace::pause);
+                }
                 self.bar.set_message(format::state(change.state));
                 self.print(vec![format!("{}{device}", format::state(change.state))])
             }
@@ -163,11 +182,10 @@ impl<'a> Screen<'a> {
         let validation = row.validation.unwrap_or_default();
         let accuracy = format::percent(validation.accuracy);
         let rate = format::grouped(row.samples_per_second.max(0.0) as u64);
+        self.with_pace(|pace| pace.at_step(row.step, Instant::now()));
         self.bar.set_position(row.step);
-        self.bar.set_message(format!(
-            "epoch {}/{}  loss {:.4}  val {:.4}  {accuracy}  {rate}/s",
-            row.epoch, self.epochs, row.train_loss, validation.loss_batch_mean,
-        ));
+        let epoch = format!("epoch {}/{}  {accuracy}", row.epoch, self.epochs);
+        self.bar.set_message(epoch);
         let mut lines = Vec::new();
         if !self.headed {
             self.headed = true;
@@ -182,5 +200,21 @@ impl<'a> Screen<'a> {
 
     fn print(&self, lines: Vec<String>) -> Result<(), Error> {
         self.bar.suspend(|| self.context.print(lines))
+    }
+
+    fn with_pace(&self, change: impl FnOnce(&mut Pace)) {
+        change(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Writes the time that the job still needs, whenever the progress bar is drawn.
+fn left(pace: Arc<Mutex<Pace>>) -> impl Fn(&ProgressState, &mut dyn fmt::Write) + Clone {
+    move |_, out| {
+        let pace = *pace.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failed write is the progress bar's to report.
+        let _ = match pace.remaining(Instant::now()) {
+            Some(left) => write!(out, "{} left", format::duration(left)),
+            None => write!(out, "time left unknown"),
+        };
     }
 }

@@ -1,6 +1,6 @@
 //! Confusion matrix: counts by true and predicted label.
 
-use super::{Align, Ink, Style, Table};
+use super::{Column, Ink, Style, Table};
 
 /// Length of the list of mistakes, for a matrix that is too wide for the terminal.
 const WORST: usize = 20;
@@ -128,9 +128,9 @@ fn mistakes(matrix: &Confusion, names: &[String], style: &Style) -> Vec<String> 
         .collect();
     all.sort_unstable_by_key(|&(count, truth, predicted)| (u64::MAX - count, truth, predicted));
     let columns = [
-        ("true", Align::Left),
-        ("taken for", Align::Left),
-        ("images", Align::Right),
+        ("true", Column::Text),
+        ("taken for", Column::Text),
+        ("images", Column::Number),
     ];
     let mut table = Table::new(&columns);
     for &(count, truth, predicted) in all.iter().take(WORST) {

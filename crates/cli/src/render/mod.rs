@@ -6,6 +6,7 @@
 mod bars;
 mod confusion;
 mod digit;
+mod ids;
 mod style;
 mod table;
 
@@ -13,7 +14,7 @@ pub use bars::{Bar, bars};
 pub use confusion::{Confusion, confusion};
 pub use digit::{Picture, digit};
 pub use style::{Color, Ink, Style};
-pub use table::{Align, Table};
+pub use table::{Column, Table};
 
 /// Joins two blocks of lines side by side, with `gap` columns between them; the shorter block is
 /// centred vertically.
@@ -45,17 +46,40 @@ pub fn side_by_side(left: &[String], right: &[String], gap: usize) -> Vec<String
         .collect()
 }
 
-/// Lines of `name  value`, names padded to one width; pairs with an empty value are left out.
+/// Lines of `name  value`, names padded to one width; pairs with an empty value are left out. A
+/// value that goes beyond `width` columns continues below, between words.
 #[must_use]
-pub fn fields(pairs: &[(&str, String)]) -> Vec<String> {
+pub fn fields(pairs: &[(&str, String)], width: usize) -> Vec<String> {
     let present = || pairs.iter().filter(|(_, value)| !value.is_empty());
-    let width = present()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    present()
-        .map(|(name, value)| format!("{name:<width$}  {value}"))
-        .collect()
+    let names = present().map(|(name, _)| name.chars().count());
+    let indent = names.max().unwrap_or(0);
+    let room = width.saturating_sub(indent + 2);
+    let lines = |(name, value): &(&str, String)| -> Vec<String> {
+        let names = std::iter::once(*name).chain(std::iter::repeat(""));
+        names
+            .zip(wrapped(value, room))
+            .map(|(name, part)| format!("{name:<indent$}  {part}"))
+            .collect()
+    };
+    present().flat_map(lines).collect()
+}
+
+/// A text in lines of at most `width` columns, broken at spaces; a longer word has a line of its
+/// own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let needed = visible_width(&line) + 1 + visible_width(word);
+        if needed > width && !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
 }
 
 /// Columns of a line: its characters without the escape sequences of [`Style`].
@@ -85,6 +109,20 @@ mod tests {
         assert_eq!(side_by_side(&left, &right, 2), ["ab", "c   x", "d"]);
         assert_eq!(side_by_side(&right, &left, 1), ["  ab", "x c", "  d"]);
         assert!(side_by_side(&[], &[], 1).is_empty());
+    }
+
+    #[test]
+    fn a_long_value_continues_below() {
+        let pairs = [
+            ("job", "a".to_owned()),
+            ("error", String::new()),
+            ("weights", "sha256 0123456789abcdef (1 byte)".to_owned()),
+        ];
+        let expected = ["job      a", "weights  sha256", "         0123456789abcdef"];
+        assert_eq!(fields(&pairs, 25)[..3], expected);
+        assert_eq!(fields(&pairs, 25)[3..], ["         (1 byte)"]);
+        let whole = "weights  sha256 0123456789abcdef (1 byte)";
+        assert_eq!(fields(&pairs, usize::MAX)[1..], [whole]);
     }
 
     #[test]

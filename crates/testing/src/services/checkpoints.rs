@@ -1,6 +1,6 @@
 //! Checkpoints of the scripted trainer.
 
-use super::script::{CHECKPOINT, Trainer, evaluation};
+use super::script::{CHECKPOINT, IMPORTED, JOB, Trainer, evaluation};
 use digits_proto::v1::{self, checkpoint_service_server::CheckpointService};
 use tonic::{Request, Response, Status};
 
@@ -18,6 +18,11 @@ pub(super) fn checkpoint() -> v1::Checkpoint {
         model: "digits".to_owned(),
         temperature: 1.0,
         validation: Some(evaluation(6_000, 0.893, 0.378_932)),
+        lineage: Some(v1::Lineage {
+            job_id: JOB.to_owned(),
+            epoch: 2,
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -78,10 +83,15 @@ impl CheckpointService for Trainer {
 
     async fn get_checkpoint(
         &self,
-        _: Request<v1::GetCheckpointRequest>,
+        request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
+        let mut checkpoint = checkpoint();
+        if request.into_inner().checkpoint_id == IMPORTED {
+            checkpoint.checkpoint_id = IMPORTED.to_owned();
+            checkpoint.lineage = None;
+        }
         Ok(Response::new(v1::GetCheckpointResponse {
-            checkpoint: Some(checkpoint()),
+            checkpoint: Some(checkpoint),
         }))
     }
 
@@ -204,6 +214,7 @@ impl CheckpointService for Trainer {
                 checkpoint_id: header.checkpoint_id,
                 label_names: header.label_names,
                 input: header.input,
+                lineage: None,
                 // Shows that the file came whole.
                 weights_size_bytes: size as u64,
                 model: header.model.unwrap_or_default(),

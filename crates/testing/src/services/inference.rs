@@ -2,10 +2,11 @@
 
 use super::{
     checkpoints::checkpoint,
-    script::{CHECKPOINT, Stream},
+    script::{BAD_PICTURE, CHECKPOINT, Stream},
 };
 use digits_proto::v1::{self, inference_service_server::InferenceService, predict_request::Images};
 use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// An inference service that predicts 7 for packed pixels, and finds pictures blank.
 pub struct Inference;
@@ -24,6 +25,10 @@ fn seven() -> v1::Prediction {
     }
 }
 
+fn is_bad(picture: &impl AsRef<[u8]>) -> bool {
+    picture.as_ref() == BAD_PICTURE.as_bytes()
+}
+
 #[tonic::async_trait]
 impl InferenceService for Inference {
     async fn predict(
@@ -32,6 +37,17 @@ impl InferenceService for Inference {
     ) -> Result<Response<v1::PredictResponse>, Status> {
         let predictions = match request.into_inner().images {
             Some(Images::Pixels(pixels)) => vec![seven(); pixels.len() / 4],
+            Some(Images::Pictures(pictures)) if pictures.encoded.iter().any(is_bad) => {
+                let mut details = ErrorDetails::new();
+                let field = "pictures.encoded[0]";
+                details.add_bad_request_violation(field, "is no picture: send PNG");
+                let message = "pictures.encoded[0]: is no picture: send PNG";
+                return Err(Status::with_error_details(
+                    tonic::Code::InvalidArgument,
+                    message,
+                    details,
+                ));
+            }
             Some(Images::Pictures(pictures)) => {
                 let blank = v1::Prediction {
                     verdict: v1::Verdict::Blank.into(),

@@ -6,7 +6,7 @@ mod inference;
 mod script;
 mod training;
 
-pub use script::{CHECKPOINT, EVENTS, JOB, Trainer};
+pub use script::{BAD_PICTURE, CHECKPOINT, EVENTS, IMPORTED, JOB, Trainer};
 
 use digits_proto::v1::{
     checkpoint_service_server::CheckpointServiceServer,

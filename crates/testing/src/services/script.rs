@@ -8,6 +8,10 @@ use tonic::Status;
 pub const JOB: &str = "0190a0b0-0000-7000-8000-000000000001";
 /// Id of the checkpoint that is served.
 pub const CHECKPOINT: &str = "0190a0b0-0000-7000-8000-0000000000c1";
+/// Id of a checkpoint that was imported.
+pub const IMPORTED: &str = "0190a0b0-0000-7000-8000-0000000000c2";
+/// Content of a picture that the inference service refuses.
+pub const BAD_PICTURE: &str = "no picture";
 /// Events of the job: two changes of state, rows, a checkpoint, the end.
 pub const EVENTS: u64 = 9;
 

@@ -5,7 +5,7 @@ use crate::{args::ListDatasets, context::Context};
 use digits_checkpoint::Storage;
 use digits_cli::{
     Error, format,
-    render::{Align, Table},
+    render::{Column, Table},
 };
 use digits_dataset::{messages, pushed};
 use digits_proto::{json, v1::Dataset};
@@ -28,16 +28,15 @@ pub async fn run(args: ListDatasets, context: &Context) -> Result<(), Error> {
 }
 
 fn table(datasets: &[Dataset]) -> Table {
-    use Align::{Left, Right};
     let mut table = Table::new(&[
-        ("data set", Left),
-        ("size", Right),
-        ("labels", Right),
-        ("train", Right),
-        ("test", Right),
-        ("digest", Left),
-        ("pushed", Left),
-        ("description", Left),
+        ("data set", Column::Text),
+        ("size", Column::Number),
+        ("labels", Column::Number),
+        ("train", Column::Number),
+        ("test", Column::Number),
+        ("digest", Column::Extra),
+        ("pushed", Column::Extra),
+        ("description", Column::Text),
     ]);
     let count = |images: u64| match images {
         0 => "-".to_owned(),

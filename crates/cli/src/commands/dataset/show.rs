@@ -13,7 +13,7 @@ use digits_cli::{
     contact_sheet::{self, ContactSheet},
     error::write_file,
     format,
-    render::{Align, Table, fields},
+    render::{Column, Table, fields},
 };
 use digits_dataset::{Dataset, messages, mnist, pushed::Reference, synthetic};
 use digits_proto::{json, v1};
@@ -52,7 +52,7 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
     context.show(
         || json::display(&message),
         || {
-            let mut lines = about(&message);
+            let mut lines = fields(&about(&message), context.width());
             lines.push(String::new());
             if message.label_names.len() <= COUNTED {
                 lines.extend(context.table(&counts(&message)));
@@ -91,7 +91,7 @@ async fn load(args: &ShowDataset, context: &Context) -> Result<(Dataset, v1::Dat
     Ok((dataset, messages::pushed(listed)))
 }
 
-fn about(it: &v1::Dataset) -> Vec<String> {
+fn about(it: &v1::Dataset) -> Vec<(&'static str, String)> {
     let mut labels = format!("{}: ", it.label_names.len());
     let named: Vec<&str> = it
         .label_names
@@ -121,7 +121,7 @@ fn about(it: &v1::Dataset) -> Vec<String> {
         false => PictureNormalization::None,
     });
     let train = per_label(&it.train_label_counts);
-    fields(&[
+    vec![
         ("data set", it.name.clone()),
         ("", it.description.clone()),
         ("digest", it.digest.clone()),
@@ -162,7 +162,7 @@ fn about(it: &v1::Dataset) -> Vec<String> {
                 false => format!("digits train --dataset {}", it.name),
             },
         ),
-    ])
+    ]
 }
 
 /// Smallest, median and largest number of images of a label.
@@ -182,9 +182,9 @@ fn per_label(counts: &[u64]) -> String {
 
 fn counts(it: &v1::Dataset) -> Table {
     let mut table = Table::new(&[
-        ("label", Align::Left),
-        ("train", Align::Right),
-        ("test", Align::Right),
+        ("label", Column::Text),
+        ("train", Column::Number),
+        ("test", Column::Number),
     ]);
     let counts = it.train_label_counts.iter().zip(&it.test_label_counts);
     for (name, (&train, &test)) in it.label_names.iter().zip(counts) {

@@ -1,7 +1,7 @@
 //! Report cards, imports, exports.
 
 use super::{Fixture, err, out};
-use digits_testing::services::CHECKPOINT;
+use digits_testing::services::{CHECKPOINT, IMPORTED, JOB};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_report_is_printed_as_lines_and_as_json_and_drawn() {
     assert_eq!(documents[0]["from_manifest"], false);
     assert_eq!(documents[0]["report"]["coverages"][0]["error"], 0.0725);
 
-    let busy = fixture.run(&["report", "other"]).await;
+    let busy = fixture.run(&["report", JOB]).await;
     assert_eq!(busy.status.code(), Some(75), "{}", err(&busy));
 }
 
@@ -104,8 +104,8 @@ async fn an_export_names_the_missing_checkpoint_or_storage() {
 async fn an_imported_checkpoint_is_not_reproduced() {
     let fixture = Fixture::new().await;
     let line =
-        format!("digits: checkpoint {CHECKPOINT} was imported: there is no training to repeat");
+        format!("digits: checkpoint {IMPORTED} was imported: there is no training to repeat");
     fixture
-        .check_error(&["reproduce", CHECKPOINT], 1, &[&line])
+        .check_error(&["reproduce", IMPORTED], 1, &[&line])
         .await;
 }

@@ -1,7 +1,7 @@
 //! Predict, evaluate and doctor.
 
 use super::{Fixture, err, out};
-use digits_testing::services::CHECKPOINT;
+use digits_testing::services::{BAD_PICTURE, CHECKPOINT};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -26,6 +26,80 @@ async fn predict_reads_files_and_names_missing_ones() {
         fixture.run(&["predict", "mnist:test"]).await.status.code(),
         Some(64)
     );
+}
+
+#[tokio::test]
+async fn predict_names_the_bad_picture_and_answers_the_others() {
+    let fixture = Fixture::new().await;
+    let write = |name: &str, bytes: &str| {
+        std::fs::write(fixture.dir.path().join(name), bytes).expect("written");
+    };
+    write("a.png", "anything");
+    write("bad.png", BAD_PICTURE);
+    write("c.png", "anything");
+    let pictures = ["a.png", "bad.png", "none.png", "mnist:test", "c.png"];
+    let command: Vec<&str> = ["predict"].into_iter().chain(pictures).collect();
+    let output = fixture.run(&command).await;
+    let text = out(&output);
+    let answered: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_suffix("  blank: no ink in the picture"))
+        .collect();
+    assert_eq!(answered, ["a.png", "c.png"], "{text}");
+    assert_eq!(
+        err(&output).lines().collect::<Vec<_>>(),
+        [
+            "digits: bad.png: is no picture: send PNG",
+            "digits: none.png: No such file or directory (os error 2)",
+            "digits: \"mnist:test\" names no image: write it like mnist:test/0",
+            "digits: 3 of 5 pictures were not classified",
+        ]
+    );
+    assert_eq!(output.status.code(), Some(64), "that of the first failure");
+
+    let output = fixture
+        .run(&["predict", "none.png", "a.png", "--json"])
+        .await;
+    assert_eq!(output.status.code(), Some(66));
+    let documents: Vec<Value> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(documents[0]["source"], "none.png");
+    assert_eq!(
+        documents[0]["error"],
+        "none.png: No such file or directory (os error 2)"
+    );
+    assert_eq!(documents[1]["prediction"]["verdict"], "VERDICT_BLANK");
+
+    // A single picture: its own line and code.
+    fixture
+        .check_error(
+            &["predict", "bad.png"],
+            64,
+            &["digits: bad.png: is no picture: send PNG"],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn predict_classifies_the_pictures_of_a_folder() {
+    let fixture = Fixture::new().await;
+    let folder = fixture.dir.path().join("folder");
+    std::fs::create_dir_all(folder.join("inner.png")).expect("made");
+    for name in ["b.JPG", "a.png", "notes.txt"] {
+        std::fs::write(folder.join(name), "anything").expect("written");
+    }
+    let answers = fixture.documents(&["predict", "folder", "--json"]).await;
+    let sources: Vec<_> = answers.iter().map(|it| it["source"].as_str()).collect();
+    assert_eq!(sources, [Some("folder/a.png"), Some("folder/b.JPG")]);
+    fixture
+        .check_error(
+            &["predict", "folder/inner.png"],
+            66,
+            &["digits: folder/inner.png: is a folder without a PNG, JPEG, WebP, BMP or GIF picture"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -71,6 +145,13 @@ async fn evaluate_measures_a_folder_of_idx_files() {
         fixture.run(&["evaluate", "nothing"]).await.status.code(),
         Some(64)
     );
+    fixture
+        .check_error(
+            &["evaluate", "mnits:test"],
+            64,
+            &["digits: there is no set \"mnits\" here; did you mean \"mnist\"?"],
+        )
+        .await;
 }
 
 #[tokio::test]

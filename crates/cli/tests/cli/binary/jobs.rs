@@ -65,7 +65,11 @@ async fn an_error_is_one_line_and_its_flags() {
         "{text}"
     );
     fixture
-        .check_error(&["jobs", "x"], 1, &["digits: trainer: no job \"x\""])
+        .check_error(
+            &["jobs", CHECKPOINT],
+            1,
+            &[&format!("digits: trainer: no job \"{CHECKPOINT}\"")],
+        )
         .await;
     let url = &fixture.url;
     let unimplemented = format!(
@@ -96,6 +100,15 @@ async fn an_error_is_one_line_and_its_flags() {
         )
         .await;
     assert_eq!(fixture.run(&["nonsense"]).await.status.code(), Some(64));
+    for (command, similar) in [("trian", "train"), ("modle", "model")] {
+        let output = fixture.run(&[command]).await;
+        assert_eq!(output.status.code(), Some(64));
+        assert!(
+            err(&output).contains(&format!("'{similar}'")),
+            "{}",
+            err(&output)
+        );
+    }
     assert_eq!(fixture.run(&["--help"]).await.status.code(), Some(0));
 }
 
@@ -181,6 +194,62 @@ async fn lists_and_details_have_both_forms() {
 }
 
 #[tokio::test]
+async fn jobs_and_checkpoints_are_named_by_start_name_and_latest() {
+    let fixture = Fixture::new().await;
+    for text in [JOB, "0190a0b0", "0190A0B0-0", "try", "latest"] {
+        for command in ["jobs", "watch", "cancel", "plot"] {
+            let documents = fixture.documents(&[command, text, "--json"]).await;
+            assert!(!documents.is_empty(), "{command} {text}");
+        }
+        let list = ["checkpoints", "--job", text, "--json"];
+        let listed = fixture.documents(&list).await;
+        assert_eq!(listed[0]["checkpoints"][0]["checkpoint_id"], CHECKPOINT);
+    }
+    for text in ["0190a0b0", "latest"] {
+        let shown = &fixture.documents(&["checkpoints", text, "--json"]).await[0];
+        assert_eq!(shown["checkpoint_id"], CHECKPOINT);
+        let promoted = &fixture.documents(&["promote", text, "--json"]).await[0];
+        assert_eq!(promoted["routes"][0]["checkpoint_id"], CHECKPOINT);
+        fixture.documents(&["report", text, "--json"]).await;
+        fixture
+            .documents(&["train", "--detach", "--json", "--init-from", text])
+            .await;
+    }
+    fixture
+        .check_error(
+            &["watch", "tri"],
+            64,
+            &["digits: there is no job \"tri\"; did you mean \"try\"?"],
+        )
+        .await;
+    let unknown = "digits: there is no checkpoint \"x\": give an id (a UUID), the start of one, the name of a job or \
+                   latest; `digits checkpoints` lists them";
+    for command in ["promote", "report", "reproduce"] {
+        fixture.check_error(&[command, "x"], 64, &[unknown]).await;
+    }
+}
+
+#[tokio::test]
+async fn lists_and_details_mark_what_serves() {
+    let fixture = Fixture::new().await;
+    let text = out(&fixture.run(&["checkpoints"]).await);
+    assert!(
+        text.contains("serves") && text.contains("primary"),
+        "{text}"
+    );
+    let text = out(&fixture.run(&["checkpoints", CHECKPOINT]).await);
+    assert!(text.contains("served as primary, by record 3"), "{text}");
+    let text = out(&fixture.run(&["jobs"]).await);
+    assert!(
+        text.contains("serves") && text.contains("primary"),
+        "{text}"
+    );
+    let text = out(&fixture.run(&["jobs", JOB]).await);
+    let expected = format!("{CHECKPOINT} as primary of digits, by record 3");
+    assert!(text.contains(&expected), "{text}");
+}
+
+#[tokio::test]
 async fn plots_go_to_files_and_to_the_terminal() {
     let fixture = Fixture::new().await;
     let written = fixture
@@ -209,6 +278,45 @@ async fn plots_go_to_files_and_to_the_terminal() {
     assert!(out(&fixture.run(&["plot", JOB]).await).contains("t train loss"));
     let rows = fixture.documents(&["plot", JOB, "--json"]).await;
     assert_eq!(rows[0]["total_rows"], 5);
+}
+
+#[tokio::test]
+async fn completions_and_man_pages_cover_every_command() {
+    let fixture = Fixture::new().await;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = out(&fixture.run(&["completions", shell]).await);
+        for word in ["train", "dataset", "early-stopping", "latest"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let bash = out(&fixture.run(&["completions", "bash"]).await);
+    let script = fixture.dir.path().join("digits.bash");
+    std::fs::write(&script, bash).expect("written");
+    let complete = "source digits.bash; COMP_WORDS=(digits tr); COMP_CWORD=1; _digits digits tr digits; echo $COMPREPLY";
+    let output = tokio::process::Command::new("bash")
+        .args(["-c", complete])
+        .current_dir(fixture.dir.path())
+        .output()
+        .await
+        .expect("bash starts");
+    assert_eq!(out(&output).trim(), "train", "{}", err(&output));
+
+    let written = fixture.documents(&["man", "pages", "--json"]).await;
+    assert_eq!(written[0]["folder"], "pages");
+    for page in ["digits.1", "digits-train.1", "digits-dataset-push.1"] {
+        let text = std::fs::read_to_string(fixture.dir.path().join("pages").join(page));
+        assert!(text.is_ok_and(|it| it.contains(".SH NAME")), "{page}");
+    }
+    let help = out(&fixture.run(&["train", "--help"]).await);
+    assert!(
+        help.contains("Regularization:") && help.contains("Examples:"),
+        "{help}"
+    );
+    for arguments in [vec!["--version"], vec!["train", "--version"]] {
+        let output = fixture.run(&arguments).await;
+        assert_eq!(output.status.code(), Some(0));
+        assert!(out(&output).starts_with("digits"), "{}", out(&output));
+    }
 }
 
 #[tokio::test]
