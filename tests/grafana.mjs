@@ -11,7 +11,10 @@ const require = createRequire(join(modules, "..", "package.json"));
 const ts = require("typescript");
 
 // Plugins whose options are published, and whether their fields have options of their own.
-const plugins = { barchart: ["BarChart", true], stat: ["Stat", false], table: ["Table", true], timeseries: ["TimeSeries", true], trend: ["Trend", true] };
+const plugins = {
+    barchart: ["BarChart", true], bargauge: ["BarGauge", false], stat: ["Stat", false], table: ["Table", true],
+    timeseries: ["TimeSeries", true], xychart: ["XYChart", true],
+};
 const schema = `${modules}/@grafana/schema/dist/esm`;
 
 // In JSON an enum is its value, and what is left out is the default. Queries and annotations belong
@@ -60,7 +63,9 @@ function declarations() {
         const declare = (title, type, value) =>
             lines.push(`{ // ${file}: ${title}\nconst it: ${type} = ${JSON.stringify(value, null, 1)};\n}`);
         declare("the dashboard", "Dashboard", dashboard);
-        for (const panel of panels) {
+        // A collapsed row contains its panels.
+        const all = panels.flatMap((panel) => (panel.type === "row" ? [{ ...panel, panels: [] }, ...panel.panels] : [panel]));
+        for (const panel of all) {
             const [name, hasFields] = plugins[panel.type] ?? [];
             if (panel.type !== "row" && !name) throw new Error(`${file}: ${panel.title}: no types for a ${panel.type}`);
             const fields = hasFields ? `${name}.FieldConfig` : "{}";

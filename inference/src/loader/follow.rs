@@ -4,7 +4,7 @@ use super::{
     backoff,
     build::load,
     failure::Failure,
-    gauges::{self, seconds_since},
+    gauges::{self, seconds, seconds_since},
     low_priority::Priority,
     refusals::Refusals,
     snapshot::SnapshotBuilder,
@@ -16,6 +16,7 @@ use digits_checkpoint::{
     LoadError, Refusal, RefusalReason, Storage, StorageError,
     record::{Role, Route, ServingRecord},
 };
+use jiff::Timestamp;
 use std::{
     num::NonZeroU64,
     sync::Arc,
@@ -207,6 +208,8 @@ impl Loader {
     fn count_load(&self, record: &ServingRecord, seen: Instant, before: Option<&ServingSnapshot>) {
         let metrics = &self.model.metrics;
         metrics.loaded.increment(1);
+        metrics.record_made.set(seconds(record.at));
+        metrics.record_applied.set(seconds(Timestamp::now()));
         metrics.reload_duration.record(seen.elapsed().as_secs_f64());
         // A record from before the start would show when the process was started, and an older one
         // how far it walked back.

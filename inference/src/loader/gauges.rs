@@ -18,7 +18,12 @@ pub(super) fn update(model: &Model) {
     }
 }
 
+/// A time in seconds since 1970.
+pub(super) fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1e3
+}
+
 /// Seconds since a time of another machine; 0 if its clock is ahead.
 pub(super) fn seconds_since(time: Timestamp) -> f64 {
-    ((Timestamp::now().as_millisecond() - time.as_millisecond()) as f64 / 1e3).max(0.0)
+    (seconds(Timestamp::now()) - seconds(time)).max(0.0)
 }

@@ -1,6 +1,6 @@
 //! Watches the serving log for the record to serve next: the newest, or the one that is pinned.
 
-use super::{backoff, refusals::Refusals};
+use super::{backoff, gauges::seconds, refusals::Refusals};
 use crate::model::Model;
 use digits_checkpoint::{Follower, Storage, StorageError, record::ServingRecord, serving};
 use jiff::Timestamp;
@@ -166,8 +166,7 @@ impl Watcher {
         }
         self.first_head.get_or_insert(head);
         let now = Timestamp::now();
-        let seconds = now.as_millisecond() as f64 / 1e3;
-        self.model.metrics.storage_read.set(seconds);
+        self.model.metrics.storage_read.set(seconds(now));
         self.model.status().storage_read_at = Some(now);
         Ok(())
     }

@@ -149,6 +149,16 @@ const HELP: &[(Kind, &str, &str)] = &[
     ),
     (
         Gauge,
+        "digits_inference_serving_record_timestamp_seconds",
+        "when the serving record that is served was made, by the clock of its writer; 0 before the first",
+    ),
+    (
+        Gauge,
+        "digits_inference_serving_since_timestamp_seconds",
+        "when the serving record that is served was applied; 0 before the first",
+    ),
+    (
+        Gauge,
         "digits_inference_storage_read_timestamp_seconds",
         "when the storage was last read without an error",
     ),

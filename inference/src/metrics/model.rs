@@ -55,6 +55,10 @@ pub struct ModelMetrics {
     /// Seconds from a serving record's timestamp to serving it, of records that came while the
     /// process followed the storage.
     pub publish_to_serve: Histogram,
+    /// Seconds since 1970, by the clock of its writer, of the serving record that is served.
+    pub record_made: Gauge,
+    /// Seconds since 1970 when that record was applied.
+    pub record_applied: Gauge,
     /// Newest sequence on the storage.
     pub head_sequence: Gauge,
     /// Head sequence minus served sequence.
@@ -83,6 +87,8 @@ impl ModelMetrics {
             refusals: reasons.iter().map(refusal).collect(),
             reload_duration: histogram!("digits_inference_reload_duration_seconds", "model" => model.clone()),
             publish_to_serve: histogram!("digits_inference_publish_to_serve_seconds", "model" => model.clone()),
+            record_made: gauge("digits_inference_serving_record_timestamp_seconds"),
+            record_applied: gauge("digits_inference_serving_since_timestamp_seconds"),
             head_sequence: gauge("digits_inference_head_sequence"),
             behind_head: gauge("digits_inference_behind_head"),
             pinned_sequence: gauge("digits_inference_pinned_sequence"),

@@ -16,14 +16,15 @@ use crate::support::{
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{
-    ArchitectureSpec, GetModelRequest, HiddenLayers, Job, JobSpec, JobState, PromoteRequest,
-    PublishPolicy, PublishSpec, ServingRole, Sgd, job_spec::Optimizer,
+    GetModelRequest, Job, JobSpec, JobState, LimitsSpec, PromoteRequest, ServedCheckpoint,
+    ServingRole,
 };
 use digits_testing::{patience, until};
 use query::run;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use tonic::Code;
 use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
@@ -83,35 +84,61 @@ impl Watched {
         Ok(())
     }
 
-    /// Two checkpoints of the job become canary and shadow.
+    /// The job's first checkpoint, which is the worst, is served again from now on.
+    async fn fall_back(&mut self, job: &Job) -> Result<()> {
+        let worst = job.checkpoint_ids.first();
+        self.promote(worst, ServingRole::Primary, None).await?;
+        self.lights("DigitsServedAccuracyDropped").await
+    }
+
+    /// Two later checkpoints of the job become canary and shadow.
     async fn try_out(&self, job: &Job) -> Result<()> {
+        let mut ids = job.checkpoint_ids.iter().skip(1);
+        self.promote(ids.next(), ServingRole::Canary, Some(0.4))
+            .await?;
+        self.promote(ids.next(), ServingRole::Shadow, None).await
+    }
+
+    /// Promotes a checkpoint, and waits until it serves.
+    async fn promote(
+        &self,
+        id: Option<&String>,
+        role: ServingRole,
+        share: Option<f64>,
+    ) -> Result<()> {
+        let checkpoint_id = id.context("a checkpoint")?.clone();
         let mut checkpoints = self.sandbox.checkpoints().await?;
         let mut inference = self.sandbox.predict().await?;
-        // The storage was new: a record for each checkpoint.
-        let mut newest = job.checkpoint_ids.len() as u64;
-        let candidates = [
-            (ServingRole::Canary, Some(0.4)),
-            (ServingRole::Shadow, None),
-        ];
-        for ((role, share), id) in candidates.into_iter().zip(&job.checkpoint_ids) {
+        until("the promotion", async || {
+            // The replica may not have read the newest record yet.
+            let model = inference.get_model(GetModelRequest::default()).await?;
             let request = PromoteRequest {
                 model: "digits".to_owned(),
-                checkpoint_id: id.clone(),
-                expected_sequence: newest,
+                checkpoint_id: checkpoint_id.clone(),
+                expected_sequence: model.get_ref().head_sequence,
                 role: role.into(),
                 share,
                 by: "watching".to_owned(),
             };
-            let answer = checkpoints.promote(request).await?.into_inner();
-            newest = answer.record.context("a record")?.sequence;
-            until("the candidate", async || {
-                let model = inference.get_model(GetModelRequest::default()).await?;
-                let mut served = model.get_ref().served.iter();
-                Ok(served.any(|it| it.role() == role).then_some(()))
-            })
-            .await?;
-        }
-        Ok(())
+            match checkpoints.promote(request).await {
+                Err(status) if status.code() == Code::Aborted => Ok(None),
+                answer => Ok(Some(answer?)),
+            }
+        })
+        .await?;
+        until("the promoted checkpoint", async || {
+            let model = inference.get_model(GetModelRequest::default()).await?;
+            let served = model.into_inner().served;
+            let is_it = |it: &ServedCheckpoint| {
+                it.role() == role
+                    && it
+                        .checkpoint
+                        .as_ref()
+                        .is_some_and(|it| it.checkpoint_id == checkpoint_id)
+            };
+            Ok(served.iter().any(is_it).then_some(()))
+        })
+        .await
     }
 }
 
@@ -126,22 +153,11 @@ fn rules(prometheus: &Prometheus) -> Result<Vec<Value>> {
     Ok(rules.flatten().cloned().collect())
 }
 
-/// A job whose loss soon becomes NaN; it publishes nothing before its end.
-fn exploding() -> JobSpec {
+/// A job that fails, because its deadline passes.
+fn overdue() -> JobSpec {
     JobSpec {
-        optimizer: Some(Optimizer::Sgd(Sgd {
-            learning_rate: Some(100.0),
-            momentum: Some(0.999),
-            ..Sgd::default()
-        })),
-        architecture: Some(ArchitectureSpec {
-            hidden: Some(HiddenLayers {
-                widths: vec![50; 5],
-            }),
-            ..ArchitectureSpec::default()
-        }),
-        publish: Some(PublishSpec {
-            policy: PublishPolicy::Final.into(),
+        limits: Some(LimitsSpec {
+            deadline: Duration::from_nanos(1).try_into().ok(),
         }),
         ..specs::synthetic(100)
     }
@@ -183,12 +199,14 @@ async fn every_query_finds_its_series() -> Result<()> {
     }
     let mut training = watched.sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(3)).await?;
+    watched.fall_back(&job).await?;
     watched.try_out(&job).await?;
-    let failed = jobs::submit(&mut training, exploding()).await?;
-    let failed = jobs::watch(&mut training, &failed.job_id, |_| {}).await?;
-    assert_eq!(failed.state(), JobState::Failed, "{failed:?}");
-    watched.lights("DigitsLossNotFinite").await?;
-    watched.lights("DigitsJobFailed").await?;
+    for _ in 0..4 {
+        let late = jobs::submit(&mut training, overdue()).await?;
+        let late = jobs::watch(&mut training, &late.job_id, |_| {}).await?;
+        assert_eq!(late.state(), JobState::Failed, "{late:?}");
+    }
+    watched.lights("DigitsJobsFailing").await?;
     watched.lights("DigitsLiveAccuracyDropped").await?;
     damage::republish(&watched.sandbox, |files| {
         if let Some(byte) = files.model.last_mut() {
@@ -200,17 +218,17 @@ async fn every_query_finds_its_series() -> Result<()> {
     watched.lights("DigitsRequestsRefused").await?;
     drop(crowd);
 
-    every_query_of_the_dashboards(&watched.prometheus).await?;
-    evidence::keep(&watched.prometheus)?;
-    every_rule(&watched).await?;
-
-    // One job runs and one is queued: the queue is full.
     let running = jobs::submit(&mut training, specs::synthetic(10_000)).await?;
     until("the begin of a job", async || {
         let job = jobs::get(&mut training, &running.job_id).await?;
         Ok((job.state() == JobState::Running).then_some(()))
     })
     .await?;
+    every_query_of_the_dashboards(&watched.prometheus).await?;
+    evidence::keep(&watched.prometheus)?;
+    every_rule(&watched).await?;
+
+    // One job runs and one is queued: the queue is full.
     jobs::submit(&mut training, specs::synthetic(10_000)).await?;
     watched.lights("DigitsQueueFull").await?;
     // The same trainer again, which now pushes to a closed port; the running job resumes.
@@ -258,13 +276,17 @@ async fn every_query_of_the_dashboards(prometheus: &Prometheus) -> Result<()> {
     for dashboard in all()? {
         for variable in dashboard.variables() {
             let definition = variable["definition"].as_str().unwrap_or_default();
-            let inner = definition.strip_prefix("label_values(");
-            if let Some((selector, label)) =
-                inner.and_then(|it| it.trim_end_matches(')').rsplit_once(", "))
-            {
-                let values = prometheus.label_values(label, selector)?;
-                ensure!(!values.is_empty(), "{definition} returns nothing");
-            }
+            let argument = |function| definition.strip_prefix(function)?.strip_suffix(")");
+            let found = if let Some(inner) = argument("label_values(") {
+                let (selector, label) = inner.rsplit_once(", ").context("two arguments")?;
+                !prometheus.label_values(label, selector)?.is_empty()
+            } else if let Some(inner) = argument("query_result(") {
+                let query = inner.replace("$__range", "1h");
+                !prometheus.query(&query)?.is_empty()
+            } else {
+                variable["type"] == "datasource"
+            };
+            ensure!(found, "{definition} returns nothing");
         }
         missing.extend(dashboard.queries());
     }

@@ -2,6 +2,7 @@
 //! a dashboard that violates one and shows an empty panel.
 
 mod rules;
+mod screen;
 
 pub use rules::lint;
 

@@ -1,6 +1,6 @@
 //! Rules for dashboards that Grafana does not enforce.
 
-use super::{Dashboard, list, string};
+use super::{Dashboard, list, screen, string};
 use crate::support::metric_names::unknown;
 use anyhow::Result;
 use serde_json::Value;
@@ -37,7 +37,10 @@ pub fn lint(dashboards: &[Dashboard], recorded: &BTreeSet<String>) -> Result<Vec
         found.extend(links(dashboard, others));
         found.extend(annotations(dashboard));
         found.extend(dashboard.panels().into_iter().flat_map(panel));
-        found.extend(grid(dashboard));
+        found.extend(grid(list(&dashboard.json, "/panels")));
+        let rows = list(&dashboard.json, "/panels").iter();
+        found.extend(rows.flat_map(|row| grid(list(row, "/panels"))));
+        found.extend(screen::lint(dashboard));
         found.extend(queries(dashboard));
         found.extend(
             metrics(dashboard, recorded)?
@@ -135,20 +138,27 @@ fn links<'a>(dashboard: &Dashboard, others: impl Iterator<Item = &'a Dashboard>)
         .collect()
 }
 
+/// Marks stand at the time that the metric has as its value, not at the scrape after it.
 fn annotations(dashboard: &Dashboard) -> Vec<String> {
     let annotations = dashboard.annotations();
     let wanted = [
-        ("hot loads", "digits_inference_reloads_total"),
-        ("promotions", "digits_inference_head_sequence"),
+        (
+            "hot loads",
+            "digits_inference_serving_since_timestamp_seconds",
+        ),
+        (
+            "promotions",
+            "digits_inference_serving_record_timestamp_seconds",
+        ),
     ];
     wanted
         .into_iter()
         .filter(|(_, metric)| {
             !annotations
                 .iter()
-                .any(|one| string(one, "expr").contains(metric))
+                .any(|one| string(one, "expr").contains(metric) && one["useValueForTime"] == true)
         })
-        .map(|(what, metric)| format!("has no annotation of {what} ({metric})"))
+        .map(|(what, metric)| format!("has no annotation of {what} at the time in {metric}"))
         .collect()
 }
 
@@ -182,8 +192,7 @@ fn panel(panel: &Value) -> Vec<String> {
 }
 
 /// Panels have unique ids and do not overlap.
-fn grid(dashboard: &Dashboard) -> Vec<String> {
-    let panels = list(&dashboard.json, "/panels");
+fn grid(panels: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     let mut before: Vec<(i64, [i64; 4])> = Vec::new();
     for panel in panels {
