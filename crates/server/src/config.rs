@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use digits_telemetry::hosts::AllowedHosts;
 use digits_telemetry::traces::Traces;
 
+use crate::cors::CorsOrigin;
 use crate::credentials::Credentials;
 
 /// Default limit on the size of a message, in bytes: 16 MiB. Generated services enforce it
@@ -48,6 +50,10 @@ pub struct ServerConfig {
     pub traces: Option<Traces>,
     /// Certificate of the port, and tokens of its clients.
     pub credentials: Credentials,
+    /// Origins whose pages may call gRPC-Web and plain HTTP.
+    pub cors_origins: Vec<CorsOrigin>,
+    /// Hosts that requests of browsers may name if the port is on the loopback.
+    pub allowed_hosts: AllowedHosts,
     /// Interval at which the files of the credentials are read again.
     pub credentials_interval: Duration,
 }
@@ -69,6 +75,8 @@ impl Default for ServerConfig {
             access_log: 0.0,
             traces: None,
             credentials: Credentials::default(),
+            cors_origins: Vec::new(),
+            allowed_hosts: AllowedHosts::default(),
             credentials_interval: Duration::from_secs(5),
         }
     }

@@ -60,6 +60,7 @@
 mod accept;
 mod config;
 mod connection;
+mod cors;
 mod credentials;
 mod error;
 pub mod health;
@@ -72,6 +73,7 @@ pub mod status;
 pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
+pub use cors::{CorsOrigin, InvalidOrigin};
 pub use credentials::{CredentialFlags, Credentials, CredentialsError};
 pub use error::ServerError;
 pub use middleware::{

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept::{Accepted, Listener, TlsHandshakes};
 use crate::config::ServerConfig;
+use crate::cors;
 use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
 use crate::error::ServerError;
 use crate::middleware::{InstrumentedService, RequestMetrics, ServerState, instrumented};
 use crate::serve::router::Routes;
-use crate::serve::{HttpServer, ProtocolMux};
+use crate::serve::{BrowserRules, HttpServer, ProtocolMux};
 
 /// Outcome of serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +124,12 @@ impl GrpcServer {
             (Some(pages), Some(http)) => Some(pages.merge(http)),
             (pages, http) => pages.or(http),
         };
-        let mux = ProtocolMux::new(service, http, self.address.ip().is_loopback());
+        let is_loopback = self.address.ip().to_canonical().is_loopback();
+        let rules = BrowserRules {
+            hosts: is_loopback.then(|| config.allowed_hosts.clone()),
+            cors: cors::layer(&config.cors_origins),
+        };
+        let mux = ProtocolMux::new(service, http, rules);
         let http_server = Arc::new(HttpServer::new(mux, &config, shutdown.clone()));
 
         let failed = credential_metrics.handshakes_failed;

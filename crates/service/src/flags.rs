@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use digits_server::CredentialFlags;
+use digits_server::{CorsOrigin, CredentialFlags};
+use digits_telemetry::hosts::AllowedHost;
 use digits_telemetry::logs::Format;
 use digits_telemetry::traces::{Traces, TracesError};
 
@@ -34,6 +35,9 @@ pub struct ServiceFlags {
     /// Certificate, client authorities and tokens of the gRPC port.
     #[command(flatten)]
     pub credentials: CredentialFlags,
+    /// Pages and hosts that browsers may use.
+    #[command(flatten)]
+    pub browsers: BrowserFlags,
     /// Traces and access log.
     #[command(flatten)]
     pub requests: RequestFlags,
@@ -44,6 +48,31 @@ pub struct ServiceFlags {
     /// are only logged.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Flags about what browsers may do beyond the pages of the service itself.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BrowserFlags {
+    /// Origin whose pages may call the service over gRPC-Web and HTTP (CORS), such as
+    /// https://app.example; * allows every page. Repeat the flag or separate several with commas.
+    /// Without it, only the service's own pages may.
+    #[arg(
+        long,
+        env = "DIGITS_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origin: Vec<CorsOrigin>,
+    /// Host name or address, besides localhost, under which ports on the loopback answer browsers,
+    /// such as host.docker.internal. Repeat the flag or separate several with commas. Ports on
+    /// other addresses answer under every name.
+    #[arg(
+        long,
+        env = "DIGITS_ALLOWED_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    pub allowed_host: Vec<AllowedHost>,
 }
 
 /// Flags about the traces and the access log of requests.

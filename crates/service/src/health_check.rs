@@ -23,14 +23,23 @@ pub fn run(admin: SocketAddr) -> ExitCode {
     }
 }
 
-/// Requests `/readyz` of the admin port `admin`; an unspecified address (`0.0.0.0`, `[::]`) means
-/// the loopback. Blocks.
+/// Requests `/readyz` of the admin port `admin`; an unspecified address means the loopback:
+/// `0.0.0.0` that of IPv4, and `[::]` that of IPv6 or, where it is not reachable, of IPv4. Blocks.
 ///
 /// # Errors
 /// [`Error::NotReady`] with the response, or [`Error::Unreachable`].
 pub fn check(admin: SocketAddr) -> Result<(), Error> {
-    let address = SocketAddr::new(loopback_if_unspecified(admin.ip()), admin.port());
-    let response = get_readyz(address).map_err(|source| Error::Unreachable { address, source })?;
+    let ask = |ip: IpAddr| {
+        let address = SocketAddr::new(ip, admin.port());
+        get_readyz(address).map_err(|source| Error::Unreachable { address, source })
+    };
+    let response = match admin.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => ask(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            ask(Ipv6Addr::LOCALHOST.into()).or_else(|_| ask(Ipv4Addr::LOCALHOST.into()))
+        }
+        ip => ask(ip),
+    }?;
     if response.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
@@ -49,12 +58,4 @@ fn get_readyz(address: SocketAddr) -> io::Result<String> {
         .take(MAX_RESPONSE_BYTES)
         .read_to_string(&mut response)?;
     Ok(response)
-}
-
-fn loopback_if_unspecified(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use digits_server::health::Health;
 use digits_server::{Credentials, GrpcServer, RequestMetrics, Routes, ServerConfig, reflection};
 use digits_telemetry::admin::{self, AdminServer};
+use digits_telemetry::hosts::AllowedHosts;
 use digits_telemetry::liveness::Liveness;
 use digits_telemetry::metrics::Recorder;
 use digits_telemetry::readiness::Readiness;
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Error;
-use crate::flags::ServiceFlags;
+use crate::flags::{BrowserFlags, ServiceFlags};
 use crate::readiness::ServiceReadiness;
 use crate::ready_file;
 
@@ -50,6 +51,7 @@ pub struct Foundation {
     shutdown_linger: Duration,
     shutdown_grace: Duration,
     access_log: f64,
+    browsers: BrowserFlags,
     ready_file: Option<PathBuf>,
 }
 
@@ -70,6 +72,7 @@ impl Foundation {
             shutdown_linger: flags.shutdown_linger,
             shutdown_grace: flags.shutdown_grace,
             access_log: flags.requests.access_log,
+            browsers: flags.browsers.clone(),
             ready_file: flags.ready_file.clone(),
         })
     }
@@ -84,7 +87,10 @@ impl Foundation {
         admin_listen: SocketAddr,
         recorder: Recorder,
     ) -> Result<Bound, Error> {
+        let allowed_hosts = AllowedHosts::new(self.browsers.allowed_host.clone());
         let config = ServerConfig {
+            cors_origins: self.browsers.cors_origin.clone(),
+            allowed_hosts: allowed_hosts.clone(),
             max_connection_age: Some(self.max_connection_age).filter(|age| !age.is_zero()),
             drain: self.shutdown_grace,
             linger: self.shutdown_linger,
@@ -101,7 +107,7 @@ impl Foundation {
         Ok(Bound {
             foundation: self,
             server,
-            admin_server,
+            admin_server: admin_server.with_allowed_hosts(allowed_hosts),
             readiness,
             addresses: Addresses { grpc, admin },
         })

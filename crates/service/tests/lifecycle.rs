@@ -1,5 +1,7 @@
 //! A whole service on free ports, from its start to the end of its shutdown.
 
+mod networks;
+
 use std::fs;
 use std::net::SocketAddr;
 
@@ -10,6 +12,8 @@ use digits_service::{
 };
 use digits_telemetry::supervisor::Task;
 use digits_testing::until;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
@@ -38,12 +42,20 @@ struct Service {
 }
 
 async fn start(flags: &[&str]) -> Service {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    start_on(any, any, flags).await
+}
+
+async fn start_on(listen: SocketAddr, admin_listen: SocketAddr, flags: &[&str]) -> Service {
     let flags = [&["test", "--shutdown-delay", "0"], flags].concat();
     let flags = Flags::try_parse_from(flags).expect("flags").service;
     let (_, recorder) = digits_telemetry::metrics::build(&[]).expect("a recorder");
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let foundation = Foundation::new(INFO, &flags).expect("no files");
-    let bound = foundation.bind(ServerConfig::default(), any, recorder);
+    let config = ServerConfig {
+        listen,
+        ..ServerConfig::default()
+    };
+    let bound = foundation.bind(config, admin_listen, recorder);
     let bound = bound.await.expect("free ports");
     bound.announce("no storage", &flags).expect("announced");
     let addresses = bound.addresses();
@@ -67,6 +79,56 @@ async fn serving_status(grpc: SocketAddr) -> ServingStatus {
     };
     let response = client.check(request).await.expect("answered");
     response.into_inner().status()
+}
+
+/// Serves without becoming ready until `client` has ended.
+async fn serve_until(running: Running, client: impl Future<Output = ()>) {
+    let shutdown = CancellationToken::new();
+    let ready = async |_: ServiceReadiness| {};
+    let routes = Routes::default();
+    let serving = running.serve(routes, shutdown.clone(), ready, async {}, async {});
+    let client = async {
+        client.await;
+        shutdown.cancel();
+    };
+    let (served, ()) = tokio::join!(serving, client);
+    served.expect("a clean end");
+}
+
+#[tokio::test]
+async fn ports_answer_under_allowed_hosts() {
+    let service = start(&["--allowed-host", "host.docker.internal,10.1.2.3"]).await;
+    let ports = [service.grpc, service.admin];
+    let client = async {
+        for port in ports {
+            for (host, refused) in [
+                ("host.docker.internal:80", false),
+                ("[::ffff:10.1.2.3]", false),
+                ("evil.example", true),
+            ] {
+                let mut stream = TcpStream::connect(port).await.expect("connected");
+                let request =
+                    format!("GET /livez HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+                stream.write_all(request.as_bytes()).await.expect("sent");
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.expect("read");
+                assert_eq!(answer.starts_with("HTTP/1.1 421 "), refused, "{answer}");
+            }
+        }
+    };
+    serve_until(service.running, client).await;
+}
+
+#[test]
+fn a_wrong_host_or_origin_is_refused_by_its_flag() {
+    for (flag, value) in [
+        ("--allowed-host", "http://a"),
+        ("--cors-origin", "app.example"),
+        ("--cors-origin", "https://a.example,https://b.example/page"),
+    ] {
+        let error = Flags::try_parse_from(["test", flag, value]).expect_err("refused");
+        assert!(error.to_string().contains(flag), "{error}");
+    }
 }
 
 #[tokio::test]

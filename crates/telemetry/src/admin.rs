@@ -15,7 +15,8 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::listen::{BindError, listen, names_loopback};
+use crate::hosts::AllowedHosts;
+use crate::listen::{BindError, listen};
 use crate::liveness::Liveness;
 use crate::metrics::Recorder;
 use crate::readiness::Readiness;
@@ -30,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct AdminServer {
     listener: TcpListener,
     router: Router,
+    /// Hosts that requests may name; any, if `None`.
+    hosts: Option<AllowedHosts>,
 }
 
 #[derive(Clone)]
@@ -55,18 +58,29 @@ pub async fn bind(
         readiness,
         liveness,
     };
-    let mut router = Router::new()
+    let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .with_state(state);
-    if bound.ip().is_loopback() {
-        router = router.layer(middleware::from_fn(loopback_only));
-    }
-    Ok((AdminServer { listener, router }, bound))
+    let is_loopback = bound.ip().to_canonical().is_loopback();
+    let server = AdminServer {
+        listener,
+        router,
+        hosts: is_loopback.then(AllowedHosts::default),
+    };
+    Ok((server, bound))
 }
 
 impl AdminServer {
+    /// Answers also under the names of `hosts`. A port that is not on the loopback answers under
+    /// any.
+    #[must_use]
+    pub fn with_allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.hosts = self.hosts.map(|_| hosts);
+        self
+    }
+
     /// Answers until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
         let listener = self.listener.tap_io(|io| {
@@ -74,8 +88,15 @@ impl AdminServer {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
             }
         });
+        let router = match self.hosts {
+            Some(hosts) => {
+                let guard = middleware::from_fn_with_state(hosts, allowed_hosts_only);
+                self.router.layer(guard)
+            }
+            None => self.router,
+        };
         let serving = async {
-            axum::serve(listener, self.router)
+            axum::serve(listener, router)
                 .with_graceful_shutdown(shutdown.clone().cancelled_owned())
                 .await
         };
@@ -122,16 +143,20 @@ fn probe(failed: &str, checked: Result<(), impl Display>) -> Response {
     }
 }
 
-/// Refuses requests under a foreign host name: DNS rebinding, see [`names_loopback`].
-async fn loopback_only(request: Request, next: Next) -> Response {
+/// Refuses requests under a foreign host name: DNS rebinding, see [`crate::hosts`].
+async fn allowed_hosts_only(
+    State(hosts): State<AllowedHosts>,
+    request: Request,
+    next: Next,
+) -> Response {
     let host = request.headers().get(header::HOST);
     // A request without a host (HTTP/1.0) cannot come from a browser.
-    if host.is_none_or(|host| host.to_str().is_ok_and(names_loopback)) {
+    if host.is_none_or(|host| host.to_str().is_ok_and(|host| hosts.allow(host))) {
         return next.run(request).await;
     }
     (
         StatusCode::MISDIRECTED_REQUEST,
-        "this port answers to localhost only; bind it to another address to reach it by name\n",
+        "this port answers to localhost only; name this host in --allowed-host, or bind the port to another address with --admin-listen\n",
     )
         .into_response()
 }

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod admin;
+pub mod hosts;
 pub mod listen;
 pub mod liveness;
 pub mod logs;

@@ -1,9 +1,13 @@
-//! Opens TCP ports with errors that name the remedy, and recognizes hosts that name the loopback.
+//! Opens TCP ports, for IPv4 and IPv6 at once where asked for, with errors that name the remedy.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that wait to be accepted; the system may have a lower limit.
+const BACKLOG: u32 = 1024;
 
 /// A port that could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,9 @@ fn remedy(source: &io::Error, flag: &str) -> String {
 /// Opens `address` and returns the listener with the address that it got: port 0 becomes a free
 /// one.
 ///
+/// `[::]` accepts IPv4 connections too, whatever the system's default is. Where the kernel has no
+/// IPv6, `0.0.0.0` is opened in its place, with a warning in the log.
+///
 /// `flag` is the command-line flag that sets the address; the error names it.
 ///
 /// # Errors
@@ -49,66 +56,55 @@ pub async fn listen(
         flag,
         source,
     };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = open_or_fall_back(address, flag, open).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
 }
 
-/// Returns whether an HTTP `Host` (or `:authority`) names this machine's loopback: `localhost`,
-/// `127.0.0.0/8` or `[::1]`, with or without a port.
-///
-/// A port on the loopback is out of reach from elsewhere, except through a browser on this
-/// machine that was given a name resolving to 127.0.0.1 (DNS rebinding). Such a request
-/// carries the foreign name, by which it is recognized.
-#[must_use]
-pub fn names_loopback(host: &str) -> bool {
-    if let Ok(address) = host.parse::<SocketAddr>() {
-        return address.ip().is_loopback();
+fn open_or_fall_back<L>(
+    address: SocketAddr,
+    flag: &str,
+    open: impl Fn(SocketAddr) -> io::Result<L>,
+) -> io::Result<L> {
+    let opened = open(address);
+    let every_ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    match opened {
+        Err(error) if is_every_ipv6(address) && is_without_ipv6(&error) => {
+            tracing::warn!(
+                "this system has no IPv6: {flag} listens on {every_ipv4} instead of {address}"
+            );
+            open(every_ipv4)
+        }
+        opened => opened,
     }
-    if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        return inner.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    if is_every_ipv6(address) {
+        SockRef::from(&socket).set_only_v6(false)?;
     }
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some(_) => return false,
-        None => host,
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    // Connections of the last process may be in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn is_every_ipv6(address: SocketAddr) -> bool {
+    address.ip() == Ipv6Addr::UNSPECIFIED
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_hosts_are_distinguished_from_foreign_ones() {
-        for host in [
-            "localhost",
-            "LOCALHOST:9051",
-            "127.0.0.1",
-            "127.0.0.1:80",
-            "127.8.9.1",
-            "[::1]",
-            "[::1]:9051",
-        ] {
-            assert!(names_loopback(host), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "evil.example:9051",
-            "localhost.evil.example",
-            "10.0.0.1",
-            "127.0.0.1.evil.example",
-            "[::2]:1",
-            "[",
-            "a:b:c",
-            "localhost:80x",
-        ] {
-            assert!(!names_loopback(host), "{host}");
-        }
-    }
 
     #[tokio::test]
     async fn a_taken_port_is_named_with_its_remedy() {
@@ -119,5 +115,39 @@ mod tests {
         assert!(text.contains(&address.to_string()), "{text}");
         assert!(text.contains("the port is taken"), "{text}");
         assert!(text.contains("--listen"), "{text}");
+    }
+
+    #[test]
+    fn every_ipv4_address_is_opened_where_there_is_no_ipv6() {
+        let open = |address: &str, errno: i32| {
+            let tried = std::cell::RefCell::new(Vec::new());
+            let address = address.parse().expect("an address");
+            let opened = open_or_fall_back(address, "--listen", |address| {
+                tried.borrow_mut().push(address.to_string());
+                match address {
+                    SocketAddr::V4(_) => Ok(()),
+                    SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(errno)),
+                }
+            });
+            (opened.is_ok(), tried.into_inner())
+        };
+        let (fell_back, both) = (true, vec!["[::]:7".to_owned(), "0.0.0.0:7".to_owned()]);
+        // EAFNOSUPPORT and EADDRNOTAVAIL.
+        assert_eq!(open("[::]:7", 97), (fell_back, both.clone()));
+        assert_eq!(open("[::]:7", 99), (fell_back, both));
+        // EADDRINUSE, and addresses that were meant.
+        assert_eq!(open("[::]:7", 98).0, false);
+        assert_eq!(open("[::1]:7", 97).0, false);
+        assert_eq!(open("[::1]:7", 99).0, false);
+    }
+
+    #[tokio::test]
+    async fn every_ipv6_address_accepts_ipv4_too() {
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let (listener, address) = listen(any, "--listen").await.expect("a free port");
+        let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, address.port()));
+        let client = client.expect("connected").local_addr().expect("an address");
+        let (_, peer) = listener.accept().await.expect("accepted");
+        assert_eq!(peer.ip().to_canonical(), client.ip());
     }
 }

@@ -1,5 +1,6 @@
 //! The access-log line and the trace span of a request.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ struct Line {
     token_name: Option<Arc<str>>,
     request_id: Option<String>,
     trace_id: Option<String>,
+    /// Address of the client.
+    peer: Option<IpAddr>,
     fields: AccessLogFields,
 }
 
@@ -84,6 +87,7 @@ impl RequestLogging {
             token_name: None,
             request_id: request_id(),
             trace_id: trace_id(headers),
+            peer: None,
             fields: AccessLogFields::default(),
         });
         Some(Box::new(RequestLog { line, span }))
@@ -94,6 +98,12 @@ impl RequestLog {
     /// Fields for the handler to set, if the request gets a line.
     pub(crate) fn fields(&self) -> Option<AccessLogFields> {
         self.line.as_ref().map(|line| line.fields.clone())
+    }
+
+    pub(crate) fn set_peer(&mut self, peer: IpAddr) {
+        if let Some(line) = &mut self.line {
+            line.peer = Some(peer);
+        }
     }
 
     pub(crate) fn set_token_name(&mut self, name: Option<Arc<str>>) {
@@ -112,6 +122,7 @@ impl RequestLog {
                 code = code_name(code),
                 seconds = elapsed.as_secs_f64(),
                 token_name = line.token_name.as_deref(),
+                peer = line.peer.map(tracing::field::display),
                 request_id = line.request_id,
                 trace_id = line.trace_id,
                 model = by.map(|by| &*by.model),

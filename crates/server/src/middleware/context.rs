@@ -48,17 +48,23 @@ impl RequestContext {
         context.unwrap_or_else(|| Self::from(Deadline::default()))
     }
 
-    /// The context of a request whose headers arrived at `started`. A context that is in the
-    /// extensions already keeps its deadline and connection: that of a plain HTTP request which
-    /// became a gRPC request.
-    pub(crate) fn begin<B>(request: &Request<B>, started: Instant) -> Self {
-        match request.extensions().get::<Self>() {
-            Some(context) => Self {
-                connection: context.connection.clone(),
-                ..Self::new(started, context.deadline)
-            },
-            None => Self::new(started, Deadline::from_headers(request.headers(), started)),
+    /// The context of a request whose headers arrived at `started`.
+    fn begin<B>(request: &Request<B>, started: Instant) -> Self {
+        let deadline = Deadline::from_headers(request.headers(), started);
+        Self::new(started, deadline)
+    }
+
+    /// Puts the context of a request whose headers arrived at `started` into its extensions. A
+    /// context that is there already keeps its deadline and connection: that of a request which
+    /// arrived on a connection, or which was plain HTTP before.
+    pub(crate) fn begin_in<B>(request: &mut Request<B>, started: Instant) -> &mut Self {
+        if request.extensions().get::<Self>().is_none() {
+            Self::begin(request, started).attach(request);
         }
+        let context = request.extensions_mut().get_mut::<Self>();
+        let context = context.expect("it was inserted");
+        context.started = started;
+        context
     }
 
     /// The context of a request that arrives on `connection` now.
@@ -296,19 +302,12 @@ mod tests {
     fn the_deadline_is_in_the_extensions_and_is_computed_once() {
         let now = Instant::now();
         let mut timed = request(Some("2S"));
-        let context = RequestContext::begin(&timed, now);
-        assert_eq!(
-            context.deadline.instant(),
-            Some(now + Duration::from_secs(2))
-        );
-        context.clone().attach(&mut timed);
-        assert_eq!(
-            RequestContext::of(timed.extensions()).deadline,
-            context.deadline
-        );
+        let deadline = RequestContext::begin_in(&mut timed, now).deadline;
+        assert_eq!(deadline.instant(), Some(now + Duration::from_secs(2)));
+        assert_eq!(RequestContext::of(timed.extensions()).deadline, deadline);
         let later = now + Duration::from_secs(1);
-        let again = RequestContext::begin(&timed, later);
-        assert_eq!((again.started, again.deadline), (later, context.deadline));
+        let again = RequestContext::begin_in(&mut timed, later);
+        assert_eq!((again.started, again.deadline), (later, deadline));
     }
 
     #[test]

@@ -66,17 +66,19 @@ impl RequestGuard {
         logging: &RequestLogging,
         request: &mut Request<B>,
     ) -> Self {
-        let mut context = RequestContext::begin(request, Instant::now());
-        let (started, deadline) = (context.started, context.deadline);
         let kind = ServiceKind::of(request.uri().path());
         let method = metrics.method(request.uri().path());
-        let log = match kind {
+        let mut log = match kind {
             ServiceKind::Health => None,
             _ => logging.begin(request.headers_mut(), metrics.label(method)),
         };
+        let context = RequestContext::begin_in(request, Instant::now());
         context.log_fields = log.as_ref().and_then(|log| log.fields());
+        let (started, deadline) = (context.started, context.deadline);
         let connection = context.connection.clone();
-        context.attach(request);
+        if let (Some(log), Some(connection)) = (&mut log, &connection) {
+            log.set_peer(connection.peer);
+        }
         metrics.begin();
         Self {
             metrics: metrics.clone(),

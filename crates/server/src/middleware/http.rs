@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, Uri, header};
 use tonic::Code;
 
+use super::context::RequestContext;
 use super::service::ServerState;
 
 /// In the extensions of a response of [`GrpcServer::with_http`](crate::GrpcServer::with_http) that
@@ -49,11 +50,13 @@ async fn instrument(
         }
     };
     let headers = request.headers().clone();
+    let context = RequestContext::of(request.extensions());
     let response = next.run(request).await;
     if let Some(&EarlyRejection { path, code }) = response.extensions().get() {
         let mut rejected = http::Request::new(());
         *rejected.uri_mut() = Uri::from_static(path);
         *rejected.headers_mut() = headers;
+        context.attach(&mut rejected);
         let mut guard = state.begin(&mut rejected);
         guard.set_token_name(token_name);
         guard.finish(code);

@@ -6,4 +6,4 @@ mod protocol;
 pub(crate) mod router;
 
 pub(crate) use http::HttpServer;
-pub(crate) use protocol::ProtocolMux;
+pub(crate) use protocol::{BrowserRules, ProtocolMux};

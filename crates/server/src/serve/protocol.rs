@@ -6,12 +6,14 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::response::IntoResponse as _;
-use digits_telemetry::listen::names_loopback;
+use digits_telemetry::hosts::AllowedHosts;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::util::{Either, option_layer};
 use tower::{Layer, Service};
+use tower_http::cors::{Cors, CorsLayer};
 
 use crate::connection::ConnectionContext;
 use crate::middleware::{InstrumentedService, RequestContext, ResponseFuture};
@@ -29,10 +31,24 @@ pub(crate) struct ConnectionMux {
 
 struct Shared {
     grpc: InstrumentedService,
+    browsers: Either<Cors<Browsers>, Browsers>,
+    /// Hosts that requests of browsers may name; any, if `None`.
+    hosts: Option<AllowedHosts>,
+}
+
+/// Which requests of browsers are answered.
+pub(crate) struct BrowserRules {
+    /// Hosts that requests may name; any, if `None`.
+    pub(crate) hosts: Option<AllowedHosts>,
+    /// Answers pages of other origins.
+    pub(crate) cors: Option<CorsLayer>,
+}
+
+/// What browsers call: gRPC-Web and plain HTTP.
+#[derive(Clone)]
+struct Browsers {
     web: GrpcWebService<InstrumentedService>,
     http: Router,
-    /// Whether browsers are answered under a loopback name only.
-    loopback_only: bool,
 }
 
 impl ProtocolMux {
@@ -40,7 +56,7 @@ impl ProtocolMux {
     pub(crate) fn new(
         grpc: InstrumentedService,
         http: Option<Router>,
-        loopback_only: bool,
+        rules: BrowserRules,
     ) -> Self {
         let nothing = async || {
             (
@@ -49,12 +65,15 @@ impl ProtocolMux {
             )
         };
         let http = http.unwrap_or_else(|| Router::new().fallback(nothing));
-        Self(Arc::new(Shared {
+        let browsers = Browsers {
             web: GrpcWebLayer::new().layer(grpc.clone()),
-            grpc,
             // Prepares the routes once instead of in each clone.
             http: http.with_state(()),
-            loopback_only,
+        };
+        Self(Arc::new(Shared {
+            grpc,
+            browsers: option_layer(rules.cors).layer(browsers),
+            hosts: rules.hosts,
         }))
     }
 
@@ -88,14 +107,31 @@ impl Service<Request<Incoming>> for ConnectionMux {
             ),
             _ if mux.is_rebound(&request) => plain_text(
                 StatusCode::MISDIRECTED_REQUEST,
-                "this port answers browsers on localhost only; bind it to another address to reach it by name\n",
+                "this port answers browsers on localhost only; name this host in --allowed-host, or bind the port to another address with --listen\n",
             ),
-            Protocol::GrpcWeb => Box::pin(mux.web.clone().call(request)),
-            Protocol::Http => {
-                let response = mux.http.clone().call(request);
-                Box::pin(async { Ok(response.await?.map(Body::new)) })
-            }
+            Protocol::GrpcWeb | Protocol::Http => match &mux.browsers {
+                Either::Left(cors) => Box::pin(cors.clone().call(request)),
+                Either::Right(browsers) => browsers.clone().call(request),
+            },
         }
+    }
+}
+
+impl Service<Request<Body>> for Browsers {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        if Protocol::of(&request) == Protocol::GrpcWeb {
+            return Box::pin(self.web.call(request));
+        }
+        let response = self.http.call(request);
+        Box::pin(async { Ok(response.await?.map(Body::new)) })
     }
 }
 
@@ -103,15 +139,15 @@ impl Shared {
     /// Whether a browser was led to a loopback port under a foreign name (DNS rebinding), which
     /// gets around its same-origin policy.
     fn is_rebound(&self, request: &Request<Body>) -> bool {
-        if !self.loopback_only {
+        let Some(hosts) = &self.hosts else {
             return false;
-        }
+        };
         match request.headers().get(header::HOST) {
-            Some(host) => !host.to_str().is_ok_and(names_loopback),
+            Some(host) => !host.to_str().is_ok_and(|host| hosts.allow(host)),
             None => request
                 .uri()
                 .authority()
-                .is_some_and(|authority| !names_loopback(authority.as_str())),
+                .is_some_and(|authority| !hosts.allow(authority.as_str())),
         }
     }
 }

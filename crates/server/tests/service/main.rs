@@ -3,6 +3,7 @@
 //! One binary for all of it, so that the support code is compiled and the crates are linked once.
 //! The tests share the process's metrics recorder; see [`support::Running`].
 
+mod browsers;
 mod deadlines;
 mod lifecycle;
 mod page;

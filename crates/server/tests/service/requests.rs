@@ -8,7 +8,9 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
 use crate::support::h2::{data, frame, headers, preface};
-use crate::support::{METHODS, Running, call, count, eventually, raw, say, say_to, series, within};
+use crate::support::{
+    METHODS, Running, call, count, eventually, post, raw, say, say_to, series, within,
+};
 
 #[tokio::test]
 async fn requests_are_counted_by_method_and_code() {
@@ -255,17 +257,6 @@ async fn http_calls_of_services_are_counted_and_limited() {
         let name = format!(r#"t_http_grpc_requests_total{{method="Say",code="{code}"}}"#);
         assert_eq!(series(&name), Some(expected), "{name}");
     }
-}
-
-fn post(host: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
-    let mut request = format!(
-        "POST /test.v1.Echo/Say HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n\
-         X-Grpc-Web: 1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(body);
-    request
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::client;
+use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
 use tonic::server::{Grpc, NamedService};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
@@ -33,6 +34,9 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 pub const METHODS: &[&str] = &["/test.v1.Echo/Say", "/test.v1.Echo/Count"];
+
+/// Largest message that the service accepts.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 type Messages = BoxStream<'static, Result<String, Status>>;
 
@@ -92,7 +96,12 @@ impl Service<http::Request<Body>> for Echo {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let echo = self.clone();
         Box::pin(async move {
-            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            let mut encodings = EnabledCompressionEncodings::default();
+            encodings.enable(CompressionEncoding::Gzip);
+            encodings.enable(CompressionEncoding::Deflate);
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default())
+                .apply_compression_config(encodings, encodings)
+                .apply_max_message_size_config(Some(MAX_MESSAGE_BYTES), None);
             Ok(match request.uri().path() {
                 "/test.v1.Echo/Say" => grpc.unary(Say(echo), request).await,
                 "/test.v1.Echo/Count" => grpc.server_streaming(Count(echo), request).await,
@@ -289,4 +298,16 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     within(stream.read_to_end(&mut answer)).await.expect("read");
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A gRPC-Web request over HTTP/1.1.
+pub fn post(host: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST /test.v1.Echo/Say HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n\
+         X-Grpc-Web: 1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
 }
