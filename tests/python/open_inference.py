@@ -65,6 +65,12 @@ def check_client(triton, address, images):
     assert answer.as_numpy("logits") is None
     assert [label.decode() for label in answer.as_numpy("label")] == labels
 
+    # Compressed requests, and responses where the protocol has them.
+    option = "compression_algorithm" if triton is triton_grpc else "request_compression_algorithm"
+    for algorithm in ["gzip", "deflate"]:
+        answer = infer(triton, client, images, "UINT8", **{option: algorithm})
+        assert np.array_equal(answer.as_numpy("logits"), logits), algorithm
+
     refused(lambda: infer(triton, client, floats * 255, "FP32"), "from 0 to 1")
     refused(lambda: infer(triton, client, images[:, :27], "UINT8"), "inputs[0].shape")
     refused(lambda: infer(triton, client, images, "UINT8", model_version="999999"), "is not served")

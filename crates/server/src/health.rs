@@ -6,6 +6,8 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::compressed;
+
 /// The status that `grpc.health.v1.Health` returns. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -24,7 +26,7 @@ impl Health {
         };
         health.set_not_serving().await;
         let service = HealthService::from_health_reporter(health.reporter.clone());
-        (health, HealthServer::new(service))
+        (health, compressed!(HealthServer::new(service)))
     }
 
     /// Sets everything to SERVING.

@@ -84,3 +84,4 @@ pub use reflection::reflection;
 pub use serve::router::{GrpcService, RouteFuture, Routes};
 pub use server::{Drained, GrpcServer};
 pub use status::{not_found, retry_status, unavailable_status};
+pub use tonic::codec::CompressionEncoding;

@@ -3,6 +3,7 @@
 use tonic_reflection::pb;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
+use crate::compressed;
 use crate::error::ServerError;
 
 /// Services that every server has besides its own.
@@ -42,5 +43,6 @@ pub fn reflection(
         let listed = services.iter().chain(&COMMON);
         listed.fold(known, |builder, name| builder.with_service_name(*name))
     };
-    Ok((builder().build_v1()?, builder().build_v1alpha()?))
+    let (v1, v1alpha) = (builder().build_v1()?, builder().build_v1alpha()?);
+    Ok((compressed!(v1), compressed!(v1alpha)))
 }

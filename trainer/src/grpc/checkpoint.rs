@@ -62,7 +62,8 @@ impl Checkpoints {
     /// The tonic service; larger requests than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> CheckpointServiceServer<Self> {
-        CheckpointServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+        digits_server::compressed!(CheckpointServiceServer::new(self))
+            .max_decoding_message_size(max_message_bytes)
     }
 
     /// The messages of checkpoints, with what the job database and the storage have of their jobs.

@@ -57,7 +57,8 @@ impl Training {
     /// The tonic service; larger requests than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> TrainingServiceServer<Self> {
-        TrainingServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+        digits_server::compressed!(TrainingServiceServer::new(self))
+            .max_decoding_message_size(max_message_bytes)
     }
 
     fn store(&self) -> &Store {

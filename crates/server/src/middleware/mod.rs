@@ -5,6 +5,7 @@
 //! tower layers: a layer needs a service and a future type each, some 60 lines, to wrap one call.
 
 mod access_log;
+mod compression;
 mod context;
 mod ending_body;
 pub(crate) mod guard;

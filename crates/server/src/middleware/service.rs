@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::access_log::RequestLogging;
+use super::compression::accept_own_encoding;
 use super::context::RequestContext;
 use super::ending_body::EndingBody;
 use super::guard::{RequestGuard, ServiceKind};
@@ -51,6 +52,7 @@ impl InstrumentedService {
     /// Admits a request, calls its service until its deadline, and records its end.
     pub(crate) fn handle(&self, mut request: Request<Body>) -> ResponseFuture {
         let mut guard = self.state.begin(&mut request);
+        accept_own_encoding(request.headers_mut());
         let called = self
             .admit(&mut guard, request.headers())
             .map(|()| self.call(guard.kind(), request));

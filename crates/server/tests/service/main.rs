@@ -4,6 +4,7 @@
 //! The tests share the process's metrics recorder; see [`support::Running`].
 
 mod browsers;
+mod compression;
 mod deadlines;
 mod lifecycle;
 mod page;

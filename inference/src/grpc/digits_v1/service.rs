@@ -37,7 +37,8 @@ impl DigitsV1 {
     /// The service for the router; larger messages than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> InferenceServiceServer<Self> {
-        InferenceServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+        digits_server::compressed!(InferenceServiceServer::new(self))
+            .max_decoding_message_size(max_message_bytes)
     }
 }
 

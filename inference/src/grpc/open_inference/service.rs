@@ -47,7 +47,8 @@ impl OpenInference {
     /// The service for the router; larger messages than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> GrpcInferenceServiceServer<Self> {
-        GrpcInferenceServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+        digits_server::compressed!(GrpcInferenceServiceServer::new(self))
+            .max_decoding_message_size(max_message_bytes)
     }
 
     fn model(&self, field: &str, name: &str) -> Result<&Arc<Model>, Status> {

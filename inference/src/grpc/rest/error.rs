@@ -26,7 +26,9 @@ impl Failure {
             StatusCode::BAD_REQUEST => Code::InvalidArgument,
             StatusCode::PAYLOAD_TOO_LARGE => Code::OutOfRange,
             StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Code::Unimplemented,
+            StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::Unimplemented,
             _ => Code::Internal,
         };
         Self {
@@ -116,6 +118,12 @@ impl IntoResponse for Failure {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let encodings = HeaderValue::from_static("gzip, deflate");
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, encodings);
         }
         if matches!(
             self.status,

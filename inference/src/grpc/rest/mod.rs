@@ -4,6 +4,7 @@
 //! which go through the same middleware as those of gRPC clients: authentication, limits, deadlines
 //! and metrics. So this codec decides nothing by itself.
 
+mod content_encoding;
 mod error;
 mod infer;
 mod tensor;
@@ -16,6 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use content_encoding::ContentEncoding;
 use digits_proto::open_inference::{
     self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
 };
@@ -34,13 +36,13 @@ const FORWARDED_HEADERS: [&str; 4] = ["authorization", "traceparent", "tracestat
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Method in the metrics of unknown paths and methods.
 const UNKNOWN: &str = "/";
-/// Size of bodies that are parsed inline; larger ones are parsed on a blocking thread.
+/// Size of bodies that are parsed inline; larger and compressed ones are parsed on a blocking thread.
 const MAX_INLINE_BYTES: usize = 32 << 10;
 
 /// Limits of HTTP requests.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// Maximum size of a body.
+    /// Maximum size of a body, and of what a compressed one unpacks to.
     pub max_body_bytes: usize,
     /// Maximum number of requests whose bodies are in memory.
     pub max_in_flight: usize,
@@ -53,6 +55,7 @@ struct Gateway {
     bodies: Arc<Semaphore>,
     /// Permits of large bodies that are being parsed.
     parsers: Arc<Semaphore>,
+    max_body_bytes: usize,
 }
 
 /// The protocol's paths, over `service`.
@@ -64,6 +67,7 @@ pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
             limits.max_in_flight.min(Semaphore::MAX_PERMITS),
         )),
         parsers: Arc::new(Semaphore::new(cores)),
+        max_body_bytes: limits.max_body_bytes,
     };
     let model = "/v2/models/{model}";
     let version = "/v2/models/{model}/versions/{version}";
@@ -288,12 +292,14 @@ impl Gateway {
         let permit = self.bodies.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Failure::full())?;
         let json_bytes = infer::json_bytes(request.headers())?;
+        let (encoding, max_bytes) = (ContentEncoding::of(request.headers())?, self.max_body_bytes);
         let length = request.headers().get(header::CONTENT_LENGTH);
         let is_small = length
             .and_then(|length| length.to_str().ok()?.parse().ok())
-            .is_some_and(|length: usize| length <= MAX_INLINE_BYTES);
+            .is_some_and(|length: usize| length <= MAX_INLINE_BYTES)
+            && encoding == ContentEncoding::Identity;
         let body = Bytes::from_request(request, &()).await?;
-        let decode = move || infer::decode(body, json_bytes);
+        let decode = move || infer::decode(encoding.decode(body, max_bytes)?, json_bytes);
         let (mut message, options) = if is_small {
             decode()?
         } else {

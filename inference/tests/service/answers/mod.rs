@@ -1,6 +1,7 @@
 //! Responses by role and protocol, and what is derived from them.
 
 mod candidates;
+mod compression;
 mod drift;
 mod open_inference;
 mod rest;

@@ -5,14 +5,14 @@ use digits_proto::v1::PredictRequest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         assert!(
             self.head.contains("content-type: application/json"),
             "{}",
@@ -21,7 +21,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines();
         lines
             .filter_map(|line| line.split_once(": "))
@@ -30,7 +30,13 @@ impl Answer {
     }
 }
 
-async fn http(service: &Service, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+pub(super) async fn http(
+    service: &Service,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Answer {
     let mut stream = tokio::net::TcpStream::connect(service.addresses.grpc)
         .await
         .unwrap();

@@ -1,0 +1,91 @@
+//! gzip and deflate of gRPC messages, in both directions and within bounds.
+
+use digits_server::ServerConfig;
+use http::uri::PathAndQuery;
+use tonic::codec::CompressionEncoding::{self, Deflate, Gzip};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, client};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_prost::ProstCodec;
+
+use crate::support::h2::SAY;
+use crate::support::{MAX_MESSAGE_BYTES, Running, within};
+
+/// Calls `Say` with a compressed request, or an uncompressed one of a client that reads every
+/// encoding.
+async fn say(
+    channel: Channel,
+    encoding: Option<CompressionEncoding>,
+    text: &str,
+) -> Result<Response<String>, Status> {
+    let mut grpc = client::Grpc::new(channel)
+        .accept_compressed(Gzip)
+        .accept_compressed(Deflate);
+    if let Some(encoding) = encoding {
+        grpc = grpc.send_compressed(encoding);
+    }
+    within(grpc.ready()).await.expect("connected");
+    let codec = ProstCodec::<String, String>::default();
+    let path = PathAndQuery::from_static(SAY);
+    within(grpc.unary(Request::new(text.to_owned()), path, codec)).await
+}
+
+#[tokio::test]
+async fn a_response_is_compressed_as_its_request() {
+    let server = Running::start("t_compressed", ServerConfig::default()).await;
+    let text = "seven".repeat(1000);
+    for encoding in [None, Some(Gzip), Some(Deflate)] {
+        let response = say(server.channel().await, encoding, &text)
+            .await
+            .expect("said");
+        let named = response.metadata().get("grpc-encoding");
+        let named = named.map(|it| it.to_str().expect("text").to_owned());
+        assert_eq!(named, encoding.map(|it| it.to_string()));
+        assert_eq!(response.into_inner(), text);
+    }
+}
+
+#[tokio::test]
+async fn a_message_unpacks_to_the_limit_of_messages_at_most() {
+    let server = Running::start("t_bomb", ServerConfig::default()).await;
+    let bomb = "7".repeat(64 * MAX_MESSAGE_BYTES);
+    for encoding in [Gzip, Deflate] {
+        let refused = say(server.channel().await, Some(encoding), &bomb).await;
+        let refused = refused.expect_err("too large");
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        let limit = MAX_MESSAGE_BYTES.to_string();
+        assert!(refused.message().contains(&limit), "{refused:?}");
+    }
+    assert_eq!(*server.echo.entered.borrow(), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_encoding_is_refused_with_the_known_ones() {
+    let server = Running::start("t_unknown_encoding", ServerConfig::default()).await;
+    let mut request = Request::new("seven".to_owned());
+    let zstd = "zstd".parse().expect("a header's value");
+    request.metadata_mut().insert("grpc-encoding", zstd);
+    let refused = crate::support::call(server.channel().await, request, SAY).await;
+    let refused = refused.expect_err("unknown");
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("zstd"), "{refused:?}");
+    let known = refused
+        .metadata()
+        .get("grpc-accept-encoding")
+        .expect("known");
+    assert_eq!(known, "gzip,deflate,identity");
+}
+
+#[tokio::test]
+async fn health_reads_compressed_requests() {
+    let server = Running::start("t_compressed_health", ServerConfig::default()).await;
+    for encoding in [Gzip, Deflate] {
+        let mut client = HealthClient::new(server.channel().await).send_compressed(encoding);
+        let request = HealthCheckRequest {
+            service: "test.v1.Echo".to_owned(),
+        };
+        let checked = within(client.check(request)).await;
+        assert!(checked.is_ok(), "{checked:?}");
+    }
+}
