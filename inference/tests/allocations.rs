@@ -182,6 +182,7 @@ fn computing_an_image_allocates_nothing() {
         (&[10][..], Activation::Relu),
         (&[128], Activation::ScaledTanh),
         (&[300, 100], Activation::Gelu),
+        (&[300, 100], Activation::Sigmoid),
     ] {
         let network = network(hidden, activation);
         check(&format!("{hidden:?}, bytes"), &network, &bytes);

@@ -33,17 +33,25 @@ class ScaledTanh(nn.Module):
         return 1.7159 * torch.tanh(values * (2 / 3))
 
 
-ACTIVATIONS = {"relu": nn.ReLU, "scaled_tanh": ScaledTanh, "gelu": nn.GELU}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "scaled_tanh": ScaledTanh,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": nn.LeakyReLU,
+}
 
 
 class MLPNetwork(nn.Module):
     """The notebook's: flatten, then linear layers with an activation between them."""
 
-    def __init__(self, widths, activation):
+    def __init__(self, widths, activation, negative_slope=None):
         super().__init__()
         layers = [nn.Flatten()]
+        options = [] if negative_slope is None else [negative_slope]
         for inputs, outputs in zip(widths, widths[1:]):
-            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation](*options)]
         self.layers = nn.ModuleList(layers[:-1])
 
     def forward(self, values):
@@ -71,8 +79,8 @@ def build(state, manifest):
     numbers = sorted({int(key.split(".")[1]) for key in state})
     weights = [state[f"layers.{number}.weight"] for number in numbers]
     widths = [weights[0].shape[1], *(weight.shape[0] for weight in weights)]
-    activation = manifest.get("architecture", {}).get("activation", "relu")
-    model = MLPNetwork(widths, activation)
+    architecture = manifest.get("architecture", {})
+    model = MLPNetwork(widths, architecture.get("activation", "relu"), architecture.get("negative_slope"))
     model.load_state_dict(state, strict=True)
     return model.eval()
 

@@ -3,7 +3,7 @@
 Usage: reference_training.py FOLDER…
 
 Each FOLDER holds a data set under MNIST's file names, raw or gzipped, and spec.json: {"seed", "generator_skip", "split": [counts or
-fractions], "split_seed" or null, "hidden": [widths], "activation": "relu" | "scaled_tanh" | "gelu", "mean", "std",
+fractions], "split_seed" or null, "hidden": [widths], "activation": a name in ACTIVATIONS, "negative_slope" or null, "mean", "std",
 "batch_size", "evaluation_batch_size", "epochs", "every_steps", "learning_rate", "label_smoothing", "max_gradient_norm",
 "ema_decay" (each of the three 0 for none), "optimizer": the arguments of torch.optim.SGD without the rate, or, with "betas", of
 AdamW without weight decay of biases, "schedule": {"step": …} | {"cosine": …} | {"one_cycle": …} with the fields of the job spec,
@@ -45,17 +45,25 @@ class ScaledTanh(nn.Module):
         return 1.7159 * torch.tanh(values * (2 / 3))
 
 
-ACTIVATIONS = {"relu": nn.ReLU, "scaled_tanh": ScaledTanh, "gelu": nn.GELU}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "scaled_tanh": ScaledTanh,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": nn.LeakyReLU,
+}
 
 
 class MLPNetwork(nn.Module):
     """Flatten, then linear layers with an activation between them."""
 
-    def __init__(self, widths, activation):
+    def __init__(self, widths, activation, negative_slope=None):
         super().__init__()
         layers = [nn.Flatten()]
+        options = [] if negative_slope is None else [negative_slope]
         for inputs, outputs in zip(widths, widths[1:]):
-            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation](*options)]
         self.layers = nn.ModuleList(layers[:-1])
 
     def forward(self, values):
@@ -156,7 +164,7 @@ def train_as_told(folder):
         else random_split(images, spec["split"], torch.Generator().manual_seed(own))
     )
     skip_words(spec["generator_skip"])
-    model = MLPNetwork([images.tensors[0][0].numel(), *spec["hidden"], classes], spec["activation"])
+    model = MLPNetwork([images.tensors[0][0].numel(), *spec["hidden"], classes], spec["activation"], spec["negative_slope"])
     if spec.get("start_from"):
         start_from(model, numpy.fromfile(folder / spec["start_from"], numpy.float32))
     initial = parameters(model)

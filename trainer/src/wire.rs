@@ -3,7 +3,7 @@
 
 mod job_spec;
 
-pub use job_spec::{LineageSpec, SpecMessage, promotion_number, promotion_policy};
+pub use job_spec::{LineageSpec, SpecMessage, activation, promotion_number, promotion_policy};
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize};
 use digits_checkpoint::{

@@ -68,7 +68,7 @@ pub struct Manifest {
 /// The tensors of `model.safetensors` are, for layer k from 0, `layers.<2k+1>.weight` of shape
 /// [out, in] and `layers.<2k+1>.bias` of shape `[out]`, float32: the names of a PyTorch
 /// `ModuleList` [Flatten, Linear, activation, Linear, …].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Values of an input: height × width.
     pub input_size: usize,
@@ -77,12 +77,14 @@ pub struct Architecture {
     /// Number of classes.
     pub classes: usize,
     /// Activation between the layers.
+    #[serde(flatten)]
     pub activation: Activation,
 }
 
-/// A function between two linear layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// A function between two linear layers, as `activation` in an [`Architecture`]; a leaky ReLU has
+/// `negative_slope` beside it. A program that does not know an activation refuses the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "activation", rename_all = "snake_case")]
 pub enum Activation {
     /// max(0, x).
     Relu,
@@ -90,6 +92,20 @@ pub enum Activation {
     ScaledTanh,
     /// x Φ(x), exact.
     Gelu,
+    /// tanh(x).
+    Tanh,
+    /// 1 / (1 + exp(−x)).
+    Sigmoid,
+    /// x where x > 0, else `negative_slope` x.
+    LeakyRelu {
+        /// Slope below 0, from 0 to 1.
+        negative_slope: f32,
+    },
+}
+
+impl Activation {
+    /// Slope of PyTorch's `LeakyReLU` where none is given.
+    pub const NEGATIVE_SLOPE: f32 = 0.01;
 }
 
 /// The raw input: u8 grey pixels; x becomes (x / scale − mean) / std, in float32 and in this order.

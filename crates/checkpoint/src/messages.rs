@@ -95,8 +95,15 @@ pub fn architecture(from: &manifest::Architecture) -> v1::Architecture {
             manifest::Activation::Relu => v1::Activation::Relu,
             manifest::Activation::ScaledTanh => v1::Activation::ScaledTanh,
             manifest::Activation::Gelu => v1::Activation::Gelu,
+            manifest::Activation::Tanh => v1::Activation::Tanh,
+            manifest::Activation::Sigmoid => v1::Activation::Sigmoid,
+            manifest::Activation::LeakyRelu { .. } => v1::Activation::LeakyRelu,
         }
         .into(),
+        negative_slope: match from.activation {
+            manifest::Activation::LeakyRelu { negative_slope } => Some(negative_slope),
+            _ => None,
+        },
         size: Some(v1::NetworkSize {
             parameters,
             parameter_bytes: parameters.saturating_mul(4),

@@ -3,7 +3,8 @@
 use crate::{
     id::CheckpointId,
     manifest::{
-        Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet, read_format,
+        Activation, Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet,
+        read_format,
     },
     refusal::{Refusal, RefusalReason},
 };
@@ -81,6 +82,11 @@ impl Architecture {
         ensure((1..=limits::CLASSES).contains(&classes), &|| {
             format!("classes {classes} is not between 1 and {}", limits::CLASSES)
         })?;
+        if let Activation::LeakyRelu { negative_slope } = self.activation {
+            ensure((0.0..=1.0).contains(&negative_slope), &|| {
+                format!("negative_slope {negative_slope} is not between 0 and 1")
+            })?;
+        }
         let parameters = self.parameters();
         ensure(
             parameters.is_some_and(|it| it <= limits::PARAMETERS),

@@ -94,7 +94,8 @@ pub fn architecture(architecture: &v1::Architecture) -> String {
         .map(|size| size.to_string())
         .collect();
     let name = word(architecture.activation().as_str_name(), "ACTIVATION_");
-    format!("{} {name}", sizes.join("-"))
+    let slope = architecture.negative_slope.map(|slope| format!(" {slope}"));
+    format!("{} {name}{}", sizes.join("-"), slope.unwrap_or_default())
 }
 
 /// Parameters of a network as torchinfo counts them: `7,960 parameters (31,840 bytes)`.
@@ -154,7 +155,14 @@ mod tests {
             classes: 10,
             activation: 1,
             size: None,
+            negative_slope: None,
         };
         assert_eq!(architecture(&net), "784-10-10 relu");
+        let leaky = v1::Architecture {
+            activation: 6,
+            negative_slope: Some(0.2),
+            ..net
+        };
+        assert_eq!(architecture(&leaky), "784-10-10 leaky_relu 0.2");
     }
 }

@@ -55,6 +55,11 @@ impl LoadedModel {
             manifest::Activation::Relu => Activation::Relu,
             manifest::Activation::ScaledTanh => Activation::ScaledTanh,
             manifest::Activation::Gelu => Activation::Gelu,
+            manifest::Activation::Tanh => Activation::Tanh,
+            manifest::Activation::Sigmoid => Activation::Sigmoid,
+            manifest::Activation::LeakyRelu { negative_slope } => {
+                Activation::LeakyRelu { negative_slope }
+            }
         };
         let input = manifest.input;
         let scale = InputScale {

@@ -43,6 +43,9 @@ fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Relu => x.max(0.0),
         Activation::ScaledTanh => 1.7159 * (x * 2.0 / 3.0).tanh(),
         Activation::Gelu => x * 0.5 * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::LeakyRelu { negative_slope } => x.max(x * f64::from(negative_slope)),
     }
 }
 
@@ -140,7 +143,10 @@ fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![
         Just(Activation::Relu),
         Just(Activation::ScaledTanh),
-        Just(Activation::Gelu)
+        Just(Activation::Gelu),
+        Just(Activation::Tanh),
+        Just(Activation::Sigmoid),
+        (0.0_f32..=1.0).prop_map(|negative_slope| Activation::LeakyRelu { negative_slope })
     ]
 }
 
@@ -204,6 +210,13 @@ fn networks_of_the_presets_equal_the_naive_network() {
         4,
     );
     check(&[784, 700, 300, 10], Activation::Gelu, mnist, 17, 100, 5);
+    // Layers that leave panels part empty, which sigmoid fills with 0.5.
+    check(&[784, 30, 21, 10], Activation::Sigmoid, mnist, 17, 19, 7);
+    check(&[784, 30, 21, 10], Activation::Tanh, shifted, 17, 19, 8);
+    let leaky = Activation::LeakyRelu {
+        negative_slope: 0.01,
+    };
+    check(&[784, 30, 21, 10], leaky, mnist, 17, 19, 9);
     check(&[3, 1, 1000], Activation::Relu, mnist, 2, 50, 6);
 }
 

@@ -20,6 +20,7 @@ fn spec(activation: Activation) -> JobSpec {
                 widths: vec![24, 17],
             }),
             activation: activation.into(),
+            negative_slope: (activation == Activation::LeakyRelu).then_some(0.2),
         }),
         optimizer: Some(Optimizer::Adamw(AdamW {
             learning_rate: Some(5e-3),
@@ -45,7 +46,14 @@ async fn each_activation_is_served_as_it_was_trained() -> Result<()> {
         test: 500,
         seed: 1,
     });
-    for activation in [Activation::Relu, Activation::ScaledTanh, Activation::Gelu] {
+    for activation in [
+        Activation::Relu,
+        Activation::ScaledTanh,
+        Activation::Gelu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::LeakyRelu,
+    ] {
         let job = jobs::run(&mut training, spec(activation)).await?;
         let id = job.checkpoint_ids.last().context("a checkpoint")?;
         // It is served only after its exam has passed on every path of the engine.
@@ -68,6 +76,8 @@ async fn each_activation_is_served_as_it_was_trained() -> Result<()> {
         let checkpoint = answer.checkpoint.context("a checkpoint")?;
         let architecture = checkpoint.architecture.context("an architecture")?;
         assert_eq!(architecture.activation(), activation);
+        let leaky = activation == Activation::LeakyRelu;
+        assert_eq!(architecture.negative_slope, leaky.then_some(0.2));
 
         let options = evaluate::Options::default();
         let through = evaluate::evaluate(&inference, &data.test, &options, |_| {}).await?;

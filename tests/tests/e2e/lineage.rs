@@ -97,6 +97,9 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
     let cases = [
         (spec(Activation::Relu), "uint8"),
         (spec(Activation::Gelu), "float32"),
+        (spec(Activation::Tanh), "uint8"),
+        (spec(Activation::Sigmoid), "uint8"),
+        (spec(Activation::LeakyRelu), "uint8"),
         (normalized, "uint8"),
     ];
     for (spec, input) in cases {

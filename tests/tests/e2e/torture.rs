@@ -29,6 +29,7 @@ fn jobs() -> Vec<JobSpec> {
                 widths: widths.to_vec(),
             }),
             activation: activation.into(),
+            ..ArchitectureSpec::default()
         })
     };
     let nesterov = JobSpec {

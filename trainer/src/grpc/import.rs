@@ -2,7 +2,10 @@
 //! time.
 
 use super::errors::invalid_field;
-use crate::import::{Import, MAX_FILE_BYTES};
+use crate::{
+    import::{Import, MAX_FILE_BYTES},
+    wire,
+};
 use digits_checkpoint::{
     id::{CheckpointId, ModelName},
     manifest::{Activation, InputSpec, PictureNormalization},
@@ -86,17 +89,7 @@ fn header(header: ImportHeader) -> Result<Import, Status> {
             "is not known: use MNIST or NONE",
         ));
     }
-    let activation = match v1::Activation::try_from(header.activation) {
-        Ok(v1::Activation::Relu | v1::Activation::Unspecified) => Activation::Relu,
-        Ok(v1::Activation::ScaledTanh) => Activation::ScaledTanh,
-        Ok(v1::Activation::Gelu) => Activation::Gelu,
-        Err(_) => {
-            return Err(invalid_field(
-                "header.activation",
-                "is not known: use RELU, SCALED_TANH or GELU",
-            ));
-        }
-    };
+    let activation = activation(header.activation, header.negative_slope)?;
     let model = header.model.as_deref().unwrap_or(ModelName::DEFAULT);
     Ok(Import {
         id: id(&header.checkpoint_id)?,
@@ -109,6 +102,28 @@ fn header(header: ImportHeader) -> Result<Import, Status> {
         picture_normalization,
         temperature: header.temperature.unwrap_or(1.0),
     })
+}
+
+fn activation(number: i32, negative_slope: Option<f32>) -> Result<Activation, Status> {
+    const SLOPE: &str = "header.negative_slope";
+    let activation = match wire::activation(number, negative_slope) {
+        None => Activation::Relu,
+        Some(Ok(activation)) => activation,
+        Some(Err(_)) => {
+            return Err(invalid_field(
+                "header.activation",
+                "is not known: use RELU, SCALED_TANH, GELU, TANH, SIGMOID or LEAKY_RELU",
+            ));
+        }
+    };
+    match (negative_slope, activation) {
+        (Some(slope), _) if !(0.0..=1.0).contains(&slope) => Err(invalid_field(
+            SLOPE,
+            format!("must be from 0 to 1, not {slope}"),
+        )),
+        (None, _) | (_, Activation::LeakyRelu { .. }) => Ok(activation),
+        (Some(_), _) => Err(invalid_field(SLOPE, "is only for LEAKY_RELU")),
+    }
 }
 
 /// MNIST's, where the header has none.

@@ -1,6 +1,11 @@
 //! Checks every field of a filled request and reports all violations at once.
 
-use super::{JobRequest, augmentation, network::network_size, plan, violation::Violations};
+use super::{
+    JobRequest, augmentation,
+    network::{self, network_size},
+    plan,
+    violation::Violations,
+};
 use crate::{
     datasets::{Catalog, Shape},
     train::{
@@ -267,8 +272,9 @@ fn check_choices(spec: &JobRequest, found: &mut Violations) {
     found.recognized(
         "architecture.activation",
         spec.architecture.activation,
-        "RELU, SCALED_TANH or GELU",
+        "RELU, SCALED_TANH, GELU, TANH, SIGMOID or LEAKY_RELU",
     );
+    network::check_negative_slope(&spec.architecture, found);
     if spec.report == Some(true) && spec.publish == Some(Ok(PublishPolicy::Best)) {
         found.push(
             "report",

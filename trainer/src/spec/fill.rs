@@ -9,6 +9,7 @@ use super::{
     },
 };
 use crate::{datasets::DEFAULT_SYNTHETIC, train::Split};
+use digits_checkpoint::manifest::Activation;
 
 /// Split of a data set that is not the preset's.
 const OTHER_SPLIT: Split = Split::Fractions {
@@ -42,6 +43,10 @@ pub(super) fn fill(mut spec: JobRequest, preset: &JobRequest) -> JobRequest {
     // Of another kind than the preset's.
     spec.optimizer = spec.optimizer.map(|own| own.or(default_optimizer(&own)));
     spec.schedule = spec.schedule.map(|own| own.or(default_schedule(&own)));
+    let own = &mut spec.architecture;
+    if let Some(Ok(Activation::LeakyRelu { negative_slope })) = own.activation {
+        own.negative_slope.get_or_insert(negative_slope);
+    }
     spec
 }
 

@@ -1,7 +1,8 @@
-//! The size of a network, as torchinfo computes it.
+//! The size of a network, as torchinfo computes it, and the check of an activation's slope.
 
+use super::{request::ArchitectureRequest, violation::Violations};
 use crate::job::NetworkSize;
-use digits_checkpoint::manifest::Architecture;
+use digits_checkpoint::manifest::{Activation, Architecture};
 
 /// Parameters, multiply-adds and bytes of a network.
 #[must_use]
@@ -30,10 +31,28 @@ pub fn network_size(architecture: &Architecture) -> NetworkSize {
     }
 }
 
+/// Checks that a slope is in its bounds and belongs to the activation.
+pub(super) fn check_negative_slope(architecture: &ArchitectureRequest, found: &mut Violations) {
+    const FIELD: &str = "architecture.negative_slope";
+    let Some(slope) = architecture.negative_slope else {
+        return;
+    };
+    found.in_range(FIELD, slope, 0.0..=1.0);
+    // Another slope is that of the checkpoint that the training starts from.
+    let leaky = Activation::LeakyRelu {
+        negative_slope: slope,
+    };
+    if !slope.is_nan() && architecture.activation != Some(Ok(leaky)) {
+        found.push(
+            FIELD,
+            "is only for LEAKY_RELU: set architecture.activation too",
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use digits_checkpoint::manifest::Activation;
 
     #[test]
     fn the_size_of_a_network_is_that_of_torchinfo() {

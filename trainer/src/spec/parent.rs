@@ -153,6 +153,7 @@ mod tests {
             architecture: ArchitectureRequest {
                 hidden: None,
                 activation: Some(Ok(Activation::Relu)),
+                ..ArchitectureRequest::default()
             },
             data: DataRequest {
                 mean: Some(0.0),

@@ -127,10 +127,12 @@ optional_fields! {
     }
 
     /// `digits.v1.ArchitectureSpec`: the widths of the hidden layers, from the input to the output,
-    /// and their activation.
+    /// and their activation. The slope of a leaky ReLU is in `activation`; `negative_slope` is as
+    /// the client sent it.
     struct ArchitectureRequest {
         hidden: Vec<u32>,
         activation: Result<Activation, Unrecognized>,
+        negative_slope: f32,
     }
 
     /// `digits.v1.Sgd`.

@@ -11,6 +11,7 @@ use crate::{
     datasets::Catalog,
     train::{self, Precision, PublishPolicy, Split},
 };
+use digits_checkpoint::manifest::Activation;
 use digits_dataset::mnist::MnistSource;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ fn hidden(widths: &[u32]) -> JobRequest {
         architecture: ArchitectureRequest {
             hidden: Some(widths.to_vec()),
             activation: None,
+            negative_slope: None,
         },
         ..JobRequest::default()
     }
@@ -62,6 +64,13 @@ fn spec(change: impl FnOnce(&mut JobRequest)) -> JobRequest {
     let mut spec = JobRequest::default();
     change(&mut spec);
     spec
+}
+
+fn leaky(negative_slope: f32) -> JobRequest {
+    spec(|spec| {
+        spec.architecture.activation = Some(Ok(Activation::LeakyRelu { negative_slope }));
+        spec.architecture.negative_slope = Some(negative_slope);
+    })
 }
 
 #[test]
@@ -257,8 +266,19 @@ fn every_violation_names_its_field() {
             spec(|s| s.architecture.activation = Some(Err(Unrecognized))),
             &["architecture.activation"],
         ),
+        (
+            spec(|s| s.architecture.negative_slope = Some(0.2)),
+            &["architecture.negative_slope"],
+        ),
+        (leaky(1.5), &["architecture.negative_slope"]),
+        (leaky(f32::NAN), &["architecture.negative_slope"]),
     ];
     check_all(cases);
+    let slope = accepted(&leaky(0.2)).plan.train.architecture.activation;
+    let expected = Activation::LeakyRelu {
+        negative_slope: 0.2,
+    };
+    assert_eq!(slope, expected);
 }
 
 #[test]

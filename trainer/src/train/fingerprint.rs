@@ -192,8 +192,14 @@ impl Lines {
                 Activation::Relu => "relu",
                 Activation::ScaledTanh => "scaled_tanh",
                 Activation::Gelu => "gelu",
+                Activation::Tanh => "tanh",
+                Activation::Sigmoid => "sigmoid",
+                Activation::LeakyRelu { .. } => "leaky_relu",
             },
         );
+        if let Activation::LeakyRelu { negative_slope } = *activation {
+            self.float32("architecture.negative_slope", negative_slope);
+        }
     }
 
     fn input(&mut self, input: &InputSpec) {

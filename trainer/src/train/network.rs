@@ -28,7 +28,8 @@ pub(super) struct Forward {
     /// Activations of the hidden layers, [images, outputs] each.
     outputs: Vec<Tensor>,
     /// What the activation's gradient needs apart from its output: the pre-activations for GELU,
-    /// tanh(2x/3) for the scaled tanh, nothing for ReLU.
+    /// tanh(2x/3) for the scaled tanh; for tanh and sigmoid the output before dropout. Nothing for
+    /// ReLU and leaky ReLU, whose output has the sign of their input.
     kept: Vec<Tensor>,
     /// Dropout masks of the hidden layers, [images, outputs] each, to be filled before each pass;
     /// empty without dropout.
@@ -58,7 +59,7 @@ impl Forward {
         let mut kept = Vec::new();
         for layer in hidden {
             outputs.push(zeros(layer.outputs)?);
-            if activation != Activation::Relu {
+            if !matches!(activation, Activation::Relu | Activation::LeakyRelu { .. }) {
                 kept.push(zeros(layer.outputs)?);
             }
         }
@@ -178,6 +179,20 @@ impl Forward {
                 let tanh = &mut self.kept[number];
                 let _ = tanh.f_mul_scalar_(TANH_INNER)?.f_tanh_()?;
                 let _ = tanh.f_mul_scalar_out(output, TANH_OUTER)?;
+            }
+            Activation::Tanh => {
+                let _ = self.kept[number].f_tanh_()?;
+                output.f_copy_(&self.kept[number])?;
+            }
+            Activation::Sigmoid => {
+                let _ = self.kept[number].f_sigmoid_()?;
+                output.f_copy_(&self.kept[number])?;
+            }
+            Activation::LeakyRelu { negative_slope } => {
+                // With itself as the gradient, the backward kernel computes the function, to the
+                // bit; libtorch's binding of the function has no slope.
+                let slope = f64::from(negative_slope);
+                let _ = output.f_leaky_relu_backward_grad_input(output, output, slope, false)?;
             }
         }
         if let Some(mask) = self.masks.get(number) {
@@ -397,6 +412,18 @@ impl Backward {
                 let _ = gradient.f_mul_scalar_(TANH_OUTER)?;
                 let _ = Tensor::f_tanh_backward_grad_input(&out, gradient, &forward.kept[number])?;
                 let _ = gradient.f_mul_scalar_(TANH_INNER)?;
+            }
+            Activation::Tanh => {
+                let _ = Tensor::f_tanh_backward_grad_input(&out, gradient, &forward.kept[number])?;
+            }
+            Activation::Sigmoid => {
+                let kept = &forward.kept[number];
+                let _ = Tensor::f_sigmoid_backward_grad_input(&out, gradient, kept)?;
+            }
+            Activation::LeakyRelu { negative_slope } => {
+                let slope = f64::from(negative_slope);
+                let _ = forward.outputs[number]
+                    .f_leaky_relu_backward_grad_input(&out, gradient, slope, false)?;
             }
         }
         Ok(())

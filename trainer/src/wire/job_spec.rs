@@ -114,7 +114,11 @@ impl SpecMessage {
             data: data(spec.data.unwrap_or_default()),
             architecture: ArchitectureRequest {
                 hidden: architecture.hidden.map(|hidden| hidden.widths),
-                activation: choice(&ACTIVATIONS, architecture.activation),
+                activation: with_slope(
+                    choice(&ACTIVATIONS, architecture.activation),
+                    architecture.negative_slope,
+                ),
+                negative_slope: architecture.negative_slope,
             },
             init_from: spec.init_from,
             optimizer: spec.optimizer.map(Into::into),
@@ -155,7 +159,8 @@ impl From<&JobRequest> for SpecMessage {
                     .hidden
                     .clone()
                     .map(|widths| v1::HiddenLayers { widths }),
-                activation: number(&ACTIVATIONS, from.architecture.activation),
+                activation: number(&ACTIVATIONS, with_slope(from.architecture.activation, None)),
+                negative_slope: from.architecture.negative_slope,
             }),
             init_from: from.init_from.clone(),
             optimizer: from.optimizer.map(Into::into),
@@ -188,11 +193,34 @@ impl From<&JobRequest> for SpecMessage {
     }
 }
 
-const ACTIVATIONS: [(v1::Activation, Activation); 3] = [
+/// Leaky ReLU is here with its default slope.
+const ACTIVATIONS: [(v1::Activation, Activation); 6] = [
     (v1::Activation::Relu, Activation::Relu),
     (v1::Activation::ScaledTanh, Activation::ScaledTanh),
     (v1::Activation::Gelu, Activation::Gelu),
+    (v1::Activation::Tanh, Activation::Tanh),
+    (v1::Activation::Sigmoid, Activation::Sigmoid),
+    (v1::Activation::LeakyRelu, LEAKY_RELU),
 ];
+const LEAKY_RELU: Activation = Activation::LeakyRelu {
+    negative_slope: Activation::NEGATIVE_SLOPE,
+};
+
+/// A leaky ReLU with this slope, or the default one; other activations as they are.
+fn with_slope(activation: Choice<Activation>, slope: Option<f32>) -> Choice<Activation> {
+    match activation {
+        Some(Ok(Activation::LeakyRelu { .. })) => Some(Ok(Activation::LeakyRelu {
+            negative_slope: slope.unwrap_or(Activation::NEGATIVE_SLOPE),
+        })),
+        other => other,
+    }
+}
+
+/// The activation of an import by its number on the wire; `None` for one that is unknown.
+#[must_use]
+pub fn activation(number: i32, slope: Option<f32>) -> Choice<Activation> {
+    with_slope(choice(&ACTIVATIONS, number), slope)
+}
 
 const PUBLISHING: [(v1::PublishPolicy, PublishPolicy); 3] = [
     (v1::PublishPolicy::EveryEpoch, PublishPolicy::EveryEpoch),

@@ -26,7 +26,7 @@ fn hidden(width: u32) -> JobSpec {
             hidden: Some(HiddenLayers {
                 widths: vec![width],
             }),
-            activation: 0,
+            ..Default::default()
         }),
         ..small_job(1)
     }

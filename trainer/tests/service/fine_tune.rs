@@ -18,6 +18,7 @@ fn hidden(widths: &[u32], activation: Activation) -> Option<ArchitectureSpec> {
             widths: widths.to_vec(),
         }),
         activation: activation.into(),
+        ..ArchitectureSpec::default()
     })
 }
 

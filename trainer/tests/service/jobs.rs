@@ -237,7 +237,7 @@ async fn a_diverging_job_fails_and_publishes_nothing() {
             hidden: Some(digits_proto::v1::HiddenLayers {
                 widths: vec![50; 5],
             }),
-            activation: 0,
+            ..Default::default()
         }),
         ..small_job(50)
     };

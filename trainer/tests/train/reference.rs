@@ -79,6 +79,33 @@ fn small_trainings_equal_pytorch() {
         data: &data,
     });
 
+    for (name, activation) in [
+        ("tanh", Activation::Tanh),
+        ("sigmoid", Activation::Sigmoid),
+        (
+            "leaky ReLU",
+            Activation::LeakyRelu {
+                negative_slope: Activation::NEGATIVE_SLOPE,
+            },
+        ),
+        (
+            "leaky ReLU with another slope",
+            Activation::LeakyRelu {
+                negative_slope: 0.3,
+            },
+        ),
+    ] {
+        let other = Plan {
+            architecture: network(&[33, 17], activation),
+            ..plan.clone()
+        };
+        cases.push(Case {
+            name,
+            plan: other,
+            data: &data,
+        });
+    }
+
     // Weights of another seed, so that drawn ones would be seen.
     let elsewhere = RngStream::begin(
         &Plan {

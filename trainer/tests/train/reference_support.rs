@@ -108,9 +108,10 @@ fn spec(plan: &Plan) -> Value {
         Split::Counts { train, validation } => json!([train, validation]),
         Split::Fractions { train, validation } => json!([train, validation]),
     };
+    let activation = json!(plan.architecture.activation);
     json!({
         "seed": plan.seed, "generator_skip": plan.generator_skip, "split": split, "split_seed": plan.split_seed,
-        "hidden": plan.architecture.hidden, "activation": plan.architecture.activation,
+        "hidden": plan.architecture.hidden, "activation": activation["activation"], "negative_slope": activation["negative_slope"],
         "mean": plan.input.mean, "std": plan.input.std,
         "batch_size": plan.batch_size, "evaluation_batch_size": plan.evaluation_batch_size,
         "epochs": plan.epochs, "every_steps": plan.validate_every,

@@ -228,7 +228,9 @@ fn an_interrupted_training_gives_the_same_bytes() {
         (
             "Nesterov",
             vec![12, 7],
-            Activation::Gelu,
+            Activation::LeakyRelu {
+                negative_slope: 0.1,
+            },
             sgd(0.8, true, 1e-3),
             cosine,
         ),

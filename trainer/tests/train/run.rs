@@ -265,7 +265,7 @@ fn every_activation_depth_and_schedule_trains() {
             final_factor: 0.01,
         },
     ];
-    let activations = [Activation::Relu, Activation::ScaledTanh, Activation::Gelu];
+    let activations = [Activation::Tanh, Activation::ScaledTanh, Activation::Gelu];
     for (schedule, activation) in schedules.into_iter().zip(activations) {
         for hidden in [vec![], vec![12, 7], vec![6; 8]] {
             let mut plan = Plan {

@@ -137,6 +137,12 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
             json!("A".repeat(64)),
         ),
         field(Reason::Manifest, "/architecture/activation", json!("step")),
+        // A slope is missing, and one is beyond its bounds.
+        field(
+            Reason::Manifest,
+            "/architecture/activation",
+            json!("leaky_relu"),
+        ),
         field(Reason::Architecture, "/input/height", json!(3)),
         field(Reason::Architecture, "/labels", json!(["a", "b"])),
         field(Reason::Architecture, "/architecture/hidden", json!([0])),

@@ -17,6 +17,9 @@ pub struct Import {
     /// Activation function between the layers.
     #[arg(long, default_value = "relu")]
     pub activation: Activation,
+    /// Slope of a leaky ReLU below 0; 0.01 if not given.
+    #[arg(long, value_name = "SLOPE", allow_negative_numbers = true, value_parser = single)]
+    pub negative_slope: Option<f32>,
     /// Height of an input image, in pixels.
     #[arg(long, default_value_t = 28, value_name = "PIXELS", value_parser = whole::<u32>(0..=u64::from(u32::MAX)))]
     pub height: u32,

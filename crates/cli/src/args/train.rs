@@ -2,7 +2,7 @@
 
 use super::{
     augmentation::Augmentation,
-    values::{Widths, key_value, number_as, whole, whole_as, widths},
+    values::{Widths, key_value, number_as, single, whole, whole_as, widths},
 };
 use clap::{Args, ValueEnum};
 use digits_proto::v1;
@@ -96,6 +96,12 @@ pub struct Train {
     /// Activation function between the layers.
     #[arg(long, help_heading = NETWORK)]
     pub activation: Option<Activation>,
+    /// Slope of a leaky ReLU below 0, from 0 to 1; 0.01 if not given.
+    #[arg(
+        long, help_heading = NETWORK, value_name = "SLOPE", allow_negative_numbers = true,
+        value_parser = single
+    )]
+    pub negative_slope: Option<f32>,
 
     /// Passes over the training set, from 1 to 10,000.
     #[arg(long, help_heading = OPTIMIZATION, value_parser = whole::<u32>(1..=10_000))]
@@ -233,6 +239,9 @@ pub enum Activation {
     Relu,
     ScaledTanh,
     Gelu,
+    Tanh,
+    Sigmoid,
+    LeakyRelu,
 }
 
 impl From<Activation> for v1::Activation {
@@ -241,6 +250,9 @@ impl From<Activation> for v1::Activation {
             Activation::Relu => Self::Relu,
             Activation::ScaledTanh => Self::ScaledTanh,
             Activation::Gelu => Self::Gelu,
+            Activation::Tanh => Self::Tanh,
+            Activation::Sigmoid => Self::Sigmoid,
+            Activation::LeakyRelu => Self::LeakyRelu,
         }
     }
 }

@@ -49,6 +49,7 @@ fn header(args: &Import) -> ImportHeader {
         checkpoint_id: id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         model: Some(args.change.model.clone()),
         activation: v1::Activation::from(args.activation).into(),
+        negative_slope: args.negative_slope,
         input: Some(v1::InputSpec {
             height: args.height,
             width: args.width,

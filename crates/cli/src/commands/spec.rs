@@ -77,6 +77,7 @@ fn architecture(args: &Train) -> Option<v1::ArchitectureSpec> {
         activation: args
             .activation
             .map_or(0, |it| v1::Activation::from(it).into()),
+        negative_slope: args.negative_slope,
     };
     (spec != v1::ArchitectureSpec::default()).then_some(spec)
 }

@@ -85,14 +85,16 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
 }
 
-/// `AttributeProto`, of integers alone.
+/// `AttributeProto`, of a number.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(float, tag = "2")]
+    pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
-    /// 2 is INT.
+    /// 1 is FLOAT, 2 is INT.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }

@@ -19,6 +19,8 @@ use messages::{
 };
 use prost::Message as _;
 
+/// `AttributeProto.AttributeType.FLOAT`.
+const FLOAT: i32 = 1;
 /// `AttributeProto.AttributeType.INT`.
 const INT: i32 = 2;
 
@@ -123,6 +125,7 @@ impl Graph {
                     name: name.to_owned(),
                     i,
                     kind: INT,
+                    ..AttributeProto::default()
                 })
                 .collect(),
         });
@@ -200,6 +203,19 @@ impl Graph {
                 let above = self.number("Add", &erf, &format!("{place}.above"), 1.0);
                 let twice = self.node("Mul", &[input, &above], &format!("{place}.twice"));
                 self.number("Mul", &twice, place, 0.5)
+            }
+            Activation::Tanh => self.node("Tanh", &[input], place),
+            Activation::Sigmoid => self.node("Sigmoid", &[input], place),
+            Activation::LeakyRelu { negative_slope } => {
+                let name = self.node("LeakyRelu", &[input], place);
+                let node = self.nodes.last_mut().expect("the node just added");
+                node.attribute.push(AttributeProto {
+                    name: "alpha".to_owned(),
+                    f: negative_slope,
+                    kind: FLOAT,
+                    ..AttributeProto::default()
+                });
+                name
             }
         }
     }

@@ -72,6 +72,20 @@ fn steps_that_change_nothing_are_left_out() {
     );
     let gelu = operators(&loaded(Activation::Gelu, |_| ()), Pixels::Uint8);
     assert!(gelu.join(" ").contains("Gemm Mul Erf Add Mul Mul Gemm"));
+    for (activation, operator) in [
+        (Activation::Tanh, "Tanh"),
+        (Activation::Sigmoid, "Sigmoid"),
+        (
+            Activation::LeakyRelu {
+                negative_slope: 0.2,
+            },
+            "LeakyRelu",
+        ),
+    ] {
+        let found = operators(&loaded(activation, |_| ()), Pixels::Uint8).join(" ");
+        let expected = format!("Gemm {operator} Gemm");
+        assert!(found.contains(&expected), "{found}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn text(
         patience_rows,
         calibrate,
     } = plan;
-    let architecture = architecture_text(architecture);
+    let architecture = architecture_text(architecture)?;
     let input = input_text(input);
     let split = split_text(split);
     let first_weights = match initial_weights {
@@ -77,7 +77,7 @@ pub(super) fn text(
     ))
 }
 
-fn architecture_text(architecture: &Architecture) -> String {
+fn architecture_text(architecture: &Architecture) -> Option<String> {
     let Architecture {
         input_size,
         hidden,
@@ -88,11 +88,12 @@ fn architecture_text(architecture: &Architecture) -> String {
         Activation::Relu => "Relu",
         Activation::ScaledTanh => "ScaledTanh",
         Activation::Gelu => "Gelu",
+        Activation::Tanh | Activation::Sigmoid | Activation::LeakyRelu { .. } => return None,
     };
-    format!(
+    Some(format!(
         "Architecture {{ input_size: {input_size:?}, hidden: {hidden:?}, classes: {classes:?}, \
          activation: {activation} }}"
-    )
+    ))
 }
 
 fn input_text(input: &InputSpec) -> String {

@@ -11,6 +11,10 @@ use plans::{augmentation, every_option, layers, linear, notebook, other_variants
 
 const DATASET: &str = "0123abcd";
 
+fn leaky(negative_slope: f32) -> Activation {
+    Activation::LeakyRelu { negative_slope }
+}
+
 fn current(plan: &Plan) -> String {
     Fingerprint::of(plan, DATASET).as_str().to_owned()
 }
@@ -137,6 +141,12 @@ fn every_other_field_changes_the_fingerprint() {
     });
     check("gelu", &|plan| {
         plan.architecture.activation = Activation::Gelu;
+    });
+    check("leaky ReLU", &|plan| {
+        plan.architecture.activation = leaky(0.01);
+    });
+    check("another slope", &|plan| {
+        plan.architecture.activation = leaky(0.02);
     });
     check("height", &|plan| plan.input.height = 9);
     check("width", &|plan| plan.input.width = 9);

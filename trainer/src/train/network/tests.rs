@@ -5,7 +5,16 @@ use super::*;
 use digits_checkpoint::manifest::Architecture;
 use tch::Device;
 
-const ACTIVATIONS: [Activation; 3] = [Activation::Relu, Activation::Gelu, Activation::ScaledTanh];
+const ACTIVATIONS: [Activation; 6] = [
+    Activation::Relu,
+    Activation::Gelu,
+    Activation::ScaledTanh,
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::LeakyRelu {
+        negative_slope: 0.125,
+    },
+];
 
 /// A network, a batch and the options of a training.
 #[derive(Clone, Debug)]
@@ -31,7 +40,7 @@ struct Passed {
 }
 
 impl Case {
-    /// A random case with 0 to 4 hidden layers.
+    /// A random case with 0 to 4 hidden layers; the newer activations from seed 200 on.
     fn random(seed: u64) -> Self {
         let mut generator = Mt19937::new(seed);
         let mut below = |end: u32| (generator.word() % end) as usize;
@@ -40,7 +49,7 @@ impl Case {
             inputs: 1 + below(40),
             hidden: (0..layers).map(|_| 1 + below(35)).collect(),
             classes: 1 + below(12),
-            activation: ACTIVATIONS[below(3)],
+            activation: ACTIVATIONS[below(3) + if seed < 200 { 0 } else { 3 }],
             images: 1 + below(40),
             dropout: [0.0, 0.1, 0.5, 0.9][below(4)],
             label_smoothing: [0.0, 0.05, 0.3, 0.99][below(4)],
@@ -166,6 +175,11 @@ impl Case {
                     Activation::Relu => values.relu(),
                     Activation::Gelu => values.gelu("none"),
                     Activation::ScaledTanh => (values * (2.0 / 3.0)).tanh() * 1.7159,
+                    Activation::Tanh => values.tanh(),
+                    Activation::Sigmoid => values.sigmoid(),
+                    Activation::LeakyRelu { negative_slope } => {
+                        values.maximum(&(&values * f64::from(negative_slope)))
+                    }
                 };
                 if let Some(mask) = masks.get(number) {
                     values = values.multiply(mask);
@@ -212,7 +226,7 @@ fn gradients_equal_those_of_autograd() {
 
 #[test]
 fn gradients_of_random_networks_equal_those_of_autograd() {
-    (0..200).for_each(|seed| Case::random(seed).check());
+    (0..300).for_each(|seed| Case::random(seed).check());
 }
 
 /// Rounding to 8 significant bits changes a number by at most 0.4 %. Forward and backward through
@@ -221,13 +235,15 @@ fn gradients_of_random_networks_equal_those_of_autograd() {
 #[test]
 fn bfloat16_gradients_are_near_autograds_and_float32_ones_nearer() {
     let mut other = 0;
-    for seed in 0..200 {
+    for seed in 0..260 {
         let mut case = Case::random(seed);
         // With one class there is no gradient.
         case.classes = case.classes.max(2);
         let bound = match case.activation {
             Activation::Relu => 0.1,
             Activation::Gelu | Activation::ScaledTanh => 0.04,
+            // With dropout 0.9 few units are left.
+            _ => 0.25,
         };
         let rounded = case.error(Precision::Bfloat16);
         assert!(rounded < bound, "{case:?}: {rounded:e}");
@@ -236,5 +252,5 @@ fn bfloat16_gradients_are_near_autograds_and_float32_ones_nearer() {
         other += usize::from(rounded > 10.0 * whole);
     }
     // Not if dropout zeroes everything.
-    assert!(other > 150, "{other} of 200 are rounded");
+    assert!(other > 180, "{other} of 260 are rounded");
 }

@@ -46,7 +46,7 @@ fn a_resolved_spec_is_the_same_after_a_round_trip() {
     let text = r#"{"preset": "fast", "name": "x", "labels": {"team": "a"}, "model": "digits",
         "data": {"dataset": "synthetic", "fractions": {"train": 0.9, "validation": 0.1}, "splitSeed": "7",
             "mean": 0.5, "std": 0.25, "synthetic": {"trainImages": 3, "testImages": 4, "seed": "5"}},
-        "architecture": {"hidden": {"widths": [3, 4]}, "activation": "ACTIVATION_GELU"}, "initFrom": "y",
+        "architecture": {"hidden": {"widths": [3, 4]}, "activation": "ACTIVATION_LEAKY_RELU", "negativeSlope": 0.2}, "initFrom": "y",
         "adamw": {"learningRate": 0.1, "beta1": 0.2, "beta2": 0.3, "epsilon": 0.4, "weightDecay": 0.5},
         "oneCycle": {"up": 0.3, "initialFactor": 0.04, "finalFactor": 0.05}, "batchSize": 1, "epochs": 2,
         "seed": "3", "generatorSkip": "4", "device": "cpu", "evaluation": {"everySteps": 5, "batchSize": 6},
