@@ -124,6 +124,7 @@ impl App {
         let checkpoints = Checkpoints::new(
             services.storage.clone(),
             services.store.clone(),
+            Arc::clone(&services.catalog),
             Reporter::new(&services, closing),
         );
         let limit = config.trainer.max_message_bytes as usize;

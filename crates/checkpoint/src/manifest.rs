@@ -158,7 +158,7 @@ pub struct Metrics {
     /// On the validation set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Evaluation>,
-    /// On the test set.
+    /// On the test set; of an import, on that of the data set in its lineage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Evaluation>,
     /// Mean cross-entropy of the last training batch before the checkpoint, in nats.
@@ -248,7 +248,7 @@ pub struct Lineage {
     /// The checkpoint that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CheckpointId>,
-    /// Name of the data set.
+    /// Name of the data set; of an import, of the one that its test result is on, empty without.
     pub dataset: String,
     /// SHA-256 over the data set's files, in hexadecimal.
     pub dataset_digest: String,

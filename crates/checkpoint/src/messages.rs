@@ -35,13 +35,7 @@ pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
         model: from.model.to_string(),
         created_at: Some(timestamp(from.created_at)),
         architecture: Some(architecture(&from.architecture)),
-        input: Some(v1::InputSpec {
-            height: small(from.input.height),
-            width: small(from.input.width),
-            scale: from.input.scale,
-            mean: from.input.mean,
-            std: from.input.std,
-        }),
+        input: Some(input(&from.input)),
         label_names: from.labels.clone(),
         picture_normalization: match from.picture_normalization {
             manifest::PictureNormalization::None => v1::PictureNormalization::None,
@@ -70,6 +64,34 @@ pub fn unfinished(from: Unfinished) -> v1::JobState {
     }
 }
 
+/// Converts size and scaling of the input.
+#[must_use]
+pub fn input(from: &manifest::InputSpec) -> v1::InputSpec {
+    v1::InputSpec {
+        height: small(from.height),
+        width: small(from.width),
+        scale: from.scale,
+        mean: from.mean,
+        std: from.std,
+    }
+}
+
+/// Converts an activation; the number is the slope of a leaky ReLU.
+#[must_use]
+pub fn activation(from: manifest::Activation) -> (v1::Activation, Option<f32>) {
+    use manifest::Activation;
+    match from {
+        Activation::Relu => (v1::Activation::Relu, None),
+        Activation::ScaledTanh => (v1::Activation::ScaledTanh, None),
+        Activation::Gelu => (v1::Activation::Gelu, None),
+        Activation::Tanh => (v1::Activation::Tanh, None),
+        Activation::Sigmoid => (v1::Activation::Sigmoid, None),
+        Activation::LeakyRelu { negative_slope } => {
+            (v1::Activation::LeakyRelu, Some(negative_slope))
+        }
+    }
+}
+
 fn calibration(from: &manifest::TemperatureFit) -> v1::TemperatureFit {
     v1::TemperatureFit {
         images: from.images,
@@ -87,23 +109,13 @@ fn calibration(from: &manifest::TemperatureFit) -> v1::TemperatureFit {
 pub fn architecture(from: &manifest::Architecture) -> v1::Architecture {
     let parameters = from.parameters().map_or(u64::MAX, |count| count as u64);
     let outputs = from.layers().into_iter().map(|(outputs, _)| outputs as u64);
+    let (activation, negative_slope) = activation(from.activation);
     v1::Architecture {
         input_size: small(from.input_size),
         hidden: from.hidden.iter().map(|&width| small(width)).collect(),
         classes: small(from.classes),
-        activation: match from.activation {
-            manifest::Activation::Relu => v1::Activation::Relu,
-            manifest::Activation::ScaledTanh => v1::Activation::ScaledTanh,
-            manifest::Activation::Gelu => v1::Activation::Gelu,
-            manifest::Activation::Tanh => v1::Activation::Tanh,
-            manifest::Activation::Sigmoid => v1::Activation::Sigmoid,
-            manifest::Activation::LeakyRelu { .. } => v1::Activation::LeakyRelu,
-        }
-        .into(),
-        negative_slope: match from.activation {
-            manifest::Activation::LeakyRelu { negative_slope } => Some(negative_slope),
-            _ => None,
-        },
+        activation: activation.into(),
+        negative_slope,
         size: Some(v1::NetworkSize {
             parameters,
             parameter_bytes: parameters.saturating_mul(4),
@@ -145,6 +157,7 @@ fn lineage(id: CheckpointId, from: &manifest::Lineage) -> v1::Lineage {
         device: from.device.clone(),
         threads: from.threads.unwrap_or_default(),
         imported_sha256: from.imported_sha256.clone().unwrap_or_default(),
+        dataset: from.dataset.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ mod train;
 mod values;
 
 pub use dataset::{Dataset, ListDatasets, PushDataset, ReadFolder, SetPart, ShowDataset, Switch};
-pub use lineage::{Export, Import, Pictures, Pixels, Reproduce};
+pub use lineage::{BatchNorm, Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 

@@ -10,6 +10,7 @@ pub mod error;
 pub mod error_report;
 pub mod evaluate;
 pub mod format;
+pub mod import_report;
 pub mod onnx;
 pub mod picture_folder;
 pub mod plot;

@@ -7,10 +7,11 @@ use crate::{
     trainer::TrainerClient,
 };
 use digits_proto::v1::{
-    Checkpoint, DropCandidatesRequest, GetCheckpointRequest, ImportCheckpointRequest, ImportHeader,
-    ListCheckpointsRequest, ListServingRequest, PromoteRequest, ReleaseRequest,
-    ReportCheckpointRequest, ReportCheckpointResponse, RollbackRequest, ServingRecord,
-    checkpoint_service_client::CheckpointServiceClient, import_checkpoint_request::Part,
+    Checkpoint, DropCandidatesRequest, GetCheckpointRequest, ImportCheckpointRequest,
+    ImportCheckpointResponse, ImportHeader, ListCheckpointsRequest, ListServingRequest,
+    PromoteRequest, ReleaseRequest, ReportCheckpointRequest, ReportCheckpointResponse,
+    RollbackRequest, ServingRecord, checkpoint_service_client::CheckpointServiceClient,
+    import_checkpoint_request::Part,
 };
 
 /// Bytes of a file that one message of an import carries.
@@ -148,11 +149,16 @@ impl TrainerClient {
             .await
     }
 
-    /// Makes a checkpoint of a PyTorch state dict, a safetensors file.
+    /// Makes a checkpoint of a PyTorch state dict, a safetensors file; the response has a
+    /// checkpoint.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn import(&self, header: ImportHeader, file: &[u8]) -> Result<Checkpoint, Error> {
+    pub async fn import(
+        &self,
+        header: ImportHeader,
+        file: &[u8],
+    ) -> Result<ImportCheckpointResponse, Error> {
         let pieces = file.chunks(PIECE).map(|piece| Part::Piece(piece.to_vec()));
         let messages: Vec<_> = std::iter::once(Part::Header(header))
             .chain(pieces)
@@ -165,6 +171,10 @@ impl TrainerClient {
                 rpc!(self.checkpoint_service(), import_checkpoint),
             )
             .await?;
-        self.calls.filled(answer.checkpoint, "checkpoint")
+        let checkpoint = self.calls.filled(answer.checkpoint, "checkpoint")?;
+        Ok(ImportCheckpointResponse {
+            checkpoint: Some(checkpoint),
+            ..answer
+        })
     }
 }

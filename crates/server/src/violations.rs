@@ -9,6 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// clients accept 8 KiB of headers.
 const MAX_LISTED_BYTES: usize = 1200;
 const MAX_TEXT_BYTES: usize = 200;
+const MAX_EXPLANATION_BYTES: usize = 600;
 
 /// The violations found so far.
 #[derive(Debug, Default)]
@@ -29,8 +30,20 @@ impl Violations {
     /// Adds one. `field` is the path in the request, such as `spec.optimizer.learning_rate`;
     /// `message` is lower case and states what would be valid. Long texts are truncated.
     pub fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.add(field.into(), truncate(message.into(), MAX_TEXT_BYTES));
+    }
+
+    /// As [`push`](Self::push), for a message of up to 600 bytes, such as one with lines of code.
+    pub fn explain(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.add(
+            field.into(),
+            truncate(message.into(), MAX_EXPLANATION_BYTES),
+        );
+    }
+
+    fn add(&mut self, field: String, message: String) {
         self.count += 1;
-        let (field, message) = (truncate(field.into()), truncate(message.into()));
+        let field = truncate(field, MAX_TEXT_BYTES);
         let listed_bytes = self.listed_bytes + field.len() + message.len();
         if listed_bytes <= MAX_LISTED_BYTES {
             self.listed_bytes = listed_bytes;
@@ -83,10 +96,10 @@ impl Violations {
     }
 }
 
-/// At most [`MAX_TEXT_BYTES`], truncated between characters.
-fn truncate(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+/// At most `most` bytes, truncated between characters.
+fn truncate(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
         text.push('…');
     }
     text
@@ -130,5 +143,9 @@ mod tests {
         // Percent-encoded, and in base64.
         let wire = status.message().len() * 3 + status.details().len() * 4 / 3;
         assert!(wire < 8 * 1024, "{wire}");
+        let mut one = Violations::new();
+        one.explain("piece", "x".repeat(5000));
+        let explained = one.into_status().message().len();
+        assert!((600..700).contains(&explained), "{explained}");
     }
 }

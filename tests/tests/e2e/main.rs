@@ -14,6 +14,7 @@ mod command_line;
 mod dashboards;
 mod datasets;
 mod durable;
+mod imports;
 mod lineage;
 mod manifests;
 mod metrics;

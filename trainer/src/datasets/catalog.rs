@@ -199,6 +199,28 @@ impl Catalog {
         Ok(dataset)
     }
 
+    /// As [`load`](Self::load), but `None` for MNIST that would have to be downloaded.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn at_hand(&self, source: &DatasetSource) -> Result<Option<Arc<Dataset>>, PushedError> {
+        if *source != DatasetSource::Mnist {
+            return self.load(source).map(Some);
+        }
+        if let Some(dataset) = self.cached(source) {
+            return Ok(Some(dataset));
+        }
+        match self.mnist_at_hand() {
+            Ok(dataset) => {
+                let dataset = Arc::new(dataset);
+                self.cache(source, &dataset);
+                Ok(Some(dataset))
+            }
+            Err(PushedError::Dataset(DatasetError::Missing { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn read(&self, source: &DatasetSource) -> Result<Dataset, PushedError> {
         match source {
             DatasetSource::Mnist => self.read_mnist(),
@@ -226,9 +248,9 @@ impl Catalog {
         }
     }
 
-    /// MNIST from this machine, else as pushed to the storage, else from a mirror; always checked
-    /// against MNIST's own digests.
-    fn read_mnist(&self) -> Result<Dataset, PushedError> {
+    /// MNIST from this machine, else as pushed to the storage; always checked against MNIST's own
+    /// digests.
+    fn mnist_at_hand(&self) -> Result<Dataset, PushedError> {
         let here = MnistSource {
             download: false,
             ..self.mnist.clone()
@@ -237,8 +259,7 @@ impl Catalog {
             Ok(dataset) => return Ok(dataset),
             Err(error) => error,
         };
-        let named = self.mnist.dir.is_some();
-        if named && !matches!(error, DatasetError::Missing { .. }) {
+        if self.mnist.dir.is_some() && !matches!(error, DatasetError::Missing { .. }) {
             // The configured folder is damaged: an error, not a reason to download.
             return Err(error.into());
         }
@@ -252,8 +273,14 @@ impl Catalog {
                 Err(error) => tracing::warn!(%error, "MNIST cannot be loaded from the storage"),
             }
         }
-        if named || !self.mnist.download {
-            return Err(error.into());
+        Err(error.into())
+    }
+
+    /// MNIST that is at hand, else from a mirror.
+    fn read_mnist(&self) -> Result<Dataset, PushedError> {
+        match self.mnist_at_hand() {
+            Err(_) if self.mnist.dir.is_none() && self.mnist.download => {}
+            found => return found,
         }
         let mut logged = 0;
         let downloaded = mnist::load(&self.mnist, &mut |progress| {

@@ -7,7 +7,7 @@ use super::{
     page::{self, Page},
     report_messages::report_card,
 };
-use crate::{reporter::Reporter, store::Store, wire};
+use crate::{datasets::Catalog, reporter::Reporter, store::Store, wire};
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
@@ -42,18 +42,20 @@ const IMPORT_RETRY: Duration = Duration::from_secs(5);
 pub struct Checkpoints {
     storage: Storage,
     store: Store,
+    catalog: Arc<Catalog>,
     reporter: Reporter,
     imports: Arc<Semaphore>,
 }
 
 impl Checkpoints {
-    /// Serves the checkpoints on `storage`, with what `store` has of their jobs; `reporter` measures
-    /// report cards.
+    /// Serves the checkpoints on `storage`, with what `store` has of their jobs; imports are measured
+    /// on data sets of `catalog`, `reporter` measures report cards.
     #[must_use]
-    pub fn new(storage: Storage, store: Store, reporter: Reporter) -> Self {
+    pub fn new(storage: Storage, store: Store, catalog: Arc<Catalog>, reporter: Reporter) -> Self {
         Self {
             storage,
             store,
+            catalog,
             reporter,
             imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
         }
@@ -341,21 +343,22 @@ impl CheckpointService for Checkpoints {
         })?;
         let (import, file) = import::receive(request.into_inner()).await?;
         let storage = self.storage.clone();
+        let catalog = Arc::clone(&self.catalog);
         // A task of its own: it continues when the client disconnects, so that no half-written
         // checkpoint stays.
         let importing = tokio::spawn(async move {
-            let imported = crate::import::import(&storage, import, file).await;
+            let imported = crate::import::import(&storage, catalog, import, file).await;
             drop(permit);
             imported
         });
-        let manifest = importing
+        let imported = importing
             .await
             .unwrap_or(Err(crate::import::ImportError::Panic))
             .map_err(import_failed)?;
-        tracing::info!(checkpoint = %manifest.id, model = %manifest.model, "checkpoint imported");
-        Ok(Response::new(ImportCheckpointResponse {
-            checkpoint: Some(checkpoint(&manifest)),
-        }))
+        let manifest = &imported.manifest;
+        let accuracy = manifest.metrics.test.map(|it| it.accuracy());
+        tracing::info!(checkpoint = %manifest.id, model = %manifest.model, ?accuracy, "checkpoint imported");
+        Ok(Response::new(import::response(imported)))
     }
 }
 

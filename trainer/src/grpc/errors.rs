@@ -138,7 +138,11 @@ pub(super) fn report_failed(error: &ReportError) -> Status {
 /// For a checkpoint that was not imported.
 pub(super) fn import_failed(error: ImportError) -> Status {
     match error {
-        ImportError::Invalid(violation) => invalid_field(&violation.field, violation.message),
+        ImportError::Invalid(violation) => {
+            let mut violations = Violations::new();
+            violations.explain(violation.field, violation.message);
+            violations.into_status()
+        }
         ImportError::Taken(id) => Status::already_exists(format!(
             "header.checkpoint_id: {id} is another checkpoint: make a new id"
         )),

@@ -1,17 +1,19 @@
-//! Receives the stream of ImportCheckpoint: a header, then a file in pieces, bounded in size and
-//! time.
+//! Receives the stream of ImportCheckpoint, a header, then a file in pieces, bounded in size and
+//! time; and makes its response.
 
 use super::errors::invalid_field;
 use crate::{
-    import::{Import, MAX_FILE_BYTES},
+    import::{Import, Imported, MAX_FILE_BYTES, Measurement, Setting, Side},
     wire,
 };
 use digits_checkpoint::{
     id::{CheckpointId, ModelName},
     manifest::{Activation, InputSpec, PictureNormalization},
+    messages::{self, checkpoint, evaluation},
 };
 use digits_proto::v1::{
-    self, ImportCheckpointRequest, ImportHeader, import_checkpoint_request::Part,
+    self, ImportCheckpointRequest, ImportCheckpointResponse, ImportHeader,
+    import_checkpoint_request::Part,
 };
 use futures::{Stream, StreamExt as _};
 use std::time::Duration;
@@ -101,7 +103,56 @@ fn header(header: ImportHeader) -> Result<Import, Status> {
         labels: header.label_names,
         picture_normalization,
         temperature: header.temperature.unwrap_or(1.0),
+        batch_norm: match v1::BatchNormPlace::try_from(header.batch_norm) {
+            Ok(v1::BatchNormPlace::Unspecified) => None,
+            Ok(v1::BatchNormPlace::BeforeActivation) => Some(Side::Before),
+            Ok(v1::BatchNormPlace::AfterActivation) => Some(Side::After),
+            Err(_) => {
+                let message = "is not known: use BEFORE_ACTIVATION or AFTER_ACTIVATION";
+                return Err(invalid_field("header.batch_norm", message));
+            }
+        },
+        dataset: header.dataset,
     })
+}
+
+/// The response to an import.
+pub(super) fn response(imported: Imported) -> ImportCheckpointResponse {
+    ImportCheckpointResponse {
+        checkpoint: Some(checkpoint(&imported.manifest)),
+        notes: imported.notes,
+        measurement: imported.measurement.as_ref().map(measurement),
+    }
+}
+
+fn measurement(from: &Measurement) -> v1::ImportMeasurement {
+    let (best, best_evaluation) = &from.best;
+    let served = from.served.as_ref();
+    v1::ImportMeasurement {
+        dataset: from.dataset.clone(),
+        dataset_digest: from.digest.clone(),
+        evaluation: Some(evaluation(&from.given)),
+        best: Some(settings(best)),
+        best_evaluation: Some(evaluation(best_evaluation)),
+        best_is_clearly_better: from.clearly_better,
+        served_checkpoint_id: served.map(|(id, _)| id.to_string()).unwrap_or_default(),
+        served: served.map(|(_, it)| evaluation(it)),
+    }
+}
+
+fn settings(from: &Setting) -> v1::ImportSettings {
+    let (activation, negative_slope) = messages::activation(from.activation);
+    v1::ImportSettings {
+        input: Some(messages::input(&from.input)),
+        activation: activation.into(),
+        negative_slope,
+        batch_norm: match from.batch_norm {
+            None => v1::BatchNormPlace::Unspecified,
+            Some(Side::Before) => v1::BatchNormPlace::BeforeActivation,
+            Some(Side::After) => v1::BatchNormPlace::AfterActivation,
+        }
+        .into(),
+    }
 }
 
 fn activation(number: i32, negative_slope: Option<f32>) -> Result<Activation, Status> {

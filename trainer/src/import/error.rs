@@ -16,7 +16,7 @@ pub enum ImportError {
     #[error(transparent)]
     Storage(StorageError),
     /// libtorch failed: a bug, or no memory.
-    #[error("the exam could not be made: {0}")]
+    #[error("the exam could not be made, or the network not measured: {0}")]
     Exam(#[from] TrainError),
     /// A thread panicked: a bug.
     #[error("an import panicked")]
@@ -24,6 +24,11 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// Something that is wrong with the file.
+    pub(super) fn file(message: impl Into<String>) -> Self {
+        Self::invalid("piece", message)
+    }
+
     /// A violation of `field` of the request.
     pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(Violation {

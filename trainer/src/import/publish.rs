@@ -1,21 +1,28 @@
 //! Publishes a state dict that was trained elsewhere as a checkpoint: layers from the file, an exam
-//! from this libtorch. Promotes nothing.
+//! from this libtorch, figures on labelled images. Promotes nothing.
 //!
 //! There is no intent in the job database: files that a crash leaves behind have no manifest, the
 //! caller imports again under the same id, and retention deletes the rest.
 
-use super::{error::ImportError, state_dict};
-use crate::train;
+use super::{
+    batch_norm::Side,
+    error::ImportError,
+    labelled::{self, Wanted},
+    measure::{Measurement, Setting, architecture, measure},
+    state_dict::{self, StateDict},
+};
+use crate::{datasets::Catalog, train};
 use digits_checkpoint::{
-    Draft, Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
+    Draft, Exam, Layer, Loaded, RefusalReason, Storage, StorageError, encode_exam, encode_model,
     id::{CheckpointId, ModelName},
     manifest::{
         Activation, Architecture, FORMAT, FileDigest, Files, InputSpec, Lineage, Manifest, Metrics,
         PictureNormalization,
     },
-    sha256_hex,
+    serving, sha256_hex,
 };
 use digits_dataset::{Images, numbered_names, synthetic};
+use std::sync::Arc;
 
 /// Largest file: the parameters of the largest network, and a header.
 pub const MAX_FILE_BYTES: usize = (512 << 20) + (1 << 20);
@@ -40,24 +47,46 @@ pub struct Import {
     pub picture_normalization: PictureNormalization,
     /// Divides the logits before the softmax.
     pub temperature: f64,
+    /// Side of the activation on which batch normalizations stand; `None` if the names of the
+    /// tensors decide.
+    pub batch_norm: Option<Side>,
+    /// Name of the data set to measure the network on; `None` for one of its shape.
+    pub dataset: Option<String>,
 }
 
-/// Publishes `file` as a checkpoint, and returns its committed manifest. Idempotent for one id. Not
-/// cancel-safe: when dropped, the checkpoint may be committed or not.
+/// A published import.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The committed manifest.
+    pub manifest: Manifest,
+    /// What was done to the file, a sentence each.
+    pub notes: Vec<String>,
+    /// How good the network is; `None` where no labelled images of its shape are known.
+    pub measurement: Option<Measurement>,
+}
+
+/// Publishes `file` as a checkpoint. Idempotent for one id. Not cancel-safe: when dropped, the
+/// checkpoint may be committed or not.
 ///
 /// # Errors
 /// [`ImportError`].
 pub async fn import(
     storage: &Storage,
+    catalog: Arc<Catalog>,
     import: Import,
     file: Vec<u8>,
-) -> Result<Manifest, ImportError> {
+) -> Result<Imported, ImportError> {
     let id = import.id;
-    let draft = tokio::task::spawn_blocking(move || draft(import, &file))
-        .await
-        .map_err(|_| ImportError::Panic)??;
+    let served = served(storage, &import.model).await;
+    let prepared =
+        tokio::task::spawn_blocking(move || prepare(import, &file, &catalog, served.as_ref()));
+    let (draft, notes, measurement) = prepared.await.map_err(|_| ImportError::Panic)??;
     match digits_checkpoint::publish(storage, draft).await {
-        Ok(manifest) => Ok(manifest),
+        Ok(manifest) => Ok(Imported {
+            manifest,
+            notes,
+            measurement,
+        }),
         Err(StorageError::Conflict { .. }) => Err(ImportError::Taken(id)),
         Err(StorageError::Draft { refusal, .. }) => Err(ImportError::invalid(
             match refusal.reason {
@@ -70,14 +99,39 @@ pub async fn import(
     }
 }
 
-fn draft(import: Import, file: &[u8]) -> Result<Draft, ImportError> {
-    let layers = state_dict::read(file)?;
-    let architecture = architecture(&layers, import.activation);
+/// The primary of a model, to compare with. An import does not depend on it.
+async fn served(storage: &Storage, model: &ModelName) -> Option<Loaded> {
+    let primary = match serving::head(storage, model).await {
+        Ok(record) => record?.primary()?,
+        Err(error) => {
+            tracing::warn!(%model, %error, "an import is not compared with what is served: the serving log cannot be read");
+            return None;
+        }
+    };
+    digits_checkpoint::load(storage, primary)
+        .await
+        .inspect_err(|error| {
+            tracing::warn!(checkpoint = %primary, %error, "an import is not compared with what is served: it cannot be loaded");
+        })
+        .ok()
+}
+
+type Prepared = (Draft, Vec<String>, Option<Measurement>);
+
+fn prepare(
+    import: Import,
+    file: &[u8],
+    catalog: &Catalog,
+    served: Option<&Loaded>,
+) -> Result<Prepared, ImportError> {
+    let InputSpec { height, width, .. } = import.input;
+    let size = height.saturating_mul(width);
+    let state = state_dict::read(file, size, import.batch_norm)?;
+    let architecture = architecture(&state.layers, import.activation);
     architecture
         .validate()
         .map_err(|refusal| ImportError::invalid("piece", refusal.message))?;
-    let InputSpec { height, width, .. } = import.input;
-    if height.checked_mul(width) != Some(architecture.input_size) {
+    if size != architecture.input_size {
         return Err(ImportError::invalid(
             "header.input",
             format!(
@@ -96,23 +150,63 @@ fn draft(import: Import, file: &[u8]) -> Result<Draft, ImportError> {
             ),
         ));
     }
-    let exam = exam(&layers, &architecture, import.input)?;
-    Ok(Draft {
-        exam: encode_exam(&exam, architecture.input_size, classes),
-        model: encode_model(&layers),
-        manifest: manifest(import, architecture, sha256_hex(file)),
-    })
+    let mut manifest = manifest(&import, architecture, sha256_hex(file));
+    let measurement = measured(&import, &state, catalog, served)?;
+    if let Some(measured) = &measurement {
+        manifest.metrics.test = Some(measured.given);
+        manifest.lineage.dataset.clone_from(&measured.dataset);
+        manifest.lineage.dataset_digest.clone_from(&measured.digest);
+    }
+    let exam = exam(&state.layers, &manifest.architecture, import.input)?;
+    let draft = Draft {
+        exam: encode_exam(&exam, size, classes),
+        model: encode_model(&state.layers),
+        manifest,
+    };
+    Ok((draft, state.notes, measurement))
 }
 
-fn architecture(layers: &[Layer], activation: Activation) -> Architecture {
-    let outputs: Vec<usize> = layers.iter().map(|layer| layer.outputs).collect();
-    let (&classes, hidden) = outputs.split_last().expect("a file has at least one layer");
-    Architecture {
-        input_size: layers[0].inputs,
-        hidden: hidden.to_vec(),
-        classes,
-        activation,
+/// The figures on the data set on which the network does best.
+fn measured(
+    import: &Import,
+    state: &StateDict,
+    catalog: &Catalog,
+    served: Option<&Loaded>,
+) -> Result<Option<Measurement>, ImportError> {
+    let wanted = Wanted {
+        height: import.input.height,
+        width: import.input.width,
+        classes: state.layers.last().map_or(0, |layer| layer.outputs),
+        labels: &import.labels,
+    };
+    let manifest = served.map(|it| &it.manifest);
+    let sets = labelled::find(catalog, wanted, import.dataset.as_deref(), manifest)?;
+    let given = Setting {
+        input: import.input,
+        activation: import.activation,
+        batch_norm: None,
+    };
+    let mut best: Option<Measurement> = None;
+    for data in sets {
+        let Some(found) = on_own_thread(|| measure(state, given, &data, served))? else {
+            continue;
+        };
+        let accuracy = |it: &Measurement| it.best.1.accuracy();
+        if best
+            .as_ref()
+            .is_none_or(|it| accuracy(it) < accuracy(&found))
+        {
+            best = Some(found);
+        }
     }
+    Ok(best)
+}
+
+/// Computes on a thread of its own, because libtorch's number of threads is set per thread.
+fn on_own_thread<T: Send>(
+    compute: impl FnOnce() -> Result<T, ImportError> + Send,
+) -> Result<T, ImportError> {
+    std::thread::scope(|scope| scope.spawn(compute).join()).map_err(|_| ImportError::Panic)?
 }
 
 /// The exam: synthetic digits where the network takes their size, and the images of every exam.
@@ -135,16 +229,10 @@ fn exam(
             pixels: Vec::new(),
         };
     }
-    // A thread of its own, because libtorch's number of threads is set per thread.
-    let exam = std::thread::scope(|scope| {
-        scope
-            .spawn(|| train::make_exam(&images, layers, architecture, &input))
-            .join()
-    });
-    exam.map_err(|_| ImportError::Panic)?.map_err(Into::into)
+    on_own_thread(|| Ok(train::make_exam(&images, layers, architecture, &input)?))
 }
 
-fn manifest(import: Import, architecture: Architecture, imported_sha256: String) -> Manifest {
+fn manifest(import: &Import, architecture: Architecture, imported_sha256: String) -> Manifest {
     // `publish` fills the digests in.
     let unknown = FileDigest {
         sha256: String::new(),
@@ -153,12 +241,12 @@ fn manifest(import: Import, architecture: Architecture, imported_sha256: String)
     Manifest {
         format: FORMAT,
         id: import.id,
-        model: import.model,
+        model: import.model.clone(),
         created_at: jiff::Timestamp::now(),
         labels: if import.labels.is_empty() {
             numbered_names(architecture.classes)
         } else {
-            import.labels
+            import.labels.clone()
         },
         architecture,
         input: import.input,

@@ -1,293 +1,159 @@
-//! The linear layers of a PyTorch state dict, from safetensors bytes of unknown origin.
-//!
-//! The names of the tensors alone decide which tensor belongs to which layer; ambiguous names are
-//! refused.
+//! The layers of a PyTorch state dict, from safetensors bytes of unknown origin.
 
-use super::error::ImportError;
+use super::{
+    batch_norm::{self, Folded, Side},
+    error::ImportError,
+    foreign,
+    modules::{Linear, Modules, modules},
+    order::ordered,
+};
 use digits_checkpoint::{Layer, limits};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::BTreeMap;
+use safetensors::{Dtype, SafeTensors};
 
 /// Largest header of a file: names and shapes, and the metadata of the program that wrote it.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
+/// The way to write a file that can be imported.
+const SAVE: &str = "write it with safetensors.torch.save_file(model.state_dict(), FILE)";
 
-/// The layers, from the input on.
+/// What a file holds.
+#[derive(Debug)]
+pub(super) struct StateDict {
+    /// The layers, from the input on, with batch normalizations folded in.
+    pub(super) layers: Vec<Layer>,
+    /// What was done to the file, a sentence each.
+    pub(super) notes: Vec<String>,
+    /// The layers with batch normalizations on the other side of the activation, where the names do
+    /// not decide it and no side was given.
+    pub(super) other_side: Option<(Side, Vec<Layer>)>,
+}
+
+/// Reads linear layers, NAME.weight [out, in] and NAME.bias `[out]` or no bias, and BatchNorm1d.
 ///
-/// The tensors are pairs NAME.weight [out, in] and NAME.bias `[out]` in float32 and nothing else.
-/// The names differ in their numbers alone, which give the order: `layers.1`, `layers.3`; `0`, `2`,
-/// `4`; `fc1`, `fc2`.
+/// Numbers in the names give the order of the layers, else the only order that fits their shapes
+/// and an input of `input_size` values.
 ///
 /// # Errors
 /// Reason for refusing the file, and the remedy.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Layer>, ImportError> {
+pub(super) fn read(
+    bytes: &[u8],
+    input_size: usize,
+    side: Option<Side>,
+) -> Result<StateDict, ImportError> {
     let tensors = parse(bytes)?;
-    let names = ordered(&tensors)?;
-    let layers: Vec<Layer> = names
-        .iter()
-        .map(|name| layer(&tensors, name))
-        .collect::<Result<_, _>>()?;
-    for (index, pair) in layers.windows(2).enumerate() {
-        if pair[0].outputs != pair[1].inputs {
-            return Err(refused(format!(
-                "`{}.weight` takes {} values, but `{}.weight` before it gives {}: the numbers in the names must give the order of the layers",
-                names[index + 1],
-                pair[1].inputs,
-                names[index],
-                pair[0].outputs
+    let Modules { linears, norms } = modules(&tensors)?;
+    match linears.len() {
+        0 => return Err(ImportError::file("holds no linear layer")),
+        count if count > limits::HIDDEN_LAYERS + 1 => {
+            return Err(ImportError::file(format!(
+                "holds {count} layers, at most {} are accepted",
+                limits::HIDDEN_LAYERS + 1
             )));
         }
+        _ => {}
     }
-    Ok(layers)
+    let mut notes = conversions(&tensors);
+    let mut linears = ordered(linears, input_size)?;
+    notes.extend(about(&linears));
+    let unfolded = (!norms.is_empty()).then(|| linears.clone());
+    let folded = batch_norm::fold(&mut linears, &norms, side)?;
+    notes.extend(folded.iter().map(note));
+    let sides = folded.iter().filter_map(|it| it.side);
+    let other = match sides.clone().next() {
+        Some(Side::Before) if sides.clone().all(|it| it == Side::Before) => Some(Side::After),
+        Some(Side::After) if sides.clone().all(|it| it == Side::After) => Some(Side::Before),
+        _ => None,
+    };
+    let other_side = match (unfolded, other, side) {
+        (Some(mut linears), Some(other), None) => {
+            batch_norm::fold(&mut linears, &norms, Some(other))?;
+            Some((other, layers(linears)))
+        }
+        _ => None,
+    };
+    Ok(StateDict {
+        layers: layers(linears),
+        notes,
+        other_side,
+    })
+}
+
+fn layers(linears: Vec<Linear>) -> Vec<Layer> {
+    let each = linears.into_iter();
+    each.map(|it| Layer {
+        outputs: it.outputs,
+        inputs: it.inputs,
+        weight: it.weight,
+        bias: it.bias,
+    })
+    .collect()
 }
 
 fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, ImportError> {
-    let header = bytes
-        .first_chunk()
-        .map(|length| u64::from_le_bytes(*length))
-        .ok_or_else(|| refused("is too short for a safetensors file"))?;
-    if header > MAX_HEADER_BYTES {
-        return Err(refused(format!(
-            "is not a safetensors file of a small network: its header claims {header} bytes"
-        )));
+    let length = bytes.first_chunk().copied().map(u64::from_le_bytes);
+    match length {
+        Some(1..=MAX_HEADER_BYTES) if bytes.get(8) == Some(&b'{') => {}
+        _ => {
+            return Err(ImportError::file(
+                match (foreign::describe(bytes), length) {
+                    (Some(what), _) => what,
+                    (None, None) => format!("is too short for a safetensors file: {SAVE}"),
+                    (None, Some(_)) => {
+                        format!("is not a safetensors file of a small network: {SAVE}")
+                    }
+                },
+            ));
+        }
     }
     SafeTensors::deserialize(bytes).map_err(|error| {
-        refused(format!("is not a complete safetensors file: {error}; write it with safetensors.torch.save_file(model.state_dict(), FILE)"))
+        ImportError::file(format!(
+            "is not a complete safetensors file: {error}; {SAVE}"
+        ))
     })
 }
 
-/// The names without `.weight` and `.bias`, in the order of the layers.
-fn ordered(tensors: &SafeTensors<'_>) -> Result<Vec<String>, ImportError> {
-    let mut layers: BTreeMap<Vec<u64>, String> = BTreeMap::new();
-    let mut first: Option<String> = None;
-    for tensor in tensors.names() {
-        let (name, part) = tensor.rsplit_once('.').unwrap_or(("", tensor));
-        if !matches!(part, "weight" | "bias") || name.is_empty() {
-            return Err(refused(format!(
-                "tensor `{tensor}` is no NAME.weight or NAME.bias of a linear layer: only such can be imported"
-            )));
-        }
-        let (pattern, numbers) = numbers(name).ok_or_else(|| {
-            refused(format!(
-                "tensor `{tensor}` has a number in its name that is too long"
-            ))
-        })?;
-        let first = first.get_or_insert_with(|| pattern.clone());
-        if *first != pattern {
-            return Err(refused(format!(
-                "the names {first} and {pattern} (# for a number) differ in more than their numbers, so the order of the layers is not known: rename them to layers.1, layers.3, …"
-            )));
-        }
-        if let Some(other) = layers.insert(numbers, name.to_owned())
-            && other != name
-        {
-            return Err(refused(format!(
-                "`{other}` and `{name}` have the same numbers"
-            )));
-        }
-    }
-    match layers.len() {
-        0 => Err(refused("holds no tensors")),
-        count if count > limits::HIDDEN_LAYERS + 1 => Err(refused(format!(
-            "holds {count} layers, at most {} are accepted",
-            limits::HIDDEN_LAYERS + 1
-        ))),
-        _ => Ok(layers.into_values().collect()),
-    }
+/// Conversions of the weights' type. One from float64 loses nothing that can be measured.
+fn conversions(tensors: &SafeTensors<'_>) -> Vec<String> {
+    let half = [(Dtype::F16, "float16"), (Dtype::BF16, "bfloat16")];
+    half.into_iter()
+        .filter(|(dtype, _)| tensors.iter().any(|(_, view)| view.dtype() == *dtype))
+        .map(|(_, name)| format!("weights were converted from {name} to float32"))
+        .collect()
 }
 
-/// A name with # for its numbers, and the numbers; `None` for a number beyond 64 bits.
-fn numbers(name: &str) -> Option<(String, Vec<u64>)> {
-    let mut pattern = String::with_capacity(name.len());
-    let mut numbers = Vec::new();
-    let mut rest = name;
-    while let Some(at) = rest.find(|letter: char| letter.is_ascii_digit()) {
-        let digits = &rest[at..];
-        let end = digits
-            .find(|letter: char| !letter.is_ascii_digit())
-            .unwrap_or(digits.len());
-        pattern.push_str(&rest[..at]);
-        pattern.push('#');
-        numbers.push(digits[..end].parse().ok()?);
-        rest = &digits[end..];
-    }
-    pattern.push_str(rest);
-    Some((pattern, numbers))
-}
-
-fn layer(tensors: &SafeTensors<'_>, name: &str) -> Result<Layer, ImportError> {
-    let get = |part: &str| {
-        tensors.tensor(&format!("{name}.{part}")).map_err(|_| {
-            refused(format!(
-                "`{name}.{part}` is missing: every layer needs a weight and a bias"
-            ))
-        })
+/// The order, unless numbers give it, and the layers without a bias.
+fn about(linears: &[Linear]) -> Vec<String> {
+    let names = |of: &mut dyn Iterator<Item = &Linear>| -> String {
+        let each: Vec<String> = of.map(|it| format!("`{}`", it.name)).collect();
+        each.join(", ")
     };
-    let (weight, bias) = (get("weight")?, get("bias")?);
-    let &[outputs, inputs] = weight.shape() else {
-        return Err(refused(format!(
-            "`{name}.weight` has the shape {:?}: only linear layers, [out, in], can be imported",
-            weight.shape()
-        )));
-    };
-    if outputs == 0 || inputs == 0 || bias.shape() != [outputs] {
-        return Err(refused(format!(
-            "`{name}.bias` has the shape {:?}, which does not fit a weight of {outputs}×{inputs}",
-            bias.shape()
-        )));
-    }
-    Ok(Layer {
-        outputs,
-        inputs,
-        weight: floats(&format!("{name}.weight"), &weight)?,
-        bias: floats(&format!("{name}.bias"), &bias)?,
-    })
-}
-
-fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ImportError> {
-    if view.dtype() != Dtype::F32 {
-        return Err(refused(format!(
-            "`{name}` is {:?} instead of F32: save model.float().state_dict()",
-            view.dtype()
-        )));
-    }
-    let (numbers, _) = view.data().as_chunks();
-    let numbers: Vec<f32> = numbers
+    let mut notes = Vec::new();
+    if linears
         .iter()
-        .map(|bytes| f32::from_le_bytes(*bytes))
-        .collect();
-    match numbers.iter().position(|number| !number.is_finite()) {
-        None => Ok(numbers),
-        Some(at) => Err(refused(format!(
-            "`{name}` holds {} at position {at}",
-            numbers[at]
-        ))),
+        .any(|it| it.key.pattern != linears[0].key.pattern)
+    {
+        let names = names(&mut linears.iter());
+        notes.push(format!("the layers were ordered by their shapes: {names}"));
     }
+    let without = names(&mut linears.iter().filter(|it| !it.has_bias));
+    if !without.is_empty() {
+        notes.push(format!("without a bias, so with zeros for it: {without}"));
+    }
+    notes
 }
 
-fn refused(message: impl Into<String>) -> ImportError {
-    ImportError::invalid("piece", message)
+fn note(folded: &Folded) -> String {
+    let Folded { name, into, side } = folded;
+    match side {
+        None => format!("batch normalization `{name}` was folded into `{into}`"),
+        Some(side) => format!(
+            "batch normalization `{name}` was folded into `{into}`: it was taken to stand {} the activation",
+            match side {
+                Side::Before => "before",
+                Side::After => "after",
+            }
+        ),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Tensor = (&'static str, Dtype, Vec<usize>);
-
-    fn file(tensors: &[Tensor]) -> Vec<u8> {
-        let data: Vec<Vec<u8>> = tensors
-            .iter()
-            .map(|(_, dtype, shape)| {
-                let count: usize = shape.iter().product();
-                vec![0; count * dtype.bitsize() / 8]
-            })
-            .collect();
-        let views = tensors
-            .iter()
-            .zip(&data)
-            .map(|((name, dtype, shape), data)| {
-                let view = TensorView::new(*dtype, shape.clone(), data).expect("fits");
-                (*name, view)
-            });
-        safetensors::serialize(views, None).expect("serialised")
-    }
-
-    fn f32(name: &'static str, shape: &[usize]) -> Tensor {
-        (name, Dtype::F32, shape.to_vec())
-    }
-
-    fn sizes(tensors: &[Tensor]) -> Result<Vec<(usize, usize)>, String> {
-        let layers = read(&file(tensors)).map_err(|error| error.to_string())?;
-        Ok(layers.iter().map(|it| (it.outputs, it.inputs)).collect())
-    }
-
-    #[test]
-    fn numbers_in_the_names_give_the_order_of_the_layers() {
-        let names = [
-            ["layers.1", "layers.3"],
-            ["2", "10"],
-            ["net.0.fc9", "net.0.fc11"],
-        ];
-        for [one, two] in names {
-            let name = |layer: &str, part| -> &'static str { format!("{layer}.{part}").leak() };
-            let tensors = [
-                f32(name(two, "bias"), &[3]),
-                f32(name(two, "weight"), &[3, 5]),
-                f32(name(one, "weight"), &[5, 4]),
-                f32(name(one, "bias"), &[5]),
-            ];
-            assert_eq!(sizes(&tensors), Ok(vec![(5, 4), (3, 5)]), "{one} {two}");
-        }
-        let alone = [f32("fc.weight", &[2, 4]), f32("fc.bias", &[2])];
-        assert_eq!(sizes(&alone), Ok(vec![(2, 4)]));
-    }
-
-    #[test]
-    fn ambiguous_names_are_refused() {
-        let (weight, bias) = (f32("0.weight", &[2, 4]), f32("0.bias", &[2]));
-        let cases: Vec<(Vec<Tensor>, &str)> = vec![
-            (vec![], "no tensors"),
-            (vec![weight.clone()], "`0.bias` is missing"),
-            (vec![bias.clone()], "`0.weight` is missing"),
-            (vec![f32("0.scale", &[1])], "`0.scale` is no"),
-            (vec![f32("weight", &[2, 4])], "`weight` is no"),
-            (
-                vec![f32("0.weight", &[2, 4, 1]), bias.clone()],
-                "only linear layers",
-            ),
-            (
-                vec![weight.clone(), f32("0.bias", &[3])],
-                "`0.bias` has the shape [3]",
-            ),
-            (
-                vec![("0.weight", Dtype::F16, vec![2, 4]), bias.clone()],
-                "F16 instead of F32",
-            ),
-            (
-                vec![
-                    f32("encoder.weight", &[2, 4]),
-                    f32("encoder.bias", &[2]),
-                    f32("decoder.weight", &[4, 2]),
-                    f32("decoder.bias", &[4]),
-                ],
-                "the order of the layers is not known",
-            ),
-            (
-                vec![
-                    weight.clone(),
-                    bias.clone(),
-                    f32("1.weight", &[2, 3]),
-                    f32("1.bias", &[2]),
-                ],
-                "`1.weight` takes 3 values, but `0.weight` before it gives 2",
-            ),
-            (
-                vec![
-                    weight,
-                    bias,
-                    f32("00.weight", &[2, 2]),
-                    f32("00.bias", &[2]),
-                ],
-                "have the same numbers",
-            ),
-        ];
-        for (tensors, part) in cases {
-            let error = sizes(&tensors).expect_err(part);
-            assert!(error.contains(part), "{part}: {error}");
-        }
-    }
-
-    #[test]
-    fn incomplete_files_are_refused() {
-        let good = file(&[f32("0.weight", &[2, 4]), f32("0.bias", &[2])]);
-        assert!(read(&good).is_ok());
-        for cut in 0..good.len() {
-            assert!(read(&good[..cut]).is_err(), "{cut}");
-        }
-        assert!(read(&[255; 64]).is_err());
-        let mut bad = good;
-        let end = bad.len() - 4;
-        bad[end..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(read(&bad).expect_err("NaN").to_string().contains("NaN"));
-    }
-}
+mod tests;

@@ -159,7 +159,7 @@ impl EvaluationSet {
 }
 
 /// The mean loss over images, and the mean of the batches' mean losses.
-fn summary(losses: &[f32], correct: u64, batch_size: usize) -> Evaluation {
+pub(super) fn summary(losses: &[f32], correct: u64, batch_size: usize) -> Evaluation {
     let mut sum = 0.0;
     let mut sum_of_means = 0.0;
     for batch in losses.chunks(batch_size) {

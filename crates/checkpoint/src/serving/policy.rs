@@ -109,8 +109,8 @@ pub(super) fn manual() -> (NotPromoted, String) {
 }
 
 /// What differs between two checkpoints for those who call their model. A data set is the same if
-/// its name is, so that one that has grown can be trained on again. The data of an import is
-/// unknown, and no difference.
+/// its name is, so that one that has grown can be trained on again. The data of an import that was
+/// not measured is unknown, and no difference.
 fn difference(new: &Manifest, current: &Manifest) -> Option<String> {
     let model = &new.model;
     let (ours, theirs) = (&new.lineage, &current.lineage);

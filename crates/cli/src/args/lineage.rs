@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// safetensors file with a PyTorch state dict: float32 pairs NAME.weight and NAME.bias, one for
-    /// each linear layer, the names differing in their numbers alone (layers.1, layers.3; 0, 2;
-    /// fc1, fc2), which give the order.
+    /// safetensors file with a PyTorch state dict: NAME.weight and, if there is a bias, NAME.bias of
+    /// each linear layer. Numbers in the names (layers.1, layers.3; fc1, fc2) give the order, else
+    /// the shapes do (hidden, output). BatchNorm1d is folded into the linear layers.
     pub file: PathBuf,
     /// Activation function between the layers.
     #[arg(long, default_value = "relu")]
@@ -49,15 +49,35 @@ pub struct Import {
     /// Divisor of the logits before the softmax.
     #[arg(long, default_value_t = 1.0, value_name = "NUMBER", value_parser = number)]
     pub temperature: f64,
-    /// Serve the checkpoint at once, and pause automatic promotion.
+    /// Side of the activation on which BatchNorm1d stands; by default as the numbers in the names
+    /// give it, else before.
+    #[arg(long, value_name = "SIDE")]
+    pub batch_norm: Option<BatchNorm>,
+    /// Data set on whose test images the network is measured; by default that of the served
+    /// checkpoint, else one of its shape.
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Serve the checkpoint at once, and pause automatic promotion. Refused if its accuracy is more
+    /// than 2 points below that of what serves, measured on the same images.
     #[arg(long)]
     pub promote: bool,
+    /// With --promote: serve it whatever its accuracy is.
+    #[arg(long, requires = "promote")]
+    pub force: bool,
     /// Id of the new checkpoint, a UUIDv7; give the same id to retry an import safely; generated if
     /// not given.
     #[arg(long, value_name = "ID")]
     pub checkpoint_id: Option<String>,
     #[command(flatten)]
     pub change: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BatchNorm {
+    /// Linear, batch normalization, activation.
+    Before,
+    /// Linear, activation, batch normalization.
+    After,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -177,7 +177,12 @@ pub fn details(checkpoint: &Checkpoint, width: usize) -> Vec<String> {
             ),
         ),
         ("parent", lineage.parent_checkpoint_id),
-        ("data", lineage.dataset_digest),
+        (
+            "data",
+            format!("{} {}", lineage.dataset, lineage.dataset_digest)
+                .trim()
+                .to_owned(),
+        ),
         (
             "made by",
             format!(

@@ -1,11 +1,11 @@
-//! `digits import`: sends a state dict to the trainer, which makes a checkpoint of it.
+//! `digits import`: makes a checkpoint of a PyTorch state dict.
 
 use super::{checkpoints, serving};
 use crate::{
-    args::{Import, Pictures},
+    args::{BatchNorm, Import, Pictures},
     context::Context,
 };
-use digits_cli::{Error, error::read_file};
+use digits_cli::{Error, error::read_file, import_report};
 use digits_proto::{
     json,
     v1::{self, ImportHeader},
@@ -15,31 +15,44 @@ use serde_json::json;
 /// Runs the command.
 pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
     let file = read_file(&args.file)?;
-    let trainer = context.trainer()?;
-    let checkpoint = trainer.import(header(&args), &file).await?;
-    let record = match args.promote {
-        true => {
-            let id = checkpoint.checkpoint_id.clone();
-            Some(serving::serve(id, args.change, context).await?)
-        }
-        false => None,
+    let imported = context.trainer()?.import(header(&args), &file).await?;
+    let checkpoint = imported.checkpoint.clone().unwrap_or_default();
+    let id = &checkpoint.checkpoint_id;
+    let loss = match args.force {
+        true => None,
+        false => import_report::loss(&imported),
+    };
+    let record = match (args.promote, &loss) {
+        (true, None) => Some(serving::serve(id.clone(), args.change, context).await?),
+        _ => None,
     };
     if context.json {
-        return context.document(&json!({
-            "checkpoint": json::display(&checkpoint), "record": record.as_ref().map(json::display),
-        }));
+        context.document(&json!({
+            "checkpoint": json::display(&checkpoint),
+            "notes": imported.notes,
+            "measurement": imported.measurement.as_ref().map(json::display),
+            "record": record.as_ref().map(json::display),
+        }))?;
+    } else {
+        context.print(checkpoints::details(&checkpoint, context.width()))?;
+        context.print(import_report::lines(&imported))?;
     }
-    context.print(checkpoints::details(&checkpoint, context.width()))?;
-    match record {
-        Some(record) => context.print([format!("served as version {}", record.sequence)]),
-        None => {
-            let id = &checkpoint.checkpoint_id;
-            context.hint(&format!(
-                "serve it with: digits promote {id} --model {}",
-                checkpoint.model
-            ));
+    for warning in import_report::warnings(&imported) {
+        context.hint(&format!("warning: {warning}"));
+    }
+    let promote = format!("digits promote {id} --model {}", checkpoint.model);
+    match (record, loss) {
+        (Some(record), _) if !context.json => {
+            context.print([format!("served as version {}", record.sequence)])
+        }
+        (None, Some(loss)) if args.promote => Err(Error::Negative(format!(
+            "imported and not promoted: {loss}; serve it all the same with: {promote}"
+        ))),
+        (None, _) if !context.json => {
+            context.hint(&format!("serve it with: {promote}"));
             Ok(())
         }
+        _ => Ok(()),
     }
 }
 
@@ -65,5 +78,12 @@ fn header(args: &Import) -> ImportHeader {
         }
         .into(),
         temperature: Some(args.temperature),
+        batch_norm: match args.batch_norm {
+            None => v1::BatchNormPlace::Unspecified,
+            Some(BatchNorm::Before) => v1::BatchNormPlace::BeforeActivation,
+            Some(BatchNorm::After) => v1::BatchNormPlace::AfterActivation,
+        }
+        .into(),
+        dataset: args.dataset.clone(),
     }
 }

@@ -122,6 +122,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("piece", "the file"),
     ("activation", "--activation"),
     ("negative_slope", "--negative-slope"),
+    ("batch_norm", "--batch-norm"),
+    ("dataset", "--dataset"),
     ("input", "--height, --width, --scale, --mean, --std"),
     ("input.height", "--height"),
     ("input.width", "--width"),

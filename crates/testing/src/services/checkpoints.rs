@@ -220,6 +220,38 @@ impl CheckpointService for Trainer {
                 model: header.model.unwrap_or_default(),
                 ..checkpoint()
             }),
+            notes: vec!["without a bias, so with zeros for it: `fc`".to_owned()],
+            measurement: header.dataset.map(measurement),
         }))
+    }
+}
+
+/// A network under settings that are not those of its training, far below what serves.
+fn measurement(dataset: String) -> v1::ImportMeasurement {
+    let evaluation = |accuracy| {
+        Some(v1::Evaluation {
+            images: 10_000,
+            accuracy,
+            ..Default::default()
+        })
+    };
+    v1::ImportMeasurement {
+        dataset,
+        evaluation: evaluation(0.7895),
+        best: Some(v1::ImportSettings {
+            input: Some(v1::InputSpec {
+                scale: 255.0,
+                mean: 0.1307,
+                std: 0.3081,
+                ..Default::default()
+            }),
+            activation: v1::Activation::Tanh.into(),
+            ..Default::default()
+        }),
+        best_evaluation: evaluation(0.9384),
+        best_is_clearly_better: true,
+        served_checkpoint_id: checkpoint().checkpoint_id,
+        served: evaluation(0.987),
+        ..Default::default()
     }
 }

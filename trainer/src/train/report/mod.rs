@@ -8,10 +8,10 @@ mod statistics;
 use super::cpu_network::CpuNetwork;
 use super::plan::check_images;
 use super::run::caught;
-use super::{TrainError, libtorch_version, threads};
+use super::{TrainError, libtorch_version, threads, validation};
 use digits_checkpoint::Layer;
 use digits_checkpoint::manifest::{
-    Architecture, CorruptionError, HardImage, InputSpec, Report, report_limits,
+    Architecture, CorruptionError, Evaluation, HardImage, InputSpec, Report, report_limits,
 };
 use digits_dataset::LabelledImages;
 use digits_dataset::corruptions::{Corruption, corrupt_range};
@@ -20,6 +20,9 @@ use std::time::Instant;
 
 /// Seed of the corruptions of every report, so that reports can be compared.
 pub const CORRUPTION_SEED: u64 = 0;
+
+/// Batch size of the mean over batches in an evaluation: the notebook's.
+const EVALUATION_BATCH: usize = 64;
 
 /// The network that a report is about.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,35 @@ pub fn report(
         check_images("test", test, subject.input, subject.architecture.classes)?;
         threads::set(1);
         measure(subject, test, stop)
+    })
+}
+
+/// Evaluates `subject` on labelled images, with its logits as they are; `None` where they are not
+/// finite. Sets its thread's number of libtorch threads to one.
+///
+/// # Errors
+/// [`TrainError`]; a panic inside is caught and becomes one too.
+pub fn evaluate(
+    subject: &Subject<'_>,
+    images: &LabelledImages,
+) -> Result<Option<Evaluation>, TrainError> {
+    caught(|| {
+        check_images("test", images, subject.input, subject.architecture.classes)?;
+        threads::set(1);
+        let uncalibrated = Subject {
+            temperature: 1.0,
+            ..*subject
+        };
+        let mut network = CpuNetwork::new(subject.layers, subject.architecture, subject.input)?;
+        let found = match predict_all(&uncalibrated, &mut network, images, None, &|| false) {
+            Err(TrainError::Plan { .. }) => None,
+            found => found?,
+        };
+        Ok(found.map(|predictions| {
+            let losses: Vec<f32> = predictions.iter().map(|it| it.loss as f32).collect();
+            let correct = predictions.iter().filter(|it| it.is_correct()).count();
+            validation::summary(&losses, correct as u64, EVALUATION_BATCH)
+        }))
     })
 }
 

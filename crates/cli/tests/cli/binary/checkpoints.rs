@@ -65,6 +65,9 @@ async fn an_import_is_sent_in_pieces_and_promoted_only_on_request() {
     let promoting: Vec<&str> = import.iter().copied().chain(["--promote"]).collect();
     let answer = fixture.documents(&promoting).await.remove(0);
     assert_eq!(answer["record"]["sequence"], 4);
+    let text = out(&fixture.run(&import[..2]).await);
+    assert!(text.contains("note: without a bias"), "{text}");
+    assert!(text.contains("not measured: "), "{text}");
     fixture
         .check_error(
             &["import", "nowhere"],
@@ -72,6 +75,45 @@ async fn an_import_is_sent_in_pieces_and_promoted_only_on_request() {
             &["digits: nowhere: No such file or directory (os error 2)"],
         )
         .await;
+}
+
+#[tokio::test]
+async fn a_network_that_is_far_worse_than_what_serves_is_promoted_only_by_force() {
+    let fixture = Fixture::new().await;
+    std::fs::write(fixture.dir.path().join("tanh.safetensors"), [7; 10]).expect("written");
+    let import = [
+        "import",
+        "tanh.safetensors",
+        "--dataset",
+        "mnist",
+        "--promote",
+    ];
+    let output = fixture.run(&import).await;
+    assert_eq!(output.status.code(), Some(1));
+    let (text, errors) = (out(&output), err(&output));
+    assert!(
+        text.contains("measured on mnist: accuracy 78.95 %"),
+        "{text}"
+    );
+    assert!(!text.contains("served as"), "{text}");
+    for part in [
+        "warning: the network was probably trained with another scaling or activation: with --mean 0.1307 --std 0.3081 \
+         --activation tanh its accuracy is 93.84 % instead of 78.95 %",
+        "digits: imported and not promoted: its accuracy on mnist is 78.95 %, and that of checkpoint",
+        "98.70 %, more than 2 points better",
+        "digits promote",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    let json: Vec<&str> = import.iter().copied().chain(["--json"]).collect();
+    let output = fixture.run(&json).await;
+    assert_eq!(output.status.code(), Some(1));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["record"], Value::Null);
+    assert_eq!(document["measurement"]["best_is_clearly_better"], true);
+    let forced: Vec<&str> = json.iter().copied().chain(["--force"]).collect();
+    let answer = fixture.documents(&forced).await.remove(0);
+    assert_eq!(answer["record"]["sequence"], 4);
 }
 
 #[tokio::test]
