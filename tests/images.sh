@@ -23,9 +23,10 @@ fail() { printf 'image check failed: %s\n' "$*" >&2; exit 1; }
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 size() { du -sm --apparent-size "$1" | cut -f1; }
 
-# build NAME PROGRAM…: builds the runtime stage on an image with the files.
+# build NAME PROGRAM…: builds the runtime stage of NAME.Dockerfile on an image with the files.
 build() {
-    local name=$1 files container
+    local name=$1 tag=digits-$1 files container
+    [[ $name != digits ]] || tag=digits
     shift
     deploy/docker/rootfs.sh "$work/files/$name" "$@"
     container=$("${store[@]}" from scratch)
@@ -35,16 +36,16 @@ build() {
     rm -rf "$work/files"
     { echo 'ARG FILES'; sed -n '/^FROM \${FILES}/,$p' "deploy/docker/$name.Dockerfile"; } >"$work/$name.Dockerfile"
     "${store[@]}" bud --quiet --isolation chroot --format docker --pull-never --build-arg "FILES=$files" \
-        --file "$work/$name.Dockerfile" --tag "digits-$name" deploy/docker >/dev/null
-    "${store[@]}" push --quiet --disable-compression --format oci "digits-$name" "oci:$work/oci-$name:image" >/dev/null
+        --file "$work/$name.Dockerfile" --tag "$tag" deploy/docker >/dev/null
+    "${store[@]}" push --quiet --disable-compression --format oci "$tag" "oci:$work/oci-$name:image" >/dev/null
     "${store[@]}" rmi --all --force >/dev/null
     umoci unpack --image "$work/oci-$name:image" "$work/bundle-$name" >/dev/null
     rm -rf "$work/oci-$name"
-    say "digits-$name: $(size "$work/bundle-$name/rootfs") MB"
+    say "$tag: $(size "$work/bundle-$name/rootfs") MB"
 }
 
 # restrict NAME SOURCE:TARGET:ro|rw… -- ARGUMENT…: applies a pod's security context and mounts to a
-# bundle.
+# bundle. With a path as first argument, that program runs instead of the image's own.
 restrict() {
     python3 - "$work/bundle-$1" "${@:2}" <<'PYTHON'
 import json, sys
@@ -54,7 +55,7 @@ path = bundle + "/config.json"
 config = json.load(open(path))
 process = config["process"]
 process.update(terminal=False, noNewPrivileges=True, user={"uid": 65532, "gid": 65532})
-process["args"] = process["args"][:1] + arguments
+process["args"] = arguments if arguments[0].startswith("/") else process["args"][:1] + arguments
 process["capabilities"] = {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")}
 process.pop("rlimits", None)
 config["root"]["readonly"] = True
@@ -118,5 +119,27 @@ done
 predict | grep -q '"label"' || fail 'inference does not answer after the hot load'
 stop
 say 'digits-inference started, answered, loaded the next checkpoint and ended on SIGTERM'
+
+# once ARGUMENT…: runs the command line's image to its end, with the storage and a folder of backups.
+mkdir "$work/backups"
+chown 65532:65532 "$work/backups"
+once() {
+    cp "$work/digits.json" "$work/bundle-digits/config.json"
+    restrict digits "$work/storage:/var/lib/digits/storage:ro" "$work/backups:/var/lib/digits/backups:rw" \
+        "$PWD/deploy/kubernetes/components/backup:/etc/digits/backup:ro" -- "$@"
+    runc --root "$work/runc" run --bundle "$work/bundle-digits" digits >"$work/digits.log" 2>&1 ||
+        { cat "$work/digits.log" >&2; fail "digits: $*"; }
+}
+# The programs are those that the Dockerfile copies.
+read -ra programs < <(tr -d '\\\n' <deploy/docker/digits.Dockerfile | grep -o '/bin/sh [a-z/ ]*')
+build digits "$release/digits" "${programs[@]}"
+cp "$work/bundle-digits/config.json" "$work/digits.json"
+once serving --storage /var/lib/digits/storage
+[[ $(grep -cE '^ +[0-9]+ ' "$work/digits.log") == 2 ]] || { cat "$work/digits.log" >&2; fail 'digits does not list two records'; }
+once /usr/local/bin/sh -c 'STORAGE=/var/lib/digits/storage BACKUPS=/var/lib/digits/backups sh /etc/digits/backup/backup.sh'
+for part in serving checkpoints; do
+    tar -tf "$work"/backups/*/$part.tar | grep -q . || fail "the backup has no $part"
+done
+say 'digits listed the records and backed the storage up'
 
 build trainer "$release/digits-trainer" "$release/digits-trainer-engine"
