@@ -131,6 +131,42 @@ fn commands_name_existing_objects() -> Result<()> {
     Ok(())
 }
 
+/// Such a command becomes the owner of what it changes, and the next `apply` may be refused.
+#[test]
+fn commands_that_take_a_field_from_apply_are_in_the_table_of_owners() -> Result<()> {
+    const TAKE: [&str; 8] = [
+        "annotate",
+        "autoscale",
+        "edit",
+        "patch",
+        "rollout restart",
+        "rollout undo",
+        "scale",
+        "set",
+    ];
+    let manual = text("docs/kubernetes.md")?;
+    let mut found = BTreeSet::new();
+    for page in PAGES.into_iter().chain(["README.md", "docs/runbook.md"]) {
+        let page = text(page)?;
+        for command in page.split("kubectl --namespace digits ").skip(1) {
+            let taking = TAKE.into_iter().find(|it| {
+                let rest = command.strip_prefix(it);
+                rest.is_some_and(|rest| rest.starts_with(' '))
+            });
+            if let Some(taking) = taking {
+                ensure!(
+                    manual.contains(&format!("\n| `{taking}` |")),
+                    "no row for {taking}"
+                );
+                found.insert(taking);
+            }
+        }
+    }
+    ensure!(found.len() >= 3, "{found:?}");
+    ensure!(manual.contains("kubectl apply --server-side --force-conflicts "));
+    Ok(())
+}
+
 #[test]
 fn every_row_and_every_alert_is_in_the_chapter_on_dashboards() -> Result<()> {
     let page = text("docs/operations.md")?;

@@ -22,6 +22,20 @@ fn a_new_pod_is_known_to_clients_before_an_old_one_ends() -> Result<()> {
     )
 }
 
+/// A drain of several nodes waits for ready pods (PodDisruptionBudget), not for `minReadySeconds`.
+#[test]
+fn an_ending_pod_serves_until_its_clients_may_resolve_its_name_again() -> Result<()> {
+    /// CoreDNS lets an answer about pods be kept for so long.
+    const KEPT: u64 = 5;
+    let test = "an_ending_pod_serves_until_its_clients_may_resolve_its_name_again";
+    each(test, |all| {
+        let container = all.workload("digits-inference")?.container();
+        let serves = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
+        ensure!(serves >= Some(RESOLVED_AGAIN + KEPT), "{serves:?}");
+        Ok(())
+    })
+}
+
 #[test]
 fn autoscaled_replicas_get_connections_as_soon_as_names_are_resolved_again() -> Result<()> {
     let test = "autoscaled_replicas_get_connections_as_soon_as_names_are_resolved_again";

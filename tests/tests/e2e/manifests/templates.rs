@@ -99,7 +99,11 @@ fn the_nightly_backup_runs_the_commands_of_the_manual() -> Result<()> {
     let section = page.split("\n## Back up, move, restore\n").nth(1);
     let block = section.and_then(|it| it.split("\n```sh\n").nth(1));
     let block = block.and_then(|it| it.split("\n```").next());
-    ensure!(script.contains(block.context("the first block")?));
+    let block = block.context("the first block")?;
+    ensure!(script.contains(block));
+    let parts = block.lines().find(|line| line.starts_with("for part in "));
+    let parts = parts.context("the parts of a storage")?;
+    ensure!(text("docs/kubernetes.md")?.contains(parts), "{parts}");
     Ok(())
 }
 
