@@ -69,7 +69,7 @@ for mount in mounts:
 json.dump(config, open(path, "w"))
 PYTHON
     # For `health`, which reads the address from the environment.
-    sed -i "s/0.0.0.0:905[12]/127.0.0.1:$admin/" "$work/bundle-$1/config.json"
+    sed -i "s/\[::\]:905[12]/127.0.0.1:$admin/" "$work/bundle-$1/config.json"
 }
 
 start() {

@@ -44,7 +44,7 @@ LABEL org.opencontainers.image.title="digits-inference" \
 COPY --from=files /image /
 COPY --from=files --chown=65532:65532 /image/var/lib/digits /var/lib/digits
 USER 65532:65532
-ENV DIGITS_LISTEN=0.0.0.0:50052 DIGITS_ADMIN_LISTEN=0.0.0.0:9052
+ENV DIGITS_LISTEN=[::]:50052 DIGITS_ADMIN_LISTEN=[::]:9052
 EXPOSE 50052 9052
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-inference", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-inference"]

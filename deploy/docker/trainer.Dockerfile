@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.title="digits-trainer" \
 COPY --from=files /image /
 COPY --from=files --chown=65532:65532 /image/var/lib/digits /var/lib/digits
 USER 65532:65532
-ENV DIGITS_LISTEN=0.0.0.0:50051 DIGITS_ADMIN_LISTEN=0.0.0.0:9051 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENV DIGITS_LISTEN=[::]:50051 DIGITS_ADMIN_LISTEN=[::]:9051 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 50051 9051
 HEALTHCHECK --interval=5s --timeout=5s CMD ["/usr/local/bin/digits-trainer", "health"]
 ENTRYPOINT ["/usr/local/bin/digits-trainer"]

@@ -76,7 +76,7 @@ fn ports_variables_and_times_are_the_binaries() -> Result<()> {
             for (port, variable) in [("grpc", "DIGITS_LISTEN"), ("admin", "DIGITS_ADMIN_LISTEN")] {
                 let number = workload.ports()[port];
                 ensure!(
-                    variables[variable] == format!("0.0.0.0:{number}"),
+                    variables[variable] == format!("[::]:{number}"),
                     "{folder}: {name} listens on {}, the pod declares {number}",
                     variables[variable]
                 );

@@ -70,7 +70,7 @@ fn compose_finds_its_files_and_volumes() -> Result<()> {
         let target = format!("deploy/docker/targets/{service}.yml");
         ensure!(text(&target)?.contains(&format!("[{service}:{port}]")));
         let listen = &services[service]["environment"]["DIGITS_ADMIN_LISTEN"];
-        ensure!(listen == &Value::String(format!("0.0.0.0:{port}")));
+        ensure!(listen == &Value::String(format!("[::]:{port}")));
     }
     ensure!(services["inference"]["volumes"][0] == "storage:/var/lib/digits/storage:ro");
     Ok(())
