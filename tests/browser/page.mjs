@@ -44,6 +44,35 @@ const seen = (page) => page.locator('#seen').evaluate((canvas) => {
   return { width, height, peak, rows: rows.size, columns: columns.size };
 });
 
+/** The same drawing is sent in the same bytes, which the page describes, whatever the colours of the theme. */
+async function sentAlikeInAllThemes(page, text) {
+  const bodies = [];
+  const keep = (request) => { if (request.url().endsWith('/Predict')) bodies.push(request.postDataBuffer()); };
+  const themes = [
+    { colorScheme: 'light', forcedColors: 'none' }, { colorScheme: 'dark', forcedColors: 'none' },
+    { colorScheme: 'light', forcedColors: 'active' }, { colorScheme: 'dark', forcedColors: 'active' },
+  ];
+  const sent = [];
+  for (const theme of themes) {
+    await page.emulateMedia(theme);
+    page.on('request', keep);
+    await page.locator('#paper').focus();
+    // A dot, by the keyboard: always at the same place, and one drawing alone.
+    await page.keyboard.press('Space');
+    await page.keyboard.press('Space');
+    await until('an answer', async () => /sure$/.test(await text('words')));
+    page.off('request', keep);
+    sent.push(bodies.at(-1).toString('hex'));
+    bodies.length = 0;
+    await page.getByRole('button', { name: 'Clear' }).click();
+    await until('a blank paper', async () => (await text('words')) === 'Nothing is drawn yet.');
+  }
+  assert.equal(new Set(sent).size, 1, 'the bytes that are sent depend on the theme');
+  assert.equal(await text('sent'), 'Sent as light ink on black.');
+  assert.ok(!(await page.locator('#swap').isVisible()), 'the model normalizes pictures');
+  await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none' });
+}
+
 async function desktop() {
   const view = await open(browser, address, { viewport: { width: 1180, height: 820 }, colorScheme: 'light' });
   const { page, faults, text } = view;
@@ -103,6 +132,7 @@ async function desktop() {
   await until('one digit', async () => /sure$/.test(await text('words')));
   await page.getByRole('button', { name: 'Clear' }).click();
 
+  await sentAlikeInAllThemes(page, text);
   await page.emulateMedia({ colorScheme: 'dark' });
   await drawByMouse(page, SEVEN);
   await until('a seven, light on dark', async () => (await text('label')) === '7');

@@ -11,7 +11,7 @@ const EVALUATION = { 1: ['images', 'uint'], 3: ['accuracy', 'double'] };
 const INPUT = { 1: ['height', 'uint'], 2: ['width', 'uint'] };
 const CHECKPOINT = {
   1: ['id', 'string'], 3: ['createdAt', TIMESTAMP], 5: ['input', INPUT], 6: ['labels', 'string', LIST],
-  11: ['validation', EVALUATION], 12: ['test', EVALUATION],
+  7: ['normalization', 'uint'], 11: ['validation', EVALUATION], 12: ['test', EVALUATION],
 };
 const SERVED = {
   1: ['checkpoint', CHECKPOINT], 2: ['sequence', 'uint'], 3: ['role', 'uint'], 5: ['since', TIMESTAMP],
@@ -31,6 +31,8 @@ const RESPONSE = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_
 
 export const LABEL = 1, BLANK = 2, SEVERAL = 3;
 export const CANARY = 2;
+/** Pictures are only scaled to the input, so that it matters which of ink and paper is light. */
+export const NOT_NORMALIZED = 1;
 
 /** What the server serves of this model. */
 export async function getModel(model) {

@@ -4,7 +4,7 @@
 import { Paper } from './paper.js';
 import { drawByKeys } from './keys.js';
 import { percent, show } from './answer.js';
-import { getModel, predict } from './calls.js';
+import { NOT_NORMALIZED, getModel, predict } from './calls.js';
 import { NOT_FOUND, RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE } from './grpc-web.js';
 
 /** Milliseconds between two predictions, between two polls of the model, and after a failure. */
@@ -98,6 +98,13 @@ async function classifyOnce() {
   announce(show(response, by(), paper));
 }
 
+/** Says which of ink and paper is light in what is sent. */
+function showPolarity() {
+  const [sent, other] = ['light ink on black', 'dark ink on white'];
+  at('sent').textContent = `Sent as ${paper.darkOnWhite ? other : sent}.`;
+  at('swap').textContent = `Send ${paper.darkOnWhite ? sent : other}`;
+}
+
 /** Polls what is served, and shows it. */
 async function poll(requested) {
   const answer = await getModel(requested);
@@ -107,6 +114,7 @@ async function poll(requested) {
   at('model').hidden = served.length === 0;
   if (served.length === 0) return notice('Waiting for the first checkpoint of this model.');
   const { checkpoint, sequence } = served[0];
+  at('swap').hidden = checkpoint.normalization !== NOT_NORMALIZED;
   const measured = checkpoint.test ?? checkpoint.validation;
   at('version').textContent = sequence;
   at('measured').textContent = checkpoint.test ? 'Test accuracy' : 'Validation accuracy';
@@ -163,6 +171,8 @@ async function names() {
 
 function choose(name) {
   model = name;
+  paper.darkOnWhite = false;
+  showPolarity();
   served = [];
   shown = null;
   wanted = true;
@@ -179,6 +189,11 @@ async function start() {
   });
   at('undo').addEventListener('click', () => paper.undo());
   at('clear').addEventListener('click', () => { paper.clear(); at('paper').focus(); });
+  at('swap').addEventListener('click', () => {
+    paper.darkOnWhite = !paper.darkOnWhite;
+    showPolarity();
+    classify();
+  });
   drawByKeys(paper, at('cursor'), say);
   notice('');
   watch();

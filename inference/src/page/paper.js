@@ -1,5 +1,5 @@
 // The drawing: strokes by mouse, pen and finger, kept as points so that they can be undone and
-// redrawn in other colours. The canvas is sent as it is visible.
+// redrawn in other colours. The visible canvas has the colours of the theme; what is sent does not.
 
 /** Width of a stroke, as a share of the paper's: as MNIST's, if a digit fills most of the paper. */
 const PEN = 0.068;
@@ -13,15 +13,14 @@ export class Paper {
     this.context = this.canvas.getContext('2d', { alpha: false, willReadFrequently: true });
     this.strokes = [];
     this.pointer = null;
+    /** Whether dark ink on white is sent instead of light ink on black. */
+    this.darkOnWhite = false;
     element.addEventListener('pointerdown', (event) => this.#down(event));
     element.addEventListener('pointermove', (event) => this.#move(event));
     for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) {
       element.addEventListener(end, (event) => { if (event.pointerId === this.pointer) this.pointer = null; });
     }
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-      this.draw();
-      this.changed();
-    });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     this.draw();
   }
 
@@ -30,7 +29,7 @@ export class Paper {
   /** Begins a stroke at a place from 0 to 1 in both directions. */
   begin(x, y) {
     this.strokes.push([[x, y]]);
-    this.#line(this.strokes.at(-1), 0);
+    segment(this.context, this.strokes.at(-1), 0);
     this.changed();
   }
 
@@ -38,7 +37,7 @@ export class Paper {
   extend(x, y) {
     const stroke = this.strokes.at(-1);
     stroke.push([x, y]);
-    this.#line(stroke, stroke.length - 1);
+    segment(this.context, stroke, stroke.length - 1);
     this.changed();
   }
 
@@ -54,18 +53,18 @@ export class Paper {
 
   /** The bytes of the picture as a PNG. */
   async png() {
-    const blob = await new Promise((done) => this.canvas.toBlob(done, 'image/png'));
+    const canvas = document.createElement('canvas');
+    canvas.width = this.canvas.width;
+    canvas.height = this.canvas.height;
+    const [paper, ink] = this.darkOnWhite ? ['#fff', '#000'] : ['#000', '#fff'];
+    paint(canvas.getContext('2d', { alpha: false }), this.strokes, paper, ink);
+    const blob = await new Promise((done) => canvas.toBlob(done, 'image/png'));
     return new Uint8Array(await blob.arrayBuffer());
   }
 
   draw() {
     const style = getComputedStyle(document.documentElement);
-    this.context.fillStyle = style.getPropertyValue('--sheet');
-    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.context.strokeStyle = style.getPropertyValue('--ink');
-    this.context.lineWidth = PEN * this.canvas.width;
-    this.context.lineCap = this.context.lineJoin = 'round';
-    for (const stroke of this.strokes) stroke.forEach((_, at) => this.#line(stroke, at));
+    paint(this.context, this.strokes, style.getPropertyValue('--sheet'), style.getPropertyValue('--ink'));
   }
 
   #redraw() {
@@ -73,17 +72,6 @@ export class Paper {
     this.pointer = null;
     this.draw();
     this.changed();
-  }
-
-  /** Draws the segment of a stroke that ends at point `at`; a dot for the first. */
-  #line(stroke, at) {
-    const { width, height } = this.canvas;
-    const [fromX, fromY] = stroke[Math.max(at - 1, 0)];
-    const [toX, toY] = stroke[at];
-    this.context.beginPath();
-    this.context.moveTo(fromX * width, fromY * height);
-    this.context.lineTo(toX * width, toY * height);
-    this.context.stroke();
   }
 
   #place(event) {
@@ -103,4 +91,26 @@ export class Paper {
     const all = event.getCoalescedEvents?.() ?? [];
     for (const one of all.length ? all : [event]) this.extend(...this.#place(one));
   }
+}
+
+/** Draws all strokes on empty paper. The context keeps the colour and the width of the ink. */
+function paint(context, strokes, paper, ink) {
+  const { width, height } = context.canvas;
+  context.fillStyle = paper;
+  context.fillRect(0, 0, width, height);
+  context.strokeStyle = ink;
+  context.lineWidth = PEN * width;
+  context.lineCap = context.lineJoin = 'round';
+  for (const stroke of strokes) stroke.forEach((_, at) => segment(context, stroke, at));
+}
+
+/** Draws the segment of a stroke that ends at point `at`; a dot for the first. */
+function segment(context, stroke, at) {
+  const { width, height } = context.canvas;
+  const [fromX, fromY] = stroke[Math.max(at - 1, 0)];
+  const [toX, toY] = stroke[at];
+  context.beginPath();
+  context.moveTo(fromX * width, fromY * height);
+  context.lineTo(toX * width, toY * height);
+  context.stroke();
 }

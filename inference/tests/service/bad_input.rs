@@ -5,6 +5,8 @@ use digits_proto::v1::{GetModelRequest, PredictRequest, ReportOutcomeRequest};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+const SEVEN: &[u8] = include_bytes!("../../src/picture/samples/seven.jpg");
+
 /// A PNG header with a size of 40,000 × 40,000.
 fn huge_png() -> Vec<u8> {
     let mut png = png(10, 10);
@@ -78,6 +80,20 @@ async fn bad_requests_name_the_field() {
             Code::InvalidArgument,
             "pictures.encoded[1]",
             "truncated",
+        ),
+        (
+            "a JPEG that is cut off",
+            pictures("", vec![SEVEN[..SEVEN.len() / 2].to_vec()]),
+            Code::InvalidArgument,
+            "pictures.encoded[0]",
+            "truncated or damaged",
+        ),
+        (
+            "an iPhone's picture",
+            pictures("", vec![b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec()]),
+            Code::InvalidArgument,
+            "pictures.encoded[0]",
+            "HEIC",
         ),
         (
             "huge",
