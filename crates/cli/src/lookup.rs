@@ -77,6 +77,18 @@ pub async fn checkpoint_id(text: &str, model: &str, registry: &Registry) -> Resu
     choose(text, CHECKPOINT, of_checkpoints(&checkpoints, text, now))
 }
 
+/// The model of a checkpoint that a misspelt name probably means, as the end of a sentence.
+pub async fn similar_model(text: &str, registry: &Registry) -> String {
+    let all = ListCheckpointsRequest::default();
+    let checkpoints = registry.checkpoints(all, usize::MAX).await;
+    let checkpoints = checkpoints.unwrap_or_default();
+    let models = checkpoints.iter().map(|it| it.model.as_str());
+    match similar(text, models.filter(|it| *it != text)) {
+        Some(model) => format!("; did you mean {model:?}?"),
+        None => String::new(),
+    }
+}
+
 fn is_id(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }

@@ -1,6 +1,6 @@
 //! What the user reads of a call to a service that failed, in terms of flags and commands.
 
-mod words;
+pub(crate) mod words;
 
 use crate::{endpoints::Endpoints, tls_error};
 use digits_client::{ConnectionFailure, Error, Service};

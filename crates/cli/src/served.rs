@@ -82,10 +82,14 @@ impl Served {
     }
 }
 
+/// The model that is used where none is named.
+pub const DEFAULT_MODEL: &str = "digits";
+
 /// Name of the model that a job's checkpoints belong to.
 pub fn model(job: &Job) -> &str {
     let spec = job.resolved.as_ref().or(job.requested.as_ref());
-    spec.and_then(|it| it.model.as_deref()).unwrap_or("digits")
+    spec.and_then(|it| it.model.as_deref())
+        .unwrap_or(DEFAULT_MODEL)
 }
 
 #[cfg(test)]

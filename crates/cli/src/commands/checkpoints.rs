@@ -33,7 +33,14 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
         return context.document(&json!({ "checkpoints": json::display_all(&checkpoints) }));
     }
     if checkpoints.is_empty() {
-        context.hint("no checkpoints: `digits train` publishes some");
+        let similar = match args.model.as_str() {
+            "" => String::new(),
+            model => lookup::similar_model(model, &registry).await,
+        };
+        context.hint(&match similar.as_str() {
+            "" => "no checkpoints: `digits train` publishes some".to_owned(),
+            similar => format!("no checkpoints of the model {:?}{similar}", args.model),
+        });
     }
     let served = served(&checkpoints, &registry, context).await;
     context.print(context.table(&table(&checkpoints, &served.unwrap_or_default())))
@@ -223,4 +230,47 @@ fn calibration(of: &TemperatureFit) -> String {
         of.loss,
         test.unwrap_or_default()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use digits_cli::render::{Style, visible_width};
+    use digits_proto::v1::{Architecture, Lineage};
+
+    #[test]
+    fn checkpoints_with_long_names_fit_into_80_columns() {
+        let checkpoint = |end: u8| Checkpoint {
+            checkpoint_id: format!("0190a0b{end}-1234-7000-8000-000000000001"),
+            model: "a-model-of-sixty-three-characters".repeat(2)[..63].to_owned(),
+            created_at: Some(prost_types::Timestamp::default()),
+            validation: Some(Evaluation {
+                accuracy: 0.9,
+                loss_batch_mean: 0.351_287,
+                ..Evaluation::default()
+            }),
+            lineage: Some(Lineage {
+                epoch: 10_000,
+                ..Lineage::default()
+            }),
+            architecture: Some(Architecture {
+                input_size: 784,
+                hidden: vec![2_500, 2_000, 1_500, 1_000, 500],
+                classes: 10,
+                ..Architecture::default()
+            }),
+            job_state: JobState::Cancelled.into(),
+            ..Checkpoint::default()
+        };
+        let checkpoints = [checkpoint(1), checkpoint(2)];
+        let lines = table(&checkpoints, &Served::default()).lines(&Style::plain(80));
+        assert_eq!(lines.len(), 3);
+        for line in lines {
+            assert!(visible_width(&line) <= 80, "{line}");
+            assert!(
+                line.starts_with("checkpoint") || line.contains("cancelled"),
+                "{line}"
+            );
+        }
+    }
 }

@@ -1,17 +1,9 @@
 //! What a job changed about what is served, or why it did not, with the commands that change it.
 
+use crate::served::{DEFAULT_MODEL, model};
 use digits_proto::v1::{
     CheckpointPublished, Job, JobState, NotPromotedReason, PreviousPrimary, PromotionDecision,
 };
-
-/// The model that is used where none is named.
-const DEFAULT_MODEL: &str = "digits";
-
-/// The name of a job's model.
-pub fn model(job: &Job) -> &str {
-    let model = job.resolved.as_ref().and_then(|spec| spec.model.as_deref());
-    model.unwrap_or(DEFAULT_MODEL)
-}
 
 /// Lines about a published checkpoint: the first says whether it is served; the others, if there
 /// are any, what that replaced or what to do.

@@ -23,6 +23,13 @@ use serde_json::json;
 pub async fn list(args: Serving, context: &Context) -> Result<(), Error> {
     let registry = Registry::open(&context.endpoints, args.at.storage.as_deref())?;
     let records = registry.serving_records(&args.model, args.limit).await?;
+    if records.is_empty() && !context.json {
+        let similar = lookup::similar_model(&args.model, &registry).await;
+        let model = &args.model;
+        context.hint(&format!(
+            "nothing of the model {model:?} was served yet{similar}"
+        ));
+    }
     context.show(
         || json!({ "records": json::display_all(&records) }),
         || context.table(&table(&records)),
@@ -129,13 +136,13 @@ fn table(records: &[ServingRecord]) -> Table {
         ("at", Column::Word),
         ("why", Column::Word),
         ("held", Column::Word),
-        ("serves", Column::Text),
+        ("serves", Column::Ids),
         ("by", Column::Extra),
     ]);
     for record in records {
         if record.not_understood {
             let sequence = record.sequence.to_string();
-            let cells = ["", "not understood", "", "of a newer format, or damaged"];
+            let cells = ["", "", "", "not understood, or damaged"];
             let cells = cells.map(str::to_owned);
             table.row(std::iter::once(sequence).chain(cells).collect());
             continue;
@@ -163,4 +170,44 @@ fn table(records: &[ServingRecord]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use digits_cli::render::{Style, visible_width};
+    use digits_proto::v1::{ServingReason, ServingRoute};
+
+    #[test]
+    fn records_with_a_canary_fit_into_80_columns() {
+        let route = |end: u8, role: ServingRole| ServingRoute {
+            checkpoint_id: format!("0190a0b{end}-1234-7000-8000-000000000001"),
+            role: role.into(),
+            share: 0.1,
+        };
+        let record = ServingRecord {
+            sequence: 12_345,
+            hold: true,
+            reason: ServingReason::RolledBack.into(),
+            routes: vec![
+                route(0, ServingRole::Primary),
+                route(1, ServingRole::Canary),
+            ],
+            by: "somebody with a long name".repeat(4),
+            at: Some(prost_types::Timestamp::default()),
+            ..ServingRecord::default()
+        };
+        let unknown = ServingRecord {
+            sequence: 12_346,
+            not_understood: true,
+            ..ServingRecord::default()
+        };
+        let lines = table(&[record, unknown]).lines(&Style::plain(80));
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines.iter().all(|line| visible_width(line) <= 80),
+            "{lines:#?}"
+        );
+        assert!(lines[1].contains("0190a0b0, 0190a0b1 canary"), "{lines:#?}");
+    }
 }

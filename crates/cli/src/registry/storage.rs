@@ -1,6 +1,6 @@
 //! Checkpoints and serving records on the storage itself, by the same protocol as the trainer's.
 
-use crate::error::Error;
+use crate::{error::Error, rpc_error::words};
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, InvalidId, ModelName},
@@ -49,7 +49,9 @@ fn appended(
             "--expected-sequence is not the newest record, which is {}: check `digits serving` and retry",
             head.sequence
         ))),
-        Err(AppendError::Refused(refused)) => Err(Error::Negative(refused.to_string())),
+        Err(AppendError::Refused(refused)) => {
+            Err(Error::Negative(words::message(&refused.to_string())))
+        }
     }
 }
 

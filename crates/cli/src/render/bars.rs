@@ -5,6 +5,8 @@ use super::{Ink, Style};
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /// Widest bar, in columns.
 const WIDEST: usize = 40;
+/// Narrowest bar, in columns; a label is cut to leave room for it.
+const NARROWEST: usize = 4;
 /// Columns of the figure right of the bar: a blank and `100.00 %`.
 const FIGURE: usize = 9;
 
@@ -26,10 +28,11 @@ pub fn bars(bars: &[Bar], width: usize, style: &Style) -> Vec<String> {
         .iter()
         .map(|bar| bar.label.chars().count())
         .max()
-        .unwrap_or(0);
+        .unwrap_or(0)
+        .min(width.saturating_sub(NARROWEST + 1 + FIGURE).max(NARROWEST));
     let room = width
         .saturating_sub(label_width + 1 + FIGURE)
-        .clamp(4, WIDEST);
+        .clamp(NARROWEST, WIDEST);
     bars.iter()
         .map(|bar| {
             let share = if bar.share.is_finite() {
@@ -39,9 +42,9 @@ pub fn bars(bars: &[Bar], width: usize, style: &Style) -> Vec<String> {
             };
             let drawn = draw(share, room, style.unicode);
             let blank = " ".repeat(room - drawn.chars().count());
+            let label: String = bar.label.chars().take(label_width).collect();
             let text = format!(
-                "{:>label_width$} {drawn}{blank} {:6.2} %",
-                bar.label,
+                "{label:>label_width$} {drawn}{blank} {:6.2} %",
                 share * 100.0
             );
             if bar.chosen {
@@ -99,6 +102,15 @@ mod tests {
             width: 80,
         };
         assert_eq!(bars(&some(), 22, &blocks)[1], "10 ▋            6.00 %");
+    }
+
+    #[test]
+    fn a_long_label_is_cut_to_leave_room_for_the_bar() {
+        let mut long = some();
+        long[0].label = "a name of a class ".repeat(14);
+        for line in bars(&long, 40, &Style::plain(40)) {
+            assert!(line.chars().count() <= 40, "{line}");
+        }
     }
 
     #[test]

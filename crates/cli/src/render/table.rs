@@ -8,6 +8,8 @@ const GAP: usize = 2;
 /// Width down to which texts are cut, and sentences wrapped.
 const SHORT: usize = 10;
 const NARROW: usize = 20;
+/// Width of two short ids, one of a canary with its share.
+const TWO_IDS: usize = 30;
 
 /// What a column holds: how it is aligned, and how it gives way in a narrow terminal. Ids in any
 /// column but sentences are shortened before anything else.
@@ -19,6 +21,8 @@ pub enum Column {
     Word,
     /// A name: cut.
     Text,
+    /// Ids and what is said of them: cut to no less than thirty columns.
+    Ids,
     /// A name that is left out before texts are cut to less than ten columns.
     Extra,
     /// A number that is left out like a name that is.
@@ -33,6 +37,7 @@ impl Column {
         match self {
             Self::Number | Self::ExtraNumber | Self::Word => widest,
             Self::Text | Self::Extra => widest.min(SHORT),
+            Self::Ids => widest.min(TWO_IDS),
             Self::Prose => widest.min(NARROW),
         }
     }

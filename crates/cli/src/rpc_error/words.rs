@@ -16,6 +16,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("model", "model"),
     ("data", "the data"),
     ("data.dataset", "--dataset"),
+    ("data.split", "split of the images"),
     ("data.counts", "--train-count, --validation-count"),
     ("data.counts.train", "--train-count"),
     ("data.counts.validation", "--validation-count"),
@@ -82,6 +83,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("augmentation.shear_degrees", "--shear"),
     ("augmentation.scale_min", "--scale"),
     ("augmentation.scale_max", "--scale"),
+    // In the message about the other one.
+    ("scale_max", "the largest factor"),
     ("augmentation.shift_pixels", "--shift"),
     ("augmentation.elastic_alpha", "--elastic"),
     ("augmentation.elastic_sigma", "--elastic"),
@@ -387,6 +390,10 @@ mod tests {
             (
                 "there is no job x: ListJobs lists them",
                 "there is no job x: `digits jobs` lists them",
+            ),
+            (
+                "must be at most scale_max, 1, not 2",
+                "must be at most the largest factor, 1, not 2",
             ),
             (
                 "must be 28 pixels, not 3.5. MNIST has no name or seed.",

@@ -71,3 +71,32 @@ fn table(datasets: &[Dataset]) -> Table {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use digits_cli::render::{Style, visible_width};
+
+    #[test]
+    fn data_sets_with_long_names_fit_into_80_columns() {
+        let dataset = Dataset {
+            name: "a-data-set-with-a-long-name".repeat(2),
+            description: "a sentence about a data set ".repeat(5),
+            height: 1_024,
+            width: 1_024,
+            digest: "0123456789abcdef".repeat(4),
+            train_images: 1_000_000,
+            test_images: 1_000_000,
+            pushed_at: Some(prost_types::Timestamp::default()),
+            pushed_by: "somebody".to_owned(),
+            superseded: true,
+            ..Dataset::default()
+        };
+        let lines = table(&[dataset]).lines(&Style::plain(80));
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines.iter().all(|line| visible_width(line) <= 80),
+            "{lines:#?}"
+        );
+    }
+}
