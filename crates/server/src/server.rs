@@ -187,7 +187,8 @@ async fn drain(mut connections: JoinSet<()>, limit: Duration, state: &ServerStat
 }
 
 fn warn_of_plain_text_tokens(credentials: &Credentials, address: SocketAddr) {
-    if credentials.needs_token() && !credentials.has_tls() && !address.ip().is_loopback() {
+    let is_loopback = address.ip().to_canonical().is_loopback();
+    if credentials.needs_token() && !credentials.has_tls() && !is_loopback {
         tracing::warn!(
             %address,
             "tokens arrive in plain text: terminate TLS in a proxy before this port, or set --tls-certificate-file"

@@ -3,10 +3,11 @@
 
 use std::future::Future;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +25,9 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// A connection that was opened just before the port closed has this long for its first request: to
 /// its client it is the way around the connection that was closed before.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
+/// Connections that are accepted at most when the port closes.
+const MAX_WAITING: usize = 1024;
 
 /// An accepted connection: plain text, or TLS after its handshake.
 pub(crate) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -103,9 +107,18 @@ impl Listener {
         closing: &CancellationToken,
         serve: impl Fn(Accepted) -> F + Clone + Send + Sync + 'static,
     ) {
-        let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok(accepted)) = self.listener.poll_accept(&mut context) {
-            self.start(connections, accepted, closing, serve.clone());
+        // The socket itself is asked: the runtime may not have seen the newest ones yet.
+        let Ok(socket) = self.listener.as_fd().try_clone_to_owned() else {
+            return;
+        };
+        let waiting = std::net::TcpListener::from(socket);
+        for (stream, peer) in iter::from_fn(|| waiting.accept().ok()).take(MAX_WAITING) {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.start(connections, (stream, peer), closing, serve.clone());
+            }
         }
     }
 
