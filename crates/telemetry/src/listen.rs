@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(open("[::]:7", 97), (fell_back, both.clone()));
         assert_eq!(open("[::]:7", 99), (fell_back, both));
         // EADDRINUSE, and addresses that were meant.
-        assert_eq!(open("[::]:7", 98).0, false);
-        assert_eq!(open("[::1]:7", 97).0, false);
-        assert_eq!(open("[::1]:7", 99).0, false);
+        assert!(!open("[::]:7", 98).0);
+        assert!(!open("[::1]:7", 97).0);
+        assert!(!open("[::1]:7", 99).0);
     }
 
     #[tokio::test]
