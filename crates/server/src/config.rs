@@ -40,8 +40,8 @@ pub struct ServerConfig {
     pub keepalive_timeout: Duration,
     /// Time for requests in flight to finish at shutdown; then they are aborted.
     pub drain: Duration,
-    /// Time for which the port stays open at shutdown after clients were asked to reconnect (GOAWAY),
-    /// so that those that know no other server yet are still answered. Part of `drain`.
+    /// Time for which the port stays open at shutdown after clients were asked to reconnect
+    /// (GOAWAY), so that those that know no other server yet are still answered. Part of `drain`.
     pub linger: Duration,
     /// Share of the requests that get a line in the access log (target `digits_access`), from 0 to
     /// 1. Health checks get none.

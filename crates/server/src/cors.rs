@@ -1,4 +1,4 @@
-//! Which web pages of other origins may call the services, by CORS (<https://fetch.spec.whatwg.org>).
+//! Which web pages of other origins may call the services: CORS (<https://fetch.spec.whatwg.org>).
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -52,7 +52,8 @@
 //!
 //! Cancelling the token of [`GrpcServer::serve`] asks the clients to reconnect, closes the port and
 //! lets requests in flight finish. Long streams of a service should end themselves when
-//! [`RequestContext::end_of_streams`] is cancelled: then, or at the maximum age of their connection.
+//! [`RequestContext::end_of_streams`] is cancelled: at the shutdown, and at the maximum age of their
+//! connection.
 
 // The links of the walk-through lead to private items: it is for readers of the code.
 #![allow(rustdoc::private_intra_doc_links)]

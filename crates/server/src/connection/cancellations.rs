@@ -1,8 +1,8 @@
 //! How many requests a client may cancel: enough for hedging, not for a rapid reset.
 //!
 //! HTTP/2 limits the streams that are open at one time. A client that resets each stream at once
-//! gets around this limit and makes the server begin requests without end (CVE-2023-44487). What
-//! tells it from a client that cancels for good reasons, such as hedging, is that it gets no answers.
+//! gets around this limit and makes the server begin requests without end (CVE-2023-44487). Unlike a
+//! client that cancels for good reasons, such as hedging, it gets no answers.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! gzip and deflate of gRPC messages (`grpc-encoding`).
 //!
 //! A response is compressed as its request was, as in grpc-go. tonic alone would compress each
-//! response whose client is able to read it: clients built on gRPC's C core say so in every request,
-//! and a response of a few hundred bytes would cost more time than the network saves.
+//! response whose client is able to read it: clients built on gRPC's C core say so in every
+//! request, and a response of a few hundred bytes would cost more time than the network saves.
 
 use http::{HeaderMap, HeaderName};
 

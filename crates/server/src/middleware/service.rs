@@ -73,8 +73,9 @@ impl InstrumentedService {
         Ok(())
     }
 
-    /// Streams that clients hold open for good end with their connection's age and at the shutdown. A
-    /// client of reflection may also keep its own side open, and its stream ends with both.
+    /// Streams that clients hold open for good end at the age of their connection and at the
+    /// shutdown. A client of reflection may also keep its own side open, and its stream ends with
+    /// both.
     fn call(&self, kind: ServiceKind, request: Request<Body>) -> RouteFuture {
         if kind == ServiceKind::Application {
             return self.routes.call(request);

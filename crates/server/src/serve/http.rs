@@ -26,8 +26,8 @@ use crate::connection::{ConnectionContext, jittered};
 use crate::middleware::REQUEST_ID;
 
 /// Requests of one read that their client has reset already; one more ends the connection. Such
-/// requests do not count as open streams. h2's own limit of 20 breaks off the other calls of a client
-/// that cancels a few dozen together. [`ConnectionContext`] has the limit over time.
+/// requests do not count as open streams. h2's own limit of 20 breaks off the other calls of a
+/// client that cancels a few dozen together. [`ConnectionContext`] has the limit over time.
 const MAX_RESET_REQUESTS: usize = 4096;
 
 /// Longest request id that is echoed and logged, in bytes.

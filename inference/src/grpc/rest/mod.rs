@@ -36,7 +36,8 @@ const FORWARDED_HEADERS: [&str; 4] = ["authorization", "traceparent", "tracestat
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Method in the metrics of unknown paths and methods.
 const UNKNOWN: &str = "/";
-/// Size of bodies that are parsed inline; larger and compressed ones are parsed on a blocking thread.
+/// Size of bodies that are parsed inline; larger and compressed ones are parsed on a blocking
+/// thread.
 const MAX_INLINE_BYTES: usize = 32 << 10;
 
 /// Limits of HTTP requests.
