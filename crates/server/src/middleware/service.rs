@@ -23,7 +23,7 @@ use super::guard::{RequestGuard, ServiceKind};
 use super::metrics::RequestMetrics;
 use crate::config::ServerConfig;
 use crate::credentials::Credentials;
-use crate::serve::router::{RouteFuture, Routes};
+use crate::serve::router::{RouteFuture, Routes, name_unknown_method};
 use crate::status::retry_status;
 
 /// After this, a client whose request was over the limit should try again.
@@ -53,6 +53,7 @@ impl InstrumentedService {
     pub(crate) fn handle(&self, mut request: Request<Body>) -> ResponseFuture {
         let mut guard = self.state.begin(&mut request);
         accept_own_encoding(request.headers_mut());
+        let uri = request.uri().clone();
         let called = self
             .admit(&mut guard, request.headers())
             .map(|()| self.call(guard.kind(), request));
@@ -61,7 +62,8 @@ impl InstrumentedService {
                 Ok(response) => guard.deadline().limit(response).await.map(|Ok(it)| it),
                 Err(status) => Err(status),
             };
-            Ok(guard.follow(response.unwrap_or_else(Status::into_http)))
+            let response = response.unwrap_or_else(Status::into_http);
+            Ok(guard.follow(name_unknown_method(response, uri.path())))
         })
     }
 

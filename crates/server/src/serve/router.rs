@@ -13,6 +13,9 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+/// Characters of a client's name that are repeated in an error.
+const MAX_NAME_CHARS: usize = 80;
+
 /// The response of a generated server.
 pub type RouteFuture =
     Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send + 'static>>;
@@ -73,9 +76,42 @@ impl Routes {
         let name = service_name(request.uri().path());
         match self.services.iter().find(|(known, _)| *known == name) {
             Some((_, service)) => service.call(request),
-            None => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
+            None => Box::pin(ready(Ok(self.unknown(name).into_http()))),
         }
     }
+
+    /// Such as where the address of another server was given.
+    fn unknown(&self, name: &str) -> Status {
+        let known: Vec<_> = self.services.iter().map(|(known, _)| *known).collect();
+        let (name, known) = (shortened(name), known.join(", "));
+        Status::unimplemented(format!(
+            "this server has no service {name:?}; it has {known}"
+        ))
+    }
+}
+
+/// Names the method in a response of a generated server to a method that the service does not have,
+/// which has no message.
+pub(crate) fn name_unknown_method(response: Response<Body>, path: &str) -> Response<Body> {
+    let headers = response.headers();
+    let unimplemented = headers
+        .get(Status::GRPC_STATUS)
+        .is_some_and(|code| code == "12");
+    if !unimplemented || headers.contains_key(Status::GRPC_MESSAGE) {
+        return response;
+    }
+    let (service, method) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or_default();
+    let (service, method) = (shortened(service), shortened(method));
+    let message = format!("this server offers no method {method:?} of the service {service}");
+    Status::unimplemented(message).into_http()
+}
+
+/// The beginning of a client's text.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_NAME_CHARS).collect()
 }
 
 /// The text between the first two slashes; empty without two slashes.
@@ -88,6 +124,27 @@ fn service_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_that_a_service_does_not_have_is_named() {
+        let unimplemented = Status::unimplemented("").into_http();
+        let response = name_unknown_method(unimplemented, "/a.v1.A/Get");
+        let message = response
+            .headers()
+            .get(Status::GRPC_MESSAGE)
+            .expect("a message");
+        let message = message.to_str().expect("text");
+        assert!(
+            message.contains("Get") && message.contains("a.v1.A"),
+            "{message}"
+        );
+        let own = Status::unimplemented("own").into_http();
+        let response = name_unknown_method(own, "/a.v1.A/Get");
+        let message = response.headers().get(Status::GRPC_MESSAGE);
+        assert_eq!(message.expect("a message"), "own");
+        let unknown = Routes::default().unknown("b.v1.B");
+        assert!(unknown.message().contains("b.v1.B"), "{unknown}");
+    }
 
     #[test]
     fn the_first_segment_of_a_path_names_the_service() {
