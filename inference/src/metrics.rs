@@ -15,6 +15,7 @@ mod outcomes;
 mod queue;
 mod roles;
 mod served;
+mod statistics;
 
 pub use drift::{DriftGauges, DriftValues};
 pub use labels::RoleLabel;
@@ -24,6 +25,7 @@ pub use outcomes::{Live, Outcome, Outcomes};
 pub use queue::QueueMetrics;
 pub use roles::{FailureReason, Method, RoleMetrics};
 pub use served::{ServedGauges, ServedValues};
+pub use statistics::{Statistics, Total};
 
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, RATIO_BUCKETS, Recorder};
 use metrics::gauge;
@@ -95,6 +97,8 @@ pub const METHODS: &[&str] = &[
     "/inference.GRPCInferenceService/ServerMetadata",
     "/inference.GRPCInferenceService/ModelMetadata",
     "/inference.GRPCInferenceService/ModelInfer",
+    "/inference.GRPCInferenceService/ModelConfig",
+    "/inference.GRPCInferenceService/ModelStatistics",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];

@@ -60,6 +60,15 @@ def check_client(triton, address, images):
         answer = infer(triton, client, floats.reshape(shape), "FP32")
         assert np.array_equal(answer.as_numpy("logits"), logits), shape
 
+    # Every numeric type that holds grey values.
+    for datatype, kind in [("INT16", np.int16), ("UINT32", np.uint32), ("INT64", np.int64)]:
+        answer = infer(triton, client, images.astype(kind), datatype)
+        assert np.array_equal(answer.as_numpy("logits"), logits), datatype
+    answer = infer(triton, client, floats.astype(np.float64), "FP64")
+    assert np.array_equal(answer.as_numpy("logits"), logits)
+    answer = infer(triton, client, floats.astype(np.float16), "FP16")
+    assert np.allclose(answer.as_numpy("logits"), logits, atol=0.1)
+
     only = [triton.InferRequestedOutput("label")]
     answer = infer(triton, client, images, "UINT8", outputs=only)
     assert answer.as_numpy("logits") is None
@@ -77,6 +86,20 @@ def check_client(triton, address, images):
     return client, bytes_answer, logits, labels
 
 
+def check_statistics(read, client, triton, images):
+    """The counters grow by what was sent in between, as perf_analyzer computes it."""
+    before = read()
+    infer(triton, client, images, "UINT8")
+    after = read()
+    grown = lambda name: int(after[name]) - int(before.get(name, 0))
+    assert grown("inference_count") == len(images) and grown("execution_count") == 1, after
+    count = lambda all, name: int(all["inference_stats"][name]["count"])
+    for name in ["success", "compute_infer"]:
+        assert count(after, name) - count(before, name) == 1, after
+    assert int(after["inference_stats"]["success"]["ns"]) > int(before["inference_stats"]["success"]["ns"])
+    assert int(after["last_inference"]) > 1.7e12
+
+
 def main():
     address, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     images = read_images(path, count)
@@ -89,6 +112,11 @@ def main():
     assert list(metadata.versions) == [version]
     assert metadata.inputs[0].name == "pixels" and list(metadata.inputs[0].shape) == [-1, 28, 28]
     assert client.get_server_metadata().name == "digits-inference"
+    config = client.get_model_config("digits").config
+    assert config.max_batch_size > 0 and list(config.input[0].dims) == [28, 28], config
+    as_json = lambda: client.get_inference_statistics("digits", as_json=True)["model_stats"][0]
+    check_statistics(as_json, client, triton_grpc, images)
+    refused(client.get_model_repository_index, "offers no method \"RepositoryIndex\"")
     client.close()
 
     # Triton's HTTP client sends and takes binary tensors unless configured otherwise.
@@ -97,7 +125,12 @@ def main():
     response = answer.get_response()
     assert response["id"] == "r-1" and response["model_version"] == version
     assert client.get_model_metadata("digits")["versions"] == [version]
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data", "model_configuration", "statistics"]
+    config = client.get_model_config("digits")
+    assert config["max_batch_size"] > 0 and config["input"][0]["dims"] == [28, 28], config
+    assert config["input"][0]["data_type"] == "TYPE_UINT8" and config["output"][0]["dims"] == [10], config
+    check_statistics(lambda: client.get_inference_statistics("digits")["model_stats"][0], client, triton_http, images)
+    refused(client.get_model_repository_index, "does not offer")
     tensor = triton_http.InferInput("pixels", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images, binary_data=False)
     output = triton_http.InferRequestedOutput("logits", binary_data=False)

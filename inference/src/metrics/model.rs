@@ -5,6 +5,7 @@ use super::{
     outcomes::{Live, Outcomes},
     roles::RoleMetrics,
     served::ServedGauges,
+    statistics::Statistics,
 };
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub struct ModelMetrics {
     pub pinned_sequence: Gauge,
     /// Seconds since 1970 of the last successful read.
     pub storage_read: Gauge,
+    /// Counts and durations that can be read back.
+    pub statistics: Arc<Statistics>,
 }
 
 impl ModelMetrics {
@@ -93,6 +96,7 @@ impl ModelMetrics {
             behind_head: gauge("digits_inference_behind_head"),
             pinned_sequence: gauge("digits_inference_pinned_sequence"),
             storage_read: gauge("digits_inference_storage_read_timestamp_seconds"),
+            statistics: Arc::default(),
             model,
         }
     }
@@ -114,7 +118,13 @@ impl ModelMetrics {
     /// Metrics of the predictions of a checkpoint with `classes` labels.
     #[must_use]
     pub fn role(&self, role: RoleLabel, classes: usize) -> RoleMetrics {
-        RoleMetrics::new(&self.model, role, classes)
+        let metrics = RoleMetrics::new(&self.model, role, classes);
+        match role {
+            RoleLabel::Shadow => metrics,
+            RoleLabel::Primary | RoleLabel::Canary => {
+                metrics.with_statistics(Arc::clone(&self.statistics))
+            }
+        }
     }
 
     /// Images of the model without a label, and comparisons with its shadows.

@@ -2,9 +2,15 @@
 //!
 //! The response time has three histograms: the wait in the queue, the network alone, and the whole.
 
-use super::labels::{LABELS, RoleLabel, label_name};
+use super::{
+    labels::{LABELS, RoleLabel, label_name},
+    statistics::Statistics,
+};
 use metrics::{Counter, Histogram, counter, histogram};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The label `method`: a method that classifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,11 @@ pub enum FailureReason {
 /// Handles of one role of one model.
 pub struct RoleMetrics {
     /// Seconds that a request waited in the queue.
-    pub wait: Histogram,
+    wait: Histogram,
     /// Seconds of the network alone, per request.
-    pub compute: Histogram,
+    compute: Histogram,
+    /// Those of the model; of a shadow, its own.
+    statistics: Arc<Statistics>,
     /// Images classified.
     pub images: Counter,
     /// Probability of the most probable label.
@@ -81,12 +89,31 @@ impl RoleMetrics {
         };
         Self {
             wait,
+            statistics: Arc::default(),
             compute: histogram!("digits_inference_compute_duration_seconds", "model" => model.clone(), "role" => name),
             images: counter!("digits_inference_images_total", "model" => model.clone(), "role" => name),
             confidence: histogram!("digits_inference_confidence_ratio", "model" => model.clone(), "role" => name),
             predictions: (0..classes.min(LABELS + 1)).map(prediction).collect(),
             answers: Method::ALL.map(|method| Answers::new(model, role, method)),
         }
+    }
+
+    /// Counts in `statistics` as well.
+    #[must_use]
+    pub fn with_statistics(self, statistics: Arc<Statistics>) -> Self {
+        Self { statistics, ..self }
+    }
+
+    /// Records the wait of a request in the queue.
+    pub fn waited(&self, duration: Duration) {
+        self.wait.record(duration.as_secs_f64());
+        self.statistics.waited(duration);
+    }
+
+    /// Records the time of the network alone for a request.
+    pub fn computed(&self, duration: Duration) {
+        self.compute.record(duration.as_secs_f64());
+        self.statistics.computed(duration);
     }
 
     /// Counts an image by its predicted label.

@@ -46,6 +46,6 @@ pub async fn compute(
 fn inline(route: &ActiveRoute, pixels: &Pixels) -> Vec<f32> {
     let start = Instant::now();
     let logits = logits::of(&route.checkpoint.network, pixels);
-    route.metrics.compute.record(start.elapsed().as_secs_f64());
+    route.metrics.computed(start.elapsed());
     logits
 }

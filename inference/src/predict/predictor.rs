@@ -73,6 +73,24 @@ impl Predictor {
         input: PredictInput,
         context: &RequestContext,
     ) -> Result<Prediction<'a>, PredictError> {
+        let statistics = &target.model.metrics.statistics;
+        let answered = self.run(target, input, context).await;
+        match &answered {
+            Ok(prediction) => {
+                let images = prediction.classified.labels.len();
+                statistics.answered(images, context.started.elapsed());
+            }
+            Err(_) => statistics.failed(context.started.elapsed()),
+        }
+        answered
+    }
+
+    async fn run<'a>(
+        &self,
+        target: Target<'a>,
+        input: PredictInput,
+        context: &RequestContext,
+    ) -> Result<Prediction<'a>, PredictError> {
         let Shared {
             limits,
             pool,

@@ -5,6 +5,7 @@ use super::{
     input::InputImages,
     pixels::Pixels,
     pool::{BlockingPool, CancelFlag},
+    tensor::TensorValues,
 };
 use crate::picture::{self, Normalized, Normalizer, components::BoundingBox};
 use bytes::Bytes;
@@ -61,7 +62,7 @@ pub async fn preprocess(
     pool: &BlockingPool,
     deadline: Deadline,
 ) -> Result<NormalizedImages, PredictError> {
-    let convert = |values: super::input::TensorValues| {
+    let convert = |values: TensorValues| {
         let pixels = values.into_pixels();
         pixels
             .map(NormalizedImages::all_inputs)

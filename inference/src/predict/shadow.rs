@@ -110,7 +110,7 @@ fn compare(shadow: &ActiveRoute, request: &ShadowRequest) {
     let Some(logits) = logits::in_slices(network, &request.pixels, || false) else {
         return;
     };
-    shadow.metrics.compute.record(start.elapsed().as_secs_f64());
+    shadow.metrics.computed(start.elapsed());
     let classified = classify(shadow, &request.pixels, &logits);
     for (own, response) in classified.labels.iter().zip(&request.labels) {
         shadow.metrics.predicted(own.label);

@@ -5,7 +5,9 @@ use super::outputs::{INPUT, Output, ResponseOptions};
 use crate::{
     grpc::status::invalid_field,
     model::LoadedModel,
-    predict::{InputImages, PredictInput, RequestLimits, TensorValues, route::MAX_KEY_BYTES},
+    predict::{
+        ElementType, InputImages, PredictInput, RequestLimits, TensorValues, route::MAX_KEY_BYTES,
+    },
 };
 use bytes::Bytes;
 use digits_proto::open_inference::{
@@ -53,7 +55,7 @@ pub(super) fn decode(
         return Err(violations.into_status());
     }
     let input = request.inputs.remove(0);
-    check_input(&input, &mut violations);
+    let element = check_input(&input, &mut violations);
     let images = images(&input.shape, checkpoint, limits, &mut violations);
     if request.raw_input_contents.len() > 1 {
         let count = request.raw_input_contents.len();
@@ -65,8 +67,10 @@ pub(super) fn decode(
     }
     violations.into_result()?;
     let images = input_images(
-        input,
+        input.contents,
         request.raw_input_contents.pop(),
+        // Known, or there were violations.
+        element.unwrap_or(ElementType::Uint8),
         images.unwrap_or(0) * checkpoint.network.inputs(),
     )?;
     Ok(Decoded {
@@ -98,20 +102,41 @@ fn check_response(
     }
 }
 
-fn check_input(input: &InferInputTensor, violations: &mut Violations) {
+fn check_input(input: &InferInputTensor, violations: &mut Violations) -> Option<ElementType> {
     if input.name != INPUT {
         let name: String = input.name.chars().take(MAX_TEXT_CHARS).collect();
         let message = format!("must be {INPUT:?}, the model's input, not {name:?}");
         violations.push("inputs[0].name", message);
     }
-    if !matches!(&*input.datatype, "UINT8" | "FP32") {
+    let element = element_type(&input.datatype);
+    if element.is_none() {
         let datatype: String = input.datatype.chars().take(MAX_TEXT_CHARS).collect();
         let message = format!(
-            "must be \"UINT8\" for grey bytes or \"FP32\" for grey values from 0 to 1, not {datatype:?}"
+            "must be \"UINT8\" or another integer type for grey values from 0 to 255, or \"FP32\" or another float type for grey values from 0 to 1, not {datatype:?}"
         );
         violations.push("inputs[0].datatype", message);
     }
     check_parameters("inputs[0].parameters", &input.parameters, violations);
+    element
+}
+
+/// The numeric type of a name of the protocol.
+fn element_type(name: &str) -> Option<ElementType> {
+    Some(match name {
+        "UINT8" => ElementType::Uint8,
+        "UINT16" => ElementType::Uint16,
+        "UINT32" => ElementType::Uint32,
+        "UINT64" => ElementType::Uint64,
+        "INT8" => ElementType::Int8,
+        "INT16" => ElementType::Int16,
+        "INT32" => ElementType::Int32,
+        "INT64" => ElementType::Int64,
+        "FP16" => ElementType::Fp16,
+        "BF16" => ElementType::Bf16,
+        "FP32" => ElementType::Fp32,
+        "FP64" => ElementType::Fp64,
+        _ => return None,
+    })
 }
 
 fn check_parameters(
@@ -219,40 +244,77 @@ fn routing_key(
 
 /// The values, from the field that holds them; there must be `count`.
 fn input_images(
-    input: InferInputTensor,
+    contents: Option<InferTensorContents>,
     raw: Option<Bytes>,
+    element: ElementType,
     count: usize,
 ) -> Result<InputImages, Status> {
-    let is_bytes = input.datatype == "UINT8";
-    match (raw, input.contents) {
+    match (raw, contents) {
         (Some(_), Some(_)) => Err(invalid_field(
             "inputs[0].contents",
             "must not be set together with raw_input_contents",
         )),
-        (Some(raw), None) if is_bytes => {
-            check_count(raw.len(), count, "bytes")?;
-            Ok(InputImages::Pixels(raw))
-        }
         (Some(raw), None) => {
-            check_count(raw.len(), count * size_of::<f32>(), "bytes")?;
-            Ok(InputImages::Tensor(TensorValues::FloatBytes(raw)))
+            check_count(raw.len(), count * element.size(), "bytes")?;
+            Ok(match element {
+                ElementType::Uint8 => InputImages::Pixels(raw),
+                _ => InputImages::Tensor(TensorValues::Raw(element, raw)),
+            })
         }
         (None, contents) => {
-            let InferTensorContents {
-                uint_contents,
-                fp32_contents,
-                ..
-            } = contents.unwrap_or_default();
-            let values = if is_bytes {
-                check_count(uint_contents.len(), count, "values in uint_contents")?;
-                TensorValues::Integers(uint_contents)
-            } else {
-                check_count(fp32_contents.len(), count, "values in fp32_contents")?;
-                TensorValues::Floats(fp32_contents)
-            };
+            let values = typed(contents.unwrap_or_default(), element, count)?;
             Ok(InputImages::Tensor(values))
         }
     }
+}
+
+/// The values of the field for the type.
+fn typed(
+    contents: InferTensorContents,
+    element: ElementType,
+    count: usize,
+) -> Result<TensorValues, Status> {
+    use ElementType as Type;
+    let (values, got, field) = match element {
+        Type::Uint8 | Type::Uint16 | Type::Uint32 => {
+            let values = contents.uint_contents;
+            let got = values.len();
+            (TensorValues::Unsigned(values), got, "uint_contents")
+        }
+        Type::Int8 | Type::Int16 | Type::Int32 => {
+            let values = contents.int_contents;
+            let got = values.len();
+            (TensorValues::Signed(values), got, "int_contents")
+        }
+        Type::Uint64 => {
+            let values = contents.uint64_contents;
+            let got = values.len();
+            (TensorValues::UnsignedLong(values), got, "uint64_contents")
+        }
+        Type::Int64 => {
+            let values = contents.int64_contents;
+            let got = values.len();
+            (TensorValues::SignedLong(values), got, "int64_contents")
+        }
+        Type::Fp32 => {
+            let values = contents.fp32_contents;
+            let got = values.len();
+            (TensorValues::Floats(values), got, "fp32_contents")
+        }
+        Type::Fp64 => {
+            let values = contents.fp64_contents;
+            let got = values.len();
+            (TensorValues::Doubles(values), got, "fp64_contents")
+        }
+        Type::Fp16 | Type::Bf16 => {
+            return Err(invalid_field(
+                "inputs[0].contents",
+                "has no field for FP16 and BF16: send their values in raw_input_contents",
+            ));
+        }
+    };
+    check_count(got, count, &format!("values in {field}"))?;
+    Ok(values)
 }
 
 fn check_count(got: usize, expected: usize, unit: &str) -> Result<(), Status> {

@@ -6,6 +6,9 @@ use digits_proto::open_inference::{
     ModelMetadataResponse, ServerMetadataResponse, model_metadata_response::TensorMetadata,
 };
 
+/// Extensions of the protocol, by the names that Triton gives them.
+const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "statistics"];
+
 /// Any number of images.
 const ANY: i64 = -1;
 
@@ -13,12 +16,12 @@ pub(super) fn server() -> ServerMetadataResponse {
     ServerMetadataResponse {
         name: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extensions: vec!["binary_tensor_data".to_owned()],
+        extensions: EXTENSIONS.map(str::to_owned).to_vec(),
     }
 }
 
-/// Inputs and outputs. The protocol has one type and one shape for an input; FP32 and the other
-/// shapes are accepted too.
+/// Inputs and outputs. The protocol has one type and one shape for an input; the other
+/// types and shapes are accepted too.
 pub(super) fn model(model: &Model, snapshot: &ServingSnapshot) -> ModelMetadataResponse {
     let checkpoint = &snapshot.primary.checkpoint;
     let input = checkpoint.manifest.input;

@@ -1,6 +1,7 @@
 //! The RPCs of `inference.GRPCInferenceService`.
 
 use super::{
+    configuration::{configuration, statistics},
     decode::{Decoded, decode},
     encode::encode,
     metadata,
@@ -12,8 +13,9 @@ use crate::{
     predict::{Predictor, RequestContext, Target},
 };
 use digits_proto::open_inference::{
-    ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
-    ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
+    ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
+    ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
+    ModelStatisticsRequest, ModelStatisticsResponse, ServerLiveRequest, ServerLiveResponse,
     ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
     grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer},
 };
@@ -144,5 +146,34 @@ impl GrpcInferenceService for OpenInference {
         let context = RequestContext::new(Method::ModelInfer, request.extensions());
         let response = self.infer(request.into_inner(), &context).await?;
         Ok(Response::new(response))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let ModelConfigRequest { name, version } = request.into_inner();
+        let model = self.model("name", &name)?;
+        let snapshot = snapshot(model, "version", &version)?;
+        let max_images = self.predictor.limits().max_images;
+        let config = Some(configuration(model, &snapshot, max_images));
+        Ok(Response::new(ModelConfigResponse { config }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let ModelStatisticsRequest { name, version } = request.into_inner();
+        let model_stats = if name.is_empty() {
+            let all = self.registry.models();
+            all.filter_map(|model| Some(statistics(model, model.snapshot().as_ref()?)))
+                .collect()
+        } else {
+            let model = self.model("name", &name)?;
+            let snapshot = snapshot(model, "version", &version)?;
+            vec![statistics(model, &snapshot)]
+        };
+        Ok(Response::new(ModelStatisticsResponse { model_stats }))
     }
 }

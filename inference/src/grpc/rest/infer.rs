@@ -5,6 +5,7 @@
 
 use super::{
     error::Failure,
+    fields,
     tensor::{Numbers, Values},
 };
 use axum::{
@@ -28,21 +29,21 @@ const SIZE: &str = "binary_data_size";
 
 #[derive(Deserialize)]
 struct Document {
-    #[serde(default)]
-    id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
+    id: fields::Id,
+    #[serde(default, deserialize_with = "fields::or_default")]
     parameters: Map<String, Value>,
     inputs: Vec<Input>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     outputs: Vec<Requested>,
 }
 
 #[derive(Deserialize)]
 struct Input {
     name: String,
-    shape: Vec<i64>,
+    shape: fields::Shape,
     datatype: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     parameters: Map<String, Value>,
     data: Option<Numbers>,
 }
@@ -50,7 +51,7 @@ struct Input {
 #[derive(Deserialize)]
 struct Requested {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     parameters: Map<String, Value>,
 }
 
@@ -94,24 +95,24 @@ pub(super) fn decode(
             == Some(&Value::Bool(true)),
     };
     let mut request = ModelInferRequest {
-        id: document.id,
+        id: document.id.0,
         parameters: parameters("parameters", document.parameters)?,
         ..ModelInferRequest::default()
     };
     for (index, input) in document.inputs.into_iter().enumerate() {
         let field = format!("inputs[{index}]");
-        let raw = raw(
+        let (raw, datatype) = raw(
             &field,
             &input.parameters,
             input.data,
-            &input.datatype,
+            input.datatype,
             &mut binary,
         )?;
         request.raw_input_contents.push(raw);
         request.inputs.push(InferInputTensor {
             name: input.name,
-            datatype: input.datatype,
-            shape: input.shape,
+            datatype,
+            shape: input.shape.0,
             parameters: parameters(&format!("{field}.parameters"), input.parameters)?,
             contents: None,
         });
@@ -135,15 +136,16 @@ fn binary_output(output: &Requested) -> Option<(String, bool)> {
     Some((output.name.clone(), binary))
 }
 
-/// Raw values of an input, from its numbers or from the binary data.
+/// Raw values of an input with their type, from its numbers or from the binary data.
 fn raw(
     field: &str,
     parameters: &Map<String, Value>,
     data: Option<Numbers>,
-    datatype: &str,
+    datatype: String,
     binary: &mut Bytes,
-) -> Result<Bytes, Failure> {
-    match (data, parameters.get(SIZE)) {
+) -> Result<(Bytes, String), Failure> {
+    let size = parameters.get(SIZE).filter(|size| !size.is_null());
+    match (data, size) {
         (Some(numbers), None) => numbers.raw(&format!("{field}.data"), datatype),
         (None, Some(size)) => {
             let field = format!("{field}.parameters.{SIZE}");
@@ -155,7 +157,7 @@ fn raw(
                     format!("{size} is more than the {left} bytes that are left after the JSON");
                 return Err(Failure::field(&field, message));
             }
-            Ok(binary.split_to(size))
+            Ok((binary.split_to(size), datatype))
         }
         (None, None) => Err(Failure::field(
             format!("{field}.data"),
@@ -192,7 +194,8 @@ fn parameters(
         };
         Ok((name, parameter))
     };
-    parameters.into_iter().map(parameter).collect()
+    let given = parameters.into_iter().filter(|(_, value)| !value.is_null());
+    given.map(parameter).collect()
 }
 
 #[derive(Serialize)]

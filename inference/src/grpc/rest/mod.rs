@@ -4,38 +4,35 @@
 //! which go through the same middleware as those of gRPC clients: authentication, limits, deadlines
 //! and metrics. So this codec decides nothing by itself.
 
+mod call;
 mod content_encoding;
 mod error;
+mod extensions;
+mod fields;
 mod infer;
 mod tensor;
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest as _, FromRequestParts, Path, Request, State},
-    http::{Extensions, HeaderMap, HeaderName, StatusCode, header, request::Parts},
-    response::{IntoResponse as _, Response},
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
+    http::{StatusCode, header},
+    response::Response,
     routing::{get, post},
 };
+use call::{Forwarded, Gateway, ModelPath, UNKNOWN, document};
 use content_encoding::ContentEncoding;
 use digits_proto::open_inference::{
     self as open, grpc_inference_service_client::GrpcInferenceServiceClient,
 };
-use digits_server::{InstrumentedService, RequestContext};
+use digits_server::InstrumentedService;
 use error::Failure;
-use serde::Serialize;
 use serde_json::json;
-use std::{convert::Infallible, sync::Arc, thread::available_parallelism};
+use std::{sync::Arc, thread::available_parallelism};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::metadata::MetadataMap;
 
-/// Headers that are forwarded from an HTTP request to the gRPC call. `grpc-timeout` is not one: the
-/// deadline was computed when the HTTP request arrived.
-const FORWARDED_HEADERS: [&str; 4] = ["authorization", "traceparent", "tracestate", "x-request-id"];
 /// Method in the metrics of requests that are rejected before the call.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
-/// Method in the metrics of unknown paths and methods.
-const UNKNOWN: &str = "/";
 /// Size of bodies that are parsed inline; larger and compressed ones are parsed on a blocking
 /// thread.
 const MAX_INLINE_BYTES: usize = 32 << 10;
@@ -47,16 +44,6 @@ pub struct HttpLimits {
     pub max_body_bytes: usize,
     /// Maximum number of requests whose bodies are in memory.
     pub max_in_flight: usize,
-}
-
-#[derive(Clone)]
-struct Gateway {
-    service: GrpcInferenceServiceClient<InstrumentedService>,
-    /// Permits of requests whose bodies are in memory.
-    bodies: Arc<Semaphore>,
-    /// Permits of large bodies that are being parsed.
-    parsers: Arc<Semaphore>,
-    max_body_bytes: usize,
 }
 
 /// The protocol's paths, over `service`.
@@ -72,7 +59,7 @@ pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
     };
     let model = "/v2/models/{model}";
     let version = "/v2/models/{model}/versions/{version}";
-    Router::new()
+    extensions::routes()
         .route("/v2", get(server))
         .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
@@ -87,80 +74,6 @@ pub fn router(service: InstrumentedService, limits: HttpLimits) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(limits.max_body_bytes))
         .with_state(gateway)
-}
-
-/// Model and version of a path; the version is empty where the path has none.
-#[derive(serde::Deserialize)]
-struct ModelPath {
-    model: String,
-    #[serde(default)]
-    version: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(path)) => Ok(path),
-            Err(rejection) => {
-                let message = format!("the path cannot be read: {}", rejection.body_text());
-                Err(Failure::new(StatusCode::BAD_REQUEST, message).rejecting(UNKNOWN))
-            }
-        }
-    }
-}
-
-/// Metadata and deadline that an HTTP request passes on to the gRPC call.
-struct Forwarded {
-    headers: HeaderMap,
-    context: RequestContext,
-}
-
-impl Forwarded {
-    fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
-        let mut forwarded = HeaderMap::new();
-        for name in FORWARDED_HEADERS {
-            if let Some(value) = headers.get(name) {
-                forwarded.insert(HeaderName::from_static(name), value.clone());
-            }
-        }
-        Self {
-            headers: forwarded,
-            context: RequestContext::of(extensions),
-        }
-    }
-
-    /// The gRPC request with this message.
-    fn request<T>(self, message: T) -> tonic::Request<T> {
-        let mut extensions = Extensions::new();
-        extensions.insert(self.context);
-        let metadata = MetadataMap::from_headers(self.headers);
-        tonic::Request::from_parts(metadata, extensions, message)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Forwarded {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers, &parts.extensions))
-    }
-}
-
-/// A response with a JSON document.
-fn document(status: StatusCode, document: &impl Serialize) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(mut body) => {
-            body.push(b'\n');
-            let kind = [(header::CONTENT_TYPE, "application/json")];
-            (status, kind, body).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "a response could not be serialized as JSON");
-            Failure::internal().into_response()
-        }
-    }
 }
 
 async fn live(
@@ -323,27 +236,4 @@ async fn unknown() -> Failure {
 async fn not_allowed() -> Failure {
     let message = "method not allowed: use POST for infer, and GET for everything else";
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, message).rejecting(UNKNOWN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use digits_server::Deadline;
-    use std::time::Instant;
-
-    #[test]
-    fn a_grpc_call_has_the_deadline_of_its_http_request() {
-        let deadline = Deadline::from(Instant::now());
-        let mut http = Request::new(axum::body::Body::empty());
-        for name in ["grpc-timeout", "traceparent", "cookie"] {
-            let value = header::HeaderValue::from_static("1n");
-            http.headers_mut().insert(name, value);
-        }
-        http.extensions_mut().insert(RequestContext::from(deadline));
-        let request = Forwarded::of(http.headers(), http.extensions()).request(());
-        assert_eq!(RequestContext::of(request.extensions()).deadline, deadline);
-        let names: Vec<_> = request.metadata().keys().collect();
-        assert_eq!(names.len(), 1, "{names:?}");
-        assert!(request.metadata().contains_key("traceparent"));
-    }
 }

@@ -80,31 +80,32 @@ impl<'de> Visitor<'de> for List<'_> {
 }
 
 impl Numbers {
-    /// Raw values of a tensor of this type; empty for other types, which the service rejects.
-    pub(super) fn raw(self, field: &str, datatype: &str) -> Result<Bytes, Failure> {
-        match datatype {
-            "UINT8" => {
-                let byte = |(index, &number): (usize, &f64)| {
-                    let byte = number as u8;
-                    if f64::from(byte) == number {
-                        return Ok(byte);
-                    }
-                    let message =
-                        format!("value {index} must be a whole number from 0 to 255, not {number}");
-                    Err(Failure::field(field, message))
-                };
-                let bytes: Result<Vec<u8>, Failure> = self.0.iter().enumerate().map(byte).collect();
-                Ok(bytes?.into())
+    /// Raw values of a tensor of this type, with the type in which they are: the bytes or floats
+    /// that the network takes. Of other types none, which the service rejects.
+    pub(super) fn raw(self, field: &str, datatype: String) -> Result<(Bytes, String), Failure> {
+        let largest = match &*datatype {
+            "UINT8" | "UINT16" | "UINT32" | "UINT64" | "INT16" | "INT32" | "INT64" => u8::MAX,
+            "INT8" => i8::MAX.unsigned_abs(),
+            "FP16" | "BF16" | "FP32" | "FP64" => return Ok((self.floats(), "FP32".to_owned())),
+            _ => return Ok((Bytes::new(), datatype)),
+        };
+        let byte = |(index, &number): (usize, &f64)| {
+            let byte = number as u8;
+            if f64::from(byte) == number && byte <= largest {
+                return Ok(byte);
             }
-            "FP32" => {
-                let floats = self
-                    .0
-                    .iter()
-                    .flat_map(|&number| (number as f32).to_le_bytes());
-                Ok(floats.collect::<Vec<u8>>().into())
-            }
-            _ => Ok(Bytes::new()),
-        }
+            let message =
+                format!("value {index} must be a whole number from 0 to {largest}, not {number}");
+            Err(Failure::field(field, message))
+        };
+        let bytes: Result<Vec<u8>, Failure> = self.0.iter().enumerate().map(byte).collect();
+        Ok((bytes?.into(), "UINT8".to_owned()))
+    }
+
+    fn floats(self) -> Bytes {
+        let floats = self.0.iter();
+        let bytes = floats.flat_map(|&number| (number as f32).to_le_bytes());
+        bytes.collect::<Vec<u8>>().into()
     }
 }
 
@@ -173,18 +174,24 @@ mod tests {
             let float = f32::from_bits(bits);
             let text = serde_json::to_string(&Values::Floats(vec![float])).expect("JSON");
             let numbers: Numbers = serde_json::from_str(&text).expect("numbers");
-            let raw = numbers.raw("data", "FP32").expect("floats");
+            let (raw, _) = numbers.raw("data", "FP32".to_owned()).expect("floats");
             assert_eq!(*raw, float.to_le_bytes(), "{text}");
         }
     }
 
     #[test]
     fn bytes_must_be_whole_numbers() {
-        let raw = |number: f64| Numbers(vec![7.0, number]).raw("inputs[0].data", "UINT8");
-        assert_eq!(*raw(255.0).expect("a byte"), [7, 255]);
-        for bad in [256.0, -1.0, 0.5, f64::INFINITY] {
-            assert!(raw(bad).is_err(), "{bad}");
+        let raw = |number: f64, datatype: &str| {
+            Numbers(vec![7.0, number]).raw("inputs[0].data", datatype.to_owned())
+        };
+        for datatype in ["UINT8", "INT16", "UINT32", "INT64"] {
+            let (bytes, datatype) = raw(255.0, datatype).expect("a byte");
+            assert_eq!((&*bytes, &*datatype), (&[7, 255][..], "UINT8"));
+            for bad in [256.0, -1.0, 0.5, f64::INFINITY] {
+                assert!(raw(bad, &datatype).is_err(), "{bad}");
+            }
         }
+        assert!(raw(127.0, "INT8").is_ok() && raw(128.0, "INT8").is_err());
     }
 
     #[test]

@@ -82,21 +82,20 @@ impl Batch {
         shared.metrics.batch.record(self.items.len() as f64);
         let start = Instant::now();
         for queued in &self.items {
-            let wait = start - queued.since;
-            queued.item.metrics.wait.record(wait.as_secs_f64());
+            queued.item.metrics.waited(start - queued.since);
         }
         if self.items.len() == 1 {
             let queued = self.items.remove(0);
             return compute_alone(queued, shared);
         }
         self.compute_together();
-        let seconds = start.elapsed().as_secs_f64();
+        let elapsed = start.elapsed();
         let mut rest = self.logits.as_slice();
         for queued in self.items.drain(..) {
             let count = queued.item.images() * queued.item.checkpoint.network.classes();
             let (logits, others) = rest.split_at(count);
             rest = others;
-            queued.item.metrics.compute.record(seconds);
+            queued.item.metrics.computed(elapsed);
             // The request may have been cancelled meanwhile.
             let _ = queued.response.send(Ok(logits.to_vec()));
         }
@@ -155,7 +154,7 @@ fn compute_alone(queued: Queued, shared: &Shared) {
     let stop = || item.is_overdue() || response.is_closed();
     match logits::in_slices(&item.checkpoint.network, &item.pixels, stop) {
         Some(logits) => {
-            item.metrics.compute.record(start.elapsed().as_secs_f64());
+            item.metrics.computed(start.elapsed());
             // As above.
             let _ = response.send(Ok(logits));
         }

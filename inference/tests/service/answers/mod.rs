@@ -6,3 +6,4 @@ mod drift;
 mod open_inference;
 mod rest;
 mod streams;
+mod triton;

@@ -61,11 +61,11 @@ pub(super) async fn http(
     }
 }
 
-async fn get(service: &Service, path: &str) -> Answer {
+pub(super) async fn get(service: &Service, path: &str) -> Answer {
     http(service, "GET", path, "", b"").await
 }
 
-async fn infer(service: &Service, document: &Value) -> Answer {
+pub(super) async fn infer(service: &Service, document: &Value) -> Answer {
     let body = document.to_string();
     http(
         service,
@@ -77,7 +77,7 @@ async fn infer(service: &Service, document: &Value) -> Answer {
     .await
 }
 
-fn document(datatype: &str, shape: Value, data: Value) -> Value {
+pub(super) fn document(datatype: &str, shape: Value, data: Value) -> Value {
     json!({ "id": "7", "inputs": [{ "name": "pixels", "datatype": datatype, "shape": shape, "data": data }] })
 }
 
@@ -344,7 +344,7 @@ async fn errors_are_json_with_their_status() {
             "value 0 must be from 0 to 1",
         ),
         (
-            document("INT32", json!([1, 784]), zeros(784)),
+            document("BOOL", json!([1, 784]), zeros(784)),
             400,
             "inputs[0].datatype",
         ),

@@ -42,7 +42,7 @@ async fn bad_requests_name_the_field() {
             "\"pixels\"",
         ),
         (
-            raw("FP64", &[1, 784], vec![0; 784 * 8]),
+            raw("BOOL", &[1, 784], vec![0; 784]),
             "inputs[0].datatype",
             "UINT8",
         ),
