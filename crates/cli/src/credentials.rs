@@ -3,7 +3,7 @@
 
 use crate::args::Global;
 use digits_cli::Error;
-use digits_client::Credentials;
+use digits_client::{Credentials, CredentialsError};
 use std::{fs, path::Path};
 
 const CA: &str = "--tls-ca-file";
@@ -21,7 +21,14 @@ pub fn load(global: &Global) -> Result<Credentials, Error> {
     let certificate = &global.tls_client_certificate_file;
     match (certificate, &global.tls_client_key_file) {
         (Some(chain), Some(key)) => {
-            let (chain, key) = (read(CERTIFICATE, chain)?, read(KEY, key)?);
+            let (path, key_path) = (chain, key);
+            let (chain, key) = (read(CERTIFICATE, path)?, read(KEY, key_path)?);
+            Credentials::check_client_certificate(&chain, &key).map_err(|error| match error {
+                CredentialsError::NoKey | CredentialsError::Encrypted => {
+                    refused(KEY, key_path, error)
+                }
+                _ => refused(CERTIFICATE, path, error),
+            })?;
             credentials = credentials.with_client_certificate(chain, key);
         }
         (None, None) => {}

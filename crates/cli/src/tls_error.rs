@@ -12,6 +12,12 @@ pub fn lines(error: &Error, url: &str) -> [String; 2] {
             format!("the certificate of {url} is not trusted: give --tls-ca-file"),
             "it takes the file with the authority that signed the certificate; the operators have it",
         ),
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented, ..
+        }) if presented.is_empty() => lines(
+            format!("the certificate of {url} names no host"),
+            "the operators must replace it by one with subjectAltName=DNS:HOST: its common name does not count",
+        ),
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => lines(
@@ -24,6 +30,30 @@ pub fn lines(error: &Error, url: &str) -> [String; 2] {
             format!("the certificate of {url} has expired"),
             "the operators must replace it; also check this machine's clock",
         ),
+        Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => lines(
+            format!("the certificate of {url} is not valid yet"),
+            "check this machine's clock; if it is right, the operators must replace the certificate",
+        ),
+        Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            lines(
+                format!(
+                    "the certificate of {url} is a CA certificate, as `openssl req -x509` makes them"
+                ),
+                "the operators must replace it by one with basicConstraints=CA:FALSE that an authority signed",
+            )
+        }
+        Error::InvalidCertificate(other)
+            if format!("{other:?}").contains("UnsupportedSignatureAlgorithm") =>
+        {
+            lines(
+                format!(
+                    "the certificate of {url} is signed with an unsupported algorithm, such as ECDSA with P-521"
+                ),
+                "the operators must replace it by one of RSA, ECDSA with P-256 or P-384, or Ed25519",
+            )
+        }
         Error::InvalidCertificate(other) => lines(
             format!("the certificate of {url} cannot be used: {other}"),
             "the operators must replace it, or --tls-ca-file must name the authority that signed it",
@@ -70,6 +100,10 @@ mod tests {
                 "other host names",
             ),
             (certificate(CertificateError::Expired), "expired"),
+            (
+                certificate(CertificateError::NotValidYet),
+                "is not valid yet\ncheck this machine's clock",
+            ),
             (
                 Error::AlertReceived(AlertDescription::CertificateRequired),
                 "--tls-client-certificate-file",

@@ -21,9 +21,20 @@ pub struct Credentials {
 /// Credentials that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// The file of authorities holds no certificate.
+    /// The file of authorities, or of a client certificate, holds no certificate.
     #[error("has no certificate in PEM")]
     NoCertificate,
+    /// It holds a private key instead.
+    #[error("has a private key and no certificate in PEM: are the files swapped?")]
+    KeyForCertificate,
+    /// The file of a key holds none.
+    #[error("has no private key in PEM")]
+    NoKey,
+    /// The private key is encrypted.
+    #[error(
+        "has an encrypted private key: decrypt it with `openssl pkey -in FILE -out PLAIN_FILE`"
+    )]
+    Encrypted,
     /// The token has characters beyond those of RFC 6750, section 2.1, or is empty.
     #[error("must be one bearer token and nothing else")]
     Token,
@@ -35,18 +46,32 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError::NoCertificate`].
     pub fn with_ca(mut self, pem: Vec<u8>) -> Result<Self, CredentialsError> {
-        let begin = b"-----BEGIN CERTIFICATE-----";
-        if !pem.windows(begin.len()).any(|window| window == begin) {
-            return Err(CredentialsError::NoCertificate);
-        }
-        self.ca = Some(pem);
+        check_certificate(&pem)?;
+        self.ca = Some(without_byte_order_mark(pem));
         Ok(self)
+    }
+
+    /// Checks a client certificate and its key before they are used, which
+    /// [`with_client_certificate`](Self::with_client_certificate) does not.
+    ///
+    /// # Errors
+    /// [`CredentialsError::NoCertificate`] for the chain, [`CredentialsError::NoKey`] and
+    /// [`CredentialsError::Encrypted`] for the key.
+    pub fn check_client_certificate(chain: &[u8], key: &[u8]) -> Result<(), CredentialsError> {
+        check_certificate(chain)?;
+        if contains(key, "ENCRYPTED") {
+            return Err(CredentialsError::Encrypted);
+        }
+        match contains(key, "PRIVATE KEY-----") {
+            true => Ok(()),
+            false => Err(CredentialsError::NoKey),
+        }
     }
 
     /// Presents this certificate chain (PEM), with its key (PEM), to services that require one.
     #[must_use]
     pub fn with_client_certificate(mut self, chain: Vec<u8>, key: Vec<u8>) -> Self {
-        self.identity = Some((chain, key));
+        self.identity = Some((without_byte_order_mark(chain), without_byte_order_mark(key)));
         self
     }
 
@@ -55,7 +80,10 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError::Token`].
     pub fn with_token(mut self, token: &[u8]) -> Result<Self, CredentialsError> {
-        let token = token.trim_ascii();
+        let token = token
+            .strip_prefix(BYTE_ORDER_MARK)
+            .unwrap_or(token)
+            .trim_ascii();
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
         if token.is_empty() || !token.iter().all(allowed) {
             return Err(CredentialsError::Token);
@@ -97,6 +125,32 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Editors on Windows put it before the first line, which is then no line of PEM.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn without_byte_order_mark(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    bytes
+}
+
+fn check_certificate(pem: &[u8]) -> Result<(), CredentialsError> {
+    if contains(pem, "-----BEGIN CERTIFICATE-----") {
+        return Ok(());
+    }
+    Err(match contains(pem, "PRIVATE KEY-----") {
+        true => CredentialsError::KeyForCertificate,
+        false => CredentialsError::NoCertificate,
+    })
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|part| part == text.as_bytes())
+}
+
 /// Adds the `authorization` header to each request, where there is a token.
 #[derive(Clone)]
 pub(crate) struct Authorization(Option<MetadataValue<Ascii>>);
@@ -129,7 +183,7 @@ mod tests {
     #[test]
     fn a_token_is_one_word_and_is_never_shown() {
         let credentials = Credentials::default()
-            .with_token(b" s3cret.~\n")
+            .with_token("\u{feff} s3cret.~\n".as_bytes())
             .expect("a token");
         assert!(!format!("{credentials:?}").contains("s3cret"));
         let request = credentials
@@ -148,5 +202,29 @@ mod tests {
     fn authorities_are_certificates() {
         let refused = Credentials::default().with_ca(b"nothing of use".to_vec());
         assert_eq!(refused, Err(CredentialsError::NoCertificate));
+    }
+
+    #[test]
+    fn a_client_certificate_names_what_is_wrong_with_it() {
+        let certificate = "\u{feff}-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        let encrypted = key.replace("PRIVATE", "ENCRYPTED PRIVATE");
+        let check = |chain: &str, key: &str| {
+            Credentials::check_client_certificate(chain.as_bytes(), key.as_bytes())
+        };
+        assert_eq!(check(certificate, key), Ok(()));
+        assert_eq!(
+            check(certificate, &encrypted),
+            Err(CredentialsError::Encrypted)
+        );
+        assert_eq!(
+            check(certificate, certificate),
+            Err(CredentialsError::NoKey)
+        );
+        assert_eq!(
+            check(key, certificate),
+            Err(CredentialsError::KeyForCertificate)
+        );
+        assert_eq!(check("", key), Err(CredentialsError::NoCertificate));
     }
 }

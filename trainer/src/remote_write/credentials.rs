@@ -88,7 +88,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     file.take(BYTES_AT_MOST)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
-    Ok(bytes)
+    // Editors on Windows put a byte order mark before the first line.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec);
+    Ok(text.unwrap_or(bytes))
 }
 
 #[cfg(test)]
@@ -111,6 +113,7 @@ mod tests {
         for (text, header) in [
             ("abc", "Bearer abc"),
             (" a.b-c_d~e+f/g==\n", "Bearer a.b-c_d~e+f/g=="),
+            ("\u{feff}abc\r\n", "Bearer abc"),
         ] {
             fs::write(&file, text).expect("a file");
             let authorization = receiver(&file)

@@ -80,7 +80,9 @@ impl RunConfig {
                 "has more than {MAX_SPEC_BYTES} bytes: a job's spec is a few lines"
             )));
         }
-        SpecMessage::from_json(&text).map_err(|error| refuse(&error))
+        // Editors on Windows put a byte order mark before the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        SpecMessage::from_json(text).map_err(|error| refuse(&error))
     }
 
     /// The service's configuration for a run with its state in `state`. Settings without a flag of
@@ -131,5 +133,17 @@ mod tests {
         ] {
             assert_eq!(run(more), service(more));
         }
+    }
+
+    /// As editors on Windows write it.
+    #[test]
+    fn a_byte_order_mark_before_the_spec_is_ignored() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("spec.json");
+        std::fs::write(&path, "\u{feff}{\"preset\": \"fast\"}\n").expect("written");
+        let spec = path.to_str().expect("text");
+        let all = ["digits-trainer run", "--spec", spec, "--storage", "/s"];
+        let parsed = RunConfig::try_parse_from(all).expect("flags");
+        assert!(parsed.job().is_ok(), "{:?}", parsed.job().err());
     }
 }

@@ -76,10 +76,21 @@ pub(super) fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Credentia
     if bytes.trim_ascii().is_empty() {
         return Err(refuse("is empty".to_owned()));
     }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(refuse("is UTF-16: save it as UTF-8".to_owned()));
+    }
     if bytes.len() as u64 > MAX_BYTES {
         return Err(refuse(format!("has more than {MAX_BYTES} bytes")));
     }
-    Ok(bytes)
+    Ok(without_byte_order_mark(bytes))
+}
+
+/// Editors on Windows put the mark before the first line, which then is none of PEM or of tokens.
+fn without_byte_order_mark(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    bytes
 }
 
 /// A digest that differs between different contents.

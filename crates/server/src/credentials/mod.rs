@@ -2,10 +2,12 @@
 //! bearer tokens. They are read from files, which may be replaced while the server runs. Without
 //! files the port is plain text and needs no token.
 
+mod doubts;
 mod error;
 mod files;
 mod flags;
 mod metrics;
+mod pem;
 mod reload;
 mod store;
 mod tls;

@@ -90,6 +90,7 @@ impl Reloader {
         let expires = credentials.expires();
         metrics.certificate(expires);
         warn_if_expired(expires);
+        warn_of(&credentials.doubts());
         Self {
             tls: part(credentials.shared.first_tls),
             tokens: part(credentials.shared.first_tokens),
@@ -112,6 +113,7 @@ impl Reloader {
             if let Some(tls) = self.tls.settle(found, &self.metrics) {
                 tracing::info!("certificate reloaded");
                 warn_if_expired(Some(tls.expires));
+                warn_of(&tls.doubts);
                 self.metrics.certificate(Some(tls.expires));
                 next.tls = Some(tls);
                 changed = true;
@@ -197,6 +199,12 @@ impl Part {
                 false
             }
         }
+    }
+}
+
+fn warn_of(doubts: &[&str]) {
+    for doubt in doubts {
+        tracing::warn!("clients refuse the certificate in --tls-certificate-file: it {doubt}");
     }
 }
 

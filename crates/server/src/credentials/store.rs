@@ -95,6 +95,13 @@ impl Credentials {
         current.tls.as_ref().map(|tls| tls.expires)
     }
 
+    /// Why clients refuse the certificate.
+    pub(super) fn doubts(&self) -> Vec<&'static str> {
+        let current = self.shared.current.load();
+        let tls = current.tls.as_ref();
+        tls.map_or_else(Vec::new, |tls| tls.doubts.clone())
+    }
+
     /// The name of a request's token; `None` where no token is needed.
     pub(crate) fn authenticate(
         &self,

@@ -4,16 +4,17 @@
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
+use super::doubts::doubts;
 use super::error::CredentialsError;
 use super::files::{CERTIFICATE, CLIENT_CA, Digest, KEY, TlsFiles, digest, read};
+use super::pem::{certificates, private_key};
 
 /// Protocols for ALPN, in order of preference. gRPC needs `h2`; pages and REST work with either.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -24,6 +25,8 @@ pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     /// Earliest expiry in the certificate chain, in seconds since 1970.
     pub(super) expires: i64,
+    /// Why clients refuse the certificate.
+    pub(super) doubts: Vec<&'static str>,
 }
 
 /// The contents of the files.
@@ -58,13 +61,11 @@ impl Contents {
 
         let chain = certificates(&self.certificate).map_err(of_certificate)?;
         let expires = expiry(&chain).map_err(of_certificate)?;
-        // The causes are left out, so that nothing of the key gets into a log.
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| of_key("has no private key in PEM"))?;
-        let key = provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(|_| of_key("has a private key that is neither RSA, ECDSA nor Ed25519"))?;
+        let doubts = doubts(&chain);
+        let key = private_key(&self.key).map_err(of_key)?;
+        let key = provider.key_provider.load_private_key(key).map_err(|_| {
+            of_key("has a private key of an unsupported kind: use RSA, ECDSA with P-256 or P-384 (not P-521), or Ed25519")
+        })?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
@@ -90,6 +91,7 @@ impl Contents {
         Ok(Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             expires,
+            doubts,
         })
     }
 }
@@ -98,15 +100,6 @@ impl Contents {
 pub(super) fn load(files: &TlsFiles) -> Result<(Tls, Digest), CredentialsError> {
     let contents = Contents::read(files)?;
     Ok((contents.build(files)?, contents.digest()))
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match all {
-        Ok(all) if all.is_empty() => Err("has no certificate in PEM".to_owned()),
-        Ok(all) => Ok(all),
-        Err(error) => Err(format!("is not PEM: {error}")),
-    }
 }
 
 /// The earliest expiry in a chain, in seconds since 1970.

@@ -79,6 +79,17 @@ fn der(pair: &Pair) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).expect("PEM")
 }
 
+/// Made for this test by `openssl ecparam -name secp521r1 -genkey`.
+const P521_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBeP6J0V3RrDkrtcRS\n\
+xXAE2AZphTEaIhrQLdxiRohuny8aSOU0W9XNr3xs+iuUNMuCRu3eageDUK828gIP\n\
+giGBPQKhgYkDgYYABAHxGuPUC46l3O/hwOkHWqhLUWCg3Wu9p/Eew9zv5IcojGLU\n\
+fzWBpm3a1wu0YkzvIvqJVXhi79uW2zEklS2c17RCEQBT8XSS+OIW2uHns9cFpoVB\n\
+c/7UHAGVVdY732zxuF4FUA0gFlCwXdosNUU/eJfO9pff2Omn4psPvXdcWmXgYy5E\n\
+4Q==\n\
+-----END PRIVATE KEY-----\n";
+
 #[tokio::test]
 async fn grpc_and_pages_share_a_tls_port() {
     let authority = Authority::new("one");
@@ -225,14 +236,49 @@ async fn an_unusable_certificate_leaves_the_old_one_in_use_until_a_valid_one_app
     assert_eq!(presented(server.address, &authority).await, der(&new));
 }
 
+/// As editors on Windows write it.
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_ignored() {
+    let pair = Authority::new("one").issue("server");
+    let marked = |text: &str| format!("\u{feff}{text}");
+    let (certificate, key) = (marked(&pair.certificate), marked(&pair.key));
+    let mounted = Mounted::new(&[
+        ("tls.crt", &certificate),
+        ("tls.key", &key),
+        ("tokens", &marked("alice secret\n")),
+        ("utf16", "utf16"),
+    ]);
+    let flags = CredentialFlags {
+        token_file: Some(mounted.path("tokens")),
+        ..mounted.tls()
+    };
+    flags.load().expect("good files");
+    let utf16: Vec<u8> = "\u{feff}alice secret"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(mounted.path("utf16"), utf16).expect("written");
+    let flags = CredentialFlags {
+        token_file: Some(mounted.path("utf16")),
+        ..CredentialFlags::default()
+    };
+    let error = flags.load().expect_err("not UTF-8").to_string();
+    assert!(error.contains("save it as UTF-8"), "{error}");
+}
+
 #[test]
 fn unusable_files_are_refused_at_the_start_by_flag() {
     let authority = Authority::new("one");
     let (pair, other) = (authority.issue("server"), authority.issue("other"));
+    // Its contents are never read.
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let mounted = Mounted::new(&[
         ("tls.crt", &pair.certificate),
         ("tls.key", &pair.key),
         ("other.key", &other.key),
+        ("encrypted.key", encrypted),
+        ("p521.key", P521_KEY),
         ("empty", "\n"),
         ("text", "no PEM"),
         (
@@ -257,6 +303,10 @@ fn unusable_files_are_refused_at_the_start_by_flag() {
         (["..data", "tls.key", "", ""], certificate, "not a file"),
         (["tls.crt", "text", "", ""], key, "no private key"),
         (["tls.crt", "tls.crt", "", ""], key, "no private key"),
+        (["tls.key", "tls.crt", "", ""], certificate, "swapped?"),
+        (["tls.crt", "tls.crt", "", ""], key, "swapped?"),
+        (["tls.crt", "encrypted.key", "", ""], key, "openssl pkey"),
+        (["tls.crt", "p521.key", "", ""], key, "not P-521"),
         (["tls.crt", "other.key", "", ""], key, "is not the key of"),
         (["tls.crt", "tls.key", "text", ""], ca, "no certificate"),
         (["tls.crt", "tls.key", "torn", ""], ca, "cannot be used"),
