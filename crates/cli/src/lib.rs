@@ -18,5 +18,6 @@ pub mod registry;
 pub mod render;
 mod rpc_error;
 mod tls_error;
+mod wrong_server;
 
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 pub(crate) mod words;
 
-use crate::{endpoints::Endpoints, tls_error};
+use crate::{endpoints::Endpoints, tls_error, wrong_server};
 use digits_client::{ConnectionFailure, Error, Service};
 use std::iter;
 use tonic::{Code, Status};
@@ -24,7 +24,8 @@ pub fn lines(error: &Error, endpoints: &Endpoints) -> Vec<String> {
             ),
             "give it longer with --timeout SECONDS".to_owned(),
         ],
-        Error::Status { service, status } => answer(*service, status, endpoints.url(*service)),
+        Error::Status { service, status } => wrong_server::lines(*service, status, endpoints)
+            .unwrap_or_else(|| answer(*service, status, endpoints.url(*service))),
         Error::WatchLost {
             job_id,
             after_sequence,

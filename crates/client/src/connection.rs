@@ -101,13 +101,13 @@ pub(crate) fn connect(
     Ok((caller, connection))
 }
 
-/// Queries the overall health of the service.
+/// Queries the health of the service; NOT_FOUND where another service listens.
 pub(crate) async fn health(
     calls: &Caller,
     connection: &Connection,
 ) -> Result<ServingStatus, Error> {
     let request = HealthCheckRequest {
-        service: String::new(),
+        service: calls.service.grpc_name().to_owned(),
     };
     let answer = calls
         .retried(request, rpc!(HealthClient::new(connection.clone()), check))

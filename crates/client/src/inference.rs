@@ -122,10 +122,10 @@ impl InferenceClient {
         Ok(())
     }
 
-    /// The service's overall health.
+    /// The service's health.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`Error`]; NOT_FOUND where another service listens at the URL.
     pub async fn health(&self) -> Result<ServingStatus, Error> {
         connection::health(&self.calls, &self.connection).await
     }

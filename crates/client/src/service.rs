@@ -12,6 +12,15 @@ pub enum Service {
 }
 
 impl Service {
+    /// Full name of its gRPC service; of several, the one that the others belong to.
+    #[must_use]
+    pub fn grpc_name(self) -> &'static str {
+        match self {
+            Self::Trainer => "digits.v1.TrainingService",
+            Self::Inference => "digits.v1.InferenceService",
+        }
+    }
+
     /// URL of the service on this machine with its default port.
     #[must_use]
     pub fn default_url(self) -> &'static str {

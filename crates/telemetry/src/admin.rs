@@ -62,6 +62,7 @@ pub async fn bind(
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .fallback(unknown)
         .with_state(state);
     let is_loopback = bound.ip().to_canonical().is_loopback();
     let server = AdminServer {
@@ -118,6 +119,24 @@ async fn metrics(State(state): State<AppState>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "rendering failed\n").into_response(),
     }
+}
+
+/// Answers a gRPC client, whose user has mixed up the ports, in its own form.
+async fn unknown(request: Request) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        let headers = [
+            ("content-type", "application/grpc"),
+            ("grpc-status", "12"),
+            (
+                "grpc-message",
+                "this is the admin port: call the port of --listen",
+            ),
+        ];
+        return headers.into_response();
+    }
+    let text = "not found: the admin port has /metrics, /livez and /readyz\n";
+    (StatusCode::NOT_FOUND, text).into_response()
 }
 
 async fn livez(State(state): State<AppState>) -> Response {

@@ -75,6 +75,16 @@ async fn probes_and_metrics_are_answered() {
             .await
             .starts_with("HTTP/1.1 200 OK")
     );
+    let lost = format!(
+        "POST /digits.v1.InferenceService/Predict HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/grpc\r\nConnection: close\r\n\r\n"
+    );
+    let answer = ask(admin.address, &lost).await;
+    assert!(answer.contains("grpc-status: 12"), "{answer}");
+    assert!(answer.contains("this is the admin port"), "{answer}");
+    let answer = get(admin.address, "/health", &own).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.contains("/livez"), "{answer}");
+
     let answer = get(admin.address, "/readyz", &own).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("not ready: starting"), "{answer}");
