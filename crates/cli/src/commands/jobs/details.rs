@@ -48,10 +48,10 @@ fn identity(job: &Job, spec: &JobSpec) -> Fields {
 fn training(job: &Job, spec: &JobSpec) -> Fields {
     let dataset = spec.data.as_ref().and_then(|it| it.dataset.clone());
     let architecture = spec.architecture.as_ref();
-    let hidden = architecture
+    let hidden: Vec<String> = architecture
         .and_then(|it| it.hidden.as_ref())
         .map(|it| it.widths.iter().map(ToString::to_string).collect())
-        .unwrap_or_else(Vec::new);
+        .unwrap_or_default();
     let network = job.network.as_ref().map(format::network);
     let text = |value: Option<String>| value.unwrap_or_default();
     vec![
