@@ -24,9 +24,17 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 struct Panicking {
     folder: Arc<LocalFileSystem>,
-    /// Part of the paths whose reads panic.
+    /// Part of the paths whose reads panic. The storage turns these panics into errors.
     of: String,
     panics: Arc<AtomicU32>,
+    /// Listings that panic before they begin, which ends their caller.
+    listings: Arc<AtomicU32>,
+}
+
+/// Panics as often as the counter says.
+fn panic_if_left(left: &AtomicU32) {
+    let taken = left.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    assert!(taken.is_err(), "meant to");
 }
 
 impl Panicking {
@@ -35,6 +43,7 @@ impl Panicking {
             folder: Arc::new(LocalFileSystem::new_with_prefix(store.path()).unwrap()),
             of: of.to_string(),
             panics: Arc::default(),
+            listings: Arc::default(),
         }
     }
 }
@@ -49,15 +58,13 @@ impl fmt::Display for Panicking {
 impl ObjectStore for Panicking {
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
         if at.as_ref().contains(&self.of) {
-            let left = self
-                .panics
-                .try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-            assert!(left.is_err(), "meant to");
+            panic_if_left(&self.panics);
         }
         self.folder.get_opts(at, options).await
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        panic_if_left(&self.listings);
         self.folder.list(prefix)
     }
 
@@ -127,7 +134,7 @@ async fn a_loader_that_panics_is_restarted_and_the_snapshot_stays() {
     let store = Store::new();
     store.serve("panics", 1, &Net::favouring(1, 1)).await;
     let storage = Panicking::new(&store, "");
-    let panics = Arc::clone(&storage.panics);
+    let panics = Arc::clone(&storage.listings);
     let service = start(storage, "panics").await;
     service.serves("panics", 1).await;
     service.becomes_serving().await;

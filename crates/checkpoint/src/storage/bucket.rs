@@ -22,10 +22,14 @@ pub(super) fn open(url: &Url) -> Result<Storage, StorageError> {
     open_with(url, &Variables::from_environment()?)
 }
 
-fn open_with(url: &Url, variables: &Variables) -> Result<Storage, StorageError> {
-    // The client of the bucket panics where the process has none. A program that has chosen another
-    // keeps it.
+/// The client of the bucket panics where the process has no provider. A program that has chosen
+/// another keeps it.
+fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn open_with(url: &Url, variables: &Variables) -> Result<Storage, StorageError> {
+    install_crypto_provider();
     let refused = |reason: String| StorageError::Url {
         url: url.as_str().to_owned(),
         reason,
