@@ -131,6 +131,7 @@ async function desktop() {
   await page.getByRole('button', { name: 'Undo' }).click();
   await until('one digit', async () => /sure$/.test(await text('words')));
   await page.getByRole('button', { name: 'Clear' }).click();
+  await until('a blank paper', async () => (await text('words')) === 'Nothing is drawn yet.');
 
   await sentAlikeInAllThemes(page, text);
   await page.emulateMedia({ colorScheme: 'dark' });
