@@ -54,8 +54,8 @@ pub struct ServiceFlags {
 #[derive(Clone, Debug, Default, Args)]
 pub struct BrowserFlags {
     /// Origin whose pages may call the service over gRPC-Web and HTTP (CORS), such as
-    /// https://app.example; * allows every page. Repeat the flag or separate several with commas.
-    /// Without it, only the service's own pages may.
+    /// `https://app.example`; `*` allows every page. Repeat the flag or separate several with
+    /// commas. Without it, only the service's own pages may.
     #[arg(
         long,
         env = "DIGITS_CORS_ORIGIN",
