@@ -62,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         .map(|net| runtime.block_on(open(net)))
         .collect::<anyhow::Result<Vec<Net>>>()?;
     steps_table(&data, &nets);
+    crops_table(&data, &nets);
     junk_table(&data, &nets);
     Ok(())
 }
@@ -157,6 +158,37 @@ fn steps_table(data: &Dataset, nets: &[Net]) {
                 .collect();
             row(name, nets.iter().map(|net| net.error(&inputs)));
         }
+    }
+}
+
+/// Labels that change, or are not given, when the margin around a digit is cut off.
+fn crops_table(data: &Dataset, nets: &[Net]) {
+    println!("\nOther labels without a margin around the digit than with one, in percent\n");
+    head("", nets);
+    let kinds = [
+        ("black on white", [1.0, 0.0]),
+        ("white on black", [0.0, 1.0]),
+        ("dark on grey", [0.7, 0.2]),
+        ("light on grey", [0.35, 0.9]),
+    ];
+    for (name, levels) in kinds {
+        let pictures: Vec<_> = digits(data)
+            .map(|(_, digit)| {
+                [0.5, 0.0].map(|margin| {
+                    let picture = scenes::cropped(digit, margin, levels);
+                    steps::input(ExecutionPath::Service, &picture)
+                })
+            })
+            .collect();
+        let changed = |net: &Net| {
+            let label =
+                |input: &Option<Vec<u8>>| input.as_ref().map(|input| net.answer(input).label);
+            let differ = pictures
+                .iter()
+                .filter(|[with, without]| label(with) != label(without));
+            100.0 * differ.count() as f64 / pictures.len() as f64
+        };
+        row(name, nets.iter().map(changed));
     }
 }
 

@@ -62,6 +62,30 @@ pub fn canvas(ink: &Plane, rng: &mut Rng) -> Picture {
 
 /// The digit's box, cut out and enlarged to 25 to 90 % of a side.
 pub fn enlarged(digit: &[u8], side: usize, rng: &mut Rng) -> Plane {
+    let cut = cut_out(digit);
+    let (width, height) = (cut.width, cut.height);
+    let longest = ((0.25 + 0.65 * rng.f32()) * side as f32) as usize;
+    let scaled = |length: usize| (length * longest / width.max(height)).max(1);
+    cut.resized(scaled(width), scaled(height))
+        .map(|ink| ink.clamp(0.0, 1.0))
+}
+
+/// The digit's box alone, as segmentation leaves it, with a margin in shares of its longest side.
+pub fn cropped(digit: &[u8], margin: f32, [paper, pen]: [f32; 2]) -> Picture {
+    let cut = cut_out(digit);
+    let margin = (margin * cut.width.max(cut.height) as f32) as usize;
+    let mut light = Plane::filled(cut.width + 2 * margin, cut.height + 2 * margin, paper);
+    for (y, row) in cut.rows().enumerate() {
+        let start = (margin + y) * light.width + margin;
+        for (value, ink) in light.values[start..].iter_mut().zip(row) {
+            *value = paper + (pen - paper) * ink;
+        }
+    }
+    through(&light, ImageFormat::Png)
+}
+
+/// The part of an image that has ink.
+fn cut_out(digit: &[u8]) -> Plane {
     let digit = Plane::from_bytes(SIDE, SIDE, digit);
     let inked: Vec<usize> = (0..SIDE * SIDE)
         .filter(|&at| digit.values[at] > 0.0)
@@ -76,10 +100,7 @@ pub fn enlarged(digit: &[u8], side: usize, rng: &mut Rng) -> Plane {
     for (y, row) in cut.values.chunks_exact_mut(width).enumerate() {
         row.copy_from_slice(&digit.values[(top + y) * SIDE + left..][..width]);
     }
-    let longest = ((0.25 + 0.65 * rng.f32()) * side as f32) as usize;
-    let scaled = |length: usize| (length * longest / width.max(height)).max(1);
-    cut.resized(scaled(width), scaled(height))
-        .map(|ink| ink.clamp(0.0, 1.0))
+    cut
 }
 
 /// Black around the ink, so that it lies anywhere on a square.

@@ -3,8 +3,9 @@
 use digits_inference::picture::{
     Normalized, Normalizer, Picture, Recipe,
     components::{self, Digits},
-    ink, place,
+    ink, levels, place,
     plane::Plane,
+    polarity,
 };
 
 /// Side of the input.
@@ -145,17 +146,17 @@ fn resized(picture: &Picture) -> Vec<u8> {
 }
 
 fn by_steps(steps: Steps, luma: &Plane) -> Option<Vec<u8>> {
-    let paper = ink::dark_on_light(luma)?;
+    let paper = polarity::dark_on_light(luma)?.plane;
     let background = if steps.background {
         ink::background(&paper)
     } else {
-        Plane::filled(paper.width, paper.height, ink::border_median(&paper))
+        Plane::filled(paper.width, paper.height, levels::border_median(&paper))
     };
     let loss = ink::loss(&paper, &background);
     let inked = if steps.ramp {
         ink::ramp(&loss)
     } else {
-        let threshold = ink::otsu(&loss.values);
+        let threshold = levels::otsu(&loss.values);
         loss.map(|loss| f32::from(u8::from(loss > threshold)))
     };
     let digit = if steps.dust {

@@ -3,7 +3,7 @@
 use super::plane::Plane;
 
 /// Least ink of a pixel that belongs to a component.
-const MIN_INK: f32 = 0.25;
+pub(super) const MIN_INK: f32 = 0.25;
 /// Components with less than this share of the largest one's ink are dust; small pictures have a
 /// higher limit.
 const DUST: f32 = 0.05;
@@ -37,7 +37,7 @@ impl BoundingBox {
         self.top + self.height
     }
 
-    fn joined(&self, other: &Self) -> Self {
+    pub(super) fn joined(&self, other: &Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));
         let width = self.right().max(other.right()) - left;
         let height = self.bottom().max(other.bottom()) - top;
@@ -89,10 +89,11 @@ pub enum Digits {
     Several(Vec<BoundingBox>),
 }
 
-struct Component {
-    bounds: BoundingBox,
-    ink: f32,
-    pixels: Vec<usize>,
+/// Connected ink.
+pub(super) struct Component {
+    pub(super) bounds: BoundingBox,
+    pub(super) ink: f32,
+    pub(super) pixels: Vec<usize>,
 }
 
 /// A digit: components that are close to each other.
@@ -190,7 +191,7 @@ fn touches(kept: &[bool], ink: &Plane, column: usize, row: usize) -> bool {
 }
 
 /// The up to eight pixels around one.
-fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = usize> {
+pub(super) fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = usize> {
     let columns = column.saturating_sub(1)..(column + 2).min(plane.width);
     let rows = row.saturating_sub(1)..(row + 2).min(plane.height);
     let width = plane.width;
@@ -198,7 +199,7 @@ fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = 
 }
 
 /// Connected components of pixels with ink; pixels are neighbours by edge or corner.
-fn components(ink: &Plane) -> Vec<Component> {
+pub(super) fn components(ink: &Plane) -> Vec<Component> {
     let mut seen = vec![false; ink.values.len()];
     let mut found = Vec::new();
     for start in 0..ink.values.len() {

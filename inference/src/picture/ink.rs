@@ -1,15 +1,17 @@
-//! Segments ink from paper: polarity, background, threshold.
+//! Segments ink from paper: background and threshold.
 //!
 //! The result is light ink on black, whatever the picture was.
 
-use super::{plane::Plane, trend};
+use super::{
+    edge, frame,
+    levels::{PEAK_SHARE, otsu, percentile},
+    plane::Plane,
+    polarity::{self, Paper},
+    trend,
+};
 
-/// Peak departure from the background, in shares of the range, under which a picture is blank.
-const BLANK_DEPARTURE: f32 = 0.06;
 /// Peak loss of reflectance under which a picture is blank.
 const BLANK_LOSS: f32 = 0.12;
-/// Share of the pixels that peaks leave out, because single hot pixels are not ink.
-const PEAK_SHARE: f32 = 0.000_5;
 /// Longest side at which the background is estimated.
 const BACKGROUND_SIDE: usize = 96;
 /// Least background that is divided by.
@@ -17,12 +19,13 @@ const BACKGROUND_FLOOR: f32 = 0.1;
 /// Start of the ramp, in shares of Otsu's threshold.
 const RAMP_START: f32 = 0.7;
 
-/// Ink from 0 to 1; `None` if the picture is blank. `planes` are the channels, all of one size.
+/// Ink from 0 to 1, without printed lines; `None` if the picture is blank. `planes` are the channels,
+/// all of one size.
 #[must_use]
 pub fn find(planes: &[Plane]) -> Option<Plane> {
-    let losses: Vec<Plane> = planes.iter().filter_map(loss_of_channel).collect();
+    let losses = planes.iter().filter_map(loss_of_channel);
     // A yellow pen is visible in blue alone: use the channel that lost the most.
-    let loss = losses.into_iter().reduce(|mut most, other| {
+    let mut loss = losses.reduce(|mut most, other| {
         most.values
             .iter_mut()
             .zip(&other.values)
@@ -32,13 +35,24 @@ pub fn find(planes: &[Plane]) -> Option<Plane> {
     if percentile(&loss.values, 1.0 - PEAK_SHARE) < BLANK_LOSS {
         return None;
     }
+    let ink = ramp(&loss);
+    let printed = frame::lines(&ink);
+    if printed.is_empty() {
+        return Some(ink);
+    }
+    // The lines had a part in the threshold.
+    printed.iter().for_each(|&pixel| loss.values[pixel] = 0.0);
     Some(ramp(&loss))
 }
 
 /// Share of the light that ink absorbs in one channel; `None` if all is background.
 fn loss_of_channel(plane: &Plane) -> Option<Plane> {
-    let paper = dark_on_light(plane)?;
-    Some(loss(&paper, &background(&paper)))
+    let Paper { plane, level } = polarity::dark_on_light(&edge::without_lines(plane))?;
+    let background = match level {
+        Some(level) => Plane::filled(plane.width, plane.height, level),
+        None => background(&plane),
+    };
+    Some(loss(&plane, &background))
 }
 
 /// Share of the background's light that ink absorbs, from 0 to 1.
@@ -49,55 +63,6 @@ pub fn loss(paper: &Plane, background: &Plane) -> Plane {
         *value = (1.0 - *value / behind.max(BACKGROUND_FLOOR)).clamp(0.0, 1.0);
     }
     loss
-}
-
-/// The channel, inverted if needed so that its background is light; `None` if all is background.
-///
-/// The median of the border decides if it is clearly light or dark. Otherwise ink is on the side
-/// that departs further from the light of the background.
-#[must_use]
-pub fn dark_on_light(plane: &Plane) -> Option<Plane> {
-    let background = border_median(plane);
-    let light = trend::of(plane);
-    let departures: Vec<f32> = plane
-        .values
-        .iter()
-        .zip(&light.values)
-        .map(|(value, light)| value - light)
-        .collect();
-    let darker = -percentile(&departures, PEAK_SHARE);
-    let lighter = percentile(&departures, 1.0 - PEAK_SHARE);
-    if darker.max(lighter) < BLANK_DEPARTURE {
-        return None;
-    }
-    let invert = if background >= 0.62 && darker >= BLANK_DEPARTURE {
-        false
-    } else if background <= 0.38 && lighter >= BLANK_DEPARTURE {
-        true
-    } else {
-        lighter > darker
-    };
-    Some(if invert {
-        plane.map(|value| 1.0 - value)
-    } else {
-        plane.clone()
-    })
-}
-
-/// Median of the pixels at the border.
-#[must_use]
-pub fn border_median(plane: &Plane) -> f32 {
-    let ring = (plane.width.min(plane.height) / 50).max(1);
-    let mut values = Vec::new();
-    for (y, row) in plane.rows().enumerate() {
-        if y < ring || y + ring >= plane.height {
-            values.extend_from_slice(row);
-        } else {
-            values.extend_from_slice(&row[..ring.min(row.len())]);
-            values.extend_from_slice(&row[row.len() - ring.min(row.len())..]);
-        }
-    }
-    percentile(&values, 0.5)
 }
 
 /// Light of the paper behind the ink: a smooth surface, times a grey-scale closing of what is left,
@@ -166,47 +131,4 @@ pub fn ramp(loss: &Plane) -> Plane {
     let start = RAMP_START * threshold;
     let range = (full - start).max(1e-3);
     loss.map(|value| ((value - start) / range).clamp(0.0, 1.0))
-}
-
-/// Otsu's threshold of values from 0 to 1, which minimizes the variance within the two classes.
-#[must_use]
-pub fn otsu(values: &[f32]) -> f32 {
-    const BINS: usize = 256;
-    let mut counts = [0_u64; BINS];
-    for value in values {
-        counts[(value * (BINS - 1) as f32).round() as usize % BINS] += 1;
-    }
-    let total = values.len() as f64;
-    let sum: f64 = counts
-        .iter()
-        .enumerate()
-        .map(|(bin, &count)| bin as f64 * count as f64)
-        .sum();
-    let (mut below, mut sum_below) = (0.0, 0.0);
-    let (mut best, mut threshold) = (0.0, 0.5);
-    for (bin, &count) in counts.iter().enumerate() {
-        below += count as f64;
-        sum_below += bin as f64 * count as f64;
-        let above = total - below;
-        if below == 0.0 || above == 0.0 {
-            continue;
-        }
-        let apart = sum_below / below - (sum - sum_below) / above;
-        let between = below * above * apart * apart;
-        if between > best {
-            best = between;
-            threshold = (bin as f32 + 0.5) / (BINS - 1) as f32;
-        }
-    }
-    threshold
-}
-
-/// The value that `share` of all values are at or below; 0 without values.
-fn percentile(values: &[f32], share: f32) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let mut values = values.to_vec();
-    let index = ((values.len() - 1) as f32 * share).round() as usize;
-    *values.select_nth_unstable_by(index, f32::total_cmp).1
 }

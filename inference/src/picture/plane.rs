@@ -61,6 +61,16 @@ impl Plane {
         }
     }
 
+    /// The difference to a plane of the same size.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        let values = self.values.iter().zip(&other.values);
+        Self {
+            values: values.map(|(a, b)| a - b).collect(),
+            ..*self
+        }
+    }
+
     /// Resampled, separably: area averaging to reduce, bicubic (Catmull-Rom) to enlarge.
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {

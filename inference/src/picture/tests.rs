@@ -1,7 +1,9 @@
 //! Tests of the whole normalization, on drawn pictures.
 
+mod crops;
 mod formats;
 mod jpeg;
+mod printed;
 
 use super::{place::centre_of_mass, plane::Plane, *};
 use image::{Rgba, RgbaImage};

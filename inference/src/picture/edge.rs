@@ -1,0 +1,134 @@
+//! Removes printed lines at the very edge of a picture: the frame of a form, cut out with the digit.
+//!
+//! They have to go before ink is looked for, because the border is where paper is looked for.
+
+use super::{levels::percentile, plane::Plane};
+
+/// Thickest line, in shares of the picture's side.
+const THICKEST: f32 = 0.06;
+/// How far pixels of one level may be apart.
+const EVEN: f32 = 0.15;
+/// How far line and paper must be apart.
+const STEP: f32 = 0.2;
+/// Rows between line and paper that may have any level: soft edges.
+const SOFT_ROWS: usize = 2;
+/// Share of a line, and of the row of paper next to it, that has its level.
+const LINE_SHARE: f32 = 0.95;
+const PAPER_SHARE: f32 = 0.6;
+/// Lines that make a frame, in which they may touch the digit.
+const FRAME: usize = 3;
+/// Of so many pixels, one counts for the level of the whole picture.
+const STRIDE: usize = 7;
+
+/// The picture with the lines at its edges painted over with what is next to them.
+///
+/// One line or two could be the bar of a digit that fills its picture, so nothing may touch them.
+#[must_use]
+pub fn without_lines(plane: &Plane) -> Plane {
+    let mut plane = plane.clone();
+    let sample: Vec<f32> = plane.values.iter().step_by(STRIDE).copied().collect();
+    let level = percentile(&sample, 0.5);
+    let found = Side::ALL.map(|side| line(&plane, side, level));
+    let is_frame = found.iter().flatten().count() >= FRAME;
+    for (side, line) in Side::ALL.into_iter().zip(found) {
+        if let Some(line) = line
+            && (is_frame || !line.is_touched)
+        {
+            for along in 0..side.length(&plane) {
+                let next = plane.values[side.index(&plane, line.rows, along)];
+                for row in 0..line.rows {
+                    let at = side.index(&plane, row, along);
+                    plane.values[at] = next;
+                }
+            }
+        }
+    }
+    plane
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Top,
+    Bottom,
+    Left,
+    Right,
+}
+
+impl Side {
+    const ALL: [Self; 4] = [Self::Top, Self::Bottom, Self::Left, Self::Right];
+
+    fn length(self, plane: &Plane) -> usize {
+        match self {
+            Self::Top | Self::Bottom => plane.width,
+            Self::Left | Self::Right => plane.height,
+        }
+    }
+
+    /// Index of a pixel by its distance from this side and its place along it.
+    fn index(self, plane: &Plane, row: usize, along: usize) -> usize {
+        match self {
+            Self::Top => row * plane.width + along,
+            Self::Bottom => (plane.height - 1 - row) * plane.width + along,
+            Self::Left => along * plane.width + row,
+            Self::Right => along * plane.width + plane.width - 1 - row,
+        }
+    }
+
+    /// The rows next to this side, as a plane.
+    fn rows(self, plane: &Plane, rows: usize) -> Plane {
+        let width = self.length(plane);
+        let places = (0..rows).flat_map(|row| (0..width).map(move |along| (row, along)));
+        Plane {
+            width,
+            height: rows,
+            values: places
+                .map(|(row, along)| plane.values[self.index(plane, row, along)])
+                .collect(),
+        }
+    }
+}
+
+/// A line along a side.
+struct Line {
+    /// Rows with soft edges.
+    rows: usize,
+    /// Whether the row of paper next to it has pixels of the line's level away from the corners.
+    is_touched: bool,
+}
+
+/// The line along a side of a picture whose median is `level`.
+fn line(plane: &Plane, side: Side, level: f32) -> Option<Line> {
+    let depth = plane.width + plane.height - side.length(plane);
+    let most = ((depth as f32 * THICKEST) as usize).max(1);
+    let strip = side.rows(plane, (most + SOFT_ROWS + 2).min(depth));
+    let median = |row: &[f32]| percentile(row, 0.5);
+    let share = |row: &[f32], level: f32| {
+        let even = row.iter().filter(|&&value| (value - level).abs() <= EVEN);
+        even.count() as f32 / row.len() as f32
+    };
+    let of_line = median(strip.rows().next()?);
+    if (of_line - level).abs() < STEP {
+        return None;
+    }
+    let is_line =
+        |row: &&[f32]| (median(row) - of_line).abs() <= EVEN && share(row, of_line) >= LINE_SHARE;
+    let rows = strip.rows().take_while(is_line).count();
+    if rows == 0 || rows > most {
+        return None;
+    }
+    let mut next = strip.rows().enumerate().skip(rows).take(SOFT_ROWS + 1);
+    let (rows, paper) = next.find(|(_, row)| {
+        let level = median(row);
+        (level - of_line).abs() >= STEP && share(row, level) >= PAPER_SHARE
+    })?;
+    let of_paper = median(paper);
+    if (of_paper - level).abs() >= (of_paper - of_line).abs() / 2.0 {
+        return None;
+    }
+    let corner = most + SOFT_ROWS;
+    let inside = paper.get(corner..paper.len().saturating_sub(corner))?;
+    let is_touched = inside
+        .iter()
+        .any(|value| (value - of_line).abs() < (value - of_paper).abs());
+    Some(Line { rows, is_touched })
+}

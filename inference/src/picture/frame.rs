@@ -1,0 +1,308 @@
+//! Finds printed lines in ink: boxes around a digit, cells of a grid, rules.
+//!
+//! A line is thin, straight along an axis and long for the picture. It is no part of the digit if it
+//! belongs to a frame, or does not touch the digit and is longer: from edge to edge, or with another
+//! one at a right angle. A picture of lines alone keeps them, as that is how a 1 looks.
+
+use super::{
+    components::{self, BoundingBox, Component},
+    plane::Plane,
+};
+use std::ops::Range;
+
+/// Thickness of a line at most, in shares of the longest side, and in pixels at least.
+const THICKNESS: f32 = 0.04;
+const MIN_THICKNESS: usize = 2;
+/// Length of a line at least, in shares of the picture's side.
+const LENGTH: f32 = 0.6;
+/// Share of its length on which a line has ink.
+const COVERAGE: f32 = 0.9;
+/// Share of its ink that a component of lines may have elsewhere.
+const ELSEWHERE: f32 = 0.08;
+/// How much longer than the digit's box a line is, and one from edge to edge.
+const LONGER: f32 = 1.25;
+const LONGER_THROUGHOUT: f32 = 1.08;
+/// Share of the picture's side that lines from edge to edge reach.
+const THROUGHOUT: f32 = 0.97;
+/// Height of a digit at least, in shares of the picture's.
+const DIGIT: f32 = 0.15;
+/// Lines that make a frame.
+const FRAME: usize = 3;
+
+/// The pixels of printed lines, with their soft edges.
+#[must_use]
+pub fn lines(ink: &Plane) -> Vec<usize> {
+    let parts: Vec<Part> = components::components(ink)
+        .into_iter()
+        .map(|component| Part::of(component, ink))
+        .collect();
+    let mut pixels: Vec<usize> = Vec::new();
+    for part in printed(&parts, ink) {
+        pixels.extend(&part.component.pixels);
+    }
+    for part in parts
+        .iter()
+        .filter(|part| !part.is_pure && !part.lines.is_empty())
+    {
+        let digit = part.digit_behind_lines(ink);
+        if digit.is_some_and(|digit| part.lines.sides() >= FRAME || part.lines.are_rules(&digit)) {
+            pixels.extend(&part.line_pixels);
+        }
+    }
+    let is_faint = |pixel: &usize| ink.values[*pixel] < components::MIN_INK;
+    let edges: Vec<usize> = pixels
+        .iter()
+        .flat_map(|pixel| components::neighbours(ink, pixel % ink.width, pixel / ink.width))
+        .filter(is_faint)
+        .collect();
+    pixels.extend(edges);
+    pixels
+}
+
+/// The components that are lines and nothing else, and no part of the digit.
+fn printed<'a>(parts: &'a [Part], ink: &Plane) -> Vec<&'a Part> {
+    let lines = || parts.iter().filter(|part| part.is_pure);
+    let several = lines().count() >= FRAME;
+    let may_be = |part: &Part| part.is_pure && (several || part.lines.are_likely_printed());
+    let is_frame = |part: &Part| part.is_pure && part.lines.sides() >= FRAME;
+    let rest_without = |gone: &dyn Fn(&Part) -> bool| {
+        let rest = parts.iter().filter(|part| !gone(part));
+        bounds(rest.map(|part| &part.component.bounds), ink)
+    };
+    if let Some(digit) = rest_without(&may_be) {
+        let is_printed =
+            |part: &&Part| may_be(part) && (is_frame(part) || part.lines.are_outside(&digit));
+        return parts.iter().filter(is_printed).collect();
+    }
+    // Only frames, and what may be the strokes of a digit. The innermost frame may be a 0.
+    let mut frames: Vec<&Part> = parts.iter().filter(|part| is_frame(part)).collect();
+    if rest_without(&is_frame).is_none() {
+        frames.sort_by_key(|part| area(&part.component.bounds));
+        frames = frames.split_off(1.min(frames.len()));
+    }
+    frames
+}
+
+fn area(bounds: &BoundingBox) -> usize {
+    bounds.width * bounds.height
+}
+
+/// The box around what is high enough to be a digit.
+fn bounds<'a>(boxes: impl Iterator<Item = &'a BoundingBox>, ink: &Plane) -> Option<BoundingBox> {
+    let least = (DIGIT * ink.height as f32) as usize;
+    boxes
+        .filter(|bounds| bounds.height > least)
+        .copied()
+        .reduce(|one, other| one.joined(&other))
+}
+
+/// Connected ink, with the lines in it.
+struct Part {
+    component: Component,
+    lines: Lines,
+    line_pixels: Vec<usize>,
+    /// Whether it consists of lines.
+    is_pure: bool,
+}
+
+impl Part {
+    fn of(component: Component, ink: &Plane) -> Self {
+        let lines = Lines::of(&component, ink);
+        let line_pixels = lines.pixels(&component, ink);
+        let in_lines: f32 = line_pixels.iter().map(|&pixel| ink.values[pixel]).sum();
+        Self {
+            is_pure: !lines.is_empty() && in_lines >= (1.0 - ELSEWHERE) * component.ink,
+            component,
+            lines,
+            line_pixels,
+        }
+    }
+
+    /// The box around the largest piece of what is left without the lines.
+    fn digit_behind_lines(&self, ink: &Plane) -> Option<BoundingBox> {
+        let mut rest = Plane::filled(ink.width, ink.height, 0.0);
+        for &pixel in &self.component.pixels {
+            rest.values[pixel] = ink.values[pixel];
+        }
+        for &pixel in &self.line_pixels {
+            rest.values[pixel] = 0.0;
+        }
+        let pieces = components::components(&rest);
+        let largest = pieces.iter().max_by(|a, b| a.ink.total_cmp(&b.ink))?;
+        bounds(std::iter::once(&largest.bounds), ink)
+    }
+}
+
+/// The lines of a component.
+struct Lines {
+    thickness: usize,
+    size: (usize, usize),
+    bounds: BoundingBox,
+    /// Rows of the horizontal ones.
+    across: Vec<Range<usize>>,
+    /// Columns of the vertical ones.
+    down: Vec<Range<usize>>,
+}
+
+impl Lines {
+    fn of(component: &Component, ink: &Plane) -> Self {
+        let thickness = (THICKNESS * ink.width.max(ink.height) as f32) as usize;
+        let thickness = thickness.max(MIN_THICKNESS);
+        let bounds = component.bounds;
+        let is_long = |length: usize, side: usize| length as f32 >= LENGTH * side as f32;
+        let points = || {
+            let pixels = component.pixels.iter();
+            pixels.map(|pixel| (pixel % ink.width, pixel / ink.width))
+        };
+        let mut lines = Self {
+            thickness,
+            size: (ink.width, ink.height),
+            bounds,
+            across: Vec::new(),
+            down: Vec::new(),
+        };
+        if is_long(bounds.width, ink.width) {
+            let points = points().map(|(x, y)| (x - bounds.left, y - bounds.top));
+            let bands = bands(points, (bounds.width, bounds.height), thickness);
+            lines.across = shifted(bands, bounds.top);
+        }
+        if is_long(bounds.height, ink.height) {
+            let points = points().map(|(x, y)| (y - bounds.top, x - bounds.left));
+            let bands = bands(points, (bounds.height, bounds.width), thickness);
+            lines.down = shifted(bands, bounds.left);
+        }
+        lines
+    }
+
+    fn is_empty(&self) -> bool {
+        self.across.is_empty() && self.down.is_empty()
+    }
+
+    /// The pixels of the lines, without those where something else crosses them.
+    fn pixels(&self, component: &Component, ink: &Plane) -> Vec<usize> {
+        let within =
+            |bands: &[Range<usize>], at: usize| bands.iter().any(|band| band.contains(&at));
+        let run = |pixel: usize, step: usize, place: usize, length: usize| {
+            let inked = |pixel: &usize| ink.values[*pixel] > 0.0;
+            let before = (1..=place).map(|by| pixel - by * step);
+            let behind = (1..length - place).map(|by| pixel + by * step);
+            before.take_while(inked).count() + 1 + behind.take_while(inked).count()
+        };
+        let mut pixels = Vec::new();
+        let (mut across, mut down) = (Vec::new(), Vec::new());
+        for &pixel in &component.pixels {
+            let (x, y) = (pixel % ink.width, pixel / ink.width);
+            match (within(&self.across, y), within(&self.down, x)) {
+                (true, true) => pixels.push(pixel),
+                (true, false) => across.push((run(pixel, ink.width, y, ink.height), pixel)),
+                (false, true) => down.push((run(pixel, 1, x, ink.width), pixel)),
+                (false, false) => {}
+            }
+        }
+        for mut runs in [across, down] {
+            runs.sort_unstable();
+            // Strokes of the digit along a line or across it are thicker than the line.
+            let thickness = runs.get(runs.len() / 5).map_or(0, |&(run, _)| run);
+            let most = (thickness + thickness / 2 + 1).min(2 * self.thickness);
+            let thin = runs.iter().take_while(|&&(run, _)| run <= most);
+            pixels.extend(thin.map(|&(_, pixel)| pixel));
+        }
+        pixels
+    }
+
+    /// Whether they go from edge to edge, or meet.
+    fn are_likely_printed(&self) -> bool {
+        let meet = !self.across.is_empty() && !self.down.is_empty();
+        meet || self.are_throughout()
+    }
+
+    fn are_throughout(&self) -> bool {
+        let reaches = |length: usize, side: usize| length as f32 >= THROUGHOUT * side as f32;
+        (self.across.is_empty() || reaches(self.bounds.width, self.size.0))
+            && (self.down.is_empty() || reaches(self.bounds.height, self.size.1))
+    }
+
+    /// Whether each line is longer than the digit, which it does not touch.
+    fn are_outside(&self, digit: &BoundingBox) -> bool {
+        let factor = if self.are_throughout() {
+            LONGER_THROUGHOUT
+        } else {
+            LONGER
+        };
+        let longer = |length: usize, digit: usize| length as f32 >= factor * digit as f32;
+        (self.across.is_empty() || longer(self.bounds.width, digit.width))
+            && (self.down.is_empty() || longer(self.bounds.height, digit.height))
+    }
+
+    /// Sides of the component's box along which it has a line; 0 if all lines are parallel.
+    fn sides(&self) -> usize {
+        let bounds = self.bounds;
+        let ends = |bands: &[Range<usize>], first: usize, end: usize| {
+            let at_first = bands
+                .iter()
+                .any(|band| band.start <= first + self.thickness);
+            let at_end = bands.iter().any(|band| band.end + self.thickness >= end);
+            usize::from(at_first) + usize::from(at_end)
+        };
+        if self.across.is_empty() || self.down.is_empty() {
+            return 0;
+        }
+        ends(&self.across, bounds.top, bounds.top + bounds.height)
+            + ends(&self.down, bounds.left, bounds.left + bounds.width)
+    }
+
+    /// Whether they are parallel, from edge to edge, and the digit is narrower: ruled paper.
+    fn are_rules(&self, digit: &BoundingBox) -> bool {
+        let rules = |bands: &[Range<usize>], length: usize, side: usize, digit: usize| {
+            bands.len() >= 2
+                && length as f32 >= THROUGHOUT * side as f32
+                && digit as f32 <= 0.85 * side as f32
+        };
+        rules(&self.across, self.bounds.width, self.size.0, digit.width)
+            || rules(&self.down, self.bounds.height, self.size.1, digit.height)
+    }
+}
+
+fn shifted(bands: Vec<Range<usize>>, by: usize) -> Vec<Range<usize>> {
+    let bands = bands.into_iter();
+    bands.map(|band| band.start + by..band.end + by).collect()
+}
+
+/// Bands as thick as a line in which nearly all places along it have ink; `points` are (along,
+/// across), `size` likewise.
+fn bands(
+    points: impl Iterator<Item = (usize, usize)>,
+    size: (usize, usize),
+    thickness: usize,
+) -> Vec<Range<usize>> {
+    let (along, across) = size;
+    let mut inked = vec![false; along * across];
+    points.for_each(|(at, line)| inked[line * along + at] = true);
+    // Of each place along the lines, how many of the rows in the window have ink.
+    let mut depth = vec![0_usize; along];
+    let mut covered = 0;
+    let mut bands: Vec<Range<usize>> = Vec::new();
+    let needed = (COVERAGE * along as f32).ceil() as usize;
+    for line in 0..across {
+        for at in (0..along).filter(|at| inked[line * along + at]) {
+            covered += usize::from(depth[at] == 0);
+            depth[at] += 1;
+        }
+        if let Some(left) = line.checked_sub(thickness) {
+            for at in (0..along).filter(|at| inked[left * along + at]) {
+                depth[at] -= 1;
+                covered -= usize::from(depth[at] == 0);
+            }
+        }
+        if covered >= needed {
+            let band = (line + 1).saturating_sub(thickness)..line + 1;
+            match bands.last_mut() {
+                Some(last) if band.start <= last.end => last.end = band.end,
+                _ => bands.push(band),
+            }
+        }
+    }
+    // A band that is much thicker than a line is no line.
+    bands.retain(|band| band.len() <= 3 * thickness);
+    bands
+}
