@@ -8,6 +8,9 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::compressed;
 
+/// Longest request, unpacked: the name of a service. Health is answered without a token.
+const MAX_MESSAGE: usize = 4 << 10;
+
 /// The status that `grpc.health.v1.Health` returns. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -26,7 +29,8 @@ impl Health {
         };
         health.set_not_serving().await;
         let service = HealthService::from_health_reporter(health.reporter.clone());
-        (health, compressed!(HealthServer::new(service)))
+        let server = HealthServer::new(service).max_decoding_message_size(MAX_MESSAGE);
+        (health, compressed!(server))
     }
 
     /// Sets everything to SERVING.

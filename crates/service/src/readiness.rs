@@ -23,6 +23,10 @@ impl ServiceReadiness {
         }
         self.http.set_ready();
         self.health.set_serving().await;
+        // It may have become so in between, and SERVING must not be the last word.
+        if self.liveness.unable().is_cancelled() {
+            self.health.set_not_serving().await;
+        }
     }
 
     /// Changes the reason in `/readyz` for not being ready yet.

@@ -164,17 +164,14 @@ fn brain_float(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
-/// Half precision: a sign, 5 bits of exponent with bias 15, 10 bits of fraction.
+/// Half precision: a sign, 5 bits of exponent with bias 15, 10 bits of fraction. Infinity and NaN
+/// become 65536 and more, which is no pixel either.
 fn half(bytes: [u8; 2]) -> f32 {
-    let bits = u16::from_le_bytes(bytes);
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => fraction * 2_f32.powi(-24),
-        0x1f if fraction == 0.0 => f32::INFINITY,
-        0x1f => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
-    };
-    if bits >> 15 == 1 { -size } else { size }
+    let bits = u32::from(u16::from_le_bytes(bytes));
+    // 2^112 moves the bias of the exponent from 15 to 127, that of subnormal numbers too.
+    let scale = f32::from_bits(0x7780_0000);
+    let size = f32::from_bits((bits & 0x7fff) << 13) * scale;
+    f32::from_bits(size.to_bits() | (bits & 0x8000) << 16)
 }
 
 #[cfg(test)]

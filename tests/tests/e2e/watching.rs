@@ -86,6 +86,13 @@ impl Watched {
 
     /// The job's first checkpoint, which is the worst, is served again from now on.
     async fn fall_back(&mut self, job: &Job) -> Result<()> {
+        // The best must have been scraped, to be seen as better.
+        let newest = job.checkpoint_ids.len();
+        let best = format!("digits_inference_model_sequence{{role=\"primary\"}} >= {newest}");
+        until(&best, async || {
+            Ok((!self.prometheus.query(&best)?.is_empty()).then_some(()))
+        })
+        .await?;
         let worst = job.checkpoint_ids.first();
         self.promote(worst, ServingRole::Primary, None).await?;
         self.lights("DigitsServedAccuracyDropped").await

@@ -13,6 +13,8 @@ use digits_checkpoint::{
 use digits_dataset::{Dataset, mnist, pushed::Pinned};
 use std::sync::Arc;
 
+/// Largest data set that is loaded to measure an import where nobody named it. MNIST has 55 MB.
+const MAX_GUESSED_BYTES: u64 = 128 << 20;
 /// Data sets of one shape that are tried.
 const MAX_TRIED: usize = 6;
 /// Data sets that are looked at.
@@ -127,7 +129,8 @@ fn of_lineage(catalog: &Catalog, lineage: &Lineage) -> Option<Arc<Dataset>> {
     load(catalog, &source).filter(|data| data.digest == lineage.dataset_digest)
 }
 
-/// Generated digits measure no network that was trained on handwritten ones.
+/// A data set that nobody named, if it fits and is small. Generated digits measure no network that
+/// was trained on handwritten ones.
 fn fitting(entry: DatasetEntry, wanted: Wanted<'_>) -> Option<(DatasetSource, Vec<String>)> {
     match entry {
         DatasetEntry::Own {
@@ -152,7 +155,8 @@ fn fitting(entry: DatasetEntry, wanted: Wanted<'_>) -> Option<(DatasetSource, Ve
                 digest: set.record.digest.clone(),
                 picture_normalization: set.record.picture_normalization,
             });
-            (fits && !set.superseded).then(|| (source, manifest.labels.clone()))
+            let small = manifest.size_bytes() <= MAX_GUESSED_BYTES;
+            (fits && small && !set.superseded).then(|| (source, manifest.labels.clone()))
         }
     }
 }

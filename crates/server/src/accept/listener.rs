@@ -112,7 +112,11 @@ impl Listener {
             return;
         };
         let waiting = std::net::TcpListener::from(socket);
-        for (stream, peer) in iter::from_fn(|| waiting.accept().ok()).take(MAX_WAITING) {
+        let accepted = iter::repeat_with(|| waiting.accept())
+            .take(MAX_WAITING)
+            .take_while(|it| it.as_ref().err().is_none_or(is_of_one_connection))
+            .flatten();
+        for (stream, peer) in accepted {
             let stream = stream
                 .set_nonblocking(true)
                 .and_then(|()| TcpStream::from_std(stream));
@@ -148,12 +152,15 @@ impl Listener {
         connections.spawn(async move {
             let connection = match tls {
                 None => Either::Left(stream),
-                Some(tls) => tokio::select! {
-                    Some(stream) = tls.perform(stream) => Either::Right(Box::new(stream)),
-                    // A client that is silent must not delay the shutdown.
-                    () = closing.reached() => return,
-                    else => return,
-                },
+                Some(tls) => {
+                    let secured = tokio::select! {
+                        secured = tls.perform(stream) => secured,
+                        // A client that is silent must not delay the shutdown.
+                        () = closing.reached() => None,
+                    };
+                    let Some(secured) = secured else { return };
+                    Either::Right(Box::new(secured))
+                }
             };
             serve(Accepted {
                 connection,

@@ -116,7 +116,9 @@ impl RequestGuard {
     /// Ends the request with `code`.
     pub(crate) fn finish(mut self, code: Code) {
         self.record(code, Instant::now());
+        // Not health: it is answered without a token, and so would pay for an attack.
         if code == Code::Ok
+            && self.kind != ServiceKind::Health
             && let Some(connection) = &self.connection
         {
             connection.request_answered();

@@ -127,6 +127,25 @@ async fn grpc_and_pages_share_a_tls_port() {
 }
 
 #[tokio::test]
+async fn failed_handshakes_take_no_place_among_the_connections() {
+    let authority = Authority::new("one");
+    let mounted = Mounted::new(&files(&authority.issue("server")));
+    let config = ServerConfig {
+        max_connections: 2,
+        ..config(&mounted.tls())
+    };
+    let server = Running::start("t_failed_handshakes", config).await;
+    let failed = "t_failed_handshakes_tls_handshakes_failed_total";
+    for count in 1..=5 {
+        raw(server.address, b"GET / HTTP/1.1\r\n\r\n").await;
+        let all = Some(f64::from(count));
+        eventually("it is counted", || series(failed) == all).await;
+    }
+    let channel = channel(&server, &authority).await;
+    assert_eq!(say(channel, "hello").await.expect("answered"), "hello");
+}
+
+#[tokio::test]
 async fn a_silent_client_delays_neither_others_nor_the_shutdown() {
     let authority = Authority::new("one");
     let mounted = Mounted::new(&files(&authority.issue("server")));

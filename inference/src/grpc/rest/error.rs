@@ -28,7 +28,8 @@ impl Failure {
             StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::Unimplemented,
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED => Code::Unimplemented,
             _ => Code::Internal,
         };
         Self {

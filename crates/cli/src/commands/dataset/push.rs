@@ -10,7 +10,7 @@ use digits_checkpoint::{Storage, manifest::PictureNormalization};
 use digits_cli::{Error, format};
 use digits_dataset::{
     mnist,
-    pushed::{self, DatasetName, Push, Receipt},
+    pushed::{self, DatasetName, Pinned, Push, Receipt},
 };
 use serde_json::json;
 
@@ -77,8 +77,14 @@ fn lines(receipt: &Receipt) -> Vec<String> {
         (true, false) => "named; the data was there already, and its files are unchanged",
         (false, _) => "pushed",
     };
+    // What it names is read as it was pushed now, whatever was pushed before.
+    let pinned = Pinned {
+        name: record.name.clone(),
+        digest: record.digest.clone(),
+        picture_normalization: record.picture_normalization,
+    };
     vec![
-        format!("{}@{} {did}", record.name, record.digest),
+        format!("{pinned} {did}"),
         format!(
             "{}x{} pixels, {} labels, {} images to train on and {} to test, {} bytes",
             manifest.height,
