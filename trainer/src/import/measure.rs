@@ -89,7 +89,13 @@ pub(super) fn measure(
         let better = ranked.into_iter().map(|(setting, _)| setting);
         finalists.extend(better.filter(|it| *it != given).take(FINALISTS));
     }
-    let images = FINAL_WORK / (finalists.len() * parameters);
+    let served = served.filter(|it| fits(it, data));
+    let of_served: usize = served
+        .iter()
+        .flat_map(|it| &it.layers)
+        .map(|it| it.weight.len())
+        .sum();
+    let images = FINAL_WORK / (finalists.len() * parameters + of_served);
     let some = some(&data.test, images.max(MIN_IMAGES));
     let mut ranked = evaluate_all(file, &finalists, &some)?;
     let Some(under_given) = ranked.iter().find(|(setting, _)| *setting == given) else {
@@ -103,12 +109,12 @@ pub(super) fn measure(
         .min_by(|(_, one), (_, other)| one.loss.total_cmp(&other.loss))
         .expect("the first one");
     let served = match served {
-        Some(served) if fits(served, data) => {
+        Some(served) => {
             let manifest = &served.manifest;
             let subject = subject(&served.layers, &manifest.architecture, &manifest.input);
             evaluate(&subject, &some)?.map(|it| (manifest.id, it))
         }
-        _ => None,
+        None => None,
     };
     Ok(Some(Measurement {
         dataset: data.name.clone(),

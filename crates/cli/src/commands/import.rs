@@ -11,11 +11,17 @@ use digits_proto::{
     v1::{self, ImportHeader},
 };
 use serde_json::json;
+use std::time::Duration;
+
+/// Timeout of the call: the trainer measures the network on labelled images.
+const PATIENCE: Duration = Duration::from_secs(310);
 
 /// Runs the command.
 pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
     let file = read_file(&args.file)?;
-    let imported = context.trainer()?.import(header(&args), &file).await?;
+    let timeout = context.endpoints.timeout.max(PATIENCE);
+    let trainer = context.trainer()?.with_timeout(timeout);
+    let imported = trainer.import(header(&args), &file).await?;
     let checkpoint = imported.checkpoint.clone().unwrap_or_default();
     let id = &checkpoint.checkpoint_id;
     let loss = match args.force {
