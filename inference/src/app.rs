@@ -9,7 +9,7 @@ use crate::{
     loader::Loader,
     metrics,
     model::{Model, Registry},
-    model_info, page, picture,
+    model_info, page,
     predict::{
         Predictor, RequestLimits,
         batch::{InlineLimits, QueueLimits},
@@ -227,7 +227,7 @@ fn limits(config: &Config) -> RequestLimits {
         },
         max_images: config.max_images,
         max_pictures: config.max_pictures,
-        picture: picture::Limits {
+        picture: digits_picture::Limits {
             max_pixels: config.max_picture_pixels,
         },
         max_response_bytes: config.max_message_bytes,

@@ -2,8 +2,8 @@
 //! classifies images of digits over gRPC and HTTP.
 //!
 //! [`predict`] is the pipeline that every request goes through, with [`engine`], the network, and
-//! [`picture`], which normalizes pictures. [`loader`] brings checkpoints in, and [`model`] holds
-//! what is served. [`grpc`] has the codecs of the protocols, [`page`] the page to draw on.
+//! [`digits_picture`], which normalizes pictures. [`loader`] brings checkpoints in, and [`model`]
+//! holds what is served. [`grpc`] has the codecs of the protocols, [`page`] the page to draw on.
 //! [`drift`] compares the requests with the training set. [`app`] puts the parts together. The
 //! crate links no libtorch and knows nothing of training.
 //!
@@ -20,5 +20,4 @@ pub mod metrics;
 pub mod model;
 pub mod model_info;
 pub mod page;
-pub mod picture;
 pub mod predict;

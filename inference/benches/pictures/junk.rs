@@ -1,7 +1,7 @@
 //! Pictures that show no digit or more than one, and the predictions for them.
 
 use super::scenes::{self, enlarged};
-use digits_inference::picture::{Picture, plane::Plane};
+use digits_picture::{Picture, plane::Plane};
 use fastrand::Rng;
 use image::ImageFormat;
 use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Transform};

@@ -4,7 +4,7 @@
 //! Simulated: what a pen, paper, light and a camera do, each drawn at random. They are no
 //! photographs.
 
-use digits_inference::picture::{Limits, Picture, decode, plane::Plane};
+use digits_picture::{Limits, Picture, decode, plane::Plane};
 use fastrand::Rng;
 use image::{DynamicImage, GrayImage, ImageFormat};
 use std::io::Cursor;

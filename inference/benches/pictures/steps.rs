@@ -1,6 +1,6 @@
 //! The normalizer with single steps left out, to measure the benefit of each.
 
-use digits_inference::picture::{
+use digits_picture::{
     Normalized, Normalizer, Picture, Recipe,
     components::{self, Digits},
     ink, levels, place,

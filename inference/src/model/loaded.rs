@@ -3,12 +3,12 @@
 use crate::{
     engine::{Activation, InputScale, Linear, Network, NetworkError},
     metrics::ServedValues,
-    picture::{Normalizer, Recipe},
 };
 use digits_checkpoint::{
     Loaded,
     manifest::{self, Manifest, PictureNormalization},
 };
+use digits_picture::{Normalizer, Recipe};
 
 /// A verified checkpoint, ready to classify.
 pub struct LoadedModel {

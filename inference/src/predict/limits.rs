@@ -1,7 +1,6 @@
 //! Limits of one request, and of the queue.
 
 use super::batch::QueueLimits;
-use crate::picture;
 
 /// Limits of one request, and of the queue.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +12,7 @@ pub struct RequestLimits {
     /// Maximum number of encoded pictures.
     pub max_pictures: usize,
     /// Limits of one picture.
-    pub picture: picture::Limits,
+    pub picture: digits_picture::Limits,
     /// Maximum size of a response, in bytes.
     pub max_response_bytes: usize,
 }

@@ -5,7 +5,7 @@ use super::{
     preprocess::{ImageContent, NormalizedImages},
     route::SelectedRoute,
 };
-use crate::picture::components::BoundingBox;
+use digits_picture::components::BoundingBox;
 
 /// The result of a request.
 pub struct Prediction<'a> {

@@ -7,8 +7,8 @@ use super::{
     pool::{BlockingPool, CancelFlag},
     tensor::TensorValues,
 };
-use crate::picture::{self, Normalized, Normalizer, components::BoundingBox};
 use bytes::Bytes;
+use digits_picture::{Normalized, Normalizer, components::BoundingBox};
 use digits_server::Deadline;
 
 /// Images that are ready for the network.
@@ -58,7 +58,7 @@ impl NormalizedImages {
 /// [`BlockingPool::run`].
 pub async fn preprocess(
     images: InputImages,
-    (normalizer, limits): (Normalizer, picture::Limits),
+    (normalizer, limits): (Normalizer, digits_picture::Limits),
     pool: &BlockingPool,
     deadline: Deadline,
 ) -> Result<NormalizedImages, PredictError> {
@@ -101,14 +101,14 @@ fn normalize(
 fn decode(
     pictures: &[Bytes],
     normalizer: Normalizer,
-    limits: picture::Limits,
+    limits: digits_picture::Limits,
     cancel: &CancelFlag,
 ) -> Result<NormalizedImages, PredictError> {
     let mut images = Collected::default();
     let mut invalid = Vec::new();
     for (index, bytes) in pictures.iter().enumerate() {
         cancel.check()?;
-        match picture::decode(bytes, limits) {
+        match digits_picture::decode(bytes, limits) {
             Ok(picture) => images.push(normalizer.picture(&picture)),
             Err(error) => invalid.push(InvalidImage {
                 index,

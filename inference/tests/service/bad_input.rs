@@ -5,7 +5,7 @@ use digits_proto::v1::{GetModelRequest, PredictRequest, ReportOutcomeRequest};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-const SEVEN: &[u8] = include_bytes!("../../src/picture/samples/seven.jpg");
+const SEVEN: &[u8] = include_bytes!("../../../crates/picture/src/samples/seven.jpg");
 
 /// A PNG header with a size of 40,000 × 40,000.
 fn huge_png() -> Vec<u8> {

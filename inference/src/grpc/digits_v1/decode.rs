@@ -3,10 +3,10 @@
 use super::encode::ResponseOptions;
 use crate::{
     model::LoadedModel,
-    picture::Normalizer,
     predict::{InputImages, PredictInput, RequestLimits, route::MAX_KEY_BYTES},
 };
 use bytes::Bytes;
+use digits_picture::Normalizer;
 use digits_proto::v1::{EncodedPictures, PredictRequest, predict_request::Images};
 use digits_server::violations::Violations;
 use tonic::Status;

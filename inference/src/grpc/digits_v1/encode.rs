@@ -4,9 +4,9 @@ use super::roles::role_message;
 use crate::{
     engine::probability::top,
     model::LoadedModel,
-    picture::components::BoundingBox,
     predict::{ImageResult, Prediction, SelectedRoute, prediction::InputResult},
 };
+use digits_picture::components::BoundingBox;
 use digits_proto::v1::{
     Box as BoxMessage, LabelProbability, PredictResponse, Prediction as PredictionMessage,
     ServedBy, Verdict,

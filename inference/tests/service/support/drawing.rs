@@ -2,7 +2,7 @@
 
 use super::{Net, PIXELS};
 use digits_checkpoint::{Layer, manifest::InputSpec};
-use digits_inference::picture::{Normalized, Normalizer, Recipe};
+use digits_picture::{Normalized, Normalizer, Recipe};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, LumaA};
 use std::io::Cursor;
 

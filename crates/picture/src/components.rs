@@ -1,9 +1,9 @@
 //! Finds the digits: connected components of ink, without dust, grouped by distance.
 
-use super::plane::Plane;
+use crate::plane::Plane;
 
 /// Least ink of a pixel that belongs to a component.
-pub(super) const MIN_INK: f32 = 0.25;
+pub(crate) const MIN_INK: f32 = 0.25;
 /// Components with less than this share of the largest one's ink are dust; small pictures have a
 /// higher limit.
 const DUST: f32 = 0.05;
@@ -37,7 +37,7 @@ impl BoundingBox {
         self.top + self.height
     }
 
-    pub(super) fn joined(&self, other: &Self) -> Self {
+    pub(crate) fn joined(&self, other: &Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));
         let width = self.right().max(other.right()) - left;
         let height = self.bottom().max(other.bottom()) - top;
@@ -90,10 +90,10 @@ pub enum Digits {
 }
 
 /// Connected ink.
-pub(super) struct Component {
-    pub(super) bounds: BoundingBox,
-    pub(super) ink: f32,
-    pub(super) pixels: Vec<usize>,
+pub(crate) struct Component {
+    pub(crate) bounds: BoundingBox,
+    pub(crate) ink: f32,
+    pub(crate) pixels: Vec<usize>,
 }
 
 /// A digit: components that are close to each other.
@@ -191,7 +191,7 @@ fn touches(kept: &[bool], ink: &Plane, column: usize, row: usize) -> bool {
 }
 
 /// The up to eight pixels around one.
-pub(super) fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Iterator<Item = usize> {
     let columns = column.saturating_sub(1)..(column + 2).min(plane.width);
     let rows = row.saturating_sub(1)..(row + 2).min(plane.height);
     let width = plane.width;
@@ -199,7 +199,7 @@ pub(super) fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Itera
 }
 
 /// Connected components of pixels with ink; pixels are neighbours by edge or corner.
-pub(super) fn components(ink: &Plane) -> Vec<Component> {
+pub(crate) fn components(ink: &Plane) -> Vec<Component> {
     let mut seen = vec![false; ink.values.len()];
     let mut found = Vec::new();
     for start in 0..ink.values.len() {

@@ -118,9 +118,9 @@ pub fn reduced_size(width: usize, height: usize, side: usize) -> (usize, usize) 
 
 /// Weights of consecutive source pixels in one target pixel.
 #[derive(Debug)]
-pub(super) struct Taps {
-    pub(super) first: usize,
-    pub(super) weights: Vec<f32>,
+pub(crate) struct Taps {
+    pub(crate) first: usize,
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Taps {
@@ -135,7 +135,7 @@ impl Taps {
 }
 
 /// Taps of each of `to` target pixels over `from` source pixels.
-pub(super) fn weights(from: usize, to: usize) -> Vec<Taps> {
+pub(crate) fn weights(from: usize, to: usize) -> Vec<Taps> {
     (0..to)
         .map(|index| {
             if to <= from {

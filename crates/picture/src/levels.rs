@@ -1,6 +1,6 @@
 //! Statistics of grey levels.
 
-use super::plane::Plane;
+use crate::plane::Plane;
 
 /// Share of the pixels that peaks leave out, because single hot pixels are not ink.
 pub const PEAK_SHARE: f32 = 0.000_5;

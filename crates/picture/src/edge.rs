@@ -2,7 +2,7 @@
 //!
 //! They have to go before ink is looked for, because the border is where paper is looked for.
 
-use super::{levels::percentile, plane::Plane};
+use crate::{levels::percentile, plane::Plane};
 
 /// Thickest line, in shares of the picture's side.
 const THICKEST: f32 = 0.06;

@@ -1,34 +1,11 @@
-//! Normalizes pictures of any size to the form of a model's training set.
-//!
-//! [`decode()`] decodes a picture within limits (`jpeg` and `segments` for JPEG, `formats` for what is
-//! not supported) into a [`Picture`]; [`Normalizer`] finds the ink and places it as in
-//! the training set. Each step is a pure function in a module of its own: `edge` and `frame` (printed
-//! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is
-//! the digit), [`place`] (size and position), over [`plane`] (resampling), [`levels`] (statistics)
-//! and `trend` (uneven light). Nothing here classifies.
+//! [`Normalizer`]: the steps from a picture to the input of a network, in their order.
 
-pub mod components;
-mod decode;
-mod edge;
-mod formats;
-mod frame;
-pub mod ink;
-mod jpeg;
-pub mod levels;
-mod limits;
-pub mod place;
-pub mod plane;
-pub mod polarity;
-mod raster;
-mod segments;
-mod trend;
-
-pub use decode::decode;
-pub use limits::{DecodeError, Limits};
-pub use raster::Picture;
-
-use components::BoundingBox;
-use plane::Plane;
+use crate::{
+    components::{self, BoundingBox},
+    ink, jpeg, place,
+    plane::Plane,
+    raster::Picture,
+};
 
 /// Longest side at which ink is looked for; larger pictures are reduced first.
 const WORKING_SIDE: usize = jpeg::ENOUGH as usize;
@@ -117,6 +94,3 @@ impl Normalizer {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@
 //!
 //! ITU-T T.81, annexes B and G.
 
-use super::limits::DecodeError;
+use crate::limits::DecodeError;
 
 /// Scans of a file at most: some encoders write twenty; each costs a pass over all blocks.
 const MAX_SCANS: usize = 100;

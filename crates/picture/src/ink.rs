@@ -2,7 +2,7 @@
 //!
 //! The result is light ink on black, whatever the picture was.
 
-use super::{
+use crate::{
     edge, frame,
     levels::{PEAK_SHARE, otsu, percentile},
     plane::Plane,

@@ -3,7 +3,7 @@
 //! It models a lamp and a lens, not creases and shadows. Those are left to the closing in `ink`,
 //! which in turn cannot distinguish light that falls off towards an edge from ink at that edge.
 
-use super::plane::Plane;
+use crate::plane::Plane;
 
 /// Longest side at which the surface is fitted.
 const FIT_SIDE: usize = 48;

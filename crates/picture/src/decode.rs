@@ -2,7 +2,7 @@
 //!
 //! The size in the header is checked before anything is decoded.
 
-use super::{
+use crate::{
     formats, jpeg,
     limits::{DecodeError, Limits, MAX_SIDE},
     raster::Picture,

@@ -1,7 +1,7 @@
 //! Scales and places a digit as MNIST does: the longest side of its box is 20 of 28 pixels, and its
 //! centre of mass is at index 14 (not 13.5), up to a shift of whole pixels.
 
-use super::plane::Plane;
+use crate::plane::Plane;
 
 /// Longest side of a digit, of [`SIDE`].
 const DIGIT_SIDE: usize = 20;

@@ -1,6 +1,6 @@
 //! Tests that printed lines around a digit change nothing, and that no stroke is taken for one.
 
-use super::{super::*, MNIST, Seven, canvas, difference, input, mix};
+use super::{super::*, MNIST, Plane, Seven, canvas, difference, input, mix};
 use digits_dataset::synthetic;
 
 const WHITE: [f32; 3] = [255.0; 3];

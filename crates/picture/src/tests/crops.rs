@@ -1,6 +1,6 @@
 //! Tests that a digit cut out at its box is read as with a margin.
 
-use super::{super::*, MNIST, difference, input, printed::digits};
+use super::{super::*, MNIST, Plane, difference, input, printed::digits};
 use image::{Rgba, RgbaImage};
 
 fn picture(plane: &Plane, paper: f32, pen: f32) -> Picture {

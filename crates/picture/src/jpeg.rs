@@ -4,7 +4,7 @@
 //! each warning about the data is an error: a picture is decoded whole or refused. Errors leave the
 //! library as panics, which its frames are compiled for (`C-unwind`), and are caught here.
 
-use super::{
+use crate::{
     limits::{DecodeError, Limits},
     raster::Picture,
     segments,

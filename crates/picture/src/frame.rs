@@ -4,7 +4,7 @@
 //! belongs to a frame, or does not touch the digit and is longer: from edge to edge, or with another
 //! one at a right angle. A picture of lines alone keeps them, as that is how a 1 looks.
 
-use super::{
+use crate::{
     components::{self, BoundingBox, Component},
     plane::Plane,
 };

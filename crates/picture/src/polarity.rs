@@ -4,7 +4,7 @@
 //! border too; then the whole picture decides: ink hangs together, and paper is in pieces between
 //! the ink and the edges of the picture. There is no room to look for uneven light either.
 
-use super::{
+use crate::{
     components,
     levels::{PEAK_SHARE, border_median, otsu, percentile},
     plane::Plane,

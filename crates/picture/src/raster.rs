@@ -1,6 +1,6 @@
 //! A decoded picture: upright, eight bits a channel, without transparency.
 
-use super::plane::{Plane, reduced_size};
+use crate::plane::{Plane, reduced_size};
 use image::{DynamicImage, RgbaImage};
 
 /// A picture, upright, eight bits a channel.
@@ -36,7 +36,7 @@ impl Picture {
     }
 
     /// An opaque picture of `size` (columns, rows), possibly decoded at a reduced scale.
-    pub(super) fn from_opaque(image: DynamicImage, size: (usize, usize)) -> Self {
+    pub(crate) fn from_opaque(image: DynamicImage, size: (usize, usize)) -> Self {
         let rgb = image.into_rgb8();
         let (columns, rows) = rgb.dimensions();
         let stored = Self::from_rgb((columns as usize, rows as usize), rgb.into_raw());

@@ -1,6 +1,6 @@
 //! Names the formats that people send and that are not supported, by their first bytes.
 
-use super::limits::DecodeError;
+use crate::limits::DecodeError;
 
 const SUPPORTED: &str = "send PNG, JPEG, WebP, BMP or GIF";
 const IPHONE: &str = "convert it to JPEG or PNG; an iPhone takes JPEG with Settings > Camera > Formats > Most Compatible";

@@ -1,7 +1,7 @@
 //! Limits of a picture, and the errors of pictures that are refused. The messages are for clients.
 
 /// Longest side of a picture: the maximum of JPEG.
-pub(super) const MAX_SIDE: u32 = 65_535;
+pub(crate) const MAX_SIDE: u32 = 65_535;
 
 /// Limits of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Checks a size, as the header of a picture gives it.
-    pub(super) fn check(self, width: u32, height: u32) -> Result<(), DecodeError> {
+    pub(crate) fn check(self, width: u32, height: u32) -> Result<(), DecodeError> {
         if width == 0 || height == 0 {
             return Err(DecodeError::Damaged);
         }
