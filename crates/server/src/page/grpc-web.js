@@ -1,18 +1,24 @@
 // gRPC-Web over fetch, to the port that the page came from. Messages are bytes; see wire.js.
 
 import { authorization, hideForm, showForm } from './token.js';
-import { concat } from './wire.js';
+import { LIST, concat, decode } from './wire.js';
 
 const TRAILERS = 128;
 export const UNKNOWN = 2, DEADLINE_EXCEEDED = 4, NOT_FOUND = 5, RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14,
   UNAUTHENTICATED = 16;
 
-/** An error of a call, with its gRPC code. `reached` is false where no response of the server arrived. */
+/** google.rpc.BadRequest, and google.rpc.Status without what is in the other headers. */
+const BAD_REQUEST = { 1: ['field_violations', { 1: ['field', 'string'], 2: ['description', 'string'] }, LIST] };
+const STATUS = { 3: ['details', { 1: ['type_url', 'string'], 2: ['value', 'bytes'] }, LIST] };
+
+/** An error of a call, with its gRPC code. `reached` is false where no response of the server arrived;
+ *  `violations` are the invalid fields of the request, as {field, description}. */
 export class RpcError extends Error {
   constructor(code, message, reached = true) {
     super(message);
     this.code = code;
     this.reached = reached;
+    this.violations = [];
   }
 
   /** Whether the same call may succeed later; without a token, once one was entered. */
@@ -35,7 +41,16 @@ function failure(get, otherwise) {
   const message = get('grpc-message') ?? '';
   let text = message;
   try { text = decodeURIComponent(message); } catch { /* not percent-encoded: used as it is */ }
-  return new RpcError(Number(status), text);
+  const error = new RpcError(Number(status), text);
+  error.violations = violationsOf(get('grpc-status-details-bin'));
+  return error;
+}
+
+function violationsOf(base64) {
+  if (!base64) return [];
+  const { details } = decode(STATUS, Uint8Array.from(atob(base64.trim()), (char) => char.charCodeAt(0)));
+  return details.filter(({ type_url }) => type_url.endsWith('/google.rpc.BadRequest'))
+    .flatMap(({ value }) => decode(BAD_REQUEST, value).field_violations);
 }
 
 function trailersOf(bytes) {
