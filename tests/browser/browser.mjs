@@ -36,8 +36,8 @@ export async function until(what, check) {
   }
 }
 
-/** A page whose errors are kept in `faults`. */
-export async function open(browser, address, options = {}) {
+/** A page whose errors are kept in `faults`; `hash` is the end of its address. */
+export async function open(browser, address, options = {}, hash = '') {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -51,12 +51,12 @@ export async function open(browser, address, options = {}) {
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== address) faults.push(`foreign address: ${request.url()}`);
   });
-  await page.goto(`${address}/`);
+  await page.goto(`${address}/${hash}`);
   return { context, page, faults, text: (id) => page.locator(`#${id}`).innerText() };
 }
 
-export async function screenshot(page, name) {
+export async function screenshot(page, name, { fullPage = true } = {}) {
   const folder = process.env.DIGITS_SCREENSHOTS;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage });
 }

@@ -11,11 +11,18 @@ const CHECKPOINTS = ['ListCheckpoints', 'Promote', 'Rollback', 'Release', 'ListS
 let tables = {};
 let enums = {};
 
+async function fetched(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new RpcError(UNKNOWN, `the server answered with HTTP ${response.status}`);
+  return response.json();
+}
+
+/** The description of the fields of a job spec; see form.js. */
+export const loadFields = () => fetched('/page/form.json');
+
 /** Fetches the descriptions of the messages. */
 export async function loadMessages() {
-  const response = await fetch('/page/messages.json');
-  if (!response.ok) throw new RpcError(UNKNOWN, `the server answered with HTTP ${response.status}`);
-  const described = await response.json();
+  const described = await fetched('/page/messages.json');
   enums = described.enums;
   tables = described.messages;
   for (const table of Object.values(tables)) {
@@ -32,6 +39,17 @@ export async function call(method, request = {}) {
   return decode(table(`${method}Response`), await unary(path(method), bytes, { timeout: TIMEOUT }));
 }
 
+/** The first `limit` entries of a list, which comes in pages. */
+export async function entriesOf(method, field, request, limit) {
+  const found = [];
+  for (let token = ''; ;) {
+    const answer = await call(method, { ...request, page_size: limit - found.length, page_token: token });
+    found.push(...answer[field]);
+    token = answer.next_page_token;
+    if (!token || found.length >= limit) return found;
+  }
+}
+
 /** Streams the events of a job after a sequence number. */
 export async function* watch(job_id, after_sequence, signal) {
   const bytes = encode(table('WatchJobRequest'), { job_id, after_sequence });
@@ -44,27 +62,3 @@ export function word(name, value) {
   const prefix = (values[0] ?? '').replace(/UNSPECIFIED$/, '');
   return (values[value] ?? String(value)).replace(prefix, '').toLowerCase().replaceAll('_', ' ');
 }
-
-/** The set fields of the message `name` as [path, value], with the paths that the trainer's errors use. */
-export function entries(name, message) {
-  return rows(table(name), message, '');
-}
-
-function rows(fields, message, path) {
-  return Object.values(fields).flatMap(([name, type, list, , shown]) => {
-    const value = message[name];
-    if (value === null || value === undefined || value === '' || (list && value.length === 0)) return [];
-    const one = (value) => {
-      if (shown === 'bool') return value ? 'yes' : 'no';
-      if (shown) return word(shown.slice(PACKAGE.length), value);
-      return typeof value === 'number' ? number(value) : String(value);
-    };
-    if (typeof type !== 'object') return [[path + name, list ? value.map(one).join(', ') : one(value)]];
-    const inner = (list ? value : [value]).flatMap((message) => rows(type, message, `${path}${name}.`));
-    // A message without fields is set or not.
-    return inner.length > 0 ? inner : [[path + name, 'yes']];
-  });
-}
-
-/** A number with at most seven digits, the precision of 32-bit floats. */
-const number = (value) => (Number.isInteger(value) ? value.toLocaleString('en') : String(Number(value.toPrecision(7))));

@@ -12,15 +12,18 @@ export const isOver = (job) => job.state !== QUEUED && job.state !== RUNNING;
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 export class Curves {
-  /** `changed` is called after each row, `failed` with each error. */
+  /** `changed` is called after each row and with true after each other event, `failed` with each error. */
   constructor(changed, failed) {
     this.changed = changed;
     this.failed = failed;
-    /** Job id → {rows, abort}. */
+    /** Job id → {rows, job, abort}. */
     this.followed = new Map();
   }
 
   rows(job) { return this.followed.get(job)?.rows ?? []; }
+
+  /** The job, once it was fetched. */
+  job(id) { return this.followed.get(id)?.job; }
 
   /** Follows exactly these jobs. */
   follow(jobs) {
@@ -31,7 +34,7 @@ export class Curves {
     }
     for (const job of jobs) {
       if (this.followed.has(job)) continue;
-      const one = { rows: [], abort: new AbortController() };
+      const one = { rows: [], job: undefined, abort: new AbortController() };
       this.followed.set(job, one);
       this.run(job, one);
     }
@@ -45,6 +48,7 @@ export class Curves {
         const { job } = await call('GetJob', { job_id: id });
         const { rows } = await call('GetHistory', { job_id: id, max_rows: ROWS / 2 });
         one.rows = rows;
+        one.job = job;
         this.changed();
         if (isOver(job) || await this.live(id, one, job.last_event_sequence, signal)) return;
       } catch (error) {
@@ -60,6 +64,7 @@ export class Curves {
   async live(id, one, sequence, signal) {
     for await (const event of watch(id, sequence, signal)) {
       if (event.row) this.add(one, event.row);
+      if (event.finished) one.job.state = event.finished.state;
       if (event.finished || event.state_changed || event.checkpoint_published) this.changed(true);
       if (event.finished) return true;
     }

@@ -1,33 +1,52 @@
-//! The page at `/` of the gRPC port: jobs with their live curves, and the checkpoints that are
-//! served. It is an ordinary client, over gRPC-Web.
+//! The page at `/` of the gRPC port: jobs with their live curves, a form for new ones, and the
+//! checkpoints that are served. It is an ordinary client, over gRPC-Web.
 
+mod form;
 mod messages;
 
 use axum::Router;
 use digits_server::page::{self, File, Kind, SCRIPTS};
 
-const FILES: [File; 9] = [
-    File::new("/", Kind::Html, include_bytes!("index.html")),
-    File::new("/page/page.css", Kind::Style, include_bytes!("page.css")),
-    File::new("/page/icon.svg", Kind::Svg, include_bytes!("icon.svg")),
-    File::new("/page/page.js", Kind::Script, include_bytes!("page.js")),
-    File::new("/page/calls.js", Kind::Script, include_bytes!("calls.js")),
-    File::new("/page/chart.js", Kind::Script, include_bytes!("chart.js")),
-    File::new("/page/curves.js", Kind::Script, include_bytes!("curves.js")),
-    File::new("/page/show.js", Kind::Script, include_bytes!("show.js")),
-    File::new(
-        "/page/serving.js",
-        Kind::Script,
-        include_bytes!("serving.js"),
-    ),
-];
+/// Files of this folder, each at `/page/<name>`.
+macro_rules! files {
+    ($($kind:ident $name:literal)*) => {
+        [$(File::new(concat!("/page/", $name), Kind::$kind, include_bytes!($name)),)*]
+    };
+}
+
+const INDEX: File = File::new("/", Kind::Html, include_bytes!("index.html"));
+const FILES: [File; 23] = files! {
+    Style "page.css"
+    Svg "icon.svg"
+    Script "address.js"
+    Script "calls.js"
+    Script "chart.js"
+    Script "colours.js"
+    Script "curves.js"
+    Script "detail.js"
+    Script "diff.js"
+    Script "field.js"
+    Script "form.js"
+    Script "jobs.js"
+    Script "list.js"
+    Script "page.js"
+    Script "placement.js"
+    Script "plots.js"
+    Script "row.js"
+    Script "scale.js"
+    Script "serving.js"
+    Script "show.js"
+    Script "smooth.js"
+    Script "spec.js"
+    Script "submit.js"
+};
 
 /// Routes of the page's files.
 pub fn router() -> Router {
-    let messages = File::made(
-        "/page/messages.json",
-        Kind::Json,
-        messages::tables().to_string(),
-    );
-    page::router(FILES.into_iter().chain(SCRIPTS).chain([messages]))
+    let made = [
+        ("/page/messages.json", messages::tables()),
+        ("/page/form.json", form::fields()),
+    ];
+    let made = made.map(|(path, json)| File::made(path, Kind::Json, json.to_string()));
+    page::router([INDEX].into_iter().chain(FILES).chain(SCRIPTS).chain(made))
 }

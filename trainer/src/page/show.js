@@ -3,7 +3,8 @@
 import { word } from './calls.js';
 
 /** Values of NotPromotedReason and JobState. */
-const OTHER_DATA = 6, FAILED = 4, CANCELLED = 5;
+const OTHER_DATA = 6, CANCELLED = 5;
+export const FAILED = 4;
 
 export const at = (id) => document.getElementById(id);
 
@@ -20,10 +21,23 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Sets an attribute to 'true' or removes it, which is how ARIA has its states. */
+export function mark(element, name, isSet) {
+  if (isSet) element.setAttribute(name, 'true');
+  else element.removeAttribute(name);
+}
+
 export const short = (id) => id.slice(0, 8) + '…' + id.slice(-4);
 export const percent = (share) => `${(share * 100).toFixed(share === 1 ? 0 : 2)} %`;
-export const loss = (value) => value.toFixed(4);
+export const loss = (value) => (value === 0 || (value >= 1e-3 && value < 1000) ? value.toFixed(4) : value.toExponential(2));
 export const when = (timestamp) => new Date(timestamp.seconds * 1000 + (timestamp.nanos ?? 0) / 1e6);
+
+/** A time as text: of today without the date. */
+export function moment(timestamp) {
+  const at = when(timestamp);
+  const time = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString()}, ${time}`;
+}
 
 export function time(seconds) {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
@@ -91,6 +105,17 @@ export function promotion(job) {
 
 /** The state of a job that published a checkpoint and did not get to its end, else ''. */
 export const unfinished = (checkpoint) => ([FAILED, CANCELLED].includes(checkpoint.job_state) ? `job ${word('JobState', checkpoint.job_state)}` : '');
+
+/** Whether the user confirms a question. */
+export function confirmed(question) {
+  setText(at('question'), question);
+  at('ask').showModal();
+  return new Promise((answer) => {
+    at('yes').onclick = () => { answer(true); at('ask').close(); };
+    at('no').onclick = () => at('ask').close();
+    at('ask').onclose = () => answer(false);
+  });
+}
 
 export function pairs(list, rows) {
   list.replaceChildren(...rows.map(([term, value]) => made('div', '', made('dt', '', term), made('dd', '', value))));
