@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
@@ -20,6 +20,9 @@ use super::metrics::{Method, RequestMetrics};
 use crate::connection::ConnectionContext;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// How tonic's message starts when a compressed message unpacks to more than the limit.
+const UNPACKED_OVER_LIMIT: &[u8] = b"Error%20decompressing:%20size%20limit";
 
 /// Kind of service that a request is for, where its handling depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,13 +130,13 @@ impl RequestGuard {
 
     /// Ends the request with its response: at once if its headers hold the status, otherwise at the
     /// end of its body.
-    pub(crate) fn follow(self, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn follow(self, mut response: Response<Body>) -> Response<Body> {
         if is_of_lost_client(&response) {
             // Dropping `self` counts the request as one whose client is gone.
             return response;
         }
         let without_status = code_of_http(response.status());
-        let code = code_of(response.headers());
+        let code = code_of(response.headers_mut());
         let ended = response.body().is_end_stream();
         if let Some(code) = code.or(ended.then_some(without_status)) {
             self.finish(code);
@@ -191,10 +194,10 @@ impl HttpBody for InstrumentedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let code = match &frame {
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let code = match &mut frame {
             Some(Ok(frame)) => frame
-                .trailers_ref()
+                .trailers_mut()
                 .map(|trailers| code_of(trailers).unwrap_or(self.without_status)),
             Some(Err(status)) => Some(status.code()),
             None => Some(self.without_status),
@@ -217,10 +220,18 @@ impl HttpBody for InstrumentedBody {
 }
 
 /// The gRPC code of headers or trailers, if they carry one.
-fn code_of(headers: &HeaderMap) -> Option<Code> {
-    headers
-        .get(GRPC_STATUS)
-        .map(|value| Code::from_bytes(value.as_bytes()))
+///
+/// A message over the limit is OUT_OF_RANGE to tonic, and RESOURCE_EXHAUSTED if only its unpacked
+/// form is. The latter becomes OUT_OF_RANGE here: RESOURCE_EXHAUSTED is for a server that is full,
+/// which clients call again and operators are alerted to.
+fn code_of(headers: &mut HeaderMap) -> Option<Code> {
+    let code = Code::from_bytes(headers.get(GRPC_STATUS)?.as_bytes());
+    let is_of_message = |text: &HeaderValue| text.as_bytes().starts_with(UNPACKED_OVER_LIMIT);
+    if code != Code::ResourceExhausted || !headers.get(GRPC_MESSAGE).is_some_and(is_of_message) {
+        return Some(code);
+    }
+    headers.insert(GRPC_STATUS, HeaderValue::from(Code::OutOfRange as i32));
+    Some(Code::OutOfRange)
 }
 
 /// Whether the response was made because the connection or the stream ended within the request's

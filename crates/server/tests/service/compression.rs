@@ -10,7 +10,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
 
 use crate::support::h2::SAY;
-use crate::support::{MAX_MESSAGE_BYTES, Running, within};
+use crate::support::{MAX_MESSAGE_BYTES, Running, eventually, series, within};
 
 /// Calls `Say` with a compressed request, or an uncompressed one of a client that reads every
 /// encoding.
@@ -50,14 +50,17 @@ async fn a_response_is_compressed_as_its_request() {
 async fn a_message_unpacks_to_the_limit_of_messages_at_most() {
     let server = Running::start("t_bomb", ServerConfig::default()).await;
     let bomb = "7".repeat(64 * MAX_MESSAGE_BYTES);
-    for encoding in [Gzip, Deflate] {
-        let refused = say(server.channel().await, Some(encoding), &bomb).await;
+    // One fault, one code.
+    for encoding in [None, Some(Gzip), Some(Deflate)] {
+        let refused = say(server.channel().await, encoding, &bomb).await;
         let refused = refused.expect_err("too large");
-        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
         let limit = MAX_MESSAGE_BYTES.to_string();
         assert!(refused.message().contains(&limit), "{refused:?}");
     }
     assert_eq!(*server.echo.entered.borrow(), 0);
+    let counted = r#"t_bomb_grpc_requests_total{method="Say",code="OUT_OF_RANGE"}"#;
+    eventually("all are counted", || series(counted) == Some(3.0)).await;
 }
 
 #[tokio::test]

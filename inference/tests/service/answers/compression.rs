@@ -6,12 +6,13 @@ use digits_proto::{
     open_inference::{
         ServerLiveRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
     },
-    v1::inference_service_client::InferenceServiceClient,
+    v1::{PredictStreamRequest, inference_service_client::InferenceServiceClient},
 };
 use flate2::{
     Compression,
     write::{GzEncoder, ZlibEncoder},
 };
+use futures::stream;
 use serde_json::json;
 use std::io::Write as _;
 use tonic::{
@@ -52,13 +53,44 @@ async fn grpc_requests_may_be_compressed_and_are_bounded() {
         assert_eq!(answer.predictions, expected.predictions);
         // Small on the wire, and more than the limit when it is unpacked.
         let bomb = pixels("", vec![0; 784 * 1000]);
-        let refused = client.predict(bomb).await.unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        let refused = client.predict(bomb.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+        let bomb = PredictStreamRequest {
+            request: Some(bomb),
+        };
+        // The status is in the trailers here, after the response to the first request.
+        let small = PredictStreamRequest {
+            request: Some(pixels("", image(1))),
+        };
+        let requests = stream::iter([small, bomb]);
+        let mut answers = client.predict_stream(requests).await.unwrap().into_inner();
+        assert!(answers.message().await.unwrap().is_some());
+        let refused = answers.message().await.unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
         let client = GrpcInferenceServiceClient::connect(address.clone()).await;
         let mut client = client.unwrap().send_compressed(encoding);
         let live = client.server_live(ServerLiveRequest {}).await.unwrap();
         assert!(live.get_ref().live);
     }
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_grpc_web_requests_are_bounded() {
+    let limit = ["--max-message-bytes", "100000"];
+    let Setup { service, .. } = setup("digits", &limit).await;
+    let bomb = gzip(&vec![0; 200_000]);
+    let length = u32::try_from(bomb.len()).unwrap().to_be_bytes();
+    let body = [&[1], &length[..], &bomb].concat();
+    let headers = "Content-Type: application/grpc-web+proto\r\nGrpc-Encoding: gzip\r\n";
+    let path = "/digits.v1.InferenceService/Predict";
+    let refused = http(&service, "POST", path, headers, &body).await;
+    assert_eq!(
+        refused.header("grpc-status"),
+        Some("11"),
+        "{}",
+        refused.head
+    );
     service.end().await;
 }
 
