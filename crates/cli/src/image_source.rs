@@ -168,9 +168,9 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
 pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, Listed), Error> {
     let storage = Storage::open_existing(url)?;
     let pinned = pushed::resolve(&storage, reference).await;
-    let listed = pushed::list(&storage).await?;
     if let Err(PushedError::Unknown { .. }) = &pinned {
-        let names = listed.iter().map(|it| it.record.name.as_str());
+        let names = pushed::names(&storage).await?;
+        let names = names.iter().map(|it| it.as_str());
         let name = reference.name.as_str();
         if let Some(known) = similar(name, names.filter(|it| *it != name)) {
             return Err(Error::Negative(format!(
@@ -179,9 +179,9 @@ pub async fn load_pushed(url: &str, reference: &Reference) -> Result<(Dataset, L
         }
     }
     let pinned = pinned?;
-    let listed = listed
+    let listed = pushed::list_of(&storage, &pinned.name)
+        .await?
         .into_iter()
-        .filter(|it| it.record.name == pinned.name)
         .find(|it| it.record.digest == pinned.digest)
         .ok_or_else(|| PushedError::Unknown {
             reference: reference.to_string(),

@@ -21,7 +21,7 @@ mod push;
 
 pub use cache::Cache;
 pub use error::PushedError;
-pub use list::{ListPosition, Listed, list, list_after};
+pub use list::{ListPosition, Listed, list, list_after, list_of, names};
 pub use manifest::{FORMAT, Files, Manifest, Part, manifest};
 pub use name::{DatasetName, Pinned, Reference};
 pub use names::{NameRecord, resolve};

@@ -21,9 +21,6 @@ use std::{
 /// Bytes of pixels that stay in memory between jobs.
 const MAX_CACHED_BYTES: usize = 512 << 20;
 
-/// Pushed data sets whose names may be suggested for an unknown one.
-const SUGGESTED: usize = 100;
-
 /// A folder of IDX files that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
@@ -141,9 +138,8 @@ impl Catalog {
     fn unknown(&self, name: &str) -> UnusableDataset {
         let own = self.names();
         let pushed = self.pushed.as_ref();
-        let listed = pushed.and_then(|it| it.list(None, SUGGESTED).ok());
-        let listed = listed.unwrap_or_default();
-        let pushed = listed.iter().map(|it| it.record.name.as_str());
+        let pushed = pushed.and_then(|it| it.names().ok()).unwrap_or_default();
+        let pushed = pushed.iter().map(|it| it.as_str());
         let hint = match similar(name, own.iter().copied().chain(pushed)) {
             Some(known) => format!("; did you mean {known:?}?"),
             None => format!(": use {} or a pushed one", own.join(", ")),

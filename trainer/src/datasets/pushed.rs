@@ -7,7 +7,9 @@ use backon::{BlockingRetryable as _, ExponentialBuilder};
 use digits_checkpoint::Storage;
 use digits_dataset::{
     Dataset,
-    pushed::{self, Cache, ListPosition, Listed, Manifest, Pinned, PushedError, Reference},
+    pushed::{
+        self, Cache, DatasetName, ListPosition, Listed, Manifest, Pinned, PushedError, Reference,
+    },
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -125,6 +127,14 @@ impl Pushed {
     ) -> Result<Vec<Listed>, PushedError> {
         self.runtime
             .block_on(pushed::list_after(&self.storage, after, limit))
+    }
+
+    /// The names of all pushed data sets.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn names(&self) -> Result<Vec<DatasetName>, PushedError> {
+        self.runtime.block_on(pushed::names(&self.storage))
     }
 
     fn usable(&self, pinned: &Pinned) -> Result<Arc<Manifest>, PushedError> {

@@ -11,6 +11,9 @@ pub(super) const MAX: u32 = 1_000;
 /// Encoded size at which a page ends, far below the 4 MiB that gRPC clients accept by default. No
 /// item is larger, because the files that they come from are limited to 1 MiB.
 const PAGE_BYTES: usize = 1 << 20;
+/// Encoded size at which the only page ends that a client of an earlier version reads: as much as
+/// gRPC clients accept by default, with room for one more item.
+pub(super) const ONLY_PAGE_BYTES: usize = 3 << 20;
 /// At most: the key of a field and the length of its message.
 const ITEM_OVERHEAD: usize = 6;
 
@@ -31,6 +34,7 @@ pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     size: usize,
     bytes: usize,
+    max_bytes: usize,
 }
 
 impl<T: Message> Page<T> {
@@ -40,7 +44,13 @@ impl<T: Message> Page<T> {
             items: Vec::new(),
             size: size as usize,
             bytes: 0,
+            max_bytes: PAGE_BYTES,
         }
+    }
+
+    /// Ends the page at `max_bytes` instead of 1 MiB.
+    pub(super) fn up_to(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// How many more items may fit.
@@ -51,7 +61,7 @@ impl<T: Message> Page<T> {
     /// Adds an item; returns false if it belongs to the next page. A page has at least one.
     pub(super) fn push(&mut self, item: T) -> bool {
         let bytes = self.bytes + item.encoded_len() + ITEM_OVERHEAD;
-        if self.room() == 0 || (bytes > PAGE_BYTES && !self.items.is_empty()) {
+        if self.room() == 0 || (bytes > self.max_bytes && !self.items.is_empty()) {
             return false;
         }
         self.bytes = bytes;

@@ -278,23 +278,23 @@ impl TrainingService for Training {
         request: Request<ListDatasetsRequest>,
     ) -> Result<Response<ListDatasetsResponse>, Status> {
         let request = request.into_inner();
-        let size = match request.page_size {
+        let mut page = match request.page_size {
             // Clients of earlier versions read one page only.
-            0 => page::MAX,
-            size => page::size(size)?,
+            0 => Page::new(page::MAX).up_to(page::ONLY_PAGE_BYTES),
+            size => Page::new(page::size(size)?),
         };
         let after: Option<Position> = page::key("datasets", &request.page_token)?;
         let catalog = Arc::clone(&self.0.submitter.catalog);
+        // One more shows whether there is another page.
+        let limit = page.room() + 1;
         let listed = blocking(move || {
-            // One more shows whether there is another page.
-            catalog.list(after, size as usize + 1).map_err(|error| {
+            catalog.list(after, limit).map_err(|error| {
                 tracing::warn!(%error, "pushed data sets cannot be listed");
                 storage_unavailable()
             })
         })
         .await?;
         let all = listed.len();
-        let mut page = Page::new(size);
         let mut last = None;
         for entry in listed {
             let position = entry.position();

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 /// Largest record that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
 /// Records of a name that are read, from the newest on.
-const RECORDS: usize = 1_000;
+pub(super) const RECORDS: usize = 1_000;
 /// Records that are read concurrently.
 const CONCURRENT_READS: usize = 16;
 /// Attempts of an append that another writer precedes.
@@ -141,26 +141,33 @@ async fn sequences(storage: &Storage, name: &DatasetName) -> Result<Vec<u64>, Pu
 }
 
 /// The readable records, in the order of `sequences`.
-pub(super) async fn records(
+async fn records(
     storage: &Storage,
     name: &DatasetName,
     sequences: &[u64],
 ) -> Result<Vec<NameRecord>, PushedError> {
     stream::iter(sequences.iter().take(RECORDS).copied())
-        .map(|sequence| async move {
-            match record(storage, name, sequence).await {
-                Ok(record) => Ok(Some(record)),
-                Err(error @ PushedError::Record { .. }) => {
-                    tracing::warn!(%error, "unreadable record of a data set's name: skipped");
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
-        })
+        .map(|sequence| readable_record(storage, name, sequence))
         .buffered(CONCURRENT_READS)
         .try_filter_map(|found| async { Ok(found) })
         .try_collect()
         .await
+}
+
+/// A record; `None`, with a warning, if it is unreadable.
+pub(super) async fn readable_record(
+    storage: &Storage,
+    name: &DatasetName,
+    sequence: u64,
+) -> Result<Option<NameRecord>, PushedError> {
+    match record(storage, name, sequence).await {
+        Ok(record) => Ok(Some(record)),
+        Err(error @ PushedError::Record { .. }) => {
+            tracing::warn!(%error, "unreadable record of a data set's name: skipped");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn record(

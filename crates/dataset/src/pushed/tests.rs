@@ -5,6 +5,7 @@
 mod caching;
 mod golden;
 mod handwriting;
+mod reads;
 
 use super::*;
 use crate::{Dataset, Images, LabelledImages, mnist, numbered_names, synthetic};
