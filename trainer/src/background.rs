@@ -1,7 +1,12 @@
-//! Background tasks of the service: the job gauges and the retention sweep.
+//! Background tasks of the service: the job gauges, the marks of cancelled and failed jobs, and the
+//! retention sweep.
 
 use crate::{
-    config::Config, metrics::Metrics, retention::Retention, store::Store, worker::WorkerContext,
+    config::Config,
+    metrics::Metrics,
+    retention::Retention,
+    store::Store,
+    worker::{WorkerContext, keep_marking},
 };
 use digits_telemetry::supervisor::{RepeatedDeaths, Task};
 use std::time::Duration;
@@ -13,8 +18,8 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts the background tasks, which end when `stop` is cancelled.
 ///
-/// When one of them keeps dying, gauges are stale or the storage grows, and jobs are trained all
-/// the same: a restart of the process would interrupt them.
+/// When one of them keeps dying, gauges are stale, marks are missing or the storage grows, and jobs
+/// are trained all the same: a restart of the process would interrupt them.
 pub(crate) fn start(
     config: &Config,
     services: &WorkerContext,
@@ -32,6 +37,17 @@ pub(crate) fn start(
         stop.clone(),
         move || count_jobs(store.clone(), metrics.clone(), until.clone()),
     )];
+    let (store, storage, until) = (
+        services.store.clone(),
+        services.storage.clone(),
+        stop.clone(),
+    );
+    tasks.push(supervisor.restart(
+        Task::new("job_marks"),
+        RepeatedDeaths::Tolerate,
+        stop.clone(),
+        move || keep_marking(store.clone(), storage.clone(), until.clone()),
+    ));
     if let Some(rules) = config.retention() {
         let (interval, until) = (config.trainer.retention_interval, stop.clone());
         let retention = Retention {

@@ -10,8 +10,7 @@ use crate::{
     submission::Submitter,
     train,
     worker::{
-        Bundles, Wake, WorkerContext, Workers, finish_checkpoints, mark_unfinished, record_bundles,
-        sweep_bundles,
+        Bundles, Wake, WorkerContext, Workers, finish_checkpoints, record_bundles, sweep_bundles,
     },
 };
 use digits_checkpoint::{Storage, StorageError};
@@ -111,7 +110,6 @@ pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
     for job in &recovery.abandoned {
         tracing::error!(%job, "job abandoned after {MAX_CRASHES} consecutive crashes of the process");
     }
-    mark_unfinished(&services.store, &services.storage).await;
     sweep_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot delete obsolete resume bundles"))

@@ -1,4 +1,4 @@
-//! Periodic retention sweep: deletes checkpoints and serving records that are no longer needed.
+//! Periodic retention sweep: deletes checkpoints, and marks of jobs, that are no longer needed.
 //!
 //! [`digits_checkpoint::retention`] has the rules. The checkpoints that jobs publish or start from
 //! are kept in addition; only the job database knows them.
@@ -82,6 +82,7 @@ impl Retention {
         if *report != Report::default() {
             tracing::info!(
                 buried = ?report.buried, spared = ?report.spared, deleted = ?report.deleted,
+                unmarked_jobs = ?report.unmarked,
                 "retention sweep finished"
             );
         }

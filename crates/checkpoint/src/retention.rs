@@ -2,8 +2,8 @@
 //!
 //! In two steps, so that no concurrent promotion loses its checkpoint: an unprotected checkpoint
 //! gets a tombstone. After the grace time the serving log is read again; if it still does not name
-//! the checkpoint, the checkpoint is deleted, the manifest first. Serving records are never
-//! deleted.
+//! the checkpoint, the checkpoint is deleted, the manifest first. The mark of a cancelled or failed
+//! job goes when the job has no checkpoint any more. Serving records are never deleted.
 
 mod plan;
 
@@ -14,6 +14,7 @@ use crate::{
     id::{CheckpointId, ModelName},
     keys, serving,
     storage::{Entry, Storage, StorageError, TEXT_LIMIT},
+    unfinished,
 };
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +46,8 @@ pub struct Report {
     pub spared: Vec<CheckpointId>,
     /// Deleted checkpoints.
     pub deleted: Vec<CheckpointId>,
+    /// Jobs whose mark as cancelled or failed was deleted.
+    pub unmarked: Vec<String>,
 }
 
 /// Sweeps the storage once. `keep` has the checkpoints that only the caller knows to be needed:
@@ -67,6 +70,7 @@ pub async fn apply(
         bury,
         spare,
         delete,
+        unmark,
     } = plan(now, rules, &inventory, keep);
     for &id in &spare {
         storage.delete(&keys::file(id, keys::TOMBSTONE)).await?;
@@ -77,10 +81,14 @@ pub async fn apply(
     for &id in &bury {
         bury_checkpoint(storage, id, now).await?;
     }
+    for mark in &unmark {
+        unfinished::unmark(storage, mark).await?;
+    }
     Ok(Report {
         buried: bury,
         spared: spare,
         deleted: delete,
+        unmarked: unmark.into_iter().map(|mark| mark.job).collect(),
     })
 }
 
@@ -89,6 +97,8 @@ pub async fn apply(
 /// # Errors
 /// As [`apply`].
 pub async fn take_inventory(storage: &Storage, now: Timestamp) -> Result<Inventory, StorageError> {
+    // Before the checkpoints: those of a marked job are there already.
+    let marks = unfinished::marks(storage).await?;
     let mut files: BTreeMap<CheckpointId, Vec<(String, Entry)>> = BTreeMap::new();
     for entry in storage.list(keys::CHECKPOINTS, None).await? {
         if let Some((id, name)) = keys::parse_file(&entry.key) {
@@ -97,30 +107,40 @@ pub async fn take_inventory(storage: &Storage, now: Timestamp) -> Result<Invento
         }
     }
     let mut checkpoints = Vec::with_capacity(files.len());
+    let mut jobs = BTreeSet::new();
     for (id, files) in files {
-        checkpoints.push(inspect(storage, id, &files, now).await?);
+        let (checkpoint, job) = inspect(storage, id, &files, now).await?;
+        checkpoints.push(checkpoint);
+        jobs.extend(job);
     }
     // Read after the tombstones: a promotion that did not see a tombstone as old as the grace time
     // has written its record by now.
     Ok(Inventory {
         checkpoints,
         referenced: recently_referenced(storage, now).await?,
+        jobs,
+        marks,
     })
 }
 
+/// A checkpoint, and the job that it is of.
 async fn inspect(
     storage: &Storage,
     id: CheckpointId,
     files: &[(String, Entry)],
     now: Timestamp,
-) -> Result<StoredCheckpoint, StorageError> {
+) -> Result<(StoredCheckpoint, Option<String>), StorageError> {
+    let mut job = None;
     let has = |wanted: &str| files.iter().any(|(name, _)| name == wanted);
     let state = if has(keys::MANIFEST) {
         match catalog::manifest(storage, id).await {
-            Ok(Some(manifest)) => State::Committed {
-                model: manifest.model,
-                created_at: manifest.created_at,
-            },
+            Ok(Some(manifest)) => {
+                job = manifest.lineage.job;
+                State::Committed {
+                    model: manifest.model,
+                    created_at: manifest.created_at,
+                }
+            }
             Ok(None) => State::Uncommitted { touched: now },
             Err(error) if error.is_unreadable() => State::Unreadable,
             Err(error) => return Err(error),
@@ -143,11 +163,12 @@ async fn inspect(
     } else {
         None
     };
-    Ok(StoredCheckpoint {
+    let checkpoint = StoredCheckpoint {
         id,
         state,
         tombstone,
-    })
+    };
+    Ok((checkpoint, job))
 }
 
 /// The checkpoints that serving records name: the last [`PROTECTED_RECORDS`] of each model, those

@@ -66,10 +66,43 @@ pub async fn mark(storage: &Storage, job: &str, how: Unfinished) -> Result<(), S
 /// # Errors
 /// The store's error.
 pub async fn list(storage: &Storage) -> Result<HashMap<String, Unfinished>, StorageError> {
+    let marks = marks(storage).await?.into_iter();
+    Ok(marks.map(|mark| (mark.job, mark.how)).collect())
+}
+
+/// A mark on the storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMark {
+    /// Id of the job.
+    pub job: String,
+    /// How it ended.
+    pub how: Unfinished,
+    /// When the mark was written, by the storage's clock.
+    pub written: Timestamp,
+}
+
+/// The marks that this program knows. Cancel-safe.
+pub(crate) async fn marks(storage: &Storage) -> Result<Vec<StoredMark>, StorageError> {
     let entries = storage.list(keys::JOBS, None).await?;
     let marks = entries.iter().filter_map(|entry| {
         let (job, state) = keys::parse_unfinished(&entry.key)?;
-        Some((job.to_owned(), Unfinished::parse(state)?))
+        Some(StoredMark {
+            job: job.to_owned(),
+            how: Unfinished::parse(state)?,
+            written: entry.modified,
+        })
     });
     Ok(marks.collect())
+}
+
+/// Deletes a mark.
+pub(crate) async fn unmark(storage: &Storage, mark: &StoredMark) -> Result<(), StorageError> {
+    let key = keys::unfinished(&mark.job, mark.how.as_str());
+    storage.delete(&key).await?;
+    if let Some(folder) = storage.folder() {
+        let folder = folder.join(keys::JOBS).join(&mark.job);
+        // Stays while it holds anything else.
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir(folder)).await?;
+    }
+    Ok(())
 }

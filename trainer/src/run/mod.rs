@@ -17,7 +17,7 @@ use crate::{
     submission::{SubmitError, Submitter},
     watch,
     wire::{self, SpecMessage},
-    worker::{WorkerContext, Workers},
+    worker::{WorkerContext, Workers, mark_unfinished},
 };
 use anyhow::Context as _;
 use digits_checkpoint::sha256_hex;
@@ -46,6 +46,7 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     let supervisor = Supervisor::new(PREFIX, Liveness::default());
     let (services, workers) = open(&config, supervisor, traces.clone()).await?;
     recover(&services).await?;
+    mark_unfinished(&services.store, &services.storage).await;
     let workers = Workers::start(services.clone(), workers).context("no thread for a worker")?;
     let submitter = submitter(&services, workers.wake(), &config);
     let watched = submit_and_watch(&services, &submitter, spec, &stop).await;

@@ -34,4 +34,4 @@ pub use context::WorkerContext;
 pub use pool::{Wake, Workers};
 pub use recovery::{finish_checkpoints, record_bundles, sweep_bundles};
 pub use running::{RunningJob, RunningJobs, StopReason};
-pub use unfinished::mark_unfinished;
+pub use unfinished::{keep_marking, mark_unfinished};

@@ -18,6 +18,7 @@ use digits_proto::v1::{
     JobState, ListCheckpointsRequest, NotPromotedReason, PromotionDecision, Sgd,
     job_spec::Optimizer, watch_job_response::Event,
 };
+use digits_testing::until;
 use digits_trainer::store::{CheckpointIntent, IntentState, Store};
 use std::{collections::HashMap, fs, path::Path};
 
@@ -192,6 +193,42 @@ async fn checkpoints_of_cancelled_and_failed_jobs_are_marked() {
     fs::rename(folder.path().join("state"), folder.path().join("lost")).expect("moved");
     let server = Server::start(folder.path(), &[]).await;
     assert_eq!(states(&server).await, cancelled, "of another trainer");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_cannot_be_written_is_written_once_the_storage_takes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]).await;
+    let mut client = server.training().await;
+    let job = submit(&mut client, "a", small_job(10_000)).await;
+    let job = job.expect("accepted").job_id;
+    watch(&mut client, &job, 0, |event| {
+        matches!(event, Event::CheckpointPublished(_))
+    })
+    .await;
+    // A file stands where the folder of the marks would be.
+    let jobs = folder.path().join("storage/jobs");
+    fs::write(&jobs, "").expect("written");
+    let request = CancelJobRequest {
+        job_id: job.clone(),
+    };
+    client.cancel_job(request).await.expect("cancelled");
+    reach(&mut client, &job, JobState::Cancelled).await;
+    server.stop().await;
+
+    let server = Server::start(folder.path(), &[]).await;
+    // Answered after the recovery.
+    get(&mut server.training().await, &job).await;
+    fs::remove_file(&jobs).expect("removed");
+    let storage = Storage::open(&folder.path().join("storage").display().to_string());
+    let storage = storage.expect("open");
+    // No job starts or ends meanwhile.
+    let marked = until("the job is marked", async || {
+        let marks = unfinished::list(&storage).await?;
+        Ok((marks.get(&job) == Some(&Unfinished::Cancelled)).then_some(()))
+    });
+    marked.await.expect("marked");
     server.stop().await;
 }
 

@@ -1,6 +1,9 @@
 //! Decides what a retention sweep marks, unmarks and deletes: a pure function of an inventory.
 
-use crate::id::{CheckpointId, ModelName};
+use crate::{
+    id::{CheckpointId, ModelName},
+    unfinished::StoredMark,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +16,8 @@ pub struct Rules {
     pub keep_younger: SignedDuration,
     /// Time between tombstone and deletion; must exceed the duration of any promotion.
     pub grace: SignedDuration,
-    /// Age after which files without a manifest are abandoned; must exceed the duration of any
-    /// publication, including a restart.
+    /// Age after which files without a manifest, and marks of jobs without a checkpoint, are
+    /// abandoned; must exceed the duration of any publication, including a restart.
     pub abandoned_after: SignedDuration,
 }
 
@@ -66,6 +69,10 @@ pub struct Inventory {
     pub checkpoints: Vec<StoredCheckpoint>,
     /// Checkpoints that the serving logs protect, read after the tombstones.
     pub referenced: BTreeSet<CheckpointId>,
+    /// Jobs that complete checkpoints are of.
+    pub jobs: BTreeSet<String>,
+    /// Marks of cancelled and failed jobs.
+    pub marks: Vec<StoredMark>,
 }
 
 /// The actions of a sweep.
@@ -77,6 +84,8 @@ pub struct Plan {
     pub spare: Vec<CheckpointId>,
     /// Checkpoints that are deleted.
     pub delete: Vec<CheckpointId>,
+    /// Marks that are deleted: their jobs have no checkpoint any more.
+    pub unmark: Vec<StoredMark>,
 }
 
 /// Decides the actions at `now`. Checkpoints in `keep` are kept in any case.
@@ -113,7 +122,22 @@ pub fn plan(
             None | Some(_) => {}
         }
     }
+    plan.unmark = obsolete_marks(now, rules, inventory);
     plan
+}
+
+/// Marks of jobs without a checkpoint. A young mark stays, because a publication of its job may be
+/// in progress; so do all of them while any checkpoint is unreadable, which may be of any job.
+fn obsolete_marks(now: Timestamp, rules: &Rules, inventory: &Inventory) -> Vec<StoredMark> {
+    let mut checkpoints = inventory.checkpoints.iter();
+    if checkpoints.any(|it| it.state == State::Unreadable) {
+        return Vec::new();
+    }
+    let marks = inventory.marks.iter().filter(|mark| {
+        !inventory.jobs.contains(&mark.job)
+            && now.duration_since(mark.written) >= rules.abandoned_after
+    });
+    marks.cloned().collect()
 }
 
 /// The `count` newest of each model.

@@ -8,6 +8,7 @@ use digits_checkpoint::{
     record::{Reason, Role, Route},
     retention::{Inventory, Rules, State, StoredCheckpoint, apply, plan, take_inventory},
     serving::{Candidate, Proposal, append, promote},
+    unfinished::{self, Unfinished, mark},
 };
 use jiff::{SignedDuration, Timestamp};
 use object_store::{ObjectStoreExt as _, path::Path};
@@ -216,6 +217,49 @@ async fn the_manifest_goes_first_and_the_tombstone_last() {
     assert_eq!(names.len(), 4);
 }
 
+#[tokio::test]
+async fn a_mark_goes_once_its_job_has_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
+    let mut draft = draft(CheckpointId::generate(), 1, 0);
+    draft.manifest.lineage.job = Some("kept".to_owned());
+    let id = publish(&storage, draft).await.unwrap().id;
+    for (job, how) in [
+        ("kept", Unfinished::Failed),
+        ("gone", Unfinished::Cancelled),
+    ] {
+        mark(&storage, job, how).await.unwrap();
+    }
+    let marked = async || {
+        let marks = unfinished::list(&storage).await.unwrap();
+        marks.into_keys().collect::<BTreeSet<_>>()
+    };
+    let sweep = async |after: SignedDuration| {
+        let now = Timestamp::now() + after;
+        let report = apply(&storage, &strict(), &nothing(), now).await.unwrap();
+        report.unmarked
+    };
+    let both = BTreeSet::from(["gone".to_owned(), "kept".to_owned()]);
+    assert!(sweep(HOUR / 2).await.is_empty(), "a young mark");
+    // While a checkpoint is unreadable, it may be of any job.
+    let strange = dir
+        .path()
+        .join(format!("checkpoints/{}", CheckpointId::generate()));
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join("manifest.json"), r#"{"format": 9}"#).unwrap();
+    assert!(sweep(HOUR).await.is_empty(), "an unreadable manifest");
+    assert_eq!(marked().await, both);
+    fs::remove_dir_all(strange).unwrap();
+
+    assert_eq!(sweep(HOUR).await, ["gone"]);
+    assert!(!dir.path().join("jobs/gone").exists());
+    // By now the checkpoint's grace time is over.
+    assert!(sweep(HOUR * 2).await.is_empty());
+    assert!(!dir.path().join(format!("checkpoints/{id}")).exists());
+    assert_eq!(sweep(HOUR * 2).await, ["kept"]);
+    assert!(marked().await.is_empty());
+}
+
 /// With a log of more than 1,000 records, the last 1,000 protect, and so do those of the last seven
 /// days.
 #[tokio::test]
@@ -286,7 +330,7 @@ proptest! {
         };
         let (named, keep) = (marked(1), marked(2));
         let rules = Rules { keep_newest, keep_younger: HOUR * young_hours, ..Rules::default() };
-        let inventory = Inventory { checkpoints, referenced: named };
+        let inventory = Inventory { checkpoints, referenced: named, ..Inventory::default() };
         let plan = plan(now, &rules, &inventory, &keep);
         let going: BTreeSet<_> = plan.bury.iter().chain(&plan.delete).copied().collect();
         for held in &inventory.checkpoints {
