@@ -112,10 +112,13 @@ fn checkpoint_id(text: &str) -> Result<CheckpointId, Status> {
 }
 
 fn by(text: String) -> Result<String, Status> {
-    if text.chars().count() > 100 || text.chars().any(char::is_control) {
+    if text.chars().count() > serving::MAX_BY_CHARS || text.chars().any(char::is_control) {
         return Err(invalid_field(
             "by",
-            "must be at most 100 printable characters",
+            format!(
+                "must be at most {} printable characters",
+                serving::MAX_BY_CHARS
+            ),
         ));
     }
     Ok(if text.is_empty() {

@@ -15,12 +15,13 @@ use digits_checkpoint::{
 };
 use digits_proto::v1::{
     CancelJobRequest, Checkpoint, CheckpointPublished, GetCheckpointRequest, Job, JobSpec,
-    JobState, ListCheckpointsRequest, NotPromotedReason, PromotionDecision, Sgd,
+    JobState, ListCheckpointsRequest, NotPromotedReason, PromoteRequest, PromotionDecision, Sgd,
     job_spec::Optimizer, watch_job_response::Event,
 };
 use digits_testing::until;
 use digits_trainer::store::{CheckpointIntent, IntentState, Store};
 use std::{collections::HashMap, fs, path::Path};
+use tonic::Code;
 
 /// Runs a job to its end; the job, and its checkpoints' events.
 async fn run(server: &Server, name: &str, spec: JobSpec) -> (Job, Vec<CheckpointPublished>) {
@@ -229,6 +230,28 @@ async fn a_mark_that_cannot_be_written_is_written_once_the_storage_takes_it() {
         Ok((marks.get(&job) == Some(&Unfinished::Cancelled)).then_some(()))
     });
     marked.await.expect("marked");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_author_of_a_record_is_as_long_as_the_storage_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]).await;
+    let (job, _) = run(&server, "a", small_job(1)).await;
+    let mut client = server.checkpoints().await;
+    let request = |length: usize| PromoteRequest {
+        model: "digits".to_owned(),
+        checkpoint_id: job.checkpoint_ids[0].clone(),
+        expected_sequence: 1,
+        by: "é".repeat(length),
+        ..PromoteRequest::default()
+    };
+    let refused = client.promote(request(201)).await.expect_err("too long");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("200"), "{refused:?}");
+    let promoted = client.promote(request(200)).await.expect("promoted");
+    let record = promoted.into_inner().record.expect("a record");
+    assert_eq!(record.by.chars().count(), 200);
     server.stop().await;
 }
 

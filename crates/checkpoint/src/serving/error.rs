@@ -6,8 +6,8 @@ use crate::{
     storage::StorageError,
 };
 
-/// Characters of a record's `by`.
-pub(super) const BY_LIMIT: usize = 200;
+/// Largest number of characters of a record's `by`.
+pub const MAX_BY_CHARS: usize = 200;
 /// Routes of a record.
 pub(super) const ROUTES_LIMIT: usize = 16;
 
@@ -75,7 +75,7 @@ pub enum PromotionError {
     #[error(transparent)]
     Routes(#[from] InvalidRoutes),
     /// `by` is too long.
-    #[error("by: at most {BY_LIMIT} characters")]
+    #[error("by: at most {MAX_BY_CHARS} characters")]
     By,
 }
 

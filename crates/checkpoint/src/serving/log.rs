@@ -1,7 +1,7 @@
 //! Reads the serving log and appends to it.
 
 use super::{
-    error::{AppendError, BY_LIMIT, PromotionError},
+    error::{AppendError, MAX_BY_CHARS, PromotionError},
     routes,
 };
 use crate::{
@@ -135,7 +135,7 @@ pub struct Proposal {
     pub hold: bool,
     /// Reason of the change.
     pub reason: Reason,
-    /// Author of the record, as free text of at most 200 characters.
+    /// Author of the record, as free text of at most [`MAX_BY_CHARS`] characters.
     pub by: String,
 }
 
@@ -156,7 +156,7 @@ pub async fn append(
     proposal: Proposal,
 ) -> Result<ServingRecord, AppendError> {
     routes::check(&proposal.routes).map_err(PromotionError::from)?;
-    if proposal.by.chars().count() > BY_LIMIT {
+    if proposal.by.chars().count() > MAX_BY_CHARS {
         return Err(PromotionError::By.into());
     }
     if expected > 0 && !storage.exists(&keys::record(model, expected)).await? {
