@@ -2,6 +2,7 @@
 //! whether it is worse than what serves.
 
 use crate::format;
+use digits_dataset::synthetic;
 use digits_proto::v1::{
     BatchNormPlace, Evaluation, ImportCheckpointResponse, ImportMeasurement, ImportSettings,
 };
@@ -25,11 +26,17 @@ pub fn lines(imported: &ImportCheckpointResponse) -> Vec<String> {
     };
     lines.push(format!(
         "measured on {}: accuracy {}, loss {:.4} ({} test images)",
-        measurement.dataset,
+        images(measurement),
         percent(given.accuracy),
         given.loss,
         format::grouped(given.images)
     ));
+    if measurement.dataset == synthetic::NAME {
+        lines.push(
+            "the program draws these digits, so handwriting may give other figures: --dataset names other images"
+                .to_owned(),
+        );
+    }
     match (&measurement.best, &measurement.best_evaluation) {
         (Some(best), Some(evaluation)) if measurement.best_is_clearly_better => {
             lines.push(format!(
@@ -75,7 +82,7 @@ pub fn warnings(imported: &ImportCheckpointResponse) -> Vec<String> {
             "no usual scaling and activation gives more than {} on {}: its pixels may have been inverted or transposed, \
              its classes in another order, or it was trained on other images (name them with --dataset)",
             percent(best.accuracy),
-            measurement.dataset
+            images(measurement)
         )];
     }
     Vec::new()
@@ -89,7 +96,7 @@ pub fn loss(imported: &ImportCheckpointResponse) -> Option<String> {
     (served.accuracy - given.accuracy > MAX_LOSS).then(|| {
         format!(
             "its accuracy on {} is {}, and that of checkpoint {}, which serves, is {}, more than {:.0} points better",
-            measurement.dataset,
+            images(measurement),
             percent(given.accuracy),
             measurement.served_checkpoint_id,
             percent(served.accuracy),
@@ -101,6 +108,14 @@ pub fn loss(imported: &ImportCheckpointResponse) -> Option<String> {
 fn measured(imported: &ImportCheckpointResponse) -> Option<(&ImportMeasurement, &Evaluation)> {
     let measurement = imported.measurement.as_ref()?;
     Some((measurement, measurement.evaluation.as_ref()?))
+}
+
+/// The images that the network was measured on.
+fn images(measurement: &ImportMeasurement) -> &str {
+    match measurement.dataset.as_str() {
+        synthetic::NAME => "synthetic digits",
+        other => other,
+    }
 }
 
 fn not_measured(imported: &ImportCheckpointResponse) -> String {
@@ -198,6 +213,24 @@ mod tests {
             "{warnings}"
         );
         assert!(warnings.contains(flags), "{warnings}");
+    }
+
+    #[test]
+    fn figures_on_synthetic_digits_are_named_as_such() {
+        let mut imported = imported(0.4, 0.41, Some(0.99));
+        if let Some(measurement) = &mut imported.measurement {
+            measurement.dataset = "synthetic".to_owned();
+        }
+        let lines = lines(&imported);
+        assert!(lines[0].starts_with("measured on synthetic digits: accuracy 40.00 %"));
+        assert!(lines[1].contains("--dataset"), "{lines:?}");
+        let loss = loss(&imported).expect("a loss");
+        assert!(
+            loss.starts_with("its accuracy on synthetic digits is"),
+            "{loss}"
+        );
+        let warnings = warnings(&imported).join("");
+        assert!(warnings.contains("on synthetic digits:"), "{warnings}");
     }
 
     #[test]

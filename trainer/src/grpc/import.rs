@@ -3,7 +3,7 @@
 
 use super::errors::invalid_field;
 use crate::{
-    import::{Import, Imported, MAX_FILE_BYTES, Measurement, Setting, Side},
+    import::{Import, Imported, MAX_FILE_BYTES, Measurement, NormSettings, Setting, Side},
     wire,
 };
 use digits_checkpoint::{
@@ -103,17 +103,29 @@ fn header(header: ImportHeader) -> Result<Import, Status> {
         labels: header.label_names,
         picture_normalization,
         temperature: header.temperature.unwrap_or(1.0),
-        batch_norm: match v1::BatchNormPlace::try_from(header.batch_norm) {
-            Ok(v1::BatchNormPlace::Unspecified) => None,
-            Ok(v1::BatchNormPlace::BeforeActivation) => Some(Side::Before),
-            Ok(v1::BatchNormPlace::AfterActivation) => Some(Side::After),
-            Err(_) => {
-                let message = "is not known: use BEFORE_ACTIVATION or AFTER_ACTIVATION";
-                return Err(invalid_field("header.batch_norm", message));
-            }
-        },
+        batch_norm: batch_norm(header.batch_norm, header.batch_norm_epsilon)?,
         dataset: header.dataset,
     })
+}
+
+fn batch_norm(place: i32, epsilon: Option<f64>) -> Result<NormSettings, Status> {
+    let side = match v1::BatchNormPlace::try_from(place) {
+        Ok(v1::BatchNormPlace::Unspecified) => None,
+        Ok(v1::BatchNormPlace::BeforeActivation) => Some(Side::Before),
+        Ok(v1::BatchNormPlace::AfterActivation) => Some(Side::After),
+        Err(_) => {
+            let message = "is not known: use BEFORE_ACTIVATION or AFTER_ACTIVATION";
+            return Err(invalid_field("header.batch_norm", message));
+        }
+    };
+    let epsilon = epsilon.unwrap_or(NormSettings::default().epsilon);
+    if !(0.0..=1.0).contains(&epsilon) {
+        return Err(invalid_field(
+            "header.batch_norm_epsilon",
+            format!("must be from 0 to 1, not {epsilon}"),
+        ));
+    }
+    Ok(NormSettings { side, epsilon })
 }
 
 /// The response to an import.

@@ -15,6 +15,25 @@ pub enum Side {
     After,
 }
 
+/// What a state dict does not hold about its batch normalizations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormSettings {
+    /// Side of the activation on which they stand; `None` if the names of the tensors decide.
+    pub side: Option<Side>,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// As PyTorch's `BatchNorm1d`.
+impl Default for NormSettings {
+    fn default() -> Self {
+        Self {
+            side: None,
+            epsilon: 1e-5,
+        }
+    }
+}
+
 /// A batch normalization that was folded between two layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folded {

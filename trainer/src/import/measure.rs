@@ -12,6 +12,7 @@ use digits_checkpoint::{
     manifest::{Activation, Architecture, Evaluation, InputSpec},
 };
 use digits_dataset::{Dataset, Images, LabelledImages};
+use std::{iter, sync::Arc};
 
 /// (divisor, mean, standard deviation) of pixels: `ToTensor`, that and `Normalize(0.5, 0.5)`, that
 /// and MNIST's own `Normalize`, and raw pixels.
@@ -31,7 +32,8 @@ const ACTIVATIONS: [Activation; 6] = [
     Activation::ScaledTanh,
     Activation::Sigmoid,
 ];
-/// Multiply-adds of the comparison of all settings, and of the figures that are reported: seconds.
+/// Multiply-adds of the comparison of all settings on all data sets, and of the figures that are
+/// reported: seconds.
 const SEARCH_WORK: usize = 20_000_000_000;
 const FINAL_WORK: usize = 20_000_000_000;
 /// With fewer images the settings of a huge network are not compared.
@@ -71,24 +73,18 @@ pub struct Measurement {
     pub served: Option<(CheckpointId, Evaluation)>,
 }
 
-/// Measures the network of a file; `None` where its logits are not finite under any setting.
+/// Measures the network of a file on that one of the data sets on which it does best; `None` where
+/// there is none, or where its logits are not finite under any setting.
 pub(super) fn measure(
     file: &StateDict,
     given: Setting,
-    data: &Dataset,
+    sets: &[Arc<Dataset>],
     served: Option<&Loaded>,
 ) -> Result<Option<Measurement>, ImportError> {
-    let candidates = candidates(file, given, data);
-    let parameters: usize = file.layers.iter().map(|it| it.weight.len()).sum();
-    let images = SEARCH_WORK / (candidates.len() * parameters);
-    let mut finalists = vec![given];
-    if images >= MIN_IMAGES {
-        let some = some(&data.test, images);
-        let mut ranked = evaluate_all(file, &candidates, &some)?;
-        sort(&mut ranked);
-        let better = ranked.into_iter().map(|(setting, _)| setting);
-        finalists.extend(better.filter(|it| *it != given).take(FINALISTS));
-    }
+    let Some((data, finalists)) = choose(file, given, sets)? else {
+        return Ok(None);
+    };
+    let parameters = file.parameters();
     let served = served.filter(|it| fits(it, data));
     let of_served: usize = served
         .iter()
@@ -124,6 +120,41 @@ pub(super) fn measure(
         clearly_better: is_clearly_better(&best.1, &under_given),
         served,
     }))
+}
+
+/// The data set on which the network does best under any setting, and the settings to measure there:
+/// the given one, and those that do best.
+fn choose<'a>(
+    file: &StateDict,
+    given: Setting,
+    sets: &'a [Arc<Dataset>],
+) -> Result<Option<(&'a Dataset, Vec<Setting>)>, ImportError> {
+    let mut best: Option<(f64, &Dataset, Vec<Setting>)> = None;
+    for data in sets {
+        let mut candidates = candidates(file, given, data);
+        let images = match search_images(sets.len(), candidates.len(), file.parameters()) {
+            images @ MIN_IMAGES.. => images,
+            // Only the data sets of a huge network are compared.
+            _ => {
+                candidates = vec![given];
+                search_images(sets.len(), 1, file.parameters()).clamp(1, MIN_IMAGES)
+            }
+        };
+        let mut ranked = evaluate_all(file, &candidates, &some(&data.test, images))?;
+        sort(&mut ranked);
+        let accuracy = ranked.first().map_or(-1.0, |(_, it)| it.accuracy());
+        if best.as_ref().is_none_or(|(top, ..)| *top < accuracy) {
+            let others = ranked.into_iter().map(|(setting, _)| setting);
+            let others = others.filter(|it| *it != given).take(FINALISTS);
+            best = Some((accuracy, data, iter::once(given).chain(others).collect()));
+        }
+    }
+    Ok(best.map(|(_, data, finalists)| (data, finalists)))
+}
+
+/// Images of each data set in the search, so that all of it takes at most [`SEARCH_WORK`].
+fn search_images(sets: usize, candidates: usize, parameters: usize) -> usize {
+    SEARCH_WORK / (sets * candidates * parameters)
 }
 
 /// Whether a network takes the images and has the labels of a data set.
@@ -267,5 +298,23 @@ fn some(all: &LabelledImages, count: usize) -> LabelledImages {
             ..*images
         },
         labels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_is_bounded_over_all_data_sets_together() {
+        for parameters in [7_850, 101_770, 12_000_000, 134_000_000] {
+            for (sets, candidates) in [(1, 1), (1, 60), (6, 30), (6, 60)] {
+                let images = search_images(sets, candidates, parameters);
+                let work = sets * candidates * parameters * images;
+                assert!(work <= SEARCH_WORK, "{sets} {candidates} {parameters}");
+            }
+            // The least that tells data sets apart.
+            assert!(search_images(6, 1, parameters) >= 20);
+        }
     }
 }

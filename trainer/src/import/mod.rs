@@ -11,7 +11,7 @@ mod publish;
 mod state_dict;
 mod tensors;
 
-pub use batch_norm::Side;
+pub use batch_norm::{NormSettings, Side};
 pub use error::ImportError;
 pub use measure::{Measurement, Setting};
 pub use publish::{Import, Imported, MAX_FILE_BYTES, import};

@@ -5,9 +5,6 @@ use super::{error::ImportError, tensors::floats};
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 
-/// PyTorch's default of `BatchNorm1d`; a state dict does not hold it.
-const EPSILON: f64 = 1e-5;
-
 /// Last parts of the names of tensors.
 const PARTS: [&str; 5] = [
     "num_batches_tracked",
@@ -59,11 +56,11 @@ pub(super) struct Modules {
 /// Tensors of a module by the last part of their names.
 type Tensors<'a> = BTreeMap<&'static str, TensorView<'a>>;
 
-/// Sorts tensors into modules.
+/// Sorts tensors into modules; `epsilon` is added to the variances of batch normalizations.
 ///
 /// # Errors
 /// A tensor that belongs to no linear layer and no batch normalization.
-pub(super) fn modules(tensors: &SafeTensors<'_>) -> Result<Modules, ImportError> {
+pub(super) fn modules(tensors: &SafeTensors<'_>, epsilon: f64) -> Result<Modules, ImportError> {
     let mut named: BTreeMap<String, Tensors<'_>> = BTreeMap::new();
     for (tensor, view) in tensors.tensors() {
         let (name, part) = split(&tensor)?;
@@ -81,7 +78,7 @@ pub(super) fn modules(tensors: &SafeTensors<'_>) -> Result<Modules, ImportError>
     for (key, name) in sorted {
         let parts = named.remove(&name).unwrap_or_default();
         if parts.contains_key("running_mean") || parts.contains_key("running_var") {
-            modules.norms.push(batch_norm(name, key, &parts)?);
+            modules.norms.push(batch_norm(name, key, &parts, epsilon)?);
         } else if parts.keys().any(|part| *part != "num_batches_tracked") {
             modules.linears.push(linear(name, key, &parts)?);
         }
@@ -165,7 +162,12 @@ fn linear(name: String, key: Key, parts: &Tensors<'_>) -> Result<Linear, ImportE
     })
 }
 
-fn batch_norm(name: String, key: Key, parts: &Tensors<'_>) -> Result<BatchNorm, ImportError> {
+fn batch_norm(
+    name: String,
+    key: Key,
+    parts: &Tensors<'_>,
+    epsilon: f64,
+) -> Result<BatchNorm, ImportError> {
     let numbers = |part: &str| {
         let view = parts.get(part);
         view.map(|view| floats(&format!("{name}.{part}"), view))
@@ -190,7 +192,7 @@ fn batch_norm(name: String, key: Key, parts: &Tensors<'_>) -> Result<BatchNorm, 
     let scale: Vec<f64> = weight
         .iter()
         .zip(&variance)
-        .map(|(weight, variance)| f64::from(*weight) / (f64::from(*variance) + EPSILON).sqrt())
+        .map(|(weight, variance)| f64::from(*weight) / (f64::from(*variance) + epsilon).sqrt())
         .collect();
     let shift = bias
         .iter()

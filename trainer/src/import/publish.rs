@@ -5,7 +5,7 @@
 //! caller imports again under the same id, and retention deletes the rest.
 
 use super::{
-    batch_norm::Side,
+    batch_norm::NormSettings,
     error::ImportError,
     labelled::{self, Wanted},
     measure::{Measurement, Setting, architecture, measure},
@@ -47,9 +47,8 @@ pub struct Import {
     pub picture_normalization: PictureNormalization,
     /// Divides the logits before the softmax.
     pub temperature: f64,
-    /// Side of the activation on which batch normalizations stand; `None` if the names of the
-    /// tensors decide.
-    pub batch_norm: Option<Side>,
+    /// Batch normalizations in the file.
+    pub batch_norm: NormSettings,
     /// Name of the data set to measure the network on; `None` for one of its shape.
     pub dataset: Option<String>,
 }
@@ -186,20 +185,7 @@ fn measured(
         activation: import.activation,
         batch_norm: None,
     };
-    let mut best: Option<Measurement> = None;
-    for data in sets {
-        let Some(found) = on_own_thread(|| measure(state, given, &data, served))? else {
-            continue;
-        };
-        let accuracy = |it: &Measurement| it.best.1.accuracy();
-        if best
-            .as_ref()
-            .is_none_or(|it| accuracy(it) < accuracy(&found))
-        {
-            best = Some(found);
-        }
-    }
-    Ok(best)
+    on_own_thread(|| measure(state, given, &sets, served))
 }
 
 /// Computes on a thread of its own, because libtorch's number of threads is set per thread.

@@ -1,7 +1,7 @@
 //! The layers of a PyTorch state dict, from safetensors bytes of unknown origin.
 
 use super::{
-    batch_norm::{self, Folded, Side},
+    batch_norm::{self, Folded, NormSettings, Side},
     error::ImportError,
     foreign,
     modules::{Linear, Modules, modules},
@@ -27,6 +27,13 @@ pub(super) struct StateDict {
     pub(super) other_side: Option<(Side, Vec<Layer>)>,
 }
 
+impl StateDict {
+    /// Number of weights, without biases.
+    pub(super) fn parameters(&self) -> usize {
+        self.layers.iter().map(|it| it.weight.len()).sum()
+    }
+}
+
 /// Reads linear layers, NAME.weight [out, in] and NAME.bias `[out]` or no bias, and BatchNorm1d.
 ///
 /// Numbers in the names give the order of the layers, else the only order that fits their shapes
@@ -37,10 +44,11 @@ pub(super) struct StateDict {
 pub(super) fn read(
     bytes: &[u8],
     input_size: usize,
-    side: Option<Side>,
+    settings: NormSettings,
 ) -> Result<StateDict, ImportError> {
+    let NormSettings { side, epsilon } = settings;
     let tensors = parse(bytes)?;
-    let Modules { linears, norms } = modules(&tensors)?;
+    let Modules { linears, norms } = modules(&tensors, epsilon)?;
     match linears.len() {
         0 => return Err(ImportError::file("holds no linear layer")),
         count if count > limits::HIDDEN_LAYERS + 1 => {

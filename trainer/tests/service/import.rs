@@ -333,6 +333,10 @@ async fn bad_imports_are_refused_by_field() {
             "header.batch_norm: is not known",
         ),
         (
+            with(&|it| it.batch_norm_epsilon = Some(-1e-3)),
+            "header.batch_norm_epsilon: must be from 0 to 1, not -0.001",
+        ),
+        (
             with(&|it| it.dataset = Some("nowhere".to_owned())),
             "header.dataset: there is no such data set",
         ),

@@ -53,6 +53,9 @@ pub struct Import {
     /// give it, else before.
     #[arg(long, value_name = "SIDE")]
     pub batch_norm: Option<BatchNorm>,
+    /// Number that BatchNorm1d adds to the variance. PyTorch's default is 1e-5, that of Keras 1e-3.
+    #[arg(long, default_value_t = 1e-5, value_name = "NUMBER", value_parser = number)]
+    pub batch_norm_eps: f64,
     /// Data set on whose test images the network is measured; by default that of the served
     /// checkpoint, else one of its shape.
     #[arg(long, value_name = "NAME")]

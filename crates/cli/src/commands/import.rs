@@ -91,5 +91,6 @@ fn header(args: &Import) -> ImportHeader {
         }
         .into(),
         dataset: args.dataset.clone(),
+        batch_norm_epsilon: Some(args.batch_norm_eps),
     }
 }

@@ -126,6 +126,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("activation", "--activation"),
     ("negative_slope", "--negative-slope"),
     ("batch_norm", "--batch-norm"),
+    ("batch_norm_epsilon", "--batch-norm-eps"),
     ("dataset", "--dataset"),
     ("input", "--height, --width, --scale, --mean, --std"),
     ("input.height", "--height"),

@@ -61,7 +61,7 @@ fn pair(name: &str, outputs: usize, inputs: usize) -> Vec<Tensor> {
 
 /// The file of networks that take 4 values.
 fn read4(tensors: &[Tensor]) -> Result<StateDict, String> {
-    read(&file(tensors), 4, None).map_err(|error| error.to_string())
+    read(&file(tensors), 4, NormSettings::default()).map_err(|error| error.to_string())
 }
 
 fn sizes(tensors: &[Tensor]) -> Result<Vec<(usize, usize)>, String> {
@@ -214,7 +214,11 @@ fn folded(modules: &[(&str, Module)], side: Option<Side>, note: &str) -> Option<
         .iter()
         .flat_map(|(name, module)| module.tensors(name))
         .collect();
-    let read = read(&file(&tensors), 4, side).expect("a network");
+    let settings = NormSettings {
+        side,
+        ..NormSettings::default()
+    };
+    let read = read(&file(&tensors), 4, settings).expect("a network");
     let notes = read.notes.join(" ");
     assert!(notes.contains(note), "{note}: {notes}");
     let input = vec![0.25, -0.5, 1.0, 0.125];
@@ -288,6 +292,14 @@ fn batch_normalization_without_affine_has_no_weight() {
     let read = read4(&tensors).expect("a network");
     let bias = (0.5 - 0.25) / 4.00001_f64.sqrt();
     assert!((f64::from(read.layers[0].bias[0]) - bias).abs() < 1e-6);
+    // With the epsilon of another library.
+    let settings = NormSettings {
+        epsilon: 0.5,
+        ..NormSettings::default()
+    };
+    let read = super::read(&file(&tensors), 4, settings).expect("a network");
+    let bias = (0.5 - 0.25) / 4.5_f64.sqrt();
+    assert!((f64::from(read.layers[0].bias[0]) - bias).abs() < 1e-6);
 }
 
 #[test]
@@ -305,7 +317,9 @@ fn what_cannot_be_imported_is_named_with_the_remedy() {
     let mut beyond = file(&typed(Dtype::F64)[..1]);
     let end = beyond.len();
     beyond[end - 8..].copy_from_slice(&1e300_f64.to_le_bytes());
-    let error = read(&beyond, 4, None).expect_err("beyond").to_string();
+    let error = read(&beyond, 4, NormSettings::default())
+        .expect_err("beyond")
+        .to_string();
     assert!(
         error.contains("1e300, which float32 cannot hold"),
         "{error}"
@@ -375,12 +389,19 @@ fn what_cannot_be_imported_is_named_with_the_remedy() {
 #[test]
 fn incomplete_and_foreign_files_are_refused() {
     let good = file(&pair("0", 2, 4));
-    assert!(read(&good, 4, None).is_ok());
+    assert!(read(&good, 4, NormSettings::default()).is_ok());
     for cut in 0..good.len() {
-        assert!(read(&good[..cut], 4, None).is_err(), "{cut}");
+        assert!(
+            read(&good[..cut], 4, NormSettings::default()).is_err(),
+            "{cut}"
+        );
     }
-    assert!(read(&[255; 64], 4, None).is_err());
-    let torch = read(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 4, None);
+    assert!(read(&[255; 64], 4, NormSettings::default()).is_err());
+    let torch = read(
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+        4,
+        NormSettings::default(),
+    );
     let error = torch.expect_err("a pickle").to_string();
     assert!(
         error.contains("safetensors.torch.save_file(torch.load("),
@@ -389,6 +410,8 @@ fn incomplete_and_foreign_files_are_refused() {
     let mut bad = good;
     let end = bad.len() - 4;
     bad[end..].copy_from_slice(&f32::NAN.to_le_bytes());
-    let error = read(&bad, 4, None).expect_err("NaN").to_string();
+    let error = read(&bad, 4, NormSettings::default())
+        .expect_err("NaN")
+        .to_string();
     assert!(error.contains("NaN"), "{error}");
 }
