@@ -11,7 +11,7 @@ use digits_proto::{
     v1::{self, ImportHeader},
 };
 use serde_json::json;
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 /// Timeout of the call: the trainer measures the network on labelled images.
 const PATIENCE: Duration = Duration::from_secs(310);
@@ -28,7 +28,7 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
         true => None,
         false => import_report::loss(&imported),
     };
-    let record = match (args.promote, &loss) {
+    let served = match (args.promote, &loss) {
         (true, None) => Some(serving::serve(id.clone(), args.change, context).await?),
         _ => None,
     };
@@ -37,7 +37,7 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
             "checkpoint": json::display(&checkpoint),
             "notes": imported.notes,
             "measurement": imported.measurement.as_ref().map(json::display),
-            "record": record.as_ref().map(json::display),
+            "record": served.as_ref().map(|it| json::display(&it.record)),
         }))?;
     } else {
         context.print(checkpoints::details(&checkpoint, context.width()))?;
@@ -47,9 +47,10 @@ pub async fn run(args: Import, context: &Context) -> Result<(), Error> {
         context.hint(&format!("warning: {warning}"));
     }
     let promote = format!("digits promote {id} --model {}", checkpoint.model);
-    match (record, loss) {
-        (Some(record), _) if !context.json => {
-            context.print([format!("served as version {}", record.sequence)])
+    match (served, loss) {
+        (Some(served), _) if !context.json => {
+            let head = format!("served as version {}", served.record.sequence);
+            context.print(iter::once(head).chain(served.lines()))
         }
         (None, Some(loss)) if args.promote => Err(Error::Negative(format!(
             "imported and not promoted: {loss}; serve it all the same with: {promote}"

@@ -26,7 +26,7 @@ pub fn published(event: &CheckpointPublished, job: &Job) -> Vec<String> {
             lines.extend(
                 foreign
                     .into_iter()
-                    .flat_map(|it| replaced(decision, it, job)),
+                    .flat_map(|it| replaced(decision.accuracy, it, model(job))),
             );
         }
         None => {}
@@ -56,7 +56,12 @@ pub fn summary(job: &Job) -> Vec<String> {
                 false => "",
             };
             let mut lines = vec![format!("checkpoint {id}, serving record {sequence}{stays}")];
-            lines.extend(before.iter().flat_map(|it| replaced(decision, it, job)));
+            let accuracy = decision.accuracy;
+            lines.extend(
+                before
+                    .iter()
+                    .flat_map(|it| replaced(accuracy, it, model(job))),
+            );
             lines
         }
         _ => Vec::new(),
@@ -68,10 +73,11 @@ fn is_unfinished(job: &Job) -> bool {
     job.cancel_requested || matches!(job.state(), JobState::Cancelled | JobState::Failed)
 }
 
-fn replaced(decision: &PromotionDecision, before: &PreviousPrimary, job: &Job) -> [String; 2] {
+/// Lines about the primary of a model that a checkpoint of this accuracy replaced.
+pub fn replaced(accuracy: Option<f64>, before: &PreviousPrimary, model: &str) -> [String; 2] {
     let (id, sequence) = (&before.checkpoint_id, before.sequence);
-    let (new, old) = (percent(decision.accuracy), percent(before.accuracy));
-    let flag = flag(model(job));
+    let (new, old) = (percent(accuracy), percent(before.accuracy));
+    let flag = flag(model);
     [
         format!("  replaces checkpoint {id}: accuracy {new}, before {old}"),
         format!("  to serve that one again: digits rollback --to {sequence}{flag}"),

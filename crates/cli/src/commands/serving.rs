@@ -1,5 +1,6 @@
 //! `digits serving`, `promote`, `drop`, `rollback` and `release`: lists and changes what is served.
 
+use super::promotion;
 use crate::{
     args::{At, Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
@@ -13,8 +14,8 @@ use digits_cli::{
 use digits_proto::{
     json,
     v1::{
-        DropCandidatesRequest, PromoteRequest, ReleaseRequest, RollbackRequest, ServingRecord,
-        ServingRole,
+        Checkpoint, DropCandidatesRequest, PreviousPrimary, PromoteRequest, ReleaseRequest,
+        RollbackRequest, ServingRecord, ServingRole,
     },
 };
 use serde_json::json;
@@ -43,91 +44,193 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         (None, true) => ServingRole::Shadow,
         (None, false) => ServingRole::Primary,
     };
-    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
+    let base = Base::read(&args.change, &args.at, context).await?;
     let (text, model) = (&args.checkpoint, &args.change.model);
-    let checkpoint_id = lookup::checkpoint_id(text, model, &registry).await?;
+    let checkpoint_id = lookup::checkpoint_id(text, model, &base.registry).await?;
     let request = PromoteRequest {
         model: args.change.model,
         checkpoint_id,
-        expected_sequence,
+        expected_sequence: base.sequence,
         role: role.into(),
         share: args.canary,
         by: args.change.by,
     };
-    show(registry.promote(request).await?, context)
+    let record = base.registry.promote(request).await?;
+    base.changed(record).await.show(context)
 }
 
-/// Serves a checkpoint as the primary, by way of the trainer; returns the record.
+/// Serves a checkpoint as the primary, by way of the trainer.
 pub async fn serve(
     checkpoint_id: String,
     change: Change,
     context: &Context,
-) -> Result<ServingRecord, Error> {
-    let (registry, expected_sequence) = expected(&change, &At::TRAINER, context).await?;
+) -> Result<Changed, Error> {
+    let base = Base::read(&change, &At::TRAINER, context).await?;
     let request = PromoteRequest {
         model: change.model,
         checkpoint_id,
-        expected_sequence,
+        expected_sequence: base.sequence,
         role: ServingRole::Primary.into(),
         share: None,
         by: change.by,
     };
-    registry.promote(request).await
+    let record = base.registry.promote(request).await?;
+    Ok(base.changed(record).await)
 }
 
 /// Runs `digits drop`.
 pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
+    let base = Base::read(&args.change, &args.at, context).await?;
     let request = DropCandidatesRequest {
         model: args.change.model,
-        expected_sequence,
+        expected_sequence: base.sequence,
         by: args.change.by,
     };
-    show(registry.drop_candidates(request).await?, context)
+    let record = base.registry.drop_candidates(request).await?;
+    base.changed(record).await.show(context)
 }
 
 /// Runs `digits rollback`.
 pub async fn rollback(args: Rollback, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
+    let base = Base::read(&args.change, &args.at, context).await?;
     let request = RollbackRequest {
         model: args.change.model,
-        expected_sequence,
+        expected_sequence: base.sequence,
         to_sequence: args.to,
         by: args.change.by,
     };
-    show(registry.rollback(request).await?, context)
+    let record = base.registry.rollback(request).await?;
+    base.changed(record).await.show(context)
 }
 
 /// Runs `digits release`.
 pub async fn release(args: Release, context: &Context) -> Result<(), Error> {
-    let (registry, expected_sequence) = expected(&args.change, &args.at, context).await?;
+    let base = Base::read(&args.change, &args.at, context).await?;
     let request = ReleaseRequest {
         model: args.change.model,
-        expected_sequence,
+        expected_sequence: base.sequence,
         by: args.change.by,
     };
-    show(registry.release(request).await?, context)
+    let record = base.registry.release(request).await?;
+    base.changed(record).await.show(context)
 }
 
-/// The registry, and the sequence that the change builds on: the user's, else the newest there is.
-async fn expected(change: &Change, at: &At, context: &Context) -> Result<(Registry, u64), Error> {
-    let registry = Registry::open(&context.endpoints, at.storage.as_deref())?;
-    let sequence = match change.expected_sequence {
-        Some(sequence) => sequence,
-        None => registry
-            .serving_records(&change.model, 1)
-            .await?
-            .first()
-            .map_or(0, |newest| newest.sequence),
-    };
-    Ok((registry, sequence))
+/// What a change builds on.
+struct Base {
+    registry: Registry,
+    /// Name of the model.
+    model: String,
+    /// The sequence that the user named, else that of the newest record.
+    sequence: u64,
+    /// The record with this sequence, where it is known.
+    record: Option<ServingRecord>,
 }
 
-fn show(record: ServingRecord, context: &Context) -> Result<(), Error> {
-    context.show(
-        || json::display(&record),
-        || context.table(&table(std::slice::from_ref(&record))),
-    )
+impl Base {
+    async fn read(change: &Change, at: &At, context: &Context) -> Result<Self, Error> {
+        let registry = Registry::open(&context.endpoints, at.storage.as_deref())?;
+        let newest = registry.serving_records(&change.model, 1).await;
+        let newest = match change.expected_sequence {
+            // It is only shown.
+            Some(_) => newest.unwrap_or_default(),
+            None => newest?,
+        };
+        let newest = newest.into_iter().next();
+        let newest_sequence = newest.as_ref().map_or(0, |it| it.sequence);
+        let sequence = change.expected_sequence.unwrap_or(newest_sequence);
+        Ok(Self {
+            registry,
+            model: change.model.clone(),
+            sequence,
+            record: newest.filter(|it| it.sequence == sequence),
+        })
+    }
+
+    /// The change that `record` made.
+    async fn changed(self, record: ServingRecord) -> Changed {
+        let old = self.record.as_ref().and_then(primary);
+        let replaced = old.filter(|old| primary(&record).is_some_and(|new| new != *old));
+        let Some(id) = replaced else {
+            return Changed {
+                model: self.model,
+                record,
+                accuracy: None,
+                replaced: None,
+            };
+        };
+        let new = self.checkpoint(primary(&record).unwrap_or_default()).await;
+        let old = self.checkpoint(id).await;
+        let lineage = old.lineage.as_ref();
+        let replaced = PreviousPrimary {
+            sequence: self.sequence,
+            checkpoint_id: id.to_owned(),
+            accuracy: accuracy(&old),
+            dataset: lineage.map(|it| it.dataset.clone()).unwrap_or_default(),
+            job_id: lineage.map(|it| it.job_id.clone()).unwrap_or_default(),
+        };
+        Changed {
+            accuracy: accuracy(&new),
+            replaced: Some(replaced),
+            model: self.model,
+            record,
+        }
+    }
+
+    /// A checkpoint; empty if it cannot be read, because the change is made already.
+    async fn checkpoint(&self, id: &str) -> Checkpoint {
+        self.registry.checkpoint(id).await.unwrap_or_default()
+    }
+}
+
+/// A change of what is served.
+pub struct Changed {
+    model: String,
+    /// The record that was written.
+    pub record: ServingRecord,
+    /// Accuracy of the new primary.
+    accuracy: Option<f64>,
+    /// The primary before it, if that is another checkpoint.
+    replaced: Option<PreviousPrimary>,
+}
+
+impl Changed {
+    /// Lines about the primary that was replaced; none if there was none.
+    pub fn lines(&self) -> Vec<String> {
+        let replaced = self.replaced.iter();
+        replaced
+            .flat_map(|it| promotion::replaced(self.accuracy, it, &self.model))
+            .collect()
+    }
+
+    fn show(&self, context: &Context) -> Result<(), Error> {
+        let document = || {
+            let mut document = json::display(&self.record);
+            if let Some(replaced) = &self.replaced {
+                document["replaced"] = json::display(replaced);
+            }
+            document
+        };
+        let lines = || {
+            let mut lines = context.table(&table(std::slice::from_ref(&self.record)));
+            lines.extend(self.lines());
+            lines
+        };
+        context.show(document, lines)
+    }
+}
+
+/// The checkpoint that answers requests unless a canary does.
+fn primary(record: &ServingRecord) -> Option<&str> {
+    let mut routes = record.routes.iter();
+    let primary = routes.find(|route| route.role() == ServingRole::Primary)?;
+    Some(&primary.checkpoint_id)
+}
+
+/// Share of correct answers on the validation set, or on the test set if that alone was measured.
+fn accuracy(checkpoint: &Checkpoint) -> Option<f64> {
+    let measured = checkpoint.validation.as_ref();
+    let measured = measured.or(checkpoint.test.as_ref());
+    measured.map(|it| it.accuracy)
 }
 
 fn table(records: &[ServingRecord]) -> Table {

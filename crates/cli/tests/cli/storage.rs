@@ -5,8 +5,8 @@ use digits_checkpoint::{
     Draft, Exam, Layer, Storage, encode_exam, encode_model,
     id::CheckpointId,
     manifest::{
-        Activation, Architecture, FORMAT, FileDigest, Files, InputSpec, Lineage, Manifest, Metrics,
-        PictureNormalization,
+        Activation, Architecture, Evaluation, FORMAT, FileDigest, Files, InputSpec, Lineage,
+        Manifest, Metrics, PictureNormalization,
     },
     publish,
     serving::{Policy, promote_published},
@@ -53,7 +53,17 @@ fn draft(id: CheckpointId, age_seconds: i64) -> Draft {
             model: unknown.clone(),
             exam: unknown,
         },
-        metrics: Metrics::default(),
+        metrics: Metrics {
+            // The older one is better.
+            validation: Some(Evaluation {
+                images: 4,
+                correct: if age_seconds > 0 { 3 } else { 2 },
+                loss: 0.5,
+                loss_batch_mean: 0.5,
+                batch_size: 4,
+            }),
+            ..Metrics::default()
+        },
         report: None,
         training: None,
         lineage: Lineage {
@@ -203,6 +213,40 @@ async fn commands_with_storage_work_without_a_trainer() {
     for command in ["checkpoints", "serving"] {
         let text = String::from_utf8_lossy(&fixture.run(&[command]).stdout).into_owned();
         assert!(text.contains(new) && text.contains(old), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_names_the_primary_that_it_replaces() {
+    let fixture = Fixture::new().await;
+    let (old, new) = (fixture.old.as_str(), fixture.new.as_str());
+    let text = |arguments: &[&str]| {
+        let output = fixture.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let back = |sequence| format!("  to serve that one again: digits rollback --to {sequence}");
+    for (change, replaced, accuracies, sequence) in [
+        (&["rollback"][..], new, "75.00 %, before 50.00 %", 2),
+        (&["promote", new], old, "50.00 %, before 75.00 %", 3),
+    ] {
+        let text = text(change);
+        let lines: Vec<&str> = text.lines().rev().take(2).collect();
+        let expected = format!("  replaces checkpoint {replaced}: accuracy {accuracies}");
+        assert_eq!(lines, [back(sequence), expected], "{text}");
+    }
+    let document = fixture.document(&["promote", old, "--expected-sequence", "4"]);
+    assert_eq!(document["replaced"]["checkpoint_id"], new);
+    assert_eq!(document["replaced"]["accuracy"], 0.5);
+    // The same primary again, a canary, and no change of the routes.
+    for change in [
+        &["promote", old][..],
+        &["promote", new, "--canary", "0.5"],
+        &["drop"],
+        &["release"],
+    ] {
+        let text = text(change);
+        assert!(!text.contains("replaces"), "{text}");
     }
 }
 
