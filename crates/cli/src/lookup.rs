@@ -11,6 +11,8 @@ use jiff::Timestamp;
 const LATEST: &str = "latest";
 /// Candidates of an ambiguous argument that are listed.
 const LISTED: usize = 10;
+/// Least number of characters of the start of an id: a shorter one may fit by chance alone.
+const LEAST_START: usize = 4;
 
 /// A job or checkpoint that an argument may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,22 @@ pub async fn checkpoint_id(text: &str, model: &str, registry: &Registry) -> Resu
     choose(text, CHECKPOINT, of_checkpoints(&checkpoints, text, now))
 }
 
+/// The id of the job that `text` names, of those that the checkpoints of `registry` are of; `text`
+/// itself if it fits none of them, which then have none of that job.
+pub async fn job_of_checkpoints(text: &str, registry: &Registry) -> Result<String, Error> {
+    if is_id(text) {
+        return Ok(text.to_owned());
+    }
+    let all = ListCheckpointsRequest::default();
+    let checkpoints = registry.checkpoints(all, usize::MAX).await?;
+    let jobs = jobs_of(&checkpoints, Timestamp::now());
+    match (text, jobs.first()) {
+        (LATEST, Some(newest)) => Ok(newest.id.clone()),
+        _ if jobs.iter().any(|job| job.is_named(text)) => choose(text, JOB, jobs),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// The model of a checkpoint that a misspelt name probably means, as the end of a sentence.
 pub async fn similar_model(text: &str, registry: &Registry) -> String {
     let all = ListCheckpointsRequest::default();
@@ -133,14 +151,50 @@ fn of_checkpoints(checkpoints: &[Checkpoint], text: &str, now: Timestamp) -> Vec
     candidates
 }
 
+/// The jobs of checkpoints, which come newest first; one for each.
+fn jobs_of(checkpoints: &[Checkpoint], now: Timestamp) -> Vec<Candidate> {
+    let mut jobs: Vec<Candidate> = Vec::new();
+    for checkpoint in checkpoints {
+        let Some(lineage) = &checkpoint.lineage else {
+            continue;
+        };
+        let is_new = !jobs.iter().any(|job| job.id == lineage.job_id);
+        if is_new && !lineage.job_id.is_empty() {
+            let age = format::age(checkpoint.created_at.as_ref(), now);
+            jobs.push(Candidate {
+                id: lineage.job_id.clone(),
+                name: lineage
+                    .spec
+                    .as_ref()
+                    .map(|it| it.name.clone())
+                    .unwrap_or_default(),
+                about: format!("its newest checkpoint is {age} old"),
+            });
+        }
+    }
+    jobs
+}
+
+impl Candidate {
+    /// Whether `text` is its name, its id, or the start of its id.
+    fn is_named(&self, text: &str) -> bool {
+        let start = text.to_ascii_lowercase();
+        !text.is_empty() && (self.name == text || self.id.starts_with(&start))
+    }
+}
+
 /// The one candidate whose name is `text` or whose id starts with it.
 fn choose(text: &str, kind: Kind, candidates: Vec<Candidate>) -> Result<String, Error> {
-    let start = text.to_ascii_lowercase();
-    let fits = |it: &&Candidate| !text.is_empty() && (it.name == text || it.id.starts_with(&start));
-    let mut fitting: Vec<&Candidate> = candidates.iter().filter(fits).collect();
+    let fitting = candidates.iter().filter(|it| it.is_named(text));
+    let (mut fitting, too_short): (Vec<&Candidate>, Vec<_>) =
+        fitting.partition(|it| it.name == text || text.len() >= LEAST_START);
     fitting.dedup_by_key(|it| &it.id);
     let Kind { noun, list } = kind;
     match fitting[..] {
+        [] if !too_short.is_empty() => Err(Error::Usage(format!(
+            "{text:?} is too short for the start of an id: give at least {LEAST_START} characters of the {noun}'s id; \
+             `{list}` lists them"
+        ))),
         [] => {
             let names = candidates.iter().map(|it| it.name.as_str());
             Err(Error::Usage(match similar(text, names) {
@@ -204,6 +258,28 @@ mod tests {
             let expected = candidates()[index].id.clone();
             assert_eq!(choose(text, JOB, candidates()).expect(text), expected);
         }
+    }
+
+    #[test]
+    fn the_start_of_an_id_has_at_least_four_characters() {
+        for text in ["0", "019"] {
+            let error = choose(text, JOB, candidates()).expect_err("too short");
+            assert_eq!(error.exit_code(), 64);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{text:?} is too short for the start of an id: give at least 4 characters of the job's id; \
+                     `digits jobs` lists them"
+                )
+            );
+        }
+        // A name may be as short as it likes, and an id is unique at four.
+        let mut named = candidates();
+        named[1].name = "0".to_owned();
+        named[2].id.replace_range(..4, "0a1b");
+        let (second, third) = (named[1].id.clone(), named[2].id.clone());
+        assert_eq!(choose("0", JOB, named.clone()).expect("named"), second);
+        assert_eq!(choose("0a1b", JOB, named).expect("unique"), third);
     }
 
     #[test]

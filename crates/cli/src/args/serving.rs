@@ -7,7 +7,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct At {
     /// Work on this storage instead of calling the trainer, which need not run: file:///folder, a
-    /// folder's path or s3://bucket/prefix (credentials in AWS_*).
+    /// folder's path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix (credentials
+    /// in AWS_*, GOOGLE_* or AZURE_*).
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 }
@@ -25,8 +26,7 @@ pub struct Checkpoints {
     /// Only checkpoints of this model.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// Only checkpoints of this job: its id, the start of its id, its name, or `latest`; with
-    /// --storage its id alone.
+    /// Only checkpoints of this job: its id, the start of its id, its name, or `latest`.
     #[arg(long, default_value = "")]
     pub job: String,
     /// Maximum number of checkpoints, newest first.

@@ -20,8 +20,9 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
         return show(&registry.checkpoint(&id).await?, &registry, context).await;
     }
     let job_id = match (args.job.as_str(), &registry) {
-        ("", _) | (_, Registry::Storage(_)) => args.job,
+        ("", _) => args.job,
         (job, Registry::Trainer(trainer)) => lookup::job_id(job, trainer).await?,
+        (job, Registry::Storage(_)) => lookup::job_of_checkpoints(job, &registry).await?,
     };
     let filter = ListCheckpointsRequest {
         model: args.model.clone(),

@@ -251,6 +251,21 @@ async fn a_change_names_the_primary_that_it_replaces() {
 }
 
 #[tokio::test]
+async fn checkpoints_of_a_job_are_listed_by_the_start_of_its_id() {
+    let fixture = Fixture::new().await;
+    for (job, count) in [("a-job", 2), ("a-jo", 2), ("latest", 2), ("another", 0)] {
+        let listed = fixture.document(&["checkpoints", "--job", job]);
+        let found = listed["checkpoints"].as_array().map(Vec::len);
+        assert_eq!(found, Some(count), "{job}");
+    }
+    fixture.error(
+        &["checkpoints", "--job", "a-j"],
+        64,
+        "at least 4 characters",
+    );
+}
+
+#[tokio::test]
 async fn a_record_of_a_newer_format_is_listed_and_skipped() {
     let fixture = Fixture::new().await;
     let log = fixture.dir.path().join("serving/digits");

@@ -54,7 +54,7 @@ fn table(datasets: &[Dataset]) -> Table {
         );
         table.row(vec![
             match it.superseded {
-                true => format!("{}@{}", it.name, message::short(&it.digest)),
+                true => message::reference(it),
                 false => it.name.clone(),
             },
             known_or_dash(format!("{}x{}", it.height, it.width)),
@@ -92,6 +92,16 @@ mod tests {
             superseded: true,
             ..Dataset::default()
         };
+        for (handwriting, reading) in [(false, "+plain"), (true, "+handwriting")] {
+            let superseded = Dataset {
+                name: "letters".to_owned(),
+                handwriting,
+                ..dataset.clone()
+            };
+            let row = table(&[superseded]).lines(&Style::plain(200)).remove(1);
+            let name = format!("letters@0123456789ab{reading} ");
+            assert!(row.starts_with(&name), "{row}");
+        }
         let lines = table(&[dataset]).lines(&Style::plain(80));
         assert_eq!(lines.len(), 2);
         assert!(

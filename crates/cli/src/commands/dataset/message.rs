@@ -31,6 +31,16 @@ pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
+/// The reference to content that is not the newest of its name. It names the reading of pictures,
+/// which without it is that of the first push of the content.
+pub fn reference(it: &Dataset) -> String {
+    let reading = match it.handwriting {
+        true => "handwriting",
+        false => "plain",
+    };
+    format!("{}@{}+{reading}", it.name, short(&it.digest))
+}
+
 /// How users' pictures become inputs of a network that is trained on the data set.
 pub fn pictures(normalization: PictureNormalization) -> &'static str {
     match normalization {

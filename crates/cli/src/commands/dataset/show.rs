@@ -150,15 +150,7 @@ fn about(it: &v1::Dataset) -> Vec<(&'static str, String)> {
             "to train",
             match it.superseded {
                 _ if it.size_bytes == 0 => String::new(),
-                true => format!(
-                    "digits train --dataset {}@{}+{}",
-                    it.name,
-                    message::short(&it.digest),
-                    match it.handwriting {
-                        true => "handwriting",
-                        false => "plain",
-                    }
-                ),
+                true => format!("digits train --dataset {}", message::reference(it)),
                 false => format!("digits train --dataset {}", it.name),
             },
         ),
