@@ -4,7 +4,7 @@ use crate::predict::batch::InlineLimits;
 use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
 use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
-use digits_service::{Error, ServiceFlags, parse_duration};
+use digits_service::{Error, ServiceFlags, man::ManConfig, parse_duration};
 use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, time::Duration};
 
 /// Largest number of models of a process: each has its own metric series and its own loader.
@@ -40,6 +40,8 @@ pub enum Task {
         #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
         admin_listen: SocketAddr,
     },
+    /// Writes the man pages of this program into a folder.
+    Man(ManConfig),
 }
 
 /// Configuration of the service.

@@ -1,12 +1,13 @@
-//! `digits-inference`: reads the configuration and serves until a signal, or checks a running
-//! service.
+//! `digits-inference`: reads the configuration and serves until a signal, checks a running service,
+//! or writes its man pages.
 
+use clap::CommandFactory as _;
 use digits_inference::{
     app::App,
     config::{CommandLine, Config, Task},
     metrics,
 };
-use digits_service::{Error, args, health_check};
+use digits_service::{Error, args, health_check, man};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     };
     match task {
         Some(Task::Health { admin_listen }) => health_check::run(admin_listen),
+        Some(Task::Man(man)) => man::run(CommandLine::command(), &man.folder),
         None => digits_service::run(config.service.log_format, serve(config)),
     }
 }

@@ -20,7 +20,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
     name = "digits-trainer",
     bin_name = "digits-trainer",
     version,
-    after_help = "See also `digits-trainer run --help` (runs one job without the service) and `digits-trainer health --help` (checks a running service)."
+    after_help = "See also `digits-trainer run --help` (runs one job without the service), `digits-trainer health --help` (checks a running service) and `digits-trainer man FOLDER` (writes man pages)."
 )]
 pub struct Config {
     /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or

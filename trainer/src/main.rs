@@ -1,7 +1,12 @@
-//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), or checks a running
-//! service (`health`). `digits-trainer` starts it once it has checked the shared libraries.
+//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), checks a running service
+//! (`health`), or writes its man pages (`man`). `digits-trainer` starts it once it has checked the shared libraries.
 
-use digits_service::{Error, args, exit, health_check, print_failure};
+use clap::CommandFactory as _;
+use digits_service::{
+    Error, args, exit, health_check,
+    man::{self, ManConfig},
+    print_failure,
+};
 use digits_trainer::{
     app::App,
     config::{Config, HealthConfig},
@@ -19,6 +24,9 @@ fn main() -> ExitCode {
             .map(|config: RunConfig| digits_service::run(config.log_format, run_one(config))),
         Some("health") => args::parse_from(arguments)
             .map(|config: HealthConfig| health_check::run(config.admin_listen)),
+        Some("man") => {
+            args::parse_from(arguments).map(|config: ManConfig| man::run(command(), &config.folder))
+        }
         Some(word) if !word.starts_with('-') => Err(unknown_command(word)),
         _ => args::parse()
             .map(|config: Config| digits_service::run(config.service.log_format, serve(config))),
@@ -26,10 +34,19 @@ fn main() -> ExitCode {
     code.unwrap_or_else(|code| code)
 }
 
+/// The command line with its commands, each of which has a parser of its own.
+fn command() -> clap::Command {
+    Config::command().subcommands([
+        RunConfig::command().name("run"),
+        HealthConfig::command().name("health"),
+        ManConfig::command().name("man"),
+    ])
+}
+
 /// Reports a word in the place of a command; returns the exit code of wrong usage.
 fn unknown_command(word: &str) -> ExitCode {
     let reason = format!(
-        "there is no command {word:?}: use run, health, or flags alone to serve (see --help)"
+        "there is no command {word:?}: use run, health, man, or flags alone to serve (see --help)"
     );
     print_failure(&reason, exit::USAGE)
 }

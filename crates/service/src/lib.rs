@@ -60,6 +60,7 @@ mod error;
 pub mod exit;
 mod flags;
 pub mod health_check;
+pub mod man;
 mod number;
 mod process;
 mod readiness;

@@ -39,6 +39,15 @@ fn every_binary_explains_itself() -> Result<()> {
         let version = run(line, "--version")?;
         ensure!(version.starts_with("digits"), "{line}: {version}");
     }
+    let pages = sandbox.dir().join("man1");
+    for (service, page, flag) in [
+        ("digits-trainer", "digits-trainer-run.1", "spec"),
+        ("digits-inference", "digits-inference.1", "models"),
+    ] {
+        run(&format!("{service} man"), &pages.display().to_string())?;
+        let text = std::fs::read_to_string(pages.join(page))?;
+        ensure!(text.contains(flag), "{page}: {text}");
+    }
     let slip = Command::new(sandbox.binary("digits-trainer"))
         .arg("rnu")
         .output()?;
