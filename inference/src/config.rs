@@ -53,8 +53,9 @@ pub struct Config {
     /// Address of the admin port with /metrics, /livez and /readyz; port 0 selects a free one.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9052")]
     pub admin_listen: SocketAddr,
-    /// Shared storage with the checkpoints: a folder, file:///folder or s3://bucket/prefix
-    /// (credentials from the AWS_* environment variables).
+    /// Shared storage with the checkpoints: a folder, file:///folder, s3://bucket/prefix,
+    /// gs://bucket/prefix or az://container/prefix (credentials from the environment variables
+    /// AWS_*, GOOGLE_* or AZURE_*).
     #[arg(long, env = "DIGITS_STORAGE", required = true)]
     pub storage: Option<String>,
     /// Models to serve, 1 to 16, separated by commas. The service is ready once all of them are
@@ -155,7 +156,8 @@ impl Config {
     /// Time between two reads of the storage.
     #[must_use]
     pub fn interval(&self) -> Duration {
-        let bucket = self.storage_url().starts_with("s3://");
+        let url = self.storage_url();
+        let bucket = url.contains("://") && !url.starts_with("file://");
         self.poll_interval
             .unwrap_or(if bucket { POLL_BUCKET } else { POLL_FOLDER })
     }

@@ -23,8 +23,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
     after_help = "See also `digits-trainer run --help` (runs one job without the service), `digits-trainer health --help` (checks a running service) and `digits-trainer man FOLDER` (writes man pages)."
 )]
 pub struct Config {
-    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or
-    /// s3://bucket/prefix (credentials from the AWS_* environment variables).
+    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder,
+    /// s3://bucket/prefix, gs://bucket/prefix or az://container/prefix (credentials from the
+    /// environment variables AWS_*, GOOGLE_* or AZURE_*).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
     /// Folder of the job database, the resume bundles and the cache of pushed data sets, on a local

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 
 /// Prefixes of the variables that the rule applies to.
-const PREFIXES: [&str; 3] = ["DIGITS_", "AWS_", "OTEL_"];
+const PREFIXES: [&str; 5] = ["DIGITS_", "AWS_", "AZURE_", "GOOGLE_", "OTEL_"];
 
 /// Further variables that the rule applies to; [`PROXIES`] as well.
 const NAMES: [&str; 10] = [

@@ -27,8 +27,9 @@ pub struct RunConfig {
     /// "fast"}, at most 1 MiB; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub spec: PathBuf,
-    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder or
-    /// s3://bucket/prefix (credentials from the AWS_* environment variables).
+    /// Shared storage for checkpoints and pushed data sets: a folder, file:///folder,
+    /// s3://bucket/prefix, gs://bucket/prefix or az://container/prefix (credentials from the
+    /// environment variables AWS_*, GOOGLE_* or AZURE_*).
     #[arg(long, env = "DIGITS_STORAGE")]
     pub storage: String,
     /// Folder for the state of the job, on a local disk. Running the same spec again with this

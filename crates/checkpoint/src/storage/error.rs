@@ -74,7 +74,7 @@ pub enum StorageError {
     /// The storage is a folder on a file system without hard links.
     #[error(
         "storage folder {}: its file system has no hard links, by which the storage creates a file only if it is absent: \
-         {source}; use a local disk, a block volume, NFS or a bucket (s3://bucket/prefix) in place of SMB, FAT, gcsfuse, \
+         {source}; use a local disk, a block volume, NFS or a bucket (s3://, gs:// or az://) in place of SMB, FAT, gcsfuse, \
          blobfuse or s3fs",
         .path.display()
     )]

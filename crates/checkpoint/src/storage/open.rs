@@ -1,4 +1,4 @@
-//! Opens the storage at an address: a folder or an S3 bucket.
+//! Opens the storage at an address: a folder or a bucket.
 
 use super::{Storage, StorageError, bucket};
 use object_store::{ObjectStore, local::LocalFileSystem, path::Path};
@@ -13,12 +13,13 @@ enum MissingFolder {
 }
 
 impl Storage {
-    /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, or a folder's path.
+    /// Opens the storage at `url`: `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix`, or a folder's path.
     ///
     /// A folder is created where it is missing (this blocks for a moment), and every write to it is
-    /// followed by fsync. For S3 the credentials, region and endpoint come from the `AWS_*`
-    /// variables; the role needs `s3:ListBucket` as well, because without it a missing key reads as
-    /// "denied".
+    /// followed by fsync. For a bucket the credentials and the endpoint come from the variables
+    /// `AWS_*`, `GOOGLE_*` or `AZURE_*`. On S3 the role needs `s3:ListBucket` as well, because
+    /// without it a missing key reads as "denied".
     ///
     /// # Errors
     /// When the address has none of these forms, or the folder cannot be created.
@@ -38,14 +39,17 @@ impl Storage {
 fn open(address: &str, missing: MissingFolder) -> Result<Storage, StorageError> {
     if !address.contains("://") {
         if address.is_empty() {
-            return Err(refused(address, "give a folder or an s3:// address"));
+            return Err(refused(
+                address,
+                "give a folder or the address of a bucket, such as s3://bucket/prefix",
+            ));
         }
         return folder(path::Path::new(address), missing);
     }
     let url = Url::parse(address).map_err(|error| refused("…", error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         // Not echoed: it may hold a secret.
-        let reason = "takes no user, password or query; give credentials in AWS_* variables";
+        let reason = "takes no user, password or query; give credentials in AWS_*, GOOGLE_* or AZURE_* variables";
         return Err(refused(&format!("{}://…", url.scheme()), reason));
     }
     match url.scheme() {
@@ -53,10 +57,12 @@ fn open(address: &str, missing: MissingFolder) -> Result<Storage, StorageError> 
             Ok(path) => folder(&path, missing),
             Err(()) => Err(refused(address, "write file:///absolute/path")),
         },
-        "s3" => bucket::open(&url),
+        "s3" => bucket::open_s3(&url),
+        "gs" => bucket::open_google(&url),
+        "az" => bucket::open_azure(&url),
         _ => Err(refused(
             address,
-            "use file:///folder, s3://bucket/prefix or a folder's path",
+            "use file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or a folder's path",
         )),
     }
 }

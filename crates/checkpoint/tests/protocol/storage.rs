@@ -51,7 +51,9 @@ fn invalid_addresses_are_refused() {
     let inside = format!("{}/below", file.path().display());
     let cases = [
         ("", "folder"),
-        ("gs://bucket", "s3://"),
+        ("gopher://bucket", "gs://"),
+        ("gs://", "bucket"),
+        ("az://user:hush@container/x", "AZURE_"),
         ("http://127.0.0.1/x", "s3://"),
         ("file://relative/path", "file:///"),
         ("s3://", "bucket"),

@@ -29,7 +29,8 @@ pub struct PushDataset {
     /// Name by which jobs refer to the data set; `mnist` by default for MNIST.
     #[arg(long)]
     pub name: Option<String>,
-    /// The shared storage: a folder, file:///folder or s3://bucket/prefix.
+    /// The shared storage: a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix or
+    /// az://container/prefix.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
     /// The data set is handwriting like MNIST: pictures sent to networks trained on it are

@@ -194,7 +194,7 @@ pub(super) fn untidy_token(path: &str) -> Option<String> {
     })
 }
 
-fn refused(name: &str, reason: impl Into<String>) -> StorageError {
+pub(super) fn refused(name: &str, reason: impl Into<String>) -> StorageError {
     StorageError::Variable {
         name: name.to_owned(),
         reason: reason.into(),
@@ -283,7 +283,7 @@ fn takes(key: AmazonS3ConfigKey) -> Option<&'static str> {
 }
 
 /// As the client reads it.
-fn boolean(text: &str) -> Option<bool> {
+pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "on" | "yes" | "y" => Some(true),
         "0" | "false" | "off" | "no" | "n" => Some(false),

@@ -155,7 +155,7 @@ pub async fn storage(url: Option<&str>) -> Check {
         let remedy = "give --storage URL or set DIGITS_STORAGE to check it";
         return Check::warn("storage", "not checked", remedy);
     };
-    let remedy = "name a folder (file:///…) or bucket (s3://…) that this user may write, with its credentials in AWS_*";
+    let remedy = "name a folder (file:///…) or bucket (s3://…, gs://…, az://…) that this user may write, with its credentials in AWS_*, GOOGLE_* or AZURE_*";
     let storage = match Storage::open(url) {
         Ok(storage) => storage,
         Err(error) => return Check::fail("storage", error.to_string(), remedy),
@@ -170,7 +170,8 @@ pub async fn storage(url: Option<&str>) -> Check {
         ),
         // Its message has the remedy: no permission helps.
         Ok(Err(error @ StorageError::NoHardLinks { .. })) => {
-            let remedy = "name a folder on another file system, or a bucket (s3://…)";
+            let remedy =
+                "name a folder on another file system, or a bucket (s3://…, gs://…, az://…)";
             Check::fail("storage", error.to_string(), remedy)
         }
         Ok(Err(error)) => Check::fail("storage", error.to_string(), remedy),

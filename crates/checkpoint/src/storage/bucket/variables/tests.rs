@@ -84,7 +84,7 @@ fn a_value_that_the_client_cannot_parse_is_refused_by_name() {
             (name, value),
         ]);
         variables.check().expect("parsed by the client");
-        crate::storage::bucket::install_crypto_provider();
+        crate::storage::bucket::client::install_crypto_provider();
         let built = variables.builder().with_bucket_name("bucket").build();
         let error = variables.culprit("bucket", &built.expect_err(name));
         let text = error.to_string();
