@@ -1,37 +1,19 @@
 //! Networks that were trained elsewhere, imported by the command line: under settings that are not
 //! theirs, and as PyTorch scripts save them.
 
-use crate::support::mnist;
+use crate::support::{
+    command_line::{digits, json, python},
+    mnist,
+};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox};
 use digits_proto::v1::{Activation, ArchitectureSpec, DataSpec, HiddenLayers, JobSpec};
-use digits_testing::{patience, skip};
+use digits_testing::patience;
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
-
-fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
-    let mut command = Command::new(sandbox.binary("digits"));
-    command
-        .args(arguments)
-        .env("DIGITS_TRAINER", sandbox.trainer()?.grpc())
-        .env("DIGITS_STORAGE", sandbox.storage());
-    Ok(command.output()?)
-}
-
-/// The document that a command prints with `--json`, and its standard error.
-fn json(sandbox: &Sandbox, code: i32, arguments: &[&str]) -> Result<(Value, String)> {
-    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
-    let output = digits(sandbox, &arguments)?;
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let status = output.status.code();
-    ensure!(status == Some(code), "{arguments:?}: {status:?}\n{errors}");
-    let document = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{arguments:?}: {errors}"))?;
-    Ok((document, errors))
-}
 
 fn accuracy(of: &Value) -> f64 {
     of["accuracy"].as_f64().unwrap_or(f64::NAN)
@@ -122,19 +104,6 @@ async fn a_network_under_wrong_settings_does_not_replace_a_better_one() -> Resul
     sandbox.stop().await
 }
 
-/// A Python with torch, if there is one.
-fn python(test: &str) -> Option<PathBuf> {
-    let python = std::env::var_os("DIGITS_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
-    let found = Command::new(&python)
-        .args(["-c", "import torch, safetensors.torch"])
-        .output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    skip(test, "Python has no torch; set DIGITS_PYTHON");
-    None
-}
-
 fn script(python: &Path, arguments: &[&Path]) -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/foreign_networks.py");
     let output = Command::new(python).arg(script).args(arguments).output()?;
@@ -147,7 +116,8 @@ fn script(python: &Path, arguments: &[&Path]) -> Result<String> {
 /// Each network of the script is imported, and its exam holds PyTorch's answers.
 #[tokio::test]
 async fn networks_of_pytorch_scripts_are_imported_with_their_answers() -> Result<()> {
-    let Some(python) = python("networks_of_pytorch_scripts_are_imported_with_their_answers") else {
+    let name = "networks_of_pytorch_scripts_are_imported_with_their_answers";
+    let Some(python) = python(name, "torch, safetensors.torch") else {
         return Ok(());
     };
     let mut sandbox = Sandbox::new(patience())?;

@@ -1,39 +1,17 @@
 //! Export, import and reproduction by the command line: ONNX against onnxruntime, a state dict
 //! exported and imported again, and identical weights from the same lineage.
 
+use crate::support::command_line::{digits, json, python};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{Activation, DataSpec, JobSpec, Precision, PublishPolicy, PublishSpec};
-use digits_testing::{patience, skip};
+use digits_testing::patience;
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
-
-/// `digits` with the trainer's address and the storage.
-fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Output> {
-    let mut command = Command::new(sandbox.binary("digits"));
-    command
-        .args(arguments)
-        .env("DIGITS_TRAINER", sandbox.trainer()?.grpc())
-        .env("DIGITS_STORAGE", sandbox.storage());
-    Ok(command.output()?)
-}
-
-/// The document that a command prints with `--json`; fails unless it exits with `code`.
-fn json(sandbox: &Sandbox, code: i32, arguments: &[&str]) -> Result<Value> {
-    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
-    let output = digits(sandbox, &arguments)?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.code() == Some(code),
-        "digits {arguments:?}: {}\n{errors}",
-        output.status
-    );
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{arguments:?}: {errors}"))
-}
 
 fn folder(sandbox: &Sandbox, checkpoint: &str) -> PathBuf {
     sandbox.dir().join("storage/checkpoints").join(checkpoint)
@@ -46,19 +24,6 @@ fn spec(activation: Activation) -> JobSpec {
         architecture.activation = activation.into();
     }
     spec
-}
-
-/// A Python with onnxruntime, if there is one.
-fn python(test: &str) -> Option<PathBuf> {
-    let python = std::env::var_os("DIGITS_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
-    let found = Command::new(&python)
-        .args(["-c", "import onnxruntime, safetensors"])
-        .output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    skip(test, "Python has no onnxruntime; set DIGITS_PYTHON");
-    None
 }
 
 /// Onnxruntime's answers of an exported model.
@@ -79,7 +44,7 @@ fn examine(python: &Path, model: &Path, checkpoint: &Path) -> Result<Value> {
 
 #[tokio::test]
 async fn onnxruntime_passes_the_exam() -> Result<()> {
-    let Some(python) = python("onnxruntime_passes_the_exam") else {
+    let Some(python) = python("onnxruntime_passes_the_exam", "onnxruntime, safetensors") else {
         return Ok(());
     };
     let mut sandbox = Sandbox::new(patience())?;
@@ -108,7 +73,7 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
         let model = sandbox.dir().join("model.onnx");
         let path = model.display().to_string();
         let arguments = ["export", id, "--onnx", "--input", input, "-o", &path];
-        let document = json(&sandbox, 0, &arguments)?;
+        let (document, _) = json(&sandbox, 0, &arguments)?;
         assert_eq!(document["size_bytes"], fs::metadata(&model)?.len());
         let answer = examine(&python, &model, &folder(&sandbox, id))?;
         let difference = answer["probability_difference"]
@@ -125,7 +90,7 @@ async fn onnxruntime_passes_the_exam() -> Result<()> {
     let last = jobs::run(&mut training, spec(Activation::Relu)).await?;
     let id = last.checkpoint_ids.last().context("a checkpoint")?;
     json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
-    let document = json(&sandbox, 0, &["import", &path, "--temperature", "1.7"])?;
+    let (document, _) = json(&sandbox, 0, &["import", &path, "--temperature", "1.7"])?;
     let id = document["checkpoint"]["checkpoint_id"]
         .as_str()
         .context("an id")?;
@@ -152,12 +117,12 @@ async fn exported_weights_can_be_imported() -> Result<()> {
     let id = job.checkpoint_ids.last().context("a checkpoint")?;
     let file = sandbox.dir().join("weights.safetensors");
     let path = file.display().to_string();
-    let document = json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
+    let (document, _) = json(&sandbox, 0, &["export", id, "--safetensors", "-o", &path])?;
     let original = fs::read(folder(&sandbox, id).join("model.safetensors"))?;
     assert_eq!(fs::read(&file)?, original);
 
     let import = ["import", &path, "--activation", "gelu", "--promote"];
-    let imported = json(&sandbox, 0, &import)?;
+    let (imported, _) = json(&sandbox, 0, &import)?;
     let checkpoint = &imported["checkpoint"];
     assert_eq!(checkpoint["weights_sha256"], document["sha256"]);
     assert_eq!(checkpoint["lineage"]["imported_sha256"], document["sha256"]);
@@ -197,7 +162,7 @@ async fn a_checkpoint_is_reproduced_byte_for_byte() -> Result<()> {
     };
     let child = jobs::run(&mut training, child).await?;
     for id in [first, &child.checkpoint_ids[0]] {
-        let document = json(&sandbox, 0, &["reproduce", id])?;
+        let (document, _) = json(&sandbox, 0, &["reproduce", id])?;
         assert_eq!(document["equal"], true, "{document}");
         assert_eq!(document["differences"], serde_json::json!([]));
         let (original, again) = (&document["original"], &document["reproduced"]);
@@ -222,13 +187,13 @@ async fn a_checkpoint_is_reproduced_byte_for_byte() -> Result<()> {
     document["lineage"]["spec_protobuf"] = bytes.replace("800103", "800104").into();
     document["lineage"]["libtorch_version"] = "1.0.0".into();
     fs::write(&manifest, document.to_string())?;
-    let document = json(&sandbox, 1, &["reproduce", id])?;
+    let (document, _) = json(&sandbox, 1, &["reproduce", id])?;
     assert_eq!(document["equal"], false);
     assert_eq!(document["differences"][0]["what"], "libtorch version");
     assert_eq!(document["differences"][0]["original"], "1.0.0");
 
     let weights = folder(&sandbox, first).join("model.safetensors");
-    let imported = json(&sandbox, 0, &["import", &weights.display().to_string()])?;
+    let (imported, _) = json(&sandbox, 0, &["import", &weights.display().to_string()])?;
     let id = imported["checkpoint"]["checkpoint_id"]
         .as_str()
         .context("an id")?;
