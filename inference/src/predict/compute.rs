@@ -2,7 +2,7 @@
 
 use super::{
     batch::{BatchQueue, QueueError, WorkItem},
-    context::RequestContext,
+    context::PredictContext,
     logits,
     pixels::Pixels,
     route::SelectedRoute,
@@ -19,7 +19,7 @@ pub async fn compute(
     selected: SelectedRoute<'_>,
     pixels: &Pixels,
     queue: &BatchQueue,
-    context: &RequestContext,
+    context: &PredictContext,
 ) -> Result<Vec<f32>, QueueError> {
     let route = selected.route;
     // Blank pictures and several digits need no network, so they need no place in the queue.

@@ -7,7 +7,7 @@ use digits_server::{AccessLogFields, AnsweredBy, Deadline};
 use std::time::Instant;
 
 /// One request: a unary call, or one message of a stream.
-pub struct RequestContext {
+pub struct PredictContext {
     /// The RPC, as a label of the metrics.
     pub method: Method,
     /// When the handler received the request; the response time is counted from here.
@@ -18,7 +18,7 @@ pub struct RequestContext {
     pub log_fields: Option<AccessLogFields>,
 }
 
-impl RequestContext {
+impl PredictContext {
     /// The context of a request that arrives now, from what the server put into its extensions.
     #[must_use]
     pub fn new(method: Method, extensions: &Extensions) -> Self {
@@ -60,12 +60,12 @@ mod tests {
     #[test]
     fn the_deadline_is_the_one_that_the_server_computed() {
         let mut extensions = Extensions::new();
-        let context = RequestContext::new(Method::Predict, &extensions);
+        let context = PredictContext::new(Method::Predict, &extensions);
         assert_eq!(context.deadline, Deadline::default());
         assert!(context.check_deadline().is_ok());
         let deadline = Deadline::from(Instant::now());
         extensions.insert(digits_server::RequestContext::from(deadline));
-        let context = RequestContext::new(Method::Predict, &extensions);
+        let context = PredictContext::new(Method::Predict, &extensions);
         assert_eq!(context.deadline, deadline);
         assert!(context.check_deadline().is_err());
     }

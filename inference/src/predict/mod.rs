@@ -5,7 +5,7 @@
 //!
 //! 1. [`GrpcServer::serve`] accepts the connection. [`InstrumentedService`] authenticates the
 //!    request, applies the limits, and puts its [`Deadline`] into the request's extensions.
-//! 2. The codec, [`DigitsV1`], builds a [`RequestContext`], takes the model's
+//! 2. The codec, [`DigitsV1`], builds a [`PredictContext`], takes the model's
 //!    [`ServingSnapshot`] once, and decodes the message into a [`PredictInput`], checked against
 //!    the snapshot and the [`RequestLimits`] ([`decode`]).
 //! 3. [`Predictor::predict`] runs the stages, each a function in a module of its own:
@@ -55,7 +55,7 @@ pub mod tensor;
 pub use batch::BatchQueue;
 pub use classify::classify;
 pub use compute::compute;
-pub use context::RequestContext;
+pub use context::PredictContext;
 pub use error::{InvalidImage, PredictError};
 pub use input::{InputImages, PredictInput};
 pub use limits::RequestLimits;

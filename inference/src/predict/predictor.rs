@@ -4,7 +4,7 @@ use super::{
     batch::BatchQueue,
     classify::classify,
     compute::compute,
-    context::RequestContext,
+    context::PredictContext,
     error::PredictError,
     input::PredictInput,
     limits::RequestLimits,
@@ -71,7 +71,7 @@ impl Predictor {
         &self,
         target: Target<'a>,
         input: PredictInput,
-        context: &RequestContext,
+        context: &PredictContext,
     ) -> Result<Prediction<'a>, PredictError> {
         let statistics = &target.model.metrics.statistics;
         let answered = self.run(target, input, context).await;
@@ -89,7 +89,7 @@ impl Predictor {
         &self,
         target: Target<'a>,
         input: PredictInput,
-        context: &RequestContext,
+        context: &PredictContext,
     ) -> Result<Prediction<'a>, PredictError> {
         let Shared {
             limits,

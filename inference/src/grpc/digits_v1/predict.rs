@@ -4,7 +4,7 @@ use super::{decode::decode, encode::encode};
 use crate::{
     grpc::{lookup, status},
     model::Registry,
-    predict::{Predictor, RequestContext, Target},
+    predict::{PredictContext, Predictor, Target},
 };
 use digits_proto::v1::{PredictRequest, PredictResponse};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Handler {
     pub(super) async fn predict(
         &self,
         request: PredictRequest,
-        context: &RequestContext,
+        context: &PredictContext,
     ) -> Result<PredictResponse, Status> {
         let model = lookup::model(&self.registry, "model", &request.model)?;
         let snapshot = &lookup::snapshot(model)?;

@@ -5,7 +5,7 @@ use crate::{
     grpc::lookup,
     metrics::Method,
     model::Registry,
-    predict::{Predictor, RequestContext},
+    predict::{PredictContext, Predictor},
 };
 use digits_proto::v1::{
     GetModelRequest, GetModelResponse, PredictRequest, PredictResponse, PredictStreamRequest,
@@ -48,7 +48,7 @@ impl InferenceService for DigitsV1 {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let context = RequestContext::new(Method::Predict, request.extensions());
+        let context = PredictContext::new(Method::Predict, request.extensions());
         let response = self.handler.predict(request.into_inner(), &context);
         response.await.map(Response::new)
     }
@@ -59,7 +59,7 @@ impl InferenceService for DigitsV1 {
         &self,
         request: Request<Streaming<PredictStreamRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
-        let context = RequestContext::new(Method::PredictStream, request.extensions());
+        let context = PredictContext::new(Method::PredictStream, request.extensions());
         let connection = digits_server::RequestContext::of(request.extensions());
         let stream = stream::PredictStream {
             handler: self.handler.clone(),

@@ -5,7 +5,7 @@
 //! requests.
 
 use super::predict::Handler;
-use crate::{grpc::status::invalid_field, predict::RequestContext};
+use crate::{grpc::status::invalid_field, predict::PredictContext};
 use digits_proto::v1::{PredictRequest, PredictStreamRequest, PredictStreamResponse};
 use futures::{Stream, StreamExt as _, stream};
 use std::{pin::Pin, time::Instant};
@@ -20,7 +20,7 @@ pub(super) type Responses =
 pub(super) struct PredictStream {
     pub(super) handler: Handler,
     pub(super) requests: Streaming<PredictStreamRequest>,
-    pub(super) context: RequestContext,
+    pub(super) context: PredictContext,
     /// Cancelled at the maximum age of the connection, and at the shutdown.
     pub(super) end: CancellationToken,
 }

@@ -10,7 +10,7 @@ use crate::{
     grpc::{lookup, status},
     metrics::Method,
     model::{Model, Registry, ServingSnapshot},
-    predict::{Predictor, RequestContext, Target},
+    predict::{PredictContext, Predictor, Target},
 };
 use digits_proto::open_inference::{
     ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
@@ -60,7 +60,7 @@ impl OpenInference {
     async fn infer(
         &self,
         request: ModelInferRequest,
-        context: &RequestContext,
+        context: &PredictContext,
     ) -> Result<ModelInferResponse, Status> {
         let model = self.model("model_name", &request.model_name)?;
         let snapshot = &snapshot(model, "model_version", &request.model_version)?;
@@ -143,7 +143,7 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let context = RequestContext::new(Method::ModelInfer, request.extensions());
+        let context = PredictContext::new(Method::ModelInfer, request.extensions());
         let response = self.infer(request.into_inner(), &context).await?;
         Ok(Response::new(response))
     }
