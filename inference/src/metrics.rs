@@ -21,7 +21,7 @@ pub use drift::{DriftGauges, DriftValues};
 pub use labels::RoleLabel;
 pub(crate) use labels::{LABELS, label_name};
 pub use model::{AnswerMetrics, ModelMetrics};
-pub use outcomes::{Live, Outcome, Outcomes};
+pub use outcomes::{Live, LiveAccuracy, Outcome, Outcomes};
 pub use queue::QueueMetrics;
 pub use roles::{FailureReason, Method, RoleMetrics};
 pub use served::{ServedGauges, ServedValues};

@@ -83,6 +83,15 @@ fn name(label: usize) -> String {
     }
 }
 
+/// Live accuracy at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LiveAccuracy {
+    /// Number of outcomes, at least 1.
+    pub outcomes: usize,
+    /// Share of correct predictions among them.
+    pub ratio: f64,
+}
+
 /// Live accuracy of one checkpoint in one role: over its newest reported outcomes.
 pub struct Live {
     newest: Mutex<VecDeque<bool>>,
@@ -120,10 +129,23 @@ impl Live {
         self.update(&VecDeque::new());
     }
 
+    /// The accuracy now; `None` without outcomes.
+    pub fn accuracy(&self) -> Option<LiveAccuracy> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        (!newest.is_empty()).then(|| LiveAccuracy {
+            outcomes: newest.len(),
+            ratio: ratio(&newest),
+        })
+    }
+
     fn update(&self, newest: &VecDeque<bool>) {
-        let right = newest.iter().filter(|&&right| right).count();
-        // Without outcomes this is NaN, Prometheus' "no value".
-        self.accuracy.set(right as f64 / newest.len() as f64);
+        self.accuracy.set(ratio(newest));
         self.outcomes.set(newest.len() as f64);
     }
+}
+
+/// Share of correct predictions. Without outcomes this is NaN, Prometheus' "no value".
+fn ratio(newest: &VecDeque<bool>) -> f64 {
+    let right = newest.iter().filter(|&&right| right).count();
+    right as f64 / newest.len() as f64
 }

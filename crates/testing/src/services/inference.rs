@@ -88,6 +88,7 @@ impl InferenceService for Inference {
             role: v1::ServingRole::Primary.into(),
             share: 1.0,
             since: None,
+            live: None,
         };
         let model = "digits".to_owned();
         let answer = v1::GetModelResponse {

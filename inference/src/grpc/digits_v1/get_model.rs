@@ -1,7 +1,10 @@
 //! `GetModel`: describes what a model serves and how its loader follows the storage.
 
 use super::roles::role_message;
-use crate::model::{ActiveRoute, Model, RejectedRecord};
+use crate::{
+    metrics::LiveAccuracy,
+    model::{ActiveRoute, Model, RejectedRecord},
+};
 use digits_checkpoint::messages::{checkpoint, timestamp};
 use digits_proto::v1;
 
@@ -37,6 +40,14 @@ fn served_message(route: &ActiveRoute, sequence: u64) -> v1::ServedCheckpoint {
         role: role_message(route.role).into(),
         share: route.share,
         since: Some(timestamp(route.since)),
+        live: route.live.accuracy().map(live_message),
+    }
+}
+
+fn live_message(live: LiveAccuracy) -> v1::LiveAccuracy {
+    v1::LiveAccuracy {
+        outcomes: live.outcomes as u32,
+        accuracy: live.ratio,
     }
 }
 

@@ -6,7 +6,9 @@ use digits_checkpoint::{
     record::Role,
     serving::{Candidate, promote},
 };
-use digits_proto::v1::{PredictRequest, PredictResponse, ReportOutcomeRequest, ServingRole};
+use digits_proto::v1::{
+    GetModelResponse, PredictRequest, PredictResponse, ReportOutcomeRequest, ServingRole,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::Code;
 
@@ -320,7 +322,13 @@ async fn outcomes_count_for_their_role_and_checkpoint() {
         &[(primary, Role::Primary, 0.5), (canary, Role::Canary, 0.5)],
     );
     let service = Service::start(&store, "live", &["--poll-interval", "10ms"]).await;
-    service.serves("live", 1).await;
+    let model = service.serves("live", 1).await;
+    let reported = |model: &GetModelResponse| {
+        let live = model.served.iter().map(|served| served.live);
+        live.map(|live| live.map(|live| (live.outcomes, live.accuracy)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reported(&model), [None, None]);
     let mut client = service.client().await;
     let mut report = async |sequence, role: ServingRole, predicted, actual| {
         let outcome = ReportOutcomeRequest {
@@ -363,6 +371,8 @@ async fn outcomes_count_for_their_role_and_checkpoint() {
     ] {
         assert_eq!(metric(&service, &name).await, expected, "{name}");
     }
+    let model = service.serves("live", 1).await;
+    assert_eq!(reported(&model), [Some((4, 0.75)), Some((2, 0.5))]);
     // The window is bounded: a thousand newer ones leave nothing of the old.
     for _ in 0..1_000 {
         report(1, ServingRole::Primary, 1, 1).await;
