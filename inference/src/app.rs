@@ -148,9 +148,13 @@ impl App {
             max_in_flight: config.max_in_flight,
         };
         let names: Vec<_> = config.models.iter().map(ToString::to_string).collect();
+        let page_limits = page::PictureLimits {
+            message_bytes: config.max_message_bytes,
+            picture_pixels: config.max_picture_pixels,
+        };
         let service = service.with_server(|server| {
             server
-                .with_pages(page::router(&names))
+                .with_pages(page::router(&names, page_limits))
                 .with_http(move |services| rest::router(services, http))
         });
         let ready = |readiness| report_readiness(registry, readiness);

@@ -74,7 +74,7 @@ async function sentAlikeInAllThemes(page, text) {
 }
 
 async function desktop() {
-  const view = await open(browser, address, { viewport: { width: 1180, height: 820 }, colorScheme: 'light' });
+  const view = await open(browser, address, { viewport: { width: 1440, height: 900 }, colorScheme: 'light' });
   const { page, faults, text } = view;
   const predicts = { now: 0, most: 0, all: 0 };
   const isPredict = (request) => request.url().endsWith('/Predict');

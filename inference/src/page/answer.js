@@ -1,39 +1,61 @@
-// Shows a prediction: the label, the network's input, and the probabilities as bars.
+// The right side: what was read, the network's input, and the probabilities as bars.
 
-import { BLANK, CANARY, LABEL, SEVERAL } from './calls.js';
+import { showBars } from './bars.js';
+import { CANARY } from './calls.js';
+import { at, make } from './dom.js';
+import { Picture } from './pictures.js';
+import { isLabelled } from './reading.js';
+import { describe } from './words.js';
 
-/** Maximum number of bars; with more labels, the most probable are shown. */
-const MAX_BARS = 10;
-/** Longest label in large type, in characters. */
-const MAX_LARGE = 3;
+/** Longest texts in large type and in medium type, in characters. */
+const MAX_LARGE = 3, MAX_MEDIUM = 8;
 
-const at = (id) => document.getElementById(id);
-export const percent = (share) => `${(share * 100).toFixed(1)} %`;
-
-/** Shows `prediction` by the checkpoint `served`. Returns its description. */
-export function show({ prediction, servedBy }, served, paper) {
-  const labels = served?.checkpoint.labels ?? [];
-  const description = describe(prediction, paper);
-  const found = prediction.verdict === LABEL;
-  const label = at('label');
-  label.textContent = found ? prediction.label : '–';
-  label.className = !found ? 'none' : prediction.label.length > MAX_LARGE ? 'long' : '';
-  at('words').textContent = description;
-  showInput(prediction.input, served?.checkpoint.input);
-  bars(prediction, labels);
-  boxes(prediction.boxes, paper.canvas);
-  const role = servedBy.role === CANARY ? ', a canary' : '';
-  at('by').textContent = `Answered by version ${servedBy.sequence}${role}.`;
-  return found ? `${prediction.label}. ${description}` : description;
+/** Shows what was read; `choose` is called with the index of a digit. Returns a description. */
+export function showAnswer(subject, choose) {
+  const { state, reading, chosen } = subject;
+  const waiting = state === 'waiting' && !reading;
+  const refused = state === 'refused';
+  const text = (!waiting && !refused && reading?.text) || '–';
+  const words = refused ? subject.error : waiting ? subject.waiting : describe(reading, subject.blank);
+  at('label').textContent = text;
+  at('label').className = text === '–' ? 'none' : size(text, reading.digits);
+  at('words').textContent = words;
+  at('words').classList.toggle('bad', refused);
+  const digits = waiting || refused ? [] : reading.digits;
+  showDigits(digits, chosen, choose);
+  const digit = digits[chosen];
+  // Paper keeps the empty input and the empty bars, so that nothing jumps while one draws.
+  const known = !(subject instanceof Picture) || digit?.probabilities.length > 0;
+  at('input').hidden = at('bars').hidden = !known;
+  showInput(digit?.input ?? [], reading?.input);
+  showBars(digit, reading?.labels ?? []);
+  const by = !waiting && !refused && reading?.servedBy;
+  at('by').textContent = by ? `Answered by version ${by.sequence}${by.role === CANARY ? ', a canary' : ''}.` : '';
+  return text === '–' ? words : `${text}. ${words}`;
 }
 
-function describe(prediction, paper) {
-  switch (prediction.verdict) {
-    case LABEL: return `${percent(prediction.probabilities[prediction.labelIndex] ?? 0)} sure`;
-    case BLANK: return paper.blank ? 'Nothing is drawn yet.' : 'Too little ink to read.';
-    case SEVERAL: return `${prediction.boxes.length} digits, apart from each other. Draw one at a time.`;
-    default: return 'No label is probable enough.';
+function size(text, digits) {
+  if (text.length <= MAX_LARGE) return '';
+  return digits.length > 1 && text.length <= MAX_MEDIUM ? 'number' : 'long';
+}
+
+/** Buttons for the digits of a number: the keyboard's way to their boxes. */
+function showDigits(digits, chosen, choose) {
+  const list = at('digits');
+  const shown = digits.length > 1 && digits.some(isLabelled) ? digits : [];
+  list.hidden = shown.length === 0;
+  while (list.children.length > shown.length) list.lastChild.remove();
+  while (list.children.length < shown.length) {
+    const index = list.children.length;
+    const button = make('button', '', { type: 'button' });
+    button.addEventListener('click', () => choose(index));
+    list.append(button);
   }
+  shown.forEach((digit, index) => {
+    const button = list.children[index];
+    button.textContent = isLabelled(digit) ? digit.label : '?';
+    button.setAttribute('aria-pressed', index === chosen);
+  });
 }
 
 function showInput(pixels, size) {
@@ -47,44 +69,4 @@ function showInput(pixels, size) {
   const image = new ImageData(size.width, size.height);
   pixels.forEach((value, index) => image.data.set([value, value, value, 255], index * 4));
   canvas.getContext('2d').putImageData(image, 0, 0);
-}
-
-function bars(prediction, labels) {
-  const { probabilities } = prediction;
-  const all = labels.map((label, index) => ({ label, share: probabilities[index] ?? 0, index }));
-  const shown = all.length > MAX_BARS ? all.sort((a, b) => b.share - a.share).slice(0, MAX_BARS) : all;
-  const list = at('bars');
-  while (list.children.length > shown.length) list.lastChild.remove();
-  while (list.children.length < shown.length) list.append(bar());
-  shown.forEach(({ label, share, index }, row) => {
-    const [name, track, text] = list.children[row].children;
-    name.textContent = name.title = label;
-    track.firstChild.style.transform = `scaleX(${share})`;
-    text.textContent = probabilities.length ? percent(share) : '';
-    list.children[row].className = prediction.verdict === LABEL && index === prediction.labelIndex ? 'first' : '';
-  });
-}
-
-function bar() {
-  const row = document.createElement('li');
-  for (const name of ['name', 'track', 'share']) {
-    const part = document.createElement('span');
-    part.className = name;
-    row.append(part);
-  }
-  const fill = document.createElement('div');
-  fill.className = 'fill';
-  row.children[1].append(fill);
-  return row;
-}
-
-function boxes(found, canvas) {
-  at('boxes').replaceChildren(...found.map((box) => {
-    const frame = document.createElement('div');
-    frame.style.left = `${(box.left / canvas.width) * 100}%`;
-    frame.style.top = `${(box.top / canvas.height) * 100}%`;
-    frame.style.width = `${(box.width / canvas.width) * 100}%`;
-    frame.style.height = `${(box.height / canvas.height) * 100}%`;
-    return frame;
-  }));
 }

@@ -13,9 +13,8 @@ const CHECKPOINT = {
   1: ['id', 'string'], 3: ['createdAt', TIMESTAMP], 5: ['input', INPUT], 6: ['labels', 'string', LIST],
   7: ['normalization', 'uint'], 11: ['validation', EVALUATION], 12: ['test', EVALUATION],
 };
-const SERVED = {
-  1: ['checkpoint', CHECKPOINT], 2: ['sequence', 'uint'], 3: ['role', 'uint'], 5: ['since', TIMESTAMP],
-};
+const LIVE = { 1: ['outcomes', 'uint'], 2: ['accuracy', 'double'] };
+const SERVED = { 1: ['checkpoint', CHECKPOINT], 2: ['sequence', 'uint'], 3: ['role', 'uint'], 6: ['live', LIVE] };
 const REFUSAL = { 1: ['sequence', 'uint'], 3: ['reason', 'string'] };
 const MODEL = { 2: ['served', SERVED, LIST], 5: ['lastRefusal', REFUSAL] };
 
@@ -26,8 +25,11 @@ const PREDICTION = {
   1: ['labelIndex', 'uint'], 2: ['label', 'string'], 3: ['probabilities', 'float', LIST], 6: ['verdict', 'uint'],
   7: ['input', 'bytes'], 8: ['boxes', BOX, LIST],
 };
-const SERVED_BY = { 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
+const SERVED_BY = { 1: ['model', 'string'], 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
 const RESPONSE = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
+const OUTCOME = {
+  1: ['model', 'string'], 2: ['sequence', 'uint'], 3: ['predicted', 'uint'], 4: ['truth', 'uint'], 5: ['role', 'uint'],
+};
 
 export const LABEL = 1, BLANK = 2, SEVERAL = 3;
 export const CANARY = 2;
@@ -41,8 +43,14 @@ export async function getModel(model) {
 }
 
 /** Classifies a picture; returns the prediction, with the network's input, and the checkpoint. */
-export async function predict(model, picture) {
+export async function predict(model, picture, timeout) {
   const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1 });
-  const response = decode(RESPONSE, await unary(`${SERVICE}Predict`, request, { timeout: TIMEOUT_MS }));
+  const response = decode(RESPONSE, await unary(`${SERVICE}Predict`, request, { timeout }));
   return { prediction: response.predictions[0], servedBy: response.servedBy };
+}
+
+/** Reports the true label of a digit; both labels are indices. */
+export async function reportOutcome({ model, sequence, role }, predicted, truth) {
+  const request = encode(OUTCOME, { model, sequence, predicted, truth, role });
+  await unary(`${SERVICE}ReportOutcome`, request, { timeout: TIMEOUT_MS });
 }

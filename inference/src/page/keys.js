@@ -5,8 +5,8 @@ const STEP = 1 / 28;
 const FINER = 4;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** `say` receives text for screen readers. */
-export function drawByKeys(paper, cursor, say) {
+/** `say` receives text for screen readers; `clear` clears the paper. */
+export function drawByKeys(paper, cursor, { say, clear }) {
   let [x, y, down] = [0.5, 0.25, false];
   const { element } = paper;
 
@@ -31,7 +31,7 @@ export function drawByKeys(paper, cursor, say) {
     },
     Escape: () => lift('Pen up'),
     z: () => { lift(); paper.undo(); },
-    c: () => { lift(); paper.clear(); },
+    c: () => { lift(); clear(); },
   };
   keys.Delete = keys.Backspace = keys.c;
 

@@ -104,6 +104,31 @@ async fn a_seven_is_classified_while_it_is_drawn_and_a_hot_load_is_shown() -> Re
 }
 
 #[tokio::test]
+async fn pictures_are_read_drawn_over_and_corrected() -> Result<()> {
+    let name = "pictures_are_read_drawn_over_and_corrected";
+    if mnist::for_test(name).is_none() {
+        return Ok(());
+    }
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    // Small limits, so that small pictures exceed them.
+    let limits = ["--max-message-bytes=1048576", "--max-picture-pixels=2000000"];
+    sandbox.start_inference(&limits).await?;
+    let spec = JobSpec {
+        preset: "fast".to_owned(),
+        epochs: Some(2),
+        ..JobSpec::default()
+    };
+    serve(&sandbox, spec).await?;
+    let address = sandbox.inference()?.grpc();
+    let script = Script::start("pictures.mjs", &[address.as_str()], sandbox.dir(), name)?;
+    if let Some(script) = script {
+        script.end()?;
+    }
+    sandbox.stop().await
+}
+
+#[tokio::test]
 async fn page_rest_and_grpc_share_the_port() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_inference(&[]).await?;
@@ -120,7 +145,10 @@ async fn page_rest_and_grpc_share_the_port() -> Result<()> {
         .filter(|word| word.starts_with("/page/"))
         .collect();
     assert!(named.len() >= 3, "{named:?}");
-    for path in named.into_iter().chain(["/page/models.json", "/v2"]) {
+    for path in named
+        .into_iter()
+        .chain(["/page/models.json", "/page/limits.json", "/v2"])
+    {
         let (head, body) = request(&address, &format!("GET {path}"))?;
         assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
         assert!(!body.contains("https://"), "{path}");
