@@ -175,13 +175,17 @@ async function narrow(width) {
   const { page, context, faults } = await open(browser, address, { viewport: { width, height: 844 }, hasTouch: true });
   await until('the jobs', async () => (await rows(page).count()) === JOBS);
   assert.equal(await page.locator('#detail').isVisible(), false, 'the list comes first');
+  // As in browsers that do not keep the place by themselves.
+  await page.evaluate(() => { document.documentElement.style.overflowAnchor = 'none'; });
+  await row(page, name(30)).getByRole('button', { name: name(30), exact: true }).click();
+  await until('a job above', async () => (await text(page, '#detail-title')) === name(30));
   const link = row(page, name(9)).getByRole('button', { name: name(9), exact: true });
   await link.scrollIntoViewIfNeeded();
   const place = () => link.evaluate((element) => Math.round(element.getBoundingClientRect().top));
   const before = await place();
   await link.click();
   await until('its details', async () => (await text(page, '#detail-title')) === name(9));
-  assert.equal(await place(), before, 'the row stays under the finger');
+  assert.ok(Math.abs(await place() - before) <= 2, 'the row stays under the finger');
   assert.equal(await link.getAttribute('aria-expanded'), 'true');
   const below = await page.locator('#list > tr.opened + tr #detail').count();
   assert.equal(below, 1, 'the details are below the row');
