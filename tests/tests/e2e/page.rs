@@ -112,7 +112,10 @@ async fn pictures_are_read_drawn_over_and_corrected() -> Result<()> {
     let mut sandbox = Sandbox::new(patience())?;
     sandbox.start_trainer(&[]).await?;
     // Small limits, so that small pictures exceed them.
-    let limits = ["--max-message-bytes=1048576", "--max-picture-pixels=2000000"];
+    let limits = [
+        "--max-message-bytes=1048576",
+        "--max-picture-pixels=2000000",
+    ];
     sandbox.start_inference(&limits).await?;
     let spec = JobSpec {
         preset: "fast".to_owned(),
