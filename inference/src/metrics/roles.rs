@@ -123,10 +123,13 @@ impl RoleMetrics {
         }
     }
 
-    /// Records the response to a request that was decoded at `since`.
-    pub fn answered(&self, method: Method, since: Instant) {
+    /// Records the response to a request for `images` images that was decoded at `since`.
+    pub fn answered(&self, method: Method, since: Instant, images: usize) {
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(since);
         let answers = &self.answers[method as usize];
-        answers.duration.record(since.elapsed().as_secs_f64());
+        answers.duration.record(duration.as_secs_f64());
+        self.statistics.answered(images, now, duration);
     }
 
     /// Counts a request that failed.

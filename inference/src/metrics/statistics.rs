@@ -3,7 +3,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Number of events and their total duration.
@@ -16,8 +16,7 @@ pub struct Total {
 impl Total {
     fn add(&self, duration: Duration) {
         self.count.fetch_add(1, Relaxed);
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds(duration), Relaxed);
     }
 
     /// The number of events.
@@ -34,8 +33,9 @@ impl Total {
 }
 
 /// Statistics of the requests to one model, over all of its versions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Statistics {
+    started: Instant,
     /// Requests that were answered.
     pub answered: Total,
     /// Requests that failed after they were decoded.
@@ -45,18 +45,31 @@ pub struct Statistics {
     /// The network alone, per request; of the whole batch if the request was batched.
     pub compute: Total,
     images: AtomicU64,
+    /// Nanoseconds from `started` to the last answer; 0 if there was none.
     newest: AtomicU64,
 }
 
+impl Default for Statistics {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            answered: Total::default(),
+            failed: Total::default(),
+            queue: Total::default(),
+            compute: Total::default(),
+            images: AtomicU64::default(),
+            newest: AtomicU64::default(),
+        }
+    }
+}
+
 impl Statistics {
-    /// A request for `images` images was answered after `duration`.
-    pub fn answered(&self, images: usize, duration: Duration) {
+    /// A request for `images` images was answered at `now`, after `duration`.
+    pub fn answered(&self, images: usize, now: Instant, duration: Duration) {
         self.answered.add(duration);
         self.images.fetch_add(images as u64, Relaxed);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |since| since.as_millis());
-        self.newest
-            .store(u64::try_from(now).unwrap_or(u64::MAX), Relaxed);
+        let newest = now.saturating_duration_since(self.started);
+        self.newest.store(nanoseconds(newest), Relaxed);
     }
 
     /// A request failed after `duration`.
@@ -83,6 +96,17 @@ impl Statistics {
     /// When the last request was answered, in milliseconds since 1970; 0 if none was.
     #[must_use]
     pub fn newest_milliseconds(&self) -> u64 {
-        self.newest.load(Relaxed)
+        let newest = Duration::from_nanos(self.newest.load(Relaxed));
+        if newest.is_zero() {
+            return 0;
+        }
+        let ago = self.started.elapsed().saturating_sub(newest);
+        let at = SystemTime::now().checked_sub(ago);
+        let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        since.map_or(0, |since| since.as_millis() as u64)
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -22,12 +22,12 @@ impl PredictContext {
     /// The context of a request that arrives now, from what the server put into its extensions.
     #[must_use]
     pub fn new(method: Method, extensions: &Extensions) -> Self {
-        let context = digits_server::RequestContext::of(extensions);
+        let context = extensions.get::<digits_server::RequestContext>();
         Self {
             method,
             started: Instant::now(),
-            deadline: context.deadline,
-            log_fields: context.log_fields,
+            deadline: context.map(|it| it.deadline).unwrap_or_default(),
+            log_fields: context.and_then(|it| it.log_fields.clone()),
         }
     }
 

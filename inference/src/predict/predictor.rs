@@ -73,14 +73,10 @@ impl Predictor {
         input: PredictInput,
         context: &PredictContext,
     ) -> Result<Prediction<'a>, PredictError> {
-        let statistics = &target.model.metrics.statistics;
         let answered = self.run(target, input, context).await;
-        match &answered {
-            Ok(prediction) => {
-                let images = prediction.classified.labels.len();
-                statistics.answered(images, context.started.elapsed());
-            }
-            Err(_) => statistics.failed(context.started.elapsed()),
+        if answered.is_err() {
+            let statistics = &target.model.metrics.statistics;
+            statistics.failed(context.started.elapsed());
         }
         answered
     }
@@ -120,7 +116,8 @@ impl Predictor {
         };
         prediction.count();
         let metrics = &selected.route.metrics;
-        metrics.answered(context.method, context.started);
+        let images = prediction.classified.labels.len();
+        metrics.answered(context.method, context.started, images);
         Ok(prediction)
     }
 }

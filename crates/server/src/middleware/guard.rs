@@ -100,6 +100,11 @@ impl RequestGuard {
         self.kind
     }
 
+    /// Whether the metrics have a label for the method.
+    pub(crate) fn is_declared(&self) -> bool {
+        self.metrics.is_declared(self.method)
+    }
+
     pub(crate) fn deadline(&self) -> Deadline {
         self.deadline
     }

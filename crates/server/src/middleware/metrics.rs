@@ -117,6 +117,11 @@ impl RequestMetrics {
         }
     }
 
+    /// Whether a method was declared: it is not [`OTHER`].
+    pub(crate) fn is_declared(&self, method: Method) -> bool {
+        method.0 + 1 < self.table.rows.len()
+    }
+
     /// The label of a row.
     pub(crate) fn label(&self, method: Method) -> &'static str {
         self.table.rows[method.0].label

@@ -53,7 +53,7 @@ impl InstrumentedService {
     pub(crate) fn handle(&self, mut request: Request<Body>) -> ResponseFuture {
         let mut guard = self.state.begin(&mut request);
         accept_own_encoding(request.headers_mut());
-        let uri = request.uri().clone();
+        let undeclared = (!guard.is_declared()).then(|| request.uri().clone());
         let called = self
             .admit(&mut guard, request.headers())
             .map(|()| self.call(guard.kind(), request));
@@ -63,7 +63,11 @@ impl InstrumentedService {
                 Err(status) => Err(status),
             };
             let response = response.unwrap_or_else(Status::into_http);
-            Ok(guard.follow(name_unknown_method(response, uri.path())))
+            let response = match undeclared {
+                Some(uri) => name_unknown_method(response, uri.path()),
+                None => response,
+            };
+            Ok(guard.follow(response))
         })
     }
 
