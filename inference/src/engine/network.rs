@@ -7,12 +7,14 @@ use super::{
     panels::{Panels, WIDTH},
     path::{ExecutionPath, Work},
     pixel::{InputScale, Pixel, Scaling},
-    sparse::{self, Entry},
+    sparse::{self, Entry, Rows},
 };
 use std::cell::RefCell;
 
 /// Maximum number of images in a chunk of the dense path.
 const MAX_CHUNK_IMAGES: usize = 256;
+/// The same of the sparse path: their entries and sums stay in the second cache, beside the weights.
+const MAX_CHUNK_SPARSE: usize = 64;
 /// Maximum number of floats that a chunk of wide layers takes in each scratch buffer.
 const MAX_CHUNK_FLOATS: usize = 1 << 20;
 
@@ -196,10 +198,13 @@ impl Network {
         );
         SCRATCH.with_borrow_mut(|scratch| match path {
             ExecutionPath::Sparse => {
-                scratch.make_room(self.widest, self.widest);
-                let outputs = logits.chunks_exact_mut(self.classes());
-                for (image, logits) in images.chunks_exact(self.inputs()).zip(outputs) {
-                    self.sparse(image, logits, scratch);
+                let chunk = (MAX_CHUNK_FLOATS / self.widest)
+                    .clamp(1, MAX_CHUNK_SPARSE)
+                    .min(count.max(1));
+                scratch.make_room(chunk * self.widest, chunk * self.widest);
+                let outputs = logits.chunks_mut(chunk * self.classes());
+                for (images, logits) in images.chunks(chunk * self.inputs()).zip(outputs) {
+                    self.sparse(images, logits, scratch);
                 }
             }
             ExecutionPath::Dense => {
@@ -215,20 +220,38 @@ impl Network {
         });
     }
 
-    fn sparse<P: Pixel>(&self, image: &[P], logits: &mut [f32], scratch: &mut Scratch) {
-        let Scratch { one, entries, .. } = scratch;
-        let mut count = P::entries(image, &self.scaling, entries);
+    fn sparse<P: Pixel>(&self, images: &[P], logits: &mut [f32], scratch: &mut Scratch) {
+        let Scratch {
+            one, entries, ends, ..
+        } = scratch;
+        ends.clear();
+        let mut end = 0;
+        for image in images.chunks_exact(self.inputs()) {
+            end += P::entries(image, &self.scaling, &mut entries[end..]);
+            ends.push(end);
+        }
         let mut base = &self.background;
+        let mut stride = 0;
         for (index, layer) in self.layers.iter().enumerate() {
-            let sums = &mut one.as_mut_slice()[..layer.stride];
-            sparse::accumulate(&layer.weights, base.as_slice(), &entries[..count], sums);
+            stride = layer.stride;
+            let sums = &mut one.as_mut_slice()[..ends.len() * stride];
+            let rows = Rows { entries, ends };
+            sparse::accumulate(&layer.weights, base.as_slice(), rows, sums);
             if let Some(next) = self.layers.get(index + 1) {
-                self.activation.apply(&mut sums[..layer.outputs]);
-                count = sparse::active(&sums[..layer.outputs], entries);
+                let mut end = 0;
+                for (sums, stored) in sums.chunks_exact_mut(stride).zip(&mut *ends) {
+                    let sums = &mut sums[..layer.outputs];
+                    self.activation.apply(sums);
+                    end += sparse::active(sums, &mut entries[end..]);
+                    *stored = end;
+                }
                 base = &next.bias;
             }
         }
-        logits.copy_from_slice(&one.as_slice()[..logits.len()]);
+        let rows = one.as_slice().chunks_exact(stride);
+        for (logits, row) in logits.chunks_exact_mut(self.classes()).zip(rows) {
+            logits.copy_from_slice(&row[..logits.len()]);
+        }
     }
 
     fn dense<P: Pixel>(&self, images: &[P], logits: &mut [f32], scratch: &mut Scratch) {
@@ -283,6 +306,7 @@ struct Scratch {
     one: AlignedFloats,
     two: AlignedFloats,
     entries: Vec<Entry>,
+    ends: Vec<usize>,
 }
 
 impl Scratch {
@@ -300,5 +324,6 @@ thread_local! {
         one: AlignedFloats::zeros(0),
         two: AlignedFloats::zeros(0),
         entries: Vec::new(),
+        ends: Vec::new(),
     });
 }
