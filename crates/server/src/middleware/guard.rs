@@ -21,8 +21,41 @@ use crate::connection::ConnectionContext;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// How tonic's message starts when a compressed message unpacks to more than the limit.
-const UNPACKED_OVER_LIMIT: &[u8] = b"Error%20decompressing:%20size%20limit";
+/// Faults of a request message: tonic's code, how its text starts, and the code that clients get.
+///
+/// To clients, alerts and the error budget, RESOURCE_EXHAUSTED is a server that is full, and
+/// INTERNAL a fault of the server.
+const MESSAGE_FAULTS: [(Code, &[u8], Code); 6] = {
+    use Code::{Internal, InvalidArgument, OutOfRange, ResourceExhausted};
+    [
+        (
+            ResourceExhausted,
+            b"Error%20decompressing:%20size%20limit",
+            OutOfRange,
+        ),
+        (Internal, b"Error%20decompressing:", InvalidArgument),
+        (
+            Internal,
+            b"failed%20to%20decode%20Protobuf%20message",
+            InvalidArgument,
+        ),
+        (
+            Internal,
+            b"protocol%20error:%20received%20message%20with%20compressed-flag",
+            InvalidArgument,
+        ),
+        (
+            Internal,
+            b"protocol%20error:%20received%20message%20with%20invalid%20compression%20flag",
+            InvalidArgument,
+        ),
+        (
+            Internal,
+            b"Unexpected%20EOF%20decoding%20stream.",
+            InvalidArgument,
+        ),
+    ]
+};
 
 /// Kind of service that a request is for, where its handling depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,19 +257,22 @@ impl HttpBody for InstrumentedBody {
     }
 }
 
-/// The gRPC code of headers or trailers, if they carry one.
-///
-/// A message over the limit is OUT_OF_RANGE to tonic, and RESOURCE_EXHAUSTED if only its unpacked
-/// form is. The latter becomes OUT_OF_RANGE here: RESOURCE_EXHAUSTED is for a server that is full,
-/// which clients call again and operators are alerted to.
+/// The gRPC code of headers or trailers, if they carry one; that of [`MESSAGE_FAULTS`] is put in the
+/// place of tonic's.
 fn code_of(headers: &mut HeaderMap) -> Option<Code> {
     let code = Code::from_bytes(headers.get(GRPC_STATUS)?.as_bytes());
-    let is_of_message = |text: &HeaderValue| text.as_bytes().starts_with(UNPACKED_OVER_LIMIT);
-    if code != Code::ResourceExhausted || !headers.get(GRPC_MESSAGE).is_some_and(is_of_message) {
+    if !matches!(code, Code::Internal | Code::ResourceExhausted) {
         return Some(code);
     }
-    headers.insert(GRPC_STATUS, HeaderValue::from(Code::OutOfRange as i32));
-    Some(Code::OutOfRange)
+    let text = headers
+        .get(GRPC_MESSAGE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let fault = |&&(from, start, _): &&(Code, &[u8], Code)| from == code && text.starts_with(start);
+    let Some(&(.., code)) = MESSAGE_FAULTS.iter().find(fault) else {
+        return Some(code);
+    };
+    headers.insert(GRPC_STATUS, HeaderValue::from(code as i32));
+    Some(code)
 }
 
 /// Whether the response was made because the connection or the stream ended within the request's

@@ -9,8 +9,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
 
-use crate::support::h2::SAY;
-use crate::support::{MAX_MESSAGE_BYTES, Running, eventually, series, within};
+use crate::support::h2::{SAY, frame};
+use crate::support::{MAX_MESSAGE_BYTES, Running, eventually, post, raw, series, within};
 
 /// Calls `Say` with a compressed request, or an uncompressed one of a client that reads every
 /// encoding.
@@ -61,6 +61,35 @@ async fn a_message_unpacks_to_the_limit_of_messages_at_most() {
     assert_eq!(*server.echo.entered.borrow(), 0);
     let counted = r#"t_bomb_grpc_requests_total{method="Say",code="OUT_OF_RANGE"}"#;
     eventually("all are counted", || series(counted) == Some(3.0)).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_what_it_should_be_is_a_fault_of_the_request() {
+    let server = Running::start("t_malformed", ServerConfig::default()).await;
+    // A number where the method takes text, and text that is no gzip.
+    let mut grpc = client::Grpc::new(server.channel().await);
+    within(grpc.ready()).await.expect("connected");
+    let path = PathAndQuery::from_static(SAY);
+    let codec = ProstCodec::<u32, String>::default();
+    let number = within(grpc.unary(Request::new(7), path, codec)).await;
+    let refused = number.expect_err("no text");
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    assert!(refused.message().contains("decode"), "{refused:?}");
+
+    let web = "application/grpc-web+proto";
+    let gzip = format!("{web}\r\ngrpc-encoding: gzip");
+    for (flag, headers) in [(1, &*gzip), (1, web), (7, web)] {
+        let mut body = frame("seven");
+        body[0] = flag;
+        let answer = raw(server.address, &post("localhost", headers, &body)).await;
+        assert!(answer.contains("grpc-status: 3"), "{flag}: {answer}");
+    }
+    let cut = &frame("seven")[..8];
+    let answer = raw(server.address, &post("localhost", web, cut)).await;
+    assert!(answer.contains("grpc-status: 3"), "{answer}");
+    assert_eq!(*server.echo.entered.borrow(), 0);
+    let counted = r#"t_malformed_grpc_requests_total{method="Say",code="INVALID_ARGUMENT"}"#;
+    eventually("all are counted", || series(counted) == Some(5.0)).await;
 }
 
 #[tokio::test]
