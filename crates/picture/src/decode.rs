@@ -7,24 +7,42 @@ use crate::{
     limits::{DecodeError, Limits, MAX_SIDE},
     raster::Picture,
 };
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, error::LimitErrorKind};
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageReader, error::LimitErrorKind,
+    metadata::Orientation,
+};
 use std::io::Cursor;
 
 /// Memory that a decoder may take per pixel (16 bits, four channels), and in addition.
 const ALLOC_PER_PIXEL: u64 = 8;
 const ALLOC_FIXED: u64 = 16 << 20;
 
-/// Decodes the first frame, applies the EXIF orientation, and composites transparency.
+/// Decodes the first frame, applies the EXIF orientation, and composites transparency. A large JPEG
+/// is decoded at a reduced scale, which is enough for the [`Normalizer`](crate::Normalizer).
 ///
 /// # Errors
 ///
 /// As [`DecodeError`] lists.
 pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
+    decode_to(encoded, limits, jpeg::ENOUGH)
+}
+
+/// [`decode()`] with every pixel.
+///
+/// # Errors
+///
+/// As [`DecodeError`] lists.
+pub fn decode_whole(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
+    decode_to(encoded, limits, u32::MAX)
+}
+
+/// `enough`: the longest side that is enough of a picture.
+fn decode_to(encoded: &[u8], limits: Limits, enough: u32) -> Result<Picture, DecodeError> {
     if encoded.is_empty() {
         return Err(DecodeError::Empty);
     }
     if let Some(jpeg) = jpeg::start(encoded) {
-        return jpeg::decode(jpeg, limits);
+        return jpeg::decode(jpeg, limits, enough);
     }
     if let Some(error) = formats::unsupported(encoded) {
         return Err(error);
@@ -56,7 +74,11 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
     let orientation = decoder.orientation().map_err(refused)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
     picture.apply_orientation(orientation);
-    Ok(Picture::from_rgba(&picture.into_rgba8()))
+    let color = picture.color();
+    let mut decoded = Picture::from_rgba(&picture.into_rgba8());
+    decoded.origin.had_16_bits = color.bytes_per_pixel() > color.channel_count();
+    decoded.origin.was_turned = orientation != Orientation::NoTransforms;
+    Ok(decoded)
 }
 
 /// The size in a PNG's header; the decoder would allocate before it checks it.

@@ -18,7 +18,7 @@ use std::{
     panic::{catch_unwind, resume_unwind},
 };
 
-/// Side that is enough of a picture; only larger ones are decoded at a reduced scale.
+/// Longest side that is enough for the normalizer; larger pictures are decoded at a reduced scale.
 pub const ENOUGH: u32 = 640;
 /// The end marker, which some writers leave out.
 const END: &[u8] = &[0xff, 0xd9];
@@ -34,13 +34,14 @@ pub fn start(encoded: &[u8]) -> Option<&[u8]> {
     jpeg.starts_with(&[0xff, 0xd8, 0xff]).then_some(jpeg)
 }
 
-/// Decodes a file that begins with its first marker, and turns it upright.
+/// Decodes a file that begins with its first marker, and turns it upright. The scale is the smallest
+/// one whose longest side is at least `enough`.
 ///
 /// # Errors
 ///
 /// [`DecodeError::Damaged`] if not every block is delivered or the data is corrupt, and those of
 /// [`segments::check`] and [`Limits`].
-pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
+pub fn decode(encoded: &[u8], limits: Limits, enough: u32) -> Result<Picture, DecodeError> {
     let structure = segments::check(encoded)?;
     let (width, height) = (u32::from(structure.width), u32::from(structure.height));
     limits.check(width, height)?;
@@ -51,7 +52,7 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
     if let Some(at) = structure.height_at {
         encoded.to_mut()[at..at + 2].copy_from_slice(&structure.height.to_be_bytes());
     }
-    let scale = scale(width.max(height));
+    let scale = scale(width.max(height), enough);
     let mut image = catch_unwind(|| pixels(&encoded, scale)).unwrap_or_else(|payload| {
         match payload.downcast::<Failure>().map(|failure| *failure) {
             Ok(Failure(ffi::JERR_OUT_OF_MEMORY)) => Err(DecodeError::TooMuchMemory {
@@ -72,7 +73,9 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
     } else {
         (width, height)
     };
-    Ok(Picture::from_opaque(image, size))
+    let mut picture = Picture::from_opaque(image, size);
+    picture.origin.was_turned = orientation != Orientation::NoTransforms;
+    Ok(picture)
 }
 
 /// Whether zeroes stand where the data and its end marker should: a download that was interrupted
@@ -82,9 +85,9 @@ fn is_padded(data: &[u8]) -> bool {
 }
 
 /// Eighths at which a picture is decoded: the fewest that leave its longest side long enough.
-fn scale(longest: u32) -> u8 {
-    let enough = |scale: &u8| (longest * u32::from(*scale)).div_ceil(8) >= ENOUGH;
-    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
+fn scale(longest: u32, enough: u32) -> u8 {
+    let is_enough = |scale: &u8| (longest * u32::from(*scale)).div_ceil(8) >= enough;
+    [1, 2, 4].into_iter().find(is_enough).unwrap_or(8)
 }
 
 fn pixels(encoded: &[u8], scale: u8) -> Result<DynamicImage, DecodeError> {

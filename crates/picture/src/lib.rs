@@ -24,10 +24,10 @@ mod raster;
 mod segments;
 mod trend;
 
-pub use decode::decode;
+pub use decode::{decode, decode_whole};
 pub use limits::{DecodeError, Limits};
 pub use normalize::{Normalized, Normalizer, Recipe};
-pub use raster::Picture;
+pub use raster::{Origin, Picture};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,19 @@ pub struct Picture {
     /// [rows, columns, 3].
     rgb: Vec<u8>,
     grey: bool,
+    /// What the file had.
+    pub origin: Origin,
+}
+
+/// What a decoded picture no longer shows of its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// 16 bits a channel.
+    pub had_16_bits: bool,
+    /// Pixels that were not opaque.
+    pub was_transparent: bool,
+    /// An EXIF orientation other than upright.
+    pub was_turned: bool,
 }
 
 impl Picture {
@@ -32,7 +45,9 @@ impl Picture {
             };
             rgb.extend([over(red), over(green), over(blue)]);
         }
-        Self::from_rgb((width as usize, height as usize), rgb)
+        let mut picture = Self::from_rgb((width as usize, height as usize), rgb);
+        picture.origin.was_transparent = pixels.iter().any(|pixel| pixel[3] < 255);
+        picture
     }
 
     /// An opaque picture of `size` (columns, rows), possibly decoded at a reduced scale.
@@ -56,7 +71,21 @@ impl Picture {
             stored: size,
             rgb,
             grey,
+            origin: Origin::default(),
         }
+    }
+
+    /// Whether red, green and blue are alike everywhere.
+    #[must_use]
+    pub fn is_grey(&self) -> bool {
+        self.grey
+    }
+
+    /// Luma (Rec. 601) as bytes, [rows, columns] of a picture that was decoded whole.
+    #[must_use]
+    pub fn grey_bytes(&self) -> Vec<u8> {
+        let pixels = self.rgb.as_chunks::<3>().0.iter();
+        pixels.map(|&pixel| luma(pixel).round() as u8).collect()
     }
 
     /// Luma (Rec. 601), from 0 to 1.

@@ -272,13 +272,18 @@ fn a_jpeg_is_read_and_one_that_is_cut_off_is_refused() {
         .filter(|it| is_near(it));
     assert_eq!(near.count(), 2, "the PNG and the JPEG");
     let whole = fs::read(&path).expect("the JPEG");
-    for kept in [whole.len() - 2, whole.len() - 20] {
-        fs::write(&path, &whole[..kept]).expect("written");
-        let error = error_of(&folder);
-        assert!(
-            error.contains("a.jpg: cannot be read as a picture (it is cut off"),
-            "{error}"
-        );
+    // Without its end marker it is whole; with one, in place of the rest of its data, it is not.
+    fs::write(&path, &whole[..whole.len() - 2]).expect("written");
+    read_all(folder.path());
+    for kept in [whole.len() - 20, whole.len() - 60] {
+        for end in [&[][..], &[0xff, 0xd9]] {
+            fs::write(&path, [&whole[..kept], end].concat()).expect("written");
+            let error = error_of(&folder);
+            assert!(
+                error.contains("a.jpg: cannot be read as a picture (the picture is truncated or"),
+                "{error}"
+            );
+        }
     }
 }
 
