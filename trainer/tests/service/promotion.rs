@@ -16,12 +16,12 @@ use digits_checkpoint::{
 use digits_proto::v1::{
     CancelJobRequest, Checkpoint, CheckpointPublished, GetCheckpointRequest, Job, JobSpec,
     JobState, ListCheckpointsRequest, NotPromotedReason, PromoteRequest, PromotionDecision, Sgd,
-    job_spec::Optimizer, watch_job_response::Event,
+    job_spec::Optimizer, training_service_client::TrainingServiceClient, watch_job_response::Event,
 };
 use digits_testing::until;
 use digits_trainer::store::{CheckpointIntent, IntentState, Store};
 use std::{collections::HashMap, fs, path::Path};
-use tonic::Code;
+use tonic::{Code, transport::Channel};
 
 /// Runs a job to its end; the job, and its checkpoints' events.
 async fn run(server: &Server, name: &str, spec: JobSpec) -> (Job, Vec<CheckpointPublished>) {
@@ -35,6 +35,25 @@ async fn run(server: &Server, name: &str, spec: JobSpec) -> (Job, Vec<Checkpoint
         _ => None,
     });
     (job, published.collect())
+}
+
+/// A job that has published a checkpoint and would train on for long.
+async fn long_job(client: &mut TrainingServiceClient<Channel>) -> String {
+    let job = submit(client, "a", small_job(10_000)).await;
+    let job = job.expect("accepted").job_id;
+    watch(client, &job, 0, |event| {
+        matches!(event, Event::CheckpointPublished(_))
+    })
+    .await;
+    job
+}
+
+async fn cancel(client: &mut TrainingServiceClient<Channel>, job: &str) {
+    let request = CancelJobRequest {
+        job_id: job.to_owned(),
+    };
+    client.cancel_job(request).await.expect("cancelled");
+    reach(client, job, JobState::Cancelled).await;
 }
 
 fn of_model(model: &str, spec: JobSpec) -> JobSpec {
@@ -153,12 +172,7 @@ async fn checkpoints_of_cancelled_and_failed_jobs_are_marked() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;
-    let job = submit(&mut client, "a", small_job(10_000)).await;
-    let job = job.expect("accepted").job_id;
-    watch(&mut client, &job, 0, |event| {
-        matches!(event, Event::CheckpointPublished(_))
-    })
-    .await;
+    let job = long_job(&mut client).await;
     let states = async |server: &Server| {
         let request = ListCheckpointsRequest {
             job_id: job.clone(),
@@ -174,11 +188,7 @@ async fn checkpoints_of_cancelled_and_failed_jobs_are_marked() {
         states(&server).await,
         (JobState::Running, JobState::Running)
     );
-    let request = CancelJobRequest {
-        job_id: job.clone(),
-    };
-    client.cancel_job(request).await.expect("cancelled");
-    reach(&mut client, &job, JobState::Cancelled).await;
+    cancel(&mut client, &job).await;
     let cancelled = (JobState::Cancelled, JobState::Cancelled);
     assert_eq!(states(&server).await, cancelled);
     server.stop().await;
@@ -202,20 +212,11 @@ async fn a_mark_that_cannot_be_written_is_written_once_the_storage_takes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]).await;
     let mut client = server.training().await;
-    let job = submit(&mut client, "a", small_job(10_000)).await;
-    let job = job.expect("accepted").job_id;
-    watch(&mut client, &job, 0, |event| {
-        matches!(event, Event::CheckpointPublished(_))
-    })
-    .await;
+    let job = long_job(&mut client).await;
     // A file stands where the folder of the marks would be.
     let jobs = folder.path().join("storage/jobs");
     fs::write(&jobs, "").expect("written");
-    let request = CancelJobRequest {
-        job_id: job.clone(),
-    };
-    client.cancel_job(request).await.expect("cancelled");
-    reach(&mut client, &job, JobState::Cancelled).await;
+    cancel(&mut client, &job).await;
     server.stop().await;
 
     let server = Server::start(folder.path(), &[]).await;
