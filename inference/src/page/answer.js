@@ -35,9 +35,8 @@ export function showAnswer(subject, choose) {
 }
 
 function size(text, digits) {
-  const length = Math.max(...text.split('\n').map((line) => line.length));
-  if (length <= MAX_LARGE) return '';
-  return digits.length > 1 && length <= MAX_MEDIUM ? 'number' : 'long';
+  if (text.length <= MAX_LARGE) return '';
+  return digits.length > 1 && text.length <= MAX_MEDIUM ? 'number' : 'long';
 }
 
 /** Buttons for the digits of a number: the keyboard's way to their boxes. */

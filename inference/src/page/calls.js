@@ -21,13 +21,9 @@ const MODEL = { 2: ['served', SERVED, LIST], 5: ['lastRefusal', REFUSAL] };
 const PICTURES = { 1: ['encoded', 'bytes', LIST] };
 const PREDICT = { 1: ['model', 'string'], 3: ['pictures', PICTURES], 7: ['wantInput', 'uint'] };
 const BOX = { 1: ['left', 'uint'], 2: ['top', 'uint'], 3: ['width', 'uint'], 4: ['height', 'uint'] };
-const PART = {
-  1: ['box', BOX], 2: ['labelIndex', 'uint'], 3: ['label', 'string'], 4: ['probabilities', 'float', LIST],
-  7: ['verdict', 'uint'], 8: ['input', 'bytes'],
-};
 const PREDICTION = {
   1: ['labelIndex', 'uint'], 2: ['label', 'string'], 3: ['probabilities', 'float', LIST], 6: ['verdict', 'uint'],
-  7: ['input', 'bytes'], 8: ['boxes', BOX, LIST], 9: ['parts', PART, LIST], 10: ['text', 'string'],
+  7: ['input', 'bytes'], 8: ['boxes', BOX, LIST],
 };
 const SERVED_BY = { 1: ['model', 'string'], 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
 const RESPONSE = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
