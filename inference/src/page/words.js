@@ -19,6 +19,8 @@ export function reports({ outcomes, accuracy }) {
   return `${Math.round(accuracy * outcomes)} of ${outcomes} ${outcomes === 1 ? 'report' : 'reports'} right`;
 }
 
+/** A percentage within a sentence. */
+const unbroken = (share) => percent(share).replace(' ', '\u00a0');
 const sure = (digit) => digit.probabilities[digit.labelIndex] ?? 0;
 
 /** What was read, in a sentence; `blank` is the one for no ink. */
@@ -29,10 +31,10 @@ export function describe({ verdict, digits }, blank) {
     return `${digits.length} digits, apart from each other. This version reads one at a time.`;
   }
   if (labelled.length === 0) return 'No label is probable enough.';
-  if (digits.length === 1) return `${percent(sure(digits[0]))} sure`;
+  if (digits.length === 1) return `${unbroken(sure(digits[0]))} sure`;
   const unsure = digits.length - labelled.length;
   if (unsure > 0) return `${digits.length} digits, ${unsure} of them not probable enough.`;
-  return `${digits.length} digits, the least sure ${percent(Math.min(...digits.map(sure)))}`;
+  return `${digits.length} digits, the least sure ${unbroken(Math.min(...digits.map(sure)))}`;
 }
 
 /** Why a picture was refused, in a sentence. */
