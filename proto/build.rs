@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The names by which messages are found among the descriptors.
     config.enable_type_names();
     tonic_prost_build::configure()
+        .codec_path("crate::codec::Codec")
         .bytes(".digits.v1.PredictRequest")
         .bytes(".digits.v1.EncodedPictures")
         .bytes(".inference.ModelInferRequest")

@@ -1,6 +1,7 @@
 //! Messages, clients and servers of the gRPC services, generated from the `.proto` files.
 //!
-//! Contains generated code, and with the feature `json` the JSON forms of messages. The comments in
+//! Contains generated code, the codec of all calls, and with the feature `json` the JSON forms of
+//! messages. The comments in
 //! the `.proto` files are the reference: they state the unit, range and default of every field and
 //! the status codes of every method.
 //!
@@ -18,6 +19,7 @@
 //! # Ok::<(), prost::DecodeError>(())
 //! ```
 
+pub mod codec;
 #[cfg(feature = "json")]
 pub mod json;
 

@@ -108,3 +108,15 @@ fn wire_contract_matches_the_golden_file() {
         "number of lines of {path}"
     );
 }
+
+/// The codec limits what it decodes as a request, and tells requests by their names.
+#[test]
+fn requests_and_only_requests_are_named_request() {
+    let set = FileDescriptorSet::decode(digits_proto::FILE_DESCRIPTOR_SET)
+        .expect("the build script encoded it");
+    let services = set.file.iter().flat_map(|file| &file.service);
+    for method in services.flat_map(|service| &service.method) {
+        assert!(method.input_type().ends_with("Request"), "{method:?}");
+        assert!(!method.output_type().ends_with("Request"), "{method:?}");
+    }
+}

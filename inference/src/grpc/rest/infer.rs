@@ -5,7 +5,7 @@
 
 use super::{
     error::Failure,
-    fields,
+    fields::{self, List, Parameter, Parameters},
     tensor::{Numbers, Values},
 };
 use axum::{
@@ -32,10 +32,10 @@ struct Document {
     #[serde(default, deserialize_with = "fields::or_default")]
     id: fields::Id,
     #[serde(default, deserialize_with = "fields::or_default")]
-    parameters: Map<String, Value>,
-    inputs: Vec<Input>,
+    parameters: Parameters,
+    inputs: List<Input>,
     #[serde(default, deserialize_with = "fields::or_default")]
-    outputs: Vec<Requested>,
+    outputs: List<Requested>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Input {
     shape: fields::Shape,
     datatype: String,
     #[serde(default, deserialize_with = "fields::or_default")]
-    parameters: Map<String, Value>,
+    parameters: Parameters,
     data: Option<Numbers>,
 }
 
@@ -52,7 +52,7 @@ struct Input {
 struct Requested {
     name: String,
     #[serde(default, deserialize_with = "fields::or_default")]
-    parameters: Map<String, Value>,
+    parameters: Parameters,
 }
 
 /// The outputs that are binary.
@@ -90,16 +90,21 @@ pub(super) fn decode(
         Failure::new(StatusCode::BAD_REQUEST, message)
     })?;
     let options = ResponseOptions {
-        binary: document.outputs.iter().filter_map(binary_output).collect(),
+        binary: document
+            .outputs
+            .0
+            .iter()
+            .filter_map(binary_output)
+            .collect(),
         binary_by_default: document.parameters.get("binary_data_output")
-            == Some(&Value::Bool(true)),
+            == Some(&Parameter::Bool(true)),
     };
     let mut request = ModelInferRequest {
         id: document.id.0,
         parameters: parameters("parameters", document.parameters)?,
         ..ModelInferRequest::default()
     };
-    for (index, input) in document.inputs.into_iter().enumerate() {
+    for (index, input) in document.inputs.0.into_iter().enumerate() {
         let field = format!("inputs[{index}]");
         let (raw, datatype) = raw(
             &field,
@@ -121,7 +126,7 @@ pub(super) fn decode(
         let message = format!("{} bytes after the JSON belong to no input", binary.len());
         return Err(Failure::field("inputs", message));
     }
-    for (index, output) in document.outputs.into_iter().enumerate() {
+    for (index, output) in document.outputs.0.into_iter().enumerate() {
         let field = format!("outputs[{index}].parameters");
         request.outputs.push(InferRequestedOutputTensor {
             name: output.name,
@@ -132,24 +137,31 @@ pub(super) fn decode(
 }
 
 fn binary_output(output: &Requested) -> Option<(String, bool)> {
-    let binary = output.parameters.get("binary_data")?.as_bool()?;
-    Some((output.name.clone(), binary))
+    match output.parameters.get("binary_data")? {
+        Parameter::Bool(binary) => Some((output.name.clone(), *binary)),
+        _ => None,
+    }
 }
 
 /// Raw values of an input with their type, from its numbers or from the binary data.
 fn raw(
     field: &str,
-    parameters: &Map<String, Value>,
+    parameters: &Parameters,
     data: Option<Numbers>,
     datatype: String,
     binary: &mut Bytes,
 ) -> Result<(Bytes, String), Failure> {
-    let size = parameters.get(SIZE).filter(|size| !size.is_null());
+    let size = parameters
+        .get(SIZE)
+        .filter(|&size| *size != Parameter::Null);
     match (data, size) {
         (Some(numbers), None) => numbers.raw(&format!("{field}.data"), datatype),
         (None, Some(size)) => {
             let field = format!("{field}.parameters.{SIZE}");
-            let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
+            let size = match *size {
+                Parameter::Integer(size) => usize::try_from(size).ok(),
+                _ => None,
+            };
             let size = size.ok_or_else(|| Failure::field(&field, "must be a number of bytes"))?;
             if size > binary.len() {
                 let left = binary.len();
@@ -172,30 +184,27 @@ fn raw(
 
 fn parameters(
     field: &str,
-    parameters: Map<String, Value>,
+    parameters: Parameters,
 ) -> Result<HashMap<String, InferParameter>, Failure> {
-    let parameter = |(name, value): (String, Value)| {
-        let choice = match &value {
-            Value::Bool(value) => Some(ParameterChoice::BoolParam(*value)),
-            Value::String(value) => Some(ParameterChoice::StringParam(value.clone())),
-            Value::Number(value) => value
-                .as_i64()
-                .map(ParameterChoice::Int64Param)
-                .or_else(|| value.as_f64().map(ParameterChoice::DoubleParam)),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+    let parameter = |(name, value): (String, Parameter)| {
+        let choice = match value {
+            Parameter::Null => return None,
+            Parameter::Bool(value) => ParameterChoice::BoolParam(value),
+            Parameter::Text(value) => ParameterChoice::StringParam(value),
+            Parameter::Integer(value) => ParameterChoice::Int64Param(value),
+            Parameter::Number(value) => ParameterChoice::DoubleParam(value),
+            Parameter::Nested => {
+                let name: String = name.chars().take(40).collect();
+                let message = "must be a boolean, a number or a string";
+                return Some(Err(Failure::field(format!("{field}.{name}"), message)));
+            }
         };
-        if choice.is_none() {
-            let name: String = name.chars().take(40).collect();
-            let message = "must be a boolean, a number or a string";
-            return Err(Failure::field(format!("{field}.{name}"), message));
-        }
         let parameter = InferParameter {
-            parameter_choice: choice,
+            parameter_choice: Some(choice),
         };
-        Ok((name, parameter))
+        Some(Ok((name, parameter)))
     };
-    let given = parameters.into_iter().filter(|(_, value)| !value.is_null());
-    given.map(parameter).collect()
+    parameters.0.into_iter().filter_map(parameter).collect()
 }
 
 #[derive(Serialize)]

@@ -171,3 +171,19 @@ async fn bad_requests_name_the_field() {
     open.model_infer(good()).await.unwrap();
     service.end().await;
 }
+
+/// Two bytes each, which took 150 times as much once they were decoded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_very_many_tiny_values_is_refused_undecoded() {
+    let Setup { service, .. } = setup("digits", &[]).await;
+    let mut open = open(&service).await;
+    let mut request = raw("UINT8", &[1, 784], image(1));
+    request.inputs.resize_with(100_001, Default::default);
+    let status = open.model_infer(request).await.expect_err("too many");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().contains("more than 100000 messages"),
+        "{status:?}"
+    );
+    service.end().await;
+}
