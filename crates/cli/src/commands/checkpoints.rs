@@ -26,7 +26,7 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
     };
     let filter = ListCheckpointsRequest {
         model: args.model.clone(),
-        job_id,
+        job_id: job_id.clone(),
         ..ListCheckpointsRequest::default()
     };
     let checkpoints = registry.checkpoints(filter, args.limit).await?;
@@ -38,9 +38,10 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
             "" => String::new(),
             model => lookup::similar_model(model, &registry).await,
         };
-        context.hint(&match similar.as_str() {
-            "" => "no checkpoints: `digits train` publishes some".to_owned(),
-            similar => format!("no checkpoints of the model {:?}{similar}", args.model),
+        context.hint(&match (similar.as_str(), job_id.as_str()) {
+            ("", "") => "no checkpoints: `digits train` publishes some".to_owned(),
+            ("", job) => format!("no checkpoints of a job {job:?}"),
+            (similar, _) => format!("no checkpoints of the model {:?}{similar}", args.model),
         });
     }
     let served = served(&checkpoints, &registry, context).await;

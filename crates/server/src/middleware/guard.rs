@@ -25,7 +25,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 ///
 /// To clients, alerts and the error budget, RESOURCE_EXHAUSTED is a server that is full, and
 /// INTERNAL a fault of the server.
-const MESSAGE_FAULTS: [(Code, &[u8], Code); 6] = {
+const MESSAGE_FAULTS: [(Code, &[u8], Code); 7] = {
     use Code::{Internal, InvalidArgument, OutOfRange, ResourceExhausted};
     [
         (
@@ -49,6 +49,7 @@ const MESSAGE_FAULTS: [(Code, &[u8], Code); 6] = {
             b"protocol%20error:%20received%20message%20with%20invalid%20compression%20flag",
             InvalidArgument,
         ),
+        (Internal, b"Missing%20request%20message.", InvalidArgument),
         (
             Internal,
             b"Unexpected%20EOF%20decoding%20stream.",
@@ -169,12 +170,12 @@ impl RequestGuard {
     /// Ends the request with its response: at once if its headers hold the status, otherwise at the
     /// end of its body.
     pub(crate) fn follow(self, mut response: Response<Body>) -> Response<Body> {
+        let without_status = code_of_http(response.status());
+        let code = code_of(response.headers_mut());
         if is_of_lost_client(&response) {
             // Dropping `self` counts the request as one whose client is gone.
             return response;
         }
-        let without_status = code_of_http(response.status());
-        let code = code_of(response.headers_mut());
         let ended = response.body().is_end_stream();
         if let Some(code) = code.or(ended.then_some(without_status)) {
             self.finish(code);
