@@ -66,6 +66,10 @@ pub struct TrainerFlags {
     /// crash loses at most this much training.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
+    /// Longest time for which a running job waits while another program has locked the job database,
+    /// such as 1h; then it fails. 0 fails it at once.
+    #[arg(long, env = "DIGITS_MAX_OUTAGE", default_value = "1h", value_parser = parse_duration)]
+    pub max_outage: Duration,
     /// Maximum size of a pushed data set, in bytes; larger ones are refused. A data set is held in
     /// memory while a job trains on it.
     #[arg(long, env = "DIGITS_MAX_DATASET_BYTES", default_value_t = 2 << 30, value_parser = parse_whole::<u64>(1..=u64::MAX))]

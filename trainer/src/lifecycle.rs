@@ -66,6 +66,7 @@ pub(crate) async fn open(
         running: Arc::default(),
         bundles: Arc::new(bundles),
         bundle_interval: config.trainer.bundle_interval,
+        max_outage: config.trainer.max_outage,
         promotion_guard: config.trainer.promotion_guard,
         metrics,
         remote_write,

@@ -8,7 +8,7 @@ use digits_checkpoint::{
     StorageError,
     serving::{AppendError, PromotionError},
 };
-use digits_server::{not_found, retry_status, violations::Violations};
+use digits_server::{not_found, retry_status, unavailable_status, violations::Violations};
 use std::time::Duration;
 use tonic::Status;
 
@@ -17,6 +17,8 @@ const QUEUE_RETRY: Duration = Duration::from_secs(5);
 /// A report of a small network takes a few seconds.
 const REPORT_RETRY: Duration = Duration::from_secs(5);
 
+/// Other programs hold the write lock for moments, such as those of a backup.
+const LOCK_RETRY: Duration = Duration::from_secs(5);
 /// An operator has to make room on the disk.
 const DISK_RETRY: Duration = Duration::from_secs(60);
 
@@ -68,6 +70,10 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             "request_id was used before with another spec: use a new one for a new job",
         ),
         StoreError::Closed => Status::unavailable("the trainer is shutting down"),
+        StoreError::Locked => unavailable_status(
+            "the trainer's job database is locked by another program: retry in a few seconds",
+            LOCK_RETRY,
+        ),
         error if error.is_full() => {
             tracing::error!(%error, "the disk with the job database is full");
             retry_status(

@@ -103,7 +103,7 @@ impl Store {
         .await
     }
 
-    /// Plans a checkpoint.
+    /// Plans a checkpoint; once, however often it is called.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -114,7 +114,8 @@ impl Store {
                 .prepare_cached(
                     "INSERT INTO checkpoints (id, job, epoch, step, promotion, same_data, weights_sha256, state,
                                               planned_us)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                     ON CONFLICT (id) DO NOTHING",
                 )?
                 .execute(params![
                     intent.id.to_string(),

@@ -48,13 +48,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin(
+    pub async fn begin(
         &self,
         job: JobId,
         device: String,
         dataset_digest: String,
     ) -> Result<bool, StoreError> {
-        let (sequence, cancelled) = self.write_blocking(move |transaction| {
+        let writing = self.write(move |transaction| {
             let number = number_of(transaction, job)?;
             transaction
                 .prepare_cached(
@@ -67,7 +67,8 @@ impl Store {
             };
             let sequence = append(transaction, number, &event)?;
             Ok((sequence, read(transaction, number)?.cancel_requested))
-        })?;
+        });
+        let (sequence, cancelled) = writing.await?;
         self.signals().announce(job, sequence);
         Ok(cancelled)
     }

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// SQLite could not commit a transaction: nothing of it is stored.
     #[error("the job database does not commit: {0}")]
     NotCommitted(Arc<rusqlite::Error>),
+    /// Another program holds the write lock of the database: nothing of it is stored.
+    #[error("another program has locked the job database")]
+    Locked,
     /// The thread that owns the database has ended.
     #[error("the job database is closed")]
     Closed,
@@ -50,16 +53,30 @@ impl StoreError {
         }
     }
 
+    /// Whether the same write may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Locked)
+    }
+
     /// The sentence that a client reads: no paths and no causes.
     #[must_use]
     pub fn client_message(&self) -> String {
-        if self.is_full() {
+        if matches!(self, Self::Locked) {
+            "the trainer's job database is locked by another program: submit the job again once it is released"
+                .to_owned()
+        } else if self.is_full() {
             "the disk with the trainer's job database is full: make room there and submit the job again"
                 .to_owned()
         } else {
             "the trainer's job database failed; see the trainer's log".to_owned()
         }
     }
+}
+
+/// Whether another connection holds a lock that SQLite needs.
+pub(super) fn is_locked(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Whether SQLite found the disk full.

@@ -1,19 +1,32 @@
 //! The thread that owns the database. Queued writes share a transaction, each in its own savepoint;
-//! reads follow it, and are not affected when it fails.
+//! reads follow it, and are not affected when it fails. While another program holds the write lock,
+//! reads are answered and writes wait.
 
 use super::{
-    error::{StoreError, is_full},
+    error::{StoreError, is_full, is_locked},
     reserve::Reserve,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Closures that share one transaction.
 const MAX_GROUP: usize = 64;
+/// Writes that wait together for the write lock; further ones stay in the channel.
+const MAX_WAITING: usize = 256;
+/// Time for which writes wait for the write lock before they fail.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
+/// Time between two rounds of reads while writes wait for the write lock.
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 pub(super) type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
-pub(super) type Write = Box<dyn FnOnce(&Transaction<'_>) -> Written + Send>;
+/// Carries out a write, or answers it with the reason why no transaction could begin.
+pub(super) type Write =
+    Box<dyn FnOnce(Result<&Transaction<'_>, &NotBegun>) -> Option<Written> + Send>;
 pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A write that was carried out, before its commit.
@@ -22,6 +35,23 @@ pub(super) struct Written {
     /// Why SQLite rolled back the whole transaction, which it may do when the disk is full or
     /// fails.
     undone: Option<Arc<rusqlite::Error>>,
+}
+
+/// Why no transaction could begin.
+pub(super) enum NotBegun {
+    /// Another program holds the write lock.
+    Locked,
+    /// SQLite failed.
+    Failed(Arc<rusqlite::Error>),
+}
+
+impl From<&NotBegun> for StoreError {
+    fn from(reason: &NotBegun) -> Self {
+        match reason {
+            NotBegun::Locked => Self::Locked,
+            NotBegun::Failed(error) => Self::NotCommitted(Arc::clone(error)),
+        }
+    }
 }
 
 /// A message to the thread.
@@ -43,7 +73,15 @@ pub(super) fn write<T: Send + 'static>(
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> (Message, Waiting<T>) {
     let (reply, answer) = oneshot::channel();
-    let task: Write = Box::new(move |transaction| {
+    let task: Write = Box::new(move |begun| {
+        let transaction = match begun {
+            Ok(transaction) => transaction,
+            Err(reason) => {
+                // Fails when the caller is gone.
+                drop(reply.send(Err(reason.into())));
+                return None;
+            }
+        };
         let result = in_savepoint(transaction, work);
         let (result, undone) = match result {
             Err(StoreError::Sqlite(error)) if transaction.is_autocommit() => {
@@ -57,10 +95,9 @@ pub(super) fn write<T: Send + 'static>(
                 Ok(()) => result,
                 Err(error) => Err(StoreError::NotCommitted(error)),
             };
-            // Fails when the caller is gone.
             drop(reply.send(result));
         });
-        Written { answer, undone }
+        Some(Written { answer, undone })
     });
     (Message::Write(task), answer)
 }
@@ -97,7 +134,7 @@ fn in_savepoint<T>(
 /// Messages that waited for the database together.
 #[derive(Default)]
 struct Group {
-    writes: Vec<Write>,
+    writes: VecDeque<Write>,
     reads: Vec<Read>,
     /// Callers that wait for the database to close.
     closed: Vec<oneshot::Sender<()>>,
@@ -107,26 +144,40 @@ impl Group {
     /// `first` and the messages behind it, up to one that closes the database.
     fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Self {
         let mut group = Self::default();
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Write(task) => group.writes.push(task),
-                Message::Read(task) => group.reads.push(task),
-                Message::Close(closed) => group.closed.push(closed),
-            }
-            let tasks = group.writes.len() + group.reads.len();
-            next = (tasks < MAX_GROUP && group.closed.is_empty())
-                .then(|| messages.try_recv().ok())
-                .flatten();
-        }
+        group.add(first);
+        group.add_waiting(messages, MAX_GROUP);
         group
+    }
+
+    /// Adds the messages that wait, until there are `limit` tasks.
+    fn add_waiting(&mut self, messages: &mut mpsc::Receiver<Message>, limit: usize) {
+        while self.writes.len() + self.reads.len() < limit
+            && self.closed.is_empty()
+            && let Ok(message) = messages.try_recv()
+        {
+            self.add(message);
+        }
+    }
+
+    fn add(&mut self, message: Message) {
+        match message {
+            Message::Write(task) => self.writes.push_back(task),
+            Message::Read(task) => self.reads.push(task),
+            Message::Close(closed) => self.closed.push(closed),
+        }
+    }
+
+    fn read(&mut self, connection: &Connection) {
+        for task in self.reads.drain(..) {
+            task(connection);
+        }
     }
 }
 
 /// Runs until the last handle is dropped or the database is closed; returns the callers that wait
 /// for that.
 pub(super) fn own(
-    mut connection: Connection,
+    connection: Connection,
     mut messages: mpsc::Receiver<Message>,
     mut reserve: Reserve,
 ) -> Vec<oneshot::Sender<()>> {
@@ -134,13 +185,11 @@ pub(super) fn own(
     while closed.is_empty()
         && let Some(first) = messages.blocking_recv()
     {
-        let group = Group::gather(first, &mut messages);
-        if !group.writes.is_empty() && carry_out(&mut connection, group.writes) == Disk::Full {
+        let mut group = Group::gather(first, &mut messages);
+        if write_all(&connection, &mut group, &mut messages) == Disk::Full {
             reserve.release();
         }
-        for task in group.reads {
-            task(&connection);
-        }
+        group.read(&connection);
         closed = group.closed;
     }
     // Merges the write-ahead log into the database file.
@@ -157,21 +206,28 @@ enum Disk {
     Full,
 }
 
-/// Carries out writes in one transaction, or in several where SQLite rolls one back half-way.
-fn carry_out(connection: &mut Connection, group: Vec<Write>) -> Disk {
+/// Carries out the writes of a group, and those that came while it waited for the write lock, in
+/// one transaction, or in several where SQLite rolls one back half-way.
+fn write_all(
+    connection: &Connection,
+    group: &mut Group,
+    messages: &mut mpsc::Receiver<Message>,
+) -> Disk {
     let mut disk = Disk::HasRoom;
-    let mut rest = group.into_iter();
-    while !rest.as_slice().is_empty() {
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Deferred);
-        let transaction = match begun {
+    while !group.writes.is_empty() {
+        let transaction = match begin(connection, group, messages) {
             Ok(transaction) => transaction,
-            Err(error) => {
-                // The tasks are dropped, and with them the reply channels: callers see `Closed`.
-                tracing::error!(%error, "the job database cannot begin a transaction");
+            Err(reason) => {
+                if let NotBegun::Failed(error) = &reason {
+                    tracing::error!(%error, "the job database cannot begin a transaction");
+                }
+                for write in group.writes.drain(..) {
+                    write(Err(&reason));
+                }
                 return disk;
             }
         };
-        let (answers, committed) = commit(transaction, &mut rest);
+        let (answers, committed) = commit(transaction, &mut group.writes);
         if let Err(error) = &committed {
             tracing::error!(%error, "the job database cannot commit");
             if is_full(error) {
@@ -185,14 +241,48 @@ fn carry_out(connection: &mut Connection, group: Vec<Write>) -> Disk {
     disk
 }
 
+/// Takes the write lock, for which it waits a while. Meanwhile reads are answered and the group
+/// grows.
+///
+/// Immediate, because a transaction that has begun to read fails at once when it comes to write
+/// under another program's lock.
+fn begin<'connection>(
+    connection: &'connection Connection,
+    group: &mut Group,
+    messages: &mut mpsc::Receiver<Message>,
+) -> Result<Transaction<'connection>, NotBegun> {
+    let failed = |error| NotBegun::Failed(Arc::new(error));
+    let since = Instant::now();
+    loop {
+        connection.busy_timeout(LOCK_POLL).map_err(failed)?;
+        let begun = Transaction::new_unchecked(connection, TransactionBehavior::Immediate);
+        connection.busy_timeout(MAX_LOCK_WAIT).map_err(failed)?;
+        match begun {
+            Err(error) if is_locked(&error) => {}
+            begun => return begun.map_err(failed),
+        }
+        if since.elapsed() >= MAX_LOCK_WAIT {
+            tracing::warn!(
+                seconds = since.elapsed().as_secs_f64(),
+                "another program holds the write lock of the job database: nothing can be written until it releases it"
+            );
+            return Err(NotBegun::Locked);
+        }
+        group.add_waiting(messages, MAX_WAITING);
+        group.read(connection);
+    }
+}
+
 /// Carries out writes up to the first at which SQLite rolls the transaction back, and commits.
 fn commit(
     transaction: Transaction<'_>,
-    writes: &mut impl Iterator<Item = Write>,
+    writes: &mut VecDeque<Write>,
 ) -> (Vec<Answer>, Result<(), Arc<rusqlite::Error>>) {
     let mut answers = Vec::new();
-    for write in writes {
-        let written = write(&transaction);
+    while let Some(write) = writes.pop_front() {
+        let Some(written) = write(Ok(&transaction)) else {
+            continue;
+        };
         answers.push(written.answer);
         if let Some(error) = written.undone {
             return (answers, Err(error));

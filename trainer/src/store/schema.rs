@@ -1,7 +1,7 @@
 //! The tables of the job database, and the migrations from older versions.
 
 use super::error::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
 const MIGRATIONS: [&str; 5] = [FIRST, DURABLE_JOBS, PARENTS, TRACES, PROMOTIONS];
@@ -110,7 +110,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
         )));
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let transaction = connection.transaction()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", index + 1)?;
         transaction.commit()?;

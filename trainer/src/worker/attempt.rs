@@ -4,6 +4,7 @@ use super::{
     error::JobError,
     job_run::JobRun,
     observer::JobObserver,
+    outage::Outages,
     parent,
     running::{RunningJob, StopReason},
     slot::WorkerSlot,
@@ -164,11 +165,23 @@ fn prepare_and_train(
         .metrics
         .job_begins(job_info(job.id, request.name.clone(), &plan));
     let device = plan.train.device.to_string();
-    let cancelled = context.store.begin(job.id, device, data.digest.clone())?;
-    if cancelled {
-        running.stop(StopReason::Cancel);
-    }
     running.start_clock(job.spent, plan.deadline);
+    let outages = Outages::new(job.id, running, context);
+    let begin = || {
+        context
+            .store
+            .begin(job.id, device.clone(), data.digest.clone())
+    };
+    let begun = context.runtime.block_on(outages.outlast(begin));
+    match (begun, running.stop_reason()) {
+        (Ok(true), _) => running.stop(StopReason::Cancel),
+        (Ok(false), _) => {}
+        (Err(_), Some(StopReason::Shutdown)) => return Ok(AttemptEnd::Released),
+        (Err(_), Some(StopReason::Cancel)) => {
+            return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
+        }
+        (Err(error), _) => return Err(error.into()),
+    }
     let rules = PromotionRules {
         policy: plan.promotion,
         scope: scope(job)?,

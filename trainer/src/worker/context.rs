@@ -22,6 +22,8 @@ pub struct WorkerContext {
     pub(crate) bundles: Arc<Bundles>,
     /// Time between two bundles of a job.
     pub(crate) bundle_interval: Duration,
+    /// Longest time for which a running job waits while its output cannot be written.
+    pub(crate) max_outage: Duration,
     /// Largest loss of accuracy with which a checkpoint is promoted automatically.
     pub(crate) promotion_guard: Option<f64>,
     /// Metrics of the trainer.

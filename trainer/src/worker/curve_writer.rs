@@ -1,7 +1,9 @@
 //! Writes the rows of a job's curves into the database in batches, and pushes the new ones to
 //! Prometheus.
 
-use super::{error::JobError, job_run::JobRun, sink::Sink, watermark::DurabilityWatermark};
+use super::{
+    error::JobError, job_run::JobRun, outage::Outages, sink::Sink, watermark::DurabilityWatermark,
+};
 use crate::job::CurveRow;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -34,14 +36,17 @@ impl CurveWriter {
             ..
         } = &*self.run;
         let mut curve = context.remote_write.curve(*job, name);
+        let outages = Outages::of(&self.run);
         let mut batch = Vec::new();
         while rows.recv_many(&mut batch, MAX_BATCH_ROWS).await > 0 {
             let count = batch.len();
             let rows = std::mem::take(&mut batch);
-            let new = context
-                .store
-                .append_rows(*job, rows, running.spent())
-                .await?;
+            let write = || {
+                context
+                    .store
+                    .append_rows(*job, rows.clone(), running.spent())
+            };
+            let new = outages.outlast(write).await?;
             self.watermark.add_rows(count);
             // Rows that an earlier attempt recorded were pushed then.
             curve.rows(&new);

@@ -1,5 +1,6 @@
 //! Errors of a job: the cause for the log, and the message for the client.
 
+use super::outage::WriteError;
 use crate::{
     datasets::{self, UnusableDataset},
     job::JobId,
@@ -51,6 +52,16 @@ pub(super) enum PublishError {
     Store(#[from] StoreError),
     #[error("the job was stopped while its report card was measured")]
     Stopped,
+}
+
+impl WriteError for PublishError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) => error.may_pass(),
+            // Repeated on their own.
+            Self::Storage(_) | Self::Stopped => false,
+        }
+    }
 }
 
 impl JobError {
@@ -126,6 +137,9 @@ fn publish_message(epoch: u32, error: &PublishError) -> String {
         PublishError::Storage(error) => storage_reason(error.io_kind()),
         PublishError::Store(error) if error.is_full() => {
             "the disk with the trainer's job database is full"
+        }
+        PublishError::Store(StoreError::Locked) => {
+            "the trainer's job database was locked by another program"
         }
         PublishError::Store(_) => "the trainer's job database failed",
         PublishError::Stopped => {

@@ -16,6 +16,7 @@ mod intent_log;
 pub mod job_lifecycle;
 mod job_run;
 mod observer;
+mod outage;
 mod parent;
 mod pending_checkpoint;
 mod pool;

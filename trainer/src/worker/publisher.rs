@@ -8,6 +8,7 @@ use super::{
     error::{JobError, PublishError},
     intent_log::{StoreIntentLog, author},
     job_run::JobRun,
+    outage::Outages,
     pending_checkpoint::PendingCheckpoint,
     promotion_log,
     sink::Sink,
@@ -78,9 +79,13 @@ impl Publisher {
         let (epoch, step) = (checkpoint.snapshot.epoch, checkpoint.snapshot.step);
         let weights = on_blocking_thread(|| checkpoint.encode()).await;
         let weights_sha256 = weights.sha256.clone();
-        let earlier = context
-            .store
-            .committed_before(job, epoch, weights_sha256.clone())
+        let outages = Outages::of(&self.run);
+        let earlier = outages
+            .outlast(|| {
+                context
+                    .store
+                    .committed_before(job, epoch, weights_sha256.clone())
+            })
             .await?;
         if let Some(earlier) = earlier {
             tracing::info!(%job, checkpoint = %earlier, epoch, "an earlier attempt has published this checkpoint");
@@ -100,17 +105,17 @@ impl Publisher {
             state: IntentState::Planned,
             serving_sequence: 0,
         };
-        context.store.plan_checkpoint(intent).await?;
-        let log = StoreIntentLog(context.store.clone());
-        let manifest = self
-            .retry_with_backoff(|| publication::commit(&context.storage, &log, draft.clone()))
+        outages
+            .outlast(|| context.store.plan_checkpoint(intent.clone()))
             .await?;
+        let log = StoreIntentLog(context.store.clone());
+        let commit = || publication::commit(&context.storage, &log, draft.clone());
+        let manifest = outages.outlast(|| self.retry_with_backoff(commit)).await?;
         context.metrics.published(taken.elapsed(), now_us());
         let by = author(job);
-        let ended = self
-            .retry_with_backoff(|| {
-                publication::finalize(&context.storage, &log, &manifest, rules, &by)
-            })
+        let finalize = || publication::finalize(&context.storage, &log, &manifest, rules, &by);
+        let ended = outages
+            .outlast(|| self.retry_with_backoff(finalize))
             .await?;
         let decision = match ended {
             Outcome::Completed(decision) => decision,

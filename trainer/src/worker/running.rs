@@ -9,6 +9,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Why a job stops before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum StopReason {
 pub struct RunningJob {
     /// The first reason; later ones do not count.
     stop: OnceLock<StopReason>,
+    /// Cancelled once there is a reason.
+    stopped: CancellationToken,
     step: AtomicU64,
     clock: OnceLock<Clock>,
 }
@@ -43,6 +46,22 @@ impl RunningJob {
     /// Stops the job at its next step; the first reason counts.
     pub fn stop(&self, reason: StopReason) {
         let _ = self.stop.set(reason);
+        self.stopped.cancel();
+    }
+
+    /// Waits until the job is to stop; its deadline counts.
+    pub(super) async fn stopped(&self) {
+        let deadline = self.clock.get().and_then(|clock| clock.deadline);
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stopped.cancelled() => {}
+            () = late => self.stop(StopReason::Deadline),
+        }
     }
 
     /// Why the job stops, if it does.
@@ -144,6 +163,21 @@ mod tests {
         job.stop(StopReason::Shutdown);
         assert!(job.should_stop());
         assert_eq!(job.stop_reason(), Some(StopReason::Cancel));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_the_stop_ends_with_any_reason() {
+        let second = Duration::from_secs(1);
+        let job = RunningJob::default();
+        let wait = tokio::time::timeout(second, job.stopped());
+        assert!(wait.await.is_err(), "it goes on");
+        job.stop(StopReason::Cancel);
+        job.stopped().await;
+
+        let job = RunningJob::default();
+        job.start_clock(Duration::ZERO, Some(second));
+        job.stopped().await;
+        assert_eq!(job.stop_reason(), Some(StopReason::Deadline));
     }
 
     #[test]

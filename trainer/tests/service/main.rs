@@ -14,6 +14,7 @@ mod import;
 mod interruptions;
 mod jobs;
 mod lists;
+mod locked_database;
 mod metrics;
 mod promotion;
 mod queue;

@@ -45,10 +45,10 @@ fn a_reopened_database_has_everything() {
             database.store.claim().expect("claims").is_none(),
             "once only"
         );
-        database
+        let beginning = database
             .store
-            .begin(job.id, "cpu".to_owned(), "d".repeat(64))
-            .expect("begun");
+            .begin(job.id, "cpu".to_owned(), "d".repeat(64));
+        database.runtime.block_on(beginning).expect("begun");
         database.append(job.id, vec![row(1, 2.5), row(11, f64::NAN)], SECOND);
         let outcome = JobOutcome {
             state: JobState::Succeeded,
