@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     grpc::{
-        DigitsV1, OpenInference,
+        DigitsV1, OpenInference, ROLES,
         rest::{self, HttpLimits},
     },
     loader::Loader,
@@ -32,6 +32,7 @@ const INFO: ServiceInfo = ServiceInfo {
     name: "digits-inference",
     metrics_prefix: metrics::PREFIX,
     methods: metrics::METHODS,
+    roles: ROLES,
     services: &[
         "digits.v1.InferenceService",
         "inference.GRPCInferenceService",

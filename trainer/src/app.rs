@@ -3,7 +3,7 @@
 use crate::{
     background,
     config::Config,
-    grpc::{Checkpoints, METHODS, SERVICES, Training, TrainingContext},
+    grpc::{Checkpoints, METHODS, ROLES, SERVICES, Training, TrainingContext},
     lifecycle::{close, open, recover, stop_workers, submitter},
     metrics::{PREFIX, gpu_memory},
     page,
@@ -11,20 +11,28 @@ use crate::{
     worker::{WorkerContext, Workers},
 };
 use digits_proto::FILE_DESCRIPTOR_SET;
-use digits_server::{Routes, ServerConfig};
+use digits_server::{AuditLog, Routes, ServerConfig};
 pub use digits_service::Addresses;
 use digits_service::{Bound, Error, Foundation, ServiceInfo, ServiceReadiness};
 use digits_telemetry::metrics::Recorder;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 const INFO: ServiceInfo = ServiceInfo {
     name: "digits-trainer",
     metrics_prefix: PREFIX,
     methods: METHODS,
+    roles: ROLES,
     services: SERVICES,
     descriptors: FILE_DESCRIPTOR_SET,
 };
+
+/// Opens the audit log, if a file is set.
+fn audit_log(file: Option<&Path>) -> Result<Option<AuditLog>, Error> {
+    let file = file.filter(|file| !file.as_os_str().is_empty());
+    let opened = file.map(AuditLog::open).transpose();
+    opened.map_err(Error::unavailable("--audit-log cannot be written"))
+}
 
 /// The service with both ports open, not yet answering.
 pub struct App {
@@ -58,6 +66,7 @@ impl App {
             listen: config.trainer.listen,
             max_message_bytes: config.trainer.max_message_bytes as usize,
             max_in_flight: config.trainer.max_in_flight as usize,
+            audit_log: audit_log(config.trainer.audit_log.as_deref())?,
             ..ServerConfig::default()
         };
         let bound = foundation

@@ -87,6 +87,11 @@ pub struct TrainerFlags {
     /// Maximum number of concurrent requests and watches; further ones are refused at once.
     #[arg(long, env = "DIGITS_MAX_IN_FLIGHT", default_value_t = 1024, value_parser = parse_whole::<u32>(1..=100_000))]
     pub max_in_flight: u32,
+    /// File that receives a JSON line for each call that would change something, also for one that
+    /// is refused: who, from where, what, and the result. It is opened for each line, so it may be
+    /// rotated. Without it, there is no audit log.
+    #[arg(long, env = "DIGITS_AUDIT_LOG", value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
     /// Interval of the retention sweep, which deletes checkpoints that nothing protects, such as
     /// 1h; 0 disables it.
     #[arg(long, env = "DIGITS_RETENTION_INTERVAL", default_value = "1h", value_parser = parse_duration)]

@@ -9,7 +9,7 @@ use crate::{
     wire::SpecMessage,
     worker::Wake,
 };
-use digits_checkpoint::{Storage, StorageError, manifest::Manifest};
+use digits_checkpoint::{Storage, StorageError, manifest::Manifest, serving::Policy};
 use std::sync::Arc;
 
 /// Longest request id, in bytes.
@@ -32,12 +32,26 @@ pub struct Submitter {
     pub queue_capacity: u64,
 }
 
+/// Whether the checkpoints of a job may be promoted by its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promotions {
+    /// By any policy.
+    Allowed,
+    /// Only by operators: the client may not change what serves.
+    Denied,
+}
+
 /// Why a job was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// The request or its spec is wrong, by field.
     #[error("the job is refused for {} reasons", .0.len())]
     Invalid(Vec<Violation>),
+    /// The client may not change what serves, and the job would.
+    #[error(
+        "the job would promote its checkpoints, which needs the role promote: submit it with the promotion policy MANUAL"
+    )]
+    PromotionDenied,
     /// The queue is full, the request id is taken, or the database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,6 +86,7 @@ impl Submitter {
         request_id: String,
         spec: SpecMessage,
         traceparent: Option<String>,
+        promotions: Promotions,
     ) -> Result<Job, SubmitError> {
         check_request_id(&request_id)?;
         // First, so that a repeated request gets its job even when presets or devices have changed.
@@ -81,10 +96,14 @@ impl Submitter {
         }
         let request = spec.request();
         let parent = self.parent(&request).await?;
+        let resolved = self.resolve(request, parent).await?;
+        if promotions == Promotions::Denied && resolved.plan.promotion != Policy::Manual {
+            return Err(SubmitError::PromotionDenied);
+        }
         let new = NewJob {
             request_id,
             requested: spec,
-            resolved: self.resolve(request, parent).await?,
+            resolved,
             traceparent: traceparent.unwrap_or_default(),
         };
         match self.store.submit(new, self.queue_capacity).await? {

@@ -4,12 +4,14 @@ mod augmentation;
 mod dataset;
 mod lineage;
 mod serving;
+mod token;
 mod train;
 mod values;
 
 pub use dataset::{Dataset, ListDatasets, PushDataset, ReadFolder, SetPart, ShowDataset, Switch};
 pub use lineage::{BatchNorm, Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
+pub use token::{CreateToken, Token};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -30,7 +32,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 negative result (a job failed, a check did not pass, nothing has that id); 64 wrong usage, a name
 that nothing or several things have, or a refused request; 66 an input cannot be read; 69 a service or the storage is
 unreachable or not ready; 70 a service failed; 73 a file cannot be written; 75 service overloaded, retry later; 77 a
-token is missing or not accepted; 130 Ctrl-C (a watched job continues).";
+token is missing, not accepted, or lacks the role; 130 Ctrl-C (a watched job continues).";
 
 #[derive(Debug, Args)]
 pub struct Global {
@@ -153,6 +155,9 @@ pub enum Command {
     Release(Release),
     /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
     Plot(Plot),
+    /// Create bearer tokens for clients of the services.
+    #[command(subcommand)]
+    Token(Token),
     /// Check what this machine needs to run digits, and print a remedy for what is missing.
     Doctor(Doctor),
     /// Print completions of the command line for a shell.

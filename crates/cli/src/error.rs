@@ -55,6 +55,9 @@ pub enum Error {
     /// Standard output is closed or full.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
+    /// No random numbers, of which a token is made.
+    #[error("the operating system gives no random numbers")]
+    Random,
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -71,7 +74,8 @@ impl Error {
 
     /// The process's exit code: 1 negative result, 64 wrong usage, 66 unreadable input, 69 service
     /// or storage unreachable or not ready, 70 a bug in a service, 73 unwritable output file, 74
-    /// standard output failed, 75 service full (try again), 77 a token is missing or not accepted,
+    /// standard output failed, 75 service full (try again), 77 a token is missing, not accepted or
+    /// lacks the role,
     /// 130 Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -84,6 +88,7 @@ impl Error {
             Self::Inputs { exit_code, .. } => *exit_code,
             Self::Write { .. } => 73,
             Self::Output(_) => 74,
+            Self::Random => 70,
             Self::Interrupted => 130,
         }
     }

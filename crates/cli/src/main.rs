@@ -10,7 +10,7 @@ mod image_source;
 mod lookup;
 mod served;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Token};
 use clap::Parser as _;
 use context::Context;
 use digits_cli::Error;
@@ -88,6 +88,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Release(args) => commands::serving::release(args, context).await,
         Command::Plot(args) => commands::plot::run(args, context).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
+        Command::Token(Token::Create(args)) => commands::token::create(&args, context),
         Command::Completions(args) => commands::shell::completions(&args),
         Command::Man(args) => commands::shell::man(&args, context),
     }

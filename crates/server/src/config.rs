@@ -8,6 +8,7 @@ use digits_telemetry::traces::Traces;
 
 use crate::cors::CorsOrigin;
 use crate::credentials::Credentials;
+use crate::middleware::{AuditLog, MethodRoles};
 
 /// Default limit on the size of a message, in bytes: 16 MiB. Generated services enforce it
 /// (`max_decoding_message_size`), so a service must pass [`ServerConfig::max_message_bytes`] on to
@@ -50,6 +51,10 @@ pub struct ServerConfig {
     pub traces: Option<Traces>,
     /// Certificate of the port, and tokens of its clients.
     pub credentials: Credentials,
+    /// Roles that open each method, where calls need a token.
+    pub roles: MethodRoles,
+    /// Log of the calls of methods that neither `predict` nor `watch` opens.
+    pub audit_log: Option<AuditLog>,
     /// Origins whose pages may call gRPC-Web and plain HTTP.
     pub cors_origins: Vec<CorsOrigin>,
     /// Hosts that requests of browsers may name if the port is on the loopback.
@@ -75,6 +80,8 @@ impl Default for ServerConfig {
             access_log: 0.0,
             traces: None,
             credentials: Credentials::default(),
+            roles: &[],
+            audit_log: None,
             cors_origins: Vec::new(),
             allowed_hosts: AllowedHosts::default(),
             credentials_interval: Duration::from_secs(5),

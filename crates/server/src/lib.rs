@@ -42,7 +42,7 @@
 //!    gRPC, gRPC-Web and plain HTTP.
 //! 3. **middleware**: [`InstrumentedService`] begins a
 //!    [`RequestGuard`](middleware::guard::RequestGuard), which puts the [`RequestContext`] into the
-//!    request's extensions. It authenticates the request, takes a permit of the limit on requests
+//!    request's extensions. It authenticates the request, checks its roles, takes a permit of the limit on requests
 //!    in flight, and waits until the [`Deadline`] at most.
 //! 4. **service**: [`Routes`] calls the generated service that the path names.
 //! 5. The response passes the guard on its way back. With the `grpc-status` of its headers or
@@ -75,11 +75,13 @@ pub mod violations;
 
 pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 pub use cors::{CorsOrigin, InvalidOrigin};
-pub use credentials::{CredentialFlags, Credentials, CredentialsError};
+pub use credentials::{
+    CredentialFlags, Credentials, CredentialsError, Identity, Role, Roles, RolesError,
+};
 pub use error::ServerError;
 pub use middleware::{
-    AccessLogFields, AnsweredBy, Deadline, EarlyRejection, InstrumentedService, RequestContext,
-    RequestMetrics, ResponseFuture,
+    AccessLogFields, AnsweredBy, AuditLog, Deadline, EarlyRejection, InstrumentedService,
+    MethodRoles, RequestContext, RequestMetrics, ResponseFuture,
 };
 pub use reflection::reflection;
 pub use serve::router::{GrpcService, RouteFuture, Routes};

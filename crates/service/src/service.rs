@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use digits_server::health::Health;
-use digits_server::{Credentials, GrpcServer, RequestMetrics, Routes, ServerConfig, reflection};
+use digits_server::{
+    Credentials, GrpcServer, MethodRoles, RequestMetrics, Routes, ServerConfig, reflection,
+};
 use digits_telemetry::admin::{self, AdminServer};
 use digits_telemetry::hosts::AllowedHosts;
 use digits_telemetry::liveness::Liveness;
@@ -32,6 +34,8 @@ pub struct ServiceInfo {
     pub metrics_prefix: &'static str,
     /// gRPC methods with a metric label of their own.
     pub methods: &'static [&'static str],
+    /// Roles that open each gRPC method, where calls need a token.
+    pub roles: MethodRoles,
     /// Full names of the gRPC services in health and reflection.
     pub services: &'static [&'static str],
     /// The encoded `google.protobuf.FileDescriptorSet` that has these services, for reflection.
@@ -95,6 +99,7 @@ impl Foundation {
             drain: self.shutdown_grace,
             linger: self.shutdown_linger,
             access_log: self.access_log,
+            roles: self.info.roles,
             traces: self.traces.clone(),
             credentials: self.credentials.clone(),
             ..config

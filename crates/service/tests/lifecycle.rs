@@ -25,6 +25,7 @@ const INFO: ServiceInfo = ServiceInfo {
     name: "test",
     metrics_prefix: "test",
     methods: &[],
+    roles: &[],
     services: &["digits.v1.InferenceService"],
     descriptors: digits_proto::FILE_DESCRIPTOR_SET,
 };

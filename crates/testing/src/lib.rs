@@ -6,6 +6,7 @@
 
 pub mod collector;
 mod polling;
+pub mod roles;
 pub mod services;
 mod skip;
 

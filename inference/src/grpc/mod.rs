@@ -6,8 +6,10 @@
 pub mod digits_v1;
 pub mod lookup;
 pub mod open_inference;
+mod permissions;
 pub mod rest;
 pub mod status;
 
 pub use digits_v1::DigitsV1;
 pub use open_inference::OpenInference;
+pub use permissions::ROLES;

@@ -12,5 +12,6 @@ mod metrics;
 mod predict;
 mod process;
 mod queue;
+mod roles;
 mod supervision;
 mod support;

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn bytes_are_not_looked_into() {
         // Bytes that would be 500 empty fields.
-        let pixels = vec![0x0a, 0x00].repeat(500);
+        let pixels = [0x0a, 0x00].repeat(500);
         let request = ModelInferRequest {
             raw_input_contents: vec![pixels.into()],
             ..ModelInferRequest::default()

@@ -25,7 +25,7 @@ use digits_proto::v1::{
     ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRole,
     checkpoint_service_server::{CheckpointService, CheckpointServiceServer},
 };
-use digits_server::{not_found, retry_status};
+use digits_server::{RequestContext, not_found, retry_status};
 use futures::StreamExt as _;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -111,7 +111,8 @@ fn checkpoint_id(text: &str) -> Result<CheckpointId, Status> {
         .map_err(|error| invalid_field("checkpoint_id", format!("{error}")))
 }
 
-fn by(text: String) -> Result<String, Status> {
+/// The author of a serving record: the client, where it is known; else the name that it gives.
+fn author(context: &RequestContext, text: String) -> Result<String, Status> {
     if text.chars().count() > serving::MAX_BY_CHARS || text.chars().any(char::is_control) {
         return Err(invalid_field(
             "by",
@@ -121,10 +122,13 @@ fn by(text: String) -> Result<String, Status> {
             ),
         ));
     }
-    Ok(if text.is_empty() {
-        "an operator".to_owned()
-    } else {
-        text
+    if !text.is_empty() {
+        context.audit("by", &text);
+    }
+    Ok(match &context.client {
+        Some(client) => client.name.to_string(),
+        None if text.is_empty() => "an operator".to_owned(),
+        None => text,
     })
 }
 
@@ -222,14 +226,18 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<PromoteRequest>,
     ) -> Result<Response<PromoteResponse>, Status> {
+        let context = RequestContext::of(request.extensions());
         let request = request.into_inner();
         let model = model(&request.model)?;
+        context.audit("model", model.to_string());
+        context.audit("checkpoint_id", &request.checkpoint_id);
         let candidate = candidate(&request)?;
-        let by = by(request.by)?;
+        let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
         let record = serving::promote(&self.storage, &model, expected, candidate, &by)
             .await
             .map_err(|error| append(&error))?;
+        context.audit("sequence", record.sequence.to_string());
         Ok(Response::new(PromoteResponse {
             record: Some(serving_record(&record)),
         }))
@@ -239,13 +247,16 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<RollbackRequest>,
     ) -> Result<Response<RollbackResponse>, Status> {
+        let context = RequestContext::of(request.extensions());
         let request = request.into_inner();
         let model = model(&request.model)?;
-        let by = by(request.by)?;
+        context.audit("model", model.to_string());
+        let by = author(&context, request.by)?;
         let (expected, to) = (request.expected_sequence, request.to_sequence);
         let record = serving::rollback(&self.storage, &model, expected, to, &by)
             .await
             .map_err(|error| append(&error))?;
+        context.audit("sequence", record.sequence.to_string());
         Ok(Response::new(RollbackResponse {
             record: Some(serving_record(&record)),
         }))
@@ -255,12 +266,15 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
+        let context = RequestContext::of(request.extensions());
         let request = request.into_inner();
         let model = model(&request.model)?;
-        let by = by(request.by)?;
+        context.audit("model", model.to_string());
+        let by = author(&context, request.by)?;
         let record = serving::release(&self.storage, &model, request.expected_sequence, &by)
             .await
             .map_err(|error| append(&error))?;
+        context.audit("sequence", record.sequence.to_string());
         Ok(Response::new(ReleaseResponse {
             record: Some(serving_record(&record)),
         }))
@@ -270,13 +284,16 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<DropCandidatesRequest>,
     ) -> Result<Response<DropCandidatesResponse>, Status> {
+        let context = RequestContext::of(request.extensions());
         let request = request.into_inner();
         let model = model(&request.model)?;
-        let by = by(request.by)?;
+        context.audit("model", model.to_string());
+        let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
         let record = serving::drop_candidates(&self.storage, &model, expected, &by)
             .await
             .map_err(|error| append(&error))?;
+        context.audit("sequence", record.sequence.to_string());
         Ok(Response::new(DropCandidatesResponse {
             record: Some(serving_record(&record)),
         }))
@@ -344,6 +361,7 @@ impl CheckpointService for Checkpoints {
             let message = "another import is in progress: retry when it is done";
             retry_status(message, IMPORT_RETRY)
         })?;
+        let context = RequestContext::of(request.extensions());
         let (import, file) = import::receive(request.into_inner()).await?;
         let storage = self.storage.clone();
         let catalog = Arc::clone(&self.catalog);
@@ -359,6 +377,7 @@ impl CheckpointService for Checkpoints {
             .unwrap_or(Err(crate::import::ImportError::Panic))
             .map_err(import_failed)?;
         let manifest = &imported.manifest;
+        context.audit("checkpoint_id", manifest.id.to_string());
         let accuracy = manifest.metrics.test.map(|it| it.accuracy());
         tracing::info!(checkpoint = %manifest.id, model = %manifest.model, ?accuracy, "checkpoint imported");
         Ok(Response::new(import::response(imported)))

@@ -35,6 +35,7 @@ pub(super) fn invalid(found: Vec<Violation>) -> Status {
 pub(super) fn submit(error: SubmitError) -> Status {
     match error {
         SubmitError::Invalid(found) => invalid(found),
+        error @ SubmitError::PromotionDenied => Status::permission_denied(error.to_string()),
         SubmitError::Store(error) => store(error, ""),
         SubmitError::Storage(error) => storage(&error),
         SubmitError::DatasetsUnavailable => storage_unavailable(),

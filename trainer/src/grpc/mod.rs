@@ -7,12 +7,14 @@ mod errors;
 mod import;
 mod job_message;
 mod page;
+mod permissions;
 mod report_messages;
 mod training;
 mod watch;
 
 pub use checkpoint::Checkpoints;
 pub use job_message::job_json;
+pub use permissions::ROLES;
 pub use training::{Training, TrainingContext};
 pub use watch::WatchStream;
 

@@ -8,6 +8,7 @@ use super::{
     },
     job_message::job_message,
     page::{self, Page},
+    permissions::promotions,
     watch::{self, WatchStream},
 };
 use crate::{
@@ -128,13 +129,13 @@ impl TrainingService for Training {
         request: Request<SubmitJobRequest>,
     ) -> Result<Response<SubmitJobResponse>, Status> {
         let traceparent = traces::traceparent(request.metadata().as_ref());
+        let context = RequestContext::of(request.extensions());
         let SubmitJobRequest { request_id, spec } = request.into_inner();
         let spec = spec.unwrap_or_default();
-        let accepted = self
-            .0
-            .submitter
-            .submit(request_id, spec.into(), traceparent);
+        let submitter = &self.0.submitter;
+        let accepted = submitter.submit(request_id, spec.into(), traceparent, promotions(&context));
         let job = accepted.await.map_err(submit_status)?;
+        context.audit("job_id", job.id.to_string());
         Ok(Response::new(SubmitJobResponse {
             job: Some(self.message(&job)),
         }))
@@ -186,8 +187,10 @@ impl TrainingService for Training {
         &self,
         request: Request<CancelJobRequest>,
     ) -> Result<Response<CancelJobResponse>, Status> {
+        let context = RequestContext::of(request.extensions());
         let id = request.into_inner().job_id;
         let parsed = job_id(&id)?;
+        context.audit("job_id", &id);
         let job = self.store().cancel(parsed).await;
         let job = job.map_err(|error| store_status(error, &id))?;
         // The database is marked first: a job that starts now sees the mark, a running one sees the

@@ -14,7 +14,7 @@ use crate::{
     lifecycle::{close, open, recover, stop_workers, submitter},
     metrics::PREFIX,
     store::Job,
-    submission::{SubmitError, Submitter},
+    submission::{Promotions, SubmitError, Submitter},
     watch,
     wire::{self, SpecMessage},
     worker::{WorkerContext, Workers, mark_unfinished},
@@ -137,7 +137,8 @@ async fn submit_and_watch(
 async fn submit(submitter: &Submitter, spec: SpecMessage) -> anyhow::Result<Job> {
     let digest = sha256_hex(&spec.key());
     for number in 1..=MAX_RUNS {
-        let accepted = submitter.submit(format!("run-{digest}-{number}"), spec.clone(), None);
+        let request_id = format!("run-{digest}-{number}");
+        let accepted = submitter.submit(request_id, spec.clone(), None, Promotions::Allowed);
         let job = accepted.await.map_err(refused)?;
         if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
             return Ok(job);

@@ -19,6 +19,7 @@ mod metrics;
 mod promotion;
 mod queue;
 mod report;
+mod roles;
 mod run;
 mod storage;
 mod store;

@@ -57,6 +57,12 @@ impl Server {
         }
     }
 
+    /// A connection to the gRPC port.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.addresses.grpc));
+        endpoint.expect("a URL").connect().await.expect("connected")
+    }
+
     /// A client of the training service.
     pub async fn training(&self) -> TrainingServiceClient<Channel> {
         training(self.addresses.grpc).await

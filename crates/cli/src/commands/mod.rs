@@ -17,5 +17,6 @@ pub mod reproduce;
 pub mod serving;
 pub mod shell;
 mod spec;
+pub mod token;
 pub mod train;
 pub mod watch;

@@ -7,3 +7,4 @@ mod dataset;
 mod evaluate;
 mod no_hard_links;
 mod storage;
+mod token;

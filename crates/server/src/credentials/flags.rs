@@ -21,8 +21,9 @@ pub struct CredentialFlags {
     /// required.
     #[arg(long, env = "DIGITS_TLS_CLIENT_CA_FILE", value_name = "FILE", value_parser = path())]
     pub tls_client_ca_file: Option<PathBuf>,
-    /// File of bearer tokens, one `NAME TOKEN` per line (# starts a comment); every call must
-    /// present one. Read again every 5 seconds. Default: no token is required.
+    /// File of bearer tokens, one line `NAME ROLES SHA256` for each, as `digits token create` prints
+    /// it, or `NAME TOKEN` with every role (# starts a comment); every call must present one. Read
+    /// again every 5 seconds. Default: no token is required.
     #[arg(long, env = "DIGITS_TOKEN_FILE", value_name = "FILE", value_parser = path())]
     pub token_file: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::error::CredentialsError;
 use super::files::{Digest, Files};
 use super::flags::CredentialFlags;
+use super::roles::Identity;
 use super::tls::{self, Tls};
 use super::tokens::{self, Tokens, bearer};
 
@@ -102,11 +103,11 @@ impl Credentials {
         tls.map_or_else(Vec::new, |tls| tls.doubts.clone())
     }
 
-    /// The name of a request's token; `None` where no token is needed.
+    /// The client of a request; `None` where no token is needed.
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<Arc<str>>, AuthenticationError> {
+    ) -> Result<Option<Identity>, AuthenticationError> {
         if !self.needs_token() {
             return Ok(None);
         }
@@ -114,8 +115,8 @@ impl Credentials {
         let token = token.ok_or(AuthenticationError::Missing)?;
         let current = self.shared.current.load();
         let tokens = current.tokens.as_ref();
-        let name = tokens.and_then(|tokens| tokens.name_of(token));
-        name.map(Some).ok_or(AuthenticationError::Unknown)
+        let client = tokens.and_then(|tokens| tokens.client_of(token));
+        client.map(Some).ok_or(AuthenticationError::Unknown)
     }
 }
 

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::access_log::AccessLogFields;
+use super::audit::AuditFields;
 use crate::connection::ConnectionContext;
+use crate::credentials::Identity;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -35,6 +37,10 @@ pub struct RequestContext {
     /// Fields that the handler may add to the request's line in the access log; `None` for a
     /// request that gets no line.
     pub log_fields: Option<AccessLogFields>,
+    /// The client; `None` where no token is needed.
+    pub client: Option<Identity>,
+    /// Fields of the request's line in the audit log; `None` for a request that gets no line.
+    pub(crate) audit_fields: Option<AuditFields>,
     /// The connection that it arrived on; `None` for a request of this process.
     pub(crate) connection: Option<Arc<ConnectionContext>>,
 }
@@ -75,6 +81,13 @@ impl RequestContext {
         }
     }
 
+    /// Adds a field to the request's line in the audit log, if it gets one.
+    pub fn audit(&self, field: &'static str, value: impl Into<String>) {
+        if let Some(fields) = &self.audit_fields {
+            fields.set(field, value);
+        }
+    }
+
     /// The token that is cancelled when a long stream of this request must end: at the maximum age
     /// of its connection, and at the shutdown of the server. `shutdown` is returned for a request
     /// of this process, which has no connection.
@@ -89,6 +102,8 @@ impl RequestContext {
             started,
             deadline,
             log_fields: None,
+            client: None,
+            audit_fields: None,
             connection: None,
         }
     }

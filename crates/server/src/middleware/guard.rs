@@ -14,10 +14,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::access_log::{RequestLog, RequestLogging};
+use super::access_log::{REQUEST_ID, RequestLog, RequestLogging};
+use super::audit::{AuditEntry, AuditFields, AuditLog};
 use super::context::{Deadline, RequestContext};
 use super::metrics::{Method, RequestMetrics};
 use crate::connection::ConnectionContext;
+use crate::credentials::Identity;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -91,6 +93,7 @@ pub(crate) struct RequestGuard {
     started: Instant,
     deadline: Deadline,
     log: Option<Box<RequestLog>>,
+    audit: Option<Box<AuditEntry>>,
     permit: Option<OwnedSemaphorePermit>,
     connection: Option<Arc<ConnectionContext>>,
     finished: bool,
@@ -124,6 +127,7 @@ impl RequestGuard {
             started,
             deadline,
             log,
+            audit: None,
             permit: None,
             connection,
             finished: false,
@@ -148,6 +152,26 @@ impl RequestGuard {
         if let Some(log) = &mut self.log {
             log.set_token_name(name);
         }
+    }
+
+    /// Gives the request a line in `log`. Returns the fields for the handler to set.
+    pub(crate) fn audit(
+        &mut self,
+        log: AuditLog,
+        client: Option<Identity>,
+        headers: &HeaderMap,
+    ) -> AuditFields {
+        let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        let fields = AuditFields::default();
+        self.audit = Some(Box::new(AuditEntry {
+            log,
+            method: self.metrics.label(self.method),
+            client,
+            peer: self.connection.as_ref().map(|connection| connection.peer),
+            request_id: request_id.map(str::to_owned),
+            fields: fields.clone(),
+        }));
+        fields
     }
 
     /// Holds a permit of the limit until the request ends.
@@ -198,6 +222,9 @@ impl RequestGuard {
         self.metrics.end(self.method, code, elapsed);
         if let Some(log) = self.log.take() {
             log.finish(code, elapsed);
+        }
+        if let Some(audit) = self.audit.take() {
+            audit.write(code);
         }
     }
 }

@@ -36,8 +36,8 @@ async fn instrument(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let token_name = match state.authenticate(request.headers()) {
-        Ok(name) => name,
+    let client = match state.authenticate(request.headers()) {
+        Ok(client) => client,
         Err(status) => {
             state.begin(&mut request).finish(Code::Unauthenticated);
             // The message needs no escaping in JSON.
@@ -58,7 +58,7 @@ async fn instrument(
         *rejected.headers_mut() = headers;
         context.attach(&mut rejected);
         let mut guard = state.begin(&mut rejected);
-        guard.set_token_name(token_name);
+        guard.set_token_name(client.map(|client| client.name));
         guard.finish(code);
     }
     response

@@ -1,10 +1,12 @@
-//! What every request passes through between HTTP and its handler: authentication, the limit on
+//! What every request passes through between HTTP and its handler: authentication, roles, the audit log, the limit on
 //! requests in flight, the deadline, metrics, the access log and the trace span.
 //!
 //! [`service`] calls them in this order; each is a function or a value of its own. They are not
 //! tower layers: a layer needs a service and a future type each, some 60 lines, to wrap one call.
 
+mod access;
 mod access_log;
+mod audit;
 mod compression;
 mod context;
 mod ending_body;
@@ -13,8 +15,10 @@ mod http;
 mod metrics;
 mod service;
 
+pub use access::MethodRoles;
 pub(crate) use access_log::REQUEST_ID;
 pub use access_log::{AccessLogFields, AnsweredBy};
+pub use audit::AuditLog;
 pub use context::{Deadline, RequestContext};
 pub use http::EarlyRejection;
 pub(crate) use http::instrumented;

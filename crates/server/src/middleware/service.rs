@@ -15,14 +15,16 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
+use super::access::Access;
 use super::access_log::RequestLogging;
+use super::audit::AuditLog;
 use super::compression::accept_own_encoding;
 use super::context::RequestContext;
 use super::ending_body::EndingBody;
 use super::guard::{RequestGuard, ServiceKind};
 use super::metrics::RequestMetrics;
 use crate::config::ServerConfig;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Identity};
 use crate::serve::router::{RouteFuture, Routes, name_unknown_method};
 use crate::status::retry_status;
 
@@ -55,7 +57,7 @@ impl InstrumentedService {
         accept_own_encoding(request.headers_mut());
         let undeclared = (!guard.is_declared()).then(|| request.uri().clone());
         let called = self
-            .admit(&mut guard, request.headers())
+            .admit(&mut guard, &mut request)
             .map(|()| self.call(guard.kind(), request));
         Box::pin(async move {
             let response = match called {
@@ -71,9 +73,11 @@ impl InstrumentedService {
         })
     }
 
-    fn admit(&self, guard: &mut RequestGuard, headers: &HeaderMap) -> Result<(), Status> {
+    fn admit(&self, guard: &mut RequestGuard, request: &mut Request<Body>) -> Result<(), Status> {
         if guard.kind() != ServiceKind::Health {
-            guard.set_token_name(self.state.authenticate(headers)?);
+            let client = self.state.authenticate(request.headers())?;
+            guard.set_token_name(client.as_ref().map(|client| Arc::clone(&client.name)));
+            self.state.authorize(guard, request, client)?;
             guard.hold(self.state.limit()?);
         }
         Ok(())
@@ -115,6 +119,8 @@ pub(crate) struct ServerState {
     metrics: RequestMetrics,
     logging: RequestLogging,
     credentials: Credentials,
+    access: Access,
+    audit_log: Option<AuditLog>,
     /// Ends the streams that clients hold open for good.
     pub(crate) shutdown: CancellationToken,
     in_flight: Arc<Semaphore>,
@@ -135,6 +141,8 @@ impl ServerState {
                 traces: config.traces.clone(),
             },
             credentials: config.credentials.clone(),
+            access: Access::new(config.roles),
+            audit_log: config.audit_log.clone(),
             shutdown,
             in_flight: Arc::new(Semaphore::new(max_in_flight)),
             max_in_flight,
@@ -151,13 +159,43 @@ impl ServerState {
         self.max_in_flight - self.in_flight.available_permits()
     }
 
-    /// The name of the request's token; `None` where no token is needed.
+    /// The client of a request; `None` where no token is needed.
     ///
     /// # Errors
     /// UNAUTHENTICATED without a valid token.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, Status> {
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Identity>, Status> {
         let authenticated = self.credentials.authenticate(headers);
         authenticated.map_err(|error| Status::unauthenticated(error.to_string()))
+    }
+
+    /// Checks that `client` may call the method, and puts the client into the request's context.
+    /// A call that may change something gets a line in the audit log, refused or not.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED when the client has none of the method's roles.
+    fn authorize(
+        &self,
+        guard: &mut RequestGuard,
+        request: &mut Request<Body>,
+        client: Option<Identity>,
+    ) -> Result<(), Status> {
+        let path = request.uri().path();
+        let audit_log = self.audit_log.as_ref();
+        let audit_log = audit_log.filter(|_| self.access.is_change(path));
+        let audit_fields =
+            audit_log.map(|log| guard.audit(log.clone(), client.clone(), request.headers()));
+        if let Some(client) = &client
+            && guard.kind() == ServiceKind::Application
+        {
+            self.access.check(path, client)?;
+        }
+        if (client.is_some() || audit_fields.is_some())
+            && let Some(context) = request.extensions_mut().get_mut::<RequestContext>()
+        {
+            context.client = client;
+            context.audit_fields = audit_fields;
+        }
+        Ok(())
     }
 
     /// A permit to be held until the end of the request's response.

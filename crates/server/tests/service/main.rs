@@ -10,6 +10,7 @@ mod lifecycle;
 mod page;
 mod requests;
 mod resets;
+mod roles;
 mod support;
 mod tls;
 mod tokens;
