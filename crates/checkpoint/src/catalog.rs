@@ -4,12 +4,33 @@ use crate::{
     id::CheckpointId,
     keys,
     manifest::Manifest,
+    record::{Role, Route},
+    sha256_hex,
     storage::{Storage, StorageError, TEXT_LIMIT},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// Manifests that are read concurrently.
 const CONCURRENT_READS: usize = 16;
+
+/// A manifest as it is on the storage.
+pub(crate) struct StoredManifest {
+    pub(crate) manifest: Manifest,
+    /// SHA-256 of its bytes, in lower-case hexadecimal.
+    pub(crate) sha256: String,
+}
+
+impl StoredManifest {
+    /// A route to the checkpoint of this manifest, and of no other under the same id.
+    pub(crate) fn route(&self, role: Role, share: f64) -> Route {
+        Route {
+            checkpoint: self.manifest.id,
+            role,
+            share,
+            manifest_sha256: Some(self.sha256.clone()),
+        }
+    }
+}
 
 /// The manifest of a committed checkpoint; `None` when there is none. Cancel-safe.
 ///
@@ -20,12 +41,24 @@ pub async fn manifest(
     storage: &Storage,
     id: CheckpointId,
 ) -> Result<Option<Manifest>, StorageError> {
+    let found = stored_manifest(storage, id).await?;
+    Ok(found.map(|stored| stored.manifest))
+}
+
+/// As [`manifest()`], with its digest.
+pub(crate) async fn stored_manifest(
+    storage: &Storage,
+    id: CheckpointId,
+) -> Result<Option<StoredManifest>, StorageError> {
     let key = keys::file(id, keys::MANIFEST);
     let Some(bytes) = storage.get(&key, TEXT_LIMIT).await? else {
         return Ok(None);
     };
     match Manifest::parse(&bytes, id) {
-        Ok(manifest) => Ok(Some(manifest)),
+        Ok(manifest) => Ok(Some(StoredManifest {
+            manifest,
+            sha256: sha256_hex(&bytes),
+        })),
         Err(refusal) => Err(StorageError::Unreadable {
             key,
             reason: refusal.message,

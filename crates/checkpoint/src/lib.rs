@@ -7,7 +7,7 @@
 //! only create keys that do not exist yet; only [`retention`] deletes.
 //!
 //! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of
-//! its own engine and compares the results with [`check_exam`]. `docs/storage.md` describes the
+//! its own engine and compares the results with [`check_exam`] and [`check_probabilities`]. `docs/storage.md` describes the
 //! protocol and the formats.
 //!
 //! ```
@@ -84,7 +84,7 @@ pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
 pub use storage::{Created, Entry, Storage, StorageError};
-pub use tensors::{Exam, Layer, check_exam, encode_exam, encode_model};
+pub use tensors::{Exam, Layer, check_exam, check_probabilities, encode_exam, encode_model};
 pub use validate::limits;
 
 /// SHA-256 of `bytes`, in lower-case hexadecimal.

@@ -10,7 +10,7 @@ use crate::{
     refusal::{Refusal, RefusalReason},
     sha256_hex,
     storage::{Storage, StorageError, TEXT_LIMIT},
-    tensors::{Exam, Layer, decode_exam, decode_model},
+    tensors::{Answers, Exam, Layer, decode_exam, decode_model},
 };
 use bytes::Bytes;
 
@@ -21,8 +21,13 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// The weights, from the input on.
     pub layers: Vec<Layer>,
+    /// SHA-256 of the bytes of the manifest.
+    pub manifest_sha256: String,
     /// The exam that an engine must pass before it serves the weights.
     pub exam: Exam,
+    /// The probabilities that users get for the images of the exam, [images, classes]; `None` in
+    /// checkpoints that are older than this field.
+    pub probabilities: Option<Vec<f32>>,
 }
 
 /// Errors of loading a checkpoint.
@@ -39,6 +44,7 @@ pub enum LoadError {
 /// A checkpoint as read, whose files are not verified yet.
 pub struct Unverified {
     manifest: Manifest,
+    manifest_sha256: String,
     model: Bytes,
     exam: Bytes,
 }
@@ -50,21 +56,40 @@ impl Unverified {
     /// # Errors
     /// When the checkpoint must not be served.
     pub fn verify(self) -> Result<Loaded, Refusal> {
-        verify(self.manifest, &self.model, &self.exam)
+        let verified = verify(&self.manifest, &self.model, &self.exam)?;
+        Ok(Loaded {
+            manifest: self.manifest,
+            manifest_sha256: self.manifest_sha256,
+            layers: verified.layers,
+            exam: verified.answers.exam,
+            probabilities: verified.answers.probabilities,
+        })
     }
 }
 
 /// Reads a checkpoint for [`Unverified::verify`]; checks its manifest and the sizes of its files.
+/// `promised` is the manifest's SHA-256 in the serving record that names the checkpoint, if it has
+/// one.
 ///
 /// Cancel-safe: it only reads.
 ///
 /// # Errors
 /// [`LoadError::Unavailable`] for missing files and failing reads, [`LoadError::Refused`] for a
 /// checkpoint that must not be served.
-pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
+pub async fn fetch(
+    storage: &Storage,
+    id: CheckpointId,
+    promised: Option<&str>,
+) -> Result<Unverified, LoadError> {
     let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
         .await
         .map_err(|error| too_large(error, RefusalReason::Manifest))?;
+    let manifest_sha256 = sha256_hex(&bytes);
+    if let Some(promised) = promised
+        && promised != manifest_sha256
+    {
+        return Err(manifest_changed(promised, &manifest_sha256).into());
+    }
     let manifest = Manifest::parse(&bytes, id)?;
     let files = &manifest.files;
     let (model, exam) = futures::try_join!(
@@ -73,6 +98,7 @@ pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, Lo
     )?;
     Ok(Unverified {
         manifest,
+        manifest_sha256,
         model,
         exam,
     })
@@ -85,7 +111,7 @@ pub async fn fetch(storage: &Storage, id: CheckpointId) -> Result<Unverified, Lo
 /// # Errors
 /// Of [`fetch`] and of [`Unverified::verify`].
 pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadError> {
-    let fetched = fetch(storage, id).await?;
+    let fetched = fetch(storage, id, None).await?;
     tokio::task::spawn_blocking(move || fetched.verify())
         .await
         .map_err(StorageError::from)?
@@ -107,17 +133,28 @@ pub async fn model_file(storage: &Storage, manifest: &Manifest) -> Result<Bytes,
     Ok(bytes)
 }
 
+fn manifest_changed(promised: &str, found: &str) -> Refusal {
+    let message = format!(
+        "the manifest was changed after its promotion: its SHA-256 is {found}, and the serving record has \
+         {promised}; restore manifest.json of this checkpoint and promote it again, or roll back to another one"
+    );
+    Refusal::new(RefusalReason::ManifestDigest, message)
+}
+
+/// The decoded content of the two files of a checkpoint.
+pub(crate) struct Verified {
+    layers: Vec<Layer>,
+    answers: Answers,
+}
+
 /// Verifies the two files against their manifest, which is valid itself.
-pub(crate) fn verify(manifest: Manifest, model: &[u8], exam: &[u8]) -> Result<Loaded, Refusal> {
+pub(crate) fn verify(manifest: &Manifest, model: &[u8], exam: &[u8]) -> Result<Verified, Refusal> {
     check_digest(keys::MODEL, &manifest.files.model, model)?;
     check_digest(keys::EXAM, &manifest.files.exam, exam)?;
     let layers = decode_model(model, &manifest.architecture)?;
-    let exam = decode_exam(exam, &manifest.architecture)?;
-    Ok(Loaded {
-        manifest,
-        layers,
-        exam,
-    })
+    let answers = decode_exam(exam, &manifest.architecture)?;
+    answers.check(&manifest.labels, manifest.temperature)?;
+    Ok(Verified { layers, answers })
 }
 
 fn check_digest(name: &str, expected: &FileDigest, bytes: &[u8]) -> Result<(), Refusal> {

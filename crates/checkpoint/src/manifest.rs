@@ -15,6 +15,12 @@ pub use report::{Calibration, CorruptionError, CoverageError, HardImage, Report,
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
 
+/// Whether `text` is a SHA-256 in lower-case hexadecimal.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 64 && text.bytes().all(hex)
+}
+
 /// Reads `format` alone: the rest of an unknown format may be anything.
 ///
 /// # Errors
@@ -42,11 +48,11 @@ pub struct Manifest {
     pub architecture: Architecture,
     /// Shape of a raw image, and the scaling of its pixels.
     pub input: InputSpec,
-    /// Names of the classes, by index; as many as the architecture has classes.
+    /// Names of the classes, by index; as many as the architecture has classes, all different.
     pub labels: Vec<String>,
     /// Normalization of a user's picture to an input.
     pub picture_normalization: PictureNormalization,
-    /// Logits are divided by it before the softmax; more than 0, 1 leaves them.
+    /// Logits are divided by it before the softmax; more than 0 and at most 100, 1 leaves them.
     pub temperature: f64,
     /// The other two files.
     pub files: Files,
@@ -139,7 +145,8 @@ pub struct Files {
     /// `model.safetensors`: a pure state dict.
     pub model: FileDigest,
     /// `exam.safetensors`: `inputs` (u8, [n, height × width]) and the `logits` (float32, [n,
-    /// classes]) that libtorch gave for them on the CPU.
+    /// classes]) that libtorch gave for them on the CPU; what a user gets for them, `probabilities`
+    /// (float32, [n, classes]), and the `labels` (u8, a JSON array of their names).
     pub exam: FileDigest,
 }
 

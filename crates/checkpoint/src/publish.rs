@@ -10,8 +10,10 @@ use crate::{
     keys,
     load::verify,
     manifest::{FileDigest, Manifest},
+    refusal::Refusal,
     sha256_hex,
     storage::{Created, Storage, StorageError},
+    tensors::{Served, decode_exam, encode_served_exam, probabilities},
 };
 use bytes::Bytes;
 
@@ -22,7 +24,8 @@ pub struct Draft {
     pub manifest: Manifest,
     /// Bytes from [`encode_model`](crate::encode_model).
     pub model: Bytes,
-    /// Bytes from [`encode_exam`](crate::encode_exam).
+    /// Bytes from [`encode_exam`](crate::encode_exam); [`publish`] adds the probabilities and labels
+    /// that users will get.
     pub exam: Bytes,
 }
 
@@ -92,16 +95,29 @@ fn validated(mut draft: Draft) -> Result<Draft, StorageError> {
     };
     draft.manifest.files.model = digest(&draft.model);
     draft.manifest.files.exam = digest(&draft.exam);
+    let id = draft.manifest.id;
+    let refused = |refusal| StorageError::Draft { id, refusal };
     // Parsed as every reader will parse it: JSON has only `null` for NaN and infinity.
-    let text = encode(&draft.manifest);
-    Manifest::parse(&text, draft.manifest.id)
+    Manifest::parse(&encode(&draft.manifest), id)
         .and_then(|_| draft.manifest.validate())
-        .and_then(|()| verify(draft.manifest.clone(), &draft.model, &draft.exam))
-        .map_err(|refusal| StorageError::Draft {
-            id: draft.manifest.id,
-            refusal,
-        })?;
+        .map_err(refused)?;
+    draft.exam = with_answers(&draft).map_err(refused)?;
+    draft.manifest.files.exam = digest(&draft.exam);
+    verify(&draft.manifest, &draft.model, &draft.exam).map_err(refused)?;
     Ok(draft)
+}
+
+/// The exam of a draft with the answers that users will get.
+fn with_answers(draft: &Draft) -> Result<Bytes, Refusal> {
+    let manifest = &draft.manifest;
+    let architecture = &manifest.architecture;
+    let exam = decode_exam(&draft.exam, architecture)?.exam;
+    let probabilities = probabilities(&exam.logits, architecture.classes, manifest.temperature);
+    let served = Served {
+        probabilities: &probabilities,
+        labels: &manifest.labels,
+    };
+    Ok(encode_served_exam(&exam, architecture, &served))
 }
 
 /// Whether two manifests of one id give the same answers. Time, version and measurements may differ

@@ -31,10 +31,12 @@ impl ServingRecord {
     /// The checkpoint that answers the requests which no canary takes.
     #[must_use]
     pub fn primary(&self) -> Option<CheckpointId> {
-        self.routes
-            .iter()
-            .find(|route| route.role == Role::Primary)
-            .map(|route| route.checkpoint)
+        self.primary_route().map(|route| route.checkpoint)
+    }
+
+    pub(crate) fn primary_route(&self) -> Option<&Route> {
+        let mut routes = self.routes.iter();
+        routes.find(|route| route.role == Role::Primary)
     }
 }
 
@@ -47,6 +49,10 @@ pub struct Route {
     pub role: Role,
     /// Share of the requests that it answers, from 0 to 1; primary and canary make 1.
     pub share: f64,
+    /// SHA-256 of the bytes of its `manifest.json` when it was promoted, in lower-case hexadecimal:
+    /// a reader refuses any other manifest. `None` in records that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
 }
 
 /// The role of a checkpoint in serving.

@@ -30,6 +30,8 @@ pub enum RefusalReason {
     Manifest,
     /// The manifest's format is unknown to this program.
     Format,
+    /// The manifest is not the one that the serving record promoted.
+    ManifestDigest,
     /// A file has another size than its manifest states, or more bytes than the network needs.
     Size,
     /// A file has another SHA-256 than its manifest states.
@@ -48,9 +50,10 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Manifest,
         Self::Format,
+        Self::ManifestDigest,
         Self::Size,
         Self::Digest,
         Self::Header,
@@ -66,6 +69,7 @@ impl RefusalReason {
         match self {
             Self::Manifest => "manifest",
             Self::Format => "format",
+            Self::ManifestDigest => "manifest_digest",
             Self::Size => "size",
             Self::Digest => "digest",
             Self::Header => "header",

@@ -1,9 +1,13 @@
 //! Weights and exam in memory, their safetensors encoding, and the comparison of exam answers.
 
+mod answers;
 mod decode;
 mod encode;
 
+pub use answers::check_probabilities;
+pub(crate) use answers::{Answers, probabilities};
 pub(crate) use decode::{decode_exam, decode_model};
+pub(crate) use encode::{Served, encode_served_exam};
 pub use encode::{encode_exam, encode_model};
 
 use crate::refusal::{Refusal, RefusalReason};

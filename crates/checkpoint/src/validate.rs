@@ -4,10 +4,11 @@ use crate::{
     id::CheckpointId,
     manifest::{
         Activation, Architecture, FORMAT, FileDigest, InputSpec, Manifest, Metrics, TrainingSet,
-        read_format,
+        is_sha256, read_format,
     },
     refusal::{Refusal, RefusalReason},
 };
+use std::collections::HashMap;
 
 /// Limits of networks that are published or loaded. A manifest beyond them is refused, so that no
 /// number in a file decides how much memory a reader allocates.
@@ -26,6 +27,8 @@ pub mod limits {
     pub const PARAMETERS: usize = 1 << 27;
     /// Bytes of a class's name.
     pub const LABEL_BYTES: usize = 256;
+    /// Largest temperature.
+    pub const TEMPERATURE: f64 = 100.0;
     /// Bytes of the header of a tensor file.
     pub const HEADER_BYTES: u64 = 64 << 10;
     /// Images of an exam.
@@ -170,12 +173,11 @@ impl Manifest {
         ensure(labels == classes, RefusalReason::Architecture, &|| {
             format!("{labels} labels for {classes} classes")
         })?;
-        let mut labels = self.labels.iter();
-        ensure_manifest(
-            labels.all(|label| label.len() <= limits::LABEL_BYTES),
-            &|| format!("a label is longer than {} bytes", limits::LABEL_BYTES),
-        )?;
-        positive("temperature", self.temperature)?;
+        check_labels(&self.labels)?;
+        let (temperature, most) = (self.temperature, limits::TEMPERATURE);
+        ensure_manifest(temperature > 0.0 && temperature <= most, &|| {
+            format!("temperature {temperature} is not more than 0 and at most {most}")
+        })?;
         if let Some(training) = &self.training {
             training.validate(classes)?;
         }
@@ -216,10 +218,22 @@ fn unknown_format(format: u64) -> Refusal {
     )
 }
 
+fn check_labels(labels: &[String]) -> Result<(), Refusal> {
+    let mut seen = HashMap::new();
+    for (index, label) in labels.iter().enumerate() {
+        ensure_manifest(label.len() <= limits::LABEL_BYTES, &|| {
+            format!("label {index} is longer than {} bytes", limits::LABEL_BYTES)
+        })?;
+        if let Some(first) = seen.insert(label, index) {
+            let message = format!("labels {first} and {index} are both {label:?}");
+            return Err(Refusal::new(RefusalReason::Manifest, message));
+        }
+    }
+    Ok(())
+}
+
 fn check_file(name: &str, file: &FileDigest, most: u64) -> Result<(), Refusal> {
-    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_digest = file.sha256.len() == 64 && file.sha256.bytes().all(hex);
-    ensure_manifest(is_digest, &|| {
+    ensure_manifest(is_sha256(&file.sha256), &|| {
         format!("files.{name}.sha256 is not 64 lower-case hexadecimal digits")
     })?;
     let size = file.size_bytes;

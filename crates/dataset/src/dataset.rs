@@ -1,6 +1,7 @@
 //! A data set in memory, and the checks that its parts fit together.
 
 use crate::{DatasetError, Images, LabelledImages, MAX_CLASSES, MAX_SIDE, digest};
+use digits_checkpoint::limits;
 
 /// A data set with its customary division. A value made by this crate has passed
 /// [`Dataset::validate`].
@@ -94,7 +95,7 @@ impl Dataset {
     /// [`DatasetError::Invalid`] when a part is empty, the pixels or labels are not as many as the
     /// images, the two parts differ in size, a side is 0 or above [`MAX_SIDE`], there are fewer
     /// than 2 or more than [`MAX_CLASSES`] labels, a label has no name, a name is empty, has a
-    /// control character or occurs twice.
+    /// control character, is longer than 256 bytes or occurs twice.
     pub fn validate(&self) -> Result<(), DatasetError> {
         self.first_fault().map_or(Ok(()), |reason| {
             Err(DatasetError::Invalid {
@@ -118,7 +119,8 @@ impl Dataset {
     }
 }
 
-fn fault_of_names(names: &[String]) -> Option<String> {
+/// What makes names of labels unsuitable: nobody could tell the answers of a network apart.
+pub(crate) fn fault_of_names(names: &[String]) -> Option<String> {
     if names.len() < 2 || names.len() > MAX_CLASSES {
         return Some(format!("{} labels; give 2 to {MAX_CLASSES}", names.len()));
     }
@@ -127,6 +129,12 @@ fn fault_of_names(names: &[String]) -> Option<String> {
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             return Some(format!(
                 "the name of label {index} is {name:?}; give it a printable name"
+            ));
+        }
+        if name.len() > limits::LABEL_BYTES {
+            return Some(format!(
+                "the name of label {index} is longer than {} bytes: shorten it",
+                limits::LABEL_BYTES
             ));
         }
         (!seen.insert(name)).then(|| {

@@ -31,7 +31,7 @@ fn images_are_found_by_index() {
 #[test]
 fn parts_that_do_not_fit_together_are_refused() {
     type Damage = fn(&mut Dataset);
-    let cases: [(Damage, &str); 12] = [
+    let cases: [(Damage, &str); 13] = [
         (
             |d| d.test.images.width = 1,
             "the training images are 1×2 and the test images 1×1",
@@ -82,6 +82,10 @@ fn parts_that_do_not_fit_together_are_refused() {
         (
             |d| d.label_names[1] = "0".to_owned(),
             "the name of label 1, \"0\", occurs twice",
+        ),
+        (
+            |d| d.label_names[1] = "x".repeat(257),
+            "the name of label 1 is longer than 256 bytes",
         ),
         (
             |d| d.label_names[0] = " ".to_owned(),

@@ -1,7 +1,7 @@
 //! Builds a [`LoadedModel`] from the files of a checkpoint: verified, examined and warm.
 
 use super::{
-    exam::run_exam,
+    exam::{run_exam, run_softmax},
     low_priority::{self, Priority, Yielder},
     verify::{fetch_in_task, verify},
 };
@@ -10,8 +10,8 @@ use crate::{
     model::{ImageSeconds, LoadedModel},
 };
 use digits_checkpoint::{
-    Exam, LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError,
-    id::{CheckpointId, ModelName},
+    Exam, LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, id::ModelName,
+    record::Route,
 };
 use std::{
     sync::{Arc, LazyLock},
@@ -28,18 +28,18 @@ const TIMED_BATCH: usize = 64;
 /// Timed runs of which the quickest counts, after one that warms up.
 const TIMED_RUNS: usize = 4;
 
-/// Fetches, verifies and builds a checkpoint of `model`.
+/// Fetches, verifies and builds the checkpoint of a route of `model`.
 ///
 /// # Errors
 ///
 /// When it is refused, or cannot be read.
 pub async fn load(
     storage: &Storage,
-    id: CheckpointId,
+    route: &Route,
     model: &ModelName,
     priority: Priority,
 ) -> Result<LoadedModel, LoadError> {
-    let unverified = fetch_in_task(storage, id).await?;
+    let unverified = fetch_in_task(storage, route).await?;
     let permit = Arc::clone(&PERMIT).acquire_owned().await;
     let _permit = permit.expect("the semaphore is never closed");
     let model = model.clone();
@@ -63,6 +63,7 @@ pub fn build(loaded: &Loaded, yielder: &mut Yielder) -> Result<LoadedModel, Refu
     let mut model = LoadedModel::new(loaded)
         .map_err(|error| Refusal::new(RefusalReason::Shape, error.to_string()))?;
     run_exam(&model.network, &loaded.exam, yielder)?;
+    run_softmax(loaded)?;
     model.image_seconds = ImageSeconds {
         alone: time(&model.network, &loaded.exam, 1, yielder),
         among_many: time(&model.network, &loaded.exam, TIMED_BATCH, yielder),

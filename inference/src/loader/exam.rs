@@ -1,8 +1,8 @@
 //! The exam: golden test vectors that every execution path must reproduce.
 
 use super::low_priority::Yielder;
-use crate::engine::{ExecutionPath, Network, Pixel};
-use digits_checkpoint::{Exam, Refusal, RefusalReason, check_exam};
+use crate::engine::{ExecutionPath, Network, Pixel, probability::Softmax};
+use digits_checkpoint::{Exam, Loaded, Refusal, RefusalReason, check_exam, check_probabilities};
 
 /// Compares the network with the exam on every execution path, in both forms of pixels. That also
 /// warms it up.
@@ -32,6 +32,27 @@ pub fn run_exam(network: &Network, exam: &Exam, yielder: &mut Yielder) -> Result
         check_exam(exam, classes, &logits).map_err(|refusal| failed("floats", refusal))?;
     }
     Ok(())
+}
+
+/// Compares the probabilities that users get for the exam's logits with those that are recorded,
+/// where the checkpoint has them.
+///
+/// # Errors
+///
+/// The first probability that differs.
+pub fn run_softmax(loaded: &Loaded) -> Result<(), Refusal> {
+    let Some(recorded) = &loaded.probabilities else {
+        return Ok(());
+    };
+    let classes = loaded.manifest.architecture.classes;
+    let logits = &loaded.exam.logits;
+    let mut softmax = Softmax::new(loaded.manifest.temperature, classes);
+    let mut probabilities = vec![0.0; logits.len()];
+    let rows = probabilities.chunks_exact_mut(classes);
+    for (logits, row) in logits.chunks_exact(classes).zip(rows) {
+        softmax.of(logits, row);
+    }
+    check_probabilities(recorded, classes, &probabilities)
 }
 
 /// The first image alone, then three, then the others: the dense path has different tiles for each.

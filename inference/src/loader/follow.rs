@@ -187,7 +187,9 @@ impl Loader {
         current: Option<&ServingSnapshot>,
     ) -> Result<Arc<LoadedModel>, Failure> {
         let id = route.checkpoint;
-        if let Some(served) = current.and_then(|snapshot| snapshot.checkpoint(id)) {
+        if let Some(served) = current.and_then(|snapshot| snapshot.checkpoint(id))
+            && served.is_promised_by(route)
+        {
             return Ok(Arc::clone(served));
         }
         let refused = |refusal| RejectedRecord::new(record.sequence, Some(id), refusal);
@@ -198,7 +200,7 @@ impl Loader {
             Some(_) => Priority::Low,
             None => Priority::Normal,
         };
-        match load(&self.storage, id, &self.model.name, priority).await {
+        match load(&self.storage, route, &self.model.name, priority).await {
             Ok(loaded) => Ok(Arc::new(loaded)),
             Err(LoadError::Unavailable(error)) => Err(Failure::Unavailable(error)),
             Err(LoadError::Refused(refusal)) => Err(Failure::Refused(refused(refusal))),

@@ -40,10 +40,12 @@ impl Refusals {
         self.checkpoints.get(&id)
     }
 
-    /// Records a refusal of a record, and of the checkpoint that it names.
+    /// Records a refusal of a record, and of the checkpoint that it names. A changed manifest can be
+    /// restored, so that the next record may name the checkpoint again.
     pub fn record(&mut self, rejected: RejectedRecord) {
-        let room = self.checkpoints.len() < MAX_REMEMBERED;
-        if let Some(checkpoint) = rejected.checkpoint.filter(|_| room) {
+        let remembers = self.checkpoints.len() < MAX_REMEMBERED
+            && rejected.refusal.reason != RefusalReason::ManifestDigest;
+        if let Some(checkpoint) = rejected.checkpoint.filter(|_| remembers) {
             let refusal = rejected.refusal.clone();
             self.checkpoints.insert(checkpoint, refusal);
         }

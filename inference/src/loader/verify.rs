@@ -2,7 +2,7 @@
 
 use digits_checkpoint::{
     LoadError, Loaded, Refusal, RefusalReason, Storage, StorageError, Unverified, fetch,
-    id::{CheckpointId, ModelName},
+    id::ModelName, record::Route,
 };
 use tokio::task::JoinSet;
 
@@ -11,11 +11,15 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 ///
-/// When files are missing or cannot be read, or the manifest is refused.
-pub async fn fetch_in_task(storage: &Storage, id: CheckpointId) -> Result<Unverified, LoadError> {
-    let storage = storage.clone();
+/// When files are missing or cannot be read, or the manifest is refused, such as one that is not
+/// what the route promises.
+pub async fn fetch_in_task(storage: &Storage, route: &Route) -> Result<Unverified, LoadError> {
+    let (storage, route) = (storage.clone(), route.clone());
     let mut task = JoinSet::new();
-    task.spawn(async move { fetch(&storage, id).await });
+    task.spawn(async move {
+        let promised = route.manifest_sha256.as_deref();
+        fetch(&storage, route.checkpoint, promised).await
+    });
     let ended = task.join_next().await.expect("a task was spawned");
     ended.map_err(StorageError::from)?
 }

@@ -7,6 +7,7 @@ use crate::{
 use digits_checkpoint::{
     Loaded,
     manifest::{self, Manifest, PictureNormalization},
+    record::Route,
 };
 use digits_picture::{Normalizer, Recipe};
 
@@ -14,6 +15,8 @@ use digits_picture::{Normalizer, Recipe};
 pub struct LoadedModel {
     /// Its manifest.
     pub manifest: Manifest,
+    /// SHA-256 of the bytes of its manifest.
+    pub manifest_sha256: String,
     /// Its id as text, which every response contains.
     pub id: String,
     /// The network.
@@ -80,8 +83,17 @@ impl LoadedModel {
             },
             id: manifest.id.to_string(),
             manifest,
+            manifest_sha256: loaded.manifest_sha256.clone(),
             image_seconds: ImageSeconds::default(),
         })
+    }
+
+    /// Whether this is the checkpoint of a route, with the manifest that was promoted.
+    #[must_use]
+    pub fn is_promised_by(&self, route: &Route) -> bool {
+        let promised = route.manifest_sha256.as_deref();
+        self.manifest.id == route.checkpoint
+            && promised.is_none_or(|promised| promised == self.manifest_sha256)
     }
 
     /// The values of its gauges while it is served as `sequence`.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod bad_input;
+mod changed_manifests;
 mod engine;
 mod loading;
 mod metrics;

@@ -190,6 +190,7 @@ fn refused(refused: &PromotionError) -> Status {
         PromotionError::Routes(reason) => invalid_field("share", reason.to_string()),
         PromotionError::OtherModel { .. }
         | PromotionError::Tombstoned(_)
+        | PromotionError::ManifestChanged { .. }
         | PromotionError::NothingServes
         | PromotionError::NothingEarlier
         | PromotionError::NotHeld

@@ -45,6 +45,19 @@ pub enum PromotionError {
     /// The checkpoint is about to be deleted.
     #[error("checkpoint {0} is marked for deletion")]
     Tombstoned(CheckpointId),
+    /// The manifest is not the one that was promoted.
+    #[error(
+        "the manifest of checkpoint {id} was changed after its promotion: its SHA-256 is {found}, and the \
+         serving record has {expected}; restore its manifest.json, or promote another checkpoint"
+    )]
+    ManifestChanged {
+        /// The checkpoint.
+        id: CheckpointId,
+        /// The digest in the serving record.
+        expected: String,
+        /// The digest of the manifest on the storage.
+        found: String,
+    },
     /// No such record.
     #[error("there is no serving record {0}")]
     UnknownRecord(u64),
@@ -99,6 +112,9 @@ pub enum InvalidRoutes {
         /// Its share.
         share: f64,
     },
+    /// A manifest's digest is none.
+    #[error("checkpoint {0}: manifest_sha256 is not 64 lower-case hexadecimal digits")]
+    Digest(CheckpointId),
     /// The shares do not add up.
     #[error("the shares add up to {0} instead of 1")]
     Sum(f64),

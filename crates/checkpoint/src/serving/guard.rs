@@ -1,6 +1,6 @@
 //! Appends records so that no deletion by retention goes unnoticed.
 //!
-//! The writer checks its checkpoints before ([`servable`]) and after writing ([`append_servable`]).
+//! The writer checks its checkpoints before ([`servable`], [`still_servable`]) and after writing ([`append_servable`]).
 //! Retention writes a tombstone, waits for the grace time and reads the log again before it
 //! deletes. So either retention sees the new record and keeps the checkpoint, or the writer sees
 //! the tombstone and reverts its record.
@@ -10,10 +10,9 @@ use super::{
     log::{self, Proposal, append},
 };
 use crate::{
-    catalog,
+    catalog::{self, StoredManifest},
     id::{CheckpointId, ModelName},
     keys,
-    manifest::Manifest,
     record::{Reason, Route, ServingRecord},
     storage::{Storage, StorageError},
 };
@@ -26,23 +25,42 @@ pub(super) async fn servable(
     storage: &Storage,
     model: &ModelName,
     id: CheckpointId,
-) -> Result<Manifest, AppendError> {
+) -> Result<StoredManifest, AppendError> {
     // The tombstone before the manifest, because retention deletes it after the manifest: a writer
     // that finds the manifest and no tombstone in this order began before the tombstone was
     // written, and retention waits for it. In the other order the whole deletion could fall between
     // the two reads.
     let tombstoned = storage.exists(&keys::file(id, keys::TOMBSTONE)).await?;
-    let manifest = catalog::manifest(storage, id)
+    let stored = catalog::stored_manifest(storage, id)
         .await?
         .ok_or(PromotionError::UnknownCheckpoint(id))?;
-    if manifest.model != *model {
-        let model = manifest.model;
+    if stored.manifest.model != *model {
+        let model = stored.manifest.model;
         return Err(PromotionError::OtherModel { id, model }.into());
     }
     if tombstoned {
         return Err(PromotionError::Tombstoned(id).into());
     }
-    Ok(manifest)
+    Ok(stored)
+}
+
+/// As [`servable`], for the checkpoint of an earlier record's route: its manifest must still be the
+/// one that was promoted.
+pub(super) async fn still_servable(
+    storage: &Storage,
+    model: &ModelName,
+    route: &Route,
+) -> Result<StoredManifest, AppendError> {
+    let stored = servable(storage, model, route.checkpoint).await?;
+    match &route.manifest_sha256 {
+        Some(expected) if *expected != stored.sha256 => Err(PromotionError::ManifestChanged {
+            id: route.checkpoint,
+            expected: expected.clone(),
+            found: stored.sha256,
+        }
+        .into()),
+        _ => Ok(stored),
+    }
 }
 
 /// Appends after `expected`, and reverts the record if one of its checkpoints was deleted

@@ -6,14 +6,13 @@
 
 use super::{
     error::{AppendError, PromotionError},
-    guard::{append_servable, servable},
+    guard::{append_servable, servable, still_servable},
     log::{Proposal, append, lost, record},
-    routes::only,
 };
 use crate::{
+    catalog::StoredManifest,
     id::{CheckpointId, ModelName},
     keys,
-    manifest::Manifest,
     record::{Reason, Role, Route, ServingRecord},
     storage::Storage,
 };
@@ -48,8 +47,8 @@ pub async fn promote(
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await?;
-    let manifest = servable(storage, model, candidate.checkpoint).await?;
-    let routes = routes_with(storage, model, head, candidate, &manifest).await?;
+    let stored = servable(storage, model, candidate.checkpoint).await?;
+    let routes = routes_with(storage, model, head, candidate, &stored).await?;
     let proposal = held(routes, Reason::Promoted, by);
     append_servable(storage, model, expected, proposal).await
 }
@@ -67,10 +66,11 @@ pub async fn drop_candidates(
     by: &str,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await??;
-    let primary = head.primary().filter(|_| head.routes.len() > 1);
+    let primary = head.primary_route().filter(|_| head.routes.len() > 1);
     let primary = primary.ok_or(PromotionError::NoCandidates)?;
-    servable(storage, model, primary).await?;
-    let proposal = held(only(primary), Reason::Promoted, by);
+    let stored = still_servable(storage, model, primary).await?;
+    let routes = vec![stored.route(Role::Primary, 1.0)];
+    let proposal = held(routes, Reason::Promoted, by);
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -96,10 +96,12 @@ pub async fn rollback(
             .await?
             .ok_or(PromotionError::UnknownRecord(to))?,
     };
+    let mut routes = Vec::with_capacity(target.routes.len());
     for route in &target.routes {
-        servable(storage, model, route.checkpoint).await?;
+        let stored = still_servable(storage, model, route).await?;
+        routes.push(stored.route(route.role, route.share));
     }
-    let proposal = held(target.routes, Reason::RolledBack, by);
+    let proposal = held(routes, Reason::RolledBack, by);
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -167,11 +169,11 @@ async fn routes_with(
     model: &ModelName,
     head: Result<ServingRecord, PromotionError>,
     candidate: Candidate,
-    manifest: &Manifest,
+    stored: &StoredManifest,
 ) -> Result<Vec<Route>, AppendError> {
     let refuse = |field, reason| Err(PromotionError::Candidate { field, reason }.into());
     let share = match (candidate.role, candidate.share) {
-        (Role::Primary, None) => return Ok(only(candidate.checkpoint)),
+        (Role::Primary, None) => return Ok(vec![stored.route(Role::Primary, 1.0)]),
         (Role::Shadow, None) => 0.0,
         (Role::Canary, Some(share)) if share > 0.0 && share < 1.0 => share,
         (Role::Canary, _) => return refuse("share", "a canary needs a share between 0 and 1"),
@@ -180,12 +182,13 @@ async fn routes_with(
         }
     };
     let head = head?;
-    let primary = head.primary().ok_or(PromotionError::HeadUnknown)?;
-    if primary == candidate.checkpoint {
+    let primary = head.primary_route().ok_or(PromotionError::HeadUnknown)?;
+    if primary.checkpoint == candidate.checkpoint {
         return refuse("checkpoint_id", "this checkpoint is the primary already");
     }
-    let current = servable(storage, model, primary).await?;
-    if current.input != manifest.input || current.labels != manifest.labels {
+    let serving = still_servable(storage, model, primary).await?;
+    let (current, new) = (&serving.manifest, &stored.manifest);
+    if current.input != new.input || current.labels != new.labels {
         return refuse(
             "checkpoint_id",
             "its inputs or labels differ from those of the primary",
@@ -197,20 +200,9 @@ async fn routes_with(
             && route.role != Role::Primary
     };
     let mut routes: Vec<Route> = head.routes.iter().filter(kept).cloned().collect();
-    routes.push(Route {
-        checkpoint: candidate.checkpoint,
-        role: candidate.role,
-        share,
-    });
+    routes.push(stored.route(candidate.role, share));
     let taken: f64 = routes.iter().map(|route| route.share).sum();
-    routes.insert(
-        0,
-        Route {
-            checkpoint: primary,
-            role: Role::Primary,
-            share: 1.0 - taken,
-        },
-    );
+    routes.insert(0, serving.route(Role::Primary, 1.0 - taken));
     Ok(routes)
 }
 

@@ -6,14 +6,13 @@ use super::{
     guard::{append_servable, revert_if_deleted, servable},
     log::{Proposal, head, record},
     policy::{Policy, PromotionRules, manual},
-    routes::only,
 };
 use crate::{
     catalog,
     id::CheckpointId,
     keys,
     manifest::Manifest,
-    record::{Reason, ServingRecord},
+    record::{Reason, Role, ServingRecord},
     storage::{Storage, StorageError},
 };
 use futures::{StreamExt as _, stream};
@@ -86,9 +85,9 @@ async fn decide(
             return Ok(Decision::not_promoted(manifest, objection, before));
         }
     }
-    servable(storage, model, manifest.id).await?;
+    let stored = servable(storage, model, manifest.id).await?;
     let proposal = Proposal {
-        routes: only(manifest.id),
+        routes: vec![stored.route(Role::Primary, 1.0)],
         hold: false,
         reason: Reason::Published,
         by: by.to_owned(),

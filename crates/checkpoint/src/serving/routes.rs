@@ -2,7 +2,7 @@
 
 use super::error::{InvalidRoutes, ROUTES_LIMIT};
 use crate::{
-    id::CheckpointId,
+    manifest::is_sha256,
     record::{Role, Route},
 };
 
@@ -36,19 +36,14 @@ pub(super) fn check(routes: &[Route]) -> Result<(), InvalidRoutes> {
             let (role, share) = (route.role, route.share);
             return Err(InvalidRoutes::Share { role, share });
         }
+        let digest = route.manifest_sha256.as_deref();
+        if digest.is_some_and(|digest| !is_sha256(digest)) {
+            return Err(InvalidRoutes::Digest(route.checkpoint));
+        }
     }
     let sum: f64 = routes.iter().map(|route| route.share).sum();
     if (sum - 1.0).abs() > ROUNDING {
         return Err(InvalidRoutes::Sum(sum));
     }
     Ok(())
-}
-
-/// All requests to one checkpoint.
-pub(super) fn only(checkpoint: CheckpointId) -> Vec<Route> {
-    vec![Route {
-        checkpoint,
-        role: Role::Primary,
-        share: 1.0,
-    }]
 }

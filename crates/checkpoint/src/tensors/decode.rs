@@ -1,7 +1,7 @@
 //! Decodes weights and exam from safetensors bytes, of which only the digest has been verified.
 
 use super::{
-    Exam, Layer,
+    Answers, Exam, Layer,
     encode::{bias_name, weight_name},
 };
 use crate::{
@@ -42,8 +42,9 @@ pub(crate) fn decode_model(
         .collect()
 }
 
-/// The exam of `exam.safetensors`: its two tensors, for inputs and classes of `architecture`.
-pub(crate) fn decode_exam(bytes: &[u8], architecture: &Architecture) -> Result<Exam, Refusal> {
+/// The exam of `exam.safetensors`, for inputs and classes of `architecture`: inputs and logits, and
+/// the probabilities and labels that users get, which older exams do not have.
+pub(crate) fn decode_exam(bytes: &[u8], architecture: &Architecture) -> Result<Answers, Refusal> {
     let tensors = parse(bytes, "the exam file")?;
     let exam = |message: String| Refusal::new(RefusalReason::Exam, message);
     let images = match tensors.tensor("inputs").map(|view| view.shape().to_vec()) {
@@ -60,12 +61,24 @@ pub(crate) fn decode_exam(bytes: &[u8], architecture: &Architecture) -> Result<E
     let inputs = data(&tensors, "inputs", Dtype::U8, &shape)
         .map_err(|refusal| exam(refusal.message))?
         .to_vec();
-    let logits = floats(&tensors, "logits", &[images, architecture.classes])
-        .map_err(|refusal| exam(refusal.message))?;
-    Ok(Exam {
-        inputs,
-        logits,
-        images,
+    let by_class = [images, architecture.classes];
+    let rows = |name| floats(&tensors, name, &by_class).map_err(|refusal| exam(refusal.message));
+    let logits = rows("logits")?;
+    let has = |name| tensors.names().contains(&name);
+    let probabilities = has("probabilities").then(|| rows("probabilities"));
+    let labels = has("labels").then(|| match tensors.tensor("labels") {
+        Ok(view) => serde_json::from_slice(view.data())
+            .map_err(|error| exam(format!("the labels of the exam cannot be read: {error}"))),
+        Err(error) => Err(exam(error.to_string())),
+    });
+    Ok(Answers {
+        exam: Exam {
+            inputs,
+            logits,
+            images,
+        },
+        probabilities: probabilities.transpose()?,
+        labels: labels.transpose()?,
     })
 }
 

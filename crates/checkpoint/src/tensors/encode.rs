@@ -2,6 +2,7 @@
 //! network.
 
 use super::{Exam, Layer};
+use crate::manifest::Architecture;
 use bytes::Bytes;
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -25,8 +26,8 @@ pub fn encode_model(layers: &[Layer]) -> Bytes {
     serialize(views)
 }
 
-/// The bytes of `exam.safetensors`: `inputs`, u8 [images, `input`], and `logits`, float32
-/// [images, `classes`].
+/// The bytes of `exam.safetensors` for a [`Draft`](crate::Draft): `inputs`, u8 [images, `input`],
+/// and `logits`, float32 [images, `classes`].
 ///
 /// # Panics
 /// When the exam's vectors are not of these lengths.
@@ -39,6 +40,34 @@ pub fn encode_exam(exam: &Exam, input: usize, classes: usize) -> Bytes {
             view(Dtype::U8, &[exam.images, input], &exam.inputs),
         ),
         ("logits", view(Dtype::F32, &[exam.images, classes], &logits)),
+    ])
+}
+
+/// What users get for the images of an exam.
+pub(crate) struct Served<'a> {
+    /// [images, classes].
+    pub(crate) probabilities: &'a [f32],
+    /// Names of the classes.
+    pub(crate) labels: &'a [String],
+}
+
+/// The bytes of `exam.safetensors` as it is published: those of [`encode_exam`] with
+/// `probabilities`, float32 [images, classes], and `labels`, u8, the JSON array of the names.
+pub(crate) fn encode_served_exam(
+    exam: &Exam,
+    architecture: &Architecture,
+    served: &Served<'_>,
+) -> Bytes {
+    let by_class = [exam.images, architecture.classes];
+    let logits = little_endian(&exam.logits);
+    let probabilities = little_endian(served.probabilities);
+    let labels = serde_json::to_vec(served.labels).expect("strings are plain data");
+    let inputs = [exam.images, architecture.input_size];
+    serialize([
+        ("inputs", view(Dtype::U8, &inputs, &exam.inputs)),
+        ("labels", view(Dtype::U8, &[labels.len()], &labels)),
+        ("logits", view(Dtype::F32, &by_class, &logits)),
+        ("probabilities", view(Dtype::F32, &by_class, &probabilities)),
     ])
 }
 

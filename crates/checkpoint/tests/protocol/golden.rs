@@ -1,10 +1,12 @@
 //! The formats on the storage are stable: files of older programs stay readable, and older programs
 //! can read the files of this one. A change of these golden files is a change of the contract.
 
+use super::support::draft;
 use digits_checkpoint::{
     Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
     id::{CheckpointId, ModelName},
     manifest::Manifest,
+    publish,
     record::ServingRecord,
     serving,
 };
@@ -68,6 +70,19 @@ async fn the_golden_record_is_read_and_written_unchanged() {
     assert_eq!(written, RECORD.trim_end());
 }
 
+/// As older programs wrote it.
+#[tokio::test]
+async fn a_record_without_digests_is_read_and_written_unchanged() {
+    let mut text: Value = serde_json::from_str(RECORD).unwrap();
+    let routes = text["routes"].as_array_mut().unwrap();
+    for route in routes {
+        route.as_object_mut().unwrap().remove("manifest_sha256");
+    }
+    let record = read_record(text.to_string()).await.unwrap().unwrap();
+    assert_eq!(record.routes[0].manifest_sha256, None);
+    assert_eq!(serde_json::to_value(&record).unwrap(), text);
+}
+
 #[tokio::test]
 async fn unknown_fields_are_accepted() {
     let mut manifest: Value = serde_json::from_str(MANIFEST).unwrap();
@@ -100,7 +115,7 @@ async fn unknown_formats_are_refused_whatever_the_rest_is() {
 
 #[tokio::test]
 async fn invalid_records_are_unreadable() {
-    let cases: [(&str, Value); 8] = [
+    let cases: [(&str, Value); 9] = [
         ("/sequence", json!(8)),
         ("/routes", json!([])),
         ("/routes/0/share", json!(0.5)),
@@ -109,6 +124,7 @@ async fn invalid_records_are_unreadable() {
         ("/routes/1/role", json!("primary")),
         ("/routes/2/share", json!(0.25)),
         ("/routes/1/checkpoint", json!(ID)),
+        ("/routes/0/manifest_sha256", json!("0c")),
     ];
     for (field, value) in cases {
         let mut record: Value = serde_json::from_str(RECORD).unwrap();
@@ -145,6 +161,36 @@ fn tensor_files_have_their_pinned_bytes() {
     expected.extend(3.0_f32.to_le_bytes());
     expected.extend([0, 255]);
     assert_eq!(encode_exam(&exam, 2, 1), expected);
+}
+
+/// What a user gets is in the exam of a published checkpoint: as older readers know it, with two
+/// more tensors.
+#[tokio::test]
+async fn a_published_exam_has_its_pinned_bytes() {
+    let store = Arc::new(InMemory::new());
+    let storage = Storage::from_store(store.clone(), Path::default());
+    let mut draft = draft(ID.parse().unwrap(), 1, 0);
+    draft.exam = encode_exam(
+        &Exam {
+            inputs: vec![1, 2, 3, 4, 5, 6],
+            logits: vec![0.0; 3],
+            images: 1,
+        },
+        6,
+        3,
+    );
+    publish(&storage, draft).await.unwrap();
+    let header = r#"{"logits":{"dtype":"F32","shape":[1,3],"data_offsets":[0,12]},"probabilities":{"dtype":"F32","shape":[1,3],"data_offsets":[12,24]},"inputs":{"dtype":"U8","shape":[1,6],"data_offsets":[24,30]},"labels":{"dtype":"U8","shape":[13],"data_offsets":[30,43]}}"#;
+    let mut expected = file(header);
+    expected.extend([0; 12]);
+    for _ in 0..3 {
+        expected.extend((1.0_f32 / 3.0).to_le_bytes());
+    }
+    expected.extend([1, 2, 3, 4, 5, 6]);
+    expected.extend(br#"["0","1","2"]"#);
+    let key = Path::from(format!("checkpoints/{ID}/exam.safetensors"));
+    let stored = store.get(&key).await.unwrap().bytes().await.unwrap();
+    assert_eq!(stored, expected);
 }
 
 fn file(header: &str) -> Vec<u8> {

@@ -227,7 +227,7 @@ proptest! {
         manifest.architecture.input_size = input;
         manifest.architecture.hidden = layers[..layers.len() - 1].iter().map(|layer| layer.outputs).collect();
         manifest.architecture.classes = classes;
-        manifest.labels = vec![String::new(); classes];
+        manifest.labels = (0..classes).map(|class| class.to_string()).collect();
         draft.model = encode_model(&layers);
         draft.exam = encode_exam(&exam, input, classes);
         prop_assert_eq!(&encode_model(&layers), &draft.model);

@@ -3,7 +3,7 @@
 use super::support::{SIZES, draft, exam, layers};
 use digits_checkpoint::{
     Draft, LoadError, Refusal, RefusalReason as Reason, Storage, StorageError, encode_exam,
-    encode_model, id::CheckpointId, load, publish, sha256_hex,
+    encode_model, fetch, id::CheckpointId, publish, sha256_hex,
 };
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ struct Lying {
     /// Instead of `manifest`.
     text: Option<Vec<u8>>,
     committed: bool,
+    /// SHA-256 of the manifest in the serving record.
+    promised: Option<String>,
 }
 
 impl Lying {
@@ -61,6 +63,7 @@ async fn attempt(damage: impl FnOnce(&mut Lying)) -> Result<(), LoadError> {
         exam: Some(exam.into()),
         text: None,
         committed: true,
+        promised: None,
     };
     lying.sign();
     damage(&mut lying);
@@ -80,7 +83,9 @@ async fn attempt(damage: impl FnOnce(&mut Lying)) -> Result<(), LoadError> {
         }
     }
     let storage = Storage::from_store(store, Path::default());
-    load(&storage, id).await.map(|_| ())
+    let fetched = fetch(&storage, id, lying.promised.as_deref()).await?;
+    fetched.verify()?;
+    Ok(())
 }
 
 type Damage = Box<dyn FnOnce(&mut Lying)>;
@@ -108,6 +113,9 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
         case(Reason::Manifest, |lying| {
             lying.set("/id", json!(CheckpointId::generate()));
         }),
+        case(Reason::ManifestDigest, |lying| {
+            lying.promised = Some(sha256_hex(b"another manifest"));
+        }),
         field(Reason::Format, "/format", json!(2)),
         field(Reason::Manifest, "/format", json!("1")),
         field(
@@ -122,6 +130,8 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
         ),
         field(Reason::Manifest, "/temperature", json!(0.0)),
         field(Reason::Manifest, "/temperature", json!(-1.0)),
+        field(Reason::Manifest, "/temperature", json!(100.1)),
+        field(Reason::Manifest, "/temperature", json!(1e38)),
         field(Reason::Manifest, "/temperature", json!(null)),
         field(Reason::Manifest, "/input/std", json!(0.0)),
         field(Reason::Manifest, "/input/std", json!(1e300)),
@@ -130,6 +140,7 @@ fn manifest_cases() -> Vec<(Reason, Damage)> {
         field(Reason::Manifest, "/input/height", json!(0)),
         field(Reason::Manifest, "/input/width", json!(1_000_000_000_u64)),
         field(Reason::Manifest, "/labels/0", json!("x".repeat(1000))),
+        field(Reason::Manifest, "/labels/0", json!("2")),
         field(Reason::Manifest, "/files/model/sha256", json!("../../etc")),
         field(
             Reason::Manifest,

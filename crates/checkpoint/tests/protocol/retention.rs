@@ -94,6 +94,7 @@ async fn a_promotion_during_the_grace_time_removes_the_tombstone() {
             checkpoint: id,
             role: Role::Primary,
             share: 1.0,
+            manifest_sha256: None,
         }],
         hold: false,
         reason: Reason::Published,

@@ -22,6 +22,8 @@ fn loaded(activation: Activation, change: impl FnOnce(&mut Manifest)) -> Loaded 
             .map(layer)
             .collect(),
         manifest,
+        manifest_sha256: String::new(),
+        probabilities: None,
         exam: Exam {
             inputs: Vec::new(),
             logits: Vec::new(),

@@ -4,7 +4,7 @@
 //! are read. A reader accepts unknown fields and refuses an unknown `format`.
 
 use super::{FILES, MANIFEST, PushedError, is_digest, key};
-use crate::{Dataset, LabelledImages, MAX_CLASSES, MAX_SIDE, digest, idx};
+use crate::{Dataset, LabelledImages, MAX_SIDE, dataset::fault_of_names, digest, idx};
 use digits_checkpoint::{
     Storage, StorageError,
     manifest::{FileDigest, PictureNormalization, read_format},
@@ -160,8 +160,8 @@ impl Manifest {
         if !sides.contains(&self.height) || !sides.contains(&self.width) {
             return Some(format!("images of {}×{}", self.height, self.width));
         }
-        if !(2..=MAX_CLASSES).contains(&self.labels.len()) {
-            return Some(format!("{} labels", self.labels.len()));
+        if let Some(fault) = fault_of_names(&self.labels) {
+            return Some(fault);
         }
         for part in [&self.train, &self.test] {
             let pixels = (self.height * self.width) as u64;

@@ -59,16 +59,6 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
             limits::INPUT
         ));
     }
-    let long = dataset
-        .label_names
-        .iter()
-        .position(|label| label.len() > limits::LABEL_BYTES);
-    if let Some(index) = long {
-        return unsuitable(format!(
-            "the name of label {index} is longer than {} bytes: shorten it",
-            limits::LABEL_BYTES
-        ));
-    }
     for (field, text) in [("description", &push.description), ("by", &push.by)] {
         if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
             return unsuitable(format!(

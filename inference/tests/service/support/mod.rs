@@ -85,21 +85,20 @@ impl Store {
         sequence: u64,
         routes: &[(CheckpointId, Role, f64)],
     ) {
-        let route = |&(checkpoint, role, share): &(CheckpointId, Role, f64)| Route {
-            checkpoint,
-            role,
-            share,
-        };
-        let record = ServingRecord {
-            format: FORMAT,
-            sequence,
-            nonce: format!("nonce-{sequence}"),
-            routes: routes.iter().map(route).collect(),
-            hold: false,
-            reason: Reason::Published,
-            by: "test".into(),
-            at,
-        };
+        let record = record(at, sequence, routes, None);
+        self.raw_record(model, sequence, &serde_json::to_vec(&record).unwrap());
+    }
+
+    /// As [`record`](Self::record), with the digest of the manifests.
+    pub fn promised_record(
+        &self,
+        model: &str,
+        sequence: u64,
+        routes: &[(CheckpointId, Role, f64)],
+        manifest_sha256: &str,
+    ) {
+        let digest = Some(manifest_sha256.to_owned());
+        let record = record(Timestamp::now(), sequence, routes, digest);
         self.raw_record(model, sequence, &serde_json::to_vec(&record).unwrap());
     }
 
@@ -141,6 +140,30 @@ impl Store {
         );
         self.record(model, sequence, &[(id, Role::Primary, 1.0)]);
         id
+    }
+}
+
+fn record(
+    at: Timestamp,
+    sequence: u64,
+    routes: &[(CheckpointId, Role, f64)],
+    manifest_sha256: Option<String>,
+) -> ServingRecord {
+    let route = |&(checkpoint, role, share): &(CheckpointId, Role, f64)| Route {
+        checkpoint,
+        role,
+        share,
+        manifest_sha256: manifest_sha256.clone(),
+    };
+    ServingRecord {
+        format: FORMAT,
+        sequence,
+        nonce: format!("nonce-{sequence}"),
+        routes: routes.iter().map(route).collect(),
+        hold: false,
+        reason: Reason::Published,
+        by: "test".into(),
+        at,
     }
 }
 

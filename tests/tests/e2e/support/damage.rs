@@ -55,13 +55,12 @@ pub fn republish(sandbox: &Sandbox, damage: impl FnOnce(&mut Files)) -> Result<S
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("model.safetensors"), &files.model)?;
     fs::write(folder.join("exam.safetensors"), &files.exam)?;
+    let manifest = serde_json::to_vec(&files.manifest)?;
     if files.committed {
-        fs::write(
-            folder.join("manifest.json"),
-            serde_json::to_vec(&files.manifest)?,
-        )?;
+        fs::write(folder.join("manifest.json"), &manifest)?;
     }
     record["routes"][0]["checkpoint"] = id.clone().into();
+    record["routes"][0]["manifest_sha256"] = digits_checkpoint::sha256_hex(&manifest).into();
     append(sandbox, record)?;
     Ok(id)
 }

@@ -3,7 +3,7 @@
 use super::{
     model::{Effect, ModelState, Mutation, ProtocolModel},
     programs::has_other_data,
-    properties::{DELETED, HOLD, ONE_RECORD, SCOPE, SERVED, TORN, TWICE},
+    properties::{DELETED, DIGEST, HOLD, ONE_RECORD, SCOPE, SERVED, TORN, TWICE},
     types::{Answer, Event, File, Key, Op, Stage, ValueId, WaitFor},
 };
 use digits_checkpoint::serving::Scope;
@@ -131,6 +131,13 @@ impl ProtocolModel {
         };
         if self.grace_holds && !content.checkpoints().all(there) {
             return Some(DELETED);
+        }
+        let differs = |(number, digest)| {
+            let manifest = state.store.get(&Key::File(number, File::Manifest));
+            manifest.is_some_and(|(value, _)| self.replay.table.digest(*value) != digest)
+        };
+        if content.promised().any(differs) {
+            return Some(DIGEST);
         }
         if !content.published {
             return None;

@@ -24,6 +24,7 @@ use digits_checkpoint::{
     publish,
     record::{Reason, Role, Route, ServingRecord},
     serving::Scope,
+    sha256_hex,
 };
 use futures::StreamExt as _;
 use jiff::SignedDuration;
@@ -34,7 +35,7 @@ use replay::{Program, Replay};
 use sim::Sim;
 use stateright::{Checker, HasDiscoveries, Model as _};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Coverage, Key, Number, ValueId, id, now};
+use types::{Coverage, File, Key, Number, ValueId, id, now};
 use values::Table;
 
 /// Longer than any run of the model.
@@ -68,6 +69,7 @@ fn storage_with(table: &Table, checkpoints: &[Number], log: &[Number]) -> BTreeM
                 checkpoint: id(number),
                 role: Role::Primary,
                 share: 1.0,
+                manifest_sha256: Some(manifest_sha256(&found, table, number)),
             }],
             hold: false,
             reason: Reason::Published,
@@ -78,6 +80,12 @@ fn storage_with(table: &Table, checkpoints: &[Number], log: &[Number]) -> BTreeM
         found.insert(Key::Record(sequence), table.intern(bytes.into()));
     }
     found
+}
+
+/// The digest of a checkpoint's manifest.
+fn manifest_sha256(store: &BTreeMap<Key, ValueId>, table: &Table, number: Number) -> String {
+    let value = store[&Key::File(number, File::Manifest)];
+    sha256_hex(&table.bytes(value))
 }
 
 fn program<F>(run: impl Fn(Sim, u8) -> F + Send + Sync + 'static) -> Program

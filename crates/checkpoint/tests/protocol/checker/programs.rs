@@ -6,9 +6,8 @@ use super::{
 };
 use crate::support::{draft, layers};
 use digits_checkpoint::{
-    Draft, Follower, LoadError, StorageError,
+    Draft, Follower, LoadError, StorageError, fetch,
     id::ModelName,
-    load,
     publication::{self, Outcome},
     record::{Role, ServingRecord},
     retention::{Rules, apply},
@@ -241,7 +240,12 @@ pub async fn reader(sim: Sim, polls: u8) {
         }
         let Some(record) = &pending else { continue };
         let checkpoint = number(record.primary().unwrap());
-        match load(&storage, id(checkpoint)).await {
+        let promised = record.routes[0].manifest_sha256.as_deref();
+        let loaded = match fetch(&storage, id(checkpoint), promised).await {
+            Ok(fetched) => fetched.verify().map_err(LoadError::from),
+            Err(error) => Err(error),
+        };
+        match loaded {
             Ok(loaded) => {
                 let serves = Event::Serves {
                     sequence: u8::try_from(record.sequence).unwrap(),

@@ -11,6 +11,7 @@ pub const ONE_RECORD: &str = "a sequence number has one record by one writer";
 pub const HOLD: &str = "a policy never overrides a hold";
 pub const TWICE: &str = "a policy promotes a checkpoint once";
 pub const SCOPE: &str = "a job that names no model never replaces a checkpoint of other data";
+pub const DIGEST: &str = "a record has the digest of each manifest that it names";
 pub const SERVED: &str = "a reader serves only committed, complete checkpoints that a record names";
 pub const DELETED: &str = "a checkpoint that a record names is not deleted";
 pub const ENDED: &str = "every publication is completed or abandoned";
@@ -70,10 +71,13 @@ pub fn all() -> Vec<Property<ProtocolModel>> {
         never!(HOLD),
         never!(TWICE),
         never!(SCOPE),
+        never!(DIGEST),
         never!(SERVED),
         never!(DELETED),
         Property::always(EXPECTED, |_, state: &ModelState| {
-            let known = [TORN, ONE_RECORD, HOLD, TWICE, SCOPE, SERVED, DELETED];
+            let known = [
+                TORN, ONE_RECORD, HOLD, TWICE, SCOPE, DIGEST, SERVED, DELETED,
+            ];
             state
                 .violation
                 .is_none_or(|violation| known.contains(&violation))

@@ -3,7 +3,10 @@
 
 use super::types::{Number, ValueId, now, number};
 use bytes::Bytes;
-use digits_checkpoint::record::{Reason, ServingRecord};
+use digits_checkpoint::{
+    record::{Reason, ServingRecord},
+    sha256_hex,
+};
 use std::{collections::HashMap, sync::Mutex};
 
 /// The content of a record that the properties need.
@@ -14,6 +17,8 @@ pub struct RecordContent {
     pub canary: Option<Number>,
     pub hold: bool,
     pub published: bool,
+    /// Digests of the manifests of primary and canary; 0 where the record has none.
+    digests: [u64; 2],
 }
 
 impl RecordContent {
@@ -21,6 +26,16 @@ impl RecordContent {
     pub fn checkpoints(self) -> impl Iterator<Item = Number> {
         std::iter::once(self.primary).chain(self.canary)
     }
+
+    /// All checkpoints of its routes with the digests of their manifests.
+    pub fn promised(self) -> impl Iterator<Item = (Number, u64)> {
+        self.checkpoints().zip(self.digests)
+    }
+}
+
+/// The first 16 digits of a SHA-256.
+fn shortened(sha256: &str) -> u64 {
+    u64::from_str_radix(&sha256[..16], 16).unwrap()
 }
 
 struct Value {
@@ -57,6 +72,11 @@ impl Table {
                 canary: record.routes.get(1).map(|route| number(route.checkpoint)),
                 hold: record.hold,
                 published: record.reason == Reason::Published,
+                digests: std::array::from_fn(|index| {
+                    let route = record.routes.get(index);
+                    let digest = route.and_then(|it| it.manifest_sha256.as_deref());
+                    digest.map_or(0, shortened)
+                }),
             });
         inner.by_bytes.insert(bytes.clone(), value);
         inner.values.push(Value { bytes, content });
@@ -83,6 +103,11 @@ impl Table {
         self.0.lock().unwrap().values[usize::from(value)]
             .bytes
             .clone()
+    }
+
+    /// Digest of a value's bytes.
+    pub fn digest(&self, value: ValueId) -> u64 {
+        shortened(&sha256_hex(&self.bytes(value)))
     }
 
     /// The content of the record of this number.

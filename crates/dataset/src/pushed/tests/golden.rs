@@ -85,3 +85,29 @@ async fn invalid_manifests_are_refused() {
         );
     }
 }
+
+/// A job on it would end with a checkpoint that no reader serves.
+#[tokio::test]
+async fn a_manifest_with_unsuitable_labels_is_refused() {
+    for (label, part) in [
+        (dataset(0).label_names[0].clone(), "occurs twice"),
+        ("x".repeat(257), "longer than 256 bytes"),
+        (String::new(), "give it a printable name"),
+    ] {
+        let mut unsuitable = dataset(0);
+        unsuitable.label_names[1] = label;
+        unsuitable.digest = unsuitable.content_digest();
+        let written = Manifest::of(&unsuitable, PictureNormalization::None);
+        let (storage, store) = memory();
+        let text: &'static [u8] = serde_json::to_vec(&written).unwrap().leak();
+        put(
+            &store,
+            &format!("datasets/{}/manifest.json", written.digest),
+            text,
+        )
+        .await;
+        let error = manifest(&storage, &written.digest).await.unwrap_err();
+        assert!(matches!(error, PushedError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
