@@ -4,6 +4,9 @@ use crate::id::{CheckpointId, ModelName};
 
 /// Digits of a sequence number in a key.
 const SEQUENCE_DIGITS: usize = 20;
+/// Largest sequence of a record. Logs grow by one, so none gets there; a larger number is no record,
+/// or a stray file would end its log.
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 32;
 
 /// Folder of all checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
@@ -66,11 +69,21 @@ pub fn record_file(sequence: u64) -> String {
 /// The sequence, from 1, in the file name of a record; `None` for any other file.
 #[must_use]
 pub fn parse_record_file(name: &str) -> Option<u64> {
+    // 20 digits may exceed u64; 0 is "no record".
+    let sequence = record_digits(name)?.parse().ok()?;
+    (1..=MAX_SEQUENCE).contains(&sequence).then_some(sequence)
+}
+
+fn record_digits(name: &str) -> Option<&str> {
     let digits = name.strip_suffix(".json")?;
     let plain = digits.len() == SEQUENCE_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // 20 digits may exceed u64; 0 is "no record".
-    let sequence = plain.then(|| digits.parse().ok()).flatten()?;
-    (sequence > 0).then_some(sequence)
+    plain.then_some(digits)
+}
+
+/// Whether a key has the form of a record's in a serving log, and a number that no log reaches.
+pub(crate) fn is_stray_record(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    record_digits(name).is_some() && parse_record_file(name).is_none()
 }
 
 /// The model and the sequence of a key below [`SERVING`].
@@ -94,7 +107,7 @@ mod tests {
         assert_eq!(mark, "jobs/j/failed.json");
         assert_eq!(parse_unfinished(&mark), Some(("j", "failed")));
         let model = ModelName::default();
-        for sequence in [1, 42, u64::MAX] {
+        for sequence in [1, 42, MAX_SEQUENCE] {
             assert_eq!(
                 parse_record(&record(&model, sequence)),
                 Some((model.clone(), sequence))
@@ -107,12 +120,31 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_any_log_are_stray() {
+        for (number, is_stray) in [
+            ("00000000000000000000", true),
+            ("00000000000000000001", false),
+            ("00000000004294967296", false),
+            ("00000000004294967297", true),
+            ("18446744073709551615", true),
+            ("99999999999999999999", true),
+            ("7", false),
+            ("0000000000000000000x", false),
+        ] {
+            let key = format!("serving/digits/{number}.json");
+            assert_eq!(is_stray_record(&key), is_stray, "{key}");
+        }
+    }
+
+    #[test]
     fn other_keys_are_ignored() {
         for key in [
             "serving/digits/00000000000000000000.json",
             "serving/digits/7.json",
             "serving/digits/+0000000000000000007.json",
             "serving/digits/99999999999999999999.json",
+            "serving/digits/18446744073709551615.json",
+            "serving/digits/00000000004294967297.json",
             "serving/digits/00000000000000000007.json#1",
             "serving/Digits/00000000000000000007.json",
             "serving/00000000000000000007.json",

@@ -78,7 +78,7 @@ pub mod unfinished;
 mod validate;
 
 pub use catalog::{list_checkpoints, live_manifest, manifest};
-pub use follow::Follower;
+pub use follow::{Follower, LogFault, LogFaults, Replacement};
 pub use keys::{parse_record_file, record_file};
 pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};

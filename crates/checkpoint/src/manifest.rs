@@ -44,6 +44,11 @@ pub struct Manifest {
     pub model: ModelName,
     /// When it was committed.
     pub created_at: Timestamp,
+    /// Newest serving record of the model when it was published, 0 for none: whether a checkpoint is
+    /// newer than another follows from it, whatever the clocks. `None` in manifests that are older
+    /// than this field; [`publish`](crate::publish) sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_sequence: Option<u64>,
     /// The network.
     pub architecture: Architecture,
     /// Shape of a raw image, and the scaling of its pixels.

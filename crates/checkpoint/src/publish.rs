@@ -11,7 +11,7 @@ use crate::{
     load::verify,
     manifest::{FileDigest, Manifest},
     refusal::Refusal,
-    sha256_hex,
+    serving, sha256_hex,
     storage::{Created, Storage, StorageError},
     tensors::{Served, decode_exam, encode_served_exam, probabilities},
 };
@@ -20,7 +20,7 @@ use bytes::Bytes;
 /// A checkpoint to be published.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Its manifest; [`publish`] fills in the digests of `files`.
+    /// Its manifest; [`publish`] fills in the digests of `files`, and `after_sequence`.
     pub manifest: Manifest,
     /// Bytes from [`encode_model`](crate::encode_model).
     pub model: Bytes,
@@ -39,7 +39,11 @@ pub struct Draft {
 /// [`StorageError::Draft`] when readers would refuse it (nothing is written then);
 /// [`StorageError::Conflict`] when the id has other weights, another exam or a manifest with other
 /// answers: abandon the id; [`StorageError::Tombstoned`]; else the store's error: retry.
-pub async fn publish(storage: &Storage, draft: Draft) -> Result<Manifest, StorageError> {
+pub async fn publish(storage: &Storage, mut draft: Draft) -> Result<Manifest, StorageError> {
+    if draft.manifest.after_sequence.is_none() {
+        let newest = serving::newest_after(storage, &draft.manifest.model, 0).await?;
+        draft.manifest.after_sequence = Some(newest.unwrap_or(0));
+    }
     let id = draft.manifest.id;
     let Draft {
         manifest,

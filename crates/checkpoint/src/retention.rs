@@ -139,6 +139,7 @@ async fn inspect(
                 State::Committed {
                     model: manifest.model,
                     created_at: manifest.created_at,
+                    after_sequence: manifest.after_sequence,
                 }
             }
             Ok(None) => State::Uncommitted { touched: now },

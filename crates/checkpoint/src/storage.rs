@@ -163,6 +163,10 @@ impl Storage {
     /// The error of a write that failed at every attempt.
     async fn not_written(&self, key: &str, error: StoreError) -> StorageError {
         if let Some(folder) = self.folder() {
+            if let Ok(true) = self.is_folder(key).await {
+                let path = folder.join(key);
+                return StorageError::NameTaken { path };
+            }
             let path = Arc::clone(&folder);
             let tried = tokio::task::spawn_blocking(move || hard_links::unsupported(&path));
             if let Ok(Some(source)) = tried.await {
@@ -247,6 +251,16 @@ impl Storage {
             }),
             Err(error) => Err(StorageError::from_store("read", key, error)),
         }
+    }
+
+    /// Whether a folder has the name of `key`, which can happen only in a folder: reads do not find
+    /// the key then, and writes fail. Cancel-safe.
+    pub(crate) async fn is_folder(&self, key: &str) -> Result<bool, StorageError> {
+        let Some(folder) = self.folder() else {
+            return Ok(false);
+        };
+        let path = folder.join(key);
+        Ok(tokio::task::spawn_blocking(move || path.is_dir()).await?)
     }
 
     /// Whether `key` exists. Cancel-safe.

@@ -38,6 +38,7 @@ mod gauges;
 pub mod low_priority;
 pub mod refusals;
 pub mod snapshot;
+mod storage_faults;
 pub mod swap;
 pub mod verify;
 pub mod watch;

@@ -34,6 +34,11 @@ impl Refusals {
         self.records.contains(&sequence)
     }
 
+    /// Forgets which records were refused: another log has others under the same numbers.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+    }
+
     /// Why the checkpoint was refused, if it was: it is not verified again for another record.
     #[must_use]
     pub fn of_checkpoint(&self, id: CheckpointId) -> Option<&Refusal> {

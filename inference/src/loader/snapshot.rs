@@ -72,6 +72,7 @@ impl<'a> SnapshotBuilder<'a> {
         } = self;
         let is_served = current.is_some_and(|current| {
             current.sequence == snapshot.sequence
+                && Arc::ptr_eq(&current.primary.checkpoint, &snapshot.primary.checkpoint)
                 && current.candidates.len() == snapshot.candidates.len()
         });
         (!is_served).then_some(snapshot)

@@ -1,8 +1,10 @@
 //! Watches the serving log for the record to serve next: the newest, or the one that is pinned.
 
-use super::{backoff, gauges::seconds, refusals::Refusals};
+use super::{backoff, gauges::seconds, refusals::Refusals, storage_faults};
 use crate::model::Model;
-use digits_checkpoint::{Follower, Storage, StorageError, record::ServingRecord, serving};
+use digits_checkpoint::{
+    Follower, Replacement, Storage, StorageError, record::ServingRecord, serving,
+};
 use jiff::Timestamp;
 use std::{
     num::NonZeroU64,
@@ -145,7 +147,11 @@ impl Watcher {
     /// Newest sequence that was read; the follower of a restarted loader may not have read any yet.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.follower.head().max(self.model.status().head_sequence)
+        if self.follower.has_listed() {
+            self.follower.head()
+        } else {
+            self.model.status().head_sequence
+        }
     }
 
     /// Whether the model is pinned to a record.
@@ -156,6 +162,10 @@ impl Watcher {
 
     async fn poll_head(&mut self, refusals: &mut Refusals) -> Result<(), StorageError> {
         let polled = self.follower.poll().await;
+        if let Some(replacement) = self.follower.take_replacement() {
+            self.log_replaced(replacement, refusals);
+        }
+        storage_faults::show(&self.model, self.follower.faults());
         let head = self.head();
         self.model.metrics.head_sequence.set(head as f64);
         self.model.status().head_sequence = head;
@@ -169,6 +179,19 @@ impl Watcher {
         self.model.metrics.storage_read.set(seconds(now));
         self.model.status().storage_read_at = Some(now);
         Ok(())
+    }
+
+    /// Follows another log from now on: what was remembered of the earlier one does not apply to it.
+    fn log_replaced(&mut self, replacement: Replacement, refusals: &mut Refusals) {
+        let Replacement { before, now } = replacement;
+        tracing::warn!(
+            model = %self.model.name, before, now,
+            "the storage has another serving log: it was swapped or restored; following its newest record"
+        );
+        self.model.metrics.log_replacements.increment(1);
+        refusals.forget_records();
+        self.pending = None;
+        self.first_head = Some(now);
     }
 
     async fn poll_pinned(&mut self, refusals: &mut Refusals) -> Result<(), StorageError> {

@@ -163,6 +163,16 @@ const HELP: &[(Kind, &str, &str)] = &[
         "when the storage was last read without an error",
     ),
     (
+        Gauge,
+        "digits_inference_storage_fault",
+        "1 while the serving log on the storage has the fault: record_gone, stray_record, name_taken, clock; else 0",
+    ),
+    (
+        Counter,
+        "digits_inference_log_replacements_total",
+        "serving logs that were replaced by another one, which is followed: the storage was swapped or restored",
+    ),
+    (
         Counter,
         "digits_inference_outcomes_total",
         "reported outcomes: right, wrong",

@@ -7,6 +7,7 @@ use super::{
     served::ServedGauges,
     statistics::Statistics,
 };
+use digits_checkpoint::LogFault;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ pub struct ModelMetrics {
     pub pinned_sequence: Gauge,
     /// Seconds since 1970 of the last successful read.
     pub storage_read: Gauge,
+    /// 1 while the storage has a fault, for each of [`LogFault::KINDS`].
+    pub storage_faults: [Gauge; LogFault::KINDS.len()],
+    /// Serving logs that were replaced by another one.
+    pub log_replacements: Counter,
     /// Counts and durations that can be read back.
     pub statistics: Arc<Statistics>,
 }
@@ -96,6 +101,10 @@ impl ModelMetrics {
             behind_head: gauge("digits_inference_behind_head"),
             pinned_sequence: gauge("digits_inference_pinned_sequence"),
             storage_read: gauge("digits_inference_storage_read_timestamp_seconds"),
+            storage_faults: LogFault::KINDS.map(|kind| {
+                gauge!("digits_inference_storage_fault", "model" => model.clone(), "fault" => kind)
+            }),
+            log_replacements: counter!("digits_inference_log_replacements_total", "model" => model.clone()),
             statistics: Arc::default(),
             model,
         }

@@ -5,5 +5,5 @@ mod registry;
 mod snapshot;
 
 pub use loaded::{ImageSeconds, LoadedModel};
-pub use registry::{LoadStatus, Model, Registry, RejectedRecord};
+pub use registry::{LoadStatus, Model, Registry, RejectedRecord, StorageFault};
 pub use snapshot::{ActiveRoute, ServingSnapshot};

@@ -11,7 +11,7 @@ use crate::{
 };
 use arc_swap::{ArcSwapOption, Guard};
 use digits_checkpoint::{
-    Refusal, RefusalReason,
+    LogFault, Refusal, RefusalReason,
     id::{CheckpointId, ModelName},
     record::Route,
 };
@@ -46,6 +46,15 @@ impl RejectedRecord {
     }
 }
 
+/// A fault of the storage of a model.
+#[derive(Clone, Debug)]
+pub struct StorageFault {
+    /// What is wrong.
+    pub fault: LogFault,
+    /// When it was noticed.
+    pub since: Timestamp,
+}
+
 /// State of following the storage, for `GetModel`.
 #[derive(Clone, Debug, Default)]
 pub struct LoadStatus {
@@ -55,6 +64,8 @@ pub struct LoadStatus {
     pub last_refusal: Option<RejectedRecord>,
     /// Refusals since the start, by reason.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// What is wrong with the storage now.
+    pub storage_faults: Vec<StorageFault>,
     /// When the storage was last read without an error.
     pub storage_read_at: Option<Timestamp>,
     /// The record that the model is pinned to; 0 if it follows the newest.

@@ -14,5 +14,6 @@ mod predict;
 mod process;
 mod queue;
 mod roles;
+mod storage_faults;
 mod supervision;
 mod support;

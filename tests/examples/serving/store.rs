@@ -79,6 +79,7 @@ fn draft(hidden: &[usize], seed: u64, exam: &[u8]) -> Draft {
         id: CheckpointId::generate(),
         model: ModelName::default(),
         created_at: Timestamp::now(),
+        after_sequence: None,
         architecture: Architecture {
             input_size: PIXELS,
             hidden: hidden.to_vec(),

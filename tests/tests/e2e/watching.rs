@@ -29,11 +29,12 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 5] = [
+const UNLIT: [&str; 6] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
     "DigitsStorageUnreadable",
+    "DigitsStorageFault",
     "DigitsLatencyHigh",
 ];
 

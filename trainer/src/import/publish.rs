@@ -229,6 +229,7 @@ fn manifest(import: &Import, architecture: Architecture, imported_sha256: String
         id: import.id,
         model: import.model.clone(),
         created_at: jiff::Timestamp::now(),
+        after_sequence: None,
         labels: if import.labels.is_empty() {
             numbered_names(architecture.classes)
         } else {

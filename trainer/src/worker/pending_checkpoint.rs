@@ -126,6 +126,7 @@ fn manifest(run: &JobRun, record: &TrainingRecord, snapshot: &Snapshot) -> Manif
         id: CheckpointId::generate(),
         model: plan.model.clone(),
         created_at: jiff::Timestamp::now(),
+        after_sequence: None,
         architecture: plan.train.architecture.clone(),
         input: plan.train.input,
         labels: plan.shape.label_names.clone(),

@@ -52,6 +52,8 @@ pub enum State {
         model: ModelName,
         /// When it was created.
         created_at: Timestamp,
+        /// Newest serving record of the model when it was published, if that is known.
+        after_sequence: Option<u64>,
     },
     /// With a manifest that this program cannot read: never deleted.
     Unreadable,
@@ -140,20 +142,25 @@ fn obsolete_marks(now: Timestamp, rules: &Rules, inventory: &Inventory) -> Vec<S
     marks.cloned().collect()
 }
 
-/// The `count` newest of each model.
+/// The `count` newest of each model: published after the latest records, and of those after the same
+/// record by their times.
 fn newest(checkpoints: &[StoredCheckpoint], count: usize) -> BTreeSet<CheckpointId> {
-    let mut models: BTreeMap<&ModelName, Vec<(Timestamp, CheckpointId)>> = BTreeMap::new();
+    let mut models: BTreeMap<&ModelName, Vec<(Option<u64>, Timestamp, CheckpointId)>> =
+        BTreeMap::new();
     for checkpoint in checkpoints {
-        if let State::Committed { model, created_at } = &checkpoint.state {
-            models
-                .entry(model)
-                .or_default()
-                .push((*created_at, checkpoint.id));
+        if let State::Committed {
+            model,
+            created_at,
+            after_sequence,
+        } = &checkpoint.state
+        {
+            let age = (*after_sequence, *created_at, checkpoint.id);
+            models.entry(model).or_default().push(age);
         }
     }
     let sorted = models.into_values().flat_map(|mut group| {
         group.sort_unstable_by(|left, right| right.cmp(left));
-        group.into_iter().take(count).map(|(_, id)| id)
+        group.into_iter().take(count).map(|(.., id)| id)
     });
     sorted.collect()
 }

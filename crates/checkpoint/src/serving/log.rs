@@ -26,7 +26,14 @@ pub async fn head(
     storage: &Storage,
     model: &ModelName,
 ) -> Result<Option<ServingRecord>, StorageError> {
-    let Some(newest) = newest_after(storage, model, 0).await? else {
+    let listing = listing(storage, model, 0).await?;
+    if let Some(key) = listing.stray {
+        tracing::warn!(
+            %model, key,
+            "a file is ignored that has the name of a serving record, with a number that no log reaches; remove it"
+        );
+    }
+    let Some((newest, _)) = listing.newest else {
         return Ok(None);
     };
     expect_record(storage, model, newest).await.map(Some)
@@ -42,6 +49,9 @@ pub async fn record(
     model: &ModelName,
     sequence: u64,
 ) -> Result<Option<ServingRecord>, StorageError> {
+    if sequence > keys::MAX_SEQUENCE {
+        return Ok(None);
+    }
     let key = keys::record(model, sequence);
     let Some(bytes) = storage.get(&key, RECORD_LIMIT).await? else {
         return Ok(None);
@@ -60,7 +70,11 @@ pub async fn record(
 /// # Errors
 /// The store's error.
 pub async fn list(storage: &Storage, model: &ModelName) -> Result<Vec<u64>, StorageError> {
-    let mut sequences = listed(storage, model, None).await?;
+    let entries = storage.list(&keys::log(model), None).await?;
+    let records = entries
+        .iter()
+        .filter_map(|entry| keys::parse_record(&entry.key));
+    let mut sequences: Vec<u64> = records.map(|(_, sequence)| sequence).collect();
     sequences.sort_unstable();
     Ok(sequences)
 }
@@ -71,21 +85,35 @@ pub(crate) async fn newest_after(
     model: &ModelName,
     after: u64,
 ) -> Result<Option<u64>, StorageError> {
-    let offset = (after > 0).then(|| keys::record(model, after));
-    let sequences = listed(storage, model, offset.as_deref()).await?;
-    Ok(sequences.into_iter().filter(|&it| it > after).max())
+    let listing = listing(storage, model, after).await?;
+    Ok(listing.newest.map(|(sequence, _)| sequence))
 }
 
-async fn listed(
+/// The end of a serving log.
+pub(crate) struct Listing {
+    /// The largest sequence, and when its key was written.
+    pub(crate) newest: Option<(u64, Timestamp)>,
+    /// A key with a number that no log reaches.
+    pub(crate) stray: Option<String>,
+}
+
+/// Lists the log beyond `after`.
+pub(crate) async fn listing(
     storage: &Storage,
     model: &ModelName,
-    offset: Option<&str>,
-) -> Result<Vec<u64>, StorageError> {
-    let entries = storage.list(&keys::log(model), offset).await?;
-    let records = entries
-        .iter()
-        .filter_map(|entry| keys::parse_record(&entry.key));
-    Ok(records.map(|(_, sequence)| sequence).collect())
+    after: u64,
+) -> Result<Listing, StorageError> {
+    let offset = (after > 0).then(|| keys::record(model, after));
+    let entries = storage.list(&keys::log(model), offset.as_deref()).await?;
+    let records = entries.iter().filter_map(|entry| {
+        let (_, sequence) = keys::parse_record(&entry.key)?;
+        (sequence > after).then_some((sequence, entry.modified))
+    });
+    let mut keys = entries.iter().map(|entry| &entry.key);
+    Ok(Listing {
+        newest: records.max_by_key(|&(sequence, _)| sequence),
+        stray: keys.find(|key| keys::is_stray_record(key)).cloned(),
+    })
 }
 
 /// A record that a listing named.
@@ -159,12 +187,13 @@ pub async fn append(
     if proposal.by.chars().count() > MAX_BY_CHARS {
         return Err(PromotionError::By.into());
     }
-    if expected > 0 && !storage.exists(&keys::record(model, expected)).await? {
-        return Err(PromotionError::UnknownRecord(expected).into());
+    let unknown = PromotionError::UnknownRecord(expected);
+    if expected >= keys::MAX_SEQUENCE
+        || expected > 0 && !storage.exists(&keys::record(model, expected)).await?
+    {
+        return Err(unknown.into());
     }
-    let sequence = expected
-        .checked_add(1)
-        .ok_or(PromotionError::UnknownRecord(expected))?;
+    let sequence = expected + 1;
     let record = ServingRecord {
         format: FORMAT,
         sequence,

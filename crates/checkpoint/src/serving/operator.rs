@@ -147,9 +147,10 @@ async fn expected_head(
     model: &ModelName,
     expected: u64,
 ) -> Result<Result<ServingRecord, PromotionError>, AppendError> {
-    let next = expected
-        .checked_add(1)
-        .ok_or(PromotionError::UnknownRecord(expected))?;
+    if expected >= keys::MAX_SEQUENCE {
+        return Err(PromotionError::UnknownRecord(expected).into());
+    }
+    let next = expected + 1;
     if storage.exists(&keys::record(model, next)).await? {
         return Err(lost(storage, model, next).await);
     }

@@ -52,16 +52,22 @@ impl From<Policy> for PromotionRules {
 }
 
 impl PromotionRules {
-    /// Why `new` is not to serve instead of `current`; `None` when it is.
+    /// Why `new` is not to serve instead of `current`, the primary of record `head`, which is the
+    /// newest; `None` when it is.
     #[must_use]
-    pub fn objection(&self, new: &Manifest, current: &Manifest) -> Option<(NotPromoted, String)> {
+    pub fn objection(
+        &self,
+        new: &Manifest,
+        current: &Manifest,
+        head: u64,
+    ) -> Option<(NotPromoted, String)> {
         if let Some(difference) = self.out_of_scope(new, current) {
             return Some((NotPromoted::OtherData, difference));
         }
         let id = current.id;
         match self.policy {
             Policy::Manual => Some(manual()),
-            Policy::Latest if new.created_at < current.created_at => Some((
+            Policy::Latest if is_older(new, current, head) => Some((
                 NotPromoted::Older,
                 format!("the checkpoint {id}, which serves, is newer"),
             )),
@@ -99,6 +105,18 @@ impl PromotionRules {
             );
             (NotPromoted::Guard, explanation)
         })
+    }
+}
+
+/// Whether `new` was published before `current`, the primary of record `head`. What was published
+/// after a record is newer than what that record names, and of two checkpoints the one that was
+/// published after the later record is the newer one. The clock decides only between two that were
+/// published at the same time, before either was promoted, and where a manifest has no sequence.
+fn is_older(new: &Manifest, current: &Manifest, head: u64) -> bool {
+    match (new.after_sequence, current.after_sequence) {
+        (Some(after), _) if after >= head => false,
+        (Some(new), Some(current)) if new != current => new < current,
+        _ => new.created_at < current.created_at,
     }
 }
 

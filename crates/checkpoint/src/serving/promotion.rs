@@ -16,14 +16,11 @@ use crate::{
     storage::{Storage, StorageError},
 };
 use futures::{StreamExt as _, stream};
-use jiff::SignedDuration;
 
 /// Attempts of a promotion that another writer keeps preceding.
 const ATTEMPTS: u32 = 32;
 /// Records that are searched for an earlier promotion of the same checkpoint.
 const SEARCHED: u64 = 1000;
-/// Tolerated difference between two clocks: that promotion is no older than the checkpoint.
-const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Records that are read at once.
 const CONCURRENT_READS: usize = 16;
 
@@ -114,7 +111,7 @@ fn objection(
         return Some((NotPromoted::Serving, "it serves already".to_owned()));
     }
     // A primary that is gone or unreadable is worse than any.
-    current.and_then(|current| rules.objection(new, current))
+    current.and_then(|current| rules.objection(new, current, head.sequence))
 }
 
 /// The manifest of a record's primary; `None` when it is gone or unreadable.
@@ -171,7 +168,10 @@ async fn earlier_promotion(
     manifest: &Manifest,
     head: &ServingRecord,
 ) -> Result<Option<ServingRecord>, StorageError> {
-    let oldest = head.sequence.saturating_sub(SEARCHED - 1).max(1);
+    // No record that is older than the checkpoint promotes it.
+    let published_after = manifest.after_sequence.unwrap_or(0);
+    let oldest = head.sequence.saturating_sub(SEARCHED - 1);
+    let oldest = oldest.max(published_after.saturating_add(1));
     let mut records = stream::iter((oldest..=head.sequence).rev())
         .map(|sequence| record(storage, &manifest.model, sequence))
         .buffered(CONCURRENT_READS);
@@ -185,9 +185,6 @@ async fn earlier_promotion(
         };
         if record.reason == Reason::Published && record.primary() == Some(manifest.id) {
             return Ok(Some(record));
-        }
-        if manifest.created_at.duration_since(record.at) > CLOCK_DIFFERENCE {
-            break;
         }
     }
     Ok(None)

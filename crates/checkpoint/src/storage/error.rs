@@ -84,6 +84,12 @@ pub enum StorageError {
         /// The error of link(2).
         source: std::io::Error,
     },
+    /// A folder has the name of the file.
+    #[error("{}: a folder has the name of a file that is to be written; remove or rename the folder", .path.display())]
+    NameTaken {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The content has no format that this program knows.
     #[error("{key} cannot be understood: {reason}")]
     Unreadable {

@@ -72,6 +72,16 @@ async fn the_golden_record_is_read_and_written_unchanged() {
 
 /// As older programs wrote it.
 #[tokio::test]
+async fn a_manifest_without_a_sequence_is_read_and_written_unchanged() {
+    let mut text: Value = serde_json::from_str(MANIFEST).unwrap();
+    text.as_object_mut().unwrap().remove("after_sequence");
+    let manifest = read_manifest(text.to_string()).await.unwrap().unwrap();
+    assert_eq!(manifest.after_sequence, None);
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), text);
+}
+
+/// As older programs wrote it.
+#[tokio::test]
 async fn a_record_without_digests_is_read_and_written_unchanged() {
     let mut text: Value = serde_json::from_str(RECORD).unwrap();
     let routes = text["routes"].as_array_mut().unwrap();

@@ -10,6 +10,7 @@ mod golden;
 mod interleaving;
 mod kill;
 mod log;
+mod log_faults;
 mod manifest_bits;
 mod policy;
 mod promotion;

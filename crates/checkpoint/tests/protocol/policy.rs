@@ -41,6 +41,7 @@ async fn decide(storage: &Storage, manifest: &Manifest, rules: PromotionRules) -
 async fn the_latest_checkpoint_is_promoted_once() {
     let (storage, _) = memory();
     let (old, new) = (published(&storage, 60).await, published(&storage, 0).await);
+    let older = published(&storage, 30).await;
     assert_eq!(automatic(&storage, &old, Policy::Manual).await, None);
     assert_eq!(automatic(&storage, &old, Policy::Latest).await, Some(1));
     assert_eq!(
@@ -54,7 +55,6 @@ async fn the_latest_checkpoint_is_promoted_once() {
         Some(1),
         "long ago"
     );
-    let older = published(&storage, 30).await;
     assert_eq!(
         automatic(&storage, &older, Policy::Latest).await,
         None,
@@ -156,7 +156,7 @@ async fn better_means_more_correct_then_lower_loss_on_the_same_images() {
     let current = draft(CheckpointId::generate(), 1, 60).manifest;
     let prefers = |policy: Policy, new: &Manifest| {
         let rules = PromotionRules::from(policy);
-        rules.objection(new, &current).is_none()
+        rules.objection(new, &current, 1).is_none()
     };
     for (name, validation, change, expected) in cases {
         let mut new = draft(CheckpointId::generate(), 1, 0).manifest;

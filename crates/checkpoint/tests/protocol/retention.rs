@@ -301,6 +301,7 @@ fn held(now: Timestamp) -> impl Strategy<Value = StoredCheckpoint> {
         6 => (0..3_usize, -5..400_i32).prop_map(move |(model, hours)| State::Committed {
             model: ["a", "b", "c"][model].parse().unwrap(),
             created_at: ago(hours),
+            after_sequence: None,
         }),
         2 => (-5..400_i32).prop_map(move |hours| State::Uncommitted { touched: ago(hours) }),
         1 => Just(State::Unreadable),
@@ -339,9 +340,9 @@ proptest! {
             prop_assert!(!(keep.contains(&id) && going.contains(&id)));
             match &held.state {
                 State::Unreadable => prop_assert!(!going.contains(&id)),
-                State::Committed { model, created_at } => {
+                State::Committed { model, created_at, .. } => {
                     let newer = inventory.checkpoints.iter().filter(|other| {
-                        matches!(&other.state, State::Committed { model: m, created_at: at }
+                        matches!(&other.state, State::Committed { model: m, created_at: at, .. }
                             if m == model && (*at, other.id) > (*created_at, id))
                     });
                     let needed = inventory.referenced.contains(&id)

@@ -28,6 +28,11 @@ fn lines(model: &GetModelResponse, now: Timestamp, width: usize) -> Vec<String> 
             it.sequence, it.checkpoint_id, it.message, it.reason
         )
     });
+    let faults: Vec<&str> = model
+        .storage_faults
+        .iter()
+        .map(|it| it.message.as_str())
+        .collect();
     let behind = match model.behind_head {
         0 => String::new(),
         1 => ", 1 record behind it".to_owned(),
@@ -48,6 +53,7 @@ fn lines(model: &GetModelResponse, now: Timestamp, width: usize) -> Vec<String> 
                 format::age(model.storage_read_at.as_ref(), now)
             ),
         ),
+        ("storage faults", faults.join("; ")),
         ("refused", refusals.join(", ")),
         ("last refusal", last.unwrap_or_default()),
     ];

@@ -33,6 +33,7 @@ fn draft(id: CheckpointId, age_seconds: i64) -> Draft {
         id,
         model: "digits".parse().expect("a name"),
         created_at: Timestamp::now() - SignedDuration::from_secs(age_seconds),
+        after_sequence: None,
         architecture: Architecture {
             input_size: 4,
             hidden: vec![],

@@ -3,7 +3,7 @@
 use super::roles::role_message;
 use crate::{
     metrics::LiveAccuracy,
-    model::{ActiveRoute, Model, RejectedRecord},
+    model::{ActiveRoute, Model, RejectedRecord, StorageFault},
 };
 use digits_checkpoint::messages::{checkpoint, timestamp};
 use digits_proto::v1;
@@ -30,6 +30,7 @@ pub(super) fn response(model: &Model) -> v1::GetModelResponse {
             .collect(),
         storage_read_at: status.storage_read_at.map(timestamp),
         pinned_sequence: status.pinned_sequence,
+        storage_faults: status.storage_faults.iter().map(fault_message).collect(),
     }
 }
 
@@ -48,6 +49,14 @@ fn live_message(live: LiveAccuracy) -> v1::LiveAccuracy {
     v1::LiveAccuracy {
         outcomes: live.outcomes as u32,
         accuracy: live.ratio,
+    }
+}
+
+fn fault_message(shown: &StorageFault) -> v1::StorageFault {
+    v1::StorageFault {
+        kind: shown.fault.kind().to_owned(),
+        message: shown.fault.to_string(),
+        since: Some(timestamp(shown.since)),
     }
 }
 

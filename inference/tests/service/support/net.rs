@@ -145,6 +145,7 @@ impl Net {
             id: CheckpointId::generate(),
             model: model.parse().unwrap(),
             created_at: Timestamp::now(),
+            after_sequence: None,
             architecture: Architecture {
                 input_size: PIXELS,
                 hidden: self.layers[..self.layers.len() - 1]

@@ -64,6 +64,7 @@ pub fn draft(id: CheckpointId, salt: u8, age_seconds: i64) -> Draft {
         id,
         model: "digits".parse().unwrap(),
         created_at: Timestamp::now() - SignedDuration::from_secs(age_seconds),
+        after_sequence: None,
         architecture: Architecture {
             input_size: height * width,
             hidden: vec![units],
