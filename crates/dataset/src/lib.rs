@@ -34,6 +34,7 @@ pub mod messages;
 pub mod mnist;
 pub mod pushed;
 mod random;
+mod strokes;
 pub mod synthetic;
 
 pub use assembly::{Assembled, Handling, Orientation, Parts, Polarity, assemble};

@@ -3,24 +3,20 @@
 
 use super::glyphs::{Point, STYLES};
 use crate::random::Random;
+use crate::strokes::{self, FAR, Raster, Segment, Vector};
 
 /// Height and width of the images, in pixels.
 pub const SIDE: usize = 28;
-/// Straight segments of a curve between two points.
-const PIECES: usize = 5;
 /// Width of a glyph's box relative to its height.
 const NARROWNESS: f32 = 0.74;
 const PIXELS: usize = SIDE * SIDE;
-const FAR: f32 = 1e9;
-
-type Vector = (f32, f32);
-
-/// A straight piece of the pen's path, in pixels; pixel (0, 0) has its centre at (0, 0).
-#[derive(Clone, Copy)]
-struct Segment {
-    from: Vector,
-    to: Vector,
-}
+/// Distance from the path, in pixels, beyond which there is no ink.
+const REACH: f32 = 3.25;
+const RASTER: Raster = Raster {
+    height: SIDE,
+    width: SIDE,
+    reach: REACH,
+};
 
 pub(super) fn draw(digit: usize, random: &mut Random) -> [u8; PIXELS] {
     let styles = &STYLES[digit];
@@ -31,7 +27,8 @@ pub(super) fn draw(digit: usize, random: &mut Random) -> [u8; PIXELS] {
         trace(stroke, &hand, &mut path);
     }
     place_in_image(&mut path, random);
-    let distances = squared_distances(&path);
+    let mut distances = [FAR; PIXELS];
+    RASTER.squared_distances(&path, &mut distances);
     ink(&distances, random)
 }
 
@@ -82,49 +79,14 @@ impl Hand {
 /// The stroke as straight pieces of the Catmull-Rom curve through its points.
 fn trace(stroke: &[Point], hand: &Hand, path: &mut Vec<Segment>) {
     let points: Vec<Vector> = stroke.iter().map(|&point| hand.bend(point)).collect();
-    let last = points.len() - 1;
-    let closed = stroke[0] == stroke[last] && last > 1;
-    for index in 0..last {
-        let before = match index {
-            0 if closed => points[last - 1],
-            0 => points[0],
-            _ => points[index - 1],
-        };
-        let after = match index + 2 {
-            next if next <= last => points[next],
-            _ if closed => points[1],
-            _ => points[last],
-        };
-        let corners = [before, points[index], points[index + 1], after];
-        let pieces = if last == 1 { 1 } else { PIECES };
-        let mut from = points[index];
-        for piece in 1..=pieces {
-            let to = curve(corners, piece as f32 / pieces as f32);
-            path.push(Segment { from, to });
-            from = to;
-        }
-    }
-}
-
-/// The uniform Catmull-Rom curve between the two middle points, at `t` from 0 to 1.
-fn curve([a, b, c, d]: [Vector; 4], t: f32) -> Vector {
-    let blend = |a: f32, b: f32, c: f32, d: f32| {
-        let linear = c - a;
-        let square = 2.0 * a - 5.0 * b + 4.0 * c - d;
-        let cube = 3.0 * b - a - 3.0 * c + d;
-        b + 0.5 * t * (linear + t * (square + t * cube))
-    };
-    (blend(a.0, b.0, c.0, d.0), blend(a.1, b.1, c.1, d.1))
+    let closed = stroke.first() == stroke.last() && stroke.len() > 2;
+    strokes::trace(&points, closed, path);
 }
 
 /// Scales the path so that the digit, ink included, takes about 19 of the 28 pixels, as in MNIST,
 /// and puts it near the middle.
 fn place_in_image(path: &mut [Segment], random: &mut Random) {
-    let (mut low, mut high) = ((FAR, FAR), (-FAR, -FAR));
-    for (x, y) in path.iter().flat_map(|segment| [segment.from, segment.to]) {
-        low = (low.0.min(x), low.1.min(y));
-        high = (high.0.max(x), high.1.max(y));
-    }
+    let (low, high) = strokes::bounds(path);
     let extent = (high.0 - low.0).max(high.1 - low.1);
     let scale = random.between(14.5, 18.0) / extent;
     let middle = (SIDE as f32 - 1.0) / 2.0;
@@ -142,40 +104,6 @@ fn place_in_image(path: &mut [Segment], random: &mut Random) {
             to: place(segment.to),
         };
     }
-}
-
-/// Squared distance of each pixel's centre to the path, where it is below [`REACH`].
-fn squared_distances(path: &[Segment]) -> [f32; PIXELS] {
-    let mut distances = [FAR; PIXELS];
-    for &Segment { from, to } in path {
-        let along = (to.0 - from.0, to.1 - from.1);
-        let length = along.0 * along.0 + along.1 * along.1;
-        for row in pixels_near(from.1, to.1) {
-            for column in pixels_near(from.0, to.0) {
-                let here = (column as f32 - from.0, row as f32 - from.1);
-                let share = if length > 0.0 {
-                    ((here.0 * along.0 + here.1 * along.1) / length).clamp(0.0, 1.0)
-                } else {
-                    0.0
-                };
-                let apart = (here.0 - share * along.0, here.1 - share * along.1);
-                let distance = apart.0 * apart.0 + apart.1 * apart.1;
-                let nearest = &mut distances[row * SIDE + column];
-                *nearest = nearest.min(distance);
-            }
-        }
-    }
-    distances
-}
-
-/// Distance from the path, in pixels, beyond which there is no ink.
-const REACH: f32 = 3.25;
-
-fn pixels_near(a: f32, b: f32) -> std::ops::Range<usize> {
-    // `as` cuts off the fraction and takes what is below 0 to 0.
-    let first = (a.min(b) - REACH).max(0.0) as usize;
-    let end = (a.max(b) + REACH + 1.0).max(0.0) as usize;
-    first.min(SIDE)..end.min(SIDE)
 }
 
 /// Turns distances into grey: full ink within the pen's radius, a soft edge, and the noise of paper
