@@ -35,6 +35,7 @@ pub mod mnist;
 pub mod pushed;
 mod random;
 mod strokes;
+pub mod styles;
 pub mod synthetic;
 
 pub use assembly::{Assembled, Handling, Orientation, Parts, Polarity, assemble};

@@ -21,6 +21,13 @@ pub(crate) struct Segment {
     pub(crate) to: Vector,
 }
 
+impl Segment {
+    pub(crate) fn length(&self) -> f32 {
+        let (x, y) = (self.to.0 - self.from.0, self.to.1 - self.from.1);
+        (x * x + y * y).sqrt()
+    }
+}
+
 /// Appends the Catmull-Rom curve through the points to `path`; a closed one has no corner where it
 /// ends.
 pub(crate) fn trace(points: &[Vector], closed: bool, path: &mut Vec<Segment>) {
