@@ -47,6 +47,9 @@ fn main() -> anyhow::Result<()> {
         noise: 0.0,
         pen: false,
         outlier_share: 0.0,
+        styles: 0.0,
+        letters: 0.0,
+        digits: Vec::new(),
         half_angles: Vec::new(),
     };
     let all = Augmentation {

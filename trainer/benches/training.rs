@@ -87,6 +87,9 @@ fn augmentation(elastic_alpha: f64) -> Augmentation {
         noise: 0.0,
         pen: false,
         outlier_share: 0.0,
+        styles: 0.0,
+        letters: 0.0,
+        digits: Vec::new(),
         half_angles: Vec::new(),
     }
 }

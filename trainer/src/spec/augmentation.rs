@@ -2,6 +2,7 @@
 
 use super::{request::AugmentationRequest, violation::Violations};
 use crate::{datasets::Shape, train};
+use digits_dataset::styles;
 
 /// Defaults of an enabled augmentation: the ranges of D. C. Cireşan, U. Meier, L. M. Gambardella,
 /// J. Schmidhuber, "Deep big simple neural nets excel on handwritten digit recognition", Neural
@@ -18,6 +19,8 @@ pub(super) const DEFAULT: AugmentationRequest = AugmentationRequest {
     noise: Some(0.0),
     pen: Some(false),
     outlier_share: Some(0.0),
+    styles: Some(0.0),
+    letters: Some(0.0),
 };
 
 /// Digits that become each other when they are rotated or sheared as far as the others.
@@ -77,6 +80,8 @@ pub(super) fn check(spec: &AugmentationRequest, found: &mut Violations) {
         ("elastic_sigma", spec.elastic_sigma, 0.5..=28.0),
         ("noise", spec.noise, 0.0..=1.0),
         ("outlier_share", spec.outlier_share, 0.0..=0.5),
+        ("styles", spec.styles, 0.0..=0.5),
+        ("letters", spec.letters, 0.0..=0.5),
     ] {
         let field = format!("augmentation.{field}");
         found.in_range(&field, value.unwrap_or_default(), range);
@@ -87,6 +92,17 @@ pub(super) fn check(spec: &AugmentationRequest, found: &mut Violations) {
         found.push(
             "augmentation.scale_min",
             format!("must be at most scale_max, {largest}, not {smallest}"),
+        );
+    }
+}
+
+/// Checks that a filled augmentation fits the labels of its data set.
+pub(super) fn check_labels(spec: &AugmentationRequest, shape: &Shape, found: &mut Violations) {
+    if spec.styles.is_some_and(|share| share > 0.0) && styles::digits(&shape.label_names).is_none()
+    {
+        found.push(
+            "augmentation.styles",
+            "draws digits, and the data set has other labels than 0 to 9: set it to 0",
         );
     }
 }
@@ -109,6 +125,9 @@ pub(super) fn plan(
         noise: spec.noise.unwrap_or_default(),
         pen: spec.pen.unwrap_or_default(),
         outlier_share: spec.outlier_share.unwrap_or_default(),
+        styles: spec.styles.unwrap_or_default(),
+        letters: spec.letters.unwrap_or_default(),
+        digits: styles::digits(&shape.label_names).unwrap_or_default(),
         half_angles: shape.label_names.iter().map(is_delicate).collect(),
     })
 }
@@ -130,6 +149,8 @@ mod tests {
         noise: None,
         pen: None,
         outlier_share: None,
+        styles: None,
+        letters: None,
     };
 
     const TURNED: AugmentationRequest = AugmentationRequest {
@@ -197,6 +218,8 @@ mod tests {
             (|it| it.elastic_sigma = Some(0.0), &["elastic_sigma"]),
             (|it| it.noise = Some(1.5), &["noise"]),
             (|it| it.outlier_share = Some(0.6), &["outlier_share"]),
+            (|it| it.styles = Some(0.51), &["styles"]),
+            (|it| it.letters = Some(-0.1), &["letters"]),
             (|it| it.enabled = Some(false), &["enabled"]),
             (
                 |it| {
@@ -214,6 +237,29 @@ mod tests {
             let expected = fields.iter().map(|it| format!("spec.augmentation.{it}"));
             let named: Vec<String> = found.fields().map(str::to_owned).collect();
             assert_eq!(named, expected.collect::<Vec<_>>(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn styles_are_for_labels_that_are_digits() {
+        for (label, styles, fields) in [("7", 0.1, 0), ("x", 0.1, 1), ("x", 0.0, 0)] {
+            let shape = Shape {
+                train: 1,
+                height: 28,
+                width: 28,
+                label_names: ["3", label].map(str::to_owned).to_vec(),
+                picture_normalization: PictureNormalization::Mnist,
+            };
+            let spec = AugmentationRequest {
+                styles: Some(styles),
+                ..DEFAULT
+            };
+            let mut found = Violations::default();
+            check_labels(&spec, &shape, &mut found);
+            assert_eq!(found.fields().count(), fields, "{label} {styles}");
+            let plan = plan(Some(spec), &shape).expect("switched on");
+            let digits: &[u8] = if label == "7" { &[3, 7] } else { &[] };
+            assert_eq!(plan.digits, digits);
         }
     }
 

@@ -43,6 +43,9 @@ pub(super) fn check(spec: &JobRequest, catalog: &Catalog, found: &mut Violations
     let hidden = check_hidden(spec, found);
     if let Some(shape) = check_dataset(spec, catalog, found) {
         check_split(spec, shape.train, found);
+        if let Some(augmentation) = &spec.augmentation {
+            augmentation::check_labels(augmentation, &shape, found);
+        }
         if hidden {
             check_size(spec, &shape, found);
         }

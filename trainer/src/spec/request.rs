@@ -197,6 +197,8 @@ optional_fields! {
         noise: f64,
         pen: bool,
         outlier_share: f64,
+        styles: f64,
+        letters: f64,
     }
 
     /// `digits.v1.RegularizationSpec`.

@@ -1,6 +1,6 @@
 //! Images and labels on the training's device, as raw bytes that are scaled batch by batch.
 
-use super::augment::{Augmenter, Outliers, Size};
+use super::augment::{Augmenter, Outliers, Replaced, Replacements, Size};
 use super::philox::StepPosition;
 use super::{Plan, TrainError};
 use digits_checkpoint::manifest::InputSpec;
@@ -63,6 +63,8 @@ pub(super) struct BatchRequest<'a> {
     pub(super) index: &'a Tensor,
     /// Their labels; empty without augmentation.
     pub(super) labels: &'a [u16],
+    /// The digit of each label, with `styles`.
+    pub(super) digits: &'a [u8],
     /// Source of the outliers.
     pub(super) outliers: Outliers<'a>,
     /// The step of the batch.
@@ -73,8 +75,9 @@ pub(super) struct BatchRequest<'a> {
 pub(super) struct Batch {
     /// u8, [images, height × width].
     raw: Tensor,
-    /// View of the last images of `raw`, which outliers replace, and their number.
-    outliers: Option<(Tensor, usize)>,
+    /// View of the last images of `raw`, which drawn ones replace, and their numbers.
+    replaced: Option<(Tensor, Replaced)>,
+    size: Size,
     augmenter: Option<Augmenter>,
     /// The inputs of the network, [images, height × width].
     pub(super) values: Tensor,
@@ -93,16 +96,15 @@ impl Batch {
             .as_ref()
             .map(|settings| Augmenter::new(settings, Size { height, width }, images, options.1));
         let raw = Tensor::f_zeros(size, (Kind::Uint8, options.1))?;
-        let outliers = match plan.outliers(images) {
+        let counts = plan.replaced(images);
+        let replaced = match counts.all() {
             0 => None,
-            count => Some((
-                raw.f_narrow(0, (images - count) as i64, count as i64)?,
-                count,
-            )),
+            all => Some((raw.f_narrow(0, (images - all) as i64, all as i64)?, counts)),
         };
         Ok(Self {
             raw,
-            outliers,
+            replaced,
+            size: Size { height, width },
             augmenter: augmenter.transpose()?,
             values: Tensor::f_zeros(size, options)?,
         })
@@ -117,8 +119,19 @@ impl Batch {
     ) -> Result<(), TrainError> {
         let index = request.index;
         let _ = from.pixels.f_index_select_out(&self.raw, 0, index)?;
-        if let Some((raw, count)) = &mut self.outliers {
-            let drawn = request.outliers.draw(*count, request.at);
+        if let Some((raw, counts)) = &mut self.replaced {
+            let first = request.labels.len() - counts.all();
+            let digits: Vec<u8> = request.labels[first..first + counts.styles]
+                .iter()
+                .map(|&label| request.digits[usize::from(label)])
+                .collect();
+            let drawn = Replacements {
+                counts: *counts,
+                digits: &digits,
+                size: self.size,
+                outliers: request.outliers,
+            }
+            .draw(request.at);
             raw.f_copy_(&Tensor::f_from_slice(&drawn)?.f_view_as(raw)?)?;
         }
         match &mut self.augmenter {

@@ -307,6 +307,9 @@ impl Lines {
             noise,
             pen,
             outlier_share,
+            styles,
+            letters,
+            digits,
             half_angles,
         } = augmentation;
         self.put("augmentation", "on");
@@ -323,6 +326,12 @@ impl Lines {
         self.float_unless(0.0, "augmentation.noise", *noise);
         self.switch("augmentation.pen", *pen);
         self.float_unless(0.0, "augmentation.outlier_share", *outlier_share);
+        if *styles != 0.0 {
+            self.float("augmentation.styles", *styles);
+            let digits: Vec<usize> = digits.iter().copied().map(usize::from).collect();
+            self.put("augmentation.digits", list(&digits));
+        }
+        self.float_unless(0.0, "augmentation.letters", *letters);
         let half: Vec<usize> = (0..half_angles.len())
             .filter(|&label| half_angles[label])
             .collect();

@@ -51,6 +51,10 @@ pub(super) enum Purpose {
     Noise,
     /// Outlier images.
     Outliers,
+    /// Digits in the styles of other countries.
+    Styles,
+    /// Letters.
+    Letters,
     /// Dropped units of the hidden layer of this number, from 0.
     Dropout(u8),
 }
@@ -63,6 +67,8 @@ impl Purpose {
             Self::Pen => 3,
             Self::Noise => 4,
             Self::Outliers => 5,
+            Self::Styles => 6,
+            Self::Letters => 7,
             Self::Dropout(layer) => 0x100 | u32::from(layer),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Checks a plan against its data set. The caller checks the ranges of the fields.
 
+use super::augment::Replaced;
 use super::{Augmentation, Device, InitialWeights, TrainError};
 use digits_checkpoint::manifest::{Architecture, InputSpec};
 use digits_dataset::{Dataset, LabelledImages};
@@ -200,10 +201,10 @@ pub fn steps_per_epoch(train_images: usize, batch_size: usize) -> u64 {
 }
 
 impl Plan {
-    /// Number of outliers in a batch of `images` images.
-    pub(super) fn outliers(&self, images: usize) -> usize {
+    /// The images of a batch of `images` that drawn ones replace.
+    pub(super) fn replaced(&self, images: usize) -> Replaced {
         let augmentation = self.augmentation.as_ref();
-        augmentation.map_or(0, |settings| settings.outliers(images))
+        augmentation.map_or_else(Replaced::default, |settings| settings.replaced(images))
     }
 
     /// Checks the plan against its data set.

@@ -211,6 +211,10 @@ impl Training<'_> {
                 .host_labels
                 .get(range.first..range.first + range.images)
                 .unwrap_or_default(),
+            digits: match &self.plan.augmentation {
+                Some(augmentation) => &augmentation.digits,
+                None => &[],
+            },
             outliers: Outliers {
                 images: &self.data.train.images,
                 train: &self.split.train,

@@ -134,11 +134,11 @@ impl StepBuffers {
         Ok(Self {
             batch: Batch::new(images, plan, options)?,
             forward: Forward::new(shape, activation, images, options)?
-                .with_outliers(plan.outliers(images))?
+                .with_outliers(plan.replaced(images).without_class())?
                 .regularized(&plan.regularization)?
                 .multiplying(plan.precision, shape)?,
             backward: Backward::new(shape, images, options)?
-                .with_outliers(plan.outliers(images))?,
+                .with_outliers(plan.replaced(images).without_class())?,
         })
     }
 }

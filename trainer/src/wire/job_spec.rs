@@ -346,7 +346,7 @@ same_fields! {
     }
     v1::AugmentationSpec = AugmentationRequest {
         enabled, rotation_degrees, shear_degrees, scale_min, scale_max, shift_pixels,
-        elastic_alpha, elastic_sigma, noise, pen, outlier_share,
+        elastic_alpha, elastic_sigma, noise, pen, outlier_share, styles, letters,
     }
 }
 

@@ -20,6 +20,9 @@ fn strong() -> Augmentation {
         noise: 0.1,
         pen: true,
         outlier_share: 0.2,
+        styles: 0.2,
+        letters: 0.1,
+        digits: vec![3, 1, 4, 7],
         half_angles: vec![true, false],
     }
 }
@@ -138,6 +141,9 @@ fn every_part_of_the_augmentation_changes_the_weights() {
         ("noise", |it| it.noise = 0.0),
         ("pen", |it| it.pen = false),
         ("outliers", |it| it.outlier_share = 0.0),
+        ("styles", |it| it.styles = 0.0),
+        ("digits of the labels", |it| it.digits[0] = 8),
+        ("letters", |it| it.letters = 0.0),
         ("half angles", |it| it.half_angles.clear()),
     ] {
         assert_ne!(without(change), all, "{part}");

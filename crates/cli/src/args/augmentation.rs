@@ -37,6 +37,14 @@ pub struct Augmentation {
     /// 0 to 0.5.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number_as("from 0 to 0.5"))]
     pub outlier_share: Option<f64>,
+    /// Fraction of each batch that is replaced by drawn digits of the same labels as other countries
+    /// write them, from 0 to 0.5.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number_as("from 0 to 0.5"))]
+    pub styles: Option<f64>,
+    /// Fraction of each batch that is replaced by drawn letters, which belong to no class, from 0 to
+    /// 0.5.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = number_as("from 0 to 0.5"))]
+    pub letters: Option<f64>,
 }
 
 impl Augmentation {
@@ -54,6 +62,8 @@ impl Augmentation {
             noise: self.noise,
             pen: self.pen,
             outlier_share: self.outlier_share,
+            styles: self.styles,
+            letters: self.letters,
         };
         (spec != AugmentationSpec::default()).then_some(spec)
     }

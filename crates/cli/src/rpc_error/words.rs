@@ -91,6 +91,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("augmentation.noise", "--noise"),
     ("augmentation.pen", "--pen"),
     ("augmentation.outlier_share", "--outlier-share"),
+    ("augmentation.styles", "--styles"),
+    ("augmentation.letters", "--letters"),
     (
         "regularization",
         "--dropout, --label-smoothing, --ema-decay, --clip-norm",

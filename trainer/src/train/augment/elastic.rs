@@ -135,6 +135,9 @@ mod tests {
             noise: 0.0,
             pen: false,
             outlier_share: 0.0,
+            styles: 0.0,
+            letters: 0.0,
+            digits: Vec::new(),
             half_angles: Vec::new(),
         };
         let size = Size { height, width };

@@ -7,8 +7,8 @@
 //! follow.
 //!
 //! All random numbers are a pure function of seed, epoch and step, so resume bundles hold nothing
-//! of this module. Labels stay as they are, except for outliers, which replace images. Validation
-//! and test images are not changed.
+//! of this module. Labels stay as they are, except for letters and outliers, which replace images.
+//! Validation and test images are not changed.
 
 mod affine;
 mod augmenter;
@@ -16,6 +16,7 @@ mod elastic;
 mod outliers;
 mod pen;
 mod preview;
+mod replacements;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,5 +24,6 @@ mod tests;
 pub(super) use augmenter::Augmenter;
 pub(super) use outliers::Outliers;
 pub use preview::preview;
+pub(super) use replacements::Replacements;
 pub use settings::Augmentation;
-pub(super) use settings::Size;
+pub(super) use settings::{Replaced, Size};

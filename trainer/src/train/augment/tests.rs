@@ -8,7 +8,7 @@ use digits_checkpoint::manifest::{Activation, Architecture};
 use digits_dataset::{Images, LabelledImages};
 use tch::{Device, Kind, Tensor};
 
-const NOTHING: Augmentation = Augmentation {
+pub(super) const NOTHING: Augmentation = Augmentation {
     rotation_degrees: 0.0,
     shear_degrees: 0.0,
     scale_min: 1.0,
@@ -19,6 +19,9 @@ const NOTHING: Augmentation = Augmentation {
     noise: 0.0,
     pen: false,
     outlier_share: 0.0,
+    styles: 0.0,
+    letters: 0.0,
+    digits: Vec::new(),
     half_angles: Vec::new(),
 };
 

@@ -51,7 +51,7 @@ pub(super) fn text(
     let optimizer = optimizer_text(optimizer);
     let schedule = schedule_text(schedule);
     let augmentation = match augmentation {
-        Some(augmentation) => format!("Some({})", augmentation_text(augmentation)),
+        Some(augmentation) => format!("Some({})", augmentation_text(augmentation)?),
         None => "None".to_owned(),
     };
     let precision = match precision {
@@ -167,7 +167,7 @@ fn schedule_text(schedule: &Schedule) -> String {
     }
 }
 
-fn augmentation_text(augmentation: &Augmentation) -> String {
+fn augmentation_text(augmentation: &Augmentation) -> Option<String> {
     let Augmentation {
         rotation_degrees,
         shear_degrees,
@@ -179,15 +179,21 @@ fn augmentation_text(augmentation: &Augmentation) -> String {
         noise,
         pen,
         outlier_share,
+        styles,
+        letters,
+        digits: _,
         half_angles,
     } = augmentation;
-    format!(
+    if *styles != 0.0 || *letters != 0.0 {
+        return None;
+    }
+    Some(format!(
         "Augmentation {{ rotation_degrees: {rotation_degrees:?}, \
          shear_degrees: {shear_degrees:?}, scale_min: {scale_min:?}, scale_max: {scale_max:?}, \
          shift_pixels: {shift_pixels:?}, elastic_alpha: {elastic_alpha:?}, \
          elastic_sigma: {elastic_sigma:?}, noise: {noise:?}, pen: {pen:?}, \
          outlier_share: {outlier_share:?}, half_angles: {half_angles:?} }}"
-    )
+    ))
 }
 
 fn regularization_text(regularization: &Regularization) -> String {

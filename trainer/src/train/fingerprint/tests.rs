@@ -277,6 +277,12 @@ fn augmentations() -> Vec<(&'static str, Augmentation)> {
         ("noise", with(&|it| it.noise = 0.0)),
         ("pen", with(&|it| it.pen = false)),
         ("outliers", with(&|it| it.outlier_share = 0.0)),
+        ("styles", with(&|it| it.styles = 0.25)),
+        (
+            "digits",
+            with(&|it| (it.styles, it.digits) = (0.25, vec![1, 7])),
+        ),
+        ("letters", with(&|it| it.letters = 0.25)),
         ("half", with(&|it| it.half_angles = vec![false, true])),
         ("none half", with(&|it| it.half_angles = vec![false])),
     ]
@@ -304,6 +310,9 @@ fn options_without_effect_are_left_out() {
             noise: 0.0,
             pen: false,
             outlier_share: 0.0,
+            styles: 0.0,
+            letters: 0.0,
+            digits: Vec::new(),
             half_angles: vec![false],
         }),
         ..notebook()

@@ -53,7 +53,7 @@ fn a_resolved_spec_is_the_same_after_a_round_trip() {
         "publish": {"policy": "PUBLISH_POLICY_BEST"}, "promotion": "PROMOTION_POLICY_MANUAL",
         "limits": {"deadline": "90.5s"}, "augmentation": {"enabled": true, "rotationDegrees": 1, "shearDegrees": 2,
             "scaleMin": 3, "scaleMax": 4, "shiftPixels": 5, "elasticAlpha": 6, "elasticSigma": 7, "noise": 8,
-            "pen": true, "outlierShare": 9},
+            "pen": true, "outlierShare": 9, "styles": 10, "letters": 11},
         "regularization": {"labelSmoothing": 0.1, "dropout": 0.2, "emaDecay": 0.3, "maxGradientNorm": 0.4},
         "earlyStopping": {"patienceRows": 7}, "precision": "PRECISION_TF32", "calibrate": true, "report": true}"#;
     let message = SpecMessage::from_json(text).expect("a spec");

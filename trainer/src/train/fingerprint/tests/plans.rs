@@ -162,6 +162,9 @@ pub(super) fn augmentation() -> Augmentation {
         noise: 0.05,
         pen: true,
         outlier_share: 0.125,
+        styles: 0.0,
+        letters: 0.0,
+        digits: Vec::new(),
         half_angles: vec![false, true, false, true],
     }
 }
