@@ -191,6 +191,7 @@ fn measure_on(
         architecture: &manifest.architecture,
         input: &manifest.input,
         temperature: manifest.temperature,
+        labels: &manifest.labels,
     };
     let measured = report(&subject, &data.test, &|| stopped.load(Ordering::Acquire));
     let made = measured.as_ref().ok().and_then(Option::as_ref);

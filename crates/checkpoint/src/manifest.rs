@@ -10,7 +10,9 @@ use serde_json::Value;
 
 mod report;
 
-pub use report::{Calibration, CorruptionError, CoverageError, HardImage, Report, report_limits};
+pub use report::{
+    Calibration, CorruptionError, CoverageError, HardImage, Report, StyleError, report_limits,
+};
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;

@@ -49,6 +49,17 @@ pub(super) fn report_card(measured: &MeasuredReport) -> v1::ReportCard {
         program_version: from.program_version.clone(),
         libtorch_version: from.libtorch_version.clone(),
         seconds: from.seconds,
+        styles: from
+            .styles
+            .iter()
+            .map(|one| v1::StyleError {
+                label: one.label.clone(),
+                style: one.style.clone(),
+                images: one.images,
+                error: one.error,
+            })
+            .collect(),
+        mean_style_error: from.mean_style_error(),
     }
 }
 

@@ -254,6 +254,7 @@ fn subject<'a>(
         architecture,
         input,
         temperature: 1.0,
+        labels: &[],
     }
 }
 

@@ -97,6 +97,7 @@ fn report(run: &JobRun, snapshot: &Snapshot) -> Result<Option<Box<Report>>, Publ
         architecture: &plan.architecture,
         input: &plan.input,
         temperature: snapshot.temperature,
+        labels: &run.plan.shape.label_names,
     };
     let stop = || run.running.should_stop();
     let measured = train::report::report(&subject, &run.data.test, &stop);

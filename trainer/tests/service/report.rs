@@ -48,6 +48,10 @@ fn check(card: &ReportCard, images: u64) {
     assert_eq!(card.corruptions.len(), 15);
     let sum: f64 = card.corruptions.iter().map(|one| one.error).sum();
     assert!((card.mean_corruption_error - sum / 15.0).abs() < 1e-12);
+    assert!(card.styles.len() > 50);
+    assert!(card.styles.iter().all(|one| one.images == 60));
+    let sum: f64 = card.styles.iter().map(|one| one.error).sum();
+    assert!((card.mean_style_error - sum / card.styles.len() as f64).abs() < 1e-12);
     let calibration = card.calibration.expect("set");
     assert_eq!((calibration.temperature, calibration.bins), (1.0, 15));
     assert!((0.0..1.0).contains(&calibration.expected_calibration_error));
@@ -65,9 +69,11 @@ fn rounded(mut card: ReportCard) -> ReportCard {
     round(&mut calibration.expected_calibration_error);
     round(&mut card.error);
     round(&mut card.mean_corruption_error);
+    round(&mut card.mean_style_error);
     card.corruptions
         .iter_mut()
         .for_each(|it| round(&mut it.error));
+    card.styles.iter_mut().for_each(|it| round(&mut it.error));
     for it in &mut card.coverages {
         round(&mut it.error);
         round(&mut it.threshold);

@@ -34,6 +34,9 @@ pub struct Report {
     pub mean_corruption_error: f64,
     /// Seed of the corruptions.
     pub corruption_seed: u64,
+    /// Results on drawn digits, by their style; empty unless the labels are digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub styles: Vec<StyleError>,
     /// Images by true label and predicted label; empty above [`report_limits::CONFUSION_CLASSES`]
     /// classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +60,13 @@ impl Report {
         } else {
             self.errors as f64 / self.images as f64
         }
+    }
+
+    /// Mean of the errors under `styles`, 0 without any.
+    #[must_use]
+    pub fn mean_style_error(&self) -> f64 {
+        let sum: f64 = self.styles.iter().map(|one| one.error).sum();
+        sum / self.styles.len().max(1) as f64
     }
 }
 
@@ -90,6 +100,19 @@ pub struct CoverageError {
 pub struct CorruptionError {
     /// One of MNIST-C's fifteen (Mu and Gilmer, 2019), such as `shot_noise`.
     pub corruption: String,
+    /// Share of wrong answers.
+    pub error: f64,
+}
+
+/// The error on digits drawn in one style.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StyleError {
+    /// The label.
+    pub label: String,
+    /// How the digit is written, such as `long flag and foot`.
+    pub style: String,
+    /// Number of images.
+    pub images: u64,
     /// Share of wrong answers.
     pub error: f64,
 }

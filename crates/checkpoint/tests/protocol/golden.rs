@@ -63,6 +63,21 @@ async fn the_golden_report_is_read_and_written_unchanged() {
 }
 
 #[tokio::test]
+async fn a_report_may_have_errors_by_style() {
+    let mut text: Value = serde_json::from_str(MANIFEST).unwrap();
+    text["report"] = serde_json::from_str(REPORT).unwrap();
+    let styles = json!([
+        {"label": "1", "style": "long flag", "images": 60, "error": 0.25},
+        {"label": "7", "style": "crossed", "images": 60, "error": 0.125},
+    ]);
+    text["report"]["styles"] = styles.clone();
+    let manifest = read_manifest(text.to_string()).await.unwrap().unwrap();
+    let report = manifest.report.unwrap();
+    assert_eq!(report.mean_style_error(), 0.1875);
+    assert_eq!(serde_json::to_value(&report.styles).unwrap(), styles);
+}
+
+#[tokio::test]
 async fn the_golden_record_is_read_and_written_unchanged() {
     let record = read_record(RECORD.into()).await.unwrap().unwrap();
     assert_eq!(record.primary(), Some(ID.parse().unwrap()));

@@ -91,6 +91,7 @@ async fn metrics_that_are_not_finite_are_not_published() {
                 corruptions: Vec::new(),
                 mean_corruption_error: 0.0,
                 corruption_seed: 0,
+                styles: Vec::new(),
                 confusion: Vec::new(),
                 hardest: Vec::new(),
                 program_version: String::new(),

@@ -12,12 +12,14 @@ use digits_cli::{
 use digits_client::{Error as ClientError, Service};
 use digits_proto::{
     json,
-    v1::{Checkpoint, HardImage, ReportCard},
+    v1::{Checkpoint, HardImage, ReportCard, StyleError},
 };
 use std::time::Duration;
 
 /// Timeout of the call; the trainer's own is five minutes.
 const PATIENCE: Duration = Duration::from_secs(310);
+/// Ways of writing that are drawn, at most.
+const HARDEST_STYLES: usize = 10;
 /// Rows of hard images that are drawn in the terminal.
 const ROWS: usize = 2;
 /// Columns of a hard image, at least, and between two of them.
@@ -66,6 +68,10 @@ fn drawings(checkpoint: &Checkpoint, report: &ReportCard, style: &Style) -> Vec<
         })
         .collect();
     lines.extend(bars(&corruptions, style.width.min(80), style));
+    if !report.styles.is_empty() {
+        lines.extend(heading("ways of writing with the highest error"));
+        lines.extend(bars(&hardest_styles(report), style.width.min(80), style));
+    }
     if !report.confusion.is_empty() {
         lines.push(String::new());
         lines.extend(confusion(&matrix(report), &checkpoint.label_names, style));
@@ -73,6 +79,18 @@ fn drawings(checkpoint: &Checkpoint, report: &ReportCard, style: &Style) -> Vec<
     lines.extend(heading("hardest test images"));
     lines.extend(hardest(&report.hardest, checkpoint, style));
     lines
+}
+
+/// The ways of writing with the highest errors, highest first.
+fn hardest_styles(report: &ReportCard) -> Vec<Bar> {
+    let mut styles: Vec<&StyleError> = report.styles.iter().collect();
+    styles.sort_by(|a, b| b.error.total_cmp(&a.error));
+    let bar = |it: &StyleError| Bar {
+        label: format!("{} {}", it.label, it.style),
+        share: it.error,
+        chosen: false,
+    };
+    styles.into_iter().take(HARDEST_STYLES).map(bar).collect()
 }
 
 fn summary(
@@ -119,6 +137,19 @@ fn summary(
             ),
         ),
     ];
+    if !report.styles.is_empty() {
+        pairs.insert(
+            4,
+            (
+                "styles",
+                format!(
+                    "{}  (mean over {} ways of writing the digits)",
+                    percent(report.mean_style_error),
+                    report.styles.len()
+                ),
+            ),
+        );
+    }
     for (index, it) in report.coverages.iter().enumerate() {
         pairs.push((
             if index == 0 { "surest" } else { "      " },

@@ -52,6 +52,13 @@ fn report() -> v1::ReportCard {
             error: 0.25,
         }],
         mean_corruption_error: 0.25,
+        styles: vec![v1::StyleError {
+            label: "1".to_owned(),
+            style: "long flag".to_owned(),
+            images: 60,
+            error: 0.5,
+        }],
+        mean_style_error: 0.5,
         confusion: vec![row(&[970, 10]), row(&[990, 8_030])],
         hardest: vec![v1::HardImage {
             index: 247,

@@ -1,8 +1,9 @@
 //! Report cards: the errors and the calibration of a network on the test images of a data set,
-//! clean and corrupted.
+//! clean and corrupted, and its errors on drawn digits.
 //!
 //! Logits are computed on the CPU in float32, statistics of them in float64.
 
+mod drawn;
 mod statistics;
 
 use super::cpu_network::CpuNetwork;
@@ -35,6 +36,8 @@ pub struct Subject<'a> {
     pub input: &'a InputSpec,
     /// Divides the logits before the softmax; more than 0.
     pub temperature: f64,
+    /// Names of its labels, by index.
+    pub labels: &'a [String],
 }
 
 /// Measures `subject` on `test`; `None` when `stop` returned true in between. Takes seconds to
@@ -105,6 +108,10 @@ fn measure(
             error: statistics::error(&predictions),
         });
     }
+    let size = (test.images.height, test.images.width);
+    let Some(styles) = drawn::errors(&mut network, subject.labels, size, stop)? else {
+        return Ok(None);
+    };
     let sum: f64 = corruptions.iter().map(|one| one.error).sum();
     let classes = subject.architecture.classes;
     Ok(Some(Report {
@@ -118,6 +125,7 @@ fn measure(
         mean_corruption_error: sum / corruptions.len() as f64,
         corruptions,
         corruption_seed: CORRUPTION_SEED,
+        styles,
         confusion: match classes {
             0..=report_limits::CONFUSION_CLASSES => statistics::confusion(&predictions, classes),
             _ => Vec::new(),
