@@ -129,6 +129,32 @@ bench-pictures: build ## Prints the error on simulated canvases and photographs,
 	@$(CARGO) bench --locked --quiet -p digits-inference --bench pictures -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
 		$(foreach net,$(PICTURE_NETS),$(net)=$(PICTURES)/$(net)/storage)
 
+# Presets of the benchmark; each is trained once.
+HAND_PRESETS := accurate robust
+HANDS := $(abspath $(TARGET))/hands
+HANDS_VENV := $(DIGITS_CACHE)/bench-hands
+$(HANDS_VENV)/.requirements: inference/benches/hands/requirements.txt
+	$(say) 'installing the Python packages of the benchmark'
+	@python3 -m venv $(HANDS_VENV)
+	@$(HANDS_VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+.PHONY: bench-hands
+bench-hands: build $(HANDS_VENV)/.requirements ## Prints the error on handwriting that is not MNIST's, by collection and digit (trains the presets once).
+	@inference/benches/hands/fonts.sh $(DIGITS_CACHE)/fonts
+	@rm -rf $(HANDS)/collections
+	@$(HANDS_VENV)/bin/python inference/benches/hands/pictures.py $(DIGITS_CACHE)/fonts $(HANDS)/collections
+	@for preset in $(HAND_PRESETS); do \
+		[ -e $(HANDS)/$$preset/trained ] || { \
+			rm -rf $(HANDS)/$$preset && mkdir -p $(HANDS)/$$preset; \
+			echo "training $$preset"; \
+			echo "{\"preset\": \"$$preset\"}" | $(TARGET)/release/digits-trainer run --spec - --storage $(HANDS)/$$preset/storage; \
+			touch $(HANDS)/$$preset/trained; \
+		}; \
+	done
+	@$(CARGO) bench --locked --quiet -p digits-inference --bench hands -- $(HANDS)/collections \
+		$(foreach preset,$(HAND_PRESETS),$(preset)=$(HANDS)/$(preset)/storage)
+
 # Measures the dist builds, without the trainer. The networks are kept between runs.
 BENCH_SERVE := tests/examples/serving/compare.py $(if $(QUICK),--quick) $(if $(AGAINST),--against "$(AGAINST)")
 .PHONY: bench-serve

@@ -5,18 +5,15 @@
 //! `pictures MNIST_DIR NAME=STORAGE…`, each storage with a model `digits` of MNIST's form.
 
 mod junk;
+mod net;
 mod scenes;
 mod steps;
 
-use anyhow::{Context as _, bail};
-use digits_checkpoint::{Storage, id::ModelName, load, serving};
+use anyhow::bail;
 use digits_dataset::{Dataset, mnist};
-use digits_inference::{
-    engine::probability::{Softmax, most_probable},
-    model::LoadedModel,
-};
 use fastrand::Rng;
 use junk::Junk;
+use net::{Net, head, row};
 use scenes::Kind;
 use steps::ExecutionPath;
 
@@ -26,18 +23,6 @@ const PICTURES: usize = 1_500;
 const STRIDE: usize = 10_000 / PICTURES;
 /// Share of the digits that are to be answered.
 const COVERAGE: f64 = 0.95;
-
-/// A network with its name in the table.
-struct Net {
-    name: String,
-    prepared: LoadedModel,
-}
-
-/// The prediction of an input.
-struct Answer {
-    label: usize,
-    probability: f32,
-}
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args()
@@ -56,57 +41,11 @@ fn main() -> anyhow::Result<()> {
         },
         &mut |_| {},
     )?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let nets = nets
-        .iter()
-        .map(|net| runtime.block_on(open(net)))
-        .collect::<anyhow::Result<Vec<Net>>>()?;
+    let nets = net::open_all(nets)?;
     steps_table(&data, &nets);
     crops_table(&data, &nets);
     junk_table(&data, &nets);
     Ok(())
-}
-
-async fn open(argument: &str) -> anyhow::Result<Net> {
-    let (name, storage) = argument.split_once('=').context("NAME=STORAGE")?;
-    let storage = Storage::open(storage)?;
-    let model: ModelName = "digits".parse()?;
-    let record = serving::head(&storage, &model).await?;
-    let id = record
-        .and_then(|record| record.primary())
-        .with_context(|| format!("{name}: nothing serves"))?;
-    let loaded = load(&storage, id).await?;
-    Ok(Net {
-        name: name.to_owned(),
-        prepared: LoadedModel::new(&loaded)?,
-    })
-}
-
-impl Net {
-    fn answer(&self, input: &[u8]) -> Answer {
-        let classes = self.prepared.network.classes();
-        let (mut logits, mut probabilities) = (vec![0.0; classes], vec![0.0; classes]);
-        self.prepared.network.logits(input, &mut logits);
-        let temperature = self.prepared.manifest.temperature;
-        Softmax::new(temperature, classes).of(&logits, &mut probabilities);
-        let label = most_probable(&probabilities);
-        Answer {
-            label,
-            probability: probabilities[label],
-        }
-    }
-
-    /// Percentage of wrong answers; where there is no input the answer is wrong.
-    fn error(&self, inputs: &[(usize, Option<Vec<u8>>)]) -> f64 {
-        let wrong = inputs
-            .iter()
-            .filter(|(truth, input)| {
-                let answer = input.as_ref().map(|input| self.answer(input).label);
-                answer != Some(*truth)
-            })
-            .count();
-        100.0 * wrong as f64 / inputs.len() as f64
-    }
 }
 
 /// The test images that pictures are drawn of, each with its label.
@@ -120,18 +59,6 @@ fn digits(data: &Dataset) -> impl Iterator<Item = (usize, &[u8])> {
             .expect("an image of the test set");
         (usize::from(data.test.labels[at]), image)
     })
-}
-
-fn head(first: &str, nets: &[Net]) {
-    print!("{first:<32}");
-    nets.iter().for_each(|net| print!("{:>12}", net.name));
-    println!();
-}
-
-fn row(name: &str, figures: impl Iterator<Item = f64>) {
-    print!("{name:<32}");
-    figures.for_each(|figure| print!("{figure:>12.1}"));
-    println!();
 }
 
 fn steps_table(data: &Dataset, nets: &[Net]) {
@@ -181,8 +108,7 @@ fn crops_table(data: &Dataset, nets: &[Net]) {
             })
             .collect();
         let changed = |net: &Net| {
-            let label =
-                |input: &Option<Vec<u8>>| input.as_ref().map(|input| net.answer(input).label);
+            let label = |input: &Option<Vec<u8>>| input.as_ref().map(|input| net.answer(input).0);
             let differ = pictures
                 .iter()
                 .filter(|[with, without]| label(with) != label(without));
@@ -214,7 +140,7 @@ fn junk_table(data: &Dataset, nets: &[Net]) {
             let answered = inputs
                 .iter()
                 .flatten()
-                .filter(|input| net.answer(input).probability >= threshold);
+                .filter(|input| net.answer(input).1 >= threshold);
             100.0 * answered.count() as f64 / inputs.len() as f64
         };
         let figures = nets.iter().zip(&kept);
@@ -236,9 +162,8 @@ impl Kept {
         let mut answers: Vec<(f32, bool)> = (0..data.test.labels.len())
             .filter_map(|at| Some((at, data.test.images.image(at)?)))
             .map(|(at, image)| {
-                let answer = net.answer(image);
-                let right = answer.label == usize::from(data.test.labels[at]);
-                (answer.probability, right)
+                let (label, probability) = net.answer(image);
+                (probability, label == usize::from(data.test.labels[at]))
             })
             .collect();
         answers.sort_by(|a, b| b.0.total_cmp(&a.0));
