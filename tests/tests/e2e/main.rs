@@ -14,6 +14,7 @@ mod command_line;
 mod dashboards;
 mod datasets;
 mod durable;
+mod earlier_formats;
 mod imports;
 mod lineage;
 mod manifests;
