@@ -8,6 +8,7 @@ use crate::{
     metrics::{PREFIX, gpu_memory},
     page,
     reporter::Reporter,
+    store::{DatabaseState, StoreError},
     worker::{WorkerContext, Workers},
 };
 use digits_proto::FILE_DESCRIPTOR_SET;
@@ -16,6 +17,7 @@ pub use digits_service::Addresses;
 use digits_service::{Bound, Error, Foundation, ServiceInfo, ServiceReadiness};
 use digits_telemetry::metrics::Recorder;
 use std::{path::Path, sync::Arc};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const INFO: ServiceInfo = ServiceInfo {
@@ -140,7 +142,8 @@ impl App {
         let routes =
             Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));
         let service = service.with_server(|server| server.with_pages(page::router()));
-        let ready = async |readiness: ServiceReadiness| readiness.set_ready().await;
+        let state = services.store.state();
+        let ready = |readiness| follow_database(readiness, state);
         let store = services.store.clone();
         let stop_work = stop_workers(workers, &store, config.service.shutdown_grace);
         let close = async {
@@ -153,5 +156,22 @@ impl App {
         service
             .serve(routes, shutdown, ready, stop_work, close)
             .await
+    }
+}
+
+/// Reports readiness while the file of the job database is in its place.
+async fn follow_database(readiness: ServiceReadiness, mut state: watch::Receiver<DatabaseState>) {
+    loop {
+        let loss = state.borrow_and_update().loss;
+        match loss {
+            None => readiness.set_ready().await,
+            Some(loss) => {
+                let reason = StoreError::Lost(loss).to_string();
+                readiness.set_unready(reason).await;
+            }
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
     }
 }

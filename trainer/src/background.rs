@@ -3,7 +3,7 @@
 
 use crate::{
     config::Config,
-    metrics::Metrics,
+    metrics::{DatabaseFiles, Metrics},
     retention::Retention,
     store::Store,
     worker::{WorkerContext, keep_marking},
@@ -69,7 +69,16 @@ pub(crate) fn start(
 async fn count_jobs(store: Store, metrics: Metrics, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(COUNT_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let state = store.state();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let files = {
+            let state = state.borrow();
+            DatabaseFiles {
+                lost: state.loss.is_some(),
+                repairs: state.repairs,
+            }
+        };
+        metrics.database(files);
         match store.count_by_state().await {
             Ok(counts) => {
                 let counts = counts.into_iter();

@@ -74,6 +74,8 @@ pub struct Metrics {
     queue_length: metrics::Gauge,
     last_publish: metrics::Gauge,
     retention: Arc<RetentionMetrics>,
+    database_lost: metrics::Gauge,
+    database_repairs: Counter,
 }
 
 /// Checkpoints that a retention sweep changed.
@@ -85,6 +87,15 @@ pub struct SweepCounts {
     pub spared: u64,
     /// Deleted.
     pub deleted: u64,
+}
+
+/// What became of the files of the job database.
+#[derive(Clone, Copy, Debug)]
+pub struct DatabaseFiles {
+    /// They are gone, or others are in their place.
+    pub lost: bool,
+    /// Times that they were gone and written again since the start of the process.
+    pub repairs: u64,
 }
 
 struct RetentionMetrics {
@@ -169,6 +180,8 @@ impl Metrics {
             queue_length: gauge!("digits_trainer_queue_length"),
             last_publish: gauge!("digits_trainer_last_publish_timestamp_seconds"),
             retention: Arc::new(RetentionMetrics::new()),
+            database_lost: gauge!("digits_trainer_database_lost"),
+            database_repairs: counter!("digits_trainer_database_repairs_total"),
         }
     }
 
@@ -239,6 +252,12 @@ impl Metrics {
                 self.queue_length.set(count);
             }
         }
+    }
+
+    /// Sets what became of the files of the job database.
+    pub fn database(&self, files: DatabaseFiles) {
+        self.database_lost.set(f64::from(u8::from(files.lost)));
+        self.database_repairs.absolute(files.repairs);
     }
 
     /// Images were trained on.

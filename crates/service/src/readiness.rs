@@ -34,6 +34,12 @@ impl ServiceReadiness {
         self.http.set_not_ready(reason);
     }
 
+    /// Reports not ready and NOT_SERVING until [`set_ready`](Self::set_ready); `/readyz` shows `reason`.
+    pub async fn set_unready(&self, reason: impl Into<String>) {
+        self.http.set_not_ready(reason);
+        self.health.set_not_serving().await;
+    }
+
     /// Reports NOT_SERVING once the process cannot answer requests any more, as `/readyz` does by
     /// itself.
     pub(crate) async fn watch_liveness(&self) {
@@ -69,6 +75,9 @@ mod tests {
         assert_eq!(http.check(), Err("loading".to_owned()));
         readiness.set_ready().await;
         assert_eq!(http.check(), Ok(()));
+        readiness.set_unready("lost").await;
+        assert_eq!(http.check(), Err("lost".to_owned()));
+        readiness.set_ready().await;
         let begun = Instant::now();
         readiness.withdraw(Duration::from_secs(5)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(5));

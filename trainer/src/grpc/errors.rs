@@ -75,6 +75,7 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             "the trainer's job database is locked by another program: retry in a few seconds",
             LOCK_RETRY,
         ),
+        error @ StoreError::Lost(_) => Status::failed_precondition(error.client_message()),
         error if error.is_full() => {
             tracing::error!(%error, "the disk with the job database is full");
             retry_status(
@@ -85,6 +86,7 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
         error @ (StoreError::Sqlite(_)
         | StoreError::NotCommitted(_)
         | StoreError::Folder { .. }
+        | StoreError::Unusable { .. }
         | StoreError::Corrupt(_)) => {
             tracing::error!(%error, "the job database failed");
             Status::internal("the job database failed; see the trainer's log")

@@ -119,6 +119,16 @@ const HELP: &[(Kind, &str, &str)] = &[
         "samples of curves that wait to be pushed",
     ),
     (
+        Gauge,
+        "digits_trainer_database_lost",
+        "1 while nothing is accepted because the file of the job database was removed or replaced",
+    ),
+    (
+        Counter,
+        "digits_trainer_database_repairs_total",
+        "times that another program removed the file of the job database and the trainer wrote it again",
+    ),
+    (
         Counter,
         "digits_trainer_retention_checkpoints_total",
         "checkpoints that retention buried (marked for deletion), spared (unmarked) or deleted",

@@ -1,5 +1,6 @@
 //! Errors of the job database.
 
+use super::files::Loss;
 use std::sync::Arc;
 
 /// Errors of the job database.
@@ -14,6 +15,18 @@ pub enum StoreError {
         /// Which.
         path: String,
         /// Why, and what to do.
+        reason: String,
+    },
+    /// The file of the database cannot be what was there before.
+    #[error(
+        "the job database {path} {reason}; it was left as it is. Restore the whole state folder from a backup, or move \
+         it away to start with an empty one: checkpoints and what is served are on the storage and stay, but the jobs, \
+         curves and queue of the folder are lost"
+    )]
+    Unusable {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// Stored data cannot be decoded: a bug, or a file changed by another program.
@@ -37,6 +50,9 @@ pub enum StoreError {
     /// Another program holds the write lock of the database: nothing of it is stored.
     #[error("another program has locked the job database")]
     Locked,
+    /// The files of the open database are gone: what is written now would vanish with the process.
+    #[error("{}", lost(*.0))]
+    Lost(Loss),
     /// The thread that owns the database has ended.
     #[error("the job database is closed")]
     Closed,
@@ -56,20 +72,34 @@ impl StoreError {
     /// Whether the same write may succeed later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Locked)
+        matches!(self, Self::Locked | Self::Lost(_))
     }
 
     /// The sentence that a client reads: no paths and no causes.
     #[must_use]
     pub fn client_message(&self) -> String {
-        if matches!(self, Self::Locked) {
-            "the trainer's job database is locked by another program: submit the job again once it is released"
-                .to_owned()
-        } else if self.is_full() {
-            "the disk with the trainer's job database is full: make room there and submit the job again"
-                .to_owned()
-        } else {
-            "the trainer's job database failed; see the trainer's log".to_owned()
+        let sentence = match self {
+            Self::Locked => {
+                "the trainer's job database is locked by another program: submit the job again once it is released"
+            }
+            Self::Lost(loss) => lost(*loss),
+            error if error.is_full() => {
+                "the disk with the trainer's job database is full: make room there and submit the job again"
+            }
+            _ => "the trainer's job database failed; see the trainer's log",
+        };
+        sentence.to_owned()
+    }
+}
+
+/// What happened to the files of the database, and what to do.
+fn lost(loss: Loss) -> &'static str {
+    match loss {
+        Loss::Removed | Loss::LogRemoved => {
+            "the file of the trainer's job database was removed while the trainer ran and cannot be written again yet: nothing is accepted until an operator restores the state folder or makes room in it; see the trainer's log"
+        }
+        Loss::Replaced => {
+            "the file of the trainer's job database was replaced while the trainer ran: nothing is accepted until an operator puts it back or restarts the trainer; see the trainer's log"
         }
     }
 }

@@ -1,17 +1,17 @@
 //! The handle of the job database: sends closures to the thread that owns it.
 
 use super::{
+    database::{Database, DatabaseState},
     error::StoreError,
     lock,
     owner::{Message, Waiting, own, read, write},
     reserve::Reserve,
-    schema,
     signals::Signals,
 };
 use digits_telemetry::supervisor::{Supervisor, Task};
 use rusqlite::{Connection, Transaction};
 use std::{path::Path, sync::Arc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Closures that may wait for the database.
 const MAX_PENDING: usize = 256;
@@ -21,6 +21,7 @@ const MAX_PENDING: usize = 256;
 pub struct Store {
     tasks: mpsc::Sender<Message>,
     signals: Arc<Signals>,
+    state: watch::Receiver<DatabaseState>,
 }
 
 impl Store {
@@ -30,16 +31,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Folder`] where the folder is used by another trainer or lies on a network file
-    /// system.
+    /// system; [`StoreError::Unusable`] where the file of the database is damaged.
     pub fn open(folder: &Path, supervisor: &Supervisor) -> Result<Self, StoreError> {
         let lock = lock::take(folder)?;
-        let mut connection = Connection::open(folder.join("jobs.sqlite3"))?;
-        schema::prepare(&mut connection)?;
+        let (publisher, state) = watch::channel(DatabaseState::default());
+        let database = Database::open(folder, publisher)?;
         let reserve = Reserve::take(folder);
         let (tasks, receiver) = mpsc::channel(MAX_PENDING);
         supervisor
             .watch_thread(Task::new("store"), move || {
-                let waiting = own(connection, receiver, reserve);
+                let waiting = own(database, receiver, reserve);
                 drop(lock);
                 for closed in waiting {
                     // The caller may be gone.
@@ -53,6 +54,7 @@ impl Store {
         Ok(Self {
             tasks,
             signals: Arc::new(Signals::default()),
+            state,
         })
     }
 
@@ -60,6 +62,12 @@ impl Store {
     #[must_use]
     pub fn signals(&self) -> &Arc<Signals> {
         &self.signals
+    }
+
+    /// What became of the files of the database. Closed when the database is.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<DatabaseState> {
+        self.state.clone()
     }
 
     /// Closes the database for every handle, after what waits there was carried out; the folder is

@@ -7,16 +7,22 @@
 //! before it is durable. Reads come after the writes, and succeed whether or not there is room to
 //! write.
 //!
+//! The files of the database are watched: what another program removes while the trainer runs is
+//! written again, and nothing is accepted into a file that will vanish.
+//!
 //! Nothing here trains or publishes.
 
 mod checkpoints;
 mod claim;
+mod database;
 mod error;
 mod events;
+mod files;
 mod handle;
 mod job_record;
 mod jobs;
 mod lock;
+mod open;
 mod outcome;
 mod owner;
 mod publications;
@@ -27,8 +33,10 @@ mod signals;
 
 pub use checkpoints::{CheckpointIntent, IntentState};
 pub use claim::MAX_CRASHES;
+pub use database::DatabaseState;
 pub use error::StoreError;
 pub use events::{Sampled, StoredEvent};
+pub use files::Loss;
 pub use handle::Store;
 pub use job_record::Job;
 pub use jobs::{JobFilter, NewJob, Submitted};

@@ -3,7 +3,9 @@
 //! reads are answered and writes wait.
 
 use super::{
+    database::Database,
     error::{StoreError, is_full, is_locked},
+    files::Loss,
     reserve::Reserve,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -41,6 +43,8 @@ pub(super) struct Written {
 pub(super) enum NotBegun {
     /// Another program holds the write lock.
     Locked,
+    /// The files of the database are gone.
+    Lost(Loss),
     /// SQLite failed.
     Failed(Arc<rusqlite::Error>),
 }
@@ -49,6 +53,7 @@ impl From<&NotBegun> for StoreError {
     fn from(reason: &NotBegun) -> Self {
         match reason {
             NotBegun::Locked => Self::Locked,
+            NotBegun::Lost(loss) => Self::Lost(*loss),
             NotBegun::Failed(error) => Self::NotCommitted(Arc::clone(error)),
         }
     }
@@ -167,6 +172,12 @@ impl Group {
         }
     }
 
+    fn refuse(&mut self, reason: &NotBegun) {
+        for write in self.writes.drain(..) {
+            write(Err(reason));
+        }
+    }
+
     fn read(&mut self, connection: &Connection) {
         for task in self.reads.drain(..) {
             task(connection);
@@ -177,7 +188,7 @@ impl Group {
 /// Runs until the last handle is dropped or the database is closed; returns the callers that wait
 /// for that.
 pub(super) fn own(
-    connection: Connection,
+    mut database: Database,
     mut messages: mpsc::Receiver<Message>,
     mut reserve: Reserve,
 ) -> Vec<oneshot::Sender<()>> {
@@ -186,14 +197,22 @@ pub(super) fn own(
         && let Some(first) = messages.blocking_recv()
     {
         let mut group = Group::gather(first, &mut messages);
-        if write_all(&connection, &mut group, &mut messages) == Disk::Full {
-            reserve.release();
+        // Also before reads, which a trainer without work does all the time.
+        let checked = database.check();
+        let connection = &database.connection;
+        match checked {
+            Ok(()) => {
+                if write_all(connection, &mut group, &mut messages) == Disk::Full {
+                    reserve.release();
+                }
+            }
+            Err(loss) => group.refuse(&NotBegun::Lost(loss)),
         }
-        group.read(&connection);
+        group.read(connection);
         closed = group.closed;
     }
     // Merges the write-ahead log into the database file.
-    if let Err(error) = connection.close() {
+    if let Err(error) = database.connection.close() {
         tracing::warn!(error = %error.1, "the job database was not closed cleanly");
     }
     closed
@@ -221,9 +240,7 @@ fn write_all(
                 if let NotBegun::Failed(error) = &reason {
                     tracing::error!(%error, "the job database cannot begin a transaction");
                 }
-                for write in group.writes.drain(..) {
-                    write(Err(&reason));
-                }
+                group.refuse(&reason);
                 return disk;
             }
         };

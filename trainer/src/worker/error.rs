@@ -141,6 +141,9 @@ fn publish_message(epoch: u32, error: &PublishError) -> String {
         PublishError::Store(StoreError::Locked) => {
             "the trainer's job database was locked by another program"
         }
+        PublishError::Store(StoreError::Lost(_)) => {
+            "the file of the trainer's job database was removed or replaced"
+        }
         PublishError::Store(_) => "the trainer's job database failed",
         PublishError::Stopped => {
             return "the job was stopped while its report card was measured: there is no checkpoint of the last epoch"

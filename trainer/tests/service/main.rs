@@ -15,6 +15,7 @@ mod interruptions;
 mod jobs;
 mod lists;
 mod locked_database;
+mod lost_database;
 mod metrics;
 mod promotion;
 mod queue;

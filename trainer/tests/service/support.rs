@@ -68,6 +68,11 @@ impl Server {
         training(self.addresses.grpc).await
     }
 
+    /// The admin port.
+    pub fn admin(&self) -> SocketAddr {
+        self.addresses.admin
+    }
+
     /// A client of the checkpoint service.
     pub async fn checkpoints(&self) -> CheckpointServiceClient<Channel> {
         CheckpointServiceClient::connect(format!("http://{}", self.addresses.grpc))

@@ -1,0 +1,162 @@
+//! The files of the open database: notices that another program removed or replaced them, and
+//! writes a copy from the open ones, which still have everything.
+
+use rusqlite::Connection;
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Name of the database in the state folder.
+pub(super) const DATABASE: &str = "jobs.sqlite3";
+/// Complete copy of a database whose file was removed or replaced.
+const COPY: &str = "jobs.sqlite3.copy";
+/// Copy that is being written.
+const UNFINISHED: &str = "jobs.sqlite3.part";
+/// Suffixes of the write-ahead log and its index.
+const LOGS: [&str; 2] = ["-wal", "-shm"];
+
+/// What became of the files of the open database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// There is no database file any more.
+    Removed,
+    /// The file has another one in its place, or its write-ahead log has.
+    Replaced,
+    /// The write-ahead log is gone, the database is there.
+    LogRemoved,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+/// The files as they were when the database was opened.
+pub(super) struct Files {
+    folder: PathBuf,
+    database: Option<Identity>,
+    logs: [Option<Identity>; 2],
+}
+
+impl Files {
+    /// The files of the database that was just opened in `folder`.
+    pub(super) fn opened_in(folder: &Path) -> Self {
+        let database = folder.join(DATABASE);
+        Self {
+            database: identity(&database),
+            logs: LOGS.map(|suffix| identity(&with_suffix(&database, suffix))),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// The folder of the database.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Path of the database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.join(DATABASE)
+    }
+
+    /// Path of the copy.
+    pub(super) fn copy(&self) -> PathBuf {
+        self.folder.join(COPY)
+    }
+
+    /// What became of the files since they were opened. Costs a stat(2) for each of the three.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        let path = self.database();
+        let database = identity(&path);
+        if database != self.database {
+            return Some(database.map_or(Loss::Removed, |_| Loss::Replaced));
+        }
+        let mut loss = None;
+        for (suffix, opened) in LOGS.iter().zip(self.logs) {
+            let found = identity(&with_suffix(&path, suffix));
+            match found {
+                _ if opened.is_none() || found == opened => {}
+                Some(_) => return Some(Loss::Replaced),
+                None => loss = Some(Loss::LogRemoved),
+            }
+        }
+        loss
+    }
+
+    /// Writes a durable copy of everything that was committed, beside the database.
+    pub(super) fn write_copy(&self, connection: &Connection) -> Result<(), CopyError> {
+        let part = self.folder.join(UNFINISHED);
+        remove(&part)?;
+        let target = part.to_string_lossy();
+        connection.execute("VACUUM INTO ?1", [&*target])?;
+        // SQLite does not sync it.
+        File::open(&part)?.sync_all()?;
+        fs::rename(&part, self.copy())?;
+        self.sync_folder()?;
+        Ok(())
+    }
+
+    /// Puts the copy in the place of a database that was removed. A file that another program puts
+    /// there first stays.
+    pub(super) fn install_copy(&self) -> io::Result<()> {
+        install_copy(&self.folder)?;
+        self.sync_folder()
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+fn install_copy(folder: &Path) -> io::Result<()> {
+    let (database, copy) = (folder.join(DATABASE), folder.join(COPY));
+    for suffix in LOGS {
+        // Of the old database: SQLite would apply it to the copy.
+        remove(&with_suffix(&database, suffix))?;
+    }
+    // Fails where there is a file, which a rename would replace.
+    fs::hard_link(&copy, &database)?;
+    fs::remove_file(&copy)
+}
+
+/// Completes what a crash interrupted: uses the copy in `folder` for a database that is not there,
+/// and returns whether it did.
+pub(super) fn recover_copy(folder: &Path) -> io::Result<bool> {
+    let (database, copy) = (identity(&folder.join(DATABASE)), folder.join(COPY));
+    match identity(&copy) {
+        // The crash came before the second name was removed.
+        found if found.is_some() && found == database => fs::remove_file(copy).map(|()| false),
+        Some(_) if database.is_none() => install_copy(folder).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+/// Why a copy was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopyError {
+    #[error("SQLite cannot write it: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = fs::metadata(path).ok()?;
+    Some(Identity(found.dev(), found.ino()))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
