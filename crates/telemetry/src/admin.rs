@@ -1,6 +1,8 @@
 //! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for an orchestrator. It has no
 //! authentication, and no request to it changes the service.
 
+mod connections;
+
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,9 +13,12 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use connections::LimitedListener;
+
+pub use connections::AdminLimits;
 
 use crate::hosts::AllowedHosts;
 use crate::listen::{BindError, listen};
@@ -33,6 +38,7 @@ pub struct AdminServer {
     router: Router,
     /// Hosts that requests may name; any, if `None`.
     hosts: Option<AllowedHosts>,
+    limits: AdminLimits,
 }
 
 #[derive(Clone)]
@@ -69,6 +75,7 @@ pub async fn bind(
         listener,
         router,
         hosts: is_loopback.then(AllowedHosts::default),
+        limits: AdminLimits::default(),
     };
     Ok((server, bound))
 }
@@ -82,13 +89,16 @@ impl AdminServer {
         self
     }
 
+    /// Sets other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: AdminLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Answers until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let listener = self.listener.tap_io(|io| {
-            if let Err(error) = io.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was not set");
-            }
-        });
+        let listener = LimitedListener::new(self.listener, self.limits);
         let router = match self.hosts {
             Some(hosts) => {
                 let guard = middleware::from_fn_with_state(hosts, allowed_hosts_only);
@@ -147,7 +157,10 @@ async fn readyz(State(state): State<AppState>) -> Response {
     let unable = state.liveness.unable().is_cancelled();
     match state.liveness.check() {
         Err(reason) if unable => probe("not ready", Err(reason)),
-        _ => probe("not ready", state.readiness.check()),
+        _ => match (state.readiness.check(), state.readiness.saturation()) {
+            (Ok(()), Some(full)) => format!("ok, but saturated: {full}\n").into_response(),
+            (checked, _) => probe("not ready", checked),
+        },
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Readiness {
     /// Reason for not being ready; `None` when ready.
     reason: Arc<RwLock<Option<String>>>,
+    /// What is full; `None` when nothing is.
+    saturation: Arc<RwLock<Option<&'static str>>>,
 }
 
 impl Default for Readiness {
@@ -22,6 +24,7 @@ impl Readiness {
     pub fn new() -> Self {
         Self {
             reason: Arc::new(RwLock::new(Some("starting".to_owned()))),
+            saturation: Arc::default(),
         }
     }
 
@@ -33,6 +36,22 @@ impl Readiness {
     /// Not ready from now on; `/readyz` shows `reason`.
     pub fn set_not_ready(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()));
+    }
+
+    /// Notes what is full, or that nothing is. A process that is full stays ready: without it, its
+    /// load would fall on others, and they would be full next.
+    pub fn set_saturation(&self, full: Option<&'static str>) {
+        let saturation = self.saturation.write();
+        *saturation.unwrap_or_else(PoisonError::into_inner) = full;
+    }
+
+    /// What is full.
+    #[must_use]
+    pub fn saturation(&self) -> Option<&'static str> {
+        *self
+            .saturation
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `Ok` when ready.

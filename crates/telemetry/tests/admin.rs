@@ -1,7 +1,9 @@
 //! The admin port over real HTTP.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
+use digits_telemetry::admin::AdminLimits;
 use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use digits_telemetry::{admin, metrics};
@@ -20,6 +22,10 @@ struct Admin {
 }
 
 async fn start(recorder: metrics::Recorder) -> Admin {
+    start_with(recorder, AdminLimits::default()).await
+}
+
+async fn start_with(recorder: metrics::Recorder, limits: AdminLimits) -> Admin {
     let readiness = Readiness::new();
     let liveness = Liveness::default();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -27,7 +33,8 @@ async fn start(recorder: metrics::Recorder) -> Admin {
         .await
         .expect("bound");
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(server.serve(shutdown.clone()));
+    let serving = server.with_limits(limits).serve(shutdown.clone());
+    let task = tokio::spawn(serving);
     Admin {
         address,
         readiness,
@@ -93,6 +100,13 @@ async fn probes_and_metrics_are_answered() {
         get(admin.address, "/readyz", &own)
             .await
             .starts_with("HTTP/1.1 200 OK")
+    );
+    admin.readiness.set_saturation(Some("requests in flight"));
+    let answer = get(admin.address, "/readyz", &own).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(
+        answer.ends_with("ok, but saturated: requests in flight\n"),
+        "{answer}"
     );
     admin.readiness.set_not_ready("shutting down");
     assert!(
@@ -160,4 +174,58 @@ async fn shutdown_ends_it_even_with_a_connection_open() {
         Ok(TcpStream::connect(admin.address).await.err())
     });
     refused.await.expect("refused");
+}
+
+async fn closed(connection: &mut TcpStream) {
+    let mut rest = Vec::new();
+    // A reset is as good.
+    let _ = tokio::time::timeout(patience(), connection.read_to_end(&mut rest))
+        .await
+        .expect("in time");
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_for_a_scrape() {
+    let (_prometheus, recorder) = metrics::build(&[]).expect("recorder");
+    let limits = AdminLimits {
+        max_connections: 4,
+        idle: Duration::from_secs(3600),
+    };
+    let admin = start_with(recorder, limits).await;
+    let own = admin.address.to_string();
+    let mut scraper = TcpStream::connect(admin.address).await.expect("connected");
+    let scrape = format!("GET /livez HTTP/1.1\r\nHost: {own}\r\n\r\n");
+    let mut silent = Vec::new();
+    // Each answer makes the connection the newest one, whatever else is opened.
+    for _ in 0..4 {
+        for begun in ["", "GET /metrics HTTP/1.1\r\n"] {
+            let mut connection = TcpStream::connect(admin.address).await.expect("connected");
+            connection.write_all(begun.as_bytes()).await.expect("sent");
+            silent.push(connection);
+        }
+        scraper.write_all(scrape.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let read = tokio::time::timeout(patience(), scraper.read_buf(&mut answer));
+            assert_ne!(read.await.expect("in time").expect("read"), 0);
+        }
+    }
+    for connection in &mut silent[..5] {
+        closed(connection).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_without_an_answer_is_closed() {
+    let (_prometheus, recorder) = metrics::build(&[]).expect("recorder");
+    let limits = AdminLimits {
+        idle: Duration::from_millis(50),
+        ..AdminLimits::default()
+    };
+    let admin = start_with(recorder, limits).await;
+    for begun in ["", "GET /metrics HTTP/1.1\r\nHost: local"] {
+        let mut connection = TcpStream::connect(admin.address).await.expect("connected");
+        connection.write_all(begun.as_bytes()).await.expect("sent");
+        closed(&mut connection).await;
+    }
 }
