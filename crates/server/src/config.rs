@@ -15,6 +15,9 @@ use crate::middleware::{AuditLog, MethodRoles};
 /// them.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 16 << 20;
 
+/// Default limit on the bytes of all requests and responses at one time: 256 MiB.
+pub const DEFAULT_MAX_BYTES_IN_FLIGHT: usize = 256 << 20;
+
 /// Settings of a [`GrpcServer`](crate::GrpcServer).
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -23,14 +26,22 @@ pub struct ServerConfig {
     /// For the services' `max_decoding_message_size` and `max_encoding_message_size`; see
     /// [`DEFAULT_MAX_MESSAGE_BYTES`].
     pub max_message_bytes: usize,
-    /// Connections at one time. Further ones are closed at once.
+    /// Connections at one time. A further one takes the place of one that is not in use; without
+    /// such a one it is closed at once. One client gets seven of eight places.
     pub max_connections: usize,
     /// Requests and streams at one time on one connection. Further ones wait at the client
     /// (HTTP/2).
     pub max_streams_per_connection: u32,
     /// Requests and streams at one time over all connections. Further ones fail at once with
-    /// RESOURCE_EXHAUSTED. Health checks are not counted.
+    /// RESOURCE_EXHAUSTED. A request counts from when its first message is complete. Health checks
+    /// are not counted. One client, by its address and token, gets seven of eight.
     pub max_in_flight: usize,
+    /// Bytes of requests and responses at one time over all connections; one client gets seven of
+    /// eight. Further requests fail with RESOURCE_EXHAUSTED. Each connection may hold its first
+    /// 64 KiB whatever others do, and four of the largest messages always fit.
+    pub max_bytes_in_flight: usize,
+    /// Health watches at one time over all connections. Further ones fail with RESOURCE_EXHAUSTED.
+    pub max_health_watches: usize,
     /// At about this age, up to a tenth more or less, a connection is closed (GOAWAY), so that the
     /// client resolves the servers again. Its requests finish first; long streams end. `None`:
     /// never.
@@ -39,6 +50,8 @@ pub struct ServerConfig {
     pub keepalive_interval: Duration,
     /// A connection that does not respond to a ping within this time is closed.
     pub keepalive_timeout: Duration,
+    /// Limits for clients that send or read slowly.
+    pub slow_clients: SlowClientLimits,
     /// Time for requests in flight to finish at shutdown; then they are aborted.
     pub drain: Duration,
     /// Time for which the port stays open at shutdown after clients were asked to reconnect
@@ -63,6 +76,34 @@ pub struct ServerConfig {
     pub credentials_interval: Duration,
 }
 
+/// Limits for clients that send or read slowly. Streams without traffic are no slow clients: only a
+/// message that has begun must arrive, and only what waits for the client must be read.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowClientLimits {
+    /// Time for the first request of a connection, or its HTTP/2 preface. Further ones may take as
+    /// long as they like.
+    pub first_bytes: Duration,
+    /// A request whose message is incomplete fails when, for this long, fewer bytes arrive than at
+    /// [`Self::min_bytes_per_second`].
+    pub unfinished_request: Duration,
+    /// A connection is closed when responses wait on it and, for about this long, fewer bytes are
+    /// read than at [`Self::min_bytes_per_second`].
+    pub unread_response: Duration,
+    /// The minimum rate.
+    pub min_bytes_per_second: u32,
+}
+
+impl Default for SlowClientLimits {
+    fn default() -> Self {
+        Self {
+            first_bytes: Duration::from_secs(10),
+            unfinished_request: Duration::from_secs(10),
+            unread_response: Duration::from_secs(30),
+            min_bytes_per_second: 1 << 10,
+        }
+    }
+}
+
 impl Default for ServerConfig {
     /// Loopback and a free port.
     fn default() -> Self {
@@ -72,9 +113,12 @@ impl Default for ServerConfig {
             max_connections: 1024,
             max_streams_per_connection: 256,
             max_in_flight: 1024,
+            max_bytes_in_flight: DEFAULT_MAX_BYTES_IN_FLIGHT,
+            max_health_watches: 1024,
             max_connection_age: Some(Duration::from_secs(30 * 60)),
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
+            slow_clients: SlowClientLimits::default(),
             drain: Duration::from_secs(10),
             linger: Duration::ZERO,
             access_log: 0.0,

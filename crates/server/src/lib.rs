@@ -34,19 +34,22 @@
 //!
 //! # The way of a request
 //!
-//! 1. **accept**: [`accept::Listener`] accepts a connection and starts its task, on which
-//!    [`accept::TlsHandshakes`] performs the handshake if the port has a certificate.
+//! 1. **accept**: [`accept::Listener`] accepts a connection, for which [`accept::Registry`] makes
+//!    room if it must, and starts its task, on which [`accept::TlsHandshakes`] performs the
+//!    handshake if the port has a certificate.
 //! 2. **serve**: [`serve::HttpServer`] reads HTTP/2 or HTTP/1.1. An
 //!    [`InlineExecutor`](serve::inline_executor::InlineExecutor) runs the requests that arrived
 //!    together and then writes their responses at once. [`serve::ProtocolMux`] distinguishes
 //!    gRPC, gRPC-Web and plain HTTP.
 //! 3. **middleware**: [`InstrumentedService`] begins a
 //!    [`RequestGuard`](middleware::guard::RequestGuard), which puts the [`RequestContext`] into the
-//!    request's extensions. It authenticates the request, checks its roles, takes a permit of the limit on requests
-//!    in flight, and waits until the [`Deadline`] at most.
+//!    request's extensions. It authenticates the request, checks its roles, and waits until the
+//!    [`Deadline`] at most. [`RequestBody`](middleware::RequestBody) takes a place among the
+//!    requests in flight when the first message is complete, and memory for its bytes.
 //! 4. **service**: [`Routes`] calls the generated service that the path names.
 //! 5. The response passes the guard on its way back. With the `grpc-status` of its headers or
-//!    trailers the guard records [`RequestMetrics`], the access-log line and the span.
+//!    trailers the guard records [`RequestMetrics`], the access-log line and the span. Its bytes
+//!    count against the connection's [`Account`](limits::Account) until they are written.
 //!
 //! # The shutdown
 //!
@@ -65,6 +68,7 @@ mod cors;
 mod credentials;
 mod error;
 pub mod health;
+mod limits;
 mod middleware;
 pub mod page;
 mod reflection;
@@ -73,7 +77,9 @@ mod server;
 pub mod status;
 pub mod violations;
 
-pub use config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
+pub use config::{
+    DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_MESSAGE_BYTES, ServerConfig, SlowClientLimits,
+};
 pub use cors::{CorsOrigin, InvalidOrigin};
 pub use credentials::{
     CredentialFlags, Credentials, CredentialsError, Identity, Role, Roles, RolesError,

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use digits_telemetry::listen::listen;
 use digits_telemetry::liveness::Liveness;
+use digits_telemetry::readiness::Readiness;
 use digits_telemetry::supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{Accepted, Listener, TlsHandshakes};
+use crate::accept::{Accepted, ConnectionMetrics, Listener, Registry, TlsHandshakes};
 use crate::config::ServerConfig;
 use crate::cors;
 use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
@@ -41,6 +42,7 @@ pub struct GrpcServer {
     pages: Option<axum::Router>,
     http: Option<MakeHttp>,
     supervisor: Option<Supervisor>,
+    readiness: Readiness,
 }
 
 /// Makes plain HTTP routes out of the services.
@@ -61,6 +63,7 @@ impl GrpcServer {
             pages: None,
             http: None,
             supervisor: None,
+            readiness: Readiness::new(),
         };
         Ok((server, address))
     }
@@ -70,6 +73,13 @@ impl GrpcServer {
     #[must_use]
     pub fn with_supervisor(mut self, supervisor: Supervisor) -> Self {
         self.supervisor = Some(supervisor);
+        self
+    }
+
+    /// Reports to `readiness` what of the server is full.
+    #[must_use]
+    pub fn with_readiness(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
         self
     }
 
@@ -115,7 +125,11 @@ impl GrpcServer {
         let _stop_when_dropped = stop_reload.clone().drop_guard();
         supervise_reload(&config, &credential_metrics, &supervisor, stop_reload);
 
+        let connection_metrics = ConnectionMetrics::new(metrics.prefix());
         let state = Arc::new(ServerState::new(&config, metrics, shutdown.clone()));
+        let limits = Arc::clone(&state.limits);
+        let (max, stop) = (config.max_connections, shutdown.clone());
+        let registry = Registry::new(max, Arc::clone(&limits), stop, connection_metrics);
         let service = InstrumentedService::new(routes, Arc::clone(&state));
         let http = self
             .http
@@ -129,8 +143,8 @@ impl GrpcServer {
             hosts: is_loopback.then(|| config.allowed_hosts.clone()),
             cors: cors::layer(&config.cors_origins),
         };
-        let mux = ProtocolMux::new(service, http, rules);
-        let http_server = Arc::new(HttpServer::new(mux, &config, shutdown.clone()));
+        let mux = ProtocolMux::new(service, http, rules, limits, config.slow_clients);
+        let http_server = Arc::new(HttpServer::new(mux, &config));
 
         let failed = credential_metrics.handshakes_failed;
         let tls = config
@@ -142,7 +156,7 @@ impl GrpcServer {
             async move { http_server.serve(accepted).await }
         };
         let mut connections = JoinSet::new();
-        let listener = Listener::new(self.listener, config.max_connections, tls);
+        let listener = Listener::new(self.listener, registry, self.readiness, tls);
         listener
             .run(&mut connections, &shutdown, serve.clone())
             .await;

@@ -1,4 +1,4 @@
-//! TLS handshakes, bounded in number and time.
+//! TLS handshakes, bounded in time. Their number is bounded as that of connections is.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use metrics::Counter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -14,8 +13,6 @@ use tokio_rustls::server::TlsStream;
 use crate::credentials::Credentials;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes at one time; one more connection is closed at once.
-const MAX_HANDSHAKES: usize = 256;
 
 /// How long, and up to how many bytes, a refused client is read from after the TLS alert was sent.
 const LINGER: Duration = Duration::from_secs(1);
@@ -25,31 +22,21 @@ const LINGER_BYTES: u64 = 64 << 10;
 pub(crate) struct TlsHandshakes {
     credentials: Credentials,
     failed: Counter,
-    slots: Semaphore,
 }
 
 impl TlsHandshakes {
-    /// `failed` counts handshakes that fail, take too long or exceed the limit.
+    /// `failed` counts handshakes that fail or take too long.
     pub(crate) fn new(credentials: Credentials, failed: Counter) -> Self {
         Self {
             credentials,
             failed,
-            slots: Semaphore::new(MAX_HANDSHAKES),
         }
     }
 
     /// Performs a handshake with the certificate that is in use now. A failure is counted and
     /// logged.
     pub(crate) async fn perform(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let (Some(acceptor), Ok(_slot)) = (self.credentials.acceptor(), self.slots.try_acquire())
-        else {
-            self.failed.increment(1);
-            tracing::debug!(
-                limit = MAX_HANDSHAKES,
-                "connection closed: too many TLS handshakes in progress"
-            );
-            return None;
-        };
+        let acceptor = self.credentials.acceptor()?;
         timeout(HANDSHAKE_TIMEOUT, accept(&acceptor, stream))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

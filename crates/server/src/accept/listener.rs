@@ -1,33 +1,43 @@
 //! Accepts TCP connections, a bounded number at a time, and runs each on a task of its own. Does
 //! not know which protocol is spoken over them.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use digits_telemetry::readiness::Readiness;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{interval, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use super::closing::Closing;
 use super::handshake::TlsHandshakes;
+use super::metrics::Refusal;
+use super::registry::{Admitted, Registry};
 
 /// Pause after an error such as "too many open files", which would repeat at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A connection that was opened just before the port closed has this long for its first request: to
-/// its client it is the way around the connection that was closed before.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
+/// Interval at which the metrics of open connections are renewed.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Connections that are accepted at most when the port closes.
 const MAX_WAITING: usize = 1024;
+
+/// Bytes that wait in the kernel of what a connection has not sent yet. Without a limit they would
+/// be megabytes for each client that does not read, and a slow one would seem to read nothing: the
+/// kernel reports progress only when a third of them is gone.
+const MAX_UNSENT_BYTES: u32 = 128 << 10;
 
 /// An accepted connection: plain text, or TLS after its handshake.
 pub(crate) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -35,44 +45,36 @@ pub(crate) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 /// A connection that is to be served.
 pub(crate) struct Accepted {
     pub(crate) connection: Connection,
-    /// Address of the client.
-    pub(crate) peer: SocketAddr,
+    /// Its place, and what its requests share.
+    pub(crate) admitted: Admitted,
     /// When it must take no further requests because the port closes.
     pub(crate) closing: Closing,
-}
-
-/// When a connection must take no further requests because the port closes.
-pub(crate) struct Closing {
-    opened: Instant,
-    port: CancellationToken,
-}
-
-impl Closing {
-    /// Waits until the port closes and the connection has had time for its first request.
-    pub(crate) async fn reached(&self) {
-        self.port.cancelled().await;
-        sleep_until(self.opened + FIRST_REQUEST).await;
-    }
 }
 
 /// The listening socket of a server.
 pub(crate) struct Listener {
     listener: TcpListener,
-    max_connections: usize,
+    registry: Arc<Registry>,
+    /// Shows what is full.
+    readiness: Readiness,
     tls: Option<Arc<TlsHandshakes>>,
+    spare: Mutex<Option<File>>,
 }
 
 impl Listener {
     /// With `tls`, connections speak TLS only.
     pub(crate) fn new(
         listener: TcpListener,
-        max_connections: usize,
+        registry: Registry,
+        readiness: Readiness,
         tls: Option<TlsHandshakes>,
     ) -> Self {
         Self {
             listener,
-            max_connections,
+            registry: Arc::new(registry),
+            readiness,
             tls: tls.map(Arc::new),
+            spare: Mutex::new(spare_descriptor()),
         }
     }
 
@@ -86,12 +88,17 @@ impl Listener {
     ) {
         // Kept over the turns of the loop: a connection that ends must not cut a backoff short.
         let mut accepting = pin!(self.accept());
+        let mut reports = interval(REPORT_INTERVAL);
         loop {
             let (stream, peer) = tokio::select! {
                 // Ended connections first, so that they do not count towards the limit.
                 biased;
                 () = closing.cancelled() => return,
                 Some(_) = connections.join_next() => continue,
+                _ = reports.tick() => {
+                    self.readiness.set_saturation(self.registry.report());
+                    continue;
+                }
                 accepted = &mut accepting => accepted,
             };
             accepting.set(self.accept());
@@ -133,22 +140,14 @@ impl Listener {
         closing: &CancellationToken,
         serve: impl Fn(Accepted) -> F + Send + Sync + 'static,
     ) {
-        if connections.len() >= self.max_connections {
-            // Closed here, so that the client fails now instead of waiting.
-            tracing::debug!(
-                limit = self.max_connections,
-                "connection closed: too many connections"
-            );
+        // A connection that is refused is closed here, so that its client fails now instead of
+        // waiting.
+        let Some(admitted) = self.registry.admit(peer) else {
             return;
-        }
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-        let tls = self.tls.clone();
-        let closing = Closing {
-            opened: Instant::now(),
-            port: closing.clone(),
         };
+        prepare(&stream);
+        let tls = self.tls.clone();
+        let closing = Closing::new(closing.clone());
         connections.spawn(async move {
             let connection = match tls {
                 None => Either::Left(stream),
@@ -157,6 +156,10 @@ impl Listener {
                         secured = tls.perform(stream) => secured,
                         // A client that is silent must not delay the shutdown.
                         () = closing.reached() => None,
+                        reason = admitted.must_close() => {
+                            admitted.closed(reason);
+                            None
+                        }
                     };
                     let Some(secured) = secured else { return };
                     Either::Right(Box::new(secured))
@@ -164,7 +167,7 @@ impl Listener {
             };
             serve(Accepted {
                 connection,
-                peer,
+                admitted,
                 closing,
             })
             .await;
@@ -176,6 +179,10 @@ impl Listener {
             match self.listener.accept().await {
                 Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_out_of_descriptors(&error) => {
+                    self.refuse_waiting();
+                    sleep(ACCEPT_BACKOFF).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "accepting connections failed; trying again");
                     sleep(ACCEPT_BACKOFF).await;
@@ -183,6 +190,44 @@ impl Listener {
             }
         }
     }
+
+    /// Closes the connections that wait to be accepted, by the one descriptor that is kept for it,
+    /// so that their clients fail now instead of waiting.
+    fn refuse_waiting(&self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..MAX_WAITING {
+            *spare = None;
+            // Never waits: the runtime has made the socket non-blocking.
+            let accepted = SockRef::from(&self.listener).accept();
+            let peer = accepted.map(|(_, address)| address.as_socket());
+            *spare = spare_descriptor();
+            match peer {
+                Ok(peer) => self.registry.refused(Refusal::Descriptors, peer),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Sets the options of a new connection's socket.
+fn prepare(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let set = socket.set_tcp_nodelay(true);
+    if let Err(error) = set.and_then(|()| socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)) {
+        tracing::debug!(%error, "an option of a connection's socket could not be set");
+    }
+}
+
+/// A descriptor that is given up to refuse a connection when there is no other.
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Whether this process, or the system, has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// Whether the error concerns a single connection, so that the next one may be accepted at once.

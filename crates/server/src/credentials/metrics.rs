@@ -27,7 +27,7 @@ impl CredentialMetrics {
         metrics::describe_counter!(
             handshakes.clone(),
             Unit::Count,
-            "TLS handshakes that failed, took over 10 s, or came while 256 others were in progress"
+            "TLS handshakes that failed or took over 10 s"
         );
         metrics::describe_counter!(
             reloads.clone(),

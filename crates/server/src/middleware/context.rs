@@ -75,9 +75,11 @@ impl RequestContext {
 
     /// The context of a request that arrives on `connection` now.
     pub(crate) fn arriving<B>(request: &Request<B>, connection: &Arc<ConnectionContext>) -> Self {
+        let now = Instant::now();
+        connection.activity.request_arrived(now);
         Self {
             connection: Some(Arc::clone(connection)),
-            ..Self::begin(request, Instant::now())
+            ..Self::begin(request, now)
         }
     }
 

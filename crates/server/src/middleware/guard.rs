@@ -10,7 +10,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -18,7 +17,8 @@ use super::access_log::{REQUEST_ID, RequestLog, RequestLogging};
 use super::audit::{AuditEntry, AuditFields, AuditLog};
 use super::context::{Deadline, RequestContext};
 use super::metrics::{Method, RequestMetrics};
-use crate::connection::ConnectionContext;
+use super::place::{Place, Purpose};
+use crate::connection::OpenRequest;
 use crate::credentials::Identity;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -66,6 +66,8 @@ pub(crate) enum ServiceKind {
     /// Probes: answered without a token and under any load, because an orchestrator kills a server
     /// that does not answer. They are not logged.
     Health,
+    /// Streams of the health, otherwise like probes.
+    HealthWatch,
     /// Streams that clients hold open for good.
     Reflection,
     /// Everything else.
@@ -74,12 +76,27 @@ pub(crate) enum ServiceKind {
 
 impl ServiceKind {
     fn of(path: &str) -> Self {
-        if path.starts_with("/grpc.health.v1.Health/") {
+        if path == "/grpc.health.v1.Health/Watch" {
+            Self::HealthWatch
+        } else if path.starts_with("/grpc.health.v1.Health/") {
             Self::Health
         } else if path.starts_with("/grpc.reflection.") {
             Self::Reflection
         } else {
             Self::Application
+        }
+    }
+
+    pub(super) fn is_health(self) -> bool {
+        matches!(self, Self::Health | Self::HealthWatch)
+    }
+
+    /// What its requests need a place for.
+    pub(super) fn purpose(self) -> Purpose {
+        match self {
+            Self::Health => Purpose::Probe,
+            Self::HealthWatch => Purpose::Watch,
+            Self::Reflection | Self::Application => Purpose::Work,
         }
     }
 }
@@ -94,8 +111,9 @@ pub(crate) struct RequestGuard {
     deadline: Deadline,
     log: Option<Box<RequestLog>>,
     audit: Option<Box<AuditEntry>>,
-    permit: Option<OwnedSemaphorePermit>,
-    connection: Option<Arc<ConnectionContext>>,
+    /// Its place among the requests in flight.
+    place: Option<Arc<Place>>,
+    connection: Option<OpenRequest>,
     finished: bool,
 }
 
@@ -109,13 +127,13 @@ impl RequestGuard {
         let kind = ServiceKind::of(request.uri().path());
         let method = metrics.method(request.uri().path());
         let mut log = match kind {
-            ServiceKind::Health => None,
+            kind if kind.is_health() => None,
             _ => logging.begin(request.headers_mut(), metrics.label(method)),
         };
         let context = RequestContext::begin_in(request, Instant::now());
         context.log_fields = log.as_ref().and_then(|log| log.fields());
         let (started, deadline) = (context.started, context.deadline);
-        let connection = context.connection.clone();
+        let connection = context.connection.as_ref().map(OpenRequest::begin);
         if let (Some(log), Some(connection)) = (&mut log, &connection) {
             log.set_peer(connection.peer);
         }
@@ -128,7 +146,7 @@ impl RequestGuard {
             deadline,
             log,
             audit: None,
-            permit: None,
+            place: None,
             connection,
             finished: false,
         }
@@ -141,6 +159,11 @@ impl RequestGuard {
     /// Whether the metrics have a label for the method.
     pub(crate) fn is_declared(&self) -> bool {
         self.metrics.is_declared(self.method)
+    }
+
+    /// The open request of the connection that it arrived on.
+    pub(super) fn open_request(&self) -> Option<&OpenRequest> {
+        self.connection.as_ref()
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
@@ -174,9 +197,9 @@ impl RequestGuard {
         fields
     }
 
-    /// Holds a permit of the limit until the request ends.
-    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    /// Returns `place` when the request ends.
+    pub(super) fn hold(&mut self, place: Arc<Place>) {
+        self.place = Some(place);
     }
 
     /// Ends the request with `code`.
@@ -184,7 +207,7 @@ impl RequestGuard {
         self.record(code, Instant::now());
         // Not health: it is answered without a token, and so would pay for an attack.
         if code == Code::Ok
-            && self.kind != ServiceKind::Health
+            && !self.kind.is_health()
             && let Some(connection) = &self.connection
         {
             connection.request_answered();
@@ -205,6 +228,9 @@ impl RequestGuard {
             self.finish(code);
             return response;
         }
+        if let Some(place) = &self.place {
+            place.answered();
+        }
         response.map(|inner| {
             Body::new(InstrumentedBody {
                 inner,
@@ -217,7 +243,9 @@ impl RequestGuard {
     fn record(&mut self, code: Code, now: Instant) {
         self.finished = true;
         // First, so that the client's next request is admitted.
-        self.permit = None;
+        if let Some(place) = self.place.take() {
+            place.end();
+        }
         let elapsed = now.saturating_duration_since(self.started);
         self.metrics.end(self.method, code, elapsed);
         if let Some(log) = self.log.take() {
@@ -240,6 +268,36 @@ impl Drop for RequestGuard {
                 connection.request_cancelled(now);
             }
         }
+    }
+}
+
+impl InstrumentedBody {
+    /// Accounts for the bytes of a response until they are sent. Without memory for them the
+    /// response ends.
+    fn account_for(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let guard = self.guard.as_ref();
+        let Some((open, place)) =
+            guard.and_then(|it| it.connection.as_ref().zip(it.place.as_ref()))
+        else {
+            return frame;
+        };
+        let bytes = match frame.into_data() {
+            Ok(bytes) => bytes,
+            Err(frame) => return frame,
+        };
+        if let Some(bytes) = open.unsent(bytes) {
+            return Frame::data(bytes);
+        }
+        let status = place.no_memory();
+        let code = status.code();
+        let mut trailers = HeaderMap::new();
+        if status.add_header(&mut trailers).is_err() {
+            trailers.insert(GRPC_STATUS, HeaderValue::from(code as i32));
+        }
+        if let Some(guard) = self.guard.take() {
+            guard.finish(code);
+        }
+        Frame::trailers(trailers)
     }
 }
 
@@ -268,12 +326,13 @@ impl HttpBody for InstrumentedBody {
             Some(Err(status)) => Some(status.code()),
             None => Some(self.without_status),
         };
-        if let Some(code) = code
-            && let Some(guard) = self.guard.take()
-        {
-            guard.finish(code);
+        if let Some(code) = code {
+            if let Some(guard) = self.guard.take() {
+                guard.finish(code);
+            }
+            return Poll::Ready(frame);
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(|frame| self.account_for(frame))))
     }
 
     fn is_end_stream(&self) -> bool {

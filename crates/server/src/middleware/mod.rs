@@ -12,7 +12,10 @@ mod context;
 mod ending_body;
 pub(crate) mod guard;
 mod http;
+mod message_frames;
 mod metrics;
+mod place;
+mod request_body;
 mod service;
 
 pub use access::MethodRoles;
@@ -23,5 +26,7 @@ pub use context::{Deadline, RequestContext};
 pub use http::EarlyRejection;
 pub(crate) use http::instrumented;
 pub use metrics::RequestMetrics;
+pub(crate) use place::{Place, Purpose};
+pub(crate) use request_body::RequestBody;
 pub(crate) use service::ServerState;
 pub use service::{InstrumentedService, ResponseFuture};

@@ -6,10 +6,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http_body::Body as HttpBody;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -23,13 +23,13 @@ use super::context::RequestContext;
 use super::ending_body::EndingBody;
 use super::guard::{RequestGuard, ServiceKind};
 use super::metrics::RequestMetrics;
-use crate::config::ServerConfig;
+use super::place::Place;
+use super::request_body::RequestBody;
+use crate::config::{ServerConfig, SlowClientLimits};
+use crate::connection::OpenRequest;
 use crate::credentials::{Credentials, Identity};
+use crate::limits::SharedLimits;
 use crate::serve::router::{RouteFuture, Routes, name_unknown_method};
-use crate::status::retry_status;
-
-/// After this, a client whose request was over the limit should try again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// The response of an [`InstrumentedService`].
 pub type ResponseFuture =
@@ -51,14 +51,20 @@ impl InstrumentedService {
         }
     }
 
-    /// Admits a request, calls its service until its deadline, and records its end.
-    pub(crate) fn handle(&self, mut request: Request<Body>) -> ResponseFuture {
+    /// Authenticates a request, calls its service until its deadline, and records its end.
+    pub(crate) fn handle<B>(&self, mut request: Request<B>) -> ResponseFuture
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let mut guard = self.state.begin(&mut request);
         accept_own_encoding(request.headers_mut());
         let undeclared = (!guard.is_declared()).then(|| request.uri().clone());
-        let called = self
-            .admit(&mut guard, &mut request)
-            .map(|()| self.call(guard.kind(), request));
+        let called = self.admit(&mut guard, &mut request).map(|place| {
+            let limits = self.state.slow_clients;
+            let request = request.map(|body| Body::new(RequestBody::grpc(body, place, limits)));
+            self.call(guard.kind(), request)
+        });
         Box::pin(async move {
             let response = match called {
                 Ok(response) => guard.deadline().limit(response).await.map(|Ok(it)| it),
@@ -73,14 +79,30 @@ impl InstrumentedService {
         })
     }
 
-    fn admit(&self, guard: &mut RequestGuard, request: &mut Request<Body>) -> Result<(), Status> {
-        if guard.kind() != ServiceKind::Health {
+    /// Authenticates and authorizes a request; returns the place that its first message takes.
+    fn admit<B>(
+        &self,
+        guard: &mut RequestGuard,
+        request: &mut Request<B>,
+    ) -> Result<Arc<Place>, Status> {
+        let mut token = None;
+        if !guard.kind().is_health() {
             let client = self.state.authenticate(request.headers())?;
-            guard.set_token_name(client.as_ref().map(|client| Arc::clone(&client.name)));
+            token = client.as_ref().map(|client| Arc::clone(&client.name));
+            guard.set_token_name(token.clone());
             self.state.authorize(guard, request, client)?;
-            guard.hold(self.state.limit()?);
         }
-        Ok(())
+        let open = guard.open_request();
+        if open.is_some_and(|open| !open.has_memory()) {
+            return Err(self.state.limits.no_memory());
+        }
+        let client = open.map(|open| open.client(token.as_ref()));
+        let connection = open.map(OpenRequest::connection);
+        let purpose = guard.kind().purpose();
+        let place = Place::new(&self.state.limits, purpose, client, connection);
+        let place = Arc::new(place);
+        guard.hold(Arc::clone(&place));
+        Ok(place)
     }
 
     /// Streams that clients hold open for good end at the age of their connection and at the
@@ -123,8 +145,8 @@ pub(crate) struct ServerState {
     audit_log: Option<AuditLog>,
     /// Ends the streams that clients hold open for good.
     pub(crate) shutdown: CancellationToken,
-    in_flight: Arc<Semaphore>,
-    max_in_flight: usize,
+    pub(crate) limits: Arc<SharedLimits>,
+    slow_clients: SlowClientLimits,
 }
 
 impl ServerState {
@@ -133,7 +155,7 @@ impl ServerState {
         metrics: RequestMetrics,
         shutdown: CancellationToken,
     ) -> Self {
-        let max_in_flight = config.max_in_flight.min(Semaphore::MAX_PERMITS);
+        let limits = SharedLimits::new(config, metrics.prefix());
         Self {
             metrics,
             logging: RequestLogging {
@@ -144,8 +166,8 @@ impl ServerState {
             access: Access::new(config.roles),
             audit_log: config.audit_log.clone(),
             shutdown,
-            in_flight: Arc::new(Semaphore::new(max_in_flight)),
-            max_in_flight,
+            limits: Arc::new(limits),
+            slow_clients: config.slow_clients,
         }
     }
 
@@ -154,9 +176,9 @@ impl ServerState {
         RequestGuard::begin(&self.metrics, &self.logging, request)
     }
 
-    /// Requests that hold a permit of [`Self::limit`].
+    /// Requests that have a place under the limit.
     pub(crate) fn in_flight(&self) -> usize {
-        self.max_in_flight - self.in_flight.available_permits()
+        self.limits.places.used()
     }
 
     /// The client of a request; `None` where no token is needed.
@@ -173,10 +195,10 @@ impl ServerState {
     ///
     /// # Errors
     /// PERMISSION_DENIED when the client has none of the method's roles.
-    fn authorize(
+    fn authorize<B>(
         &self,
         guard: &mut RequestGuard,
-        request: &mut Request<Body>,
+        request: &mut Request<B>,
         client: Option<Identity>,
     ) -> Result<(), Status> {
         let path = request.uri().path();
@@ -196,15 +218,6 @@ impl ServerState {
             context.audit_fields = audit_fields;
         }
         Ok(())
-    }
-
-    /// A permit to be held until the end of the request's response.
-    ///
-    /// # Errors
-    /// RESOURCE_EXHAUSTED when too many requests are in flight.
-    pub(crate) fn limit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        permit.map_err(|_| retry_status("too many requests in flight; try again", RETRY_AFTER))
     }
 }
 

@@ -3,7 +3,6 @@
 //! tonic's server is not used: it takes no executor, so requests could not run inline (see
 //! [`super::inline_executor`]).
 
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +12,15 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tower::util::MapRequest;
 use tower_http::propagate_header::PropagateHeader;
 
 use super::inline_executor::{InlineExecutor, InlineHandle};
 use super::protocol::{ConnectionMux, ProtocolMux};
+use super::supervision::{Event, Supervision};
 use crate::accept::Accepted;
-use crate::config::ServerConfig;
-use crate::connection::{ConnectionContext, jittered};
+use crate::config::{ServerConfig, SlowClientLimits};
+use crate::connection::{ConnectionContext, Metered, jittered};
 use crate::middleware::REQUEST_ID;
 
 /// Requests of one read that their client has reset already; one more ends the connection. Such
@@ -44,23 +42,18 @@ pub(crate) struct HttpServer {
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
     max_connection_age: Option<Duration>,
-    shutdown: CancellationToken,
+    slow_clients: SlowClientLimits,
 }
 
 impl HttpServer {
-    /// Long streams end when `shutdown` is cancelled.
-    pub(crate) fn new(
-        mux: ProtocolMux,
-        config: &ServerConfig,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(mux: ProtocolMux, config: &ServerConfig) -> Self {
         Self {
             mux,
             max_streams_per_connection: config.max_streams_per_connection,
             keepalive_interval: config.keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
             max_connection_age: config.max_connection_age,
-            shutdown,
+            slow_clients: config.slow_clients,
         }
     }
 
@@ -69,35 +62,35 @@ impl HttpServer {
     pub(crate) async fn serve(&self, accepted: Accepted) {
         let Accepted {
             connection,
-            peer,
+            admitted,
             closing,
         } = accepted;
-        let context = Arc::new(ConnectionContext::new(peer, &self.shutdown));
+        let context = admitted.context();
         let mut executor = InlineExecutor::default();
         let http = self.builder(executor.handle());
-        let service = TowerToHyperService::new(self.service(&context));
-        let stream = TokioIo::new(connection);
+        let service = TowerToHyperService::new(self.service(context));
+        let stream = TokioIo::new(Metered::new(connection, Arc::clone(context)));
         let mut serving = pin!(http.serve_connection(stream, service));
-        let serve = async {
-            tokio::select! {
-                // Requests first, the timers after them.
+        let max_age = self.max_connection_age;
+        let max_age = max_age.map(|age| jittered(age, fastrand::f64()));
+        let mut supervision =
+            Supervision::new(Arc::clone(context), self.slow_clients, closing, max_age);
+        loop {
+            let event = tokio::select! {
+                // Requests first, the timer after them.
                 biased;
-                ended = executor.drive(serving.as_mut()) => return ended,
-                () = closing.reached() => {}
-                () = self.max_age() => {}
+                ended = executor.drive(serving.as_mut()) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection failed");
+                    }
+                    return;
+                }
+                event = supervision.next() => event,
+            };
+            match event {
+                Event::Retire => serving.as_mut().graceful_shutdown(),
+                Event::Close(reason) => return admitted.closed(reason),
             }
-            context.retired.cancel();
-            serving.as_mut().graceful_shutdown();
-            executor.drive(serving.as_mut()).await
-        };
-        tokio::select! {
-            ended = serve => if let Err(error) = ended {
-                tracing::debug!(%error, "connection failed");
-            },
-            () = context.abused.cancelled() => tracing::warn!(
-                peer = %context.peer,
-                "connection closed: its client cancels requests without end"
-            ),
         }
     }
 
@@ -118,14 +111,6 @@ impl HttpServer {
             .keep_alive_interval(self.keepalive_interval)
             .keep_alive_timeout(self.keepalive_timeout);
         http
-    }
-
-    /// Waits for the maximum age of a connection.
-    async fn max_age(&self) {
-        match self.max_connection_age {
-            Some(age) => sleep(jittered(age, fastrand::f64())).await,
-            None => pending().await,
-        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod http;
 pub(crate) mod inline_executor;
+mod open_body;
 mod protocol;
 pub(crate) mod router;
+mod supervision;
 
 pub(crate) use http::HttpServer;
 pub(crate) use protocol::{BrowserRules, ProtocolMux};

@@ -15,8 +15,13 @@ use tower::util::{Either, option_layer};
 use tower::{Layer, Service};
 use tower_http::cors::{Cors, CorsLayer};
 
-use crate::connection::ConnectionContext;
-use crate::middleware::{InstrumentedService, RequestContext, ResponseFuture};
+use super::open_body::OpenBody;
+use crate::config::SlowClientLimits;
+use crate::connection::{ConnectionContext, OpenRequest};
+use crate::limits::SharedLimits;
+use crate::middleware::{
+    InstrumentedService, Place, Purpose, RequestBody, RequestContext, ResponseFuture,
+};
 
 /// Dispatches each request of the port by its protocol. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub(crate) struct ConnectionMux {
 struct Shared {
     grpc: InstrumentedService,
     browsers: Either<Cors<Browsers>, Browsers>,
+    limits: Arc<SharedLimits>,
+    slow_clients: SlowClientLimits,
     /// Hosts that requests of browsers may name; any, if `None`.
     hosts: Option<AllowedHosts>,
 }
@@ -57,6 +64,8 @@ impl ProtocolMux {
         grpc: InstrumentedService,
         http: Option<Router>,
         rules: BrowserRules,
+        limits: Arc<SharedLimits>,
+        slow_clients: SlowClientLimits,
     ) -> Self {
         let nothing = async || {
             (
@@ -74,6 +83,8 @@ impl ProtocolMux {
             grpc,
             browsers: option_layer(rules.cors).layer(browsers),
             hosts: rules.hosts,
+            limits,
+            slow_clients,
         }))
     }
 
@@ -97,10 +108,25 @@ impl Service<Request<Incoming>> for ConnectionMux {
 
     fn call(&mut self, request: Request<Incoming>) -> ResponseFuture {
         let mux = &*self.shared;
-        let mut request = request.map(Body::new);
+        let mut request = request;
         RequestContext::arriving(&request, &self.connection).attach(&mut request);
-        match Protocol::of(&request) {
-            Protocol::Grpc if request.version() == Version::HTTP_2 => mux.grpc.handle(request),
+        let protocol = Protocol::of(&request);
+        if protocol == Protocol::Grpc && request.version() == Version::HTTP_2 {
+            return mux.grpc.handle(request);
+        }
+        let open = OpenRequest::begin(&self.connection);
+        if !open.has_memory() {
+            let _ = mux.limits.no_memory();
+            return plain_text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many requests; try again\n",
+            );
+        }
+        let connection = Some(Arc::clone(&self.connection));
+        let place = Arc::new(Place::new(&mux.limits, Purpose::Probe, None, connection));
+        let (held, limits) = (Arc::clone(&place), mux.slow_clients);
+        let request = request.map(|body| Body::new(RequestBody::whole(body, held, limits)));
+        let response = match protocol {
             Protocol::Grpc => plain_text(
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                 "gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web (application/grpc-web+proto)\n",
@@ -113,7 +139,11 @@ impl Service<Request<Incoming>> for ConnectionMux {
                 Either::Left(cors) => Box::pin(cors.clone().call(request)),
                 Either::Right(browsers) => browsers.clone().call(request),
             },
-        }
+        };
+        Box::pin(async move {
+            let response = response.await?;
+            Ok(response.map(|body| Body::new(OpenBody { body, open, place })))
+        })
     }
 }
 

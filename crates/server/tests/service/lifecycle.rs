@@ -16,7 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::h2::Client;
-use crate::support::{Running, count, say, within};
+use crate::support::{Running, count, say, series, within};
 
 fn check_request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
@@ -170,13 +170,18 @@ async fn a_connection_over_the_limit_is_closed_until_another_one_ends() {
     };
     let server = Running::start("t_many", config).await;
     let channel = server.channel().await;
-    assert!(say(channel.clone(), "first").await.is_ok());
+    let held = tokio::spawn(say(channel.clone(), "hold"));
+    server.entered(1).await;
     let mut second = server.tcp().await;
     let mut byte = [0];
     let closed = within(second.read(&mut byte)).await;
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     assert!(say(channel.clone(), "still").await.is_ok());
+    let refused = r#"t_many_connections_refused_total{reason="full"}"#;
+    assert_eq!(series(refused), Some(1.0));
 
+    server.echo.gate.send_replace(true);
+    assert!(within(held).await.expect("no panic").is_ok());
     drop(channel);
     let again = until("a connection is accepted", async || {
         let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;

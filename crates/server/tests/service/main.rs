@@ -6,11 +6,13 @@
 mod browsers;
 mod compression;
 mod deadlines;
+mod greed;
 mod lifecycle;
 mod page;
 mod requests;
 mod resets;
 mod roles;
+mod slow_clients;
 mod support;
 mod tls;
 mod tokens;

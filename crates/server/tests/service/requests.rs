@@ -1,6 +1,7 @@
 //! Requests over each protocol: their responses and metrics.
 
 use digits_server::ServerConfig;
+use digits_testing::until;
 use tokio::io::AsyncWriteExt as _;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -142,6 +143,31 @@ async fn a_request_over_the_limit_is_refused_but_health_is_answered() {
         assert_eq!(series(&name), Some(expected), "{name}");
     }
     assert_eq!(series("t_limit_grpc_requests_in_flight"), Some(0.0));
+}
+
+#[tokio::test]
+async fn health_watches_are_bounded_and_checks_are_answered() {
+    let config = ServerConfig {
+        max_health_watches: 2,
+        ..ServerConfig::default()
+    };
+    let server = Running::start("t_watches", config).await;
+    let mut client = HealthClient::new(server.channel().await);
+    let mut watch = async || {
+        let watch = client.watch(HealthCheckRequest::default()).await;
+        watch.map(|watch| watch.into_inner())
+    };
+    let first = watch().await.expect("open");
+    let _second = watch().await.expect("open");
+    let refused = watch().await.expect_err("one too many");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let check = HealthClient::new(server.channel().await)
+        .check(HealthCheckRequest::default())
+        .await;
+    assert!(check.is_ok(), "{check:?}");
+    drop(first);
+    let again = until("a watch is possible again", async || Ok(watch().await.ok()));
+    again.await.expect("open");
 }
 
 #[tokio::test]

@@ -146,6 +146,25 @@ async fn failed_handshakes_take_no_place_among_the_connections() {
 }
 
 #[tokio::test]
+async fn silent_handshakes_make_room_for_others() {
+    let authority = Authority::new("one");
+    let mounted = Mounted::new(&files(&authority.issue("server")));
+    let config = ServerConfig {
+        max_connections: 4,
+        ..config(&mounted.tls())
+    };
+    let server = Running::start("t_handshakes", config).await;
+    let mut silent = Vec::new();
+    for _ in 0..12 {
+        silent.push(server.tcp().await);
+    }
+    let channel = channel(&server, &authority).await;
+    assert_eq!(say(channel, "hello").await.expect("answered"), "hello");
+    let displaced = r#"t_handshakes_connections_closed_total{reason="displaced"}"#;
+    eventually("all are counted", || series(displaced) == Some(9.0)).await;
+}
+
+#[tokio::test]
 async fn a_silent_client_delays_neither_others_nor_the_shutdown() {
     let authority = Authority::new("one");
     let mounted = Mounted::new(&files(&authority.issue("server")));

@@ -7,6 +7,8 @@ use super::{Running, within};
 
 /// Path of a unary method.
 pub const SAY: &str = "/test.v1.Echo/Say";
+/// Path of a method whose response is a stream.
+pub const COUNT: &str = "/test.v1.Echo/Count";
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -14,6 +16,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
@@ -28,8 +31,18 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(server: &Running) -> Self {
-        let mut connection = server.tcp().await;
-        connection.write_all(&preface()).await.expect("sent");
+        Self::connect_with(server, &preface()).await
+    }
+
+    /// Connects with other first bytes than [`preface`].
+    pub async fn connect_with(server: &Running, preface: &[u8]) -> Self {
+        let mut client = Self::over(server.tcp().await);
+        client.connection.write_all(preface).await.expect("sent");
+        client
+    }
+
+    /// Over a connection on which nothing was sent.
+    pub fn over(connection: TcpStream) -> Self {
         Self {
             connection,
             next: 1,
@@ -66,6 +79,58 @@ impl Client {
                 return Some(());
             }
         }
+    }
+
+    /// Sends a request whose message is `text`; returns its stream.
+    pub async fn request(&mut self, path: &str, text: &str) -> u32 {
+        let stream = self.stream();
+        let message = data(stream, END_STREAM, &frame(text));
+        let request = [headers(stream, path), message].concat();
+        self.connection.write_all(&request).await.expect("sent");
+        stream
+    }
+
+    /// Sends a request of which three bytes of the message's head are missing; returns its stream.
+    pub async fn half_request(&mut self) -> u32 {
+        let stream = self.stream();
+        let begun = data(stream, 0, &frame("seven")[..2]);
+        let request = [headers(stream, SAY), begun].concat();
+        self.connection.write_all(&request).await.expect("sent");
+        stream
+    }
+
+    /// Reads until `stream` ends without a message; `None` if the connection ends first.
+    pub async fn failed(&mut self, stream: u32) -> Option<()> {
+        loop {
+            let got = within(read_frame(&mut self.connection)).await?;
+            assert!(got.stream != stream || got.kind != DATA, "{got:?}");
+            if got.stream == stream && got.flags & END_STREAM != 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads until `stream` ends; `None` if the connection ends first.
+    pub async fn ended(&mut self, stream: u32) -> Option<()> {
+        loop {
+            let got = within(read_frame(&mut self.connection)).await?;
+            if got.stream == stream && got.flags & END_STREAM != 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads frames until the connection ends, and gives the server no window for more.
+    pub async fn read_to_end(&mut self) {
+        while within(read_frame(&mut self.connection)).await.is_some() {}
+    }
+
+    /// Acknowledges the settings of the server, so that its windows for requests apply.
+    pub async fn settle(&mut self) {
+        self.acknowledged().await.expect("connected");
+        let acknowledgement = encode(SETTINGS, ACK, 0, &[]);
+        let sent = self.connection.write_all(&acknowledgement).await;
+        sent.expect("sent");
     }
 
     /// Waits until everything that was sent has been read; `None` if the connection ends.
@@ -118,6 +183,19 @@ pub fn preface() -> Vec<u8> {
     [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat()
 }
 
+/// The first bytes of a client that accepts responses of any size at once.
+pub fn preface_with_large_windows() -> Vec<u8> {
+    const LARGEST: u32 = i32::MAX as u32;
+    let initial_window = [&[0, 4][..], &LARGEST.to_be_bytes()].concat();
+    let increment = (LARGEST - 65_535).to_be_bytes();
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        encode(SETTINGS, 0, 0, &initial_window),
+        encode(WINDOW_UPDATE, 0, 0, &increment),
+    ]
+    .concat()
+}
+
 /// The headers of a gRPC request, whose body follows.
 pub fn headers(stream: u32, path: &str) -> Vec<u8> {
     // HPACK (RFC 7541): POST and http by their index in the static table, then names by theirs
@@ -148,6 +226,15 @@ pub fn reset(stream: u32) -> Vec<u8> {
 /// Asks for an acknowledgement of everything sent before.
 fn ping() -> Vec<u8> {
     encode(PING, 0, 0, &[7; 8])
+}
+
+/// A `String` message of any length in a gRPC frame: field 1, its length in four bytes.
+pub fn message(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).expect("short");
+    let varint = [0, 7, 14, 21].map(|bits| (length >> bits) as u8 & 0x7f | 0x80);
+    let field = [&[0x0a][..], &varint[..3], &[varint[3] & 0x7f]].concat();
+    let whole = u32::try_from(field.len() + text.len()).expect("short");
+    [&[0][..], &whole.to_be_bytes(), &field, text.as_bytes()].concat()
 }
 
 /// A `String` message in a gRPC frame: field 1, below 128 bytes.
