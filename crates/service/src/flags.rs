@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use digits_server::{CorsOrigin, CredentialFlags};
+use digits_server::{CorsOrigin, CredentialFlags, DEFAULT_MAX_BYTES_IN_FLIGHT};
 use digits_telemetry::hosts::AllowedHost;
 use digits_telemetry::logs::Format;
 use digits_telemetry::traces::{Traces, TracesError};
 
 use crate::duration::parse_duration;
 use crate::error::FlagError;
+use crate::number::parse_whole;
 
 /// Flags of a service about its process and its gRPC port.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +20,10 @@ pub struct ServiceFlags {
     /// spread over new replicas; each connection gets up to a tenth more or less. 0 disables it.
     #[arg(long, env = "DIGITS_MAX_CONNECTION_AGE", default_value = "30m", value_parser = parse_duration)]
     pub max_connection_age: Duration,
+    /// Maximum size of all requests and responses in memory, in bytes, of which one client gets at
+    /// most seven of eight; further requests are refused at once.
+    #[arg(long, env = "DIGITS_MAX_BYTES_IN_FLIGHT", default_value_t = DEFAULT_MAX_BYTES_IN_FLIGHT, value_parser = parse_whole::<usize>(1..=u64::MAX))]
+    pub max_bytes_in_flight: usize,
     /// Time between reporting "not ready" and asking clients to reconnect at shutdown, such as
     /// 100ms, so that load balancers can react.
     #[arg(long, env = "DIGITS_SHUTDOWN_DELAY", default_value = "100ms", value_parser = parse_duration)]

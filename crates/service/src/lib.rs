@@ -25,6 +25,7 @@
 //!     methods: &[],
 //!     services: &[],
 //!     descriptors: &[],
+//!     roles: &[],
 //! };
 //!
 //! #[derive(Debug, Parser)]
@@ -60,8 +61,10 @@ mod error;
 pub mod exit;
 mod flags;
 pub mod health_check;
+mod heap;
 pub mod man;
 mod number;
+mod open_files;
 mod process;
 mod readiness;
 mod ready_file;

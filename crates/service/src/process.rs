@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use digits_telemetry::logs::{self, Format};
 
 use crate::error::Error;
+use crate::{heap, open_files};
 
 /// Number of the runtime's threads.
 const THREADS: &str = "TOKIO_WORKER_THREADS";
@@ -17,6 +18,8 @@ const THREADS: &str = "TOKIO_WORKER_THREADS";
 /// socket then, such as on a storage that hangs, do not hold the process.
 pub fn run(log_format: Format, main: impl Future<Output = Result<ExitCode, Error>>) -> ExitCode {
     let result = logs::init(log_format, "info").map_err(Error::from);
+    open_files::raise_limit();
+    heap::start();
     let result = result.and_then(|()| check_threads(env::var(THREADS).ok().as_deref()));
     let result = result.and_then(|()| block_on(main));
     result.unwrap_or_else(|error| fail(&error))

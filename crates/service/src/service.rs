@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Error;
 use crate::flags::{BrowserFlags, ServiceFlags};
+use crate::open_files;
 use crate::readiness::ServiceReadiness;
 use crate::ready_file;
 
@@ -51,6 +52,7 @@ pub struct Foundation {
     info: ServiceInfo,
     credentials: Credentials,
     max_connection_age: Duration,
+    max_bytes_in_flight: usize,
     shutdown_delay: Duration,
     shutdown_linger: Duration,
     shutdown_grace: Duration,
@@ -72,6 +74,7 @@ impl Foundation {
             supervisor: Supervisor::new(info.metrics_prefix, Liveness::default()),
             info,
             max_connection_age: flags.max_connection_age,
+            max_bytes_in_flight: flags.max_bytes_in_flight,
             shutdown_delay: flags.shutdown_delay,
             shutdown_linger: flags.shutdown_linger,
             shutdown_grace: flags.shutdown_grace,
@@ -96,6 +99,8 @@ impl Foundation {
             cors_origins: self.browsers.cors_origin.clone(),
             allowed_hosts: allowed_hosts.clone(),
             max_connection_age: Some(self.max_connection_age).filter(|age| !age.is_zero()),
+            max_bytes_in_flight: self.max_bytes_in_flight,
+            max_connections: open_files::allowed_connections(config.max_connections),
             drain: self.shutdown_grace,
             linger: self.shutdown_linger,
             access_log: self.access_log,
@@ -247,6 +252,7 @@ impl Running {
         let metrics = RequestMetrics::new(info.metrics_prefix, info.methods);
         let liveness = supervisor.liveness().clone();
         let server = self.server.with_supervisor(supervisor);
+        let server = server.with_readiness(self.readiness.clone());
         let mut serving = pin!(server.serve(routes, metrics, self.ports_closing.clone()));
         let readiness = ServiceReadiness {
             health,
