@@ -29,13 +29,16 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 6] = [
+const UNLIT: [&str; 9] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
     "DigitsStorageUnreadable",
     "DigitsStorageFault",
     "DigitsLatencyHigh",
+    "DigitsConnectionsRefused",
+    "DigitsBytesRefused",
+    "DigitsClientsStall",
 ];
 
 /// The services, their Prometheus, and the alerts that have fired.
