@@ -71,7 +71,8 @@ pub struct Config {
     #[arg(long, env = "DIGITS_POLL_INTERVAL", value_parser = parse_duration)]
     pub poll_interval: Option<Duration>,
     /// Maximum number of images in a request that sends them as pixels; requests with more are
-    /// refused.
+    /// refused. Of pictures of numbers it is the maximum number of segments; pictures with more are
+    /// read as one digit.
     #[arg(long, env = "DIGITS_MAX_IMAGES", default_value_t = 4096, value_parser = parse_count)]
     pub max_images: usize,
     /// Maximum number of encoded pictures in a request; requests with more are refused.

@@ -126,7 +126,8 @@ async function desktop() {
 
   for (const bar of BARS) await drawByMouse(page, bar);
   await until('two digits', async () => (await text('words')).startsWith('2 digits'));
-  assert.equal(await page.locator('#boxes div').count(), 2);
+  assert.equal(await text('label'), '11');
+  assert.equal(await page.locator('#boxes .box').count(), 2);
   await screenshot(page, 'several');
   await page.getByRole('button', { name: 'Undo' }).click();
   await until('one digit', async () => /sure$/.test(await text('words')));

@@ -45,7 +45,7 @@ async function upload() {
   const chooser = page.waitForEvent('filechooser');
   await page.getByRole('button', { name: 'Pictures' }).click();
   await (await chooser).setFiles([seven, number, heic, four, two, blank]);
-  await read(['7', '–', 'refused', '4', '2', '–']);
+  await read(['7', '42', 'refused', '4', '2', '–']);
   assert.ok(inFlight.most <= 4, `${inFlight.most} requests at a time, one of them of the drawing`);
 
   // The first one is in view.
@@ -59,6 +59,17 @@ async function upload() {
   await strip.nth(1).click();
   assert.equal(await strip.nth(1).getAttribute('aria-current'), 'true');
   await boxesFit(page, number.boxes, number);
+  assert.equal(await text('label'), '42');
+  assert.match(await text('words'), /^2 digits, the least sure \d+\.\d.%$/);
+  // Each digit has its probabilities: by its box, and by its button.
+  const chosen = () => page.locator('#digits button[aria-pressed="true"]').allInnerTexts();
+  const first = () => page.locator('#bars li.first .name').innerText();
+  assert.deepEqual(await page.locator('#digits button').allInnerTexts(), ['4', '2']);
+  assert.deepEqual([await chosen(), await first()], [['4'], '4']);
+  await page.locator('#found .box').nth(1).click();
+  assert.deepEqual([await chosen(), await first()], [['2'], '2']);
+  await page.locator('#digits button').first().click();
+  assert.deepEqual([await chosen(), await first()], [['4'], '4']);
   await strip.nth(2).click();
   assert.match(await text('words'), /^The picture is HEIC, which is not supported: convert it to JPEG or PNG; /);
   assert.ok(await page.locator('#undecodable').isVisible(), 'this browser cannot decode it');
@@ -68,7 +79,7 @@ async function upload() {
 
   // Pictures that were removed are gone, and the next one is in view.
   await page.getByRole('button', { name: 'Remove' }).click();
-  await read(['7', '–', 'refused', '4', '2']);
+  await read(['7', '42', 'refused', '4', '2']);
   assert.equal(await text('label'), '2');
   await page.getByRole('button', { name: 'Draw' }).click();
   assert.ok(await page.locator('#paper').isVisible());
@@ -274,7 +285,7 @@ async function phone() {
   await page.getByRole('button', { name: 'Camera' }).tap();
   await (await chooser).setFiles(number);
   await page.setInputFiles('#files', [seven, heic]);
-  await read(['7', 'refused', '–']);
+  await read(['7', 'refused', '42']);
   await strip.nth(0).tap();
   assert.equal(await text('label'), '7');
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
@@ -289,7 +300,7 @@ async function pictures() {
     for (const colorScheme of ['light', 'dark']) {
       const { page, strip, read, quiet } = await view({ ...options, colorScheme });
       await page.setInputFiles('#files', [number, seven, four, two, heic]);
-      await read(['–', '7', '4', '2', 'refused']);
+      await read(['42', '7', '4', '2', 'refused']);
       await screenshot(page, `pictures-${size}-${colorScheme}`);
       await strip.nth(4).click();
       await screenshot(page, `pictures-refused-${size}-${colorScheme}`);

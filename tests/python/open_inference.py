@@ -53,6 +53,7 @@ def check_client(triton, address, images):
     assert logits.dtype == np.float32 and logits.shape == (len(images), 10)
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert labels == [str(label) for label in logits.argmax(axis=1)]
+    assert bytes_answer.as_numpy("text") is None
 
     # Floats as ToTensor gives them have the same bits as the bytes; in every shape.
     floats = images.astype(np.float32) / np.float32(255)
@@ -73,6 +74,8 @@ def check_client(triton, address, images):
     answer = infer(triton, client, images, "UINT8", outputs=only)
     assert answer.as_numpy("logits") is None
     assert [label.decode() for label in answer.as_numpy("label")] == labels
+    text = infer(triton, client, images, "UINT8", outputs=[triton.InferRequestedOutput("text")])
+    assert [text.decode() for text in text.as_numpy("text")] == labels
 
     # Compressed requests, and responses where the protocol has them.
     option = "compression_algorithm" if triton is triton_grpc else "request_compression_algorithm"

@@ -50,16 +50,33 @@ impl BoundingBox {
     }
 
     /// Distance in pixels, along the axis on which it is larger.
-    fn gap(&self, other: &Self) -> usize {
+    pub(crate) fn gap(&self, other: &Self) -> usize {
         let across = self
             .left
             .max(other.left)
             .saturating_sub(self.right().min(other.right()));
-        let down = self
-            .top
+        across.max(self.gap_down(other))
+    }
+
+    /// Rows between the two.
+    pub(crate) fn gap_down(&self, other: &Self) -> usize {
+        self.top
             .max(other.top)
-            .saturating_sub(self.bottom().min(other.bottom()));
-        across.max(down)
+            .saturating_sub(self.bottom().min(other.bottom()))
+    }
+
+    /// Columns that both have.
+    pub(crate) fn overlap_across(&self, other: &Self) -> usize {
+        self.right()
+            .min(other.right())
+            .saturating_sub(self.left.max(other.left))
+    }
+
+    /// Rows that both have.
+    pub(crate) fn overlap_down(&self, other: &Self) -> usize {
+        self.bottom()
+            .min(other.bottom())
+            .saturating_sub(self.top.max(other.top))
     }
 
     /// The same rectangle of the picture at another size; sizes are (width, height).
@@ -90,10 +107,50 @@ pub enum Digits {
 }
 
 /// Connected ink.
+#[derive(Clone)]
 pub(crate) struct Component {
     pub(crate) bounds: BoundingBox,
     pub(crate) ink: f32,
     pub(crate) pixels: Vec<usize>,
+    /// Columns of the plane.
+    stride: usize,
+}
+
+impl Component {
+    /// The ink of some pixels, by their indices.
+    pub(crate) fn of(ink: &Plane, pixels: Vec<usize>) -> Self {
+        let single = |pixel: &usize| BoundingBox {
+            left: pixel % ink.width,
+            top: pixel / ink.width,
+            width: 1,
+            height: 1,
+        };
+        let bounds = pixels.iter().map(single).reduce(|a, b| a.joined(&b));
+        Self {
+            bounds: bounds.unwrap_or(BoundingBox {
+                left: 0,
+                top: 0,
+                width: 0,
+                height: 0,
+            }),
+            ink: pixels.iter().map(|&pixel| ink.values[pixel]).sum(),
+            pixels,
+            stride: ink.width,
+        }
+    }
+
+    /// Adds the pixels of another one.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.bounds = self.bounds.joined(&other.bounds);
+        self.ink += other.ink;
+        self.pixels.extend(other.pixels);
+    }
+
+    /// (column, row) of each pixel.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let places = self.pixels.iter();
+        places.map(|pixel| (pixel % self.stride, pixel / self.stride))
+    }
 }
 
 /// A digit: components that are close to each other.
@@ -105,21 +162,7 @@ struct Group {
 /// Finds the digit or the digits.
 #[must_use]
 pub fn digits(ink: &Plane) -> Digits {
-    let mut components = components(ink);
-    let Some(largest) = components
-        .iter()
-        .map(|component| component.ink)
-        .reduce(f32::max)
-    else {
-        return Digits::None;
-    };
-    let dust = if ink.width.max(ink.height) <= SMALL_SIDE {
-        DUST_SMALL
-    } else {
-        DUST
-    };
-    components.retain(|component| component.ink >= dust * largest);
-    let mut groups = groups(components);
+    let mut groups = groups(without_dust(ink));
     let highest = groups
         .iter()
         .map(|group| group.bounds.height)
@@ -134,6 +177,26 @@ pub fn digits(ink: &Plane) -> Digits {
     groups
         .pop()
         .map_or(Digits::None, |group| Digits::One(cut_out(ink, &group)))
+}
+
+/// The box of all pixels with any ink.
+pub(crate) fn inked(plane: &Plane) -> BoundingBox {
+    let inked = (0..plane.values.len()).filter(|&pixel| plane.values[pixel] > 0.0);
+    Component::of(plane, inked.collect()).bounds
+}
+
+/// The components that are not dust.
+pub(crate) fn without_dust(ink: &Plane) -> Vec<Component> {
+    let mut components = components(ink);
+    let inks = components.iter().map(|component| component.ink);
+    let largest = inks.fold(0.0, f32::max);
+    let dust = if ink.width.max(ink.height) <= SMALL_SIDE {
+        DUST_SMALL
+    } else {
+        DUST
+    };
+    components.retain(|component| component.ink >= dust * largest);
+    components
 }
 
 /// Joins components until no two groups are close.
@@ -219,27 +282,7 @@ pub(crate) fn components(ink: &Plane) -> Vec<Component> {
                 }
             }
         }
-        found.push(component(ink, pixels));
+        found.push(Component::of(ink, pixels));
     }
     found
-}
-
-fn component(ink: &Plane, pixels: Vec<usize>) -> Component {
-    let single = |pixel: &usize| BoundingBox {
-        left: pixel % ink.width,
-        top: pixel / ink.width,
-        width: 1,
-        height: 1,
-    };
-    let bounds = pixels.iter().map(single).reduce(|a, b| a.joined(&b));
-    Component {
-        bounds: bounds.unwrap_or(BoundingBox {
-            left: 0,
-            top: 0,
-            width: 0,
-            height: 0,
-        }),
-        ink: pixels.iter().map(|&pixel| ink.values[pixel]).sum(),
-        pixels,
-    }
 }

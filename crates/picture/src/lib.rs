@@ -4,8 +4,8 @@
 //! not supported) into a [`Picture`]; [`Normalizer`] finds the ink and places it as in
 //! the training set. Each step is a pure function in a module of its own: `edge` and `frame` (printed
 //! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is
-//! the digit), [`place`] (size and position), over [`plane`] (resampling), [`levels`] (statistics)
-//! and `trend` (uneven light). Nothing here classifies.
+//! the digit), [`number`] (which ink may be digits of a number), [`place`] (size and position), over
+//! [`plane`] (resampling), [`levels`] (statistics) and `trend` (uneven light). Nothing here classifies.
 
 pub mod components;
 mod decode;
@@ -17,6 +17,7 @@ mod jpeg;
 pub mod levels;
 mod limits;
 mod normalize;
+pub mod number;
 pub mod place;
 pub mod plane;
 pub mod polarity;

@@ -2,7 +2,9 @@
 
 use crate::{
     components::{self, BoundingBox},
-    ink, jpeg, place,
+    ink, jpeg,
+    number::Lattice,
+    place,
     plane::Plane,
     raster::Picture,
 };
@@ -20,7 +22,7 @@ pub enum Recipe {
 }
 
 /// A normalized picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Normalized {
     /// height × width bytes for the network.
     Input(Vec<u8>),
@@ -28,6 +30,8 @@ pub enum Normalized {
     Blank,
     /// Several separate digits: their boxes, in pixels of the picture.
     Several(Vec<BoundingBox>),
+    /// What may be digits; only of [`Normalizer::number`].
+    Written(Lattice),
 }
 
 /// Normalizes pictures for one model.
@@ -54,6 +58,34 @@ impl Normalizer {
         }
     }
 
+    /// Takes a decoded picture apart into what may be digits, at most `most` segments. As
+    /// [`Self::picture`] if pictures are only scaled, or if there are too many digits.
+    #[must_use]
+    pub fn number(&self, picture: &Picture, most: usize) -> Normalized {
+        if self.recipe == Recipe::ScaleOnly {
+            return self.picture(picture);
+        }
+        let planes = picture.planes(WORKING_SIDE);
+        let original = (picture.width, picture.height);
+        if let Some(bytes) = self.in_form(&planes) {
+            let digit = components::inked(&planes[0]);
+            return Normalized::Written(Lattice::of_digit(digit, bytes));
+        }
+        let Some(ink) = ink::find(&planes) else {
+            return Normalized::Blank;
+        };
+        match Lattice::of(&ink, (self.width, self.height), most) {
+            None => self.grouped(&ink, original),
+            Some(lattice) if lattice.lines.is_empty() => Normalized::Blank,
+            Some(mut lattice) => {
+                for segment in lattice.lines.iter_mut().flat_map(|line| &mut line.segments) {
+                    segment.bounds = segment.bounds.rescaled((ink.width, ink.height), original);
+                }
+                Normalized::Written(lattice)
+            }
+        }
+    }
+
     /// Normalizes height × width grey bytes.
     #[must_use]
     pub fn pixels(&self, pixels: &[u8]) -> Normalized {
@@ -71,16 +103,28 @@ impl Normalizer {
     /// MNIST's recipe, over one plane of a grey picture or three of a colour one; `original` is
     /// (width, height).
     fn mnist(&self, planes: &[Plane], original: (usize, usize)) -> Normalized {
-        if let [grey] = planes
-            && (grey.width, grey.height) == (self.width, self.height)
-            && place::is_in_form(grey)
-        {
-            return Normalized::Input(grey.to_bytes());
+        if let Some(bytes) = self.in_form(planes) {
+            return Normalized::Input(bytes);
         }
-        let Some(ink) = ink::find(planes) else {
-            return Normalized::Blank;
+        match ink::find(planes) {
+            None => Normalized::Blank,
+            Some(ink) => self.grouped(&ink, original),
+        }
+    }
+
+    /// The bytes of a picture that has the form of the training set already.
+    fn in_form(&self, planes: &[Plane]) -> Option<Vec<u8>> {
+        let [grey] = planes else {
+            return None;
         };
-        match components::digits(&ink) {
+        let is_in_form =
+            (grey.width, grey.height) == (self.width, self.height) && place::is_in_form(grey);
+        is_in_form.then(|| grey.to_bytes())
+    }
+
+    /// Ink that is close together is one digit.
+    fn grouped(&self, ink: &Plane, original: (usize, usize)) -> Normalized {
+        match components::digits(ink) {
             components::Digits::None => Normalized::Blank,
             components::Digits::One(digit) => {
                 Normalized::Input(place::place(&digit, self.width, self.height))

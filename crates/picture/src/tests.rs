@@ -3,6 +3,7 @@
 mod crops;
 mod formats;
 mod jpeg;
+mod numbers;
 mod printed;
 
 use super::{place::centre_of_mass, plane::Plane, *};

@@ -82,7 +82,7 @@ fn collection(folder: &Path) -> anyhow::Result<Vec<Input>> {
                 .with_context(|| path.display().to_string())?;
             let input = match NORMALIZER.picture(&picture) {
                 Normalized::Input(pixels) => Some(pixels),
-                Normalized::Blank | Normalized::Several(_) => None,
+                Normalized::Blank | Normalized::Several(_) | Normalized::Written(_) => None,
             };
             inputs.push((digit, input));
         }

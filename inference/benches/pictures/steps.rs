@@ -121,7 +121,7 @@ pub fn input(way: ExecutionPath, picture: &Picture) -> Option<Vec<u8>> {
         ExecutionPath::Resize => Some(resized(picture)),
         ExecutionPath::Service => match SERVICE.picture(picture) {
             Normalized::Input(bytes) => Some(bytes),
-            Normalized::Blank | Normalized::Several(_) => None,
+            Normalized::Blank | Normalized::Several(_) | Normalized::Written(_) => None,
         },
         ExecutionPath::Steps(steps) => by_steps(steps, &picture.luma()),
     }

@@ -96,6 +96,13 @@ impl LoadedModel {
             && promised.is_none_or(|promised| promised == self.manifest_sha256)
     }
 
+    /// Whether each label is a digit, so that a picture may show a number.
+    #[must_use]
+    pub fn reads_digits(&self) -> bool {
+        let mut labels = self.manifest.labels.iter();
+        labels.all(|label| matches!(label.as_bytes(), [b'0'..=b'9']))
+    }
+
     /// The values of its gauges while it is served as `sequence`.
     #[must_use]
     pub fn gauge_values(&self, sequence: u64) -> ServedValues {

@@ -35,8 +35,9 @@ export function showAnswer(subject, choose) {
 }
 
 function size(text, digits) {
-  if (text.length <= MAX_LARGE) return '';
-  return digits.length > 1 && text.length <= MAX_MEDIUM ? 'number' : 'long';
+  const length = Math.max(...text.split('\n').map((line) => line.length));
+  if (length <= MAX_LARGE) return '';
+  return digits.length > 1 && length <= MAX_MEDIUM ? 'number' : 'long';
 }
 
 /** Buttons for the digits of a number: the keyboard's way to their boxes. */

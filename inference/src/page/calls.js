@@ -19,11 +19,15 @@ const REFUSAL = { 1: ['sequence', 'uint'], 3: ['reason', 'string'] };
 const MODEL = { 2: ['served', SERVED, LIST], 5: ['lastRefusal', REFUSAL] };
 
 const PICTURES = { 1: ['encoded', 'bytes', LIST] };
-const PREDICT = { 1: ['model', 'string'], 3: ['pictures', PICTURES], 7: ['wantInput', 'uint'] };
+const PREDICT = { 1: ['model', 'string'], 3: ['pictures', PICTURES], 7: ['wantInput', 'uint'], 10: ['expect', 'uint'] };
 const BOX = { 1: ['left', 'uint'], 2: ['top', 'uint'], 3: ['width', 'uint'], 4: ['height', 'uint'] };
+const PART = {
+  1: ['box', BOX], 2: ['labelIndex', 'uint'], 3: ['label', 'string'], 4: ['probabilities', 'float', LIST],
+  7: ['verdict', 'uint'], 8: ['input', 'bytes'],
+};
 const PREDICTION = {
   1: ['labelIndex', 'uint'], 2: ['label', 'string'], 3: ['probabilities', 'float', LIST], 6: ['verdict', 'uint'],
-  7: ['input', 'bytes'], 8: ['boxes', BOX, LIST],
+  7: ['input', 'bytes'], 8: ['boxes', BOX, LIST], 9: ['parts', PART, LIST], 10: ['text', 'string'],
 };
 const SERVED_BY = { 1: ['model', 'string'], 2: ['id', 'string'], 3: ['sequence', 'uint'], 4: ['role', 'uint'] };
 const RESPONSE = { 1: ['predictions', PREDICTION, LIST], 2: ['servedBy', SERVED_BY] };
@@ -31,6 +35,8 @@ const OUTCOME = {
   1: ['model', 'string'], 2: ['sequence', 'uint'], 3: ['predicted', 'uint'], 4: ['truth', 'uint'], 5: ['role', 'uint'],
 };
 
+/** Pictures may show numbers of several digits. */
+const EXPECT_NUMBER = 1;
 export const LABEL = 1, BLANK = 2, SEVERAL = 3;
 export const CANARY = 2;
 /** Pictures are only scaled to the input, so that it matters which of ink and paper is light. */
@@ -44,7 +50,7 @@ export async function getModel(model) {
 
 /** Classifies a picture; returns the prediction, with the network's input, and the checkpoint. */
 export async function predict(model, picture, timeout) {
-  const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1 });
+  const request = encode(PREDICT, { model, pictures: { encoded: [picture] }, wantInput: 1, expect: EXPECT_NUMBER });
   const response = decode(RESPONSE, await unary(`${SERVICE}Predict`, request, { timeout }));
   return { prediction: response.predictions[0], servedBy: response.servedBy };
 }

@@ -4,13 +4,13 @@ import { BLANK, LABEL } from './calls.js';
 
 /**
  * The reading of one picture. Each of `digits` has a label with its index, probabilities, the
- * network's input and a verdict; its box is null where it is the whole picture.
+ * network's input and a verdict; its box is null where the digit is the picture as a whole.
  */
 export function reading({ prediction, servedBy }, checkpoint) {
   const digits = digitsOf(prediction);
   return {
     verdict: prediction.verdict,
-    text: digits.map((digit) => digit.label).join(''),
+    text: prediction.text || prediction.label,
     digits,
     servedBy,
     labels: checkpoint?.labels ?? [],
@@ -20,6 +20,7 @@ export function reading({ prediction, servedBy }, checkpoint) {
 
 function digitsOf(prediction) {
   if (prediction.verdict === BLANK) return [];
+  if (prediction.parts.length > 0) return prediction.parts.map((part) => ({ ...part, reported: null }));
   if (prediction.boxes.length === 0) return [{ ...prediction, box: null, reported: null }];
   const unread = { label: '', labelIndex: 0, probabilities: [], input: [], verdict: prediction.verdict };
   return prediction.boxes.map((box) => ({ ...unread, box, reported: null }));

@@ -28,7 +28,7 @@ export function describe({ verdict, digits }, blank) {
   const labelled = digits.filter((digit) => digit.verdict === LABEL);
   if (verdict === BLANK) return blank;
   if (verdict === SEVERAL && labelled.length === 0) {
-    return `${digits.length} digits, apart from each other. This version reads one at a time.`;
+    return `${digits.length} digits, more than are read at once.`;
   }
   if (labelled.length === 0) return 'No label is probable enough.';
   if (digits.length === 1) return `${unbroken(sure(digits[0]))} sure`;

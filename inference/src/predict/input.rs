@@ -13,14 +13,23 @@ pub struct PredictInput {
     pub min_probability: f32,
 }
 
+/// What pictures may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Numbers of any length.
+    Number,
+    /// One digit.
+    Single,
+}
+
 /// Images as the client sent them.
 pub enum InputImages {
     /// Grey bytes in the form of the training set, [n, height × width].
     Pixels(Bytes),
     /// Grey bytes that are normalized first, [n, height × width].
     Unnormalized(Bytes),
-    /// Encoded pictures of any size.
-    Encoded(Vec<Bytes>),
+    /// Encoded pictures of any size, and what they may show.
+    Encoded(Vec<Bytes>, Expect),
     /// Values of a tensor in the form of the training set, [n, height × width].
     Tensor(TensorValues),
 }

@@ -7,7 +7,7 @@ use super::batch::QueueLimits;
 pub struct RequestLimits {
     /// Limits of the batch queue.
     pub queue: QueueLimits,
-    /// Maximum number of images sent as pixels.
+    /// Maximum number of images sent as pixels, and of segments of pictures of numbers.
     pub max_images: usize,
     /// Maximum number of encoded pictures.
     pub max_pictures: usize,

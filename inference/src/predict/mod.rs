@@ -1,5 +1,5 @@
 //! The prediction pipeline that all protocols share: preprocess → route → batch → engine →
-//! classify.
+//! read → classify.
 //!
 //! # The way of a `Predict` request
 //!
@@ -15,8 +15,9 @@
 //!     3. [`compute()`]: a small request runs inline, a large one in the [`BatchQueue`], whose
 //!        [`worker`](batch::worker::run) computes those that wait for one model together. Both call
 //!        the engine, [`Network::logits`].
-//!     4. [`classify()`]: softmax and the most probable label, and what is counted of them.
-//!     5. [`ShadowQueue::enqueue`]: shadows compute the same images later; they never respond.
+//!     4. [`read()`]: of what may be digits in a picture, those that are; the others are dropped.
+//!     5. [`classify()`]: softmax and the most probable label, and what is counted of them.
+//!     6. [`ShadowQueue::enqueue`]: shadows compute the same images later; they never respond.
 //! 4. The codec encodes the [`Prediction`] ([`encode`]) and maps a [`PredictError`] to a gRPC code
 //!    ([`status::from_predict_error`]).
 //!
@@ -48,6 +49,7 @@ pub mod pool;
 pub mod prediction;
 pub mod predictor;
 pub mod preprocess;
+pub mod read;
 pub mod route;
 pub mod shadow;
 pub mod tensor;
@@ -57,13 +59,14 @@ pub use classify::classify;
 pub use compute::compute;
 pub use context::PredictContext;
 pub use error::{InvalidImage, PredictError};
-pub use input::{InputImages, PredictInput};
+pub use input::{Expect, InputImages, PredictInput};
 pub use limits::RequestLimits;
 pub use pixels::Pixels;
 pub use pool::BlockingPool;
 pub use prediction::{ImageResult, Prediction};
 pub use predictor::Predictor;
 pub use preprocess::{NormalizedImages, preprocess};
+pub use read::read;
 pub use route::{SelectedRoute, Target};
 pub use shadow::ShadowQueue;
 pub use tensor::{ElementType, TensorValues};

@@ -50,6 +50,24 @@ impl Pixels {
         }
     }
 
+    /// Copies of some images, by their indices.
+    #[must_use]
+    pub fn selected(&self, indices: &[usize], inputs: usize) -> Self {
+        let ranges = indices
+            .iter()
+            .map(|index| index * inputs..(index + 1) * inputs);
+        match self {
+            Self::Bytes(bytes) => {
+                let selected: Vec<u8> = ranges.flat_map(|range| &bytes[range]).copied().collect();
+                Self::Bytes(selected.into())
+            }
+            Self::Floats(floats) => {
+                let selected = ranges.flat_map(|range| &floats[range]).copied();
+                Self::Floats(Arc::new(selected.collect()))
+            }
+        }
+    }
+
     /// Ink of all images: the sum of their pixels; a full pixel is 255.
     #[must_use]
     pub fn ink(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::{
     classify::{Classification, Classified},
-    preprocess::{ImageContent, NormalizedImages},
+    preprocess::{ImageContent, NormalizedImages, Place},
     route::SelectedRoute,
 };
 use digits_picture::components::BoundingBox;
@@ -31,6 +31,16 @@ pub enum ImageResult<'a> {
     Blank,
     /// Several digits, where they are.
     SeveralDigits(&'a [BoundingBox]),
+    /// Digits that were read.
+    Number(NumberResult<'a>),
+}
+
+/// The digits of a picture, at least one.
+#[derive(Clone, Copy)]
+pub struct NumberResult<'a> {
+    places: &'a [Place],
+    /// Index of the first digit among the network's inputs.
+    first: usize,
 }
 
 /// Output of the network for one input.
@@ -51,14 +61,46 @@ impl Prediction<'_> {
     pub fn results(&self) -> impl Iterator<Item = ImageResult<'_>> {
         let contents = self.images.contents();
         let count = contents.map_or(self.classified.labels.len(), <[_]>::len);
-        let mut inputs = (0..self.classified.labels.len()).map(|index| self.input(index));
-        (0..count).filter_map(
+        let mut input = 0;
+        let mut take = move |inputs: usize| {
+            input += inputs;
+            input - inputs
+        };
+        (0..count).map(
             move |image| match contents.map(|contents| &contents[image]) {
-                None | Some(ImageContent::Digit) => inputs.next(),
-                Some(ImageContent::Blank) => Some(ImageResult::Blank),
-                Some(ImageContent::SeveralDigits(boxes)) => Some(ImageResult::SeveralDigits(boxes)),
+                None | Some(ImageContent::Digit) => self.input(take(1)),
+                Some(ImageContent::Blank) => ImageResult::Blank,
+                Some(ImageContent::SeveralDigits(boxes)) => ImageResult::SeveralDigits(boxes),
+                // What may be digits has become a number before this.
+                Some(ImageContent::Written(_)) => ImageResult::Blank,
+                Some(ImageContent::Number(places)) => ImageResult::Number(NumberResult {
+                    places,
+                    first: take(places.len()),
+                }),
             },
         )
+    }
+
+    /// The digits of a number with their places: a label or unsure each.
+    pub fn digits<'a>(
+        &'a self,
+        number: NumberResult<'a>,
+    ) -> impl ExactSizeIterator<Item = (&'a Place, ImageResult<'a>)> {
+        let places = number.places.iter().enumerate();
+        places.map(move |(index, place)| (place, self.input(number.first + index)))
+    }
+
+    /// Number of images and digits of numbers.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        let digits = |content: &ImageContent| match content {
+            ImageContent::Number(places) => 1 + places.len(),
+            _ => 1,
+        };
+        let contents = self.images.contents();
+        contents.map_or(self.classified.labels.len(), |contents| {
+            contents.iter().map(digits).sum()
+        })
     }
 
     fn input(&self, index: usize) -> ImageResult<'_> {
@@ -83,14 +125,26 @@ impl Prediction<'_> {
         let no_label = &self.selected.model.answers;
         for result in self.results() {
             match result {
-                ImageResult::Label(input) => {
-                    let metrics = &self.selected.route.metrics;
-                    metrics.predicted(input.classification.label);
-                }
-                ImageResult::Unsure(_) => no_label.unsure.increment(1),
+                ImageResult::Label(_) | ImageResult::Unsure(_) => self.count_input(result),
                 ImageResult::Blank => no_label.blank.increment(1),
                 ImageResult::SeveralDigits(_) => no_label.several_digits.increment(1),
+                ImageResult::Number(number) => {
+                    let digits = self.digits(number);
+                    if digits.len() > 1 {
+                        no_label.several_digits.increment(1);
+                    }
+                    digits.for_each(|(_, digit)| self.count_input(digit));
+                }
             }
+        }
+    }
+
+    fn count_input(&self, result: ImageResult<'_>) {
+        if let ImageResult::Label(input) = result {
+            let metrics = &self.selected.route.metrics;
+            metrics.predicted(input.classification.label);
+        } else {
+            self.selected.model.answers.unsure.increment(1);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     pool::BlockingPool,
     prediction::Prediction,
     preprocess::preprocess,
+    read::read,
     route::{SelectedRoute, Target},
     shadow::ShadowQueue,
 };
@@ -95,16 +96,11 @@ impl Predictor {
         } = &*self.shared;
         context.check_deadline()?;
         let normalizer = target.snapshot.primary.checkpoint.normalizer;
-        let images = preprocess(
-            input.images,
-            (normalizer, limits.picture),
-            pool,
-            context.deadline,
-        )
-        .await?;
+        let images = preprocess(input.images, (normalizer, limits), pool, context.deadline).await?;
         let selected = SelectedRoute::select(target, &input.routing_key);
         context.log_route(selected);
         let logits = compute(selected, images.pixels(), queue, context).await?;
+        let (images, logits) = read(&selected.route.checkpoint, images, logits);
         let classified = classify(selected.route, images.pixels(), &logits);
         shadows.enqueue(selected, images.pixels(), &classified.labels);
         let prediction = Prediction {

@@ -2,13 +2,14 @@
 
 use super::{
     error::{InvalidImage, PredictError},
-    input::InputImages,
+    input::{Expect, InputImages},
+    limits::RequestLimits,
     pixels::Pixels,
     pool::{BlockingPool, CancelFlag},
     tensor::TensorValues,
 };
 use bytes::Bytes;
-use digits_picture::{Normalized, Normalizer, components::BoundingBox};
+use digits_picture::{Normalized, Normalizer, Picture, components::BoundingBox, number::Line};
 use digits_server::Deadline;
 
 /// Images that are ready for the network.
@@ -27,14 +28,42 @@ pub enum ImageContent {
     Blank,
     /// Several digits, where they are.
     SeveralDigits(Vec<BoundingBox>),
+    /// What may be digits, until the network has classified it: lines, whose segments are the next
+    /// images of the packed pixels.
+    Written(Vec<Line>),
+    /// The digits in reading order: the next images of the packed pixels.
+    Number(Vec<Place>),
+}
+
+/// Place of a digit in a picture.
+pub struct Place {
+    /// Its box.
+    pub bounds: BoundingBox,
+    /// Its line, from 0.
+    pub line: usize,
 }
 
 impl NormalizedImages {
+    /// Images of which each has its content.
+    #[must_use]
+    pub fn new(pixels: Pixels, contents: Vec<ImageContent>) -> Self {
+        Self {
+            pixels,
+            contents: Some(contents),
+        }
+    }
+
     fn all_inputs(pixels: Pixels) -> Self {
         Self {
             pixels,
             contents: None,
         }
+    }
+
+    /// The network's inputs, and what each image of the request holds.
+    #[must_use]
+    pub fn into_parts(self) -> (Pixels, Option<Vec<ImageContent>>) {
+        (self.pixels, self.contents)
     }
 
     /// The network's inputs, [m, inputs].
@@ -58,7 +87,7 @@ impl NormalizedImages {
 /// [`BlockingPool::run`].
 pub async fn preprocess(
     images: InputImages,
-    (normalizer, limits): (Normalizer, digits_picture::Limits),
+    (normalizer, limits): (Normalizer, &RequestLimits),
     pool: &BlockingPool,
     deadline: Deadline,
 ) -> Result<NormalizedImages, PredictError> {
@@ -76,8 +105,14 @@ pub async fn preprocess(
             let work = move |cancel: &CancelFlag| normalize(&pixels, normalizer, cancel);
             pool.run(deadline, work).await
         }
-        InputImages::Encoded(pictures) => {
-            let work = move |cancel: &CancelFlag| decode(&pictures, normalizer, limits, cancel);
+        InputImages::Encoded(pictures, expect) => {
+            let limits = *limits;
+            let reader = PictureReader {
+                normalizer,
+                expect,
+                limits,
+            };
+            let work = move |cancel: &CancelFlag| reader.read(&pictures, cancel);
             pool.run(deadline, work).await
         }
     }
@@ -98,28 +133,48 @@ fn normalize(
 }
 
 /// Decodes and normalizes pictures, which takes milliseconds each.
-fn decode(
-    pictures: &[Bytes],
+struct PictureReader {
     normalizer: Normalizer,
-    limits: digits_picture::Limits,
-    cancel: &CancelFlag,
-) -> Result<NormalizedImages, PredictError> {
-    let mut images = Collected::default();
-    let mut invalid = Vec::new();
-    for (index, bytes) in pictures.iter().enumerate() {
-        cancel.check()?;
-        match digits_picture::decode(bytes, limits) {
-            Ok(picture) => images.push(normalizer.picture(&picture)),
-            Err(error) => invalid.push(InvalidImage {
-                index,
-                message: error.to_string(),
-            }),
+    expect: Expect,
+    limits: RequestLimits,
+}
+
+impl PictureReader {
+    fn read(
+        &self,
+        pictures: &[Bytes],
+        cancel: &CancelFlag,
+    ) -> Result<NormalizedImages, PredictError> {
+        let mut images = Collected::default();
+        let mut invalid = Vec::new();
+        for (index, bytes) in pictures.iter().enumerate() {
+            cancel.check()?;
+            match digits_picture::decode(bytes, self.limits.picture) {
+                Ok(picture) => images.push(self.normalize(&picture, images.pixels.len())),
+                Err(error) => invalid.push(InvalidImage {
+                    index,
+                    message: error.to_string(),
+                }),
+            }
+        }
+        if invalid.is_empty() {
+            Ok(images.finish())
+        } else {
+            Err(PredictError::InvalidImages(invalid))
         }
     }
-    if invalid.is_empty() {
-        Ok(images.finish())
-    } else {
-        Err(PredictError::InvalidImages(invalid))
+
+    /// Normalizes a picture, beside inputs of this many pixels that the request has already.
+    fn normalize(&self, picture: &Picture, pixels: usize) -> Normalized {
+        let Normalizer { height, width, .. } = self.normalizer;
+        let room = self
+            .limits
+            .max_images
+            .saturating_sub(pixels / (height * width));
+        match self.expect {
+            Expect::Single => self.normalizer.picture(picture),
+            Expect::Number => self.normalizer.number(picture, room),
+        }
     }
 }
 
@@ -139,13 +194,14 @@ impl Collected {
             }
             Normalized::Blank => ImageContent::Blank,
             Normalized::Several(boxes) => ImageContent::SeveralDigits(boxes),
+            Normalized::Written(lattice) => {
+                self.pixels.extend_from_slice(&lattice.inputs);
+                ImageContent::Written(lattice.lines)
+            }
         });
     }
 
     fn finish(self) -> NormalizedImages {
-        NormalizedImages {
-            pixels: Pixels::Bytes(self.pixels.into()),
-            contents: Some(self.contents),
-        }
+        NormalizedImages::new(Pixels::Bytes(self.pixels.into()), self.contents)
     }
 }

@@ -10,6 +10,7 @@ mod changed_manifests;
 mod engine;
 mod loading;
 mod metrics;
+mod numbers;
 mod predict;
 mod process;
 mod queue;

@@ -78,6 +78,17 @@ fn stroke(sandbox: &Sandbox) -> Result<PathBuf> {
     Ok(picture)
 }
 
+/// A PNG of the first four of MNIST's test images beside each other, dark on light.
+fn number(sandbox: &Sandbox, images: &[u8]) -> Result<String> {
+    let picture = sandbox.dir().join("number.png").display().to_string();
+    image::GrayImage::from_fn(4 * 56, 56, |x, y| {
+        let (image, column, row) = (x / 56, x % 56 / 2, y / 2);
+        image::Luma([255 - images[(784 * image + 28 * row + column) as usize]])
+    })
+    .save(&picture)?;
+    Ok(picture)
+}
+
 #[tokio::test]
 async fn every_command_works_and_prints_json() -> Result<()> {
     let (sandbox, job) = served_pair().await?;
@@ -153,6 +164,9 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     .await?;
     let drawn = good(&sandbox, &["predict", "mnist:test/0"])?;
     assert!(drawn.contains('7') && drawn.lines().count() > 14, "{drawn}");
+    let number = number(&sandbox, &dataset.test.images.pixels)?;
+    let read = good(&sandbox, &["predict", &number])?;
+    assert!(read.contains("number: 7210"), "{read}");
     let measured = &json(&sandbox, &["evaluate", "mnist:test"])?[0];
     assert_eq!(measured["correct"], 8_997, "{measured}");
 

@@ -8,7 +8,7 @@ use digits_cli::{Error, error_report, render::Ink};
 use digits_client::{Error as ClientError, InferenceClient, Service};
 use digits_proto::{
     json,
-    v1::{PredictRequest, PredictResponse, Prediction},
+    v1::{Expect, PredictRequest, PredictResponse, Prediction},
 };
 use query::{Query, Reader};
 use serde_json::json;
@@ -71,6 +71,7 @@ async fn answer(
         images: Some(query.images.clone()),
         want_input: true,
         min_probability: args.min_probability,
+        expect: Expect::Number.into(),
         ..Default::default()
     };
     let answer = client.predict(request).await?;

@@ -144,6 +144,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("pixels", "the picture"),
     ("pictures", "the picture"),
     ("pictures.encoded", "the picture"),
+    ("expect", "what is expected in a picture"),
     ("min_probability", "--min-probability"),
     ("routing_key", "routing key"),
     ("normalize_pixels", "normalization of the pixels"),

@@ -1,13 +1,15 @@
 //! Decodes a `PredictRequest`, checked against the checkpoint and the limits.
 
-use super::encode::ResponseOptions;
+use super::{encode::ResponseOptions, size};
 use crate::{
     model::LoadedModel,
-    predict::{InputImages, PredictInput, RequestLimits, route::MAX_KEY_BYTES},
+    predict::{Expect, InputImages, PredictInput, RequestLimits, route::MAX_KEY_BYTES},
 };
 use bytes::Bytes;
 use digits_picture::Normalizer;
-use digits_proto::v1::{EncodedPictures, PredictRequest, predict_request::Images};
+use digits_proto::v1::{
+    EncodedPictures, Expect as ExpectMessage, PredictRequest, predict_request::Images,
+};
 use digits_server::violations::Violations;
 use tonic::Status;
 
@@ -32,6 +34,7 @@ pub fn decode(
         let message = format!("must be at most {MAX_KEY_BYTES} bytes long");
         violations.push("routing_key", message);
     }
+    let expect = expect(request.expect, checkpoint, &mut violations);
     let options = ResponseOptions {
         top_k: request.top_k as usize,
         logits: request.want_logits,
@@ -55,16 +58,12 @@ pub fn decode(
         Some(Images::Pictures(EncodedPictures { encoded })) => {
             check_pictures(encoded.len(), limits, &mut violations);
             let count = encoded.len();
-            ("pictures.encoded", count, InputImages::Encoded(encoded))
+            let images = InputImages::Encoded(encoded, expect);
+            ("pictures.encoded", count, images)
         }
     };
-    let bytes = count.saturating_mul(response_bytes(options, checkpoint));
-    let max = limits.max_response_bytes;
-    if bytes > max {
-        let message = format!(
-            "the response would take about {bytes} bytes, more than {max}; send fewer images or set top_k"
-        );
-        violations.push(field, message);
+    if let Err(error) = size::check(count, options, checkpoint, limits) {
+        violations.push(field, error.to_string());
     }
     violations.into_result()?;
     let input = PredictInput {
@@ -73,6 +72,18 @@ pub fn decode(
         min_probability: request.min_probability,
     };
     Ok((input, options))
+}
+
+fn expect(value: i32, checkpoint: &LoadedModel, violations: &mut Violations) -> Expect {
+    match ExpectMessage::try_from(value) {
+        Ok(ExpectMessage::Number) if checkpoint.reads_digits() => Expect::Number,
+        Ok(_) => Expect::Single,
+        Err(_) => {
+            let message = format!("{value} is not a value of Expect; 1 is NUMBER, 2 is SINGLE");
+            violations.push("expect", message);
+            Expect::Single
+        }
+    }
 }
 
 fn check_pictures(count: usize, limits: &RequestLimits, violations: &mut Violations) {
@@ -106,19 +117,4 @@ fn check_pixels(
         return;
     };
     violations.push("pixels", message);
-}
-
-/// Bytes of one image in the response, roughly.
-fn response_bytes(options: ResponseOptions, checkpoint: &LoadedModel) -> usize {
-    let network = &checkpoint.network;
-    let classes = network.classes();
-    let labels = checkpoint.manifest.labels.iter().map(String::len);
-    let label = labels.max().unwrap_or(0);
-    let probabilities = match options.top_k {
-        0 => classes * 4,
-        top => top.min(classes) * (label + 16),
-    };
-    let logits = if options.logits { classes * 4 } else { 0 };
-    let input = if options.input { network.inputs() } else { 0 };
-    32 + label + probabilities + logits + input
 }

@@ -4,11 +4,14 @@ use super::roles::role_message;
 use crate::{
     engine::probability::top,
     model::LoadedModel,
-    predict::{ImageResult, Prediction, SelectedRoute, prediction::InputResult},
+    predict::{
+        ImageResult, Prediction, SelectedRoute,
+        prediction::{InputResult, NumberResult},
+    },
 };
 use digits_picture::components::BoundingBox;
 use digits_proto::v1::{
-    Box as BoxMessage, LabelProbability, PredictResponse, Prediction as PredictionMessage,
+    Box as BoxMessage, LabelProbability, Part, PredictResponse, Prediction as PredictionMessage,
     ServedBy, Verdict,
 };
 
@@ -75,7 +78,30 @@ impl PredictionBuilder<'_> {
                 boxes: boxes.iter().map(box_message).collect(),
                 ..PredictionMessage::default()
             },
+            ImageResult::Number(number) => self.number(number),
         }
+    }
+
+    /// A single digit is the prediction itself, too.
+    fn number(&self, number: NumberResult<'_>) -> PredictionMessage {
+        let digits = self.prediction.digits(number);
+        let (mut parts, mut text) = (Vec::with_capacity(digits.len()), Text::default());
+        let mut whole = PredictionMessage::default();
+        for (place, digit) in digits {
+            whole = self.build(digit);
+            text.push(&whole.label, place.line);
+            parts.push(part(&place.bounds, whole.clone()));
+        }
+        if parts.len() > 1 {
+            whole = PredictionMessage {
+                verdict: Verdict::SeveralDigits.into(),
+                boxes: parts.iter().filter_map(|part| part.r#box).collect(),
+                ..PredictionMessage::default()
+            };
+        }
+        whole.text = text.text;
+        whole.parts = parts;
+        whole
     }
 
     fn checkpoint(&self) -> &LoadedModel {
@@ -125,6 +151,38 @@ impl PredictionBuilder<'_> {
             label: self.labels()[index].clone(),
             probability,
         }
+    }
+}
+
+/// What is written, label by label.
+#[derive(Default)]
+struct Text {
+    text: String,
+    line: usize,
+}
+
+impl Text {
+    /// Adds a label, which is empty if the digit has none.
+    fn push(&mut self, label: &str, line: usize) {
+        if line != self.line {
+            self.text.push('\n');
+        }
+        self.line = line;
+        self.text
+            .push_str(if label.is_empty() { "?" } else { label });
+    }
+}
+
+fn part(bounds: &BoundingBox, message: PredictionMessage) -> Part {
+    Part {
+        r#box: Some(box_message(bounds)),
+        label_index: message.label_index,
+        label: message.label,
+        probabilities: message.probabilities,
+        top: message.top,
+        logits: message.logits,
+        verdict: message.verdict,
+        input: message.input,
     }
 }
 

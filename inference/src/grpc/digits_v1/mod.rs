@@ -7,6 +7,7 @@ mod predict;
 mod report_outcome;
 mod roles;
 mod service;
+mod size;
 mod stream;
 
 pub use service::DigitsV1;

@@ -1,6 +1,6 @@
 //! One request of `Predict` or of a stream: decode, predict, encode.
 
-use super::{decode::decode, encode::encode};
+use super::{decode::decode, encode::encode, size};
 use crate::{
     grpc::{lookup, status},
     model::Registry,
@@ -33,6 +33,10 @@ impl Handler {
         let prediction = prediction.map_err(|error| {
             status::from_predict_error(error, |index| format!("pictures.encoded[{index}]"))
         })?;
+        // Only now it is known how many digits the pictures have.
+        let count = prediction.parts();
+        size::check(count, options, checkpoint, self.predictor.limits())
+            .map_err(|error| status::invalid_field("pictures.encoded", error.to_string()))?;
         Ok(encode(&prediction, options))
     }
 }

@@ -49,7 +49,7 @@ fn output(output: Output, classes: i64) -> ModelOutput {
         name: output.name().to_owned(),
         data_type: match output {
             Output::Logits | Output::Probabilities => DataType::TypeFp32,
-            Output::Label => DataType::TypeString,
+            Output::Label | Output::Text => DataType::TypeString,
         }
         .into(),
         dims: if dims.is_empty() { vec![1] } else { dims },

@@ -63,7 +63,7 @@ pub(super) fn decode(
         violations.push("raw_input_contents", message);
     }
     if let Some(images) = images {
-        check_response(images, checkpoint, limits, &mut violations);
+        check_response((images, &outputs), checkpoint, limits, &mut violations);
     }
     violations.into_result()?;
     let images = input_images(
@@ -85,14 +85,15 @@ pub(super) fn decode(
 }
 
 fn check_response(
-    images: usize,
+    (images, outputs): (usize, &[Output]),
     checkpoint: &LoadedModel,
     limits: &RequestLimits,
     violations: &mut Violations,
 ) {
     let label = checkpoint.manifest.labels.iter().map(String::len).max();
     let classes = checkpoint.network.classes();
-    let bytes = images * (2 * 4 * classes + label.unwrap_or(0) + 8);
+    let texts = 1 + usize::from(outputs.contains(&Output::Text));
+    let bytes = images * (2 * 4 * classes + texts * (label.unwrap_or(0) + 8));
     let max = limits.max_response_bytes;
     if bytes > max {
         let message = format!(
@@ -197,7 +198,7 @@ fn images(
 
 fn outputs(requested: &[InferRequestedOutputTensor], violations: &mut Violations) -> Vec<Output> {
     if requested.is_empty() {
-        return Output::ALL.into();
+        return Output::DEFAULT.into();
     }
     let mut outputs: Vec<Output> = Vec::new();
     // No more than can be valid, so that a hostile list costs nothing.
@@ -213,8 +214,9 @@ fn outputs(requested: &[InferRequestedOutputTensor], violations: &mut Violations
             Some(output) => outputs.push(output),
             None => {
                 let name: String = one.name.chars().take(MAX_TEXT_CHARS).collect();
-                let message =
-                    format!("must be \"logits\", \"probabilities\" or \"label\", not {name:?}");
+                let message = format!(
+                    "must be \"logits\", \"probabilities\", \"label\" or \"text\", not {name:?}"
+                );
                 violations.push(field, message);
             }
         }

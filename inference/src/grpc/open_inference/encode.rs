@@ -67,6 +67,7 @@ fn text(value: String) -> InferParameter {
 struct Values<'a> {
     logits: &'a [f32],
     probabilities: &'a [f32],
+    /// What is written in an image, too: each is one digit.
     labels: Vec<&'a [u8]>,
 }
 
@@ -75,7 +76,7 @@ impl Values<'_> {
         match output {
             Output::Logits => floats(self.logits),
             Output::Probabilities => floats(self.probabilities),
-            Output::Label => InferTensorContents {
+            Output::Label | Output::Text => InferTensorContents {
                 bytes_contents: self.labels.iter().map(|label| label.to_vec()).collect(),
                 ..InferTensorContents::default()
             },
@@ -86,7 +87,7 @@ impl Values<'_> {
         match output {
             Output::Logits => raw_floats(self.logits),
             Output::Probabilities => raw_floats(self.probabilities),
-            Output::Label => raw_bytes(&self.labels),
+            Output::Label | Output::Text => raw_bytes(&self.labels),
         }
     }
 }

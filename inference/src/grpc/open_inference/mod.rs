@@ -3,8 +3,10 @@
 //!
 //! A model has one input, `pixels`: grey values from 0 to 255 in any integer type, or from 0 to 1,
 //! as torchvision's `ToTensor` gives them, in any float type. Its shape is `[n, height·width]`,
-//! `[n, height, width]` or `[n, 1, height, width]`. There are three outputs: `logits` and
-//! `probabilities`, FP32 `[n, classes]`, and `label`, BYTES `[n]`.
+//! `[n, height, width]` or `[n, 1, height, width]`. There are four outputs: `logits` and
+//! `probabilities`, FP32 `[n, classes]`, and `label` and `text`, BYTES `[n]`. `text` is what is
+//! written in an image, which is the label, for each image is one digit; only requests that name it
+//! get it.
 
 mod configuration;
 mod decode;

@@ -128,6 +128,10 @@ async fn health_and_metadata() {
             model["outputs"][2],
             json!({ "name": "label", "datatype": "BYTES", "shape": [-1] })
         );
+        assert_eq!(
+            model["outputs"][3],
+            json!({ "name": "text", "datatype": "BYTES", "shape": [-1] })
+        );
     }
     assert_eq!(
         get(&service, "/v2/models/digits/versions/2/ready")
@@ -207,6 +211,12 @@ async fn responses_over_http_equal_those_over_grpc() {
         assert_eq!(outputs[2]["data"], json!(["label 3", "label 3"]));
     }
     let mut only = documents[0].clone();
+    only["outputs"] = json!([{ "name": "text" }]);
+    let answer = infer(&service, &only).await.json();
+    assert_eq!(
+        answer["outputs"],
+        json!([{ "name": "text", "datatype": "BYTES", "shape": [2], "data": ["label 3", "label 3"] }])
+    );
     only["outputs"] = json!([{ "name": "label" }]);
     let answer = infer(&service, &only).await.json();
     assert_eq!(answer["outputs"].as_array().unwrap().len(), 1);

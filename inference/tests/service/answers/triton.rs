@@ -119,6 +119,7 @@ async fn configuration_and_statistics_are_those_that_tritons_clients_read() {
                     { "name": "logits", "data_type": "TYPE_FP32", "dims": [10] },
                     { "name": "probabilities", "data_type": "TYPE_FP32", "dims": [10] },
                     { "name": "label", "data_type": "TYPE_STRING", "dims": [1], "reshape": { "shape": [] } },
+                    { "name": "text", "data_type": "TYPE_STRING", "dims": [1], "reshape": { "shape": [] } },
                 ],
             }),
         );

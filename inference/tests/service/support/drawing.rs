@@ -149,3 +149,11 @@ pub fn guises(digit: usize) -> Vec<(&'static str, Vec<u8>)> {
         ),
     ]
 }
+
+/// A PNG of (columns, rows), dark ink on light, with the share of each pixel that is inked.
+pub fn png_of(size: (u32, u32), ink: impl Fn(u32, u32) -> f32) -> Vec<u8> {
+    let grey = GrayImage::from_fn(size.0, size.1, |x, y| {
+        Luma([((1.0 - ink(x, y)) * 255.0) as u8])
+    });
+    encoded(&DynamicImage::ImageLuma8(grey), ImageFormat::Png)
+}

@@ -5,7 +5,7 @@ mod drawing;
 mod net;
 
 pub use damage::Damage;
-pub use drawing::{DRAWN, comparing, guises};
+pub use drawing::{DRAWN, comparing, drawn, guises, png_of};
 pub use net::{Net, PIXELS, image};
 
 use bytes::Bytes;

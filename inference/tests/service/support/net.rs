@@ -16,6 +16,8 @@ pub struct Net {
     pub layers: Vec<Layer>,
     pub input: InputSpec,
     pub normalization: PictureNormalization,
+    /// Name of a label.
+    pub label: fn(usize) -> String,
 }
 
 pub const SIDE: usize = 28;
@@ -58,6 +60,7 @@ impl Net {
                 std: 0.3081,
             },
             normalization: PictureNormalization::Mnist,
+            label: |label| format!("label {label}"),
         }
     }
 
@@ -156,7 +159,7 @@ impl Net {
                 activation: Activation::Relu,
             },
             input: self.input,
-            labels: (0..classes).map(|label| format!("label {label}")).collect(),
+            labels: (0..classes).map(self.label).collect(),
             picture_normalization: self.normalization,
             temperature: 1.0,
             files: Files {

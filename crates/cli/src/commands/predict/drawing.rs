@@ -39,7 +39,7 @@ pub fn show(
         .width
         .saturating_sub(width.min(narrow.width) + 3)
         .max(20);
-    let right = bars(&probabilities(prediction, top), room, style);
+    let right = bars(&shares(prediction, top), room, style);
     let title = format!(
         "{name}  {}",
         headline(prediction, query.truth.as_ref(), style)
@@ -53,6 +53,9 @@ pub fn show(
 fn headline(prediction: &Prediction, truth: Option<&(u16, String)>, style: &Style) -> String {
     let verdict = match prediction.verdict() {
         Verdict::Blank => "blank: no ink in the picture".to_owned(),
+        Verdict::SeveralDigits if !prediction.text.is_empty() => {
+            format!("number: {}", prediction.text.replace('\n', " / "))
+        }
         Verdict::SeveralDigits => {
             let place = |it: &digits_proto::v1::Box| {
                 format!("{}x{} at {},{}", it.width, it.height, it.left, it.top)
@@ -71,6 +74,26 @@ fn headline(prediction: &Prediction, truth: Option<&(u16, String)>, style: &Styl
         if right { Ink::Good } else { Ink::Bad },
         &format!("{verdict}, truth: {name}"),
     )
+}
+
+/// The digits of a number, or the labels of a digit.
+fn shares(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
+    if prediction.verdict() != Verdict::SeveralDigits {
+        return probabilities(prediction, top);
+    }
+    let digits = prediction.parts.iter().map(|part| {
+        let chosen = part.verdict() == Verdict::Label;
+        Bar {
+            label: if chosen {
+                part.label.clone()
+            } else {
+                "?".to_owned()
+            },
+            share: f64::from(part.probabilities.iter().copied().fold(0.0, f32::max)),
+            chosen,
+        }
+    });
+    digits.collect()
 }
 
 fn probabilities(prediction: &Prediction, top: Option<usize>) -> Vec<Bar> {
@@ -143,6 +166,37 @@ mod tests {
                 format!(" +    9 {}{}  25.00 %", "#".repeat(6), " ".repeat(17)),
             ]
         );
+    }
+
+    #[test]
+    fn a_number_is_printed_with_the_probability_of_each_digit() {
+        let (mut prediction, mut query) = seven();
+        (query.truth, query.pixels, query.size) = (None, Vec::new(), None);
+        let digit = |label: &str, share: f32| digits_proto::v1::Part {
+            label: label.to_owned(),
+            probabilities: vec![1.0 - share, share],
+            verdict: if label.is_empty() {
+                Verdict::Unsure
+            } else {
+                Verdict::Label
+            }
+            .into(),
+            ..Default::default()
+        };
+        prediction.verdict = Verdict::SeveralDigits.into();
+        prediction.parts = vec![digit("4", 0.75), digit("", 0.625), digit("2", 1.0)];
+        prediction.text = "4?\n2".to_owned();
+        let lines = show("number.jpg", &prediction, &query, None, &Style::plain(40));
+        assert_eq!(lines[0], "number.jpg  number: 4? / 2");
+        for (line, (label, share)) in
+            lines[1..]
+                .iter()
+                .zip([("4", "75.00 %"), ("?", "62.50 %"), ("2", "100.00 %")])
+        {
+            let line = line.trim();
+            assert!(line.starts_with(label) && line.ends_with(share), "{line}");
+        }
+        assert_eq!(lines.len(), 4);
     }
 
     #[test]

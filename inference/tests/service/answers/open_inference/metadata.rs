@@ -143,11 +143,12 @@ async fn health_metadata_and_versions() {
         .chain(&model.outputs)
         .map(|it| (&*it.name, &*it.datatype, &*it.shape))
         .collect();
-    let expected: [(&str, &str, &[i64]); 4] = [
+    let expected: [(&str, &str, &[i64]); 5] = [
         ("pixels", "UINT8", &[-1, 28, 28]),
         ("logits", "FP32", &[-1, 10]),
         ("probabilities", "FP32", &[-1, 10]),
         ("label", "BYTES", &[-1]),
+        ("text", "BYTES", &[-1]),
     ];
     assert_eq!(tensors, expected);
     service.end().await;
