@@ -113,12 +113,13 @@ bench-train: $(LIBTORCH_READY) $(BENCH_READY) ## Compares the speed of training 
 	@$(TORCH_ENV) $(BENCH_TRAIN) --no-run
 	@$(TORCH_ENV) $(PYTHON) trainer/benches/training/compare.py $(if $(QUICK),--quick) "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" $(BENCH_TRAIN)
 
-# Networks of the benchmark, each with a storage of its own.
+# Networks of the benchmarks, each with a storage of its own.
 PICTURE_NETS := notebook plain affine outliers
+NUMBER_NETS := affine robust
 PICTURES := $(abspath $(TARGET))/pictures
-.PHONY: bench-pictures
-bench-pictures: build ## Prints the error on simulated canvases and photographs, with and without each step.
-	@for net in $(PICTURE_NETS); do \
+# Trains those networks of a list that are not there.
+define train_nets
+	@for net in $(1); do \
 		[ -e $(PICTURES)/$$net/trained ] || { \
 			rm -rf $(PICTURES)/$$net && mkdir -p $(PICTURES)/$$net; \
 			echo "training $$net"; \
@@ -126,8 +127,18 @@ bench-pictures: build ## Prints the error on simulated canvases and photographs,
 			touch $(PICTURES)/$$net/trained; \
 		}; \
 	done
-	@$(CARGO) bench --locked --quiet -p digits-inference --bench pictures -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
-		$(foreach net,$(PICTURE_NETS),$(net)=$(PICTURES)/$(net)/storage)
+endef
+BENCH_PICTURES = $(CARGO) bench --locked --quiet -p digits-inference --bench $(1) -- "$(or $(DIGITS_MNIST_DIR),$(DIGITS_CACHE)/mnist)" \
+	$(foreach net,$(2),$(net)=$(PICTURES)/$(net)/storage)
+.PHONY: bench-pictures
+bench-pictures: build ## Prints the error on simulated canvases and photographs, with and without each step.
+	$(call train_nets,$(PICTURE_NETS))
+	@$(call BENCH_PICTURES,pictures,$(PICTURE_NETS))
+
+.PHONY: bench-numbers
+bench-numbers: build ## Prints how often whole numbers are read right, by the gap between their digits.
+	$(call train_nets,$(NUMBER_NETS))
+	@$(call BENCH_PICTURES,numbers,$(NUMBER_NETS))
 
 # Presets of the benchmark; each is trained once.
 HAND_PRESETS := accurate robust

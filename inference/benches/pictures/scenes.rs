@@ -47,17 +47,30 @@ impl Kind {
 /// Draws a picture of a digit, 28 × 28 bytes of light ink on black, and sends it through a file.
 pub fn picture(kind: Kind, digit: &[u8], rng: &mut Rng) -> Picture {
     match kind {
-        Kind::Canvas => canvas(&enlarged(digit, CANVAS, rng), rng),
-        Kind::ThinPen => canvas(&thin(&enlarged(digit, CANVAS, rng)), rng),
-        Kind::Photograph => photograph(&enlarged(digit, PHOTOGRAPH, rng), false, rng),
-        Kind::Ruled => photograph(&enlarged(digit, PHOTOGRAPH, rng), true, rng),
+        Kind::Canvas | Kind::ThinPen => of_ink(kind, &enlarged(digit, CANVAS, rng), CANVAS, rng),
+        Kind::Photograph | Kind::Ruled => {
+            of_ink(kind, &enlarged(digit, PHOTOGRAPH, rng), PHOTOGRAPH, rng)
+        }
+    }
+}
+
+/// Draws ink somewhere on a square, and sends it through a file.
+pub fn of_ink(kind: Kind, ink: &Plane, side: usize, rng: &mut Rng) -> Picture {
+    let canvas = |ink: &Plane, rng: &mut Rng| {
+        let placed = somewhere(ink, side, rng);
+        through(&placed.map(|ink| 1.0 - ink), ImageFormat::Png)
+    };
+    match kind {
+        Kind::Canvas => canvas(ink, rng),
+        Kind::ThinPen => canvas(&thin(ink), rng),
+        Kind::Photograph => photograph(ink, side, false, rng),
+        Kind::Ruled => photograph(ink, side, true, rng),
     }
 }
 
 /// Ink of any size, black on a white canvas, as PNG.
 pub fn canvas(ink: &Plane, rng: &mut Rng) -> Picture {
-    let placed = somewhere(ink, CANVAS, rng);
-    through(&placed.map(|ink| 1.0 - ink), ImageFormat::Png)
+    of_ink(Kind::Canvas, ink, CANVAS, rng)
 }
 
 /// The digit's box, cut out and enlarged to 25 to 90 % of a side.
@@ -184,8 +197,7 @@ fn is_peeled(set: &[bool], width: usize, at: usize, first: bool) -> bool {
 }
 
 /// Ink that takes a part of the light of paper that is lit unevenly.
-fn photograph(ink: &Plane, ruled: bool, rng: &mut Rng) -> Picture {
-    let side = PHOTOGRAPH;
+fn photograph(ink: &Plane, side: usize, ruled: bool, rng: &mut Rng) -> Picture {
     let ink = somewhere(ink, side, rng);
     let paper = 0.75 + 0.2 * rng.f32();
     let absorbed = 0.55 + 0.35 * rng.f32();
