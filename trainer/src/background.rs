@@ -6,10 +6,10 @@ use crate::{
     metrics::{DatabaseFiles, Metrics},
     retention::Retention,
     store::Store,
-    worker::{WorkerContext, keep_marking},
+    worker::{RunningJobs, WorkerContext, keep_marking},
 };
 use digits_telemetry::supervisor::{RepeatedDeaths, Task};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,9 @@ pub(crate) fn start(
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let supervisor = &services.supervisor;
-    let (store, metrics, until) = (
+    let (store, running, metrics, until) = (
         services.store.clone(),
+        Arc::clone(&services.running),
         services.metrics.clone(),
         stop.clone(),
     );
@@ -35,7 +36,10 @@ pub(crate) fn start(
         Task::new("job_counter"),
         RepeatedDeaths::Tolerate,
         stop.clone(),
-        move || count_jobs(store.clone(), metrics.clone(), until.clone()),
+        move || {
+            let running = Arc::clone(&running);
+            count_jobs(store.clone(), running, metrics.clone(), until.clone())
+        },
     )];
     let (store, storage, until) = (
         services.store.clone(),
@@ -66,7 +70,12 @@ pub(crate) fn start(
     tasks
 }
 
-async fn count_jobs(store: Store, metrics: Metrics, stop: CancellationToken) {
+async fn count_jobs(
+    store: Store,
+    running: Arc<RunningJobs>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(COUNT_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let state = store.state();
@@ -79,6 +88,7 @@ async fn count_jobs(store: Store, metrics: Metrics, stop: CancellationToken) {
             }
         };
         metrics.database(files);
+        metrics.publish_waits(running.longest_wait());
         match store.count_by_state().await {
             Ok(counts) => {
                 let counts = counts.into_iter();

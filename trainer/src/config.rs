@@ -66,7 +66,8 @@ pub struct TrainerFlags {
     /// crash loses at most this much training.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]
     pub bundle_interval: Duration,
-    /// Longest time for which a running job waits while another program has locked the job database,
+    /// Longest time for which a running job waits while its checkpoints or curves cannot be written,
+    /// because the storage is unreachable or full, or the job database is locked or its disk full,
     /// such as 1h; then it fails. 0 fails it at once.
     #[arg(long, env = "DIGITS_MAX_OUTAGE", default_value = "1h", value_parser = parse_duration)]
     pub max_outage: Duration,

@@ -140,6 +140,8 @@ pub enum Event {
         /// Decision about its promotion.
         decision: Decision,
     },
+    /// A checkpoint waits for a storage that fails, or, with nothing, no longer.
+    Publishing(Option<Publishing>),
     /// The job has ended.
     Finished {
         /// The final state.
@@ -149,6 +151,21 @@ pub enum Event {
         /// The finished network on the test set; only when it succeeded.
         test: Option<Evaluation>,
     },
+}
+
+/// Why a checkpoint of a running job is not published yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publishing {
+    /// Epoch after which the checkpoint was taken.
+    pub epoch: u32,
+    /// What fails: no paths and no causes.
+    pub reason: String,
+    /// When the first attempt failed, in microseconds since 1970.
+    pub since_us: i64,
+    /// When the job fails unless the checkpoint is published before.
+    pub until_us: i64,
+    /// Attempts that failed so far.
+    pub failed_attempts: u32,
 }
 
 /// One row of a job's curves.

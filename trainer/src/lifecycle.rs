@@ -10,7 +10,8 @@ use crate::{
     submission::Submitter,
     train,
     worker::{
-        Bundles, Wake, WorkerContext, Workers, finish_checkpoints, record_bundles, sweep_bundles,
+        Bundles, Outbox, Wake, WorkerContext, Workers, finish_checkpoints, record_bundles,
+        sweep_bundles,
     },
 };
 use digits_checkpoint::{Storage, StorageError};
@@ -45,6 +46,9 @@ pub(crate) async fn open(
     let store = store.map_err(Error::unavailable("--state cannot be used"))?;
     let bundles = Bundles::open(&config.state);
     let bundles = bundles.map_err(Error::unavailable("--state cannot be used"))?;
+    let state = config.state.clone();
+    let outbox = tokio::task::spawn_blocking(move || Outbox::open(&state)).await?;
+    let outbox = outbox.map_err(Error::unavailable("--state cannot be used"))?;
     // libtorch counts them, which can take a moment.
     let gpus = tokio::task::spawn_blocking(train::gpus).await?;
     let workers = config.workers.map_or(gpus.max(1), usize::from);
@@ -65,6 +69,7 @@ pub(crate) async fn open(
         catalog: Arc::new(catalog.with_pushed(pushed)),
         running: Arc::default(),
         bundles: Arc::new(bundles),
+        outbox: Arc::new(outbox),
         bundle_interval: config.trainer.bundle_interval,
         max_outage: config.trainer.max_outage,
         promotion_guard: config.trainer.promotion_guard,
@@ -96,8 +101,7 @@ fn start_remote_write(
 /// # Errors
 /// When database, storage or bundles cannot be read or written.
 pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
-    let guard = services.promotion_guard;
-    finish_checkpoints(&services.store, &services.storage, guard)
+    finish_checkpoints(services)
         .await
         .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
     record_bundles(&services.store, &services.bundles)

@@ -59,6 +59,7 @@ pub struct Metrics {
     samples: Counter,
     published: Counter,
     publish_failures: Counter,
+    publish_waiting: metrics::Gauge,
     not_promoted: Arc<[(NotPromoted, Counter)]>,
     publish_duration: Histogram,
     reports_made: Counter,
@@ -138,6 +139,7 @@ impl Metrics {
             samples: counter!("digits_trainer_samples_total"),
             published: counter!("digits_trainer_checkpoints_published_total"),
             publish_failures: counter!("digits_trainer_publish_failures_total"),
+            publish_waiting: gauge!("digits_trainer_publish_waiting_seconds"),
             not_promoted: NotPromoted::ALL
                 .into_iter()
                 .filter(|&reason| reason != NotPromoted::Manual)
@@ -297,6 +299,12 @@ impl Metrics {
     /// An attempt to publish failed.
     pub fn publish_failed(&self) {
         self.publish_failures.increment(1);
+    }
+
+    /// Sets how long the oldest checkpoint has waited for a storage that fails; zero while none
+    /// waits.
+    pub fn publish_waits(&self, waited: Duration) {
+        self.publish_waiting.set(waited.as_secs_f64());
     }
 
     /// A retention sweep is done.

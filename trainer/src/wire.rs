@@ -5,7 +5,7 @@ mod job_spec;
 
 pub use job_spec::{LineageSpec, SpecMessage, activation, promotion_number, promotion_policy};
 
-use crate::job::{CurveRow, Event, JobState, NetworkSize};
+use crate::job::{CurveRow, Event, JobState, NetworkSize, Publishing};
 use digits_checkpoint::{
     id::CheckpointId,
     manifest::Evaluation,
@@ -98,6 +98,28 @@ fn row_back(from: &v1::CurveRow) -> Result<CurveRow, WireError> {
     })
 }
 
+/// The wait of a checkpoint as a message.
+#[must_use]
+pub fn publishing(from: &Publishing) -> v1::Publishing {
+    v1::Publishing {
+        epoch: from.epoch,
+        reason: from.reason.clone(),
+        since: Some(timestamp(from.since_us)),
+        until: Some(timestamp(from.until_us)),
+        failed_attempts: from.failed_attempts,
+    }
+}
+
+fn publishing_back(from: v1::Publishing) -> Publishing {
+    Publishing {
+        epoch: from.epoch,
+        since_us: micros(from.since.as_ref()),
+        until_us: micros(from.until.as_ref()),
+        failed_attempts: from.failed_attempts,
+        reason: from.reason,
+    }
+}
+
 /// The numbers of a network as a message.
 #[must_use]
 pub fn network(from: &NetworkSize) -> v1::NetworkSize {
@@ -128,6 +150,9 @@ pub fn event(sequence: u64, at_us: i64, from: &Event) -> v1::WatchJobResponse {
             epoch: *epoch,
             sequence: decision.sequence,
             promotion: Some(promotion(*id, decision)),
+        }),
+        Event::Publishing(waiting) => Wire::PublishingChanged(v1::PublishingChanged {
+            publishing: waiting.as_ref().map(publishing),
         }),
         Event::Finished {
             state: end,
@@ -174,6 +199,9 @@ pub fn event_from(bytes: &[u8]) -> Result<Event, WireError> {
                 },
             },
         },
+        Wire::PublishingChanged(changed) => {
+            Event::Publishing(changed.publishing.map(publishing_back))
+        }
         Wire::Finished(finished) => Event::Finished {
             state: state_back(finished.state)?,
             error: finished.error,
@@ -289,6 +317,14 @@ mod tests {
                     ..Decision::default()
                 },
             },
+            Event::Publishing(None),
+            Event::Publishing(Some(Publishing {
+                epoch: 3,
+                reason: "the storage is full".to_owned(),
+                since_us: 5,
+                until_us: 6,
+                failed_attempts: 2,
+            })),
             Event::Finished {
                 state: JobState::Succeeded,
                 error: String::new(),

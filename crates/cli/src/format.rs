@@ -76,6 +76,28 @@ pub fn state(state: i32) -> String {
     )
 }
 
+/// The state of a job in a word, `publishing` while a checkpoint of it waits for the storage.
+#[must_use]
+pub fn job_state(job: &v1::Job) -> String {
+    match job.publishing {
+        Some(_) => "publishing".to_owned(),
+        None => state(job.state),
+    }
+}
+
+/// Why a checkpoint waits, and until when: `the storage is full; retrying until 14:03:05`.
+#[must_use]
+pub fn publishing(waiting: &v1::Publishing) -> String {
+    let until = waiting
+        .until
+        .as_ref()
+        .map_or_else(String::new, |until| format!(" until {}", time(Some(until))));
+    format!(
+        "the checkpoint of epoch {} waits: {}; retrying{until}",
+        waiting.epoch, waiting.reason
+    )
+}
+
 /// The name of an enum's value without its prefix, in lower case.
 #[must_use]
 pub fn word(name: &str, prefix: &str) -> String {

@@ -1,6 +1,6 @@
 //! A job as a protobuf message.
 
-use crate::{store::Job, wire};
+use crate::{job::Publishing, store::Job, wire};
 use digits_checkpoint::messages::{evaluation, previous_primary, promotion};
 use digits_proto::{
     json::{self, NoJsonForm},
@@ -10,9 +10,9 @@ use prost::Message as _;
 use serde_json::Value;
 
 /// The message of a job that has done `step` steps, which may be more than the database has while
-/// it runs.
+/// it runs, and whose checkpoint may wait for the storage.
 #[must_use]
-pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
+pub(super) fn job_message(job: &Job, step: u64, publishing: Option<&Publishing>) -> v1::Job {
     let newest = job.published.newest.as_ref();
     v1::Job {
         job_id: job.id.to_string(),
@@ -43,6 +43,7 @@ pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
         dataset_digest: job.dataset_digest.clone(),
         checkpoint_count: job.published.count,
         promotion: newest.map(|(id, decision)| promotion(*id, decision)),
+        publishing: publishing.map(wire::publishing),
         replaced: job.published.replaced.as_ref().map(previous_primary),
     }
 }
@@ -52,7 +53,7 @@ pub(super) fn job_message(job: &Job, step: u64) -> v1::Job {
 /// # Errors
 /// [`NoJsonForm`] when a value is beyond what protobuf's JSON allows.
 pub fn job_json(job: &Job) -> Result<Value, NoJsonForm> {
-    json::write(&job_message(job, job.step))
+    json::write(&job_message(job, job.step, None))
 }
 
 /// A stored spec. One that cannot be decoded is left out, so that the rest of the job is shown; the

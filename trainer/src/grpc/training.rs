@@ -75,8 +75,11 @@ impl Training {
 
     fn message(&self, job: &Job) -> v1::Job {
         let running = self.0.running.get(job.id);
-        let step = running.map_or(job.step, |running| running.step().max(job.step));
-        job_message(job, step)
+        let step = running
+            .as_ref()
+            .map_or(job.step, |running| running.step().max(job.step));
+        let publishing = running.and_then(|running| running.publishing());
+        job_message(job, step, publishing.as_ref())
     }
 }
 

@@ -79,6 +79,11 @@ const HELP: &[(Kind, &str, &str)] = &[
         "attempts to publish that failed",
     ),
     (
+        Gauge,
+        "digits_trainer_publish_waiting_seconds",
+        "time for which the oldest unpublished checkpoint of a running job has waited for a storage that fails; 0 while none waits",
+    ),
+    (
         Counter,
         "digits_trainer_promotions_held_total",
         "published checkpoints that were not promoted automatically, by reason",

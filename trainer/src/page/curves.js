@@ -65,7 +65,7 @@ export class Curves {
     for await (const event of watch(id, sequence, signal)) {
       if (event.row) this.add(one, event.row);
       if (event.finished) one.job.state = event.finished.state;
-      if (event.finished || event.state_changed || event.checkpoint_published) this.changed(true);
+      if (event.finished || event.state_changed || event.checkpoint_published || event.publishing_changed) this.changed(true);
       if (event.finished) return true;
     }
     return false;

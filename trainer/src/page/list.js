@@ -21,8 +21,9 @@ const ORDERS = {
   loss: by((job) => job.loss, 1), '-loss': by((job) => job.loss, -1),
   accuracy: by((job) => job.accuracy, -1), '-accuracy': by((job) => job.accuracy, 1),
 };
-/** The state that a filter names: a job that is ending still runs. */
-const stateOf = (job) => (job.state === 'ending' ? 'running' : job.state);
+/** The state that a filter names: a job that is ending, or waits for the storage, still runs. */
+const RUNS = ['ending', 'publishing'];
+const stateOf = (job) => (RUNS.includes(job.state) ? 'running' : job.state);
 
 export class List {
   /** `address` has the view; `changed` is called after it changed; `actions` as those of a Row. */
@@ -102,7 +103,7 @@ export class List {
 
   showCounts(chosen, shown) {
     const counts = this.jobs.counts();
-    const number = (state) => (counts.get(state) ?? 0) + (state === 'running' ? counts.get('ending') ?? 0 : 0);
+    const number = (state) => (counts.get(state) ?? 0) + (state === 'running' ? RUNS.reduce((sum, one) => sum + (counts.get(one) ?? 0), 0) : 0);
     const total = this.jobs.all.length;
     const { isComplete } = this.jobs;
     for (const { state, count } of this.states) setText(count, isComplete ? String(state ? number(state) : total) : '…');

@@ -76,6 +76,10 @@ export function facts(job) {
     found.push(['Progress', `epoch ${epoch} of ${epochs}, step ${step.toLocaleString('en')} of ${steps.toLocaleString('en')}`]);
     found.push(['Training', `${time(train_seconds)}, and ${time(validation_seconds)} of validation`]);
   }
+  if (job.publishing) {
+    const { epoch, reason, until } = job.publishing;
+    found.push(['Publishing', `the checkpoint of epoch ${epoch} waits: ${reason}; retrying until ${moment(until)}`]);
+  }
   if (job.attempts > 1) found.push(['Attempts', String(job.attempts)]);
   if (job.test) found.push(['Test', `${percent(job.test.accuracy)} of ${job.test.images.toLocaleString('en')}, loss ${job.test.loss.toFixed(6)} (mean over batches ${job.test.loss_batch_mean.toFixed(6)})`]);
   return found;
@@ -121,4 +125,7 @@ export function pairs(list, rows) {
   list.replaceChildren(...rows.map(([term, value]) => made('div', '', made('dt', '', term), made('dd', '', value))));
 }
 
-export const state = (job) => (job.cancel_requested && !job.finished_at ? 'ending' : word('JobState', job.state));
+export function state(job) {
+  if (job.cancel_requested && !job.finished_at) return 'ending';
+  return job.publishing ? 'publishing' : word('JobState', job.state);
+}

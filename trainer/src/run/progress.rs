@@ -23,7 +23,9 @@ pub(super) fn log(event: &Event) {
             "test"
         ),
         // The worker logs these.
-        Event::Finished { .. } | Event::StateChanged { .. } | Event::CheckpointPublished { .. } => {
-        }
+        Event::Finished { .. }
+        | Event::StateChanged { .. }
+        | Event::CheckpointPublished { .. }
+        | Event::Publishing(_) => {}
     }
 }

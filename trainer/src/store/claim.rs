@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn finish(&self, job: JobId, outcome: JobOutcome) -> Result<(), StoreError> {
-        let sequence = self.write_blocking(move |transaction| {
+        let sequence = self.write_urgent_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             end_job(transaction, number, &outcome)?;
             Ok(read(transaction, number)?.last_event)
@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn release(&self, job: JobId, spent: Duration) -> Result<(), StoreError> {
-        self.write_blocking(move |transaction| {
+        self.write_urgent_blocking(move |transaction| {
             let number = number_of(transaction, job)?;
             record_spent(transaction, number, spent)?;
             release(transaction, number)
@@ -106,7 +106,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn release_all(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write_urgent(|transaction| {
             while let Some(number) = first_running(transaction)? {
                 release(transaction, number)?;
             }

@@ -1,6 +1,7 @@
 //! Errors of the job database.
 
 use super::files::Loss;
+use rusqlite::ErrorCode;
 use std::sync::Arc;
 
 /// Errors of the job database.
@@ -72,7 +73,19 @@ impl StoreError {
     /// Whether the same write may succeed later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Locked | Self::Lost(_))
+        let passing = |error: &rusqlite::Error| {
+            let code = error.sqlite_error_code();
+            matches!(
+                code,
+                Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)
+            )
+        };
+        match self {
+            Self::Locked | Self::Lost(_) => true,
+            Self::Sqlite(error) => passing(error),
+            Self::NotCommitted(error) => passing(error),
+            _ => false,
+        }
     }
 
     /// The sentence that a client reads: no paths and no causes.
@@ -90,6 +103,17 @@ impl StoreError {
         };
         sentence.to_owned()
     }
+
+    /// What failed, in words without a remedy: no paths and no causes.
+    #[must_use]
+    pub fn client_reason(&self) -> &'static str {
+        match self {
+            Self::Locked => "the trainer's job database is locked by another program",
+            Self::Lost(_) => "the file of the trainer's job database was removed or replaced",
+            error if error.is_full() => "the disk with the trainer's job database is full",
+            _ => "the trainer's job database failed",
+        }
+    }
 }
 
 /// What happened to the files of the database, and what to do.
@@ -106,12 +130,12 @@ fn lost(loss: Loss) -> &'static str {
 
 /// Whether another connection holds a lock that SQLite needs.
 pub(super) fn is_locked(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Whether SQLite found the disk full.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// The error of a value that cannot be read.

@@ -3,7 +3,7 @@
 
 use super::{error::StoreError, handle::Store};
 use crate::{
-    job::{CurveRow, Event, JobId, now_us},
+    job::{CurveRow, Event, JobId, Publishing, now_us},
     wire,
 };
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -61,6 +61,24 @@ impl Store {
         let (last, new) = writing.await?;
         self.signals().announce(job, last);
         Ok(new)
+    }
+
+    /// Appends the event that a checkpoint of a running job waits for the storage, or no longer does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_publishing(
+        &self,
+        job: JobId,
+        publishing: Option<Publishing>,
+    ) -> Result<(), StoreError> {
+        let writing = self.write(move |transaction| {
+            let number = number_of(transaction, job)?;
+            append(transaction, number, &Event::Publishing(publishing))
+        });
+        let last = writing.await?;
+        self.signals().announce(job, last);
+        Ok(())
     }
 
     /// Up to 256 events of `job` after `sequence`, oldest first, and whether the job has ended.

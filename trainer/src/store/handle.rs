@@ -85,8 +85,18 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (message, answer) = write(work);
-        self.send(message, answer).await
+        let (task, answer) = write(work);
+        self.send(Message::Write(task), answer).await
+    }
+
+    /// [`Store::write`] of something small that must not fail for want of disk space: a further
+    /// attempt may use the reserved space.
+    pub(super) async fn write_urgent<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (task, answer) = write(work);
+        self.send(Message::Urgent(task), answer).await
     }
 
     /// Carries out `work`, which only reads, on the owning thread.
@@ -103,8 +113,17 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (message, answer) = write(work);
-        self.send_blocking(message, answer)
+        let (task, answer) = write(work);
+        self.send_blocking(Message::Write(task), answer)
+    }
+
+    /// [`Store::write_urgent`] for threads without a runtime.
+    pub(super) fn write_urgent_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (task, answer) = write(work);
+        self.send_blocking(Message::Urgent(task), answer)
     }
 
     /// [`Store::read`] for tests.

@@ -129,7 +129,7 @@ impl Store {
     /// [`StoreError::NoSuchJob`].
     pub async fn cancel(&self, id: JobId) -> Result<Job, StoreError> {
         let job = self
-            .write(move |transaction| {
+            .write_urgent(move |transaction| {
                 let number = number_of(transaction, id)?;
                 let state = read(transaction, number)?.state;
                 match state {

@@ -63,6 +63,8 @@ impl From<&NotBegun> for StoreError {
 pub(super) enum Message {
     /// Carried out in a transaction.
     Write(Write),
+    /// As [`Write`](Self::Write), and the reserved disk space is freed where it finds the disk full.
+    Urgent(Write),
     /// Carried out after it.
     Read(Read),
     /// Close the database.
@@ -76,7 +78,7 @@ pub(super) type Waiting<T> = oneshot::Receiver<Result<T, StoreError>>;
 /// group stay.
 pub(super) fn write<T: Send + 'static>(
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-) -> (Message, Waiting<T>) {
+) -> (Write, Waiting<T>) {
     let (reply, answer) = oneshot::channel();
     let task: Write = Box::new(move |begun| {
         let transaction = match begun {
@@ -104,7 +106,7 @@ pub(super) fn write<T: Send + 'static>(
         });
         Some(Written { answer, undone })
     });
-    (Message::Write(task), answer)
+    (task, answer)
 }
 
 /// A closure that only reads.
@@ -140,6 +142,8 @@ fn in_savepoint<T>(
 #[derive(Default)]
 struct Group {
     writes: VecDeque<Write>,
+    /// Whether one of the writes may use the reserved disk space.
+    urgent: bool,
     reads: Vec<Read>,
     /// Callers that wait for the database to close.
     closed: Vec<oneshot::Sender<()>>,
@@ -167,6 +171,10 @@ impl Group {
     fn add(&mut self, message: Message) {
         match message {
             Message::Write(task) => self.writes.push_back(task),
+            Message::Urgent(task) => {
+                self.writes.push_back(task);
+                self.urgent = true;
+            }
             Message::Read(task) => self.reads.push(task),
             Message::Close(closed) => self.closed.push(closed),
         }
@@ -202,7 +210,8 @@ pub(super) fn own(
         let connection = &database.connection;
         match checked {
             Ok(()) => {
-                if write_all(connection, &mut group, &mut messages) == Disk::Full {
+                let disk = write_all(connection, &mut group, &mut messages);
+                if disk == Disk::Full && group.urgent {
                     reserve.release();
                 }
             }

@@ -1,5 +1,5 @@
-//! Disk space reserved for the job database. It is freed when the disk is full, so that the jobs
-//! that fail then can still be recorded as failed.
+//! Disk space reserved for the job database. It is freed when the disk is full and a job ends or is
+//! cancelled, so that this can still be recorded.
 
 use std::{
     fs::{self, File},

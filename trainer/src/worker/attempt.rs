@@ -168,9 +168,8 @@ fn prepare_and_train(
     running.start_clock(job.spent, plan.deadline);
     let outages = Outages::new(job.id, running, context);
     let begin = || {
-        context
-            .store
-            .begin(job.id, device.clone(), data.digest.clone())
+        let (device, digest) = (device.clone(), data.digest.clone());
+        context.store.begin(job.id, device, digest)
     };
     let begun = context.runtime.block_on(outages.outlast(begin));
     match (begun, running.stop_reason()) {
@@ -288,6 +287,11 @@ fn conclude(
         (Some(StopReason::Cancel), Err(error)) => {
             error.log_lost_output(run.job);
             return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
+        }
+        (Some(StopReason::Deadline), Err(error)) => {
+            error.log_lost_output(run.job);
+            let message = deadline_message(&run.plan, run.running.step());
+            return Ok(AttemptEnd::Finished(JobOutcome::failed(message)));
         }
         _ => {}
     }

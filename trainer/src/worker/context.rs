@@ -1,6 +1,6 @@
 //! Shared services handed to each worker.
 
-use super::{bundles::Bundles, running::RunningJobs};
+use super::{bundles::Bundles, outbox::Outbox, running::RunningJobs};
 use crate::{datasets::Catalog, metrics::Metrics, remote_write::RemoteWrite, store::Store};
 use digits_checkpoint::Storage;
 use digits_telemetry::{supervisor::Supervisor, traces::Traces};
@@ -20,6 +20,8 @@ pub struct WorkerContext {
     pub(crate) running: Arc<RunningJobs>,
     /// Resume bundles.
     pub(crate) bundles: Arc<Bundles>,
+    /// Checkpoints that wait for a storage that fails.
+    pub(crate) outbox: Arc<Outbox>,
     /// Time between two bundles of a job.
     pub(crate) bundle_interval: Duration,
     /// Longest time for which a running job waits while its output cannot be written.

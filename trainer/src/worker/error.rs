@@ -52,14 +52,25 @@ pub(super) enum PublishError {
     Store(#[from] StoreError),
     #[error("the job was stopped while its report card was measured")]
     Stopped,
+    #[error("the job was stopped while the storage did not answer")]
+    Interrupted,
 }
 
 impl WriteError for PublishError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Store(error) => error.may_pass(),
-            // Repeated on their own.
-            Self::Storage(_) | Self::Stopped => false,
+            Self::Storage(error) => !is_permanent(error),
+            Self::Stopped | Self::Interrupted => false,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Storage(error) if error.is_final() => "the storage refuses it",
+            Self::Storage(error) => storage_reason(error.io_kind()),
+            Self::Store(error) => error.client_reason(),
+            Self::Stopped | Self::Interrupted => "the job was stopped",
         }
     }
 }
@@ -132,27 +143,23 @@ fn parent_message(id: CheckpointId, error: &LoadError) -> String {
 }
 
 fn publish_message(epoch: u32, error: &PublishError) -> String {
-    let reason = match error {
-        PublishError::Storage(error) if error.is_final() => "the storage refuses it",
-        PublishError::Storage(error) => storage_reason(error.io_kind()),
-        PublishError::Store(error) if error.is_full() => {
-            "the disk with the trainer's job database is full"
-        }
-        PublishError::Store(StoreError::Locked) => {
-            "the trainer's job database was locked by another program"
-        }
-        PublishError::Store(StoreError::Lost(_)) => {
-            "the file of the trainer's job database was removed or replaced"
-        }
-        PublishError::Store(_) => "the trainer's job database failed",
-        PublishError::Stopped => {
-            return "the job was stopped while its report card was measured: there is no checkpoint of the last epoch"
-                .to_owned();
-        }
-    };
+    if let PublishError::Stopped = error {
+        return "the job was stopped while its report card was measured: there is no checkpoint of the last epoch"
+            .to_owned();
+    }
     format!(
-        "the checkpoint of epoch {epoch} could not be published: {reason}; see the trainer's log"
+        "the checkpoint of epoch {epoch} could not be published: {}; see the trainer's log",
+        error.reason()
     )
+}
+
+/// Whether a retry cannot help: the storage works and refuses. What an operator grants or mends
+/// without a restart of the storage, such as a permission, is better reported than waited for.
+fn is_permanent(error: &StorageError) -> bool {
+    error.is_final()
+        || error.is_unreadable()
+        || error.io_kind() == Some(io::ErrorKind::PermissionDenied)
+        || matches!(error, StorageError::Denied { .. } | StorageError::Task(_))
 }
 
 /// The failure of the storage, in words that an operator can act on.
@@ -163,6 +170,49 @@ fn storage_reason(kind: Option<io::ErrorKind>) -> &'static str {
         Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
             "the storage cannot be written"
         }
-        _ => "the storage failed repeatedly",
+        _ => "the storage fails",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_a_storage_may_pass_and_refusals_may_not() {
+        let of_folder = |source: io::Error| StorageError::Folder {
+            path: "/storage".into(),
+            source,
+        };
+        for (code, passes) in [
+            // ESTALE, EIO, EMFILE, ENOSPC, EROFS, ENOTDIR
+            (116, true),
+            (5, true),
+            (24, true),
+            (28, true),
+            (30, true),
+            (20, true),
+            // EACCES, EPERM
+            (13, false),
+            (1, false),
+        ] {
+            let error = PublishError::Storage(of_folder(io::Error::from_raw_os_error(code)));
+            assert_eq!(error.may_pass(), passes, "{error}");
+        }
+        let key = "checkpoints".to_owned();
+        for (error, passes) in [
+            (StorageError::Missing { key: key.clone() }, true),
+            (StorageError::Conflict { key: key.clone() }, false),
+            (
+                StorageError::Unreadable {
+                    key,
+                    reason: String::new(),
+                },
+                false,
+            ),
+        ] {
+            let error = PublishError::Storage(error);
+            assert_eq!(error.may_pass(), passes, "{error}");
+        }
     }
 }

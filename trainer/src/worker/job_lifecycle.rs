@@ -45,7 +45,9 @@
 //!     manifest ([`commit`](digits_checkpoint::publication::commit)), then the serving record that
 //!     the job's policy demands ([`finalize`](digits_checkpoint::publication::finalize)). The
 //!     [`StoreIntentLog`](super::intent_log::StoreIntentLog) makes each step durable before
-//!     the next. Inference follows the serving records.
+//!     the next. Inference follows the serving records. While the storage fails,
+//!     [`Outages`](super::outage::Outages) repeats the step and the
+//!     [`Outbox`](super::outbox::Outbox) keeps the checkpoint.
 //!
 //! # Outcome
 //!

@@ -17,6 +17,7 @@ pub mod job_lifecycle;
 mod job_run;
 mod observer;
 mod outage;
+mod outbox;
 mod parent;
 mod pending_checkpoint;
 mod pool;
@@ -32,6 +33,7 @@ mod watermark;
 
 pub use bundles::{Bundles, StoredBundle};
 pub use context::WorkerContext;
+pub use outbox::Outbox;
 pub use pool::{Wake, Workers};
 pub use recovery::{finish_checkpoints, record_bundles, sweep_bundles};
 pub use running::{RunningJob, RunningJobs, StopReason};

@@ -1,45 +1,78 @@
-//! Repeats what a running job writes while that fails in a way that may pass, such as under another
-//! program's lock of the job database.
+//! Repeats what a running job writes while that fails in a way that may pass, such as on a full
+//! disk, an unreachable storage or under another program's lock of the job database.
 
 use super::{context::WorkerContext, job_run::JobRun, running::RunningJob};
-use crate::{job::JobId, store::StoreError};
-use backon::{BackoffBuilder as _, ExponentialBuilder};
+use crate::{
+    job::{JobId, Publishing, now_us},
+    store::{Store, StoreError},
+};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use std::{fmt::Display, time::Duration};
 use tokio::time::Instant;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// With jitter, which adds up to as much again: half a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// An error of a write.
 pub(super) trait WriteError: Display {
     /// Whether the same write may succeed later.
     fn may_pass(&self) -> bool;
+
+    /// What fails, for whoever reads the job: no paths and no causes.
+    fn reason(&self) -> &'static str;
 }
 
 impl WriteError for StoreError {
     fn may_pass(&self) -> bool {
         StoreError::may_pass(self)
     }
+
+    fn reason(&self) -> &'static str {
+        self.client_reason()
+    }
 }
 
 /// How the writes of a running job outlast an outage.
 pub(super) struct Outages<'a> {
-    pub(super) job: JobId,
-    pub(super) running: &'a RunningJob,
+    job: JobId,
+    running: &'a RunningJob,
+    store: &'a Store,
     /// Time after which a failure counts as permanent.
-    pub(super) limit: Duration,
+    limit: Duration,
+    /// The checkpoint that is published, by its epoch, if it is one.
+    epoch: Option<u32>,
+}
+
+/// An outage so far.
+struct Outage {
+    since: Instant,
+    since_us: i64,
+    attempts: u32,
+    pauses: ExponentialBackoff,
 }
 
 impl<'a> Outages<'a> {
+    /// For rows of the job's curves.
     pub(super) fn of(run: &'a JobRun) -> Self {
         Self::new(run.job, &run.running, &run.context)
     }
 
-    pub(super) fn new(job: JobId, running: &'a RunningJob, context: &WorkerContext) -> Self {
+    pub(super) fn new(job: JobId, running: &'a RunningJob, context: &'a WorkerContext) -> Self {
         Self {
             job,
             running,
+            store: &context.store,
             limit: context.max_outage,
+            epoch: None,
+        }
+    }
+
+    /// For the checkpoint of `epoch`, whose wait is shown with the job.
+    pub(super) fn of_checkpoint(run: &'a JobRun, epoch: u32) -> Self {
+        Self {
+            epoch: Some(epoch),
+            ..Self::of(run)
         }
     }
 
@@ -50,40 +83,174 @@ impl<'a> Outages<'a> {
         E: WriteError,
         F: Future<Output = Result<T, E>>,
     {
-        let job = self.job;
-        let mut pauses = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_jitter()
-            .build();
-        let mut since: Option<Instant> = None;
-        loop {
-            let error = match (attempt().await, since) {
-                (Ok(value), None) => return Ok(value),
-                (Ok(value), Some(since)) => {
-                    let seconds = since.elapsed().as_secs_f64();
-                    tracing::info!(%job, seconds, "output of a job is written again");
-                    return Ok(value);
-                }
-                (Err(error), _) => error,
+        let mut outage: Option<Outage> = None;
+        let ended = loop {
+            let error = match attempt().await {
+                Err(error) if error.may_pass() => error,
+                ended => break ended,
             };
-            if since.is_none() && error.may_pass() {
-                tracing::warn!(
-                    %job, %error, limit_seconds = self.limit.as_secs_f64(),
-                    "output of a job cannot be written; retrying"
-                );
+            let current = outage.get_or_insert_with(Outage::begin);
+            current.attempts += 1;
+            let left = self.limit.saturating_sub(current.since.elapsed());
+            if left.is_zero() {
+                break Err(error);
             }
-            let begun = *since.get_or_insert_with(Instant::now);
-            let left = self.limit.saturating_sub(begun.elapsed());
-            if !error.may_pass() || left.is_zero() {
-                return Err(error);
-            }
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(left);
+            self.show(current, &error).await;
+            let pause = current.pauses.next().unwrap_or(LONGEST_PAUSE).min(left);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.running.stopped() => return Err(error),
+                () = self.running.stopped() => break Err(error),
+            }
+        };
+        if let Some(outage) = outage {
+            self.conclude(&outage, ended.is_ok()).await;
+        }
+        ended
+    }
+
+    /// Shows an outage: in the log and as an event when it begins, with the job throughout.
+    async fn show(&self, outage: &Outage, error: &impl WriteError) {
+        let job = self.job;
+        let begins = outage.attempts == 1;
+        if begins {
+            tracing::warn!(
+                %job, epoch = self.epoch, %error, limit_seconds = self.limit.as_secs_f64(),
+                "output of a job cannot be written; retrying"
+            );
+        } else {
+            tracing::debug!(%job, epoch = self.epoch, %error, attempts = outage.attempts, "output of a job still cannot be written");
+        }
+        let Some(epoch) = self.epoch else { return };
+        let limit_us = i64::try_from(self.limit.as_micros()).unwrap_or(i64::MAX);
+        let publishing = Publishing {
+            epoch,
+            reason: error.reason().to_owned(),
+            since_us: outage.since_us,
+            until_us: outage.since_us.saturating_add(limit_us),
+            failed_attempts: outage.attempts,
+        };
+        self.running.set_publishing(Some(publishing.clone()));
+        if begins {
+            self.record(Some(publishing)).await;
+        }
+    }
+
+    async fn conclude(&self, outage: &Outage, written: bool) {
+        let (job, seconds) = (self.job, outage.since.elapsed().as_secs_f64());
+        if written {
+            tracing::info!(%job, epoch = self.epoch, seconds, "output of a job is written again");
+        }
+        if self.epoch.is_some() {
+            self.running.set_publishing(None);
+            if written {
+                self.record(None).await;
             }
         }
+    }
+
+    /// Tells the watchers, who see it with the job too.
+    async fn record(&self, publishing: Option<Publishing>) {
+        if let Err(error) = self.store.record_publishing(self.job, publishing).await {
+            tracing::debug!(job = %self.job, %error, "the wait of a job for its storage is not recorded");
+        }
+    }
+}
+
+impl Outage {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            since_us: now_us(),
+            attempts: 0,
+            pauses: ExponentialBuilder::new()
+                .with_min_delay(FIRST_PAUSE)
+                .with_max_delay(LONGEST_PAUSE)
+                .without_max_times()
+                .with_jitter()
+                .build(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{test_supervisor::supervisor, worker::running::StopReason};
+    use std::cell::Cell;
+
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    enum Fault {
+        #[error("passing")]
+        Passing,
+        #[error("permanent")]
+        Permanent,
+    }
+
+    impl WriteError for Fault {
+        fn may_pass(&self) -> bool {
+            *self == Self::Passing
+        }
+
+        fn reason(&self) -> &'static str {
+            "the disk is full"
+        }
+    }
+
+    /// Runs attempts, of which the first `failures` fail, within `limit`.
+    async fn outlast(
+        running: &RunningJob,
+        limit: Duration,
+        failures: u32,
+        fault: fn() -> Fault,
+    ) -> (Result<u32, Fault>, u32) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), &supervisor()).expect("opened");
+        let outages = Outages {
+            job: JobId::generate(),
+            running,
+            store: &store,
+            limit,
+            epoch: None,
+        };
+        let attempts = Cell::new(0);
+        let ended = outages.outlast(|| {
+            attempts.set(attempts.get() + 1);
+            let attempt = attempts.get();
+            std::future::ready(match attempt <= failures {
+                true => Err(fault()),
+                false => Ok(attempt),
+            })
+        });
+        let ended = ended.await;
+        (ended, attempts.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_outlasted_within_the_limit() {
+        let hour = Duration::from_secs(3_600);
+        let running = RunningJob::default();
+        let begun = Instant::now();
+        let ended = outlast(&running, hour, 100, || Fault::Passing).await;
+        assert_eq!(ended, (Ok(101), 101));
+        assert!(begun.elapsed() < hour, "pauses stay below their limit");
+
+        let begun = Instant::now();
+        let (ended, attempts) = outlast(&running, hour, u32::MAX, || Fault::Passing).await;
+        assert_eq!(ended, Err(Fault::Passing));
+        assert!((60..600).contains(&attempts), "{attempts}");
+        assert!(begun.elapsed() >= hour);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permanent_faults_and_stops_end_at_once() {
+        let hour = Duration::from_secs(3_600);
+        let running = RunningJob::default();
+        let ended = outlast(&running, hour, u32::MAX, || Fault::Permanent).await;
+        assert_eq!(ended, (Err(Fault::Permanent), 1));
+        let ended = outlast(&running, Duration::ZERO, u32::MAX, || Fault::Passing).await;
+        assert_eq!(ended, (Err(Fault::Passing), 1));
+        running.stop(StopReason::Cancel);
+        let ended = outlast(&running, hour, u32::MAX, || Fault::Passing).await;
+        assert_eq!(ended, (Err(Fault::Passing), 1));
     }
 }

@@ -1,6 +1,6 @@
 //! The running jobs, with their progress and the means to stop one.
 
-use crate::job::JobId;
+use crate::job::{JobId, Publishing, now_us};
 use std::{
     collections::HashMap,
     sync::{
@@ -9,6 +9,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Why a job stops before its end.
@@ -30,6 +31,8 @@ pub struct RunningJob {
     /// Cancelled once there is a reason.
     stopped: CancellationToken,
     step: AtomicU64,
+    /// Set while a checkpoint waits for a storage that fails.
+    publishing: watch::Sender<Option<Publishing>>,
     clock: OnceLock<Clock>,
 }
 
@@ -108,6 +111,23 @@ impl RunningJob {
         })
     }
 
+    /// Why a checkpoint is not published yet; `None` while nothing fails.
+    #[must_use]
+    pub fn publishing(&self) -> Option<Publishing> {
+        self.publishing.borrow().clone()
+    }
+
+    pub(super) fn set_publishing(&self, publishing: Option<Publishing>) {
+        self.publishing.send_replace(publishing);
+    }
+
+    /// Waits until a checkpoint waits for a storage that fails.
+    pub(super) async fn outage_begins(&self) {
+        let mut publishing = self.publishing.subscribe();
+        // The sender is as old as this job.
+        let _ = publishing.wait_for(Option::is_some).await;
+    }
+
     /// Steps done.
     #[must_use]
     pub fn step(&self) -> u64 {
@@ -128,6 +148,16 @@ impl RunningJobs {
     #[must_use]
     pub fn get(&self, job: JobId) -> Option<Arc<RunningJob>> {
         self.lock().get(&job).cloned()
+    }
+
+    /// How long the oldest of the checkpoints that wait for a failing storage has waited.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        let jobs = self.lock();
+        let waiting = jobs.values().filter_map(|job| job.publishing());
+        let since_us = waiting.map(|publishing| publishing.since_us).min();
+        let waited_us = since_us.map_or(0, |since| now_us().saturating_sub(since));
+        Duration::from_micros(u64::try_from(waited_us).unwrap_or_default())
     }
 
     pub(super) fn add(&self, job: JobId) -> Arc<RunningJob> {

@@ -124,6 +124,12 @@ impl Process {
         self.log.lock().expect("no panic").join("\n")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        pid.expect("a process")
+    }
+
     /// Waits for a line of the log that contains `part`.
     pub async fn logged(&mut self, part: &str) {
         let what = format!("a log line with {part:?}");
@@ -181,8 +187,7 @@ impl Process {
 
     /// Sends it a signal and waits for its end.
     pub async fn end_by(self, signal: Signal) -> Ended {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process"), signal).expect("sent");
+        kill_process(self.pid(), signal).expect("sent");
         self.end().await
     }
 }

@@ -1,20 +1,21 @@
 //! Full disks: state or storage on a small tmpfs, which requires permission to mount.
 
 use crate::child::output;
+use crate::outages::publishing;
 use crate::support::{
     Server, assert_gapless, endless_job, get, reach, small_job, submit, watch_to_end,
 };
 use digits_proto::v1::{
     EvaluationSpec, JobSpec, JobState, training_service_client::TrainingServiceClient,
 };
-use digits_testing::skip;
+use digits_testing::{skip, until};
 use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 
 /// A small file system, until it is dropped.
 struct SmallDisk(PathBuf);
@@ -87,13 +88,13 @@ fn assert_intact(state: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_storage_fails_the_job_and_nothing_else() {
+async fn a_storage_that_stays_full_fails_the_job_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
-    let name = "a_full_storage_fails_the_job_and_nothing_else";
+    let name = "a_storage_that_stays_full_fails_the_job_and_nothing_else";
     let Some(disk) = SmallDisk::mount(&folder.path().join("storage"), 4, name) else {
         return;
     };
-    let server = Server::start(folder.path(), &[]).await;
+    let server = Server::start(folder.path(), &["--max-outage", "300ms"]).await;
     let mut client = server.training().await;
     disk.fill();
     let job = submit(&mut client, "a", small_job(3)).await;
@@ -106,14 +107,18 @@ async fn a_full_storage_fails_the_job_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_state_folder_fails_the_job_and_spares_the_database() {
+async fn a_state_folder_that_stays_full_fails_the_job_and_spares_the_database() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state");
-    let name = "a_full_state_folder_fails_the_job_and_spares_the_database";
+    let name = "a_state_folder_that_stays_full_fails_the_job_and_spares_the_database";
     let Some(disk) = SmallDisk::mount(&state, 8, name) else {
         return;
     };
-    let server = Server::start(folder.path(), &["--bundle-interval", "50ms"]).await;
+    let server = Server::start(
+        folder.path(),
+        &["--bundle-interval", "50ms", "--max-outage", "300ms"],
+    )
+    .await;
     let mut client = server.training().await;
     let many_rows = JobSpec {
         evaluation: Some(EvaluationSpec {
@@ -137,4 +142,65 @@ async fn a_full_state_folder_fails_the_job_and_spares_the_database() {
     let mut client = server.training().await;
     assert_eq!(fails(&mut client, &job.job_id).await, error);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlasts_a_full_storage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = "a_job_outlasts_a_full_storage";
+    let Some(disk) = SmallDisk::mount(&folder.path().join("storage"), 4, name) else {
+        return;
+    };
+    let server = Server::start(folder.path(), &[]).await;
+    let mut client = server.training().await;
+    disk.fill();
+    let job = submit(&mut client, "a", small_job(3)).await;
+    let job = job.expect("accepted");
+    let waiting = publishing(&mut client, &job.job_id).await;
+    assert_eq!(waiting.reason, "the storage is full");
+    disk.clear();
+    let events = watch_to_end(&mut client, &job.job_id, 0).await;
+    assert_gapless(&events, 1);
+    let job = get(&mut client, &job.job_id).await;
+    assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+    assert_eq!(job.checkpoint_count, 3);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlasts_a_full_state_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let Some(disk) = SmallDisk::mount(&state, 8, "a_job_outlasts_a_full_state_folder") else {
+        return;
+    };
+    let server = Server::start(folder.path(), &["--bundle-interval", "50ms"]).await;
+    let mut client = server.training().await;
+    let many_rows = JobSpec {
+        evaluation: Some(EvaluationSpec {
+            every_steps: Some(2),
+            batch_size: None,
+        }),
+        ..small_job(40)
+    };
+    let job = submit(&mut client, "a", many_rows).await;
+    let job = job.expect("accepted");
+    reach(&mut client, &job.job_id, JobState::Running).await;
+    disk.fill();
+    let full = until("the disk is full", async || {
+        let refused = submit(&mut client, "b", small_job(1)).await.err();
+        Ok(refused.filter(|status| status.code() == Code::ResourceExhausted))
+    });
+    full.await.expect("refused");
+    assert_eq!(
+        get(&mut client, &job.job_id).await.state(),
+        JobState::Running
+    );
+    disk.clear();
+    let events = watch_to_end(&mut client, &job.job_id, 0).await;
+    assert_gapless(&events, 1);
+    let job = get(&mut client, &job.job_id).await;
+    assert_eq!(job.state(), JobState::Succeeded, "{}", job.error);
+    server.stop().await;
+    assert_intact(&state);
 }

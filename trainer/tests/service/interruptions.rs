@@ -82,7 +82,9 @@ async fn a_publication_that_a_shutdown_interrupts_is_logged_once() {
     let mut client = training(addresses.grpc).await;
     let submitted = submit(&mut client, "a", small_job(1)).await;
     submitted.expect("accepted");
-    trainer.logged("the storage failed; retrying").await;
+    trainer
+        .logged("output of a job cannot be written; retrying")
+        .await;
     drop(client);
     let ended = trainer.end_by(Signal::TERM).await;
     let cause = "the checkpoint of epoch 1 was not published";

@@ -146,6 +146,7 @@ fn kind(event: Option<&Event>) -> &'static str {
         Some(Event::Row(_)) => "row",
         Some(Event::CheckpointPublished(_)) => "checkpoint",
         Some(Event::Finished(_)) => "finished",
+        Some(Event::PublishingChanged(_)) => "publishing",
         Some(Event::Heartbeat(_)) => "heartbeat",
         None => "nothing",
     }

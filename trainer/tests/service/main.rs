@@ -17,6 +17,7 @@ mod lists;
 mod locked_database;
 mod lost_database;
 mod metrics;
+mod outages;
 mod promotion;
 mod queue;
 mod report;

@@ -18,9 +18,9 @@ use std::fs;
 
 /// A file in the place of the checkpoints folder: nothing can be written there, not even by root.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_that_fails_fails_the_job_with_a_reason() {
+async fn a_storage_that_fails_for_too_long_fails_the_job_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start(folder.path(), &[]).await;
+    let server = Server::start(folder.path(), &["--max-outage", "300ms"]).await;
     let mut client = server.training().await;
     let checkpoints = folder.path().join("storage/checkpoints");
     drop(fs::remove_dir_all(&checkpoints));

@@ -174,6 +174,10 @@ impl<'a> Screen<'a> {
                 }
                 self.print(lines)
             }
+            Some(Event::PublishingChanged(change)) => self.print(vec![match &change.publishing {
+                Some(waiting) => format::publishing(waiting),
+                None => "the checkpoint is published".to_owned(),
+            }]),
             Some(Event::Finished(_) | Event::Heartbeat(_)) | None => Ok(()),
         }
     }

@@ -31,11 +31,12 @@ fn count(connection: &Connection) -> Result<i64, StoreError> {
 fn together<T: Send>(store: &Store, tasks: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> Vec<T> {
     let (open, gate) = channel::channel::<()>();
     let (entered, inside) = channel::channel();
-    let (message, held) = write(move |_| {
+    let (task, held) = write(move |_| {
         entered.send(()).expect("heard");
         gate.recv_timeout(patience()).expect("opened");
         Ok(())
     });
+    let message = Message::Write(task);
     store.tasks.blocking_send(message).expect("sent");
     inside.recv_timeout(patience()).expect("held");
     let answers = thread::scope(|scope| {

@@ -36,8 +36,15 @@ fn identity(job: &Job, spec: &JobSpec) -> Fields {
     vec![
         ("job", job.job_id.clone()),
         ("name", spec.name.clone()),
-        ("state", format::state(job.state)),
+        ("state", format::job_state(job)),
         ("cancelling", cancelling.to_owned()),
+        (
+            "publishing",
+            job.publishing
+                .as_ref()
+                .map(format::publishing)
+                .unwrap_or_default(),
+        ),
         ("error", job.error.clone()),
         ("preset", spec.preset.clone()),
         ("labels", labels.join(", ")),
@@ -197,7 +204,7 @@ fn schedule(schedule: &Schedule) -> String {
 mod tests {
     use super::*;
     use digits_cli::render::visible_width;
-    use digits_proto::v1::{CosineSchedule, DataSpec, Sgd};
+    use digits_proto::v1::{CosineSchedule, DataSpec, Publishing, Sgd};
 
     #[test]
     fn details_leave_out_unset_fields() {
@@ -212,6 +219,26 @@ mod tests {
             ["job       j".to_owned(), "state     running".to_owned()]
         );
         assert!(!lines.iter().any(|line| line.starts_with("error")));
+    }
+
+    #[test]
+    fn a_job_that_waits_for_the_storage_is_shown_as_publishing() {
+        let job = Job {
+            state: 2,
+            publishing: Some(Publishing {
+                epoch: 3,
+                reason: "the storage is full".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let lines = lines(&job, None, usize::MAX);
+        for expected in [
+            "state       publishing",
+            "publishing  the checkpoint of epoch 3 waits: the storage is full; retrying",
+        ] {
+            assert!(lines.iter().any(|line| line == expected), "{lines:?}");
+        }
     }
 
     #[test]

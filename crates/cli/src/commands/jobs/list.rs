@@ -66,7 +66,7 @@ fn table(jobs: &[Job], served: &Served, now: Timestamp) -> Table {
         let spec = job.requested.as_ref();
         table.row(vec![
             job.job_id.clone(),
-            format::state(job.state),
+            format::job_state(job),
             done(job),
             accuracy(job),
             served.role(&job.job_id),
