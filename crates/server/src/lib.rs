@@ -86,8 +86,8 @@ pub use credentials::{
 };
 pub use error::ServerError;
 pub use middleware::{
-    AccessLogFields, AnsweredBy, AuditLog, Deadline, EarlyRejection, InstrumentedService,
-    MethodRoles, RequestContext, RequestMetrics, ResponseFuture,
+    AccessLogFields, AnsweredBy, AuditLog, ClientKey, Deadline, EarlyRejection,
+    InstrumentedService, MethodRoles, RequestContext, RequestMetrics, ResponseFuture,
 };
 pub use reflection::reflection;
 pub use serve::router::{GrpcService, RouteFuture, Routes};

@@ -34,6 +34,7 @@ pub async fn compute(
         metrics: Arc::clone(&route.metrics),
         pixels: pixels.clone(),
         deadline: context.deadline.instant(),
+        client: context.client,
     };
     let logits = match queue.submit(item) {
         // Without a response the engine panicked.

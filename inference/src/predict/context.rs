@@ -3,7 +3,7 @@
 use super::{error::PredictError, route::SelectedRoute};
 use crate::metrics::Method;
 use axum::http::Extensions;
-use digits_server::{AccessLogFields, AnsweredBy, Deadline};
+use digits_server::{AccessLogFields, AnsweredBy, ClientKey, Deadline};
 use std::time::Instant;
 
 /// One request: a unary call, or one message of a stream.
@@ -14,6 +14,8 @@ pub struct PredictContext {
     pub started: Instant,
     /// When the client stops waiting.
     pub deadline: Deadline,
+    /// The client, which shares the workers of the queue with the others.
+    pub client: ClientKey,
     /// Fields of the request's access-log line and span; `None` if neither is recorded.
     pub log_fields: Option<AccessLogFields>,
 }
@@ -27,6 +29,7 @@ impl PredictContext {
             method,
             started: Instant::now(),
             deadline: context.map(|it| it.deadline).unwrap_or_default(),
+            client: context.map(|it| it.client_key()).unwrap_or_default(),
             log_fields: context.and_then(|it| it.log_fields.clone()),
         }
     }

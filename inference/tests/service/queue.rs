@@ -13,6 +13,7 @@ use digits_inference::{
     },
 };
 use digits_proto::v1::PredictRequest;
+use digits_server::ClientKey;
 use digits_telemetry::{
     liveness::Liveness,
     metrics::{Recorder, build},
@@ -70,6 +71,7 @@ impl Alone {
             metrics: Arc::clone(&self.metrics),
             pixels,
             deadline: None,
+            client: ClientKey::default(),
         }
     }
 }
@@ -208,6 +210,36 @@ async fn a_full_queue_refuses_requests() {
     assert_logits(&net, &[1, 2, 3], &large.await.unwrap().unwrap());
     for (number, answer) in [1, 2].into_iter().zip(kept) {
         assert_logits(&net, &[number], &answer.await.unwrap().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_greedy_client_leaves_room_to_others() {
+    let store = Store::new();
+    let net = Net::favouring(3, 1);
+    let checkpoint = loaded_model(&store, &net).await;
+    let alone = queue(QueueLimits {
+        max_requests: 16,
+        ..LIMITS
+    });
+    let [greedy, polite] = [1, 2].map(ClientKey::from);
+    let mut answers = Vec::new();
+    let mut submit = |client| {
+        let item = WorkItem {
+            client,
+            ..alone.item(&checkpoint, bytes(&[1]))
+        };
+        let submitted = alone.queue.submit(item);
+        submitted.map(|answer| answers.push(answer))
+    };
+    let accepted = (0..32).filter(|_| submit(greedy).is_ok()).count();
+    assert_eq!(accepted, 14);
+    assert_eq!(submit(polite), Ok(()));
+    assert_eq!(submit(greedy), Err(QueueError::Full));
+    assert_eq!(submit(polite), Ok(()));
+    alone.queue.start(&supervisor()).unwrap();
+    for answer in answers {
+        assert_logits(&net, &[1], &answer.await.unwrap().unwrap());
     }
 }
 

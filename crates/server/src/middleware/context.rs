@@ -110,9 +110,31 @@ impl RequestContext {
         }
     }
 
+    /// Tells the request's client from others that are connected.
+    #[must_use]
+    pub fn client_key(&self) -> ClientKey {
+        let token = self.client.as_ref().map(|client| &client.name);
+        let connection = self.connection.as_ref();
+        let client = connection.map(|connection| connection.client(token));
+        // Its account is shared by all of its connections.
+        ClientKey(client.map_or(0, |client| Arc::as_ptr(&client).addr()))
+    }
+
     /// Puts the context into the request's extensions.
     pub(crate) fn attach<B>(self, request: &mut Request<B>) {
         request.extensions_mut().insert(self);
+    }
+}
+
+/// Tells clients that are connected apart, by address and token. Requests of this process have the
+/// default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClientKey(usize);
+
+/// Any number, for tests.
+impl From<usize> for ClientKey {
+    fn from(number: usize) -> Self {
+        Self(number)
     }
 }
 

@@ -22,7 +22,7 @@ pub use access::MethodRoles;
 pub(crate) use access_log::REQUEST_ID;
 pub use access_log::{AccessLogFields, AnsweredBy};
 pub use audit::AuditLog;
-pub use context::{Deadline, RequestContext};
+pub use context::{ClientKey, Deadline, RequestContext};
 pub use http::EarlyRejection;
 pub(crate) use http::instrumented;
 pub use metrics::RequestMetrics;

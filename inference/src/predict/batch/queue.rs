@@ -1,11 +1,13 @@
 //! A bounded queue without a timer: a free worker takes what waits, so batches grow with the load.
 //!
-//! Items whose deadline has passed or whose request was cancelled are dropped in their turn. Small
-//! requests are computed inline ([`BatchQueue::runs_inline`]).
+//! Clients that wait share the workers equally. Items whose deadline has passed or whose request was
+//! cancelled are dropped in their turn. Small requests are computed inline
+//! ([`BatchQueue::runs_inline`]).
 
 use super::{
+    fair::Weight,
     handoff,
-    waiting::{Queued, Response, Shared},
+    waiting::{Queued, Response, Shared, Waiting},
     worker,
 };
 use crate::{engine::Network, metrics::QueueMetrics, predict::pixels::Pixels};
@@ -99,6 +101,17 @@ impl BatchQueue {
             && image.saturating_mul(images) <= limits.max_request_multiply_adds
     }
 
+    /// Whether an item may wait too: within the limits, and so that others find room.
+    fn has_room(&self, waiting: &Waiting, weight: Weight) -> bool {
+        if waiting.items.is_empty() {
+            return self.limits.max_requests > 0;
+        }
+        let items = self.limits.max_requests.saturating_sub(waiting.items.len());
+        let bytes = self.limits.max_bytes.saturating_sub(waiting.bytes);
+        let fits = items > 0 && weight.bytes <= bytes;
+        fits && waiting.order.leaves_room(weight.client, items, bytes)
+    }
+
     /// Queues the images; dropping the receiver cancels them.
     ///
     /// # Errors
@@ -109,21 +122,23 @@ impl BatchQueue {
             metrics, arrived, ..
         } = &*self.shared;
         let (response, receiver) = oneshot::channel();
-        let bytes = item.pixels.size_bytes();
-        let queued = Queued {
-            item,
-            response,
-            since: Instant::now(),
-        };
+        let (weight, since) = (item.weight(), Instant::now());
         let mut waiting = self.shared.waiting();
-        let fits = waiting.items.is_empty() || waiting.bytes + bytes <= self.limits.max_bytes;
-        if waiting.items.len() >= self.limits.max_requests || !fits {
+        if !self.has_room(&waiting, weight) {
             drop(waiting);
             metrics.full.increment(1);
             return Err(QueueError::Full);
         }
-        waiting.items.push_back(queued);
-        waiting.bytes += bytes;
+        let start = waiting.order.add(weight);
+        let at = waiting.items.partition_point(|it| it.start <= start);
+        let queued = Queued {
+            item,
+            response,
+            since,
+            start,
+        };
+        waiting.items.insert(at, queued);
+        waiting.bytes += weight.bytes;
         metrics.requests.set(waiting.items.len() as f64);
         drop(waiting);
         arrived.notify_one();

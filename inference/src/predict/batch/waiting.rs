@@ -1,10 +1,12 @@
 //! What waits in the batch queue, and what its submitters and workers share.
 
+use super::fair::{FairOrder, Weight};
 use crate::{
     metrics::{FailureReason, QueueMetrics, RoleMetrics},
     model::LoadedModel,
     predict::pixels::Pixels,
 };
+use digits_server::ClientKey;
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -22,11 +24,22 @@ pub struct WorkItem {
     pub pixels: Pixels,
     /// When the client stops waiting.
     pub deadline: Option<Instant>,
+    /// The client, which shares the workers with the others.
+    pub client: ClientKey,
 }
 
 impl WorkItem {
     pub(super) fn images(&self) -> usize {
         self.pixels.len() / self.checkpoint.network.inputs()
+    }
+
+    pub(super) fn weight(&self) -> Weight {
+        let images = self.images() as u64;
+        Weight {
+            client: self.client,
+            work: images.saturating_mul(self.checkpoint.network.multiply_adds() as u64),
+            bytes: self.pixels.size_bytes(),
+        }
     }
 
     pub(super) fn is_overdue(&self) -> bool {
@@ -64,14 +77,18 @@ pub(super) type Response = Result<Vec<f32>, QueueError>;
 pub(super) struct Queued {
     pub(super) item: WorkItem,
     pub(super) since: Instant,
+    /// Its place in the order.
+    pub(super) start: u64,
     /// Closed when the request was cancelled.
     pub(super) response: oneshot::Sender<Response>,
 }
 
 #[derive(Default)]
 pub(super) struct Waiting {
+    /// In the order in which they are computed.
     pub(super) items: VecDeque<Queued>,
     pub(super) bytes: usize,
+    pub(super) order: FairOrder,
     /// No item comes any more: workers end when nothing waits.
     pub(super) is_closed: bool,
 }
@@ -80,6 +97,17 @@ pub struct Shared {
     waiting: Mutex<Waiting>,
     pub(super) arrived: Condvar,
     pub(super) metrics: QueueMetrics,
+}
+
+impl Waiting {
+    /// Takes the item at `index`.
+    pub(super) fn take(&mut self, index: usize) -> Option<Queued> {
+        let queued = self.items.remove(index)?;
+        let weight = queued.item.weight();
+        self.bytes -= weight.bytes;
+        self.order.take(weight, queued.start);
+        Some(queued)
+    }
 }
 
 impl Shared {

@@ -67,10 +67,9 @@ impl Batch {
                 index += 1;
                 continue;
             }
-            let Some(queued) = waiting.items.remove(index) else {
+            let Some(queued) = waiting.take(index) else {
                 break;
             };
-            waiting.bytes -= queued.item.pixels.size_bytes();
             if let Some(queued) = still_wanted(queued, shared) {
                 images += queued.item.images();
                 self.items.push(queued);
