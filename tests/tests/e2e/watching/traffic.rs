@@ -1,7 +1,7 @@
 //! Traffic for the dashboards: valid and invalid requests, pictures and reported outcomes, in a
 //! loop.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use digits_e2e::sandbox::Sandbox;
 use digits_proto::v1::{
     EncodedPictures, GetJobRequest, PredictRequest, PredictResponse, PredictStreamRequest,
@@ -17,6 +17,8 @@ use tonic::{Streaming, transport::Channel};
 
 /// Limit on concurrent requests of these tests' inference service.
 pub const MAX_IN_FLIGHT: usize = 8;
+/// What one client may have of them.
+const SHARE: usize = MAX_IN_FLIGHT - MAX_IN_FLIGHT / 8;
 /// Images of a request.
 const IMAGES: usize = 50;
 /// Maximum number of images per request: even a small network then uses the queue.
@@ -131,16 +133,16 @@ type Stream = (
     Streaming<PredictStreamResponse>,
 );
 
-/// As many open streams as the service's limit: further requests are refused until this is dropped.
+/// As many open streams as one client may have: further requests are refused until this is dropped.
 pub struct Crowd {
     _streams: Vec<Stream>,
 }
 
-/// Opens streams up to the limit.
+/// Opens streams up to the share of one client.
 pub async fn crowd(sandbox: &Sandbox) -> Result<Crowd> {
     let mut client = sandbox.predict().await?;
     let mut streams = Vec::new();
-    while streams.len() < MAX_IN_FLIGHT {
+    while streams.len() < SHARE {
         // A request of the traffic may take the last slot.
         let stream = until("a place", async || Ok(open(&mut client).await.ok()));
         streams.push(stream.await?);
@@ -155,5 +157,8 @@ async fn open(client: &mut InferenceServiceClient<Channel>) -> Result<Stream> {
     };
     sender.send(request).await?;
     let answers = client.predict_stream(ReceiverStream::new(requests)).await?;
-    Ok((sender, answers.into_inner()))
+    let mut answers = answers.into_inner();
+    // A stream takes its place with its first message.
+    answers.message().await?.context("the stream ended")?;
+    Ok((sender, answers))
 }
