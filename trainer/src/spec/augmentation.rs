@@ -50,6 +50,22 @@ pub(super) fn fill(
     })
 }
 
+/// Leaves the drawn images of a preset out where labels are no digits: letters may be what is to be
+/// learnt. Shares that the request itself sets stay.
+pub(super) fn settle(
+    spec: &mut AugmentationRequest,
+    requested: Option<&AugmentationRequest>,
+    shape: &Shape,
+) {
+    if styles::digits(&shape.label_names).is_none() {
+        let own = |share: fn(&AugmentationRequest) -> Option<f64>| {
+            requested.and_then(share).unwrap_or_default()
+        };
+        spec.styles = spec.styles.map(|_| own(|it| it.styles));
+        spec.letters = spec.letters.map(|_| own(|it| it.letters));
+    }
+}
+
 fn sets_something(spec: &AugmentationRequest) -> bool {
     let rest = AugmentationRequest {
         enabled: None,
@@ -240,16 +256,20 @@ mod tests {
         }
     }
 
+    fn labelled(label: &str) -> Shape {
+        Shape {
+            train: 1,
+            height: 28,
+            width: 28,
+            label_names: ["3", label].map(str::to_owned).to_vec(),
+            picture_normalization: PictureNormalization::Mnist,
+        }
+    }
+
     #[test]
     fn styles_are_for_labels_that_are_digits() {
         for (label, styles, fields) in [("7", 0.1, 0), ("x", 0.1, 1), ("x", 0.0, 0)] {
-            let shape = Shape {
-                train: 1,
-                height: 28,
-                width: 28,
-                label_names: ["3", label].map(str::to_owned).to_vec(),
-                picture_normalization: PictureNormalization::Mnist,
-            };
+            let shape = labelled(label);
             let spec = AugmentationRequest {
                 styles: Some(styles),
                 ..DEFAULT
@@ -261,6 +281,32 @@ mod tests {
             let digits: &[u8] = if label == "7" { &[3, 7] } else { &[] };
             assert_eq!(plan.digits, digits);
         }
+    }
+
+    #[test]
+    fn shares_of_a_preset_are_for_labels_that_are_digits() {
+        let preset = AugmentationRequest {
+            styles: Some(0.2),
+            letters: Some(0.1),
+            ..DEFAULT
+        };
+        let own = AugmentationRequest {
+            letters: Some(0.3),
+            ..NOTHING
+        };
+        for (label, requested, expected) in [
+            ("7", None, [Some(0.2), Some(0.1)]),
+            ("x", None, [Some(0.0), Some(0.0)]),
+            ("x", Some(own), [Some(0.0), Some(0.3)]),
+        ] {
+            let mut spec = fill(requested, Some(preset)).expect("switched on");
+            settle(&mut spec, requested.as_ref(), &labelled(label));
+            let found = [spec.styles, spec.letters];
+            assert_eq!(found, expected, "{label}");
+        }
+        let mut disabled = NOTHING;
+        settle(&mut disabled, None, &labelled("x"));
+        assert_eq!(disabled, NOTHING);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Turns a job request into a job that can run: fills, checks and plans it.
 
 use super::{
-    JobPlan, JobRequest, SpecError, check, fill::fill, parent, plan::plan, presets,
+    JobPlan, JobRequest, SpecError, augmentation, check,
+    fill::fill,
+    parent,
+    plan::{dataset_source, plan},
+    presets,
     violation::Violations,
 };
 use crate::datasets::{Catalog, UnusableDataset};
@@ -37,6 +41,11 @@ pub fn resolve(
     }
     let mut spec = fill(spec, preset);
     pin_dataset(&mut spec, catalog, &mut found)?;
+    if let Some(filled) = &mut spec.augmentation
+        && let Ok(shape) = catalog.shape(&dataset_source(&spec.data))
+    {
+        augmentation::settle(filled, request.augmentation.as_ref(), &shape);
+    }
     check::check(&spec, catalog, &mut found);
     parent::check(&spec, catalog, parent, &mut found);
     check::settle_device(&mut spec, &mut found);
