@@ -45,7 +45,7 @@ async function everyField(page) {
   assert.match(help, /^Momentum, from 0 to less than 1\./);
   // Unset fields show what the preset has.
   await input(page, 'preset').selectOption('accurate');
-  assert.equal(await input(page, 'epochs').getAttribute('placeholder'), '40');
+  assert.equal(await input(page, 'epochs').getAttribute('placeholder'), '50');
   assert.equal(await input(page, 'architecture.hidden.widths').getAttribute('placeholder'), '1000, 500');
   assert.match(await input(page, 'schedule').locator('option').first().textContent(), /^cosine \(preset\)/);
   await input(page, 'preset').selectOption('notebook');
