@@ -59,6 +59,9 @@ async fn a_removed_write_ahead_log_is_written_again() {
     survives_the_removal_of(&FILES[1..2]).await;
 }
 
+/// What a refusal says, what damages the files, and what mends them.
+type Damage<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
+
 async fn is_ready(server: &Server) -> bool {
     let answer = scraped(server.admin(), "/readyz").await;
     answer.starts_with("HTTP/1.1 200")
@@ -83,7 +86,7 @@ async fn nothing_is_accepted_while_the_database_is_replaced_or_cannot_be_written
     let put_back = || fs::rename(&away, &database).expect("moved");
     let take_folder = || fs::rename(&state, &state_away).expect("moved");
     let bring_folder = || fs::rename(&state_away, &state).expect("moved");
-    let cases: [(&str, &dyn Fn(), &dyn Fn()); 2] = [
+    let cases: [Damage<'_>; 2] = [
         ("replaced while the trainer ran", &replace, &put_back),
         ("removed while the trainer ran", &take_folder, &bring_folder),
     ];
