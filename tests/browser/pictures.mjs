@@ -14,6 +14,8 @@ const seven = await sketch(browser, '7');
 const four = await sketch(browser, '4');
 const two = await sketch(browser, '2', { type: 'image/png' });
 const number = await sketch(browser, '42', { width: 900, height: 600 });
+/** Fours are of one piece on their side, too. */
+const fours = await sketch(browser, '44', { width: 900, height: 600 });
 const blank = await sketch(browser, '', { name: 'blank.jpeg' });
 /** The start of an iPhone's picture. */
 const heic = { name: 'IMG_0412.HEIC', mimeType: 'image/heic', buffer: Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from('ftypheic\0\0\0\0mif1heic')]) };
@@ -105,9 +107,9 @@ async function boxesFit(page, expected, { width, height } = {}) {
 /** A camera turns the picture by its EXIF orientation: so does the preview, and the boxes with it. */
 async function orientation() {
   const { page, text, quiet } = await view();
-  await page.setInputFiles('#files', turned(number, 6, 'turned.jpeg'));
+  await page.setInputFiles('#files', turned(fours, 6, 'turned.jpeg'));
   // A quarter to the right: what was left is above.
-  const expected = number.boxes.map(({ left, top, width, height }) => ({ left: 600 - top - height, top: left, width: height, height: width }));
+  const expected = fours.boxes.map(({ left, top, width, height }) => ({ left: 600 - top - height, top: left, width: height, height: width }));
   await boxesFit(page, expected, { width: 600, height: 900 });
   assert.match(await text('about'), /600 × 900$/);
   await quiet();
