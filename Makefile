@@ -165,6 +165,9 @@ bench-hands: build $(HANDS_VENV)/.requirements ## Prints the error on handwritin
 	done
 	@$(CARGO) bench --locked --quiet -p digits-inference --bench hands -- $(HANDS)/collections \
 		$(foreach preset,$(HAND_PRESETS),$(preset)=$(HANDS)/$(preset)/storage)
+.PHONY: bench-decoding
+bench-decoding: $(BENCH_READY) assembler ## Prints what reading a picture takes, beside bare decoding and Pillow.
+	@DIGITS_PYTHON="$(PYTHON)" $(CARGO) bench --locked --quiet -p digits-picture --bench pictures
 
 # Measures the dist builds, without the trainer. The networks are kept between runs.
 BENCH_SERVE := tests/examples/serving/compare.py $(if $(QUICK),--quick) $(if $(AGAINST),--against "$(AGAINST)")

@@ -234,6 +234,7 @@ fn limits(config: &Config) -> RequestLimits {
         max_pictures: config.max_pictures,
         picture: digits_picture::Limits {
             max_pixels: config.max_picture_pixels,
+            ..digits_picture::Limits::default()
         },
         max_response_bytes: config.max_message_bytes,
     }

@@ -79,7 +79,7 @@ pub struct Config {
     #[arg(long, env = "DIGITS_MAX_PICTURES", default_value_t = 256, value_parser = parse_count)]
     pub max_pictures: usize,
     /// Maximum size of an encoded picture, in pixels (width × height); larger ones are refused.
-    #[arg(long, env = "DIGITS_MAX_PICTURE_PIXELS", default_value_t = 20_000_000, value_parser = parse_pixels)]
+    #[arg(long, env = "DIGITS_MAX_PICTURE_PIXELS", default_value_t = 65_000_000, value_parser = parse_pixels)]
     pub max_picture_pixels: u64,
     /// Maximum size of a request and of a response message, in bytes; larger requests are refused.
     #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = DEFAULT_MAX_MESSAGE_BYTES, value_parser = parse_count)]

@@ -1,30 +1,132 @@
-//! Decodes pictures within limits.
+//! Opens pictures, checks them against limits, and decodes them.
 //!
-//! The size in the header is checked before anything is decoded.
+//! The size in the header is checked before anything is decoded, and tells what decoding takes.
 
 use crate::{
-    formats, jpeg,
-    limits::{DecodeError, Limits, MAX_SIDE},
+    formats,
+    jpeg::{self, Jpeg},
+    limits::{DecodeError, Limits},
+    normalize::WORKING_SIDE,
+    plane::reduced_size,
+    png::Png,
     raster::Picture,
+    segments,
+    whole::Whole,
 };
-use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageReader, error::LimitErrorKind,
-    metadata::Orientation,
-};
-use std::io::Cursor;
 
-/// Memory that a decoder may take per pixel (16 bits, four channels), and in addition.
-const ALLOC_PER_PIXEL: u64 = 8;
-const ALLOC_FIXED: u64 = 16 << 20;
+/// Memory for each pixel of the decoded picture: its bytes, and the planes of the normalizer.
+const PER_PIXEL: u64 = 48;
 
-/// Decodes the first frame, applies the EXIF orientation, and composites transparency. A large JPEG
-/// is decoded at a reduced scale, which is enough for the [`Normalizer`](crate::Normalizer).
+/// A picture whose header was read and is within the limits.
+pub struct PictureFile<'a> {
+    format: Format<'a>,
+    limits: Limits,
+}
+
+enum Format<'a> {
+    Jpeg(Jpeg<'a>),
+    Png(Png<'a>),
+    Whole(Whole<'a>),
+}
+
+impl<'a> PictureFile<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    ///
+    /// As [`DecodeError`] lists.
+    pub fn open(encoded: &'a [u8], limits: Limits) -> Result<Self, DecodeError> {
+        if encoded.is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        let format = if let Some(jpeg) = jpeg::start(encoded) {
+            Format::Jpeg(Jpeg::open(jpeg, limits)?)
+        } else if let Some(error) = formats::unsupported(encoded) {
+            return Err(error);
+        } else if let Some(png) = Png::open(encoded, limits) {
+            Format::Png(png?)
+        } else {
+            Format::Whole(Whole::open(encoded, limits)?)
+        };
+        Ok(Self { format, limits })
+    }
+
+    /// Memory that it takes to decode the picture to a longest side of `side` and to normalize it,
+    /// in bytes, besides that of the file; an upper bound.
+    #[must_use]
+    pub fn memory(&self, side: usize) -> u64 {
+        let (decoder, (width, height)) = match &self.format {
+            Format::Jpeg(jpeg) => (jpeg.outline().memory(side), jpeg.outline().size()),
+            Format::Png(png) => (png.memory(), png.size()),
+            Format::Whole(whole) => (whole.memory(), whole.size()),
+        };
+        decoder + reduced_memory((width, height), side)
+    }
+
+    /// Decodes the first frame, reduced to a longest side of `side`, applies the EXIF orientation,
+    /// and composites transparency.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::TooMuchMemory`] or [`DecodeError::Damaged`].
+    pub fn decode(self, side: usize) -> Result<Picture, DecodeError> {
+        self.limits.check_memory(self.memory(side))?;
+        match self.format {
+            Format::Jpeg(jpeg) => jpeg.decode(side),
+            Format::Png(png) => png.decode(side),
+            Format::Whole(whole) => whole.decode(side),
+        }
+    }
+}
+
+/// What it takes to decode a picture with [`decode()`] and to normalize it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Columns times rows.
+    pub pixels: u64,
+    /// Bytes of memory, besides those of the file; an upper bound.
+    pub memory: u64,
+}
+
+/// The weight of a picture by its first bytes alone, in microseconds; none if these are refused.
+#[must_use]
+pub fn weigh(encoded: &[u8], limits: Limits) -> Weight {
+    let weight = |(width, height): (usize, usize), decoder: u64| Weight {
+        pixels: (width * height) as u64,
+        memory: decoder + reduced_memory((width, height), WORKING_SIDE),
+    };
+    let weighed = if let Some(jpeg) = jpeg::start(encoded) {
+        segments::outline(jpeg).map(|it| match it.height {
+            // It is behind the data.
+            0 => Weight {
+                pixels: limits.max_pixels,
+                memory: limits.max_memory,
+            },
+            _ => weight(it.size(), it.memory(WORKING_SIDE)),
+        })
+    } else if let Some(png) = Png::open(encoded, limits) {
+        png.ok().map(|it| weight(it.size(), it.memory()))
+    } else {
+        let whole = Whole::open(encoded, limits);
+        whole.ok().map(|it| weight(it.size(), it.memory()))
+    };
+    let refused = |it: &Weight| it.pixels > limits.max_pixels || it.memory > limits.max_memory;
+    weighed.filter(|it| !refused(it)).unwrap_or_default()
+}
+
+/// Memory of the reduced picture and its planes.
+fn reduced_memory((width, height): (usize, usize), side: usize) -> u64 {
+    let (width, height) = reduced_size(width, height, side);
+    (width * height) as u64 * PER_PIXEL
+}
+
+/// Decodes a picture to the size at which ink is looked for.
 ///
 /// # Errors
 ///
 /// As [`DecodeError`] lists.
 pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
-    decode_to(encoded, limits, jpeg::ENOUGH)
+    PictureFile::open(encoded, limits)?.decode(WORKING_SIDE)
 }
 
 /// [`decode()`] with every pixel.
@@ -33,75 +135,5 @@ pub fn decode(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
 ///
 /// As [`DecodeError`] lists.
 pub fn decode_whole(encoded: &[u8], limits: Limits) -> Result<Picture, DecodeError> {
-    decode_to(encoded, limits, u32::MAX)
-}
-
-/// `enough`: the longest side that is enough of a picture.
-fn decode_to(encoded: &[u8], limits: Limits, enough: u32) -> Result<Picture, DecodeError> {
-    if encoded.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    if let Some(jpeg) = jpeg::start(encoded) {
-        return jpeg::decode(jpeg, limits, enough);
-    }
-    if let Some(error) = formats::unsupported(encoded) {
-        return Err(error);
-    }
-    let mut reader = ImageReader::new(Cursor::new(encoded))
-        .with_guessed_format()
-        .map_err(|_| DecodeError::Format)?;
-    if reader.format().is_none() {
-        return Err(DecodeError::Format);
-    }
-    if let Some((width, height)) = png_size(encoded) {
-        limits.check(width, height)?;
-    }
-    let mut allowed = image::Limits::default();
-    allowed.max_image_width = Some(MAX_SIDE);
-    allowed.max_image_height = Some(MAX_SIDE);
-    allowed.max_alloc = Some(
-        limits
-            .max_pixels
-            .saturating_mul(ALLOC_PER_PIXEL)
-            .saturating_add(ALLOC_FIXED),
-    );
-    reader.limits(allowed.clone());
-    let refused = |error| from_image(error, limits);
-    let mut decoder = reader.into_decoder().map_err(refused)?;
-    let (width, height) = decoder.dimensions();
-    limits.check(width, height)?;
-    decoder.set_limits(allowed).map_err(refused)?;
-    let orientation = decoder.orientation().map_err(refused)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
-    picture.apply_orientation(orientation);
-    let color = picture.color();
-    let mut decoded = Picture::from_rgba(&picture.into_rgba8());
-    decoded.origin.had_16_bits = color.bytes_per_pixel() > color.channel_count();
-    decoded.origin.was_turned = orientation != Orientation::NoTransforms;
-    Ok(decoded)
-}
-
-/// The size in a PNG's header; the decoder would allocate before it checks it.
-fn png_size(encoded: &[u8]) -> Option<(u32, u32)> {
-    let header = encoded
-        .strip_prefix(b"\x89PNG\r\n\x1a\n")?
-        .get(4..)?
-        .strip_prefix(b"IHDR")?;
-    let number = |start: usize| Some(u32::from_be_bytes(*header.get(start..)?.first_chunk()?));
-    Some((number(0)?, number(4)?))
-}
-
-fn from_image(error: ImageError, limits: Limits) -> DecodeError {
-    match error {
-        ImageError::Limits(error) => match error.kind() {
-            LimitErrorKind::DimensionError | LimitErrorKind::InsufficientMemory => {
-                DecodeError::TooMuchMemory {
-                    limit: limits.max_pixels,
-                }
-            }
-            _ => DecodeError::Damaged,
-        },
-        ImageError::Unsupported(_) => DecodeError::Format,
-        _ => DecodeError::Damaged,
-    }
+    PictureFile::open(encoded, limits)?.decode(usize::MAX)
 }

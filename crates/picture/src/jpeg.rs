@@ -5,11 +5,12 @@
 //! library as panics, which its frames are compiled for (`C-unwind`), and are caught here.
 
 use crate::{
+    builder::PictureBuilder,
     limits::{DecodeError, Limits},
     raster::Picture,
-    segments,
+    segments::{self, Outline, Structure},
 };
-use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
+use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress};
 use mozjpeg_sys as ffi;
 use std::{
@@ -18,8 +19,9 @@ use std::{
     panic::{catch_unwind, resume_unwind},
 };
 
-/// Longest side that is enough for the normalizer; larger pictures are decoded at a reduced scale.
-pub const ENOUGH: u32 = 640;
+/// Memory of the decoder: in any case, and rows of samples, for each component.
+const FIXED: u64 = 512 << 10;
+const ROWS: usize = 64;
 /// The end marker, which some writers leave out.
 const END: &[u8] = &[0xff, 0xd9];
 /// Stray bytes that may precede the end marker: webcams and phones leave some there.
@@ -34,48 +36,70 @@ pub fn start(encoded: &[u8]) -> Option<&[u8]> {
     jpeg.starts_with(&[0xff, 0xd8, 0xff]).then_some(jpeg)
 }
 
-/// Decodes a file that begins with its first marker, and turns it upright. The scale is the smallest
-/// one whose longest side is at least `enough`.
-///
-/// # Errors
-///
-/// [`DecodeError::Damaged`] if not every block is delivered or the data is corrupt, and those of
-/// [`segments::check`] and [`Limits`].
-pub fn decode(encoded: &[u8], limits: Limits, enough: u32) -> Result<Picture, DecodeError> {
-    let structure = segments::check(encoded)?;
-    let (width, height) = (u32::from(structure.width), u32::from(structure.height));
-    limits.check(width, height)?;
-    if is_padded(&encoded[structure.data_at..]) {
-        return Err(DecodeError::Damaged);
+/// A JPEG whose segments are as they should be.
+pub struct Jpeg<'a> {
+    encoded: Cow<'a, [u8]>,
+    structure: Structure<'a>,
+}
+
+impl<'a> Jpeg<'a> {
+    /// Checks a file that begins with its first marker, and its size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`segments::check`] and [`Limits`].
+    pub fn open(encoded: &'a [u8], limits: Limits) -> Result<Self, DecodeError> {
+        let structure = segments::check(encoded)?;
+        let Outline { width, height, .. } = structure.outline;
+        limits.check(u32::from(width), u32::from(height))?;
+        if is_padded(&encoded[structure.data_at..]) {
+            return Err(DecodeError::Damaged);
+        }
+        let mut encoded = Cow::Borrowed(encoded);
+        if let Some(at) = structure.height_at {
+            encoded.to_mut()[at..at + 2].copy_from_slice(&height.to_be_bytes());
+        }
+        Ok(Self { encoded, structure })
     }
-    let mut encoded = Cow::Borrowed(encoded);
-    if let Some(at) = structure.height_at {
-        encoded.to_mut()[at..at + 2].copy_from_slice(&structure.height.to_be_bytes());
+
+    /// Its size, and what decides about the memory that it takes.
+    pub fn outline(&self) -> &Outline {
+        &self.structure.outline
     }
-    let scale = scale(width.max(height), enough);
-    let mut image = catch_unwind(|| pixels(&encoded, scale)).unwrap_or_else(|payload| {
-        match payload.downcast::<Failure>().map(|failure| *failure) {
-            Ok(Failure(ffi::JERR_OUT_OF_MEMORY)) => Err(DecodeError::TooMuchMemory {
-                limit: limits.max_pixels,
-            }),
+
+    /// Decodes it and turns it upright.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Damaged`] if not every block is delivered or the data is corrupt.
+    pub fn decode(&self, side: usize) -> Result<Picture, DecodeError> {
+        let size = self.outline().size();
+        let scale = scale(size.0.max(size.1), side);
+        let decoded = catch_unwind(|| read(&self.encoded, scale, size, side));
+        let picture = decoded.unwrap_or_else(|payload| match payload.downcast::<Failure>() {
             Ok(_) => Err(DecodeError::Damaged),
             // Not from libjpeg-turbo: a bug.
             Err(payload) => resume_unwind(payload),
-        }
-    })?;
-    let orientation = structure.exif.and_then(Orientation::from_exif_chunk);
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    image.apply_orientation(orientation);
-    let (width, height) = (width as usize, height as usize);
-    let turned = orientation.to_exif() >= 5;
-    let size = if turned {
-        (height, width)
-    } else {
-        (width, height)
-    };
-    let mut picture = Picture::from_opaque(image, size);
-    picture.origin.was_turned = orientation != Orientation::NoTransforms;
-    Ok(picture)
+        })?;
+        let orientation = self.structure.exif.and_then(Orientation::from_exif_chunk);
+        Ok(picture.turned(orientation.unwrap_or(Orientation::NoTransforms)))
+    }
+}
+
+impl Outline {
+    /// Columns and rows, as they are stored.
+    pub fn size(&self) -> (usize, usize) {
+        (usize::from(self.width), usize::from(self.height))
+    }
+
+    /// Memory that decoding to a longest side of `side` takes, in bytes: rows of blocks, and all
+    /// coefficients where scans have to be collected.
+    pub fn memory(&self, side: usize) -> u64 {
+        let (width, height) = self.size();
+        let columns = (width * usize::from(scale(width.max(height), side))).div_ceil(8);
+        let rows = (columns * self.components * ROWS) as u64;
+        FIXED + rows + self.collected.unwrap_or(0)
+    }
 }
 
 /// Whether zeroes stand where the data and its end marker should: a download that was interrupted
@@ -85,12 +109,18 @@ fn is_padded(data: &[u8]) -> bool {
 }
 
 /// Eighths at which a picture is decoded: the fewest that leave its longest side long enough.
-fn scale(longest: u32, enough: u32) -> u8 {
-    let is_enough = |scale: &u8| (longest * u32::from(*scale)).div_ceil(8) >= enough;
-    [1, 2, 4].into_iter().find(is_enough).unwrap_or(8)
+fn scale(longest: usize, side: usize) -> u8 {
+    let enough = |scale: &u8| (longest * usize::from(*scale)).div_ceil(8) >= side;
+    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }
 
-fn pixels(encoded: &[u8], scale: u8) -> Result<DynamicImage, DecodeError> {
+/// Decodes the rows at a scale and reduces them to a longest side of `side`.
+fn read(
+    encoded: &[u8],
+    scale: u8,
+    size: (usize, usize),
+    side: usize,
+) -> Result<Picture, DecodeError> {
     let damaged = |_| DecodeError::Damaged;
     let source = encoded.chain(END);
     let mut file = Decompress::with_err(strict())
@@ -108,21 +138,26 @@ fn pixels(encoded: &[u8], scale: u8) -> Result<DynamicImage, DecodeError> {
             });
         }
     };
+    let (channels, delivered) = match colours {
+        ColorSpace::JCS_GRAYSCALE => (1, 1),
+        ColorSpace::JCS_CMYK => (3, 4),
+        _ => (3, 3),
+    };
     let mut file = file.to_colorspace(colours).map_err(damaged)?;
-    let (columns, rows) = (file.width() as u32, file.height() as u32);
-    let bytes: Vec<u8> = file.read_scanlines().map_err(damaged)?;
+    let scaled = (file.width(), file.height());
+    let mut builder = PictureBuilder::new(scaled, channels, side).of_size(size);
+    let mut row = vec![0_u8; scaled.0 * delivered];
+    for _ in 0..scaled.1 {
+        file.read_scanlines_into(&mut row).map_err(damaged)?;
+        if delivered == channels {
+            builder.push(&row);
+        } else {
+            builder.push(&rgb(&row));
+        }
+    }
     // Reads up to the end marker: what is left then was no block's.
     file.finish().map_err(damaged)?;
-    let image = match colours {
-        ColorSpace::JCS_GRAYSCALE => {
-            GrayImage::from_raw(columns, rows, bytes).map(DynamicImage::from)
-        }
-        ColorSpace::JCS_CMYK => {
-            RgbImage::from_raw(columns, rows, rgb(&bytes)).map(DynamicImage::from)
-        }
-        _ => RgbImage::from_raw(columns, rows, bytes).map(DynamicImage::from),
-    };
-    image.ok_or(DecodeError::Damaged)
+    Ok(builder.finish())
 }
 
 /// RGB of CMYK as it is stored in JPEG: the light that each ink leaves, not the ink.
@@ -134,8 +169,8 @@ fn rgb(cmyk: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// A message of libjpeg-turbo that ends the decoding.
-struct Failure(ffi::J_MESSAGE_CODE);
+/// A message of libjpeg-turbo ended the decoding.
+struct Failure;
 
 /// libjpeg-turbo's error handler, with warnings about the data as errors, and silent.
 #[allow(unsafe_code)] // See the SAFETY comment.
@@ -152,9 +187,9 @@ fn strict() -> ffi::jpeg_error_mgr {
     manager
 }
 
-extern "C-unwind" fn fail(library: &mut ffi::jpeg_common_struct) {
+extern "C-unwind" fn fail(_: &mut ffi::jpeg_common_struct) {
     // Unlike panic!, this reports nothing to the process's panic hook.
-    resume_unwind(Box::new(Failure(message(library).0)));
+    resume_unwind(Box::new(Failure));
 }
 
 /// Levels below zero are warnings, others are traces. The warnings that are left out are about

@@ -1,12 +1,14 @@
 //! Normalizes pictures of any size to the form of a model's training set.
 //!
-//! [`decode()`] decodes a picture within limits (`jpeg` and `segments` for JPEG, `formats` for what is
-//! not supported) into a [`Picture`]; [`Normalizer`] finds the ink and places it as in
-//! the training set. Each step is a pure function in a module of its own: `edge` and `frame` (printed
+//! [`PictureFile`] reads a header, checks it against limits and says what memory decoding takes. The
+//! decoders (`jpeg` with `segments`, `png`, `whole`; `formats` names what is not supported) deliver
+//! rows, of which `builder` and `reduce` make a [`Picture`] of reduced size. [`Normalizer`] finds the
+//! ink and places it as in the training set. Each step is a pure function in a module of its own: `edge` and `frame` (printed
 //! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is
 //! the digit), [`number`] (which ink may be digits of a number), [`place`] (size and position), over
 //! [`plane`] (resampling), [`levels`] (statistics) and `trend` (uneven light). Nothing here classifies.
 
+mod builder;
 pub mod components;
 mod decode;
 mod edge;
@@ -20,12 +22,15 @@ mod normalize;
 pub mod number;
 pub mod place;
 pub mod plane;
+mod png;
 pub mod polarity;
 mod raster;
+mod reduce;
 mod segments;
 mod trend;
+mod whole;
 
-pub use decode::{decode, decode_whole};
+pub use decode::{PictureFile, Weight, decode, decode_whole, weigh};
 pub use limits::{DecodeError, Limits};
 pub use normalize::{Normalized, Normalizer, Recipe};
 pub use raster::{Origin, Picture};

@@ -8,17 +8,29 @@ pub(crate) const MAX_SIDE: u32 = 65_535;
 pub struct Limits {
     /// Maximum number of pixels.
     pub max_pixels: u64,
+    /// Maximum memory for decoding and normalizing it, in bytes.
+    pub max_memory: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_pixels: 20_000_000,
+            max_pixels: 65_000_000,
+            max_memory: 256 << 20,
         }
     }
 }
 
 impl Limits {
+    /// Checks what decoding takes, in bytes.
+    pub(crate) fn check_memory(self, bytes: u64) -> Result<(), DecodeError> {
+        let limit = self.max_memory;
+        if bytes > limit {
+            return Err(DecodeError::TooMuchMemory { limit });
+        }
+        Ok(())
+    }
+
     /// Checks a size, as the header of a picture gives it.
     pub(crate) fn check(self, width: u32, height: u32) -> Result<(), DecodeError> {
         if width == 0 || height == 0 {
@@ -66,9 +78,12 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The decoder would need more memory than the limit allows.
-    #[error("the picture needs more memory than {limit} pixels take: send a smaller one")]
+    #[error(
+        "the picture needs more memory than the {limit} bytes that one may take: send a smaller one, or a JPEG that is \
+         not progressive"
+    )]
     TooMuchMemory {
-        /// Maximum number of pixels.
+        /// Maximum number of bytes.
         limit: u64,
     },
     /// A known format with invalid content.

@@ -2,15 +2,15 @@
 
 use crate::{
     components::{self, BoundingBox},
-    ink, jpeg,
+    ink,
     number::Lattice,
     place,
     plane::Plane,
     raster::Picture,
 };
 
-/// Longest side at which ink is looked for; larger pictures are reduced first.
-const WORKING_SIDE: usize = jpeg::ENOUGH as usize;
+/// Longest side at which ink is looked for; larger pictures are reduced while they are decoded.
+pub(crate) const WORKING_SIDE: usize = 640;
 
 /// Normalization of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

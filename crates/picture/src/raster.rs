@@ -1,7 +1,10 @@
 //! A decoded picture: upright, eight bits a channel, without transparency.
 
-use crate::plane::{Plane, reduced_size};
-use image::{DynamicImage, RgbaImage};
+use crate::{
+    plane::{Plane, reduced_size},
+    reduce::Reducer,
+};
+use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
 
 /// A picture, upright, eight bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,13 +13,14 @@ pub struct Picture {
     pub width: usize,
     /// Rows of the picture as it was sent.
     pub height: usize,
-    /// (columns, rows) of `rgb`: fewer than the picture's if it was decoded at a reduced scale.
-    stored: (usize, usize),
-    /// [rows, columns, 3].
-    rgb: Vec<u8>,
-    grey: bool,
     /// What the file had.
     pub origin: Origin,
+    /// (columns, rows) of `bytes`: fewer than the picture's if it was decoded at a reduced size.
+    stored: (usize, usize),
+    /// 1 if it is grey, else 3.
+    channels: usize,
+    /// [rows, columns, channels].
+    bytes: Vec<u8>,
 }
 
 /// What a decoded picture no longer shows of its file.
@@ -31,107 +35,128 @@ pub struct Origin {
 }
 
 impl Picture {
-    /// Composites transparency: on white, or on black when the visible ink is light.
-    #[must_use]
-    pub fn from_rgba(rgba: &RgbaImage) -> Self {
-        let (width, height) = rgba.dimensions();
-        let pixels = rgba.as_raw().as_chunks::<4>().0;
-        let backdrop = u32::from(backdrop(pixels));
-        let mut rgb = Vec::with_capacity(pixels.len() * 3);
-        for &[red, green, blue, alpha] in pixels {
-            let alpha = u32::from(alpha);
-            let over = |channel: u8| {
-                ((u32::from(channel) * alpha + backdrop * (255 - alpha) + 127) / 255) as u8
-            };
-            rgb.extend([over(red), over(green), over(blue)]);
+    /// A picture of `size` (columns, rows), of which `bytes` have `stored`.
+    pub(crate) fn new(
+        size: (usize, usize),
+        stored: (usize, usize),
+        channels: usize,
+        bytes: Vec<u8>,
+    ) -> Self {
+        let mut picture = Self {
+            width: size.0,
+            height: size.1,
+            origin: Origin::default(),
+            stored,
+            channels,
+            bytes,
+        };
+        let pixels = picture.bytes.as_chunks::<3>().0;
+        if channels == 3 && pixels.iter().all(|[r, g, b]| r == g && g == b) {
+            picture.bytes = pixels.iter().map(|&[grey, ..]| grey).collect();
+            picture.channels = 1;
         }
-        let mut picture = Self::from_rgb((width as usize, height as usize), rgb);
-        picture.origin.was_transparent = pixels.iter().any(|pixel| pixel[3] < 255);
         picture
     }
 
-    /// An opaque picture of `size` (columns, rows), possibly decoded at a reduced scale.
-    pub(crate) fn from_opaque(image: DynamicImage, size: (usize, usize)) -> Self {
-        let rgb = image.into_rgb8();
-        let (columns, rows) = rgb.dimensions();
-        let stored = Self::from_rgb((columns as usize, rows as usize), rgb.into_raw());
-        Self {
-            width: size.0,
-            height: size.1,
-            ..stored
+    /// Turns it upright.
+    pub(crate) fn turned(mut self, orientation: Orientation) -> Self {
+        if orientation == Orientation::NoTransforms {
+            return self;
         }
-    }
-
-    fn from_rgb(size: (usize, usize), rgb: Vec<u8>) -> Self {
-        let pixels = rgb.as_chunks::<3>().0;
-        let grey = pixels.iter().all(|[r, g, b]| r == g && g == b);
-        Self {
-            width: size.0,
-            height: size.1,
-            stored: size,
-            rgb,
-            grey,
-            origin: Origin::default(),
+        let (columns, rows) = (self.stored.0 as u32, self.stored.1 as u32);
+        let bytes = std::mem::take(&mut self.bytes);
+        let image = match self.channels {
+            1 => GrayImage::from_raw(columns, rows, bytes).map(DynamicImage::from),
+            _ => RgbImage::from_raw(columns, rows, bytes).map(DynamicImage::from),
+        };
+        let mut image = image.expect("the bytes are those of the size");
+        image.apply_orientation(orientation);
+        self.stored = (image.width() as usize, image.height() as usize);
+        self.bytes = image.into_bytes();
+        self.origin.was_turned = true;
+        if orientation.to_exif() >= 5 {
+            (self.width, self.height) = (self.height, self.width);
         }
+        self
     }
 
     /// Whether red, green and blue are alike everywhere.
     #[must_use]
     pub fn is_grey(&self) -> bool {
-        self.grey
-    }
-
-    /// Luma (Rec. 601) as bytes, [rows, columns] of a picture that was decoded whole.
-    #[must_use]
-    pub fn grey_bytes(&self) -> Vec<u8> {
-        let pixels = self.rgb.as_chunks::<3>().0.iter();
-        pixels.map(|&pixel| luma(pixel).round() as u8).collect()
+        self.channels == 1
     }
 
     /// Luma (Rec. 601), from 0 to 1.
     #[must_use]
     pub fn luma(&self) -> Plane {
-        let pixels = self.rgb.as_chunks::<3>().0.iter();
+        let values = match self.channels {
+            1 => self
+                .bytes
+                .iter()
+                .map(|&grey| f32::from(grey) / 255.0)
+                .collect(),
+            _ => {
+                let pixels = self.bytes.as_chunks::<3>().0.iter();
+                pixels.map(|&pixel| luma(pixel) / 255.0).collect()
+            }
+        };
         Plane {
             width: self.stored.0,
             height: self.stored.1,
-            values: pixels.map(|&pixel| luma(pixel) / 255.0).collect(),
+            values,
+        }
+    }
+
+    /// Luma (Rec. 601) as bytes, [rows, columns] of a picture that was decoded whole.
+    #[must_use]
+    pub fn grey_bytes(&self) -> Vec<u8> {
+        match self.channels {
+            1 => self.bytes.clone(),
+            _ => {
+                let pixels = self.bytes.as_chunks::<3>().0.iter();
+                pixels.map(|&pixel| luma(pixel).round() as u8).collect()
+            }
         }
     }
 
     /// One plane of a grey picture, else red, green and blue; reduced to a longest side of `side`.
     #[must_use]
     pub fn planes(&self, side: usize) -> Vec<Plane> {
-        let channels = if self.grey { 1 } else { 3 };
-        let (columns, rows) = self.stored;
-        let size = reduced_size(columns, rows, side);
-        let plane = |channel: usize| {
-            let bytes: Vec<u8> = self.rgb.iter().skip(channel).step_by(3).copied().collect();
-            Plane::from_bytes(columns, rows, &bytes).resized(size.0, size.1)
+        let (width, height) = reduced_size(self.stored.0, self.stored.1, side);
+        let mut values = vec![Vec::with_capacity(width * height); self.channels];
+        let mut put = |channel: usize, row: &mut dyn Iterator<Item = f32>| {
+            values[channel].extend(row.map(|value| value / 255.0));
         };
-        (0..channels).map(plane).collect()
+        let rows = self.bytes.chunks_exact(self.stored.0 * self.channels);
+        if (width, height) == self.stored {
+            for row in rows {
+                for channel in 0..self.channels {
+                    let bytes = row.iter().skip(channel).step_by(self.channels);
+                    put(channel, &mut bytes.map(|&value| f32::from(value)));
+                }
+            }
+        } else {
+            let mut reducer = Reducer::new(self.stored, (width, height), self.channels);
+            for row in rows {
+                reducer.push(row, |row| {
+                    for channel in 0..self.channels {
+                        put(
+                            channel,
+                            &mut row.iter().skip(channel).step_by(self.channels).copied(),
+                        );
+                    }
+                });
+            }
+        }
+        let plane = |values| Plane {
+            width,
+            height,
+            values,
+        };
+        values.into_iter().map(plane).collect()
     }
 }
 
 fn luma([red, green, blue]: [u8; 3]) -> f32 {
     0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
-}
-
-/// The colour behind transparency: white, or black when the visible ink is light.
-///
-/// If little is transparent, most visible pixels are paper, and the colour is that of the paper.
-fn backdrop(pixels: &[[u8; 4]]) -> u8 {
-    let (mut visible, mut brightness, mut transparent) = (0.0_f64, 0.0_f64, 0_usize);
-    for &[red, green, blue, alpha] in pixels {
-        let share = f64::from(alpha) / 255.0;
-        visible += share;
-        brightness += share * f64::from(luma([red, green, blue]));
-        transparent += usize::from(alpha < 128);
-    }
-    if visible <= 0.0 {
-        return 255;
-    }
-    let light = brightness / visible > 127.5;
-    let shows_ink = transparent * 4 >= pixels.len();
-    if light == shows_ink { 0 } else { 255 }
 }

@@ -8,6 +8,8 @@ use crate::limits::DecodeError;
 
 /// Scans of a file at most: some encoders write twenty; each costs a pass over all blocks.
 const MAX_SCANS: usize = 100;
+/// Pixels times scans at most.
+const MAX_SCANNED_PIXELS: usize = 2_000_000_000;
 /// Coefficients of a block.
 const COEFFICIENTS: usize = 64;
 
@@ -21,19 +23,54 @@ const APP1: u8 = 0xe1;
 
 const PLAIN: &str = "save it as a baseline JPEG of 8 bits a channel or as PNG";
 
+/// What decoding takes depends on this.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    /// Columns.
+    pub width: u16,
+    /// Rows; 0 if a segment behind the first scan has them.
+    pub height: u16,
+    /// Components of a pixel.
+    pub components: usize,
+    /// Bytes of the coefficients of the whole picture, if its scans have to be collected first.
+    pub collected: Option<u64>,
+}
+
 /// The structure of a file that can be decoded.
 #[derive(Debug)]
 pub struct Structure<'a> {
-    /// Columns.
-    pub width: u16,
-    /// Rows.
-    pub height: u16,
+    /// With the rows, wherever they were.
+    pub outline: Outline,
     /// Where the frame header has the rows, if it left them to a later segment (DNL).
     pub height_at: Option<usize>,
     /// Contents of the EXIF segment.
     pub exif: Option<&'a [u8]>,
     /// Where the entropy-coded data of the first scan starts.
     pub data_at: usize,
+}
+
+/// The outline of a file that begins with SOI, by what stands before its first scan; `None` if it
+/// cannot be decoded.
+pub fn outline(bytes: &[u8]) -> Option<Outline> {
+    let mut frame: Option<Frame> = None;
+    for segment in (Segments { bytes, at: 2 }) {
+        let Segment {
+            marker,
+            start,
+            payload,
+        } = segment.ok()?;
+        match marker {
+            SOI | EOI => return None,
+            SOS => {
+                let mut frame = frame?;
+                frame.scan(payload).ok()?;
+                return Some(frame.outline(frame.height));
+            }
+            _ if is_frame(marker) => frame = Some(Frame::read(marker, start, payload).ok()?),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Checks a file that begins with SOI.
@@ -73,6 +110,9 @@ pub fn check(bytes: &[u8]) -> Result<Structure<'_>, DecodeError> {
                     data_at = start + payload.len();
                 }
                 let frame = frame.as_mut().ok_or(DecodeError::Damaged)?;
+                if scans * frame.pixels() > MAX_SCANNED_PIXELS {
+                    return Err(unsupported("a JPEG with too many scans for its size"));
+                }
                 frame.scan(payload)?;
                 // The decoder stops here too, so most files need not be searched to their end.
                 if !frame.progressive && frame.is_complete() && frame.height != 0 {
@@ -92,13 +132,13 @@ pub fn check(bytes: &[u8]) -> Result<Structure<'_>, DecodeError> {
         .filter(Frame::is_complete)
         .ok_or(DecodeError::Damaged)?;
     let deferred = frame.height == 0;
+    let height = if deferred {
+        lines.unwrap_or(0)
+    } else {
+        frame.height
+    };
     Ok(Structure {
-        width: frame.width,
-        height: if deferred {
-            lines.unwrap_or(0)
-        } else {
-            frame.height
-        },
+        outline: frame.outline(height),
         height_at: deferred.then_some(frame.height_at),
         exif,
         data_at,
@@ -124,10 +164,15 @@ struct Frame {
     height: u16,
     height_at: usize,
     components: Vec<Component>,
+    scans: usize,
+    /// Whether the first scan has all components.
+    starts_whole: bool,
 }
 
 struct Component {
     id: u8,
+    /// Blocks of a minimum coded unit: across and down.
+    sampling: (u64, u64),
     /// Coefficients that no scan has delivered to the last bit.
     missing: [bool; COEFFICIENTS],
 }
@@ -151,8 +196,9 @@ impl Frame {
         if components.len() != usize::from(count) || components.is_empty() {
             return Err(DecodeError::Damaged);
         }
-        let component = |&[id, ..]: &[u8; 3]| Component {
+        let component = |&[id, sampling, _]: &[u8; 3]| Component {
             id,
+            sampling: (u64::from(sampling >> 4), u64::from(sampling & 15)),
             missing: [true; COEFFICIENTS],
         };
         Ok(Self {
@@ -161,6 +207,8 @@ impl Frame {
             height: u16::from_be_bytes([h1, h0]),
             height_at: start + 1,
             components: components.iter().map(component).collect(),
+            scans: 0,
+            starts_whole: false,
         })
     }
 
@@ -170,6 +218,8 @@ impl Frame {
         let (ids, rest) = rest
             .split_at_checked(2 * usize::from(count))
             .ok_or(DecodeError::Damaged)?;
+        self.scans += 1;
+        self.starts_whole |= self.scans == 1 && usize::from(count) == self.components.len();
         let &[first, last, bits] = rest.first_chunk().ok_or(DecodeError::Damaged)?;
         let (band, unfinished) = if self.progressive {
             (usize::from(first)..=usize::from(last), bits & 15 != 0)
@@ -184,6 +234,31 @@ impl Frame {
             }
         }
         Ok(())
+    }
+
+    fn pixels(&self) -> usize {
+        usize::from(self.width) * usize::from(self.height)
+    }
+
+    fn outline(&self, height: u16) -> Outline {
+        let is_collected = self.progressive || !self.starts_whole;
+        Outline {
+            width: self.width,
+            height,
+            components: self.components.len(),
+            collected: is_collected.then(|| self.coefficients(height)),
+        }
+    }
+
+    /// Bytes of all coefficients, of 16 bits each.
+    fn coefficients(&self, height: u16) -> u64 {
+        let sampling = || self.components.iter().map(|component| component.sampling);
+        let most = |of: fn((u64, u64)) -> u64| sampling().map(of).max().unwrap_or(0).max(1);
+        let (across, down) = (most(|(across, _)| across), most(|(_, down)| down));
+        let units =
+            u64::from(self.width).div_ceil(8 * across) * u64::from(height).div_ceil(8 * down);
+        let blocks: u64 = sampling().map(|(across, down)| across * down).sum();
+        units * blocks * 2 * COEFFICIENTS as u64
     }
 
     fn is_complete(&self) -> bool {

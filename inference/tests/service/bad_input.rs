@@ -100,7 +100,7 @@ async fn bad_requests_name_the_field() {
             pictures("", vec![huge_png()]),
             Code::InvalidArgument,
             "pictures.encoded[0]",
-            "40000 x 40000 pixels, more than the limit of 20000000",
+            "40000 x 40000 pixels, more than the limit of 65000000",
         ),
         (
             "text",

@@ -12,6 +12,7 @@ use image::{
 /// Pictures with as many pixels as an image of a data set may have.
 const LIMITS: Limits = Limits {
     max_pixels: (MAX_SIDE * MAX_SIDE) as u64,
+    max_memory: 1 << 30,
 };
 
 /// A picture in grey, and what it was.

@@ -28,6 +28,8 @@ fn all_supported_formats_are_decoded() {
             "{format:?}"
         );
     }
+    let interlaced = include_bytes!("../samples/interlaced.png");
+    assert_eq!(decode(interlaced, limits).as_ref(), Ok(&expected));
     for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
         let opaque = if format == ImageFormat::Jpeg {
             DynamicImage::ImageRgb8(image.to_rgb8())
@@ -50,7 +52,10 @@ fn bad_pictures_are_refused() {
         &DynamicImage::ImageRgba8(RgbaImage::new(40, 40)),
         ImageFormat::Png,
     );
-    let limits = Limits { max_pixels: 10_000 };
+    let limits = Limits {
+        max_pixels: 10_000,
+        ..Limits::default()
+    };
     let mut huge = good.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0x9c, 0x40, 0, 0, 0x9c, 0x40]);
     let wide = encoded(&DynamicImage::new_rgb8(101, 100), ImageFormat::Bmp);
@@ -75,6 +80,32 @@ fn bad_pictures_are_refused() {
     for (name, bytes, expected) in cases {
         assert_eq!(decode(bytes, limits).err(), Some(expected), "{name}");
     }
+}
+
+/// As today's cameras and phones make them: row by row, in much less memory than their pixels take.
+#[test]
+fn fifty_megapixels_are_decoded() {
+    let (width, height) = (8_160, 6_120);
+    let mut file = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut file, width, height);
+    encoder.set_depth(::png::BitDepth::One);
+    let mut writer = encoder.write_header().expect("a header");
+    // The left half is black.
+    let row: Vec<u8> = (0..width / 8)
+        .map(|at| if at < width / 16 { 0 } else { 255 })
+        .collect();
+    writer
+        .write_image_data(&row.repeat(height as usize))
+        .expect("encodes");
+    writer.finish().expect("encodes");
+    let opened = PictureFile::open(&file, Limits::default()).expect("within the limits");
+    assert!(opened.memory(640) < 40 << 20, "{}", opened.memory(640));
+    let picture = opened.decode(640).expect("decodes");
+    assert_eq!((picture.width, picture.height), (8_160, 6_120));
+    let luma = picture.luma();
+    assert_eq!((luma.width, luma.height), (640, 480));
+    let middle = &luma.to_bytes()[320 * 640..][..640];
+    assert_eq!(middle, [[0; 320], [255; 320]].concat());
 }
 
 #[test]

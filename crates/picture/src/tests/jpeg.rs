@@ -204,6 +204,52 @@ fn the_number_of_scans_is_limited() {
     assert!(message.contains("100 scans"), "{message}");
 }
 
+/// By its header, before anything is decoded.
+#[test]
+fn a_file_that_needs_too_much_memory_is_refused() {
+    let limits = Limits {
+        max_memory: 80 << 20,
+        ..Limits::default()
+    };
+    let read = |(_, whole): (&str, &[u8])| {
+        let mut file = whole.to_vec();
+        let size = file
+            .windows(2)
+            .position(|two| matches!(two, [0xff, 0xc0 | 0xc2]))
+            .expect("has a frame")
+            + 5;
+        file[size..size + 2].copy_from_slice(&6_120_u16.to_be_bytes());
+        file[size + 2..size + 4].copy_from_slice(&8_160_u16.to_be_bytes());
+        decode(&file, limits)
+    };
+    // The rows of the small picture are too few.
+    assert_eq!(read(WHOLE[0]), Err(DecodeError::Damaged));
+    let limit = limits.max_memory;
+    // Their scans have to be collected.
+    for collected in [WHOLE[3], WHOLE[4]] {
+        assert_eq!(read(collected), Err(DecodeError::TooMuchMemory { limit }));
+    }
+}
+
+#[test]
+fn a_file_is_weighed_by_its_first_bytes() {
+    let limits = Limits::default();
+    for (name, whole) in WHOLE {
+        let picture = read(whole).expect("decodes");
+        let opened = PictureFile::open(whole, limits).expect("opens");
+        let weight = weigh(&whole[..after(whole, 0xda) + 20], limits);
+        let pixels = (picture.width * picture.height) as u64;
+        assert_eq!(weight.pixels, pixels, "{name}");
+        assert_eq!(weight.memory, opened.memory(640), "{name}");
+    }
+    assert_eq!(weigh(b"seven", limits), Weight::default());
+    let small = Limits {
+        max_pixels: 1,
+        ..limits
+    };
+    assert_eq!(weigh(WHOLE[0].1, small), Weight::default());
+}
+
 /// Pictures that are decoded at a reduced scale keep their size, also when they are turned.
 #[test]
 fn a_large_picture_is_found_where_it_was() {
@@ -218,7 +264,7 @@ fn a_large_picture_is_found_where_it_was() {
         .expect("encodes");
     let picture = read(jpeg.get_ref()).expect("decodes");
     assert_eq!((picture.width, picture.height), (2_000, 1_000));
-    assert_eq!(picture.luma().width, 1_000, "half as large");
+    assert_eq!(picture.luma().width, 640, "reduced");
     let Normalized::Several(boxes) = MNIST.picture(&picture) else {
         panic!("two strokes were expected");
     };
