@@ -165,6 +165,7 @@ bench-hands: build $(HANDS_VENV)/.requirements ## Prints the error on handwritin
 	done
 	@$(CARGO) bench --locked --quiet -p digits-inference --bench hands -- $(HANDS)/collections \
 		$(foreach preset,$(HAND_PRESETS),$(preset)=$(HANDS)/$(preset)/storage)
+
 .PHONY: bench-decoding
 bench-decoding: $(BENCH_READY) assembler ## Prints what reading a picture takes, beside bare decoding and Pillow.
 	@DIGITS_PYTHON="$(PYTHON)" $(CARGO) bench --locked --quiet -p digits-picture --bench pictures

@@ -11,7 +11,7 @@ use crate::{
     model::{Model, Registry},
     model_info, page,
     predict::{
-        Predictor, RequestLimits,
+        PictureQueueLimits, Predictor, RequestLimits,
         batch::{InlineLimits, QueueLimits},
     },
 };
@@ -234,7 +234,12 @@ fn limits(config: &Config) -> RequestLimits {
         max_pictures: config.max_pictures,
         picture: digits_picture::Limits {
             max_pixels: config.max_picture_pixels,
-            ..digits_picture::Limits::default()
+            max_memory: config.max_picture_memory as u64,
+        },
+        picture_queue: PictureQueueLimits {
+            max_bytes: config.max_queued_picture_bytes as u64,
+            max_pixels: config.max_queued_picture_pixels,
+            max_memory: config.max_picture_memory as u64,
         },
         max_response_bytes: config.max_message_bytes,
     }

@@ -81,6 +81,18 @@ pub struct Config {
     /// Maximum size of an encoded picture, in pixels (width × height); larger ones are refused.
     #[arg(long, env = "DIGITS_MAX_PICTURE_PIXELS", default_value_t = 65_000_000, value_parser = parse_pixels)]
     pub max_picture_pixels: u64,
+    /// Memory that decoding may take, over all requests and by the headers of the pictures, in bytes:
+    /// further pictures wait, and one that takes more alone is refused.
+    #[arg(long, env = "DIGITS_MAX_PICTURE_MEMORY", default_value_t = 256 << 20, value_parser = parse_count)]
+    pub max_picture_memory: usize,
+    /// Maximum size of the encoded pictures of all requests that wait to be decoded or are decoded,
+    /// in bytes; further requests are refused at once.
+    #[arg(long, env = "DIGITS_MAX_QUEUED_PICTURE_BYTES", default_value_t = 256 << 20, value_parser = parse_count)]
+    pub max_queued_picture_bytes: usize,
+    /// Maximum number of the pixels of these pictures, by their headers; a picture counts as at least
+    /// 250,000, and further requests are refused at once.
+    #[arg(long, env = "DIGITS_MAX_QUEUED_PICTURE_PIXELS", default_value_t = 1_000_000_000, value_parser = parse_pixels)]
+    pub max_queued_picture_pixels: u64,
     /// Maximum size of a request and of a response message, in bytes; larger requests are refused.
     #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = DEFAULT_MAX_MESSAGE_BYTES, value_parser = parse_count)]
     pub max_message_bytes: usize,

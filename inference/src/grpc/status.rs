@@ -22,6 +22,10 @@ pub fn from_predict_error(error: PredictError, field: impl Fn(usize) -> String) 
         PredictError::Queue(QueueError::Full) => {
             retry_status("inference queue is full; retry later", RETRY_AFTER)
         }
+        PredictError::PicturesFull => retry_status(
+            "too many pictures wait to be decoded; retry later",
+            RETRY_AFTER,
+        ),
         PredictError::DeadlineExceeded | PredictError::Queue(QueueError::Overdue) => {
             Status::deadline_exceeded("deadline exceeded before the request was processed")
         }

@@ -53,6 +53,26 @@ const HELP: &[(Kind, &str, &str)] = &[
         "cost of handing work to another thread and back, measured at the start",
     ),
     (
+        Gauge,
+        "digits_inference_pictures_queued_bytes",
+        "size of the encoded pictures that wait to be decoded or are decoded (at most --max-queued-picture-bytes)",
+    ),
+    (
+        Gauge,
+        "digits_inference_pictures_queued_pixels",
+        "pixels of the pictures that wait to be decoded or are decoded, by their headers (at most --max-queued-picture-pixels)",
+    ),
+    (
+        Gauge,
+        "digits_inference_pictures_memory_bytes",
+        "memory that the pictures being decoded take, by their headers (at most --max-picture-memory)",
+    ),
+    (
+        Counter,
+        "digits_inference_pictures_refused_total",
+        "requests refused at once because the pictures of other requests left no room, or no time until the deadline",
+    ),
+    (
         Counter,
         "digits_inference_queue_not_computed_total",
         "requests not computed: full (refused at once), overdue (deadline exceeded), abandoned (client gone)",

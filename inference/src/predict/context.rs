@@ -14,7 +14,7 @@ pub struct PredictContext {
     pub started: Instant,
     /// When the client stops waiting.
     pub deadline: Deadline,
-    /// The client, which shares the workers of the queue with the others.
+    /// The client, which shares the workers of the queue and the turns of pictures with the others.
     pub client: ClientKey,
     /// Fields of the request's access-log line and span; `None` if neither is recorded.
     pub log_fields: Option<AccessLogFields>,

@@ -8,6 +8,9 @@ pub enum PredictError {
     /// Images that cannot be read, by their index in the request.
     #[error("{} images cannot be read", .0.len())]
     InvalidImages(Vec<InvalidImage>),
+    /// The pictures of other requests leave no room, or no time until the deadline.
+    #[error("too many pictures wait to be decoded")]
+    PicturesFull,
     /// The client stopped waiting before the request was processed.
     #[error("deadline exceeded before the request was processed")]
     DeadlineExceeded,

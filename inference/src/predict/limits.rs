@@ -1,6 +1,6 @@
 //! Limits of one request, and of the queue.
 
-use super::batch::QueueLimits;
+use super::{batch::QueueLimits, picture_queue::PictureQueueLimits};
 
 /// Limits of one request, and of the queue.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct RequestLimits {
     pub max_pictures: usize,
     /// Limits of one picture.
     pub picture: digits_picture::Limits,
+    /// Limits of the pictures of all requests.
+    pub picture_queue: PictureQueueLimits,
     /// Maximum size of a response, in bytes.
     pub max_response_bytes: usize,
 }

@@ -9,8 +9,8 @@
 //!    [`ServingSnapshot`] once, and decodes the message into a [`PredictInput`], checked against
 //!    the snapshot and the [`RequestLimits`] ([`decode`]).
 //! 3. [`Predictor::predict`] runs the stages, each a function in a module of its own:
-//!     1. [`preprocess()`]: encoded pictures become [`NormalizedImages`], on the [`BlockingPool`];
-//!        pixels that are in the network's form pass through.
+//!     1. [`preprocess()`]: encoded pictures become [`NormalizedImages`], on the [`BlockingPool`] and
+//!        by the turns of the [`PictureQueue`]; pixels that are in the network's form pass through.
 //!     2. [`SelectedRoute::select`]: the primary or a canary, by its share.
 //!     3. [`compute()`]: a small request runs inline, a large one in the [`BatchQueue`], whose
 //!        [`worker`](batch::worker::run) computes those that wait for one model together. Both call
@@ -44,6 +44,7 @@ pub mod error;
 pub mod input;
 pub mod limits;
 pub mod logits;
+pub mod picture_queue;
 pub mod pixels;
 pub mod pool;
 pub mod prediction;
@@ -61,6 +62,7 @@ pub use context::PredictContext;
 pub use error::{InvalidImage, PredictError};
 pub use input::{Expect, InputImages, PredictInput};
 pub use limits::RequestLimits;
+pub use picture_queue::{PictureQueue, PictureQueueLimits};
 pub use pixels::Pixels;
 pub use pool::BlockingPool;
 pub use prediction::{ImageResult, Prediction};

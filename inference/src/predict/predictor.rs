@@ -8,6 +8,7 @@ use super::{
     error::PredictError,
     input::PredictInput,
     limits::RequestLimits,
+    picture_queue::PictureQueue,
     pool::BlockingPool,
     prediction::Prediction,
     preprocess::preprocess,
@@ -28,6 +29,7 @@ pub struct Predictor {
 struct Shared {
     limits: RequestLimits,
     pool: BlockingPool,
+    pictures: PictureQueue,
     queue: BatchQueue,
     shadows: ShadowQueue,
 }
@@ -48,6 +50,7 @@ impl Predictor {
         let shared = Shared {
             limits,
             pool: BlockingPool::new(),
+            pictures: PictureQueue::new(limits.picture_queue),
             queue,
             shadows: ShadowQueue::start(supervisor, shutdown)?,
         };
@@ -91,12 +94,19 @@ impl Predictor {
         let Shared {
             limits,
             pool,
+            pictures,
             queue,
             shadows,
         } = &*self.shared;
         context.check_deadline()?;
         let normalizer = target.snapshot.primary.checkpoint.normalizer;
-        let images = preprocess(input.images, (normalizer, limits), pool, context.deadline).await?;
+        let images = preprocess(
+            input.images,
+            (normalizer, limits),
+            (pool, pictures),
+            context,
+        )
+        .await?;
         let selected = SelectedRoute::select(target, &input.routing_key);
         context.log_route(selected);
         let logits = compute(selected, images.pixels(), queue, context).await?;

@@ -1,16 +1,23 @@
 //! The first stage: images as the client sent them become the network's inputs.
 
 use super::{
+    context::PredictContext,
     error::{InvalidImage, PredictError},
     input::{Expect, InputImages},
     limits::RequestLimits,
+    picture_queue::{Admitted, Cost, Load, PictureQueue},
     pixels::Pixels,
     pool::{BlockingPool, CancelFlag},
     tensor::TensorValues,
 };
 use bytes::Bytes;
-use digits_picture::{Normalized, Normalizer, Picture, components::BoundingBox, number::Line};
-use digits_server::Deadline;
+use digits_picture::{
+    Normalized, Normalizer, Picture, components::BoundingBox, number::Line, weigh,
+};
+use std::ops::Range;
+
+/// Pixels that are decoded in one turn; a larger picture has a turn of its own.
+const TURN_PIXELS: u64 = 4_000_000;
 
 /// Images that are ready for the network.
 pub struct NormalizedImages {
@@ -83,14 +90,15 @@ impl NormalizedImages {
 ///
 /// # Errors
 ///
-/// [`PredictError::InvalidImages`] with every picture that cannot be read, or the errors of
-/// [`BlockingPool::run`].
+/// [`PredictError::InvalidImages`] with every picture that cannot be read,
+/// [`PredictError::PicturesFull`], or the errors of [`BlockingPool::run`].
 pub async fn preprocess(
     images: InputImages,
     (normalizer, limits): (Normalizer, &RequestLimits),
-    pool: &BlockingPool,
-    deadline: Deadline,
+    (pool, queue): (&BlockingPool, &PictureQueue),
+    context: &PredictContext,
 ) -> Result<NormalizedImages, PredictError> {
+    let deadline = context.deadline;
     let convert = |values: TensorValues| {
         let pixels = values.into_pixels();
         pixels
@@ -106,14 +114,12 @@ pub async fn preprocess(
             pool.run(deadline, work).await
         }
         InputImages::Encoded(pictures, expect) => {
-            let limits = *limits;
             let reader = PictureReader {
                 normalizer,
                 expect,
-                limits,
+                limits: *limits,
             };
-            let work = move |cancel: &CancelFlag| reader.read(&pictures, cancel);
-            pool.run(deadline, work).await
+            reader.read(pictures, (pool, queue), context).await
         }
     }
 }
@@ -132,7 +138,8 @@ fn normalize(
     Ok(images.finish())
 }
 
-/// Decodes and normalizes pictures, which takes milliseconds each.
+/// Decodes and normalizes pictures.
+#[derive(Clone, Copy)]
 struct PictureReader {
     normalizer: Normalizer,
     expect: Expect,
@@ -140,28 +147,40 @@ struct PictureReader {
 }
 
 impl PictureReader {
-    fn read(
-        &self,
-        pictures: &[Bytes],
-        cancel: &CancelFlag,
+    /// Reads the pictures of a request by turns.
+    async fn read(
+        self,
+        pictures: Vec<Bytes>,
+        (pool, queue): (&BlockingPool, &PictureQueue),
+        context: &PredictContext,
     ) -> Result<NormalizedImages, PredictError> {
-        let mut images = Collected::default();
-        let mut invalid = Vec::new();
-        for (index, bytes) in pictures.iter().enumerate() {
-            cancel.check()?;
-            match digits_picture::decode(bytes, self.limits.picture) {
-                Ok(picture) => images.push(self.normalize(&picture, images.pixels.len())),
-                Err(error) => invalid.push(InvalidImage {
-                    index,
-                    message: error.to_string(),
-                }),
-            }
+        let deadline = context.deadline;
+        let costs: Vec<Cost> = pictures
+            .iter()
+            .map(|picture| Cost::of(weigh(picture, self.limits.picture)))
+            .collect();
+        let load = Load {
+            bytes: pictures.iter().map(|picture| picture.len() as u64).sum(),
+            pixels: costs.iter().map(|cost| cost.pixels).sum(),
+        };
+        let mut reading = Reading {
+            admitted: queue.admit(context.client, load, deadline)?,
+            pictures,
+            images: Collected::default(),
+            invalid: Vec::new(),
+        };
+        for (range, cost) in turns(&costs) {
+            let turn = deadline.limit(reading.admitted.turn(cost)).await;
+            let turn = turn.map_err(|_| PredictError::DeadlineExceeded)?;
+            let work = move |cancel: &CancelFlag| {
+                // Held until the work ends, even if the request was cancelled.
+                let _turn = turn;
+                let done = reading.read(range, self, cancel);
+                done.map(|()| reading)
+            };
+            reading = pool.run(deadline, work).await?;
         }
-        if invalid.is_empty() {
-            Ok(images.finish())
-        } else {
-            Err(PredictError::InvalidImages(invalid))
-        }
+        reading.finish()
     }
 
     /// Normalizes a picture, beside inputs of this many pixels that the request has already.
@@ -174,6 +193,62 @@ impl PictureReader {
         match self.expect {
             Expect::Single => self.normalizer.picture(picture),
             Expect::Number => self.normalizer.number(picture, room),
+        }
+    }
+}
+
+/// The pictures that are read in each turn, and what it costs.
+fn turns(costs: &[Cost]) -> Vec<(Range<usize>, Cost)> {
+    let mut turns: Vec<(Range<usize>, Cost)> = Vec::new();
+    for (index, &cost) in costs.iter().enumerate() {
+        match turns.last_mut() {
+            Some((range, total)) if total.pixels + cost.pixels <= TURN_PIXELS => {
+                range.end += 1;
+                *total = total.then(cost);
+            }
+            _ => turns.push((index..index + 1, cost)),
+        }
+    }
+    turns
+}
+
+/// The pictures of a request while they are read.
+struct Reading {
+    admitted: Admitted,
+    pictures: Vec<Bytes>,
+    images: Collected,
+    invalid: Vec<InvalidImage>,
+}
+
+impl Reading {
+    /// Decodes and normalizes some of the pictures, which takes up to tens of milliseconds each.
+    fn read(
+        &mut self,
+        range: Range<usize>,
+        reader: PictureReader,
+        cancel: &CancelFlag,
+    ) -> Result<(), PredictError> {
+        for index in range {
+            cancel.check()?;
+            match digits_picture::decode(&self.pictures[index], reader.limits.picture) {
+                Ok(picture) => {
+                    let normalized = reader.normalize(&picture, self.images.pixels.len());
+                    self.images.push(normalized);
+                }
+                Err(error) => self.invalid.push(InvalidImage {
+                    index,
+                    message: error.to_string(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<NormalizedImages, PredictError> {
+        if self.invalid.is_empty() {
+            Ok(self.images.finish())
+        } else {
+            Err(PredictError::InvalidImages(self.invalid))
         }
     }
 }

@@ -11,6 +11,7 @@ mod engine;
 mod loading;
 mod metrics;
 mod numbers;
+mod pictures;
 mod predict;
 mod process;
 mod queue;
