@@ -117,18 +117,38 @@ fn line(plane: &Plane, side: Side, level: f32) -> Option<Line> {
         return None;
     }
     let mut next = strip.rows().enumerate().skip(rows).take(SOFT_ROWS + 1);
+    // A soft edge may be even too, but its level is between those of the line and the picture.
     let (rows, paper) = next.find(|(_, row)| {
-        let level = median(row);
-        (level - of_line).abs() >= STEP && share(row, level) >= PAPER_SHARE
+        let of_row = median(row);
+        let step = (of_row - of_line).abs();
+        step >= STEP && (of_row - level).abs() < step / 2.0 && share(row, of_row) >= PAPER_SHARE
     })?;
     let of_paper = median(paper);
-    if (of_paper - level).abs() >= (of_paper - of_line).abs() / 2.0 {
-        return None;
-    }
     let corner = most + SOFT_ROWS;
     let inside = paper.get(corner..paper.len().saturating_sub(corner))?;
     let is_touched = inside
         .iter()
         .any(|value| (value - of_line).abs() < (value - of_paper).abs());
     Some(Line { rows, is_touched })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As after a reduction, which leaves a row between line and paper.
+    #[test]
+    fn lines_with_soft_edges_are_removed() {
+        let mut plane = Plane::filled(100, 100, 1.0);
+        for at in 0..100 {
+            for (row, level) in [(1, 0.4), (0, 0.0)] {
+                let first = row * plane.width + at;
+                plane.values[first] = plane.values[first].min(level);
+                let left = at * plane.width + row;
+                plane.values[left] = plane.values[left].min(level);
+            }
+        }
+        let cleaned = without_lines(&plane);
+        assert_eq!(cleaned, Plane::filled(100, 100, 1.0));
+    }
 }
