@@ -281,7 +281,8 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 	@tests/images.sh "$(TARGET)/release"
 
 .PHONY: torture
-torture: build ## Kills the trainer hundreds of times and compares the results (KILLS=300).
+torture: build $(PYTHON_READY) ## Attacks the inference service, and kills the trainer hundreds of times (KILLS=300; AGAINST=another digits-inference).
+	@$(PYTHON) tests/attacks tests/formats/0.1/storage 10 $(AGAINST) "$(RELEASE_BIN)/digits-inference"
 	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
