@@ -145,8 +145,8 @@ fn obsolete_marks(now: Timestamp, rules: &Rules, inventory: &Inventory) -> Vec<S
 /// The `count` newest of each model: published after the latest records, and of those after the same
 /// record by their times.
 fn newest(checkpoints: &[StoredCheckpoint], count: usize) -> BTreeSet<CheckpointId> {
-    let mut models: BTreeMap<&ModelName, Vec<(Option<u64>, Timestamp, CheckpointId)>> =
-        BTreeMap::new();
+    type Order = (Option<u64>, Timestamp, CheckpointId);
+    let mut models: BTreeMap<&ModelName, Vec<Order>> = BTreeMap::new();
     for checkpoint in checkpoints {
         if let State::Committed {
             model,
@@ -154,8 +154,8 @@ fn newest(checkpoints: &[StoredCheckpoint], count: usize) -> BTreeSet<Checkpoint
             after_sequence,
         } = &checkpoint.state
         {
-            let age = (*after_sequence, *created_at, checkpoint.id);
-            models.entry(model).or_default().push(age);
+            let order = (*after_sequence, *created_at, checkpoint.id);
+            models.entry(model).or_default().push(order);
         }
     }
     let sorted = models.into_values().flat_map(|mut group| {
