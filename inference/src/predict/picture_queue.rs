@@ -166,7 +166,7 @@ impl PictureQueue {
             time.is_none_or(|time| state.wait(client, load) / (*turns as u32) <= time)
         };
         let is_idle = state.admitted == Load::default();
-        if !is_idle && !(state.has_room(client, load, limits) && has_time()) {
+        if !(is_idle || state.has_room(client, load, limits) && has_time()) {
             metrics.refused.increment(1);
             return Err(PredictError::PicturesFull);
         }
