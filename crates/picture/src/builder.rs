@@ -48,21 +48,34 @@ impl PictureBuilder {
     pub(crate) fn push(&mut self, row: &[u8]) {
         let row = match self.channels {
             2 => {
-                self.multiplied.clear();
-                for &[grey, alpha] in row.as_chunks::<2>().0 {
-                    self.backdrop.count([grey, grey, grey, alpha]);
-                    self.multiplied.extend([times(grey, alpha), alpha]);
+                let pixels = row.as_chunks::<2>().0;
+                if self
+                    .backdrop
+                    .count_opaque(pixels, |&[grey, alpha]| [grey, grey, grey, alpha])
+                {
+                    row
+                } else {
+                    self.multiplied.clear();
+                    for &[grey, alpha] in pixels {
+                        self.backdrop.count([grey, grey, grey, alpha]);
+                        self.multiplied.extend([times(grey, alpha), alpha]);
+                    }
+                    &self.multiplied
                 }
-                &self.multiplied
             }
             4 => {
-                self.multiplied.clear();
-                for &[red, green, blue, alpha] in row.as_chunks::<4>().0 {
-                    self.backdrop.count([red, green, blue, alpha]);
-                    let [red, green, blue] = [red, green, blue].map(|it| times(it, alpha));
-                    self.multiplied.extend([red, green, blue, alpha]);
+                let pixels = row.as_chunks::<4>().0;
+                if self.backdrop.count_opaque(pixels, |&pixel| pixel) {
+                    row
+                } else {
+                    self.multiplied.clear();
+                    for &[red, green, blue, alpha] in pixels {
+                        self.backdrop.count([red, green, blue, alpha]);
+                        let [red, green, blue] = [red, green, blue].map(|it| times(it, alpha));
+                        self.multiplied.extend([red, green, blue, alpha]);
+                    }
+                    &self.multiplied
                 }
-                &self.multiplied
             }
             _ => row,
         };
@@ -79,7 +92,14 @@ impl PictureBuilder {
     pub(crate) fn finish(mut self) -> Picture {
         let backdrop = self.backdrop.colour();
         self.origin.was_transparent = self.backdrop.seen_through > 0;
-        let over = |colour: u8, alpha: u8| colour.saturating_add(times(backdrop, 255 - alpha));
+        let is_opaque = !self.origin.was_transparent;
+        let over = |colour: u8, alpha: u8| {
+            if is_opaque {
+                colour
+            } else {
+                colour.saturating_add(times(backdrop, 255 - alpha))
+            }
+        };
         let (channels, bytes) = match self.channels {
             2 => {
                 let pixels = self.bytes.as_chunks::<2>().0.iter();
@@ -130,6 +150,27 @@ struct Backdrop {
 }
 
 impl Backdrop {
+    /// Counts the pixels of a row if all of them are opaque.
+    fn count_opaque<P>(&mut self, pixels: &[P], rgba: impl Fn(&P) -> [u8; 4]) -> bool {
+        if pixels
+            .iter()
+            .fold(255, |least, pixel| rgba(pixel)[3].min(least))
+            < 255
+        {
+            return false;
+        }
+        let mut sums = [0_u32; 3];
+        for pixel in pixels {
+            let [red, green, blue, _] = rgba(pixel).map(u32::from);
+            sums = [sums[0] + red, sums[1] + green, sums[2] + blue];
+        }
+        let [red, green, blue] = sums.map(u64::from);
+        self.pixels += pixels.len() as u64;
+        self.visible += 255 * pixels.len() as u64;
+        self.brightness += 255 * (299 * red + 587 * green + 114 * blue);
+        true
+    }
+
     fn count(&mut self, [red, green, blue, alpha]: [u8; 4]) {
         let luma = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
         self.pixels += 1;

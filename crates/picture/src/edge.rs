@@ -24,8 +24,7 @@ const STRIDE: usize = 7;
 ///
 /// One line or two could be the bar of a digit that fills its picture, so nothing may touch them.
 #[must_use]
-pub fn without_lines(plane: &Plane) -> Plane {
-    let mut plane = plane.clone();
+pub fn without_lines(mut plane: Plane) -> Plane {
     let sample: Vec<f32> = plane.values.iter().step_by(STRIDE).copied().collect();
     let level = percentile(&sample, 0.5);
     let found = Side::ALL.map(|side| line(&plane, side, level));
@@ -148,7 +147,7 @@ mod tests {
                 plane.values[left] = plane.values[left].min(level);
             }
         }
-        let cleaned = without_lines(&plane);
+        let cleaned = without_lines(plane);
         assert_eq!(cleaned, Plane::filled(100, 100, 1.0));
     }
 }

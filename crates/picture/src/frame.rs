@@ -182,10 +182,12 @@ impl Lines {
     fn pixels(&self, component: &Component, ink: &Plane) -> Vec<usize> {
         let within =
             |bands: &[Range<usize>], at: usize| bands.iter().any(|band| band.contains(&at));
+        // Longer runs are not told apart.
+        let longest = 2 * self.thickness + 1;
         let run = |pixel: usize, step: usize, place: usize, length: usize| {
             let inked = |pixel: &usize| ink.values[*pixel] > 0.0;
-            let before = (1..=place).map(|by| pixel - by * step);
-            let behind = (1..length - place).map(|by| pixel + by * step);
+            let before = (1..=place.min(longest)).map(|by| pixel - by * step);
+            let behind = (1..(length - place).min(longest)).map(|by| pixel + by * step);
             before.take_while(inked).count() + 1 + behind.take_while(inked).count()
         };
         let mut pixels = Vec::new();

@@ -2,11 +2,12 @@
 //!
 //! [`PictureFile`] reads a header, checks it against limits and says what memory decoding takes. The
 //! decoders (`jpeg` with `segments`, `png`, `whole`; `formats` names what is not supported) deliver
-//! rows, of which `builder` and `reduce` make a [`Picture`] of reduced size. [`Normalizer`] finds the
-//! ink and places it as in the training set. Each step is a pure function in a module of its own: `edge` and `frame` (printed
-//! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is
-//! the digit), [`number`] (which ink may be digits of a number), [`place`] (size and position), over
-//! [`plane`] (resampling), [`levels`] (statistics) and `trend` (uneven light). Nothing here classifies.
+//! rows, of which `builder` and `reduce` make a [`Picture`] of reduced size. [`Normalizer`] looks for
+//! ink at a small size first, and places it as in the training set. Each step is a pure function in a
+//! module of its own: `edge` and `frame` (printed lines), [`polarity`] (which side is paper), [`ink`]
+//! (segmentation), [`components`] (which ink is the digit), [`number`] (which ink may be digits of a
+//! number), [`place`] (size and position), over [`plane`] (resampling), [`levels`] (statistics),
+//! `trend` (uneven light) and `window` (extremes). Nothing here classifies.
 
 mod builder;
 pub mod components;
@@ -29,6 +30,7 @@ mod reduce;
 mod segments;
 mod trend;
 mod whole;
+mod window;
 
 pub use decode::{PictureFile, Weight, decode, decode_whole, weigh};
 pub use limits::{DecodeError, Limits};

@@ -1,7 +1,7 @@
 //! [`Normalizer`]: the steps from a picture to the input of a network, in their order.
 
 use crate::{
-    components::{self, BoundingBox},
+    components::{self, BoundingBox, Digits},
     ink,
     number::Lattice,
     place,
@@ -9,8 +9,12 @@ use crate::{
     raster::Picture,
 };
 
-/// Longest side at which ink is looked for; larger pictures are reduced while they are decoded.
+/// Longest sides at which ink is looked for, one after the other: one that leaves canvases as they are,
+/// and where the digits are too small then, the size to which pictures are decoded.
+const FIRST_SIDE: usize = 320;
 pub(crate) const WORKING_SIDE: usize = 640;
+/// Longest side of a digit that is not too small: twice what it becomes.
+const ENOUGH: usize = 40;
 
 /// Normalization of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +55,11 @@ impl Normalizer {
     pub fn picture(&self, picture: &Picture) -> Normalized {
         match self.recipe {
             Recipe::ScaleOnly => Normalized::Input(self.scale_only(&picture.luma())),
-            Recipe::Mnist => self.mnist(
-                &picture.planes(WORKING_SIDE),
-                (picture.width, picture.height),
-            ),
+            Recipe::Mnist => match self.search(picture) {
+                Search::InForm(_, bytes) => Normalized::Input(bytes),
+                Search::Ink(None) => Normalized::Blank,
+                Search::Ink(Some(ink)) => self.grouped(&ink, (picture.width, picture.height)),
+            },
         }
     }
 
@@ -65,14 +70,14 @@ impl Normalizer {
         if self.recipe == Recipe::ScaleOnly {
             return self.picture(picture);
         }
-        let planes = picture.planes(WORKING_SIDE);
         let original = (picture.width, picture.height);
-        if let Some(bytes) = self.in_form(&planes) {
-            let digit = components::inked(&planes[0]);
-            return Normalized::Written(Lattice::of_digit(digit, bytes));
-        }
-        let Some(ink) = ink::find(&planes) else {
-            return Normalized::Blank;
+        let ink = match self.search(picture) {
+            Search::InForm(plane, bytes) => {
+                let digit = components::inked(&plane);
+                return Normalized::Written(Lattice::of_digit(digit, bytes));
+            }
+            Search::Ink(None) => return Normalized::Blank,
+            Search::Ink(Some(ink)) => ink,
         };
         match Lattice::of(&ink, (self.width, self.height), most) {
             None => self.grouped(&ink, original),
@@ -92,7 +97,11 @@ impl Normalizer {
         let plane = Plane::from_bytes(self.width, self.height, pixels);
         match self.recipe {
             Recipe::ScaleOnly => Normalized::Input(pixels.to_vec()),
-            Recipe::Mnist => self.mnist(&[plane], (self.width, self.height)),
+            Recipe::Mnist if self.is_in_form(&plane) => Normalized::Input(pixels.to_vec()),
+            Recipe::Mnist => match ink::find(vec![plane]) {
+                None => Normalized::Blank,
+                Some(ink) => self.grouped(&ink, (self.width, self.height)),
+            },
         }
     }
 
@@ -100,41 +109,59 @@ impl Normalizer {
         luma.resized(self.width, self.height).to_bytes()
     }
 
-    /// MNIST's recipe, over one plane of a grey picture or three of a colour one; `original` is
-    /// (width, height).
-    fn mnist(&self, planes: &[Plane], original: (usize, usize)) -> Normalized {
-        if let Some(bytes) = self.in_form(planes) {
-            return Normalized::Input(bytes);
+    /// Looks for ink at the first side, and at the full one if a digit is too small there.
+    fn search(&self, picture: &Picture) -> Search {
+        let first = picture.planes(FIRST_SIDE);
+        let is_reduced = picture.is_longer_than(FIRST_SIDE);
+        if let [grey] = &first[..]
+            && !is_reduced
+            && self.is_in_form(grey)
+        {
+            return Search::InForm(grey.clone(), grey.to_bytes());
         }
-        match ink::find(planes) {
-            None => Normalized::Blank,
-            Some(ink) => self.grouped(&ink, original),
+        let ink = ink::find(first);
+        let is_enough = |ink: &Plane| smallest(&components::digits(ink)) >= ENOUGH;
+        if is_reduced && !ink.as_ref().is_some_and(is_enough) {
+            return Search::Ink(ink::find(picture.planes(WORKING_SIDE)));
         }
+        Search::Ink(ink)
     }
 
-    /// The bytes of a picture that has the form of the training set already.
-    fn in_form(&self, planes: &[Plane]) -> Option<Vec<u8>> {
-        let [grey] = planes else {
-            return None;
-        };
-        let is_in_form =
-            (grey.width, grey.height) == (self.width, self.height) && place::is_in_form(grey);
-        is_in_form.then(|| grey.to_bytes())
+    fn is_in_form(&self, grey: &Plane) -> bool {
+        (grey.width, grey.height) == (self.width, self.height) && place::is_in_form(grey)
     }
 
     /// Ink that is close together is one digit.
     fn grouped(&self, ink: &Plane, original: (usize, usize)) -> Normalized {
         match components::digits(ink) {
-            components::Digits::None => Normalized::Blank,
-            components::Digits::One(digit) => {
-                Normalized::Input(place::place(&digit, self.width, self.height))
-            }
-            components::Digits::Several(boxes) => {
+            Digits::None => Normalized::Blank,
+            Digits::One(digit) => Normalized::Input(place::place(&digit, self.width, self.height)),
+            Digits::Several(boxes) => {
                 let back = boxes
                     .iter()
                     .map(|found| found.rescaled((ink.width, ink.height), original));
                 Normalized::Several(back.collect())
             }
+        }
+    }
+}
+
+/// What was found in a picture.
+enum Search {
+    /// It has the form of the training set already: its plane and bytes.
+    InForm(Plane, Vec<u8>),
+    /// Ink, if there is any.
+    Ink(Option<Plane>),
+}
+
+/// Longest side of the smallest digit; 0 if there is none.
+fn smallest(digits: &Digits) -> usize {
+    match digits {
+        Digits::None => 0,
+        Digits::One(digit) => digit.width.max(digit.height),
+        Digits::Several(boxes) => {
+            let sides = boxes.iter().map(|it| it.width.max(it.height));
+            sides.min().unwrap_or(0)
         }
     }
 }

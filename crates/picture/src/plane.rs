@@ -71,6 +71,35 @@ impl Plane {
         }
     }
 
+    /// The mean of each square of two pixels, repeated until no side is longer than `side`.
+    #[must_use]
+    pub fn halved_to(&self, side: usize) -> Self {
+        let mut plane = self.clone();
+        while plane.width.max(plane.height) > side {
+            plane = plane.halved();
+        }
+        plane
+    }
+
+    /// The mean of each square of two pixels; at the edges of what there is of it.
+    fn halved(&self) -> Self {
+        let mut values = Vec::with_capacity(self.width.div_ceil(2) * self.height.div_ceil(2));
+        for rows in self.values.chunks(2 * self.width) {
+            let (upper, lower) = rows.split_at(self.width);
+            let lower = if lower.is_empty() { upper } else { lower };
+            let (above, last) = upper.as_chunks::<2>();
+            let (below, last_below) = lower.as_chunks::<2>();
+            let pairs = above.iter().zip(below);
+            values.extend(pairs.map(|([a, b], [c, d])| ((a + b) + (c + d)) * 0.25));
+            values.extend(last.iter().zip(last_below).map(|(a, b)| (a + b) * 0.5));
+        }
+        Self {
+            width: self.width.div_ceil(2),
+            height: self.height.div_ceil(2),
+            values,
+        }
+    }
+
     /// Resampled, separably: area averaging to reduce, bicubic (Catmull-Rom) to enlarge.
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {

@@ -6,9 +6,9 @@
 
 use crate::{
     components,
-    levels::{PEAK_SHARE, border_median, otsu, percentile},
+    levels::{Histogram, PEAK_SHARE, border_median, percentile},
     plane::Plane,
-    trend,
+    trend::Surface,
 };
 
 /// Peak departure from the background, in shares of the range, under which a picture is blank.
@@ -29,21 +29,24 @@ const ADDITION: f32 = 0.03;
 pub struct Paper {
     /// The channel, inverted if needed.
     pub plane: Plane,
+    /// The same at reduced size.
+    pub(crate) small: Plane,
+    /// Its light, without shadows and creases.
+    pub(crate) light: Surface,
     /// Level of the paper, if its light is even, or if ink fills the picture to its border.
     pub level: Option<f32>,
 }
 
 /// The channel with a light background; `None` if all is background.
 #[must_use]
-pub fn dark_on_light(plane: &Plane) -> Option<Paper> {
-    let departures = plane.minus(&trend::of(plane));
-    let darker = -percentile(&departures.values, PEAK_SHARE);
-    let lighter = percentile(&departures.values, 1.0 - PEAK_SHARE);
+pub fn dark_on_light(plane: Plane) -> Option<Paper> {
+    let light = Surface::of(&plane);
+    let (darker, lighter) = peaks(&plane, &light);
     if darker.max(lighter) < BLANK_DEPARTURE {
         return None;
     }
-    let sides = Sides::of(plane, &departures);
-    let background = border_median(plane);
+    let sides = Sides::of(&plane, &light);
+    let background = border_median(&plane);
     let invert = if sides.other_at_border() >= MIXED_BORDER {
         sides.ink_is_light()
     } else if background >= 0.62 && darker >= BLANK_DEPARTURE {
@@ -56,15 +59,32 @@ pub fn dark_on_light(plane: &Plane) -> Option<Paper> {
     Some(Paper {
         plane: upright(plane, invert),
         level: sides.level_of_paper(invert),
+        small: upright(sides.values, invert),
+        light: if invert { light.inverted() } else { light },
     })
 }
 
-fn upright(plane: &Plane, invert: bool) -> Plane {
+/// How far the picture is below its light, and above it.
+fn peaks(plane: &Plane, light: &Surface) -> (f32, f32) {
+    let mut departures = Histogram::new(-1.0, 1.0);
+    light.rows(plane.width, plane.height, |y, light| {
+        let row = &plane.values[y * plane.width..][..plane.width];
+        departures.add(row.iter().zip(light).map(|(value, light)| value - light));
+    });
+    (
+        -departures.percentile(PEAK_SHARE),
+        departures.percentile(1.0 - PEAK_SHARE),
+    )
+}
+
+fn upright(mut plane: Plane, invert: bool) -> Plane {
     if invert {
-        plane.map(|value| 1.0 - value)
-    } else {
-        plane.clone()
+        plane
+            .values
+            .iter_mut()
+            .for_each(|value| *value = 1.0 - *value);
     }
+    plane
 }
 
 /// A picture divided into its light and its dark side, at reduced size.
@@ -80,9 +100,15 @@ struct Sides {
 impl Sides {
     /// Divides by the values, or by their departures from the light of the background where these
     /// fall into two sides more clearly.
-    fn of(plane: &Plane, departures: &Plane) -> Self {
-        let values = plane.reduced(SIDE);
-        let departures = departures.reduced(SIDE).map(|value| (value + 1.0) / 2.0);
+    fn of(plane: &Plane, light: &Surface) -> Self {
+        let values = plane.halved_to(SIDE);
+        let mut departures = values.clone();
+        light.rows(values.width, values.height, |y, light| {
+            let row = &mut departures.values[y * values.width..][..values.width];
+            for (value, light) in row.iter_mut().zip(light) {
+                *value = (*value - light + 1.0) / 2.0;
+            }
+        });
         let (by_value, by_departure) = (divided(&values), divided(&departures));
         let prefers_values = by_value.separation + ADDITION >= by_departure.separation;
         let chosen = if prefers_values {
@@ -157,29 +183,10 @@ struct Divided {
 }
 
 fn divided(plane: &Plane) -> Divided {
-    let threshold = otsu(&plane.values);
+    let (threshold, separation) = Histogram::of(&plane.values).otsu();
     let light = plane.values.iter().map(|&value| value > threshold);
     Divided {
         light: light.collect(),
-        separation: separation(&plane.values, threshold),
-    }
-}
-
-/// Share of the variance that a threshold explains, from 0 to 1.
-fn separation(values: &[f32], threshold: f32) -> f32 {
-    let moments = |values: &mut dyn Iterator<Item = f32>| {
-        let (mut count, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
-        for value in values.map(f64::from) {
-            (count, sum, squares) = (count + 1.0, sum + value, squares + value * value);
-        }
-        (count, squares - sum * sum / f64::max(count, 1.0))
-    };
-    let (_, all) = moments(&mut values.iter().copied());
-    let (_, low) = moments(&mut values.iter().copied().filter(|&value| value <= threshold));
-    let (_, high) = moments(&mut values.iter().copied().filter(|&value| value > threshold));
-    if all <= 1e-9 {
-        0.0
-    } else {
-        (1.0 - (low + high) / all) as f32
+        separation,
     }
 }

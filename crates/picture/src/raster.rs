@@ -86,6 +86,12 @@ impl Picture {
         self.channels == 1
     }
 
+    /// Whether a side of what was decoded is longer than `side`.
+    #[must_use]
+    pub fn is_longer_than(&self, side: usize) -> bool {
+        self.stored.0.max(self.stored.1) > side
+    }
+
     /// Luma (Rec. 601), from 0 to 1.
     #[must_use]
     pub fn luma(&self) -> Plane {
@@ -123,40 +129,91 @@ impl Picture {
     #[must_use]
     pub fn planes(&self, side: usize) -> Vec<Plane> {
         let (width, height) = reduced_size(self.stored.0, self.stored.1, side);
-        let mut values = vec![Vec::with_capacity(width * height); self.channels];
-        let mut put = |channel: usize, row: &mut dyn Iterator<Item = f32>| {
-            values[channel].extend(row.map(|value| value / 255.0));
-        };
-        let rows = self.bytes.chunks_exact(self.stored.0 * self.channels);
-        if (width, height) == self.stored {
-            for row in rows {
-                for channel in 0..self.channels {
-                    let bytes = row.iter().skip(channel).step_by(self.channels);
-                    put(channel, &mut bytes.map(|&value| f32::from(value)));
+        let mut planes = vec![Plane::filled(width, height, 0.0); self.channels];
+        let mut rows = 0..height;
+        let mut put = |row: &[f32]| {
+            let start = rows.next().unwrap_or(0) * width;
+            for (channel, plane) in planes.iter_mut().enumerate() {
+                let values = &mut plane.values[start..][..width];
+                match self.channels {
+                    1 => spread::<1>(row, channel, values),
+                    _ => spread::<3>(row, channel, values),
                 }
+            }
+        };
+        let bytes = self.bytes.chunks_exact(self.stored.0 * self.channels);
+        if (width, height) == self.stored {
+            let mut row = vec![0.0; width * self.channels];
+            for bytes in bytes {
+                let values = row.iter_mut().zip(bytes);
+                values.for_each(|(value, &byte)| *value = f32::from(byte));
+                put(&row);
+            }
+        } else if (2 * width, 2 * height) == self.stored {
+            let mut row = vec![0.0; width * self.channels];
+            for rows in self.bytes.chunks_exact(2 * self.stored.0 * self.channels) {
+                match self.channels {
+                    1 => halve::<1>(rows, &mut row),
+                    _ => halve::<3>(rows, &mut row),
+                }
+                put(&row);
             }
         } else {
             let mut reducer = Reducer::new(self.stored, (width, height), self.channels);
-            for row in rows {
-                reducer.push(row, |row| {
-                    for channel in 0..self.channels {
-                        put(
-                            channel,
-                            &mut row.iter().skip(channel).step_by(self.channels).copied(),
-                        );
-                    }
-                });
-            }
+            bytes.for_each(|row| reducer.push(row, &mut put));
         }
-        let plane = |values| Plane {
-            width,
-            height,
-            values,
-        };
-        values.into_iter().map(plane).collect()
+        planes
     }
+}
+
+/// The means of squares of two pixels in two rows, as the [`Reducer`] has them.
+fn halve<const CHANNELS: usize>(rows: &[u8], means: &mut [f32]) {
+    let (upper, lower) = rows.split_at(rows.len() / 2);
+    let upper = upper.chunks_exact(2 * CHANNELS);
+    let lower = lower.chunks_exact(2 * CHANNELS);
+    let means = means.as_chunks_mut::<CHANNELS>().0;
+    for ((mean, above), below) in means.iter_mut().zip(upper).zip(lower) {
+        for (channel, mean) in mean.iter_mut().enumerate() {
+            let next = CHANNELS + channel;
+            let square = [above[channel], above[next], below[channel], below[next]];
+            let sum: u16 = square.into_iter().map(u16::from).sum();
+            *mean = f32::from(sum) / 4.0;
+        }
+    }
+}
+
+/// One channel of a row, from 0 to 1.
+fn spread<const CHANNELS: usize>(row: &[f32], channel: usize, values: &mut [f32]) {
+    let pixels = row.as_chunks::<CHANNELS>().0;
+    let pixels = values.iter_mut().zip(pixels);
+    pixels.for_each(|(value, pixel)| *value = pixel[channel] / 255.0);
 }
 
 fn luma([red, green, blue]: [u8; 3]) -> f32 {
     0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_size_is_as_any_other_reduction() {
+        for channels in [1, 3] {
+            let stored = (40, 24);
+            let length = stored.0 * stored.1 * channels;
+            let bytes = (0..length).map(|at| (at * 7_919 % 253) as u8);
+            let picture = Picture::new(stored, stored, channels, bytes.collect());
+            let whole = picture.planes(usize::MAX);
+            let halves = picture.planes(20);
+            assert_eq!((whole.len(), halves.len()), (channels, channels));
+            for (whole, half) in whole.iter().zip(&halves) {
+                let expected = whole.resized(20, 12);
+                assert_eq!((half.width, half.height), (20, 12));
+                let differs = expected.values.iter().zip(&half.values);
+                let differs = differs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(differs < 1e-5, "differs by {differs}");
+            }
+        }
+    }
 }

@@ -123,7 +123,7 @@ pub fn input(way: ExecutionPath, picture: &Picture) -> Option<Vec<u8>> {
             Normalized::Input(bytes) => Some(bytes),
             Normalized::Blank | Normalized::Several(_) | Normalized::Written(_) => None,
         },
-        ExecutionPath::Steps(steps) => by_steps(steps, &picture.luma()),
+        ExecutionPath::Steps(steps) => by_steps(steps, picture.luma()),
     }
 }
 
@@ -145,7 +145,7 @@ fn resized(picture: &Picture) -> Vec<u8> {
     dark.resized(SIDE, SIDE).to_bytes()
 }
 
-fn by_steps(steps: Steps, luma: &Plane) -> Option<Vec<u8>> {
+fn by_steps(steps: Steps, luma: Plane) -> Option<Vec<u8>> {
     let paper = polarity::dark_on_light(luma)?.plane;
     let background = if steps.background {
         ink::background(&paper)
