@@ -70,7 +70,7 @@ impl ConnectionMetrics {
         metrics::describe_gauge!(
             open.clone(),
             Unit::Count,
-            "open connections of the gRPC port, by what their clients do (see below)"
+            "open connections of the gRPC port, by what their clients do"
         );
         metrics::describe_gauge!(
             bytes.clone(),
@@ -80,12 +80,12 @@ impl ConnectionMetrics {
         metrics::describe_counter!(
             refused.clone(),
             Unit::Count,
-            "connections that were closed when they were accepted, by reason (see below)"
+            "connections that were closed when they were accepted, by reason"
         );
         metrics::describe_counter!(
             closed.clone(),
             Unit::Count,
-            "connections that the server closed although their clients kept them open, by reason (see below)"
+            "connections that the server closed although their clients kept them open, by reason"
         );
         let refused = |reason| metrics::counter!(refused.clone(), "reason" => reason);
         let closed = |reason| metrics::counter!(closed.clone(), "reason" => reason);

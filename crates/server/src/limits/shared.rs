@@ -40,7 +40,7 @@ impl SharedLimits {
         metrics::describe_counter!(
             name.clone(),
             Unit::Count,
-            "requests that a limit of the gRPC port refused or ended, by reason (see below)"
+            "requests that a limit of the gRPC port refused or ended, by reason"
         );
         let refused = |reason| metrics::counter!(name.clone(), "reason" => reason);
         Self {
