@@ -158,7 +158,11 @@ fn publish_message(epoch: u32, error: &PublishError) -> String {
 fn is_permanent(error: &StorageError) -> bool {
     error.is_final()
         || error.is_unreadable()
-        || error.io_kind() == Some(io::ErrorKind::PermissionDenied)
+        || matches!(
+            error.io_kind(),
+            // The limit on the size of a file is the process's or the file system's own.
+            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::FileTooLarge)
+        )
         || matches!(error, StorageError::Denied { .. } | StorageError::Task(_))
 }
 
@@ -192,9 +196,10 @@ mod tests {
             (28, true),
             (30, true),
             (20, true),
-            // EACCES, EPERM
+            // EACCES, EPERM, EFBIG
             (13, false),
             (1, false),
+            (27, false),
         ] {
             let error = PublishError::Storage(of_folder(io::Error::from_raw_os_error(code)));
             assert_eq!(error.may_pass(), passes, "{error}");
