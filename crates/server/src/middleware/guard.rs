@@ -60,6 +60,9 @@ const MESSAGE_FAULTS: [(Code, &[u8], Code); 7] = {
     ]
 };
 
+/// Largest first part of a response that does not count as bytes in flight.
+const UNCOUNTED_BYTES: usize = 512;
+
 /// Kind of service that a request is for, where its handling depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceKind {
@@ -236,6 +239,7 @@ impl RequestGuard {
                 inner,
                 guard: Some(self),
                 without_status,
+                has_begun: false,
             })
         })
     }
@@ -272,7 +276,8 @@ impl Drop for RequestGuard {
 }
 
 impl InstrumentedBody {
-    /// Accounts for the bytes of a response until they are sent. Without memory for them the
+    /// Accounts for the bytes of a response until they are sent, but for the first ones if they are
+    /// few: the limit on a connection's streams bounds those. Without memory for the others the
     /// response ends.
     fn account_for(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         let guard = self.guard.as_ref();
@@ -285,6 +290,10 @@ impl InstrumentedBody {
             Ok(bytes) => bytes,
             Err(frame) => return frame,
         };
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if is_first && bytes.len() <= UNCOUNTED_BYTES {
+            return Frame::data(bytes);
+        }
         if let Some(bytes) = open.unsent(bytes) {
             return Frame::data(bytes);
         }
@@ -308,6 +317,8 @@ struct InstrumentedBody {
     guard: Option<RequestGuard>,
     /// The code of a body that ends without `grpc-status`.
     without_status: Code,
+    /// Whether bytes of it have passed.
+    has_begun: bool,
 }
 
 impl HttpBody for InstrumentedBody {

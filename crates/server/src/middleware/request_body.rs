@@ -14,6 +14,9 @@ use super::message_frames::MessageFrames;
 use super::place::Place;
 use crate::config::SlowClientLimits;
 
+/// Bytes of a message that do not count: they are within what each open request counts as.
+const UNCOUNTED_BYTES: usize = 1024;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request's body, within its limits.
@@ -23,6 +26,8 @@ pub(crate) struct RequestBody<B> {
     messages: Messages,
     limits: SlowClientLimits,
     received: u64,
+    /// Bytes of the current message that did not count.
+    uncounted: usize,
     /// Set while a message is awaited that the client owes. Most requests never wait.
     overdue: Option<Overdue>,
 }
@@ -61,6 +66,7 @@ impl<B> RequestBody<B> {
             messages,
             limits,
             received: 0,
+            uncounted: 0,
             overdue: None,
         }
     }
@@ -72,8 +78,13 @@ impl<B> RequestBody<B> {
         };
         if !frames.is_within() {
             self.place.forget_received();
+            self.uncounted = 0;
         }
-        self.place.receive(data.len())?;
+        let uncounted = data.len().min(UNCOUNTED_BYTES - self.uncounted);
+        self.uncounted += uncounted;
+        if data.len() > uncounted {
+            self.place.receive(data.len() - uncounted)?;
+        }
         if frames.advance(data) {
             self.place.take()?;
         }
