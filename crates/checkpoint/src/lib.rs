@@ -7,8 +7,8 @@
 //! only create keys that do not exist yet; only [`retention`] deletes.
 //!
 //! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of
-//! its own engine and compares the results with [`check_exam`] and [`check_probabilities`]. `docs/storage.md` describes the
-//! protocol and the formats.
+//! its own engine and compares the results with [`check_exam`] and [`check_probabilities`].
+//! `docs/storage.md` describes the protocol and the formats.
 //!
 //! ```
 //! use digits_checkpoint::{Draft, Exam, Layer, Storage, encode_exam, encode_model, load, publish};

@@ -9,7 +9,7 @@ use crate::{
     raster::Picture,
 };
 
-/// Longest sides at which ink is looked for, one after the other: one that leaves canvases as they are,
+/// Longest sides at which ink is looked for, in turn: one that leaves canvases as they are,
 /// and where the digits are too small then, the size to which pictures are decoded.
 const FIRST_SIDE: usize = 320;
 pub(crate) const WORKING_SIDE: usize = 640;

@@ -34,7 +34,8 @@ impl ServiceReadiness {
         self.http.set_not_ready(reason);
     }
 
-    /// Reports not ready and NOT_SERVING until [`set_ready`](Self::set_ready); `/readyz` shows `reason`.
+    /// Reports not ready and NOT_SERVING until [`set_ready`](Self::set_ready); `/readyz` shows
+    /// `reason`.
     pub async fn set_unready(&self, reason: impl Into<String>) {
         self.http.set_not_ready(reason);
         self.health.set_not_serving().await;

@@ -1,6 +1,7 @@
 //! Appends records so that no deletion by retention goes unnoticed.
 //!
-//! The writer checks its checkpoints before ([`servable`], [`still_servable`]) and after writing ([`append_servable`]).
+//! The writer checks its checkpoints before ([`servable`], [`still_servable`]) and after writing
+//! ([`append_servable`]).
 //! Retention writes a tombstone, waits for the grace time and reads the log again before it
 //! deletes. So either retention sees the new record and keeps the checkpoint, or the writer sees
 //! the tombstone and reverts its record.

@@ -177,7 +177,7 @@ async fn the_log_of_a_swapped_folder_is_followed_after_two_listings() {
     serve(&mount.storage, 2, id).await.unwrap();
     assert_eq!(following.next().await, Some(3));
 
-    // The first one comes back: its log goes on where it was.
+    // The first storage is mounted again: its log is followed from the same record.
     mount.swap("other", "first");
     assert_eq!(following.next().await, Some(5));
 }

@@ -1,4 +1,4 @@
-//! What a connection does: its requests, and the bytes that it carries. Decides nothing; requests pay for it with a few relaxed atomics.
+//! Counts the requests of a connection and the bytes that it carries, in relaxed atomics.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! What every request passes through between HTTP and its handler: authentication, roles, the audit log, the limit on
-//! requests in flight, the deadline, metrics, the access log and the trace span.
+//! What every request passes through between HTTP and its handler: authentication, roles, the
+//! audit log, the limit on requests in flight, the deadline, metrics, the access log and the trace
+//! span.
 //!
 //! [`service`] calls them in this order; each is a function or a value of its own. They are not
 //! tower layers: a layer needs a service and a future type each, some 60 lines, to wrap one call.
