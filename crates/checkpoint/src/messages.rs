@@ -202,6 +202,7 @@ pub fn serving_record(from: &ServingRecord) -> v1::ServingRecord {
         by: from.by.clone(),
         at: Some(timestamp(from.at)),
         not_understood: false,
+        note: from.note.clone().unwrap_or_default(),
     }
 }
 

@@ -21,8 +21,12 @@ pub struct ServingRecord {
     pub hold: bool,
     /// Reason of the change.
     pub reason: Reason,
-    /// Author of the record, as free text.
+    /// Author of the record: the authenticated client where there is one, else free text.
     pub by: String,
+    /// What an authenticated client says of itself or of the change. `None` in records without a
+    /// note, and in those that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// When it was written.
     pub at: Timestamp,
 }

@@ -17,6 +17,6 @@ pub use decision::{Decision, NotPromoted, PreviousPrimary, accuracy};
 pub use error::{AppendError, InvalidRoutes, MAX_BY_CHARS, PromotionError};
 pub use log::{Proposal, append, head, list, record};
 pub(crate) use log::{expect_record, listing, newest_after};
-pub use operator::{Candidate, drop_candidates, promote, release, rollback};
+pub use operator::{Author, Candidate, drop_candidates, promote, release, rollback};
 pub use policy::{Policy, PromotionRules, Scope};
 pub use promotion::promote_published;

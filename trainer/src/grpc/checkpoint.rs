@@ -14,7 +14,7 @@ use digits_checkpoint::{
     manifest::Manifest,
     messages::{self, checkpoint, listed_record, promotion, serving_record},
     record::Role,
-    serving::{self, Candidate},
+    serving::{self, Author, Candidate},
     unfinished,
 };
 use digits_proto::v1::{
@@ -111,8 +111,9 @@ fn checkpoint_id(text: &str) -> Result<CheckpointId, Status> {
         .map_err(|error| invalid_field("checkpoint_id", format!("{error}")))
 }
 
-/// The author of a serving record: the client, where it is known; else the name that it gives.
-fn author(context: &RequestContext, text: String) -> Result<String, Status> {
+/// The author of a serving record: the client where it is known, with the text that it gives as a
+/// note; else that text.
+fn author(context: &RequestContext, text: String) -> Result<Author, Status> {
     if text.chars().count() > serving::MAX_BY_CHARS || text.chars().any(char::is_control) {
         return Err(invalid_field(
             "by",
@@ -125,10 +126,13 @@ fn author(context: &RequestContext, text: String) -> Result<String, Status> {
     if !text.is_empty() {
         context.audit("by", &text);
     }
+    let text = Some(text).filter(|text| !text.is_empty());
     Ok(match &context.client {
-        Some(client) => client.name.to_string(),
-        None if text.is_empty() => "an operator".to_owned(),
-        None => text,
+        Some(client) => Author {
+            by: client.name.to_string(),
+            note: text,
+        },
+        None => text.as_deref().unwrap_or("an operator").into(),
     })
 }
 
@@ -234,7 +238,7 @@ impl CheckpointService for Checkpoints {
         let candidate = candidate(&request)?;
         let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
-        let record = serving::promote(&self.storage, &model, expected, candidate, &by)
+        let record = serving::promote(&self.storage, &model, expected, candidate, by)
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());
@@ -253,7 +257,7 @@ impl CheckpointService for Checkpoints {
         context.audit("model", model.to_string());
         let by = author(&context, request.by)?;
         let (expected, to) = (request.expected_sequence, request.to_sequence);
-        let record = serving::rollback(&self.storage, &model, expected, to, &by)
+        let record = serving::rollback(&self.storage, &model, expected, to, by)
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());
@@ -271,7 +275,7 @@ impl CheckpointService for Checkpoints {
         let model = model(&request.model)?;
         context.audit("model", model.to_string());
         let by = author(&context, request.by)?;
-        let record = serving::release(&self.storage, &model, request.expected_sequence, &by)
+        let record = serving::release(&self.storage, &model, request.expected_sequence, by)
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());
@@ -290,7 +294,7 @@ impl CheckpointService for Checkpoints {
         context.audit("model", model.to_string());
         let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
-        let record = serving::drop_candidates(&self.storage, &model, expected, &by)
+        let record = serving::drop_candidates(&self.storage, &model, expected, by)
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());

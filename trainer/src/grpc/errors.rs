@@ -187,7 +187,7 @@ fn refused(refused: &PromotionError) -> Status {
             sequence.to_string(),
             format!("there is no serving record {sequence}: ListServing lists them"),
         ),
-        PromotionError::By => invalid_field("by", refused.to_string()),
+        PromotionError::By | PromotionError::Note => invalid_field("by", refused.to_string()),
         PromotionError::Candidate { field, reason } => invalid_field(field, *reason),
         PromotionError::Routes(reason) => invalid_field("share", reason.to_string()),
         PromotionError::OtherModel { .. }

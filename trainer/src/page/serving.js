@@ -51,7 +51,7 @@ export class Serving {
       });
       const line = made('li', '', made('b', '', String(record.sequence)), ` ${routes.join(', ')} `,
         made('span', 'quiet', `${word('ServingReason', record.reason)}${record.hold ? ', held' : ''}, ${when(record.at).toLocaleString()}`));
-      line.title = `by ${record.by}`;
+      line.title = record.note ? `by ${record.by}: ${record.note}` : `by ${record.by}`;
       return line;
     });
     at('records').replaceChildren(...lines);

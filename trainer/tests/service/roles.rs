@@ -3,11 +3,14 @@
 
 use crate::support::{Server, assert_status, small_job};
 use digits_proto::v1::{
-    CancelJobRequest, ListServingRequest, PromotionPolicy, RollbackRequest, SubmitJobRequest,
-    checkpoint_service_client::CheckpointServiceClient,
+    CancelJobRequest, GetJobRequest, JobState, ListServingRequest, PromoteRequest, PromotionPolicy,
+    RollbackRequest, SubmitJobRequest, checkpoint_service_client::CheckpointServiceClient,
     training_service_client::TrainingServiceClient,
 };
-use digits_testing::roles::{TOKEN_FILE, assert_opened_by};
+use digits_testing::{
+    roles::{TOKEN_FILE, assert_opened_by},
+    until,
+};
 use std::path::Path;
 use tonic::{Code, Request};
 
@@ -156,4 +159,50 @@ async fn changes_are_audited_and_records_name_their_client() {
         (&lines[2]["by"], &lines[2]["result"]),
         (&"night shift".into(), &"FAILED_PRECONDITION".into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_names_its_client_with_the_text_that_it_gave_as_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]).await;
+    let channel = server.channel().await;
+    let mut training = TrainingServiceClient::new(channel.clone());
+    let message = SubmitJobRequest {
+        request_id: "a".to_owned(),
+        spec: Some(small_job(1)),
+    };
+    let job = training.submit_job(with_token(message, "admin")).await;
+    let job_id = job.unwrap().into_inner().job.unwrap().job_id;
+    let succeeded = until("the job has succeeded", async || {
+        let message = GetJobRequest {
+            job_id: job_id.clone(),
+        };
+        let job = training.clone().get_job(with_token(message, "watch")).await;
+        let job = job.unwrap().into_inner().job.unwrap();
+        Ok((job.state() == JobState::Succeeded).then_some(job))
+    });
+    let job = succeeded.await.unwrap();
+    let mut checkpoints = CheckpointServiceClient::new(channel);
+    for (expected_sequence, note) in [(1, "the night shift"), (2, "")] {
+        let message = PromoteRequest {
+            model: "digits".to_owned(),
+            checkpoint_id: job.checkpoint_ids[0].clone(),
+            expected_sequence,
+            by: note.to_owned(),
+            ..Default::default()
+        };
+        let promoted = checkpoints.promote(with_token(message, "promote")).await;
+        let record = promoted.unwrap().into_inner().record.unwrap();
+        assert_eq!(
+            (record.by.as_str(), record.note.as_str()),
+            ("promote", note)
+        );
+    }
+    server.stop().await;
+    let first = std::fs::read_dir(folder.path().join("storage/serving/digits")).unwrap();
+    let notes = first.filter(|file| {
+        let text = std::fs::read_to_string(file.as_ref().unwrap().path()).unwrap();
+        text.contains("\"note\"")
+    });
+    assert_eq!(notes.count(), 1);
 }

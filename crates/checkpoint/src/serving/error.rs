@@ -6,7 +6,7 @@ use crate::{
     storage::StorageError,
 };
 
-/// Largest number of characters of a record's `by`.
+/// Largest number of characters of a record's `by`, and of its `note`.
 pub const MAX_BY_CHARS: usize = 200;
 /// Routes of a record.
 pub(super) const ROUTES_LIMIT: usize = 16;
@@ -90,6 +90,9 @@ pub enum PromotionError {
     /// `by` is too long.
     #[error("by: at most {MAX_BY_CHARS} characters")]
     By,
+    /// `note` is too long.
+    #[error("note: at most {MAX_BY_CHARS} characters")]
+    Note,
 }
 
 /// Errors of invalid routes.

@@ -105,6 +105,7 @@ pub(super) async fn revert_if_deleted(
             hold,
             reason: Reason::RolledBack,
             by: record.by.clone(),
+            note: record.note.clone(),
         };
         match append(storage, model, record.sequence, proposal).await {
             // Lost: another writer has decided already.

@@ -165,6 +165,8 @@ pub struct Proposal {
     pub reason: Reason,
     /// Author of the record, as free text of at most [`MAX_BY_CHARS`] characters.
     pub by: String,
+    /// Note of the author, of at most [`MAX_BY_CHARS`] characters.
+    pub note: Option<String>,
 }
 
 /// Appends a record at `expected` + 1, where `expected` is the sequence of the newest record, 0 for
@@ -184,8 +186,11 @@ pub async fn append(
     proposal: Proposal,
 ) -> Result<ServingRecord, AppendError> {
     routes::check(&proposal.routes).map_err(PromotionError::from)?;
-    if proposal.by.chars().count() > MAX_BY_CHARS {
+    if is_too_long(&proposal.by) {
         return Err(PromotionError::By.into());
+    }
+    if proposal.note.as_deref().is_some_and(is_too_long) {
+        return Err(PromotionError::Note.into());
     }
     let unknown = PromotionError::UnknownRecord(expected);
     if expected >= keys::MAX_SEQUENCE
@@ -202,6 +207,7 @@ pub async fn append(
         hold: proposal.hold,
         reason: proposal.reason,
         by: proposal.by,
+        note: proposal.note,
         at: Timestamp::now(),
     };
     let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
@@ -212,6 +218,10 @@ pub async fn append(
         Created::Ours => Ok(record),
         Created::Theirs => Err(lost(storage, model, sequence).await),
     }
+}
+
+fn is_too_long(text: &str) -> bool {
+    text.chars().count() > MAX_BY_CHARS
 }
 
 /// The error of a writer who found record `sequence` taken.

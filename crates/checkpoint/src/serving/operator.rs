@@ -28,6 +28,25 @@ pub struct Candidate {
     pub share: Option<f64>,
 }
 
+/// Who makes a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// Name of the author.
+    pub by: String,
+    /// What an authenticated author says of itself or of the change.
+    pub note: Option<String>,
+}
+
+/// An author without a note.
+impl From<&str> for Author {
+    fn from(by: &str) -> Self {
+        Self {
+            by: by.to_owned(),
+            note: None,
+        }
+    }
+}
+
 /// Promotes a candidate with a hold: automatic promotion stops until [`release`].
 ///
 /// A primary takes all requests, and the canary and shadow of the old one end. A canary takes its
@@ -44,12 +63,12 @@ pub async fn promote(
     model: &ModelName,
     expected: u64,
     candidate: Candidate,
-    by: &str,
+    by: impl Into<Author>,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await?;
     let stored = servable(storage, model, candidate.checkpoint).await?;
     let routes = routes_with(storage, model, head, candidate, &stored).await?;
-    let proposal = held(routes, Reason::Promoted, by);
+    let proposal = held(routes, Reason::Promoted, by.into());
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -63,14 +82,14 @@ pub async fn drop_candidates(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
-    by: &str,
+    by: impl Into<Author>,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await??;
     let primary = head.primary_route().filter(|_| head.routes.len() > 1);
     let primary = primary.ok_or(PromotionError::NoCandidates)?;
     let stored = still_servable(storage, model, primary).await?;
     let routes = vec![stored.route(Role::Primary, 1.0)];
-    let proposal = held(routes, Reason::Promoted, by);
+    let proposal = held(routes, Reason::Promoted, by.into());
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -86,7 +105,7 @@ pub async fn rollback(
     model: &ModelName,
     expected: u64,
     to: u64,
-    by: &str,
+    by: impl Into<Author>,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await?;
     let target = match to {
@@ -101,7 +120,7 @@ pub async fn rollback(
         let stored = still_servable(storage, model, route).await?;
         routes.push(stored.route(route.role, route.share));
     }
-    let proposal = held(routes, Reason::RolledBack, by);
+    let proposal = held(routes, Reason::RolledBack, by.into());
     append_servable(storage, model, expected, proposal).await
 }
 
@@ -114,28 +133,31 @@ pub async fn release(
     storage: &Storage,
     model: &ModelName,
     expected: u64,
-    by: &str,
+    by: impl Into<Author>,
 ) -> Result<ServingRecord, AppendError> {
     let head = expected_head(storage, model, expected).await??;
     if !head.hold {
         return Err(PromotionError::NotHeld.into());
     }
+    let author = by.into();
     let proposal = Proposal {
         routes: head.routes,
         hold: false,
         reason: Reason::Released,
-        by: by.to_owned(),
+        by: author.by,
+        note: author.note,
     };
     append(storage, model, expected, proposal).await
 }
 
 /// A record with a hold.
-fn held(routes: Vec<Route>, reason: Reason, by: &str) -> Proposal {
+fn held(routes: Vec<Route>, reason: Reason, author: Author) -> Proposal {
     Proposal {
         routes,
         hold: true,
         reason,
-        by: by.to_owned(),
+        by: author.by,
+        note: author.note,
     }
 }
 

@@ -88,6 +88,7 @@ async fn decide(
         hold: false,
         reason: Reason::Published,
         by: by.to_owned(),
+        note: None,
     };
     let expected = head.as_ref().map_or(0, |head| head.sequence);
     let record = append_servable(storage, model, expected, proposal).await?;

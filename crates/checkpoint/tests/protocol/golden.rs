@@ -97,6 +97,16 @@ async fn a_manifest_without_a_sequence_is_read_and_written_unchanged() {
 
 /// As older programs wrote it.
 #[tokio::test]
+async fn a_record_without_a_note_is_read_and_written_unchanged() {
+    let mut text: Value = serde_json::from_str(RECORD).unwrap();
+    text.as_object_mut().unwrap().remove("note");
+    let record = read_record(text.to_string()).await.unwrap().unwrap();
+    assert_eq!(record.note, None);
+    assert_eq!(serde_json::to_value(&record).unwrap(), text);
+}
+
+/// As older programs wrote it.
+#[tokio::test]
 async fn a_record_without_digests_is_read_and_written_unchanged() {
     let mut text: Value = serde_json::from_str(RECORD).unwrap();
     let routes = text["routes"].as_array_mut().unwrap();

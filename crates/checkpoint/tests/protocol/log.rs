@@ -126,6 +126,7 @@ async fn a_stale_expected_sequence_loses() {
             hold: false,
             reason: Reason::Promoted,
             by: String::new(),
+            note: None,
         };
         let unknown = PromotionError::UnknownRecord(expected);
         assert_eq!(
@@ -231,7 +232,7 @@ async fn impossible_candidates_are_refused_by_field() {
         &digits(),
         1,
         candidate(new.id, Role::Primary, None),
-        &by,
+        by.as_str(),
     )
     .await;
     assert_eq!(refused(long), PromotionError::By);
@@ -351,6 +352,7 @@ async fn ambiguous_answers_are_resolved() {
             hold: false,
             reason: Reason::Promoted,
             by: String::new(),
+            note: None,
         };
         assert_eq!(
             lost_to(append(&storage, &digits(), 0, proposal).await),
@@ -414,6 +416,7 @@ async fn a_revert_skips_records_with_deleted_checkpoints() {
         hold: false,
         reason: Reason::Published,
         by: String::new(),
+        note: None,
     };
     append(&storage, &digits(), 1, proposal).await.unwrap();
     let tombstone =

@@ -90,6 +90,7 @@ async fn put_record(
         hold: false,
         reason: Reason::Published,
         by: String::new(),
+        note: None,
         at,
     };
     let key = Path::from(format!("a/prefix/{}", name(sequence)));

@@ -99,6 +99,7 @@ async fn a_promotion_during_the_grace_time_removes_the_tombstone() {
         hold: false,
         reason: Reason::Published,
         by: String::new(),
+        note: None,
     };
     append(&storage, &ModelName::default(), 0, proposal)
         .await

@@ -269,10 +269,18 @@ fn table(records: &[ServingRecord]) -> Table {
             format::word(record.reason().as_str_name(), "SERVING_REASON_").replace('_', " "),
             if record.hold { "held" } else { "" }.to_owned(),
             routes.join(", "),
-            record.by.clone(),
+            author(record),
         ]);
     }
     table
+}
+
+/// `alice`, or `alice: her note`.
+fn author(record: &ServingRecord) -> String {
+    match record.note.as_str() {
+        "" => record.by.clone(),
+        note => format!("{}: {note}", record.by),
+    }
 }
 
 #[cfg(test)]

@@ -163,6 +163,7 @@ fn record(
         hold: false,
         reason: Reason::Published,
         by: "test".into(),
+        note: None,
         at,
     }
 }

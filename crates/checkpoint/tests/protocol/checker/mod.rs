@@ -74,6 +74,7 @@ fn storage_with(table: &Table, checkpoints: &[Number], log: &[Number]) -> BTreeM
             hold: false,
             reason: Reason::Published,
             by: String::new(),
+            note: None,
             at: now(0),
         };
         let bytes = serde_json::to_vec_pretty(&record).unwrap();
