@@ -286,6 +286,11 @@ torture: build $(PYTHON_READY) ## Attacks the inference service, and kills the t
 	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
+.PHONY: soak
+soak: build ## Runs all work at once and fails if memory, descriptors, threads or files grow (MINUTES=10).
+	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_SOAK_MINUTES="$(or $(MINUTES),10)" \
+		$(CARGO) test --locked -p digits-e2e --test e2e soak::everything -- --nocapture
+
 .PHONY: fmt
 fmt: ## Checks the format.
 	@$(CARGO) fmt --all --check

@@ -27,6 +27,7 @@ mod promotions;
 mod pushed_curves;
 mod secured;
 mod serving;
+mod soak;
 mod support;
 mod torture;
 mod trainer_page;

@@ -11,4 +11,5 @@ pub mod manifests;
 pub mod metric_names;
 pub mod mnist;
 pub mod prometheus;
+pub mod soak;
 pub mod torture;
