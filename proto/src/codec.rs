@@ -8,7 +8,7 @@ mod count;
 use std::marker::PhantomData;
 
 use bytes::Buf as _;
-use count::{Schema, exceeds};
+use count::{Schema, Work};
 use prost::{Message, Name};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::Status;
@@ -19,7 +19,9 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 pub const MAX_VALUES: usize = 100_000;
 /// Requests up to this size are decoded without counting: they cannot take much memory.
 const MAX_UNCOUNTED_BYTES: usize = 64 << 10;
-/// Larger messages are decoded while another thread runs the other tasks of this one.
+/// A message with more bytes to look at is decoded while another thread runs the other tasks of this
+/// one. Images and pictures are taken over as they are: a thread for each batch would cost more
+/// memory than it saves time, because glibc's allocator gives each thread an arena of its own.
 const MAX_INLINE_BYTES: usize = 1 << 20;
 
 /// Encodes and decodes messages. What decodes into a message whose name ends with `Request` is
@@ -62,12 +64,12 @@ impl<D: Message + Name + Default> Decoder for LimitedDecoder<D> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
         let is_request = D::NAME.ends_with("Request");
-        let length = buffer.remaining();
-        if is_request && length > MAX_UNCOUNTED_BYTES {
+        let mut parsed = buffer.remaining();
+        if is_request && parsed > MAX_UNCOUNTED_BYTES {
             // All of the message: tonic buffers it as one piece.
-            check_values::<D>(buffer.chunk())?;
+            parsed = check_values::<D>(buffer.chunk())?;
         }
-        let decoded = if length > MAX_INLINE_BYTES && is_multi_threaded() {
+        let decoded = if parsed > MAX_INLINE_BYTES && is_multi_threaded() {
             tokio::task::block_in_place(|| self.0.decode(buffer))
         } else {
             self.0.decode(buffer)
@@ -84,14 +86,15 @@ impl<D: Message + Name + Default> Decoder for LimitedDecoder<D> {
     }
 }
 
-fn check_values<D: Name>(encoded: &[u8]) -> Result<(), Status> {
-    if exceeds(MAX_VALUES, encoded, Schema::of(&D::full_name())) {
-        return Err(Status::invalid_argument(format!(
+/// Bytes of a request that decoding has to look at.
+fn check_values<D: Name>(encoded: &[u8]) -> Result<usize, Status> {
+    match Work::of(MAX_VALUES, encoded, Schema::of(&D::full_name())) {
+        Some(work) => Ok(work.parsed(encoded.len())),
+        None => Err(Status::invalid_argument(format!(
             "the request holds more than {MAX_VALUES} messages, strings and lists, the limit; send \
              several smaller requests"
-        )));
+        ))),
     }
-    Ok(())
 }
 
 fn is_multi_threaded() -> bool {

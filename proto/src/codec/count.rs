@@ -1,5 +1,5 @@
-//! Counts the values of an encoded message without decoding them
-//! (<https://protobuf.dev/programming-guides/encoding/>).
+//! Counts the values of an encoded message, and the bytes that decoding has to look at, without
+//! decoding them (<https://protobuf.dev/programming-guides/encoding/>).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -21,9 +21,17 @@ const FIXED_32: usize = 5;
 
 static SCHEMAS: LazyLock<HashMap<String, Schema>> = LazyLock::new(schemas);
 
-/// The fields of a message type that are messages themselves: their numbers and type names.
+/// The fields of a message type that are messages themselves or byte strings, by their numbers.
 #[derive(Debug)]
-pub(super) struct Schema(HashMap<usize, String>);
+pub(super) struct Schema(HashMap<usize, Field>);
+
+#[derive(Debug)]
+enum Field {
+    /// A message of this type.
+    Message(String),
+    /// Bytes, which are not looked into.
+    Bytes,
+}
 
 impl Schema {
     /// The schema of a message of this crate, by its full name.
@@ -48,65 +56,84 @@ fn add(schemas: &mut HashMap<String, Schema>, scope: &str, message: &DescriptorP
     for nested in &message.nested_type {
         add(schemas, &name, nested);
     }
-    let messages = message
-        .field
-        .iter()
-        .filter(|field| field.r#type() == Type::Message);
-    let fields = messages.map(|field| {
+    let fields = message.field.iter().filter_map(|field| {
         let number = usize::try_from(field.number()).unwrap_or_default();
-        (number, field.type_name().trim_start_matches('.').to_owned())
+        match field.r#type() {
+            Type::Message => {
+                let name = field.type_name().trim_start_matches('.').to_owned();
+                Some((number, Field::Message(name)))
+            }
+            Type::Bytes => Some((number, Field::Bytes)),
+            _ => None,
+        }
     });
     let schema = Schema(fields.collect());
     schemas.insert(name, schema);
 }
 
-/// Whether an encoded message holds more than `max` length-delimited values: messages, strings,
-/// byte strings and packed lists. Counts up to the first malformed field, at which the decoder
-/// stops as well.
-pub(super) fn exceeds(max: usize, encoded: &[u8], schema: Option<&Schema>) -> bool {
-    let mut left = max;
-    count(&mut left, encoded, schema, 0).is_err()
+/// What decoding a message has to do.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// Length-delimited values: messages, strings, byte strings and packed lists.
+    values: usize,
+    /// Bytes of byte strings, which are taken over as they are.
+    bytes: usize,
 }
 
-/// More values than are allowed.
-struct TooMany;
-
-fn count(
-    left: &mut usize,
-    mut encoded: &[u8],
-    schema: Option<&Schema>,
-    depth: usize,
-) -> Result<(), TooMany> {
-    while let Ok(key) = decode_varint(&mut encoded) {
-        let length = match key & 7 {
-            VARINT => {
-                let value = decode_varint(&mut encoded);
-                value.map(|_| 0)
-            }
-            FIXED_64 => Ok(8),
-            FIXED_32 => Ok(4),
-            LENGTH_DELIMITED => decode_varint(&mut encoded),
-            // The fields of a group, which no message has, are counted like those around it.
-            _ => Ok(0),
-        };
-        let Some((value, rest)) = length
-            .ok()
-            .and_then(|length| encoded.split_at_checked(length))
-        else {
-            return Ok(());
-        };
-        encoded = rest;
-        if key & 7 != LENGTH_DELIMITED {
-            continue;
-        }
-        *left = left.checked_sub(1).ok_or(TooMany)?;
-        if let Some(name) = schema.and_then(|schema| schema.0.get(&(key >> 3)))
-            && depth < MAX_DEPTH
-        {
-            count(left, value, Schema::of(name), depth + 1)?;
-        }
+impl Work {
+    /// The work of decoding a message; `None` if it holds more than `max` values. Counts up to the
+    /// first malformed field, at which the decoder stops as well.
+    pub(super) fn of(max: usize, encoded: &[u8], schema: Option<&Schema>) -> Option<Self> {
+        let mut work = Self::default();
+        work.add(max, encoded, schema, 0).map(|()| work)
     }
-    Ok(())
+
+    /// Bytes of a message of `length` bytes that are looked at.
+    pub(super) fn parsed(&self, length: usize) -> usize {
+        length.saturating_sub(self.bytes)
+    }
+
+    fn add(
+        &mut self,
+        max: usize,
+        mut encoded: &[u8],
+        schema: Option<&Schema>,
+        depth: usize,
+    ) -> Option<()> {
+        while let Ok(key) = decode_varint(&mut encoded) {
+            let length = match key & 7 {
+                VARINT => {
+                    let value = decode_varint(&mut encoded);
+                    value.map(|_| 0)
+                }
+                FIXED_64 => Ok(8),
+                FIXED_32 => Ok(4),
+                LENGTH_DELIMITED => decode_varint(&mut encoded),
+                // The fields of a group, which no message has, are counted like those around it.
+                _ => Ok(0),
+            };
+            let split = length.ok().map(|length| encoded.split_at_checked(length));
+            let Some((value, rest)) = split.flatten() else {
+                return Some(());
+            };
+            encoded = rest;
+            if key & 7 != LENGTH_DELIMITED {
+                continue;
+            }
+            self.values += 1;
+            if self.values > max {
+                return None;
+            }
+            match schema.and_then(|schema| schema.0.get(&(key >> 3))) {
+                Some(Field::Message(name)) if depth < MAX_DEPTH => {
+                    self.add(max, value, Schema::of(name), depth + 1)?;
+                }
+                Some(Field::Bytes) => self.bytes += value.len(),
+                _ => {}
+            }
+        }
+        Some(())
+    }
 }
 
 #[cfg(test)]
@@ -117,11 +144,13 @@ mod tests {
     use crate::v1::PredictRequest;
     use prost::Name;
 
-    fn values<M: prost::Message + Name>(message: &M) -> usize {
-        let (encoded, schema) = (message.encode_to_vec(), Schema::of(&M::full_name()));
-        (0..1_000)
-            .find(|&max| !exceeds(max, &encoded, schema))
-            .expect("few values")
+    fn work<M: prost::Message + Name>(message: &M) -> Work {
+        let schema = Schema::of(&M::full_name());
+        Work::of(1_000, &message.encode_to_vec(), schema).expect("few values")
+    }
+
+    fn exceeds(max: usize, encoded: &[u8], schema: Option<&Schema>) -> bool {
+        Work::of(max, encoded, schema).is_none()
     }
 
     #[test]
@@ -138,7 +167,12 @@ mod tests {
             ..ModelInferRequest::default()
         };
         // Both inputs, one name, one list of sizes, and of each parameter the entry and its key.
-        assert_eq!(values(&request), 8);
+        assert_eq!(work(&request).values, 8);
+        assert!(exceeds(
+            7,
+            &request.encode_to_vec(),
+            Schema::of(&ModelInferRequest::full_name())
+        ));
     }
 
     #[test]
@@ -156,7 +190,9 @@ mod tests {
             raw_input_contents: vec![pixels.into()],
             ..ModelInferRequest::default()
         };
-        assert_eq!(values(&request), 1);
+        assert_eq!(work(&request).values, 1);
+        // The field's key and its length.
+        assert_eq!(work(&request).parsed(request.encoded_len()), 3);
     }
 
     #[test]
