@@ -23,7 +23,7 @@ pub(super) const UNKNOWN: &str = "/";
 #[derive(Clone)]
 pub(super) struct Gateway {
     pub(super) service: GrpcInferenceServiceClient<InstrumentedService>,
-    /// Permits of requests whose bodies are in memory.
+    /// Permits of requests whose bodies have arrived.
     pub(super) bodies: Arc<Semaphore>,
     /// Permits of large bodies that are being parsed.
     pub(super) parsers: Arc<Semaphore>,

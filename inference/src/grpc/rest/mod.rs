@@ -42,7 +42,7 @@ const MAX_INLINE_BYTES: usize = 32 << 10;
 pub struct HttpLimits {
     /// Maximum size of a body, and of what a compressed one unpacks to.
     pub max_body_bytes: usize,
-    /// Maximum number of requests whose bodies are in memory.
+    /// Maximum number of requests whose bodies have arrived.
     pub max_in_flight: usize,
 }
 
@@ -203,8 +203,6 @@ impl Gateway {
         ),
         Failure,
     > {
-        let permit = self.bodies.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| Failure::full())?;
         let json_bytes = infer::json_bytes(request.headers())?;
         let (encoding, max_bytes) = (ContentEncoding::of(request.headers())?, self.max_body_bytes);
         let length = request.headers().get(header::CONTENT_LENGTH);
@@ -213,6 +211,10 @@ impl Gateway {
             .is_some_and(|length: usize| length <= MAX_INLINE_BYTES)
             && encoding == ContentEncoding::Identity;
         let body = Bytes::from_request(request, &()).await?;
+        // When the body is complete: half a request takes no place from others. Until then its
+        // bytes count as bytes in flight.
+        let permit = self.bodies.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Failure::full())?;
         let decode = move || infer::decode(encoding.decode(body, max_bytes)?, json_bytes);
         let (mut message, options) = if is_small {
             decode()?

@@ -4,6 +4,7 @@ mod candidates;
 mod compression;
 mod drift;
 mod open_inference;
+mod places;
 mod rest;
 mod streams;
 mod triton;
