@@ -68,6 +68,11 @@ const HELP: &[(Kind, &str, &str)] = &[
         "memory that the pictures being decoded take, by their headers (at most --max-picture-memory)",
     ),
     (
+        Gauge,
+        "digits_inference_pictures_waiting_since_timestamp_seconds",
+        "arrival of the oldest picture that waits to be decoded, in seconds since 1970; 0 while none waits",
+    ),
+    (
         Counter,
         "digits_inference_pictures_refused_total",
         "requests refused at once because the pictures of other requests left no room, or no time until the deadline",

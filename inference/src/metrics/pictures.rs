@@ -10,6 +10,8 @@ pub struct PictureMetrics {
     pub queued_pixels: Gauge,
     /// Bytes that decoding takes.
     pub memory: Gauge,
+    /// Since when the oldest waiting picture waits.
+    pub oldest: Gauge,
     /// Requests refused because others left no room or no time.
     pub refused: Counter,
 }
@@ -22,6 +24,7 @@ impl PictureMetrics {
             queued_bytes: gauge!("digits_inference_pictures_queued_bytes"),
             queued_pixels: gauge!("digits_inference_pictures_queued_pixels"),
             memory: gauge!("digits_inference_pictures_memory_bytes"),
+            oldest: gauge!("digits_inference_pictures_waiting_since_timestamp_seconds"),
             refused: counter!("digits_inference_pictures_refused_total"),
         }
     }

@@ -13,7 +13,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::available_parallelism,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::oneshot;
 
@@ -82,7 +82,14 @@ struct ClientQueue {
     admitted: Load,
     /// Pixels that its turns have taken, or another's while it had nothing to decode.
     pixels: u64,
-    waiting: VecDeque<(Cost, oneshot::Sender<Turn>)>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A turn that has not begun.
+struct Waiting {
+    cost: Cost,
+    since: SystemTime,
+    begin: oneshot::Sender<Turn>,
 }
 
 /// A request that is admitted until this is dropped.
@@ -215,7 +222,12 @@ impl Admitted {
             if queue.waiting.is_empty() {
                 queue.pixels = queue.pixels.max(now);
             }
-            queue.waiting.push_back((cost, begin));
+            queue.waiting.push_back(Waiting {
+                cost,
+                since: SystemTime::now(),
+                begin,
+            });
+            state.report(&self.queue.shared.metrics);
         }
         self.queue.begin_turns();
         begun
@@ -257,14 +269,14 @@ impl State {
             let waiting = self.clients.values_mut();
             let waiting = waiting.filter(|queue| !queue.waiting.is_empty());
             let queue = waiting.min_by_key(|queue| queue.pixels)?;
-            let (cost, begin) = queue.waiting.front()?;
+            let Waiting { cost, begin, .. } = queue.waiting.front()?;
             let cost = *cost;
             let is_wanted = !begin.is_closed();
             let memory = self.memory.saturating_add(cost.memory);
             if is_wanted && self.memory > 0 && memory > shared.limits.max_memory {
                 return None;
             }
-            let (_, begin) = queue.waiting.pop_front()?;
+            let Waiting { begin, .. } = queue.waiting.pop_front()?;
             if is_wanted {
                 self.now = self.now.max(queue.pixels);
                 queue.pixels += cost.pixels;
@@ -280,6 +292,19 @@ impl State {
         metrics.queued_bytes.set(self.admitted.bytes as f64);
         metrics.queued_pixels.set(self.admitted.pixels as f64);
         metrics.memory.set(self.memory as f64);
+        let oldest = self
+            .oldest()
+            .and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+        metrics.oldest.set(oldest.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Since when the oldest turn waits whose request is still wanted.
+    fn oldest(&self) -> Option<SystemTime> {
+        let wanted = |queue: &ClientQueue| {
+            let mut waiting = queue.waiting.iter();
+            waiting.find(|it| !it.begin.is_closed()).map(|it| it.since)
+        };
+        self.clients.values().filter_map(wanted).min()
     }
 }
 

@@ -100,3 +100,26 @@ async fn a_request_that_would_be_late_is_refused_at_once() {
     admit(Deadline::default()).expect("it has time");
     admit(Deadline::from(Instant::now() + NEVER)).expect("it has time");
 }
+
+#[tokio::test]
+async fn the_oldest_turn_that_waits_is_known() {
+    let queue = PictureQueue::with_turns(LIMITS, 1);
+    let admit = |by| queue.admit(client(by), load(1, 1), Deadline::default());
+    let (one, other) = (admit(1).expect("fits"), admit(2).expect("fits"));
+    let running = one.turn(cost(1, 1)).await;
+    assert_eq!(queue.lock().oldest(), None, "it does not wait");
+    let mut first = Box::pin(other.turn(cost(1, 1)));
+    assert!((&mut first).now_or_never().is_none());
+    let since = queue.lock().oldest().expect("it waits");
+    let mut second = Box::pin(one.turn(cost(1, 1)));
+    assert!((&mut second).now_or_never().is_none());
+    assert_eq!(queue.lock().oldest(), Some(since));
+    drop(first);
+    assert!(
+        queue.lock().oldest() >= Some(since),
+        "of the one that is left"
+    );
+    drop(running);
+    second.now_or_never().expect("its turn");
+    assert_eq!(queue.lock().oldest(), None);
+}
