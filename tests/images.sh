@@ -25,10 +25,12 @@ size() { du -sm --apparent-size "$1" | cut -f1; }
 
 # build NAME PROGRAM…: builds the runtime stage of NAME.Dockerfile on an image with the files.
 build() {
-    local name=$1 tag=digits-$1 files container
-    [[ $name != digits ]] || tag=digits
+    local name=$1 tag=digits-$1 package=digits-$1 files container sbom
+    [[ $name != digits ]] || tag=digits package=digits-cli
     shift
     deploy/docker/rootfs.sh "$work/files/$name" "$@"
+    grep -q "sbom.sh /image $package\$" "deploy/docker/$name.Dockerfile" || fail "$name.Dockerfile lists no crates"
+    deploy/docker/sbom.sh "$work/files/$name" "$package"
     container=$("${store[@]}" from scratch)
     "${store[@]}" copy --quiet "$container" "$work/files/$name" /image >/dev/null
     files=localhost/files-$name
@@ -41,6 +43,8 @@ build() {
     "${store[@]}" rmi --all --force >/dev/null
     umoci unpack --image "$work/oci-$name:image" "$work/bundle-$name" >/dev/null
     rm -rf "$work/oci-$name"
+    sbom=$work/bundle-$name/rootfs/usr/share/sbom/$package.cdx.json
+    grep -q '"name": "tonic"' "$sbom" || fail "$tag does not list its crates"
     say "$tag: $(size "$work/bundle-$name/rootfs") MB"
 }
 

@@ -28,7 +28,8 @@ RUN cargo chef cook --locked --profile dist --recipe-path recipe.json --package 
 COPY . .
 RUN cargo build --locked --profile dist --package digits-cli \
     && deploy/docker/rootfs.sh /image target/dist/digits \
-        /bin/sh /bin/tar /bin/cat /bin/cp /bin/date /bin/ls /bin/mkdir /bin/mv /bin/rm /bin/sleep /usr/bin/du
+        /bin/sh /bin/tar /bin/cat /bin/cp /bin/date /bin/ls /bin/mkdir /bin/mv /bin/rm /bin/sleep /usr/bin/du \
+    && deploy/docker/sbom.sh /image digits-cli
 
 # hadolint ignore=DL3006
 FROM ${FILES} AS files

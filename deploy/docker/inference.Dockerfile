@@ -31,7 +31,8 @@ COPY --from=plan /build/recipe.json .
 RUN cargo chef cook --locked --profile dist --recipe-path recipe.json --package digits-inference
 COPY . .
 RUN cargo build --locked --profile dist --package digits-inference \
-    && deploy/docker/rootfs.sh /image target/dist/digits-inference
+    && deploy/docker/rootfs.sh /image target/dist/digits-inference \
+    && deploy/docker/sbom.sh /image digits-inference
 
 # hadolint ignore=DL3006
 FROM ${FILES} AS files

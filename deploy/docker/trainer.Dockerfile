@@ -40,7 +40,8 @@ COPY --from=plan /build/recipe.json .
 RUN cargo chef cook --locked --release --recipe-path recipe.json --package digits-trainer
 COPY . .
 RUN cargo build --locked --release --package digits-trainer \
-    && deploy/docker/rootfs.sh /image target/release/digits-trainer target/release/digits-trainer-engine
+    && deploy/docker/rootfs.sh /image target/release/digits-trainer target/release/digits-trainer-engine \
+    && deploy/docker/sbom.sh /image digits-trainer
 
 # hadolint ignore=DL3006
 FROM ${FILES} AS files

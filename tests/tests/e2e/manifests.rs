@@ -7,6 +7,7 @@ mod copies;
 mod page;
 mod reach;
 mod rollout;
+mod sbom;
 mod templates;
 
 use crate::support::{
