@@ -27,8 +27,8 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 ///
 /// To clients, alerts and the error budget, RESOURCE_EXHAUSTED is a server that is full, and
 /// INTERNAL a fault of the server.
-const MESSAGE_FAULTS: [(Code, &[u8], Code); 7] = {
-    use Code::{Internal, InvalidArgument, OutOfRange, ResourceExhausted};
+const MESSAGE_FAULTS: [(Code, &[u8], Code); 10] = {
+    use Code::{Aborted, Internal, InvalidArgument, OutOfRange, ResourceExhausted};
     [
         (
             ResourceExhausted,
@@ -57,6 +57,18 @@ const MESSAGE_FAULTS: [(Code, &[u8], Code); 7] = {
             b"Unexpected%20EOF%20decoding%20stream.",
             InvalidArgument,
         ),
+        // A body of gRPC-Web that fails: by a limit of its own, or because it is no base64.
+        (
+            Internal,
+            b"tonic-web:%20code:%20'Some%20resource%20has%20been%20exhausted'",
+            ResourceExhausted,
+        ),
+        (
+            Internal,
+            b"tonic-web:%20code:%20'The%20operation%20was%20aborted'",
+            Aborted,
+        ),
+        (Internal, b"tonic-web:", InvalidArgument),
     ]
 };
 

@@ -87,12 +87,15 @@ async fn a_message_that_is_not_what_it_should_be_is_a_fault_of_the_request() {
     let cut = &frame("seven")[..8];
     let answer = raw(server.address, &post("localhost", web, cut)).await;
     assert!(answer.contains("grpc-status: 3"), "{answer}");
+    let text = post("localhost", "application/grpc-web-text", b"no base64!");
+    let answer = raw(server.address, &text).await;
+    assert!(answer.contains("grpc-status: 3"), "{answer}");
     // Counted as if the client had reset it, which looks the same.
     let answer = raw(server.address, &post("localhost", web, &[])).await;
     assert!(answer.contains("grpc-status: 3"), "{answer}");
     assert_eq!(*server.echo.entered.borrow(), 0);
     let counted = r#"t_malformed_grpc_requests_total{method="Say",code="INVALID_ARGUMENT"}"#;
-    eventually("all are counted", || series(counted) == Some(5.0)).await;
+    eventually("all are counted", || series(counted) == Some(6.0)).await;
 }
 
 #[tokio::test]
