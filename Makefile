@@ -291,6 +291,30 @@ soak: build ## Runs all work at once and fails if memory, descriptors, threads o
 	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_SOAK_MINUTES="$(or $(MINUTES),10)" \
 		$(CARGO) test --locked -p digits-e2e --test e2e soak::everything -- --nocapture
 
+# Optional: neither CI nor another task needs it. RUSTC_BOOTSTRAP lets the pinned toolchain take the
+# sanitizer's flags. AddressSanitizer and libtorch do not go together, and every set of flags is a
+# build of its own.
+FUZZ_VERSION := 0.13.2
+FUZZ := $(DIGITS_CACHE)/fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_TARGETS := manifest safetensors exam serving_record idx pictures grpc_web oip_tensors rest_json inference_requests
+FUZZ_TRAINER_TARGETS := job_spec trainer_requests
+FUZZ_BUILD := $(abspath $(TARGET))/fuzz
+# Where the system looks for libtorch.
+TORCH_LIB = $(if $(LIBTORCH),$(LIBTORCH)/lib,$(wildcard $(VENV)/lib/python3*/site-packages/torch/lib))
+# Runs a target: its name, the flags of the build, and its environment.
+define fuzz
+	$(say) 'fuzzing $(1)'
+	@mkdir -p fuzz/corpus/$(1)
+	@env RUSTC_BOOTSTRAP=1 $(3) $(FUZZ) run $(2) $(1) fuzz/corpus/$(1) fuzz/cases/$(1) -- \
+		-max_total_time=$(or $(SECONDS),60) -timeout=20 -rss_limit_mb=4096
+
+endef
+.PHONY: fuzz
+fuzz: $(LIBTORCH_READY) ## Fuzzes every decoder and handler (SECONDS=60 each).
+	@[ -x "$(FUZZ)" ] || tests/cargo-tools.sh "$(DIGITS_CACHE)" fuzz $(FUZZ_VERSION)
+	$(foreach target,$(FUZZ_TARGETS),$(call fuzz,$(target),--target-dir "$(FUZZ_BUILD)/address"))
+	$(foreach target,$(FUZZ_TRAINER_TARGETS),$(call fuzz,$(target),--target-dir "$(FUZZ_BUILD)/none" --features trainer --sanitizer none,$(TORCH_ENV) LD_LIBRARY_PATH="$(TORCH_LIB)"))
+
 .PHONY: fmt
 fmt: ## Checks the format.
 	@$(CARGO) fmt --all --check

@@ -10,6 +10,7 @@ mod child;
 mod datasets;
 mod fine_tune;
 mod full_disk;
+mod fuzz_cases;
 mod import;
 mod interruptions;
 mod jobs;

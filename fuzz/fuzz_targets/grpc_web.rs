@@ -1,0 +1,4 @@
+//! Fuzzes `grpc_web` of `digits-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(digits_fuzz::TARGETS, "grpc_web", data));

@@ -1,0 +1,8 @@
+//! Fuzzes `inference_requests` of `digits-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(
+    digits_fuzz::TARGETS,
+    "inference_requests",
+    data
+));

@@ -1,0 +1,8 @@
+//! Fuzzes `job_spec` of `digits-fuzz-trainer`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(
+    digits_fuzz_trainer::TARGETS,
+    "job_spec",
+    data
+));

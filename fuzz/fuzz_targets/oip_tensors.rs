@@ -1,0 +1,8 @@
+//! Fuzzes `oip_tensors` of `digits-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(
+    digits_fuzz::TARGETS,
+    "oip_tensors",
+    data
+));

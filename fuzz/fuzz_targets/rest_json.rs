@@ -1,0 +1,8 @@
+//! Fuzzes `rest_json` of `digits-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(
+    digits_fuzz::TARGETS,
+    "rest_json",
+    data
+));

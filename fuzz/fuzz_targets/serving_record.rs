@@ -1,0 +1,8 @@
+//! Fuzzes `serving_record` of `digits-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| digits_fuzz::run(
+    digits_fuzz::TARGETS,
+    "serving_record",
+    data
+));
