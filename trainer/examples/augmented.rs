@@ -72,7 +72,7 @@ fn repeated(data: &Dataset) -> anyhow::Result<LabelledImages> {
     Ok(LabelledImages {
         images: Images {
             count: labels.len(),
-            pixels,
+            pixels: pixels.into(),
             ..data.train.images
         },
         labels,

@@ -125,8 +125,17 @@ impl Storage {
     /// # Errors
     /// The store's error, after five attempts if a retry could help.
     pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
+        self.create_of(key, &[bytes]).await
+    }
+
+    /// [`create`](Self::create) with the bytes of all parts, one after another.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_of(&self, key: &str, parts: &[Bytes]) -> Result<Created, StorageError> {
         let path = self.path(key);
-        let store = if bytes.len() > BULK_BYTES {
+        let pieces = pieces(parts);
+        let store = if length(parts) > BULK_BYTES {
             &self.bulk
         } else {
             &self.store
@@ -134,7 +143,8 @@ impl Storage {
         let mut attempt = 1;
         loop {
             let options = PutOptions::from(PutMode::Create);
-            let answer = store.put_opts(&path, bytes.clone().into(), options);
+            let payload = pieces.iter().cloned().collect();
+            let answer = store.put_opts(&path, payload, options);
             let error = match panics::caught(answer).await {
                 Ok(_) => return Ok(Created::Ours),
                 // With these errors certainly nothing was written.
@@ -147,7 +157,7 @@ impl Storage {
                 ) => return Err(StorageError::from_store("written", key, error)),
                 Err(error) => error,
             };
-            match self.compare(key, &bytes).await {
+            match self.compare(key, &pieces).await {
                 Ok(Some(true)) => return Ok(Created::Ours),
                 Ok(Some(false)) => return Ok(Created::Theirs),
                 Ok(None) | Err(_) if attempt == CREATE_ATTEMPTS => {
@@ -177,27 +187,32 @@ impl Storage {
         StorageError::from_store("written", key, error)
     }
 
-    /// Whether `key` holds exactly `bytes`; `None` when it does not exist.
-    async fn compare(&self, key: &str, bytes: &Bytes) -> Result<Option<bool>, StorageError> {
-        if bytes.len() > BULK_BYTES {
-            return self.compare_pieces(key, bytes).await;
+    /// Whether `key` holds exactly the pieces; `None` when it does not exist.
+    async fn compare(&self, key: &str, pieces: &[Bytes]) -> Result<Option<bool>, StorageError> {
+        let length = length(pieces);
+        if length > BULK_BYTES {
+            return self.compare_pieces(key, pieces).await;
         }
-        match self.get(key, bytes.len() as u64).await {
-            Ok(found) => Ok(found.map(|found| found == *bytes)),
+        match self.get(key, length as u64).await {
+            Ok(found) => Ok(found.map(|found| found.iter().eq(pieces.iter().flatten()))),
             Err(StorageError::TooLarge { .. }) => Ok(Some(false)),
             Err(error) => Err(error),
         }
     }
 
     /// As [`compare`](Self::compare), without a second copy of all bytes.
-    async fn compare_pieces(&self, key: &str, bytes: &[u8]) -> Result<Option<bool>, StorageError> {
+    async fn compare_pieces(
+        &self,
+        key: &str,
+        pieces: &[Bytes],
+    ) -> Result<Option<bool>, StorageError> {
         match self.size(key).await? {
             None => return Ok(None),
-            Some(size) if size != bytes.len() as u64 => return Ok(Some(false)),
+            Some(size) if size != length(pieces) as u64 => return Ok(Some(false)),
             Some(_) => {}
         }
         let mut start = 0;
-        for piece in bytes.chunks(BULK_BYTES) {
+        for piece in pieces {
             let end = start + piece.len() as u64;
             if self.range(key, start..end).await? != *piece {
                 return Ok(Some(false));
@@ -337,6 +352,20 @@ impl Storage {
             .collect();
         Some(parts.join("/"))
     }
+}
+
+/// The parts in pieces of at most [`BULK_BYTES`]: a client may copy a piece while it sends it.
+fn pieces(parts: &[Bytes]) -> Vec<Bytes> {
+    let cut = |part: &Bytes| {
+        let part = part.clone();
+        let starts = (0..part.len()).step_by(BULK_BYTES);
+        starts.map(move |start| part.slice(start..part.len().min(start + BULK_BYTES)))
+    };
+    parts.iter().flat_map(cut).collect()
+}
+
+fn length(parts: &[Bytes]) -> usize {
+    parts.iter().map(Bytes::len).sum()
 }
 
 impl fmt::Debug for Storage {

@@ -69,7 +69,7 @@ pub struct Assembled {
 ///
 /// # Errors
 /// [`DatasetError::Invalid`] when the parts do not fit together, or a share for the test was given
-/// and there is a test part, or neither.
+/// and there is a test part, or neither; [`DatasetError::Io`] of a temporary file.
 pub fn assemble(
     name: &str,
     parts: Parts,
@@ -87,12 +87,12 @@ pub fn assemble(
         &mut findings,
     ) {
         for images in &mut both {
-            **images = images.transposed();
+            **images = images.transposed()?;
         }
     }
     if is_inverted(both[0], handling.polarity, &mut findings) {
         for images in &mut both {
-            images.invert();
+            **images = images.inverted()?;
         }
     }
     let dataset = Dataset::new(name, train, test, parts.label_names)?;
@@ -116,7 +116,7 @@ fn divide(
         (Some(test), None) => Ok((train, test, None)),
         (None, Some(fraction)) => {
             let of = train.labels.len();
-            let (train, test) = hold_out(&train, fraction, label_names.len());
+            let (train, test) = hold_out(&train, fraction, label_names.len())?;
             let held_out = Finding::HeldOut {
                 test: test.labels.len(),
                 of,

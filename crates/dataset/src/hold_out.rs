@@ -1,6 +1,6 @@
 //! Keeps a share of the images of each label for the test, where a data set has no test part.
 
-use crate::{Images, LabelledImages, random::Random};
+use crate::{DatasetError, Images, LabelledImages, PixelBuffer, random::Random};
 
 /// The PRNG's stream of the choice.
 const PART: u64 = 2;
@@ -11,7 +11,7 @@ pub(crate) fn hold_out(
     all: &LabelledImages,
     fraction: f64,
     classes: usize,
-) -> (LabelledImages, LabelledImages) {
+) -> Result<(LabelledImages, LabelledImages), DatasetError> {
     let mut of_label: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, &label) in all.labels.iter().enumerate() {
         if let Some(indices) = of_label.get_mut(usize::from(label)) {
@@ -32,23 +32,26 @@ pub(crate) fn hold_out(
             is_test[indices[place]] = true;
         }
     }
-    (take(all, &is_test, false), take(all, &is_test, true))
+    Ok((take(all, &is_test, false)?, take(all, &is_test, true)?))
 }
 
-fn take(all: &LabelledImages, is_test: &[bool], wanted: bool) -> LabelledImages {
+fn take(
+    all: &LabelledImages,
+    is_test: &[bool],
+    wanted: bool,
+) -> Result<LabelledImages, DatasetError> {
     let chosen = || (0..all.labels.len()).filter(|&index| is_test[index] == wanted);
-    let pixels: Vec<u8> = chosen()
-        .filter_map(|index| all.images.image(index))
-        .flatten()
-        .copied()
-        .collect();
+    let mut pixels = PixelBuffer::default();
+    for image in chosen().filter_map(|index| all.images.image(index)) {
+        pixels.push(image)?;
+    }
     let labels: Vec<u16> = chosen().map(|index| all.labels[index]).collect();
-    LabelledImages {
+    Ok(LabelledImages {
         images: Images {
             count: labels.len(),
-            pixels,
+            pixels: pixels.finish()?,
             ..all.images
         },
         labels,
-    }
+    })
 }

@@ -152,7 +152,7 @@ fn decode_images(decoded: Decoded, name: &str) -> Result<Images, DatasetError> {
         count,
         height,
         width,
-        pixels: data,
+        pixels: data.into(),
     })
 }
 

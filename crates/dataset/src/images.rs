@@ -1,4 +1,7 @@
-//! Images and their labels in memory.
+//! Images and their labels, whose pixels are in memory or mapped from a file.
+
+use crate::{DatasetError, PixelBuffer};
+use bytes::Bytes;
 
 /// Grey images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +13,7 @@ pub struct Images {
     /// Columns of each.
     pub width: usize,
     /// `[count, height * width]`, row-major; in MNIST 0 is background and 255 ink.
-    pub pixels: Vec<u8>,
+    pub pixels: Bytes,
 }
 
 impl Images {
@@ -29,28 +32,44 @@ impl Images {
     }
 
     /// The images with rows and columns exchanged.
-    #[must_use]
-    pub fn transposed(&self) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`PixelBuffer::push`].
+    pub fn transposed(&self) -> Result<Self, DatasetError> {
         let (height, width) = (self.height, self.width);
-        let mut pixels = Vec::with_capacity(self.pixels.len());
+        let mut pixels = PixelBuffer::default();
+        let mut turned = Vec::with_capacity(height * width);
         for image in self.pixels.chunks_exact((height * width).max(1)) {
+            turned.clear();
             for column in 0..width {
-                pixels.extend(image.iter().skip(column).step_by(width));
+                turned.extend(image.iter().skip(column).step_by(width));
             }
+            pixels.push(&turned)?;
         }
-        Self {
+        Ok(Self {
             count: self.count,
             height: width,
             width: height,
-            pixels,
-        }
+            pixels: pixels.finish()?,
+        })
     }
 
-    /// Makes light pixels dark and dark ones light.
-    pub fn invert(&mut self) {
-        for pixel in &mut self.pixels {
-            *pixel = !*pixel;
+    /// The images with light pixels dark and dark ones light.
+    ///
+    /// # Errors
+    ///
+    /// As [`PixelBuffer::push`].
+    pub fn inverted(&self) -> Result<Self, DatasetError> {
+        let mut pixels = PixelBuffer::default();
+        for piece in self.pixels.chunks(1 << 16) {
+            let inverted: Vec<u8> = piece.iter().map(|pixel| !pixel).collect();
+            pixels.push(&inverted)?;
         }
+        Ok(Self {
+            pixels: pixels.finish()?,
+            ..*self
+        })
     }
 }
 

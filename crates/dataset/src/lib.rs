@@ -32,6 +32,7 @@ mod inspection;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod mnist;
+mod pixel_buffer;
 pub mod pushed;
 mod random;
 mod strokes;
@@ -43,6 +44,7 @@ pub use dataset::{Dataset, numbered_names};
 pub use error::DatasetError;
 pub use finding::Finding;
 pub use images::{Images, LabelledImages};
+pub use pixel_buffer::PixelBuffer;
 
 /// Most labels that a data set may have.
 pub const MAX_CLASSES: usize = 1_000;

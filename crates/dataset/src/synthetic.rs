@@ -76,7 +76,7 @@ fn part(seed: u64, part: u64, count: usize) -> LabelledImages {
             count,
             height: SIDE,
             width: SIDE,
-            pixels,
+            pixels: pixels.into(),
         },
         labels,
     }

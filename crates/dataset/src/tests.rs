@@ -6,7 +6,7 @@ fn tiny() -> Dataset {
         count,
         height: 1,
         width: 2,
-        pixels: pixels.to_vec(),
+        pixels: pixels.to_vec().into(),
     };
     let train = LabelledImages {
         images: images(2, &[0, 1, 2, 3]),
@@ -116,9 +116,9 @@ fn the_digest_depends_on_the_content_alone() {
 
     type Change = fn(&mut Dataset);
     let changes: [Change; 5] = [
-        |d| d.train.images.pixels[0] = 9,
+        |d| d.train.images.pixels = vec![9; d.train.images.pixels.len()].into(),
         |d| d.train.labels[0] = 1,
-        |d| d.test.images.pixels[0] = 9,
+        |d| d.test.images.pixels = vec![9; d.test.images.pixels.len()].into(),
         |d| std::mem::swap(&mut d.test, &mut d.train),
         |d| d.label_names[0] = "zero".to_owned(),
     ];

@@ -295,7 +295,7 @@ fn some(all: &LabelledImages, count: usize) -> LabelledImages {
     LabelledImages {
         images: Images {
             count,
-            pixels,
+            pixels: pixels.into(),
             ..*images
         },
         labels,

@@ -212,7 +212,7 @@ fn exam(
             count: 0,
             height: input.height,
             width: input.width,
-            pixels: Vec::new(),
+            pixels: Default::default(),
         };
     }
     on_own_thread(|| Ok(train::make_exam(&images, layers, architecture, &input)?))

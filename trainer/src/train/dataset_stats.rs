@@ -38,7 +38,7 @@ mod tests {
                 count: 3,
                 height: 1,
                 width: 2,
-                pixels: vec![255, 0, 51, 51, 255, 255],
+                pixels: vec![255, 0, 51, 51, 255, 255].into(),
             },
             labels: vec![2, 0, 1],
         };

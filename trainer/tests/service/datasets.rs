@@ -224,7 +224,7 @@ async fn unknown_and_ambiguous_names_are_refused_by_field() {
     let big = letters(3);
     let mut train = big.train.clone();
     train.images.count += 1;
-    train.images.pixels.extend(vec![7; 240]);
+    train.images.pixels = [&train.images.pixels[..], &[7; 240]].concat().into();
     train.labels.push(0);
     let big = Dataset::new("big", train, big.test, big.label_names).expect("it fits");
     push(folder.path(), big, "big").await;

@@ -225,7 +225,7 @@ async fn data_sets_come_in_pages() {
                 count: 1,
                 height: 1,
                 width: 2,
-                pixels: vec![index, pixel],
+                pixels: vec![index, pixel].into(),
             },
             labels: vec![0],
         };

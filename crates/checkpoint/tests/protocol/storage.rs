@@ -1,7 +1,10 @@
 //! Opening a storage, and the probe by which writers refuse an unsuitable one.
 
 use super::support::{Fault, draft, memory};
-use digits_checkpoint::{Storage, StorageError, id::CheckpointId, list_checkpoints, load, publish};
+use bytes::Bytes;
+use digits_checkpoint::{
+    Created, Storage, StorageError, id::CheckpointId, list_checkpoints, load, publish,
+};
 use object_store::{local::LocalFileSystem, path::Path};
 use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
@@ -43,6 +46,29 @@ async fn a_folder_opens_by_address_or_path() {
         .metadata()
         .unwrap();
     assert_eq!(mode, plain.permissions().mode());
+}
+
+/// Above 16 MiB it is sent and compared in pieces.
+#[tokio::test]
+async fn a_value_of_several_parts_is_one_value() {
+    let (storage, _) = memory();
+    for size in [10, (16 << 20) + 10] {
+        let value: Bytes = (0..size).map(|index| (index % 251) as u8).collect();
+        let key = format!("values/{size}");
+        let parts = [value.slice(..3), value.slice(3..)];
+        let created = storage.create_of(&key, &parts).await.unwrap();
+        assert_eq!(created, Created::Ours);
+        assert_eq!(storage.range(&key, 0..size as u64).await.unwrap(), value);
+        // The same bytes, divided in another way.
+        let again = storage.create(&key, value.clone()).await.unwrap();
+        assert_eq!(again, Created::Ours);
+        let mut other = value.to_vec();
+        other[size as usize - 1] ^= 1;
+        let other = storage.create(&key, other.into()).await.unwrap();
+        assert_eq!(other, Created::Theirs);
+        let shorter = storage.create_of(&key, &parts[..1]).await.unwrap();
+        assert_eq!(shorter, Created::Theirs);
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Reader {
                 count: labels.len(),
                 height,
                 width,
-                pixels,
+                pixels: pixels.into(),
             },
             labels,
         })

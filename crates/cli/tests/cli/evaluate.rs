@@ -15,7 +15,7 @@ async fn responses_are_summed_in_the_order_of_the_images() {
         count: 5,
         height: 2,
         width: 2,
-        pixels: vec![0; 20],
+        pixels: vec![0; 20].into(),
     };
     let options = evaluate::Options {
         images_per_request: 2,

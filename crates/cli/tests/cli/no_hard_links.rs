@@ -39,7 +39,7 @@ fn small_set(dir: &Path) {
             count: 2,
             height: 1,
             width: 2,
-            pixels: vec![0, 255, 255, 0],
+            pixels: vec![0, 255, 255, 0].into(),
         };
         let file = |kind: &str| dir.join(format!("{part}-{kind}-ubyte"));
         idx::write_images(&file("images-idx3"), &images).expect("written");

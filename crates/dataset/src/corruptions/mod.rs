@@ -132,7 +132,7 @@ pub fn corrupt_range(
     }
     Images {
         count,
-        pixels,
+        pixels: pixels.into(),
         ..*images
     }
 }

@@ -137,7 +137,7 @@ fn square() -> Images {
         count: 1,
         height: 28,
         width: 28,
-        pixels,
+        pixels: pixels.into(),
     }
 }
 

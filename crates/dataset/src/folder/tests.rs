@@ -13,7 +13,7 @@ fn folder() -> TempDir {
         count,
         height: 3,
         width: 5,
-        pixels: vec![9; count * 15],
+        pixels: vec![9; count * 15].into(),
     };
     let file = |name| -> PathBuf { folder.path().join(name) };
     idx::write_images(&file(TRAIN_IMAGES), &images(2)).expect("written");

@@ -62,7 +62,7 @@ fn files_with_kaggles_names_are_found() {
                 count: 1,
                 height: 1,
                 width: 1,
-                pixels: vec![0],
+                pixels: vec![0].into(),
             }),
         )
         .expect("written");
@@ -121,7 +121,7 @@ fn other_data_under_mnists_file_names_is_rejected() {
         count: 2,
         height: 2,
         width: 2,
-        pixels: vec![0; 8],
+        pixels: vec![0; 8].into(),
     };
     idx::write_images(&folder.path().join(TRAIN_IMAGES), &images).expect("written");
     let source = MnistSource {

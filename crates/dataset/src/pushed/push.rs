@@ -59,6 +59,19 @@ pub fn check(dataset: &Dataset, push: &Push) -> Result<(), PushedError> {
             limits::INPUT
         ));
     }
+    for (part, images) in [
+        ("training", &dataset.train.images),
+        ("test", &dataset.test.images),
+    ] {
+        let size = (idx::image_header(images).len() + images.pixels.len()) as u64;
+        if size > idx::MAX_CONTENT_BYTES {
+            return unsuitable(format!(
+                "its {} {part} images have {size} bytes, and a file of images has {} at most: make them fewer or smaller",
+                images.count,
+                idx::MAX_CONTENT_BYTES
+            ));
+        }
+    }
     for (field, text) in [("description", &push.description), ("by", &push.by)] {
         if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
             return unsuitable(format!(
@@ -120,13 +133,15 @@ async fn write(storage: &Storage, dataset: &Dataset, draft: &Manifest) -> Result
     let parts = [&dataset.train, &dataset.test];
     for (index, name) in FILES.into_iter().enumerate() {
         let part = parts[index / 2];
-        // One at a time: a file of images may have 2 GiB.
-        let bytes = match index % 2 {
-            0 => idx::encode_images(&part.images),
-            _ => idx::encode_labels(&part.labels),
+        let file = match index % 2 {
+            0 => vec![
+                Bytes::copy_from_slice(&idx::image_header(&part.images)),
+                part.images.pixels.clone(),
+            ],
+            _ => vec![idx::encode_labels(&part.labels).into()],
         };
         let key = key(&draft.digest, name);
-        if storage.create(&key, Bytes::from(bytes)).await? == Created::Theirs {
+        if storage.create_of(&key, &file).await? == Created::Theirs {
             return Err(PushedError::Damaged {
                 digest: draft.digest.clone(),
                 reason: format!("{name} is there with other content"),

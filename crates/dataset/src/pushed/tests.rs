@@ -282,7 +282,7 @@ async fn unsuitable_data_sets_are_not_pushed() {
                 count: 1,
                 height,
                 width,
-                pixels: vec![0; height * width],
+                pixels: vec![0; height * width].into(),
             },
             labels: vec![label],
         };

@@ -63,7 +63,7 @@ mod tests {
             count: 2,
             height: 28,
             width: 28,
-            pixels: vec![100; 2 * PIXELS],
+            pixels: vec![100; 2 * PIXELS].into(),
         };
         let size = Size {
             height: 28,

@@ -195,7 +195,7 @@ fn a_preview_shows_the_images_of_the_first_step() {
             count: 2,
             height: 28,
             width: 28,
-            pixels,
+            pixels: pixels.into(),
         },
         labels: vec![0; 2],
     };

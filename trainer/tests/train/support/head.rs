@@ -8,7 +8,7 @@ pub fn head(data: &Dataset, images: usize) -> Dataset {
     let train = LabelledImages {
         images: Images {
             count: images,
-            pixels: set.images.pixels[..images * set.images.image_size()].to_vec(),
+            pixels: set.images.pixels.slice(..images * set.images.image_size()),
             ..set.images
         },
         labels: set.labels[..images].to_vec(),

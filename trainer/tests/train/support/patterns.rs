@@ -30,7 +30,7 @@ pub fn patterns(images: usize, height: usize, width: usize, classes: u16) -> Dat
                 count,
                 height,
                 width,
-                pixels,
+                pixels: pixels.into(),
             },
             labels,
         }

@@ -31,7 +31,11 @@ fn emnist(prefix: &str) -> TempDir {
     for (part, data) in [("train", &digits.train), ("test", &digits.test)] {
         let file = |content: &str| folder.path().join(format!("{prefix}-{part}-{content}"));
         let labels: Vec<u16> = data.labels.iter().map(|label| label + 1).collect();
-        idx::write_images(&file("images-idx3-ubyte"), &data.images.transposed()).expect("written");
+        idx::write_images(
+            &file("images-idx3-ubyte"),
+            &data.images.transposed().expect("transposed"),
+        )
+        .expect("written");
         idx::write_labels(&file("labels-idx1-ubyte"), &labels).expect("written");
     }
     folder
@@ -141,7 +145,10 @@ fn emnists_letters_are_upright_and_count_from_1() {
         ..Handling::default()
     };
     let (dataset, _) = read_folder(&folder, &as_stored);
-    assert_eq!(dataset.train.images, digits.train.images.transposed());
+    assert_eq!(
+        dataset.train.images,
+        digits.train.images.transposed().expect("transposed")
+    );
 }
 
 #[test]
@@ -267,8 +274,7 @@ fn dark_ink_on_light_paper_is_reported_and_inverted_on_request() {
     let folder = folder_with([TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS]);
     let digits = digits();
     for (file, part) in [(TRAIN_IMAGES, &digits.train), (TEST_IMAGES, &digits.test)] {
-        let mut images = part.images.clone();
-        images.invert();
+        let images = part.images.inverted().expect("inverted");
         idx::write_images(&folder.path().join(file), &images).expect("written");
     }
     let with = |polarity| {
