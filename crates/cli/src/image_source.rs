@@ -10,6 +10,7 @@ use digits_dataset::{
     pushed::{self, Cache, Listed, PushedError, Reference},
     synthetic,
 };
+use indicatif::ProgressBar;
 use std::{io::Read as _, path::Path};
 
 /// Largest picture that is read, in bytes: more than the service accepts.
@@ -125,10 +126,12 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
         Some((base, part @ ("train" | "test"))) => (base, part),
         _ => (name, "test"),
     };
-    let here = [mnist::NAME, synthetic::NAME].contains(&base) || Path::new(base).is_dir();
+    let here = [mnist::NAME, synthetic::NAME].contains(&base) || Path::new(base).exists();
     let dataset = match (here, base.parse::<Reference>(), storage) {
         (true, ..) => {
-            let loaded = data_source::load(base, &ReadFolder::default(), false).await?;
+            let loaded =
+                data_source::load(base, &ReadFolder::default(), false, ProgressBar::hidden())
+                    .await?;
             for note in loaded.notes {
                 eprintln!("warning: {note}");
             }
@@ -142,13 +145,13 @@ pub async fn load(name: &str, storage: Option<&str>) -> Result<Labelled, Error> 
                 )));
             }
             return Err(Error::Usage(format!(
-                "{base:?} is neither mnist nor synthetic nor a folder here: if it was pushed, name its storage with --storage URL \
+                "{base:?} is neither mnist nor synthetic nor a folder or file here: if it was pushed, name its storage with --storage URL \
                  or DIGITS_STORAGE"
             )));
         }
         (false, Err(_), _) => {
             return Err(Error::Usage(format!(
-                "there is no set {name:?}: name mnist:test, mnist:train, synthetic:test, an existing folder, \
+                "there is no set {name:?}: name mnist:test, mnist:train, synthetic:test, an existing folder or file, \
                  or a pushed data set"
             )));
         }

@@ -92,7 +92,8 @@ impl fmt::Display for Finding {
             ),
             Self::HeldOut { test, of } => write!(
                 f,
-                "there is no test part: {test} of the {of} images are kept for the test, the same share of each label"
+                "there is no test part: {test} of the {of} images are kept for the test, the same share of each label, drawn with \
+                 seed 0"
             ),
         }
     }

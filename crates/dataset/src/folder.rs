@@ -26,13 +26,11 @@
 use std::path::Path;
 
 use crate::files::{self, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS};
-use crate::{
-    Assembled, Dataset, DatasetError, Finding, Handling, LabelledImages, Parts, assemble, idx,
-};
+use crate::{Assembled, Dataset, DatasetError, Handling, LabelledImages, Parts, assemble, idx};
 
 mod names;
 
-pub use names::LABELS_FILE;
+pub use names::{LABELS_FILE, NamedLabels, name_labels};
 
 const REMEDY: &str = "name the files as MNIST's are named, or correct the path; a folder of pictures for each label is \
      read by `digits dataset push`";
@@ -89,7 +87,7 @@ pub fn read(name: &str, path: &Path, handling: &Handling) -> Result<Assembled, D
         (Some(&smallest), Some(&greatest)) => smallest..=greatest,
         _ => 0..=0,
     };
-    let named = names::names(&dir, &set.prefix, handling.first_label, occurring.clone())?;
+    let named = name_labels(&dir, &set.prefix, handling.first_label, occurring)?;
     let shift = named.first.saturating_sub(first);
     for label in [Some(&mut train), test.as_mut()]
         .into_iter()
@@ -98,11 +96,7 @@ pub fn read(name: &str, path: &Path, handling: &Handling) -> Result<Assembled, D
     {
         *label -= shift;
     }
-    if named.first > 0 {
-        findings.push(Finding::LabelsFrom(named.first));
-    } else if *occurring.start() == 1 && handling.first_label.is_none() {
-        findings.push(Finding::NoLabelZero);
-    }
+    findings.extend(named.finding);
     let parts = Parts {
         train,
         test,

@@ -12,6 +12,7 @@ mod bucket;
 mod clients;
 mod command_line;
 mod dashboards;
+mod dataset_formats;
 mod datasets;
 mod durable;
 mod earlier_formats;

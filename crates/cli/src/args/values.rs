@@ -1,6 +1,6 @@
 //! Parses the values of flags; each error says what the flag takes.
 
-use digits_cli::{format::grouped, picture_folder::Size};
+use digits_cli::{format::grouped, image_set::Size};
 use digits_dataset::MAX_SIDE;
 use std::{ops::RangeInclusive, str::FromStr};
 
@@ -61,6 +61,15 @@ pub fn share(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|share| (f64::EPSILON..1.0).contains(share));
     share.ok_or_else(|| "takes a number between 0 and 1, such as 0.2".to_owned())
+}
+
+/// The value of a white pixel.
+pub fn white(text: &str) -> Result<f32, String> {
+    let white = text
+        .parse()
+        .ok()
+        .filter(|white: &f32| white.is_finite() && *white > 0.0);
+    white.ok_or_else(|| "takes a number above 0, such as 255".to_owned())
 }
 
 /// Height and width of an image.

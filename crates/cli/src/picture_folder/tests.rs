@@ -1,7 +1,7 @@
 //! Folders of pictures in a temporary folder, and the small one in `tests/cases`.
 
 use super::*;
-use digits_dataset::{Dataset, Finding, Polarity};
+use digits_dataset::{Assembled, Dataset, Finding, Polarity};
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -24,12 +24,17 @@ fn folder_with(seven: &str, three: &str) -> TempDir {
     folder
 }
 
-fn read_all(folder: &Path) -> PictureSet {
-    read(folder, &Handling::default(), None).expect("a data set")
+fn read_all(folder: &Path) -> ImageSet {
+    read(folder, &Handling::default(), None, &ProgressBar::hidden()).expect("a data set")
 }
 
 fn error_of(folder: &TempDir) -> String {
-    let result = read(folder.path(), &Handling::default(), None);
+    let result = read(
+        folder.path(),
+        &Handling::default(),
+        None,
+        &ProgressBar::hidden(),
+    );
     result.err().expect("an error").to_string()
 }
 
@@ -62,7 +67,7 @@ fn has(dataset: &Dataset, label: u16, pixels: &[u8]) -> bool {
 
 #[test]
 fn a_folder_for_each_label_is_a_data_set() {
-    let PictureSet { assembled, notes } = read_all(Path::new(CASES));
+    let ImageSet { assembled, notes } = read_all(Path::new(CASES));
     let Assembled { dataset, findings } = assembled;
     assert_eq!(dataset.label_names, digits_dataset::numbered_names(10));
     assert_eq!((dataset.height(), dataset.width()), (28, 28));
@@ -101,7 +106,7 @@ fn train_and_test_folders_are_the_parts() {
     fs::create_dir(folder.path().join("train/8")).expect("created");
     let copied = folder.path().join("train/8/a.png");
     fs::copy(Path::new(CASES).join("8/17.png"), copied).expect("copied");
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     let dataset = assembled.dataset;
     assert_eq!(dataset.label_names, ["7", "8"]);
     assert_eq!(
@@ -112,7 +117,7 @@ fn train_and_test_folders_are_the_parts() {
 
     // Without a test part the one for validation is it, else it is for training.
     fs::rename(folder.path().join("Test"), folder.path().join("val")).expect("renamed");
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     assert_eq!(
         assembled.dataset,
         dataset_named(&dataset, &assembled.dataset)
@@ -124,7 +129,7 @@ fn train_and_test_folders_are_the_parts() {
         folder.path().join("test/7/a.png"),
     )
     .expect("copied");
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     assert_eq!(assembled.dataset.train.labels, [0, 0, 0, 0, 0, 0, 1]);
     assert!(
         notes[0].contains("added to those for training"),
@@ -170,11 +175,11 @@ fn files_of_the_system_are_ignored_and_others_reported() {
         write(&folder, name, b"\0\x05\x16\x07");
     }
     fs::create_dir(folder.path().join("__MACOSX")).expect("created");
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     assert_eq!((assembled.dataset, notes), (expected.clone(), vec![]));
     write(&folder, "7/notes", b"mine");
     write(&folder, "README.md", b"# Mine");
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     assert_eq!(assembled.dataset, expected);
     assert!(
         notes.len() == 1 && notes[0].starts_with("2 files or folders were ignored"),
@@ -224,7 +229,7 @@ fn colour_16_bits_and_transparency_are_converted_and_reported() {
             LumaA([255, seven.get_pixel(x, y)[0]])
         })),
     );
-    let PictureSet { assembled, notes } = read_all(folder.path());
+    let ImageSet { assembled, notes } = read_all(folder.path());
     let count = |pixels: &[u8]| {
         let parts = [&assembled.dataset.train, &assembled.dataset.test];
         parts
@@ -310,7 +315,13 @@ fn another_size_is_named_and_scaled_on_request() {
         height: 14,
         width: 7,
     };
-    let set = read(folder.path(), &Handling::default(), Some(size)).expect("scaled");
+    let set = read(
+        folder.path(),
+        &Handling::default(),
+        Some(size),
+        &ProgressBar::hidden(),
+    )
+    .expect("scaled");
     let dataset = set.assembled.dataset;
     assert_eq!((dataset.height(), dataset.width()), (14, 7));
     assert_eq!(
@@ -337,7 +348,7 @@ fn dark_ink_is_reported_and_made_light_for_handwriting() {
             polarity,
             ..Handling::default()
         };
-        read(folder.path(), &handling, None)
+        read(folder.path(), &handling, None, &ProgressBar::hidden())
             .expect("a data set")
             .assembled
     };
@@ -373,7 +384,7 @@ fn folders_that_are_no_data_set_are_refused_with_the_remedy() {
         first_label: Some(1),
         ..Handling::default()
     };
-    let error = read(&inner, &handling, None)
+    let error = read(&inner, &handling, None, &ProgressBar::hidden())
         .err()
         .expect("an error")
         .to_string();

@@ -71,8 +71,8 @@ fn a_folder_of_pictures_is_pushed_and_its_changes_are_listed() {
     assert_eq!(document["manifest"]["labels"][9], "9");
     let notes = document["notes"].as_array().expect("notes");
     assert_eq!(notes.len(), shown.lines().count(), "{shown}");
-    let kept = "there is no test part: 10 of the 30 images are kept for the test, the same share of each label; \
-                --test-fraction sets the share";
+    let kept = "there is no test part: 10 of the 30 images are kept for the test, the same share of each label, \
+                drawn with seed 0; --test-fraction sets the share";
     assert_eq!(notes[0], kept);
     assert!(
         notes[1]

@@ -1,11 +1,11 @@
-//! Names the labels of a folder of IDX files, and tells from which number its labels count.
+//! Names the labels of a folder of data files, and tells from which number its labels count.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use crate::{DatasetError, MAX_CLASSES};
+use crate::{DatasetError, Finding, MAX_CLASSES};
 
 /// Name of the file with the names of the labels.
 pub const LABELS_FILE: &str = "labels.txt";
@@ -15,14 +15,46 @@ const MAX_BYTES: u64 = 256 << 10;
 const EMNIST_LETTERS: (&str, u16) = ("emnist-letters", 26);
 
 /// The names of the labels, and the number in the files that is the first one.
-pub(super) struct Named {
-    pub(super) names: Vec<String>,
-    pub(super) first: u16,
+pub struct NamedLabels {
+    /// Names by index.
+    pub names: Vec<String>,
+    /// What is subtracted from the numbers of the files.
+    pub first: u16,
+    /// What is unusual about the first one.
+    pub finding: Option<Finding>,
 }
 
 /// The names of the labels of a folder: from `labels.txt`, from EMNIST's mapping, else their
-/// numbers. `first` is the user's choice; the labels `occurring` have it subtracted already.
-pub(super) fn names(
+/// numbers. `prefix` is in front of the names of the data set's files; `first` is the user's choice;
+/// the labels `occurring` have it subtracted already.
+///
+/// # Errors
+///
+/// [`DatasetError::Io`] and [`DatasetError::Format`] of a file with names.
+pub fn name_labels(
+    dir: &Path,
+    prefix: &str,
+    first: Option<u16>,
+    occurring: RangeInclusive<u16>,
+) -> Result<NamedLabels, DatasetError> {
+    let begins_at_one = *occurring.start() == 1 && first.is_none();
+    let Named { names, first } = names(dir, prefix, first, occurring)?;
+    Ok(NamedLabels {
+        names,
+        first,
+        finding: match first {
+            0 => begins_at_one.then_some(Finding::NoLabelZero),
+            first => Some(Finding::LabelsFrom(first)),
+        },
+    })
+}
+
+struct Named {
+    names: Vec<String>,
+    first: u16,
+}
+
+fn names(
     dir: &Path,
     prefix: &str,
     first: Option<u16>,

@@ -18,8 +18,13 @@ use serde_json::json;
 pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     let name = name(&args)?;
     let storage = Storage::open(&args.storage)?;
-    let Loaded { dataset, notes } =
-        data_source::load(&args.source, &args.read, args.handwriting).await?;
+    let Loaded { dataset, notes } = data_source::load(
+        &args.source,
+        &args.read,
+        args.handwriting,
+        data_source::progress(context),
+    )
+    .await?;
     for note in &notes {
         context.hint(&format!("warning: {note}"));
     }
@@ -36,7 +41,10 @@ pub async fn run(args: PushDataset, context: &Context) -> Result<(), Error> {
     pushed::check(&dataset, &push)?;
     // A storage that lets two writers write the same key cannot be shared.
     storage.probe().await?;
-    let receipt = pushed::push(&storage, dataset, push).await?;
+    let pushing = data_source::pushing(context);
+    let receipt = pushed::push(&storage, dataset, push).await;
+    pushing.finish_and_clear();
+    let receipt = receipt?;
     context.show(
         || {
             json!({

@@ -68,7 +68,8 @@ pub async fn run(args: ShowDataset, context: &Context) -> Result<(), Error> {
 async fn load(args: &ShowDataset, context: &Context) -> Result<(Dataset, v1::Dataset), Error> {
     let name = args.dataset.as_str();
     if name == mnist::NAME || name == synthetic::NAME || name.contains(std::path::MAIN_SEPARATOR) {
-        let Loaded { dataset, notes } = data_source::load(name, &args.read, false).await?;
+        let Loaded { dataset, notes } =
+            data_source::load(name, &args.read, false, data_source::progress(context)).await?;
         for note in notes {
             context.hint(&format!("warning: {note}"));
         }
@@ -77,14 +78,14 @@ async fn load(args: &ShowDataset, context: &Context) -> Result<(Dataset, v1::Dat
     }
     if args.read != ReadFolder::default() {
         return Err(Error::Usage(format!(
-            "{name} was pushed already: --transpose, --labels-from, --invert, --test-fraction and --size are for folders"
+            "{name} was pushed already: --transpose, --labels-from, --invert, --test-fraction, --size, --label-column and --white are for files of this machine"
         )));
     }
     let reference: Reference = name.parse()?;
     let Some(url) = &args.storage else {
         return Err(Error::Usage(format!(
             "{name} is neither mnist nor synthetic: if it was pushed, name its storage with --storage URL or \
-             DIGITS_STORAGE; if it is a folder, write its path with a `/`"
+             DIGITS_STORAGE; if it is a folder or file, write its path with a `/`"
         )));
     };
     let (dataset, listed) = image_source::load_pushed(url, &reference).await?;
