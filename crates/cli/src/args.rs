@@ -9,7 +9,7 @@ mod train;
 mod values;
 
 pub use dataset::{Dataset, ListDatasets, PushDataset, ReadFolder, SetPart, ShowDataset, Switch};
-pub use lineage::{BatchNorm, Export, Import, Pictures, Pixels, Reproduce};
+pub use lineage::{BatchNorm, Card, Export, Import, Pictures, Pixels, Reproduce};
 pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
 pub use token::{CreateToken, Token};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
@@ -139,8 +139,11 @@ pub enum Command {
     Report(Report),
     /// Create a checkpoint from a PyTorch state dict.
     Import(Box<Import>),
-    /// Write a checkpoint as an ONNX model, or copy its weights.
+    /// Write a checkpoint as an ONNX model or as a folder for the Hugging Face hub, or copy its
+    /// weights.
     Export(Export),
+    /// Write the model card of a checkpoint: Markdown about its data, training, results and limits.
+    Card(Card),
     /// Retrain a checkpoint from its recorded lineage, and compare the weights.
     Reproduce(Reproduce),
     /// List the serving records: which checkpoints were served, starting when, and why.

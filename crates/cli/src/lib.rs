@@ -1,6 +1,6 @@
 //! Parts of the command-line client `digits`: terminal drawings, plots and contact sheets,
-//! evaluation of a served model on a labelled set, data sets of other forms, ONNX export, and
-//! error messages.
+//! evaluation of a served model on a labelled set, data sets of other forms, model cards, ONNX
+//! export, and error messages.
 //!
 //! It starts no service and holds no state; the binary decides what is printed where.
 
@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod format;
 pub mod image_set;
 pub mod import_report;
+pub mod model_card;
 mod natural_order;
 pub mod onnx;
 pub mod picture_folder;

@@ -80,6 +80,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Report(args) => commands::report::run(args, context).await,
         Command::Import(args) => commands::import::run(*args, context).await,
         Command::Export(args) => commands::export::run(args, context).await,
+        Command::Card(args) => commands::card::run(args, context).await,
         Command::Reproduce(args) => commands::reproduce::run(args, context).await,
         Command::Serving(args) => commands::serving::list(args, context).await,
         Command::Promote(args) => commands::serving::promote(args, context).await,

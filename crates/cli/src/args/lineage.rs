@@ -100,15 +100,36 @@ pub struct Export {
     /// Write the weights unchanged: a PyTorch state dict in safetensors.
     #[arg(long, group = "format")]
     pub safetensors: bool,
+    /// Write a folder for the Hugging Face hub, which must be absent or empty: model card, weights,
+    /// config.json, an ONNX model, and a loader for PyTorch.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        group = "format",
+        conflicts_with = "output"
+    )]
+    pub hub: Option<PathBuf>,
     /// File to write.
-    #[arg(short, long, value_name = "FILE")]
-    pub output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "hub")]
+    pub output: Option<PathBuf>,
     /// The shared storage to read the checkpoint from.
     #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
     pub storage: String,
     /// Type of the ONNX model's raw pixels, 0 to 255.
     #[arg(long, default_value = "uint8", value_name = "TYPE", requires = "onnx")]
     pub input: Pixels,
+}
+
+#[derive(Debug, Args)]
+pub struct Card {
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`.
+    pub checkpoint: String,
+    /// File to write, in place of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The shared storage to read the checkpoint from.
+    #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
+    pub storage: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

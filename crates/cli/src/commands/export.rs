@@ -1,28 +1,33 @@
-//! `digits export`: writes a checkpoint, verified, as an ONNX model or a safetensors file.
+//! `digits export`: writes a checkpoint, verified, as an ONNX model, a safetensors file or a folder
+//! for the Hugging Face hub.
 
+use super::{card, stored};
 use crate::{
     args::{Export, Pixels},
     context::Context,
-    lookup,
 };
 use bytes::Bytes;
-use digits_checkpoint::{LoadError, Storage, id::CheckpointId, sha256_hex};
-use digits_cli::{Error, error::write_file, onnx, registry::Registry};
+use digits_checkpoint::{Storage, id::CheckpointId, sha256_hex};
+use digits_cli::{Error, error::write_file, model_card, onnx};
 use serde_json::json;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Runs the command.
 pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
-    let registry = Registry::open(&context.endpoints, Some(&args.storage))?;
-    let id: CheckpointId = lookup::checkpoint_id(&args.checkpoint, "", &registry)
-        .await?
-        .parse()
-        .map_err(|error| Error::Usage(format!("{}: {error}", args.checkpoint)))?;
+    let id = stored::find(&args.checkpoint, &args.storage, context).await?;
     let storage = Storage::open_existing(&args.storage)?;
+    if let Some(folder) = &args.hub {
+        return hub(folder, &storage, id, context).await;
+    }
+    let output: PathBuf = args.output.unwrap_or_default();
     let bytes = match args.onnx {
         true => {
             let loaded = digits_checkpoint::load(&storage, id)
                 .await
-                .map_err(|error| unreadable(id, &error))?;
+                .map_err(|error| stored::unreadable(id, &error))?;
             let pixels = match args.input {
                 Pixels::Uint8 => onnx::Pixels::Uint8,
                 Pixels::Float32 => onnx::Pixels::Float32,
@@ -31,8 +36,8 @@ pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
         }
         false => weights(&storage, id).await?,
     };
-    write_file(&args.output, &bytes)?;
-    let (path, size, sha256) = (args.output.display(), bytes.len(), sha256_hex(&bytes));
+    write_file(&output, &bytes)?;
+    let (path, size, sha256) = (output.display(), bytes.len(), sha256_hex(&bytes));
     context.show(
         || {
             json!({
@@ -44,24 +49,61 @@ pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
     )
 }
 
-async fn weights(storage: &Storage, id: CheckpointId) -> Result<Bytes, Error> {
-    let manifest = digits_checkpoint::manifest(storage, id)
+/// Writes a folder for the hub.
+async fn hub(
+    folder: &Path,
+    storage: &Storage,
+    id: CheckpointId,
+    context: &Context,
+) -> Result<(), Error> {
+    let loaded = digits_checkpoint::load(storage, id)
         .await
-        .map_err(|error| unreadable(id, &error.into()))?
-        .ok_or_else(|| {
-            let reason =
-                "there is no committed one of this id here; `digits checkpoints` lists them";
-            Error::input(format!("checkpoint {id}"), reason)
-        })?;
-    digits_checkpoint::model_file(storage, &manifest)
-        .await
-        .map_err(|error| unreadable(id, &error))
+        .map_err(|error| stored::unreadable(id, &error))?;
+    let weights = weights(storage, id).await?;
+    let curves = card::curves(&loaded.manifest, context).await;
+    empty(folder)?;
+    let files: [(&str, Bytes); 5] = [
+        (
+            "README.md",
+            model_card::markdown(&loaded.manifest, &curves).into(),
+        ),
+        ("config.json", model_card::config(&loaded.manifest).into()),
+        ("load.py", model_card::loader().into()),
+        (
+            "model.onnx",
+            onnx::encode(&loaded, onnx::Pixels::Uint8).into(),
+        ),
+        ("model.safetensors", weights),
+    ];
+    for (name, bytes) in &files {
+        write_file(&folder.join(name), bytes)?;
+    }
+    let shown = folder.display();
+    let names = files.each_ref().map(|(name, _)| *name);
+    context.show(
+        || json!({ "checkpoint_id": id.to_string(), "format": "hub", "folder": shown.to_string(), "files": names }),
+        || vec![format!("{shown}: {}", names.join(", "))],
+    )
 }
 
-fn unreadable(id: CheckpointId, error: &LoadError) -> Error {
-    let reason = match error {
-        LoadError::Refused(refusal) => format!("is damaged: {refusal}"),
-        LoadError::Unavailable(error) => error.to_string(),
+/// Makes a folder, which must be empty if it is there: what is in it may be another model.
+fn empty(folder: &Path) -> Result<(), Error> {
+    let failed = |source: io::Error| Error::Write {
+        path: folder.to_owned(),
+        source,
     };
-    Error::input(format!("checkpoint {id}"), reason)
+    fs::create_dir_all(folder).map_err(failed)?;
+    match fs::read_dir(folder).map_err(failed)?.next() {
+        None => Ok(()),
+        Some(_) => Err(failed(io::Error::other(
+            "it is not empty: name another folder",
+        ))),
+    }
+}
+
+async fn weights(storage: &Storage, id: CheckpointId) -> Result<Bytes, Error> {
+    let manifest = stored::manifest(storage, id).await?;
+    digits_checkpoint::model_file(storage, &manifest)
+        .await
+        .map_err(|error| stored::unreadable(id, &error))
 }

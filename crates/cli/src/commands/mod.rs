@@ -1,5 +1,6 @@
 //! One module for each command, or for a few that belong together.
 
+pub mod card;
 pub mod catalog;
 pub mod checkpoints;
 pub mod dataset;
@@ -17,6 +18,7 @@ pub mod reproduce;
 pub mod serving;
 pub mod shell;
 mod spec;
+mod stored;
 pub mod token;
 pub mod train;
 pub mod watch;

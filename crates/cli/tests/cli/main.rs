@@ -3,6 +3,7 @@
 //! One binary for all of it, so that the support code is compiled and the crates are linked once.
 
 mod binary;
+mod card;
 mod dataset;
 mod evaluate;
 mod no_hard_links;

@@ -90,15 +90,15 @@ fn draft(id: CheckpointId, age_seconds: i64) -> Draft {
     }
 }
 
-struct Fixture {
-    dir: tempfile::TempDir,
+pub struct Fixture {
+    pub dir: tempfile::TempDir,
     old: String,
-    new: String,
+    pub new: String,
 }
 
 impl Fixture {
     /// Two checkpoints, of which the newer one serves.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let storage = Storage::open(&dir.path().display().to_string()).expect("open");
         let mut ids = Vec::new();
@@ -125,18 +125,18 @@ impl Fixture {
             .expect("the binary starts")
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.run_on(&format!("file://{}", self.dir.path().display()), arguments)
     }
 
-    fn document(&self, arguments: &[&str]) -> Value {
+    pub fn document(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}");
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    fn error(&self, arguments: &[&str], code: i32, part: &str) {
+    pub fn error(&self, arguments: &[&str], code: i32, part: &str) {
         let output = self.run(arguments);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
