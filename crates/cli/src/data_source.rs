@@ -12,7 +12,7 @@ use digits_cli::{
     picture_folder,
 };
 use digits_dataset::{
-    Dataset, DatasetError, Finding, Handling, Orientation, Polarity, folder,
+    Dataset, DatasetError, Finding, Handling, Orientation, PixelStore, Polarity, folder,
     mnist::{self, MnistSource},
     synthetic,
 };
@@ -213,6 +213,7 @@ fn handling(flags: &ReadFolder, light_on_dark: bool) -> Handling {
         },
         first_label: flags.labels_from,
         test_fraction: flags.test_fraction,
+        store: PixelStore::TemporaryFile,
     }
 }
 

@@ -2,7 +2,8 @@
 //! what is unusual about it.
 
 use crate::{
-    Dataset, DatasetError, Finding, Images, LabelledImages, hold_out::hold_out, inspection,
+    Dataset, DatasetError, Finding, Images, LabelledImages, PixelStore, hold_out::hold_out,
+    inspection,
 };
 
 /// How the files of a data set are to be read.
@@ -17,6 +18,8 @@ pub struct Handling {
     pub first_label: Option<u16>,
     /// Share of the images of each label that is kept for the test; only without a test part.
     pub test_fraction: Option<f64>,
+    /// Where many pixels are.
+    pub store: PixelStore,
 }
 
 /// Whether the images are transposed.
@@ -87,12 +90,12 @@ pub fn assemble(
         &mut findings,
     ) {
         for images in &mut both {
-            **images = images.transposed()?;
+            **images = images.transposed(handling.store)?;
         }
     }
     if is_inverted(both[0], handling.polarity, &mut findings) {
         for images in &mut both {
-            **images = images.inverted()?;
+            **images = images.inverted(handling.store)?;
         }
     }
     let dataset = Dataset::new(name, train, test, parts.label_names)?;
@@ -116,7 +119,7 @@ fn divide(
         (Some(test), None) => Ok((train, test, None)),
         (None, Some(fraction)) => {
             let of = train.labels.len();
-            let (train, test) = hold_out(&train, fraction, label_names.len())?;
+            let (train, test) = hold_out(&train, fraction, label_names.len(), handling.store)?;
             let held_out = Finding::HeldOut {
                 test: test.labels.len(),
                 of,

@@ -70,7 +70,7 @@ pub fn read(name: &str, path: &Path, handling: &Handling) -> Result<Assembled, D
     let mut part = |images, labels, remedy| -> Result<LabelledImages, DatasetError> {
         let images = set.path(&dir, images, remedy)?;
         let labels = set.path(&dir, labels, remedy)?;
-        idx::read_part(&images, &labels, first, &mut findings)
+        idx::read_part(&images, &labels, first, handling.store, &mut findings)
     };
     let mut train = part(TRAIN_IMAGES, TRAIN_LABELS, REMEDY)?;
     let mut test = match set.has_test() || handling.test_fraction.is_none() {

@@ -1,6 +1,6 @@
 //! Keeps a share of the images of each label for the test, where a data set has no test part.
 
-use crate::{DatasetError, Images, LabelledImages, PixelBuffer, random::Random};
+use crate::{DatasetError, Images, LabelledImages, PixelBuffer, PixelStore, random::Random};
 
 /// The PRNG's stream of the choice.
 const PART: u64 = 2;
@@ -11,6 +11,7 @@ pub(crate) fn hold_out(
     all: &LabelledImages,
     fraction: f64,
     classes: usize,
+    store: PixelStore,
 ) -> Result<(LabelledImages, LabelledImages), DatasetError> {
     let mut of_label: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, &label) in all.labels.iter().enumerate() {
@@ -32,16 +33,18 @@ pub(crate) fn hold_out(
             is_test[indices[place]] = true;
         }
     }
-    Ok((take(all, &is_test, false)?, take(all, &is_test, true)?))
+    let take = |wanted| take(all, &is_test, wanted, store);
+    Ok((take(false)?, take(true)?))
 }
 
 fn take(
     all: &LabelledImages,
     is_test: &[bool],
     wanted: bool,
+    store: PixelStore,
 ) -> Result<LabelledImages, DatasetError> {
     let chosen = || (0..all.labels.len()).filter(|&index| is_test[index] == wanted);
-    let mut pixels = PixelBuffer::default();
+    let mut pixels = PixelBuffer::new(store);
     for image in chosen().filter_map(|index| all.images.image(index)) {
         pixels.push(image)?;
     }

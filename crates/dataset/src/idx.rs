@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::{DatasetError, Finding, Images, LabelledImages, MAX_CLASSES};
+use crate::{DatasetError, Finding, Images, LabelledImages, MAX_CLASSES, PixelBuffer, PixelStore};
+use bytes::Bytes;
 
 mod gzip;
 mod write;
@@ -21,6 +22,8 @@ pub use write::{encode_images, encode_labels, write_images, write_labels};
 /// Most bytes of content, header included, that a file may have uncompressed: 2 GiB.
 pub const MAX_CONTENT_BYTES: u64 = 2 << 30;
 
+/// Bytes that are read at once.
+const PIECE: u64 = 1 << 20;
 const UNSIGNED_BYTE: u8 = 0x08;
 const SHORT: u8 = 0x0b;
 const INT: u8 = 0x0c;
@@ -37,7 +40,7 @@ const NOT_IDX: &str = "give an IDX file as MNIST has them, plain or gzipped";
 ///
 /// [`DatasetError::Io`] and [`DatasetError::Format`], which name the path.
 pub fn read_images(path: &Path) -> Result<Images, DatasetError> {
-    images_of(path, &mut Vec::new())
+    images_of(path, PixelStore::Memory, &mut Vec::new())
 }
 
 /// Reads a file of labels, plain or gzipped.
@@ -58,18 +61,23 @@ pub(crate) fn read_part(
     images: &Path,
     labels: &Path,
     first_label: u16,
+    store: PixelStore,
     findings: &mut Vec<Finding>,
 ) -> Result<LabelledImages, DatasetError> {
     Ok(LabelledImages {
-        images: images_of(images, findings)?,
+        images: images_of(images, store, findings)?,
         labels: labels_of(labels, first_label, findings)?,
     })
 }
 
-fn images_of(path: &Path, findings: &mut Vec<Finding>) -> Result<Images, DatasetError> {
+fn images_of(
+    path: &Path,
+    store: PixelStore,
+    findings: &mut Vec<Finding>,
+) -> Result<Images, DatasetError> {
     let (file, length) = open(path)?;
     let name = path.display().to_string();
-    let decoded = decode(file, length, &name)?;
+    let decoded = decode(file, length, store, &name)?;
     note_garbage(&decoded, &name, findings);
     decode_images(decoded, &name)
 }
@@ -81,7 +89,7 @@ fn labels_of(
 ) -> Result<Vec<u16>, DatasetError> {
     let (file, length) = open(path)?;
     let name = path.display().to_string();
-    let decoded = decode(file, length, &name)?;
+    let decoded = decode(file, length, PixelStore::Memory, &name)?;
     note_garbage(&decoded, &name, findings);
     decode_labels(decoded, first, &name)
 }
@@ -99,7 +107,10 @@ fn note_garbage(decoded: &Decoded, name: &str, findings: &mut Vec<Finding>) {
 ///
 /// [`DatasetError::Format`].
 pub fn parse_images(bytes: &[u8], name: &str) -> Result<Images, DatasetError> {
-    decode_images(decode(bytes, bytes.len() as u64, name)?, name)
+    decode_images(
+        decode(bytes, bytes.len() as u64, PixelStore::Memory, name)?,
+        name,
+    )
 }
 
 /// As [`read_labels`], of bytes (plain or gzipped); `name` stands for the path in messages.
@@ -108,7 +119,11 @@ pub fn parse_images(bytes: &[u8], name: &str) -> Result<Images, DatasetError> {
 ///
 /// [`DatasetError::Format`].
 pub fn parse_labels(bytes: &[u8], name: &str) -> Result<Vec<u16>, DatasetError> {
-    decode_labels(decode(bytes, bytes.len() as u64, name)?, 0, name)
+    decode_labels(
+        decode(bytes, bytes.len() as u64, PixelStore::Memory, name)?,
+        0,
+        name,
+    )
 }
 
 fn open(path: &Path) -> Result<(BufReader<File>, u64), DatasetError> {
@@ -152,7 +167,7 @@ fn decode_images(decoded: Decoded, name: &str) -> Result<Images, DatasetError> {
         count,
         height,
         width,
-        pixels: data.into(),
+        pixels: data,
     })
 }
 
@@ -216,21 +231,26 @@ fn decode_labels(decoded: Decoded, first: u16, name: &str) -> Result<Vec<u16>, D
 struct Decoded {
     element: u8,
     dimensions: Vec<usize>,
-    data: Vec<u8>,
+    data: Bytes,
     /// Whether it was followed by other bytes, behind the end of its gzip stream.
     has_garbage: bool,
 }
 
-fn decode(mut input: impl BufRead, length: u64, name: &str) -> Result<Decoded, DatasetError> {
+fn decode(
+    mut input: impl BufRead,
+    length: u64,
+    store: PixelStore,
+    name: &str,
+) -> Result<Decoded, DatasetError> {
     let start = input
         .fill_buf()
         .map_err(|source| DatasetError::io("read", name, source))?;
     if !gzip::starts(start) {
-        return decode_content(&mut input, Length::Exactly(length), name);
+        return decode_content(&mut input, Length::Exactly(length), store, name);
     }
     let most = length.saturating_mul(DEFLATE_EXPANSION);
     let mut members = gzip::Members::new(input);
-    let decoded = decode_content(&mut members, Length::AtMost(most), name)?;
+    let decoded = decode_content(&mut members, Length::AtMost(most), store, name)?;
     Ok(Decoded {
         has_garbage: members.has_garbage,
         ..decoded
@@ -247,6 +267,7 @@ enum Length {
 fn decode_content(
     input: &mut impl Read,
     length: Length,
+    store: PixelStore,
     name: &str,
 ) -> Result<Decoded, DatasetError> {
     let (element, dimensions) = read_header(input, name)?;
@@ -256,12 +277,7 @@ fn decode_content(
     check_length(declared, length, name)?;
 
     // Bounded by the file's length: `declared` has passed check_length.
-    let mut data = Vec::with_capacity(data_bytes as usize);
-    input
-        .by_ref()
-        .take(data_bytes)
-        .read_to_end(&mut data)
-        .map_err(|source| unreadable(name, &source))?;
+    let data = read_data(input, data_bytes, store, name)?;
     if (data.len() as u64) < data_bytes {
         return Err(truncated(name, declared, header_bytes + data.len() as u64));
     }
@@ -278,6 +294,29 @@ fn decode_content(
             has_garbage: false,
         }),
         _ => Err(trailing(name, declared, None)),
+    }
+}
+
+/// Reads `length` bytes, or up to the end.
+fn read_data(
+    input: &mut impl Read,
+    length: u64,
+    store: PixelStore,
+    name: &str,
+) -> Result<Bytes, DatasetError> {
+    let mut data = PixelBuffer::with_room(store, length as usize);
+    let mut piece = Vec::new();
+    loop {
+        piece.clear();
+        input
+            .by_ref()
+            .take(PIECE.min(length - data.len()))
+            .read_to_end(&mut piece)
+            .map_err(|source| unreadable(name, &source))?;
+        if piece.is_empty() {
+            return data.finish();
+        }
+        data.push(&piece)?;
     }
 }
 

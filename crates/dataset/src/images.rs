@@ -1,6 +1,6 @@
 //! Images and their labels, whose pixels are in memory or mapped from a file.
 
-use crate::{DatasetError, PixelBuffer};
+use crate::{DatasetError, PixelBuffer, PixelStore};
 use bytes::Bytes;
 
 /// Grey images of one size.
@@ -36,9 +36,9 @@ impl Images {
     /// # Errors
     ///
     /// As [`PixelBuffer::push`].
-    pub fn transposed(&self) -> Result<Self, DatasetError> {
+    pub fn transposed(&self, store: PixelStore) -> Result<Self, DatasetError> {
         let (height, width) = (self.height, self.width);
-        let mut pixels = PixelBuffer::default();
+        let mut pixels = PixelBuffer::with_room(store, self.pixels.len());
         let mut turned = Vec::with_capacity(height * width);
         for image in self.pixels.chunks_exact((height * width).max(1)) {
             turned.clear();
@@ -60,8 +60,8 @@ impl Images {
     /// # Errors
     ///
     /// As [`PixelBuffer::push`].
-    pub fn inverted(&self) -> Result<Self, DatasetError> {
-        let mut pixels = PixelBuffer::default();
+    pub fn inverted(&self, store: PixelStore) -> Result<Self, DatasetError> {
+        let mut pixels = PixelBuffer::with_room(store, self.pixels.len());
         for piece in self.pixels.chunks(1 << 16) {
             let inverted: Vec<u8> = piece.iter().map(|pixel| !pixel).collect();
             pixels.push(&inverted)?;

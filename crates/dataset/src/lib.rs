@@ -44,7 +44,7 @@ pub use dataset::{Dataset, numbered_names};
 pub use error::DatasetError;
 pub use finding::Finding;
 pub use images::{Images, LabelledImages};
-pub use pixel_buffer::PixelBuffer;
+pub use pixel_buffer::{PixelBuffer, PixelStore};
 
 /// Most labels that a data set may have.
 pub const MAX_CLASSES: usize = 1_000;

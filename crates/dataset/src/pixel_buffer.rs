@@ -9,12 +9,24 @@ use std::{
     path::PathBuf,
 };
 
-/// Pixels that stay in memory; more are written to a temporary file.
+/// Pixels that stay in memory; more are written to a temporary file, if that is wanted.
 const IN_MEMORY: usize = 64 << 20;
+
+/// Where many pixels are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PixelStore {
+    /// In memory: for services, which may have no folder to write into.
+    #[default]
+    Memory,
+    /// Above 64 MiB in a temporary file, in the folder of `TMPDIR`, else in `/var/tmp`, as `/tmp` may
+    /// be memory.
+    TemporaryFile,
+}
 
 /// Pixels of any number of images.
 #[derive(Debug, Default)]
 pub struct PixelBuffer {
+    store: PixelStore,
     /// Those that are not in the file.
     memory: Vec<u8>,
     file: Option<File>,
@@ -22,6 +34,27 @@ pub struct PixelBuffer {
 }
 
 impl PixelBuffer {
+    /// A buffer without pixels.
+    #[must_use]
+    pub fn new(store: PixelStore) -> Self {
+        Self {
+            store,
+            ..Self::default()
+        }
+    }
+
+    /// One with memory for `pixels`, if they are to be there.
+    pub(crate) fn with_room(store: PixelStore, pixels: usize) -> Self {
+        let room = match store {
+            PixelStore::Memory => pixels,
+            PixelStore::TemporaryFile => pixels.min(IN_MEMORY),
+        };
+        Self {
+            memory: Vec::with_capacity(room),
+            ..Self::new(store)
+        }
+    }
+
     /// Pixels so far.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -37,10 +70,10 @@ impl PixelBuffer {
     /// Adds pixels.
     ///
     /// # Errors
-    /// [`DatasetError::Io`] when the temporary file cannot be written: a full disk. It is in the
-    /// folder of `TMPDIR`, else in `/var/tmp`, as `/tmp` may be memory.
+    /// [`DatasetError::Io`] when the temporary file cannot be written, as on a full disk.
     pub fn push(&mut self, pixels: &[u8]) -> Result<(), DatasetError> {
-        if self.memory.len() + pixels.len() > IN_MEMORY {
+        let are_many = self.memory.len() + pixels.len() > IN_MEMORY;
+        if are_many && self.store == PixelStore::TemporaryFile {
             self.spill().map_err(failed)?;
         }
         self.memory.extend_from_slice(pixels);
@@ -102,11 +135,14 @@ mod tests {
     #[test]
     fn pixels_come_back_in_order_from_memory_and_from_a_file() {
         let piece: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
-        for count in [0, 3, 70] {
-            let mut buffer = PixelBuffer::default();
+        let cases = [0, 3, 70].map(|count| (PixelStore::TemporaryFile, count));
+        for (store, count) in cases.into_iter().chain([(PixelStore::Memory, 70)]) {
+            let mut buffer = PixelBuffer::new(store);
             for index in 0..count {
                 buffer.push(&piece[index..]).expect("room on the disk");
             }
+            let in_file = store == PixelStore::TemporaryFile && count == 70;
+            assert_eq!(buffer.file.is_some(), in_file);
             let length = buffer.len();
             let pixels = buffer.finish().expect("room on the disk");
             let expected = (0..count).flat_map(|index| &piece[index..]);

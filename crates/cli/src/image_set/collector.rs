@@ -5,7 +5,7 @@ use super::{
     picture::{Conversions, Picture},
 };
 use crate::Error;
-use digits_dataset::{Images, LabelledImages, PixelBuffer, idx};
+use digits_dataset::{Images, LabelledImages, PixelBuffer, PixelStore, idx};
 use std::{fmt::Display, mem};
 
 /// The images of one part after the other.
@@ -25,7 +25,7 @@ impl Collector {
             size: size.map(|size| (size, None)),
             scale: size.is_some(),
             conversions: Conversions::default(),
-            pixels: PixelBuffer::default(),
+            pixels: PixelBuffer::new(PixelStore::TemporaryFile),
         }
     }
 
@@ -90,9 +90,12 @@ impl Collector {
             .size
             .as_ref()
             .map_or((1, 1), |(size, _)| (size.height, size.width));
-        let pixels = mem::take(&mut self.pixels)
-            .finish()
-            .map_err(|error| Error::input("data set", error))?;
+        let pixels = mem::replace(
+            &mut self.pixels,
+            PixelBuffer::new(PixelStore::TemporaryFile),
+        )
+        .finish()
+        .map_err(|error| Error::input("data set", error))?;
         Ok(LabelledImages {
             images: Images {
                 count: pixels.len() / (height * width),

@@ -208,9 +208,14 @@ fn a_gzip_bomb_is_unpacked_no_further_than_its_header_declares() {
 
 fn check_left_packed(bytes: &[u8], reason: &str) {
     let mut rest = bytes;
-    let error = decode(&mut rest, bytes.len() as u64, "the-file")
-        .err()
-        .expect(reason);
+    let error = decode(
+        &mut rest,
+        bytes.len() as u64,
+        PixelStore::Memory,
+        "the-file",
+    )
+    .err()
+    .expect(reason);
     assert!(error.to_string().contains(reason), "{error}");
     assert!(
         rest.len() > bytes.len() / 10 * 9,

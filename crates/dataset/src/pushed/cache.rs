@@ -4,7 +4,7 @@
 //! the manifest. The folder may be removed at any time.
 
 use super::{FILES, Manifest, PushedError, is_digest, key};
-use crate::{Dataset, DatasetError, digest, idx};
+use crate::{Dataset, DatasetError, PixelStore, digest, idx};
 use digits_checkpoint::{Storage, manifest::FileDigest};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -263,7 +263,9 @@ fn read(dir: &Path, name: &str, manifest: &Manifest) -> Result<Dataset, PushedEr
         }
     }
     let [train_images, train_labels, test_images, test_labels] = FILES.map(|file| dir.join(file));
-    let read = |images: &Path, labels: &Path| idx::read_part(images, labels, 0, &mut Vec::new());
+    let read = |images: &Path, labels: &Path| {
+        idx::read_part(images, labels, 0, PixelStore::Memory, &mut Vec::new())
+    };
     let train = read(&train_images, &train_labels)?;
     let test = read(&test_images, &test_labels)?;
     let dataset = Dataset::new(name, train, test, manifest.labels.clone())?;

@@ -2,7 +2,7 @@
 //! images, labels from 1.
 
 use super::*;
-use crate::{Finding, Orientation, Polarity};
+use crate::{Finding, Orientation, PixelStore, Polarity};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
@@ -33,7 +33,10 @@ fn emnist(prefix: &str) -> TempDir {
         let labels: Vec<u16> = data.labels.iter().map(|label| label + 1).collect();
         idx::write_images(
             &file("images-idx3-ubyte"),
-            &data.images.transposed().expect("transposed"),
+            &data
+                .images
+                .transposed(PixelStore::Memory)
+                .expect("transposed"),
         )
         .expect("written");
         idx::write_labels(&file("labels-idx1-ubyte"), &labels).expect("written");
@@ -147,7 +150,11 @@ fn emnists_letters_are_upright_and_count_from_1() {
     let (dataset, _) = read_folder(&folder, &as_stored);
     assert_eq!(
         dataset.train.images,
-        digits.train.images.transposed().expect("transposed")
+        digits
+            .train
+            .images
+            .transposed(PixelStore::Memory)
+            .expect("transposed")
     );
 }
 
@@ -274,7 +281,7 @@ fn dark_ink_on_light_paper_is_reported_and_inverted_on_request() {
     let folder = folder_with([TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS]);
     let digits = digits();
     for (file, part) in [(TRAIN_IMAGES, &digits.train), (TEST_IMAGES, &digits.test)] {
-        let images = part.images.inverted().expect("inverted");
+        let images = part.images.inverted(PixelStore::Memory).expect("inverted");
         idx::write_images(&folder.path().join(file), &images).expect("written");
     }
     let with = |polarity| {
