@@ -24,6 +24,12 @@ const MAX_UNCOUNTED_BYTES: usize = 64 << 10;
 /// memory than it saves time, because glibc's allocator gives each thread an arena of its own.
 const MAX_INLINE_BYTES: usize = 1 << 20;
 
+/// First size of the buffers of a call: that of one image, and of its response. It is the largest
+/// that glibc allocates without a lock or a search; tonic's 8 KiB would be allocated twice a call.
+const BUFFER_BYTES: usize = 1024;
+/// A stream's responses are sent when they have this size together, as by default.
+const YIELD_THRESHOLD: usize = 32 << 10;
+
 /// Encodes and decodes messages. What decodes into a message whose name ends with `Request` is
 /// limited to [`MAX_VALUES`]; a client trusts its server.
 #[derive(Debug)]
@@ -46,12 +52,16 @@ where
     type Decoder = LimitedDecoder<D>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(BufferSettings::default())
+        ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        LimitedDecoder(ProstDecoder::new(BufferSettings::default()))
+        LimitedDecoder(ProstDecoder::new(buffers()))
     }
+}
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)
 }
 
 /// Decodes messages; refuses a request with more than [`MAX_VALUES`] values.

@@ -29,6 +29,16 @@ pub async fn compute(
     if queue.runs_inline(&route.checkpoint.network, pixels) {
         return Ok(inline(route, pixels));
     }
+    // Boxed, so that the future of a small request is small.
+    Box::pin(queued(route, pixels, queue, context)).await
+}
+
+async fn queued(
+    route: &ActiveRoute,
+    pixels: &Pixels,
+    queue: &BatchQueue,
+    context: &PredictContext,
+) -> Result<Vec<f32>, QueueError> {
     let item = WorkItem {
         checkpoint: Arc::clone(&route.checkpoint),
         metrics: Arc::clone(&route.metrics),

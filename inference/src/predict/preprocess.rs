@@ -105,13 +105,14 @@ pub async fn preprocess(
             .map(NormalizedImages::all_inputs)
             .map_err(|invalid| PredictError::InvalidImages(vec![invalid]))
     };
+    // What takes long is boxed, so that the future of packed pixels is small.
     match images {
         InputImages::Pixels(bytes) => Ok(NormalizedImages::all_inputs(Pixels::Bytes(bytes))),
         InputImages::Tensor(values) if values.convert_inline() => convert(values),
-        InputImages::Tensor(values) => pool.run(deadline, move |_| convert(values)).await,
+        InputImages::Tensor(values) => Box::pin(pool.run(deadline, move |_| convert(values))).await,
         InputImages::Unnormalized(pixels) => {
             let work = move |cancel: &CancelFlag| normalize(&pixels, normalizer, cancel);
-            pool.run(deadline, work).await
+            Box::pin(pool.run(deadline, work)).await
         }
         InputImages::Encoded(pictures, expect) => {
             let reader = PictureReader {
@@ -119,7 +120,7 @@ pub async fn preprocess(
                 expect,
                 limits: *limits,
             };
-            reader.read(pictures, (pool, queue), context).await
+            Box::pin(reader.read(pictures, (pool, queue), context)).await
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::{ConnectionMetrics, Refusal};
 use crate::connection::{CloseReason, ConnectionContext, Standing};
-use crate::limits::{Account, Client, SharedLimits};
+use crate::limits::{Client, SharedLimits};
 
 /// The last one in this many places is kept from a client that holds all others.
 const KEPT_FROM_ONE: usize = 8;
@@ -85,9 +85,8 @@ impl Registry {
         }
         let connected = open.clients.entry(client).or_default();
         connected.connections += 1;
-        let memory = Arc::clone(&self.limits.memory);
-        let account = Account::new(memory, Arc::clone(&connected.client));
-        let context = Arc::new(ConnectionContext::new(peer, account, &self.shutdown));
+        let context = ConnectionContext::new(peer, &connected.client, &self.limits, &self.shutdown);
+        let context = Arc::new(context);
         let number = open.next;
         open.next += 1;
         let entry = Entry {

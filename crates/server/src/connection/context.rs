@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Standing};
 use super::cancellations::CancellationBudget;
-use crate::limits::{Account, Client};
+use crate::limits::{Account, Client, SharedLimits};
 
 /// The age of a connection is up to this share longer or shorter than the setting, so that
 /// connections opened together, such as after a rolling update, do not all end together.
@@ -39,6 +39,8 @@ pub(crate) struct ConnectionContext {
     pub(crate) activity: Activity,
     /// What it holds.
     pub(crate) account: Account,
+    /// Those of the port.
+    pub(crate) limits: Arc<SharedLimits>,
     /// The client by its first token.
     token: OnceLock<(Arc<str>, Arc<Client>)>,
     /// Cancelled when `reason` is set.
@@ -48,14 +50,20 @@ pub(crate) struct ConnectionContext {
 }
 
 impl ConnectionContext {
-    /// A connection from `peer` whose long streams end at `shutdown` at the latest.
-    pub(crate) fn new(peer: SocketAddr, account: Account, shutdown: &CancellationToken) -> Self {
+    /// A connection of `client` from `peer`, whose long streams end at `shutdown` at the latest.
+    pub(crate) fn new(
+        peer: SocketAddr,
+        client: &Arc<Client>,
+        limits: &Arc<SharedLimits>,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let now = Instant::now();
         Self {
             peer: peer.ip().to_canonical(),
             retired: shutdown.child_token(),
             activity: Activity::new(now),
-            account,
+            account: Account::new(Arc::clone(&limits.memory), Arc::clone(client)),
+            limits: Arc::clone(limits),
             token: OnceLock::new(),
             closed: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -63,12 +71,9 @@ impl ConnectionContext {
         }
     }
 
-    /// The client at the connection's address, with this token.
-    pub(crate) fn client(&self, token: Option<&Arc<str>>) -> Arc<Client> {
+    /// The client at the connection's address that has a token of this name.
+    pub(crate) fn client_with(&self, name: &Arc<str>) -> Arc<Client> {
         let client = self.account.client();
-        let Some(name) = token else {
-            return Arc::clone(client);
-        };
         // Most connections use one token.
         let new = || (Arc::clone(name), client.with_token(name));
         match self.token.get_or_init(new) {
@@ -120,7 +125,7 @@ pub(crate) fn jittered(age: Duration, random: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Pool;
+    use crate::config::ServerConfig;
 
     #[test]
     fn the_age_of_a_connection_varies_by_a_tenth() {
@@ -139,14 +144,14 @@ mod tests {
     #[test]
     fn an_ipv4_client_of_an_ipv6_port_has_its_ipv4_address() {
         let shutdown = CancellationToken::new();
+        let limits = Arc::new(SharedLimits::new(&ServerConfig::default(), "t"));
         for (address, expected) in [
             ("[::ffff:10.1.2.3]:4", "10.1.2.3"),
             ("10.1.2.3:4", "10.1.2.3"),
             ("[fd00::7]:4", "fd00::7"),
         ] {
             let address = address.parse().expect("an address");
-            let account = Account::new(Arc::new(Pool::new(0)), Arc::default());
-            let context = ConnectionContext::new(address, account, &shutdown);
+            let context = ConnectionContext::new(address, &Arc::default(), &limits, &shutdown);
             assert_eq!(context.peer.to_string(), expected);
         }
     }

@@ -27,11 +27,6 @@ impl OpenRequest {
         self.has_memory
     }
 
-    /// The connection.
-    pub(crate) fn connection(&self) -> Arc<ConnectionContext> {
-        Arc::clone(&self.connection)
-    }
-
     /// `bytes` of its response, which count as unsent until the last reference to them is dropped:
     /// when they were written to the socket, or the stream was reset. `None` when there is no memory
     /// for them.

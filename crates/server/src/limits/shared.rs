@@ -19,6 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 const LARGEST_MESSAGES: usize = 4;
 
 /// The limits of a port.
+#[derive(Debug)]
 pub(crate) struct SharedLimits {
     /// Requests in flight.
     pub(crate) places: Pool,

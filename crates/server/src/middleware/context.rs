@@ -60,17 +60,14 @@ impl RequestContext {
         Self::new(started, deadline)
     }
 
-    /// Puts the context of a request whose headers arrived at `started` into its extensions. A
-    /// context that is there already keeps its deadline and connection: that of a request which
-    /// arrived on a connection, or which was plain HTTP before.
-    pub(crate) fn begin_in<B>(request: &mut Request<B>, started: Instant) -> &mut Self {
+    /// The context in the extensions of a request. One that is not there, because the request did
+    /// not arrive on a connection, begins now.
+    pub(crate) fn begin_in<B>(request: &mut Request<B>) -> &mut Self {
         if request.extensions().get::<Self>().is_none() {
-            Self::begin(request, started).attach(request);
+            Self::begin(request, Instant::now()).attach(request);
         }
         let context = request.extensions_mut().get_mut::<Self>();
-        let context = context.expect("it was inserted");
-        context.started = started;
-        context
+        context.expect("it was inserted")
     }
 
     /// The context of a request that arrives on `connection` now.
@@ -113,11 +110,14 @@ impl RequestContext {
     /// Tells the request's client from others that are connected.
     #[must_use]
     pub fn client_key(&self) -> ClientKey {
-        let token = self.client.as_ref().map(|client| &client.name);
-        let connection = self.connection.as_ref();
-        let client = connection.map(|connection| connection.client(token));
-        // Its account is shared by all of its connections.
-        ClientKey(client.map_or(0, |client| Arc::as_ptr(&client).addr()))
+        let Some(connection) = &self.connection else {
+            return ClientKey::default();
+        };
+        // What a client holds is shared by all of its connections.
+        ClientKey(match &self.client {
+            Some(client) => Arc::as_ptr(&connection.client_with(&client.name)).addr(),
+            None => Arc::as_ptr(connection.account.client()).addr(),
+        })
     }
 
     /// Puts the context into the request's extensions.
@@ -339,14 +339,13 @@ mod tests {
 
     #[test]
     fn the_deadline_is_in_the_extensions_and_is_computed_once() {
-        let now = Instant::now();
         let mut timed = request(Some("2S"));
-        let deadline = RequestContext::begin_in(&mut timed, now).deadline;
-        assert_eq!(deadline.instant(), Some(now + Duration::from_secs(2)));
+        let context = RequestContext::begin_in(&mut timed);
+        let (started, deadline) = (context.started, context.deadline);
+        assert_eq!(deadline.instant(), Some(started + Duration::from_secs(2)));
         assert_eq!(RequestContext::of(timed.extensions()).deadline, deadline);
-        let later = now + Duration::from_secs(1);
-        let again = RequestContext::begin_in(&mut timed, later);
-        assert_eq!((again.started, again.deadline), (later, deadline));
+        let again = RequestContext::begin_in(&mut timed);
+        assert_eq!((again.started, again.deadline), (started, deadline));
     }
 
     #[test]

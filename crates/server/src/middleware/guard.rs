@@ -17,9 +17,10 @@ use super::access_log::{REQUEST_ID, RequestLog, RequestLogging};
 use super::audit::{AuditEntry, AuditFields, AuditLog};
 use super::context::{Deadline, RequestContext};
 use super::metrics::{Method, RequestMetrics};
-use super::place::{Place, Purpose};
+use super::place::{Origin, Place, Purpose};
 use crate::connection::OpenRequest;
 use crate::credentials::Identity;
+use crate::limits::SharedLimits;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -107,7 +108,7 @@ impl ServiceKind {
     }
 
     /// What its requests need a place for.
-    pub(super) fn purpose(self) -> Purpose {
+    fn purpose(self) -> Purpose {
         match self {
             Self::Health => Purpose::Probe,
             Self::HealthWatch => Purpose::Watch,
@@ -126,9 +127,10 @@ pub(crate) struct RequestGuard {
     deadline: Deadline,
     log: Option<Box<RequestLog>>,
     audit: Option<Box<AuditEntry>>,
+    /// The request on its connection, until `place` has it.
+    open: Option<OpenRequest>,
     /// Its place among the requests in flight.
     place: Option<Arc<Place>>,
-    connection: Option<OpenRequest>,
     finished: bool,
 }
 
@@ -145,12 +147,12 @@ impl RequestGuard {
             kind if kind.is_health() => None,
             _ => logging.begin(request.headers_mut(), metrics.label(method)),
         };
-        let context = RequestContext::begin_in(request, Instant::now());
+        let context = RequestContext::begin_in(request);
         context.log_fields = log.as_ref().and_then(|log| log.fields());
         let (started, deadline) = (context.started, context.deadline);
-        let connection = context.connection.as_ref().map(OpenRequest::begin);
-        if let (Some(log), Some(connection)) = (&mut log, &connection) {
-            log.set_peer(connection.peer);
+        let open = context.connection.as_ref().map(OpenRequest::begin);
+        if let (Some(log), Some(open)) = (&mut log, &open) {
+            log.set_peer(open.peer);
         }
         metrics.begin();
         Self {
@@ -161,8 +163,8 @@ impl RequestGuard {
             deadline,
             log,
             audit: None,
+            open,
             place: None,
-            connection,
             finished: false,
         }
     }
@@ -176,9 +178,10 @@ impl RequestGuard {
         self.metrics.is_declared(self.method)
     }
 
-    /// The open request of the connection that it arrived on.
-    pub(super) fn open_request(&self) -> Option<&OpenRequest> {
-        self.connection.as_ref()
+    /// The request on its connection; `None` for one of this process.
+    fn connection(&self) -> Option<&OpenRequest> {
+        let place = self.place.as_ref();
+        self.open.as_ref().or_else(|| place?.connection())
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
@@ -205,16 +208,33 @@ impl RequestGuard {
             log,
             method: self.metrics.label(self.method),
             client,
-            peer: self.connection.as_ref().map(|connection| connection.peer),
+            peer: self.connection().map(|connection| connection.peer),
             request_id: request_id.map(str::to_owned),
             fields: fields.clone(),
         }));
         fields
     }
 
-    /// Returns `place` when the request ends.
-    pub(super) fn hold(&mut self, place: Arc<Place>) {
-        self.place = Some(place);
+    /// A place for the request, which it returns when it ends. `limits` are those of the port, and
+    /// `token` is the name of its client's token.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when there is no memory for a further request.
+    pub(super) fn hold_place(
+        &mut self,
+        limits: &Arc<SharedLimits>,
+        token: Option<&Arc<str>>,
+    ) -> Result<Arc<Place>, Status> {
+        if self.open.as_ref().is_some_and(|open| !open.has_memory()) {
+            return Err(limits.no_memory());
+        }
+        let origin = match self.open.take() {
+            Some(open) => Origin::Connection(open),
+            None => Origin::Process(Arc::clone(limits)),
+        };
+        let place = Arc::new(Place::new(origin, self.kind.purpose(), token));
+        self.place = Some(Arc::clone(&place));
+        Ok(place)
     }
 
     /// Ends the request with `code`.
@@ -223,7 +243,7 @@ impl RequestGuard {
         // Not health: it is answered without a token, and so would pay for an attack.
         if code == Code::Ok
             && !self.kind.is_health()
-            && let Some(connection) = &self.connection
+            && let Some(connection) = self.connection()
         {
             connection.request_answered();
         }
@@ -259,7 +279,7 @@ impl RequestGuard {
     fn record(&mut self, code: Code, now: Instant) {
         self.finished = true;
         // First, so that the client's next request is admitted.
-        if let Some(place) = self.place.take() {
+        if let Some(place) = &self.place {
             place.end();
         }
         let elapsed = now.saturating_duration_since(self.started);
@@ -280,7 +300,7 @@ impl Drop for RequestGuard {
         if !self.finished {
             let now = Instant::now();
             self.record(self.deadline.code_of_drop(now), now);
-            if let Some(connection) = &self.connection {
+            if let Some(connection) = self.connection() {
                 connection.request_cancelled(now);
             }
         }
@@ -292,10 +312,7 @@ impl InstrumentedBody {
     /// few: the limit on a connection's streams bounds those. Without memory for the others the
     /// response ends.
     fn account_for(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        let guard = self.guard.as_ref();
-        let Some((open, place)) =
-            guard.and_then(|it| it.connection.as_ref().zip(it.place.as_ref()))
-        else {
+        let Some(place) = self.guard.as_ref().and_then(|it| it.place.as_ref()) else {
             return frame;
         };
         let bytes = match frame.into_data() {
@@ -306,10 +323,10 @@ impl InstrumentedBody {
         if is_first && bytes.len() <= UNCOUNTED_BYTES {
             return Frame::data(bytes);
         }
-        if let Some(bytes) = open.unsent(bytes) {
-            return Frame::data(bytes);
-        }
-        let status = place.no_memory();
+        let status = match place.respond(bytes) {
+            Ok(bytes) => return Frame::data(bytes),
+            Err(status) => status,
+        };
         let code = status.code();
         let mut trailers = HeaderMap::new();
         if status.add_header(&mut trailers).is_err() {

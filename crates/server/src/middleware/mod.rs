@@ -27,7 +27,7 @@ pub use context::{ClientKey, Deadline, RequestContext};
 pub use http::EarlyRejection;
 pub(crate) use http::instrumented;
 pub use metrics::RequestMetrics;
-pub(crate) use place::{Place, Purpose};
+pub(crate) use place::{Origin, Place, Purpose};
 pub(crate) use request_body::RequestBody;
 pub(crate) use service::ServerState;
 pub use service::{InstrumentedService, ResponseFuture};

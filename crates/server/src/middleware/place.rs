@@ -5,10 +5,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
+use bytes::Bytes;
 use tonic::Status;
 
-use crate::connection::ConnectionContext;
+use crate::connection::OpenRequest;
 use crate::limits::{Client, Pool, Share, SharedLimits};
+
+/// Where a request comes from.
+pub(crate) enum Origin {
+    /// A connection, on which it is open.
+    Connection(OpenRequest),
+    /// This process, behind a port with these limits.
+    Process(Arc<SharedLimits>),
+}
 
 /// What a request needs a place for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +32,10 @@ pub(crate) enum Purpose {
 
 /// The place of one request, shared by its body, which takes it, and its guard, which returns it.
 pub(crate) struct Place {
-    limits: Arc<SharedLimits>,
+    origin: Origin,
     purpose: Purpose,
-    client: Option<Arc<Client>>,
-    connection: Option<Arc<ConnectionContext>>,
+    /// The client by its token; without one it is the client at the connection's address.
+    token: Option<Arc<Client>>,
     state: AtomicU8,
     /// Bytes of the current message.
     received: AtomicUsize,
@@ -42,18 +51,16 @@ const TAKEN: u8 = 2;
 const ENDED: u8 = 3;
 
 impl Place {
-    /// For a request of `client` that arrived on `connection`.
-    pub(crate) fn new(
-        limits: &Arc<SharedLimits>,
-        purpose: Purpose,
-        client: Option<Arc<Client>>,
-        connection: Option<Arc<ConnectionContext>>,
-    ) -> Self {
+    /// For a request whose client has a token of this name.
+    pub(crate) fn new(origin: Origin, purpose: Purpose, token: Option<&Arc<str>>) -> Self {
+        let token = match &origin {
+            Origin::Connection(open) => token.map(|name| open.client_with(name)),
+            Origin::Process(_) => None,
+        };
         Self {
-            limits: Arc::clone(limits),
+            origin,
             purpose,
-            client,
-            connection,
+            token,
             state: AtomicU8::new(PENDING),
             received: AtomicUsize::new(0),
         }
@@ -64,11 +71,11 @@ impl Place {
     /// # Errors
     /// RESOURCE_EXHAUSTED when there is no memory for them.
     pub(crate) fn receive(&self, bytes: usize) -> Result<(), Status> {
-        let Some(connection) = &self.connection else {
+        let Some(connection) = self.connection() else {
             return Ok(());
         };
         if !connection.account.receive(bytes) {
-            return Err(self.limits.no_memory());
+            return Err(self.limits().no_memory());
         }
         self.received.fetch_add(bytes, Relaxed);
         if self.state.load(Relaxed) == ENDED {
@@ -80,8 +87,8 @@ impl Place {
     /// Forgets the bytes of the last message, because the next one begins.
     pub(crate) fn forget_received(&self) {
         // Mostly nothing: a load costs less than a swap.
-        if let Some(connection) = &self.connection
-            && self.received.load(Relaxed) > 0
+        if self.received.load(Relaxed) > 0
+            && let Some(connection) = self.connection()
         {
             let received = self.received.swap(0, Relaxed);
             connection.account.forget_received(received);
@@ -99,7 +106,7 @@ impl Place {
         if let Some((pool, share)) = self.pool()
             && !pool.take(share, 1)
         {
-            return Err(self.limits.no_place());
+            return Err(self.limits().no_place());
         }
         if self.state.swap(TAKEN, Relaxed) == ENDED {
             // Its guard has ended it on another thread.
@@ -113,10 +120,13 @@ impl Place {
 
     /// Notes that the response has begun.
     pub(crate) fn answered(&self) {
-        // A place that was taken, or a request that has ended, stays so.
-        let _ = self
-            .state
-            .compare_exchange(PENDING, ANSWERED, Relaxed, Relaxed);
+        // Mostly taken before: a load costs less than an exchange.
+        if self.owes_message() {
+            // A place that was taken, or a request that has ended, stays so.
+            let _ = self
+                .state
+                .compare_exchange(PENDING, ANSWERED, Relaxed, Relaxed);
+        }
     }
 
     /// Whether the client owes its first message.
@@ -124,14 +134,21 @@ impl Place {
         self.state.load(Relaxed) == PENDING
     }
 
-    /// The error when there is no memory for the response.
-    pub(crate) fn no_memory(&self) -> Status {
-        self.limits.no_memory()
+    /// `bytes` of the response, which count until they are sent.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when there is no memory for them.
+    pub(crate) fn respond(&self, bytes: Bytes) -> Result<Bytes, Status> {
+        let Some(connection) = self.connection() else {
+            return Ok(bytes);
+        };
+        let unsent = connection.unsent(bytes);
+        unsent.ok_or_else(|| self.limits().no_memory())
     }
 
     /// Counts the request as one whose message arrived too slowly.
     pub(crate) fn slow(&self) {
-        self.limits.slow();
+        self.limits().slow();
     }
 
     /// Returns what the request holds.
@@ -145,18 +162,35 @@ impl Place {
         self.forget_received();
     }
 
+    /// The request on its connection; `None` for one of this process.
+    pub(crate) fn connection(&self) -> Option<&OpenRequest> {
+        match &self.origin {
+            Origin::Connection(open) => Some(open),
+            Origin::Process(_) => None,
+        }
+    }
+
     /// The connection, if the request makes it busy.
-    fn worked_on(&self) -> Option<&ConnectionContext> {
-        let connection = self.connection.as_deref();
+    fn worked_on(&self) -> Option<&OpenRequest> {
+        let connection = self.connection();
         connection.filter(|_| self.purpose == Purpose::Work)
     }
 
+    fn limits(&self) -> &SharedLimits {
+        match &self.origin {
+            Origin::Connection(open) => &open.limits,
+            Origin::Process(limits) => limits,
+        }
+    }
+
     fn pool(&self) -> Option<(&Pool, Option<&Share>)> {
-        let client = self.client.as_deref();
+        let limits = self.limits();
+        let at_address = || self.connection().map(|it| it.account.client());
+        let client = self.token.as_ref().or_else(at_address);
         match self.purpose {
             Purpose::Probe => None,
-            Purpose::Watch => Some((&self.limits.watches, client.map(|it| &it.watches))),
-            Purpose::Work => Some((&self.limits.places, client.map(|it| &it.places))),
+            Purpose::Watch => Some((&limits.watches, client.map(|it| &it.watches))),
+            Purpose::Work => Some((&limits.places, client.map(|it| &it.places))),
         }
     }
 
@@ -167,9 +201,14 @@ impl Place {
     }
 }
 
-/// A request whose handling was abandoned.
 impl Drop for Place {
     fn drop(&mut self) {
-        self.end();
+        if *self.state.get_mut() == ENDED {
+            // Bytes that arrived at the same moment.
+            self.forget_received();
+        } else {
+            // Its handling was abandoned.
+            self.end();
+        }
     }
 }

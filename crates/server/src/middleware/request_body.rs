@@ -172,7 +172,7 @@ mod tests {
 
     use tonic::Code;
 
-    use super::super::place::Purpose;
+    use super::super::place::{Origin, Purpose};
     use super::*;
     use crate::config::ServerConfig;
     use crate::limits::SharedLimits;
@@ -217,7 +217,7 @@ mod tests {
     /// Reads a body; the code of its error. `answered`: its response has begun.
     async fn read(parts: Vec<(Duration, Bytes)>, answered: bool) -> Result<(), Code> {
         let limits = Arc::new(SharedLimits::new(&ServerConfig::default(), "t"));
-        let place = Arc::new(Place::new(&limits, Purpose::Work, None, None));
+        let place = Arc::new(Place::new(Origin::Process(limits), Purpose::Work, None));
         if answered {
             place.answered();
         }

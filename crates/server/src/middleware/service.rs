@@ -26,7 +26,6 @@ use super::metrics::RequestMetrics;
 use super::place::Place;
 use super::request_body::RequestBody;
 use crate::config::{ServerConfig, SlowClientLimits};
-use crate::connection::OpenRequest;
 use crate::credentials::{Credentials, Identity};
 use crate::limits::SharedLimits;
 use crate::serve::router::{RouteFuture, Routes, name_unknown_method};
@@ -59,7 +58,7 @@ impl InstrumentedService {
     {
         let mut guard = self.state.begin(&mut request);
         accept_own_encoding(request.headers_mut());
-        let undeclared = (!guard.is_declared()).then(|| request.uri().clone());
+        let undeclared = (!guard.is_declared()).then(|| request.uri().path().to_owned());
         let called = self.admit(&mut guard, &mut request).map(|place| {
             let limits = self.state.slow_clients;
             let request = request.map(|body| Body::new(RequestBody::grpc(body, place, limits)));
@@ -72,7 +71,7 @@ impl InstrumentedService {
             };
             let response = response.unwrap_or_else(Status::into_http);
             let response = match undeclared {
-                Some(uri) => name_unknown_method(response, uri.path()),
+                Some(path) => name_unknown_method(response, &path),
                 None => response,
             };
             Ok(guard.follow(response))
@@ -92,17 +91,7 @@ impl InstrumentedService {
             guard.set_token_name(token.clone());
             self.state.authorize(guard, request, client)?;
         }
-        let open = guard.open_request();
-        if open.is_some_and(|open| !open.has_memory()) {
-            return Err(self.state.limits.no_memory());
-        }
-        let client = open.map(|open| open.client(token.as_ref()));
-        let connection = open.map(OpenRequest::connection);
-        let purpose = guard.kind().purpose();
-        let place = Place::new(&self.state.limits, purpose, client, connection);
-        let place = Arc::new(place);
-        guard.hold(Arc::clone(&place));
-        Ok(place)
+        guard.hold_place(&self.state.limits, token.as_ref())
     }
 
     /// Streams that clients hold open for good end at the age of their connection and at the

@@ -9,14 +9,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::connection::OpenRequest;
 use crate::middleware::Place;
 
 /// `body`, of a response to an open request.
 pub(super) struct OpenBody {
     pub(super) body: Body,
-    pub(super) open: OpenRequest,
-    /// Holds the bytes of the request.
+    /// What the request holds.
     pub(super) place: Arc<Place>,
 }
 
@@ -36,8 +34,7 @@ impl HttpBody for OpenBody {
             Ok(bytes) => bytes,
             Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
         };
-        let unsent = self.open.unsent(bytes).map(Frame::data);
-        Poll::Ready(Some(unsent.ok_or_else(|| self.place.no_memory())))
+        Poll::Ready(Some(self.place.respond(bytes).map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

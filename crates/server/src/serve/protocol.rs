@@ -20,7 +20,7 @@ use crate::config::SlowClientLimits;
 use crate::connection::{ConnectionContext, OpenRequest};
 use crate::limits::SharedLimits;
 use crate::middleware::{
-    InstrumentedService, Place, Purpose, RequestBody, RequestContext, ResponseFuture,
+    InstrumentedService, Origin, Place, Purpose, RequestBody, RequestContext, ResponseFuture,
 };
 
 /// Dispatches each request of the port by its protocol. Clones share everything.
@@ -122,8 +122,8 @@ impl Service<Request<Incoming>> for ConnectionMux {
                 "too many requests; try again\n",
             );
         }
-        let connection = Some(Arc::clone(&self.connection));
-        let place = Arc::new(Place::new(&mux.limits, Purpose::Probe, None, connection));
+        let origin = Origin::Connection(open);
+        let place = Arc::new(Place::new(origin, Purpose::Probe, None));
         let (held, limits) = (Arc::clone(&place), mux.slow_clients);
         let request = request.map(|body| Body::new(RequestBody::whole(body, held, limits)));
         let response = match protocol {
@@ -142,7 +142,7 @@ impl Service<Request<Incoming>> for ConnectionMux {
         };
         Box::pin(async move {
             let response = response.await?;
-            Ok(response.map(|body| Body::new(OpenBody { body, open, place })))
+            Ok(response.map(|body| Body::new(OpenBody { body, place })))
         })
     }
 }
