@@ -18,7 +18,7 @@
 //! 5. A worker's thread, started by [`Workers::start`](super::Workers::start), takes the
 //!    oldest waiting job with [`Store::claim`](crate::store::Store::claim) and stays with it until
 //!    it is over: [`run_job`](super::attempt::run_job).
-//! 6. Its `prepare_and_train` reads the stored spec, loads
+//! 6. `prepare_and_train` of the [`Local`](super::local::Local) executor reads the stored spec, loads
 //!    the data set ([`Catalog::load`](crate::datasets::Catalog::load)) and the checkpoint to start
 //!    from ([`load_weights`](super::parent::load_weights)), and writes that the job runs
 //!    ([`Store::begin`](crate::store::Store::begin)). What the job needs from here on is a

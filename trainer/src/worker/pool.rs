@@ -1,6 +1,9 @@
 //! The workers: threads that take jobs from the queue until they are stopped.
 
-use super::{attempt::run_job, context::WorkerContext, running::StopReason, slot::WorkerSlot};
+use super::{
+    attempt::run_job, context::WorkerContext, executor::Executor, local::Local,
+    running::StopReason, slot::WorkerSlot,
+};
 use crate::{store::StoreError, train};
 use digits_telemetry::supervisor::Task;
 use std::{
@@ -51,6 +54,7 @@ impl Workers {
     /// When the system gives no thread.
     pub fn start(context: WorkerContext, count: usize) -> std::io::Result<Self> {
         let count = count.max(1);
+        let executor: Arc<dyn Executor> = Arc::new(Local);
         let shutdown = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(count);
         let mut wakes = Vec::with_capacity(count);
@@ -58,6 +62,7 @@ impl Workers {
             let (sender, receiver) = sync_channel(1);
             let slot = WorkerSlot {
                 context: context.clone(),
+                executor: Arc::clone(&executor),
                 device: train::worker_device(number),
                 threads: (train::cores() / count).max(1),
                 shutdown: Arc::clone(&shutdown),

@@ -1,0 +1,28 @@
+//! The interface of the executors, which run the attempts of jobs.
+
+use super::{error::JobError, running::RunningJob, slot::WorkerSlot};
+use crate::store::{Job, JobOutcome};
+use std::sync::Arc;
+
+/// Runs the attempts of claimed jobs: on the thread of the worker, or elsewhere.
+pub(super) trait Executor: Send + Sync {
+    /// Runs one attempt until the job is over, or released into the queue because `running` was
+    /// stopped by a shutdown. Blocks.
+    ///
+    /// # Errors
+    /// [`JobError`], with which the job fails.
+    fn execute(
+        &self,
+        slot: &WorkerSlot,
+        job: &Job,
+        running: &Arc<RunningJob>,
+    ) -> Result<AttemptEnd, JobError>;
+}
+
+/// Outcome of an attempt.
+pub(super) enum AttemptEnd {
+    /// The job is over.
+    Finished(JobOutcome),
+    /// The process is shutting down; the job waits for the next one.
+    Released,
+}
