@@ -47,6 +47,43 @@ pub(crate) fn parse_unfinished(key: &str) -> Option<(&str, &str)> {
     Some((job, name.strip_suffix(".json")?))
 }
 
+/// Folder of the attempts that train outside the trainer's process.
+pub(crate) const RUNS: &str = "runs";
+
+/// Folder of a job's attempts.
+pub(crate) fn runs_of(job: &str) -> String {
+    format!("{RUNS}/{job}")
+}
+
+/// Key of the record of an attempt.
+pub(crate) fn run_record(job: &str, attempt: u32) -> String {
+    format!("{RUNS}/{job}/{attempt}/attempt.pb")
+}
+
+/// Key of a report of an attempt.
+pub(crate) fn run_report(job: &str, attempt: u32, number: u64) -> String {
+    format!("{RUNS}/{job}/{attempt}/reports/{}.pb", digits(number))
+}
+
+/// Key of a resume bundle of an attempt.
+pub(crate) fn run_bundle(job: &str, attempt: u32, number: u64) -> String {
+    format!("{RUNS}/{job}/{attempt}/bundles/{}", digits(number))
+}
+
+/// Key of a file of the draft of a checkpoint of an attempt.
+pub(crate) fn run_draft(job: &str, attempt: u32, number: u64, name: &str) -> String {
+    format!(
+        "{RUNS}/{job}/{attempt}/checkpoints/{}/{name}",
+        digits(number)
+    )
+}
+
+/// The job of a key below [`RUNS`].
+pub(crate) fn parse_run(key: &str) -> Option<&str> {
+    let (job, _) = key.strip_prefix(RUNS)?.strip_prefix('/')?.split_once('/')?;
+    Some(job)
+}
+
 /// Folder of all serving logs.
 pub(crate) const SERVING: &str = "serving";
 
@@ -63,7 +100,11 @@ pub(crate) fn record(model: &ModelName, sequence: u64) -> String {
 /// File name of record `sequence` of an append-only log.
 #[must_use]
 pub fn record_file(sequence: u64) -> String {
-    format!("{sequence:0width$}.json", width = SEQUENCE_DIGITS)
+    format!("{}.json", digits(sequence))
+}
+
+fn digits(sequence: u64) -> String {
+    format!("{sequence:0width$}", width = SEQUENCE_DIGITS)
 }
 
 /// The sequence, from 1, in the file name of a record; `None` for any other file.
@@ -106,6 +147,15 @@ mod tests {
         let mark = unfinished("j", "failed");
         assert_eq!(mark, "jobs/j/failed.json");
         assert_eq!(parse_unfinished(&mark), Some(("j", "failed")));
+        for key in [
+            run_record("j", 2),
+            run_report("j", 2, 7),
+            run_bundle("j", 2, 7),
+            run_draft("j", 2, 7, MODEL),
+        ] {
+            assert!(key.starts_with(&runs_of("j")), "{key}");
+            assert_eq!(parse_run(&key), Some("j"), "{key}");
+        }
         let model = ModelName::default();
         for sequence in [1, 42, MAX_SEQUENCE] {
             assert_eq!(

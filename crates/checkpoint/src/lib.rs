@@ -3,8 +3,10 @@
 //!
 //! A writer publishes checkpoints ([`publish`]), recovers unfinished publications after a crash
 //! ([`publication`]) and appends to the serving log ([`serving`]). A reader follows that log
-//! ([`Follower`]) and loads the checkpoints that it names ([`load`]), verifying every byte. Writers
-//! only create keys that do not exist yet; only [`retention`] deletes.
+//! ([`Follower`]) and loads the checkpoints that it names ([`load`]), verifying every byte. Attempts
+//! that train outside the trainer's process report through the storage ([`runs`]). Writers only
+//! create keys that do not exist yet; only [`retention`] deletes, and the trainer what is left of
+//! attempts.
 //!
 //! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of
 //! its own engine and compares the results with [`check_exam`] and [`check_probabilities`].
@@ -71,6 +73,7 @@ mod publish;
 pub mod record;
 mod refusal;
 pub mod retention;
+pub mod runs;
 pub mod serving;
 mod storage;
 mod tensors;

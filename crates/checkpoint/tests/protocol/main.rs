@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attempts;
 mod checker;
 mod crash;
 mod follow;

@@ -53,6 +53,7 @@ impl ProtocolModel {
                 self.observe(state, actor, event);
                 Answer::Done
             }
+            (Op::Transact(_), _) => panic!("transactions are no part of this model"),
             (Op::Choose(_), effect) => panic!("{effect:?} is no choice"),
         }
     }
@@ -103,7 +104,7 @@ impl ProtocolModel {
         let violation = match key {
             Key::File(number, File::Manifest) if !whole(number) => Some(TORN),
             Key::Record(sequence) => self.wrong_record(state, sequence, value),
-            Key::File(..) => None,
+            Key::File(..) | Key::Run(_) => None,
         };
         state.violation = state.violation.or(violation);
         state.store.insert(key, (value, state.hours));

@@ -4,14 +4,16 @@
 //! that take effect after their writer's crash, ambiguous answers and stale reads. Only the storage
 //! and the intent logs are modelled: the actors run the functions of the crate themselves, stopped
 //! at each operation ([`sim`]) and continued with each possible answer ([`replay`]). [`model`] has
-//! the state, [`transitions`] the actions, [`properties`] the invariants. Not covered: corrupt
-//! bytes (see `refusals`) and differing clocks.
+//! the state, [`transitions`] the actions, [`properties`] the invariants; [`runs`] does the same for
+//! attempts outside the trainer's process. Not covered: corrupt bytes (see `refusals`) and differing
+//! clocks.
 
 mod actions;
 mod model;
 mod programs;
 mod properties;
 mod replay;
+mod runs;
 mod sim;
 mod store;
 mod transitions;

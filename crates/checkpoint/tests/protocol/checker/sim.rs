@@ -4,7 +4,9 @@
 //! Holds no contents: the model gives the answers.
 
 use super::{
-    types::{Answer, Event, Key, Number, Op, Stage, ValueId, WaitFor, number},
+    types::{
+        Answer, Database, Event, Key, Number, Op, Stage, Transaction, ValueId, WaitFor, number,
+    },
     values::Table,
 };
 use bytes::Bytes;
@@ -126,6 +128,14 @@ impl Sim {
         match self.ask(Op::ReadIntents).await {
             Answer::Intents(entries) => entries,
             answer => panic!("{answer:?} to a read"),
+        }
+    }
+
+    /// Carries out a transaction; returns the state after it.
+    pub async fn transact(&self, transaction: Transaction) -> Database {
+        match self.ask(Op::Transact(transaction)).await {
+            Answer::Database(database) => database,
+            answer => panic!("{answer:?} to a transaction"),
         }
     }
 

@@ -120,7 +120,7 @@ impl ObjectStore for Sim {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         match Key::parse(offset) {
             Key::Record(after) => self.listed(Op::ListLog(after)),
-            Key::File(..) => panic!("a list from {offset}"),
+            Key::File(..) | Key::Run(_) => panic!("a list from {offset}"),
         }
     }
 

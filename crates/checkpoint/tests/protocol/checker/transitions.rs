@@ -45,6 +45,7 @@ impl ProtocolModel {
                         .all(|actor| actor.promoting != Some(true))
             }
             WaitFor::Grace => true,
+            WaitFor::There(_) | WaitFor::ThereOrNever(_) => panic!("not part of this model"),
         }
     }
 

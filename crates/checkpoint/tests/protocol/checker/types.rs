@@ -42,6 +42,42 @@ impl File {
 pub enum Key {
     File(Number, File),
     Record(u8),
+    Run(RunKey),
+}
+
+/// The job of all attempts.
+pub const JOB: &str = "00000000-0000-7000-8000-0000000000ff";
+
+/// A key of an attempt, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RunKey {
+    Record(u8),
+    Report(u8, u8),
+    Bundle(u8, u8),
+}
+
+impl RunKey {
+    /// Parses what follows the job in a key.
+    fn parse(parts: &[&str]) -> Self {
+        let number = |text: &str| text.trim_end_matches(".pb").parse().unwrap();
+        match parts {
+            [attempt, "attempt.pb"] => Self::Record(number(attempt)),
+            [attempt, "reports", report] => Self::Report(number(attempt), number(report)),
+            [attempt, "bundles", bundle] => Self::Bundle(number(attempt), number(bundle)),
+            _ => panic!("no key of an attempt: {parts:?}"),
+        }
+    }
+
+    fn path(self) -> Path {
+        match self {
+            Self::Record(attempt) => format!("runs/{JOB}/{attempt}/attempt.pb"),
+            Self::Report(attempt, number) => {
+                format!("runs/{JOB}/{attempt}/reports/{number:020}.pb")
+            }
+            Self::Bundle(attempt, number) => format!("runs/{JOB}/{attempt}/bundles/{number:020}"),
+        }
+        .into()
+    }
 }
 
 impl Key {
@@ -58,6 +94,7 @@ impl Key {
             ["serving", "digits", name] => {
                 Self::Record(name.trim_end_matches(".json").parse().unwrap())
             }
+            ["runs", JOB, rest @ ..] => Self::Run(RunKey::parse(rest)),
             _ => panic!("no key of the protocol: {path}"),
         }
     }
@@ -69,6 +106,7 @@ impl Key {
                 format!("checkpoints/{}/{name}", id(number)).into()
             }
             Self::Record(sequence) => format!("serving/digits/{sequence:020}.json").into(),
+            Self::Run(key) => key.path(),
         }
     }
 
@@ -135,6 +173,9 @@ pub enum Coverage {
     Deleted,
     Recovered,
     Abandoned,
+    Resumed,
+    Adopted,
+    ShutOut,
 }
 
 /// What a program waits for.
@@ -144,6 +185,51 @@ pub enum WaitFor {
     Grace,
     /// All other actors have finished.
     Quiet,
+    /// The key exists.
+    There(RunKey),
+    /// The key exists, or nobody will create it any more.
+    ThereOrNever(RunKey),
+}
+
+/// A transaction of the trainer's database, about the attempts of one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transaction {
+    /// Reads the state alone.
+    Read,
+    /// Opens the next attempt.
+    Begin,
+    /// Takes in a report of an attempt by its number.
+    TakeIn(u8, u8, Reported),
+    /// Closes an attempt whose worker is believed dead.
+    Close(u8),
+    /// Writes the outcome.
+    Finish,
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reported {
+    Opened,
+    /// The row of a step.
+    Row(u8),
+    /// A bundle by its number and its step.
+    Bundle(u8, u8),
+    Ended,
+}
+
+/// What the database holds of the job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Database {
+    pub attempt: u8,
+    pub open: bool,
+    pub followed: u8,
+    /// Steps of the rows, in the order of their events.
+    pub rows: Vec<u8>,
+    /// Attempt, number and step of the bundle to resume from.
+    pub bundle: Option<(u8, u8, u8)>,
+    pub finished: u8,
+    /// The last transaction was refused.
+    pub refused: bool,
 }
 
 /// An operation of a program.
@@ -158,6 +244,7 @@ pub enum Op {
     Delete(Key),
     Write(Number, Stage),
     ReadIntents,
+    Transact(Transaction),
     Choose(u8),
     Wait(WaitFor),
     Emit(Event),
@@ -176,6 +263,8 @@ pub enum Answer {
     Keys(Vec<(Key, u8)>),
     /// To a read of the intent log.
     Intents(Vec<(Number, Stage)>),
+    /// To a transaction.
+    Database(Database),
     /// To a choice.
     Chosen(u8),
     /// To a wait: hours since the start.
