@@ -1,7 +1,7 @@
 //! A bounded cache of pushed data sets on the local disk, with least-recently-used eviction.
 //!
 //! Cached files are trusted no more than the storage: every load checks sizes and digests against
-//! the manifest. The folder may be removed at any time.
+//! the manifest. The folder may be removed at any time, and several processes may share it.
 
 use super::{FILES, Manifest, PushedError, is_digest, key};
 use crate::{Dataset, DatasetError, PixelStore, digest, idx};
@@ -25,7 +25,7 @@ const PARTIAL_AGE: Duration = Duration::from_secs(24 * 3600);
 pub struct Cache {
     dir: PathBuf,
     limit_bytes: u64,
-    /// Serializes loads, so that none evicts what another reads.
+    /// Serializes the loads of this process, so that none evicts what another reads.
     loading: Mutex<()>,
 }
 
@@ -54,6 +54,8 @@ impl Cache {
         manifest: &Manifest,
     ) -> Result<Dataset, PushedError> {
         let _loading = self.loading.lock().await;
+        let folder = self.dir.clone();
+        let _locked = blocking(move || Ok(lock(&folder))).await?;
         let dir = self.dir.join(&manifest.digest);
         if let Some(dataset) = self.cached(&dir, name, manifest).await? {
             return Ok(dataset);
@@ -133,6 +135,15 @@ impl Cache {
         })
         .await
     }
+}
+
+/// Serializes the loads of all processes that share the folder, until the returned file is dropped.
+/// A file system without locks serves one process as well.
+fn lock(dir: &Path) -> Option<fs::File> {
+    fs::create_dir_all(dir).ok()?;
+    let folder = fs::File::open(dir).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }
 
 /// A data set in the folder.

@@ -186,3 +186,27 @@ async fn files_of_an_ended_process_do_not_matter() {
     names.sort();
     assert_eq!(names, [manifest.digest.as_str(), "a stranger's"]);
 }
+
+/// As the worker processes of a trainer share it: there is room for one data set only, and none is
+/// evicted while another process reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caches_of_several_processes_share_a_folder() {
+    let (storage, _) = memory();
+    let dir = tempfile::tempdir().unwrap();
+    let mut loads = Vec::new();
+    for salt in 0..2 {
+        let pushed = push(&storage, dataset(salt), as_name("shapes"));
+        let manifest = pushed.await.unwrap().manifest;
+        let cache = cache(&dir, manifest.size_bytes());
+        let storage = storage.clone();
+        loads.push(tokio::spawn(async move {
+            for _ in 0..50 {
+                let loaded = cache.load(&storage, "mine", &manifest).await.unwrap();
+                assert_eq!(loaded, dataset(salt));
+            }
+        }));
+    }
+    for load in loads {
+        load.await.unwrap();
+    }
+}
