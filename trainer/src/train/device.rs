@@ -41,6 +41,9 @@ enum Requested {
 }
 
 fn parse(text: &str) -> Result<Requested, TrainError> {
+    if text.contains([',', ';', '+', ' ']) && text.contains("cuda") {
+        return Err(TrainError::SeveralDevices(text.chars().take(40).collect()));
+    }
     let index = match text {
         "auto" => return Ok(Requested::Auto),
         "cpu" => return Ok(Requested::Cpu),
@@ -207,11 +210,15 @@ mod tests {
             "",
             "gpu",
             "cuda:",
-            "cuda:+1",
+            "cuda:-1",
             "cuda:99999999999999999999999",
         ] {
             let error = parse(text).expect_err("no device").to_string();
             assert!(error.contains("use auto, cpu, cuda or cuda:N"), "{error}");
+        }
+        for text in ["cuda:0,1", "cuda:0,cuda:1", "cuda:0 cuda:1"] {
+            let error = parse(text).expect_err("several devices").to_string();
+            assert!(error.contains("a job trains on one device"), "{error}");
         }
     }
 }

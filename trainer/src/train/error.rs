@@ -14,6 +14,11 @@ pub enum TrainError {
     /// Not the name of a device.
     #[error("`{0}` is not a device: use auto, cpu, cuda or cuda:N")]
     UnknownDevice(String),
+    /// A list of devices.
+    #[error(
+        "`{0}` names several devices, and a job trains on one device: the networks fit one device many times over, so jobs are spread and not batches; submit a job for each device"
+    )]
+    SeveralDevices(String),
     /// The linked libtorch was built without CUDA.
     #[error(
         "this libtorch ({version}) was built without CUDA: use device cpu or auto, or install a libtorch with CUDA"
