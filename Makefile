@@ -281,9 +281,9 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 	@tests/images.sh "$(TARGET)/release"
 
 .PHONY: torture
-torture: build $(PYTHON_READY) ## Attacks the inference service, and kills the trainer hundreds of times (KILLS=300; AGAINST=another digits-inference).
+torture: build $(PYTHON_READY) ## Attacks the inference service, and kills the trainer and its workers hundreds of times (KILLS=300; JOBS=200; AGAINST=another digits-inference).
 	@$(PYTHON) tests/attacks tests/formats/0.1/storage 10 $(AGAINST) "$(RELEASE_BIN)/digits-inference"
-	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" \
+	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" DIGITS_TORTURE_JOBS="$(or $(JOBS),200)" \
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
 
 .PHONY: soak

@@ -4,7 +4,7 @@ use crate::{
     background,
     config::Config,
     grpc::{Checkpoints, METHODS, ROLES, SERVICES, Training, TrainingContext},
-    lifecycle::{close, open, recover, stop_workers, submitter},
+    lifecycle::{close, execution, open, recover, stop_workers, submitter},
     metrics::{PREFIX, gpu_memory},
     page,
     reporter::Reporter,
@@ -116,14 +116,17 @@ impl App {
             workers,
             bound,
         } = self;
+        let (execution, survivors) = execution(&config, &services.storage)?;
         let service = bound.start();
-        let Some(recovered) = shutdown.run_until_cancelled(recover(&services)).await else {
+        let recovering = recover(&services, survivors);
+        let Some(recovered) = shutdown.run_until_cancelled(recovering).await else {
             close(services).await;
             service.close().await;
             return Ok(());
         };
         recovered?;
-        let workers = Workers::start(services.clone(), workers).map_err(Error::Thread)?;
+        let workers = Workers::start(services.clone(), workers, execution);
+        let workers = workers.map_err(Error::Thread)?;
         let closing = service.ports_closing().clone();
         let background = background::start(&config, &services, &closing);
         let training = Training(TrainingContext {

@@ -6,12 +6,16 @@ use crate::{
     datasets::Folder,
     remote_write::{Address, Receiver},
 };
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use digits_checkpoint::retention::Rules;
 use digits_dataset::{mnist::MnistSource, pushed::Cache};
 use digits_service::{Error, ServiceFlags, parse_age, parse_duration, parse_whole};
 use jiff::SignedDuration;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Trains neural networks on images of digits: accepts jobs over gRPC, trains them with libtorch
 /// and publishes checkpoints to shared storage.
@@ -44,12 +48,25 @@ pub struct Config {
     /// one per GPU, or one without a GPU.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = parse_whole::<u16>(1..=64))]
     pub workers: Option<u16>,
+    /// Where jobs are trained: local, on threads of this process; or process, each in a process of
+    /// its own, which goes on while the trainer restarts and cannot take other jobs with it.
+    #[arg(long, env = "DIGITS_EXECUTOR", default_value = "local")]
+    pub executor: ExecutorKind,
     /// Flags that `digits-trainer run` reads from the environment only.
     #[command(flatten)]
     pub trainer: TrainerFlags,
     /// Flags that both services have.
     #[command(flatten)]
     pub service: ServiceFlags,
+}
+
+/// Where jobs are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExecutorKind {
+    /// On threads of the trainer.
+    Local,
+    /// Each in a process of its own.
+    Process,
 }
 
 /// Flags that only the service has. `digits-trainer run` reads these settings from the environment
@@ -152,11 +169,7 @@ impl Config {
     /// The source of MNIST.
     #[must_use]
     pub fn mnist(&self) -> MnistSource {
-        let from_environment = MnistSource::default();
-        MnistSource {
-            dir: self.mnist_dir.clone().or(from_environment.dir.clone()),
-            ..from_environment
-        }
+        mnist_in(self.mnist_dir.as_deref())
     }
 
     /// The cache of pushed data sets.
@@ -203,12 +216,26 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] that names the file and what is wrong with it.
     pub fn folders(&self) -> Result<Vec<Folder>, Error> {
-        let Some(path) = &self.config else {
-            return Ok(Vec::new());
-        };
-        dataset_file::read(path)
-            .map_err(|error| Error::Config(format!("--config {}: {error}", path.display())))
+        folders_in(self.config.as_deref())
     }
+}
+
+/// The source of MNIST: `dir`, else what the environment names.
+pub(crate) fn mnist_in(dir: Option<&Path>) -> MnistSource {
+    let from_environment = MnistSource::default();
+    MnistSource {
+        dir: dir.map(Path::to_owned).or(from_environment.dir.clone()),
+        ..from_environment
+    }
+}
+
+/// The data sets in the file of `--config`; none without it.
+pub(crate) fn folders_in(file: Option<&Path>) -> Result<Vec<Folder>, Error> {
+    let Some(path) = file else {
+        return Ok(Vec::new());
+    };
+    dataset_file::read(path)
+        .map_err(|error| Error::Config(format!("--config {}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -224,6 +251,7 @@ mod tests {
         let config = parse(&[]).expect("the required flags");
         assert_eq!(config.trainer.listen.port(), 50_051);
         assert_eq!(config.trainer.queue_capacity, 100);
+        assert_eq!(config.executor, ExecutorKind::Local);
         assert_eq!(config.retention(), Some(Rules::default()));
         let config = parse(&["--retention-age", "1.5d"]).expect("days");
         let kept = config.retention().expect("on").keep_younger;
@@ -234,6 +262,7 @@ mod tests {
             (["--queue-capacity", "0"], "--queue-capacity"),
             (["--shutdown-grace", "soon"], "--shutdown-grace"),
             (["--workers", "0"], "--workers"),
+            (["--executor", "cluster"], "--executor"),
             (["--bundle-interval", "often"], "--bundle-interval"),
             (["--retention-grace", "2d"], "--retention-grace"),
             (["--retention-age", "5000d"], "--retention-age"),

@@ -1,4 +1,4 @@
-//! Domain types of a job: its id, states, events and curve rows.
+//! Domain types of a job: its id, states, events, curve rows and outcome.
 
 use crate::metrics::StateLabel;
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation, serving::Decision};
@@ -187,6 +187,48 @@ pub struct CurveRow {
     pub learning_rate: f64,
     /// Training images per second since the row before, validation left out.
     pub samples_per_second: f64,
+}
+
+/// The outcome of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobOutcome {
+    /// SUCCEEDED, FAILED or CANCELLED.
+    pub state: JobState,
+    /// Error message for the client; empty unless the job failed.
+    pub error: String,
+    /// The finished network on the test set.
+    pub test: Option<Evaluation>,
+    /// Steps done, where the training got that far.
+    pub step: Option<u64>,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of validation.
+    pub validation_seconds: f64,
+}
+
+impl JobOutcome {
+    /// Outcome of a cancelled job.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self {
+            state: JobState::Cancelled,
+            error: String::new(),
+            test: None,
+            step: None,
+            train_seconds: 0.0,
+            validation_seconds: 0.0,
+        }
+    }
+
+    /// Outcome of a failed job.
+    #[must_use]
+    pub fn failed(error: String) -> Self {
+        Self {
+            state: JobState::Failed,
+            error,
+            ..Self::cancelled()
+        }
+    }
 }
 
 /// Numbers of a network, as torchinfo computes them.

@@ -2,10 +2,11 @@
 //!
 //! [`train`] is the training alone. [`submission`] accepts jobs, [`store`] keeps them, [`worker`]
 //! runs them, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the
-//! service. [`worker::job_lifecycle`] walks along the calls from `SubmitJob` to the promoted
+//! service, and [`work`] one attempt in a process of its own. [`worker::job_lifecycle`] walks along the calls from `SubmitJob` to the promoted
 //! checkpoint.
 
 pub mod app;
+pub mod attempt;
 mod background;
 pub mod config;
 pub mod datasets;
@@ -28,4 +29,5 @@ mod test_supervisor;
 pub mod train;
 pub mod watch;
 pub mod wire;
+pub mod work;
 pub mod worker;

@@ -2,22 +2,22 @@
 //! `digits-trainer run`.
 
 use crate::{
-    config::Config,
+    config::{Config, ExecutorKind},
     datasets::{Catalog, Pushed},
     metrics::Metrics,
     remote_write::{RemoteWrite, StartError},
-    store::{MAX_CRASHES, Store},
+    store::{MAX_CRASHES, Store, Survivors},
     submission::Submitter,
-    train,
+    train, work,
     worker::{
-        Bundles, Outbox, Wake, WorkerContext, Workers, finish_checkpoints, record_bundles,
-        sweep_bundles,
+        Bundles, Execution, Outbox, Wake, WorkerCommand, WorkerContext, Workers,
+        finish_checkpoints, record_bundles, sweep_bundles,
     },
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_service::Error;
 use digits_telemetry::{supervisor::Supervisor, traces::Traces};
-use std::{sync::Arc, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 /// Interval at which the ends of the worker threads are polled.
 const POLL: Duration = Duration::from_millis(5);
@@ -100,14 +100,14 @@ fn start_remote_write(
 ///
 /// # Errors
 /// When database, storage or bundles cannot be read or written.
-pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
+pub(crate) async fn recover(services: &WorkerContext, survivors: Survivors) -> Result<(), Error> {
     finish_checkpoints(services)
         .await
         .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
     record_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot recover resume bundles"))?;
-    let recovery = services.store.recover().await;
+    let recovery = services.store.recover(survivors).await;
     let recovery = recovery.map_err(Error::unavailable("cannot recover running jobs"))?;
     for job in &recovery.resumed {
         tracing::warn!(%job, "job resumed: the last process ended while it ran");
@@ -118,6 +118,27 @@ pub(crate) async fn recover(services: &WorkerContext) -> Result<(), Error> {
     sweep_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot delete obsolete resume bundles"))
+}
+
+/// Where the attempts of the service's jobs run, and which of them outlive the process.
+///
+/// # Errors
+/// When the program does not find itself.
+pub(crate) fn execution(
+    config: &Config,
+    storage: &Storage,
+) -> Result<(Execution, Survivors), Error> {
+    if config.executor == ExecutorKind::Local {
+        return Ok((Execution::Local, Survivors::Nothing));
+    }
+    let program =
+        env::current_exe().map_err(Error::unavailable("the program cannot find itself"))?;
+    let command = WorkerCommand {
+        program,
+        arguments: work::arguments(config, storage),
+        locks: config.state.join("workers"),
+    };
+    Ok((Execution::Processes(command), Survivors::OpenAttempts))
 }
 
 /// Accepts jobs for the workers that `wake` wakes.

@@ -1,5 +1,6 @@
-//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), checks a running service
-//! (`health`), or writes its man pages (`man`). `digits-trainer` starts it once it has checked the shared libraries.
+//! `digits-trainer-engine`: serves until a signal, runs one job (`run`), trains one attempt for a
+//! running service (`work`), checks one (`health`), or writes its man pages (`man`).
+//! `digits-trainer` starts it once it has checked the shared libraries.
 
 use clap::CommandFactory as _;
 use digits_service::{
@@ -12,6 +13,7 @@ use digits_trainer::{
     config::{Config, HealthConfig},
     grpc, metrics,
     run::{self, RunConfig},
+    work::{self, WorkConfig},
 };
 use std::{env, process::ExitCode};
 
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
     let code = match subcommand.as_ref().and_then(|it| it.to_str()) {
         Some("run") => args::parse_from(arguments)
             .map(|config: RunConfig| digits_service::run(config.log_format, run_one(config))),
+        Some("work") => args::parse_from(arguments)
+            .map(|config: WorkConfig| digits_service::run(config.log_format, train_one(config))),
         Some("health") => args::parse_from(arguments)
             .map(|config: HealthConfig| health_check::run(config.admin_listen)),
         Some("man") => {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
 fn command() -> clap::Command {
     Config::command().subcommands([
         RunConfig::command().name("run"),
+        WorkConfig::command().name("work"),
         HealthConfig::command().name("health"),
         ManConfig::command().name("man"),
     ])
@@ -75,4 +80,8 @@ async fn run_one(config: RunConfig) -> Result<ExitCode, Error> {
         0 => ExitCode::SUCCESS,
         code => print_failure(&run::reason(&job), code),
     })
+}
+
+async fn train_one(config: WorkConfig) -> Result<ExitCode, Error> {
+    work::work(config, digits_service::shutdown_token()).await
 }

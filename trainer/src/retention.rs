@@ -1,4 +1,5 @@
-//! Periodic retention sweep: deletes checkpoints, and marks of jobs, that are no longer needed.
+//! Periodic retention sweep: deletes checkpoints, marks of jobs and what workers left, where they
+//! are no longer needed.
 //!
 //! [`digits_checkpoint::retention`] has the rules. The checkpoints that jobs publish or start from
 //! are kept in addition; only the job database knows them.
@@ -6,6 +7,7 @@
 use crate::{
     metrics::{Metrics, SweepCounts},
     store::{Store, StoreError},
+    worker::sweep_runs,
 };
 use digits_checkpoint::{
     Storage,
@@ -63,6 +65,7 @@ impl Retention {
     async fn sweep(&self) -> anyhow::Result<Report> {
         let keep = self.needed().await?;
         let now = jiff::Timestamp::now();
+        sweep_runs(&self.store, &self.storage).await?;
         Ok(apply(&self.storage, &self.rules, &keep, now).await?)
     }
 

@@ -1,8 +1,12 @@
 //! Domain types as protobuf messages, and back: for the wire and, as the same bytes, for the
 //! database. Besides `grpc`, the only place that names generated types.
 
+mod attempt;
+mod attempt_record;
 mod job_spec;
 
+pub use attempt::{report_bytes, report_from};
+pub use attempt_record::{attempt_record_bytes, attempt_record_from};
 pub use job_spec::{LineageSpec, SpecMessage, activation, promotion_number, promotion_policy};
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize, Publishing};
@@ -15,6 +19,7 @@ use digits_checkpoint::{
 use digits_proto::v1;
 use prost::Message as _;
 use prost_types::Timestamp;
+use std::time::Duration;
 
 /// Errors of decoding a message.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +47,10 @@ fn micros(at: Option<&Timestamp>) -> i64 {
             .saturating_mul(1_000_000)
             .saturating_add(i64::from(at.nanos) / 1_000)
     })
+}
+
+fn micros_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The message's value of a state.

@@ -16,6 +16,7 @@ mod dataset_formats;
 mod datasets;
 mod durable;
 mod earlier_formats;
+mod executor;
 mod hub;
 mod imports;
 mod lineage;

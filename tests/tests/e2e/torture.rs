@@ -1,7 +1,8 @@
-//! Random SIGKILLs of the trainer: no accepted job is lost, every job resumes, and the results
-//! equal those of an undisturbed run.
+//! Random SIGKILLs of the trainer and of worker processes: no accepted job is lost, every job
+//! resumes, and the results equal those of an undisturbed run.
 //!
-//! `DIGITS_TORTURE_KILLS` sets the number of kills; `make torture` does hundreds.
+//! `DIGITS_TORTURE_KILLS` sets the number of kills of the trainer, `DIGITS_TORTURE_JOBS` the number
+//! of jobs in worker processes; `make torture` does hundreds.
 
 use crate::support::{mnist, torture::Torture};
 use anyhow::{Context as _, Result};
@@ -15,6 +16,7 @@ use digits_proto::v1::{
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const KILLS: usize = 24;
+const JOBS: usize = 6;
 
 /// Jobs of about a second, each with a different part of the training state at risk.
 fn jobs() -> Vec<JobSpec> {
@@ -108,12 +110,19 @@ fn regularized() -> JobSpec {
     }
 }
 
+/// The value of a variable.
+fn number(variable: &str, default: usize) -> Result<usize> {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{variable} is a number")),
+        Err(_) => Ok(default),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn results_survive_random_sigkill() -> Result<()> {
-    let kills = match std::env::var("DIGITS_TORTURE_KILLS") {
-        Ok(text) => text.parse().context("DIGITS_TORTURE_KILLS is a number")?,
-        Err(_) => KILLS,
-    };
+    let kills = number("DIGITS_TORTURE_KILLS", KILLS)?;
     let mut specs = jobs();
     if mnist::for_test("killed_at_random_moments (the notebook's job)").is_some() {
         specs.push(specs::notebook());
@@ -126,5 +135,21 @@ async fn results_survive_random_sigkill() -> Result<()> {
         .with_context(|| format!("seed {seed}"))?;
     println!("{summary} ({:.0?}, seed {seed})", begun.elapsed());
     assert!(summary.from_bundle >= kills / 8, "{summary}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_of_processes_survive_random_sigkill() -> Result<()> {
+    let jobs_to_run = number("DIGITS_TORTURE_JOBS", JOBS)?;
+    let workers = if jobs_to_run > JOBS { 4 } else { 2 };
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
+    let begun = Instant::now();
+    let summary = Torture::new(jobs(), seed)?
+        .run_in_processes(jobs_to_run, workers)
+        .await
+        .with_context(|| format!("seed {seed}"))?;
+    println!("{summary} ({:.0?}, seed {seed})", begun.elapsed());
+    assert_eq!(summary.jobs, jobs_to_run, "{summary}");
+    assert!(summary.killed_workers > 0, "{summary}");
     Ok(())
 }

@@ -87,7 +87,8 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
         | StoreError::NotCommitted(_)
         | StoreError::Folder { .. }
         | StoreError::Unusable { .. }
-        | StoreError::Corrupt(_)) => {
+        | StoreError::Corrupt(_)
+        | StoreError::NotFollowed { .. }) => {
             tracing::error!(%error, "the job database failed");
             Status::internal("the job database failed; see the trainer's log")
         }

@@ -18,7 +18,7 @@ use crate::{
     store::{Job, JobFilter, Store},
     submission::Submitter,
     wire::{self, SpecMessage},
-    worker::{Bundles, RunningJobs, StopReason, mark_unfinished},
+    worker::{Bundles, RunningJobs, StopReason, clear_runs, mark_unfinished},
 };
 use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
@@ -203,7 +203,9 @@ impl TrainingService for Training {
             None if job.state.is_end() => {
                 self.remove_bundle(parsed).await;
                 // It may have published before it was released into the queue.
-                mark_unfinished(self.store(), &self.0.submitter.storage).await;
+                let storage = &self.0.submitter.storage;
+                mark_unfinished(self.store(), storage).await;
+                clear_runs(self.store(), storage).await;
             }
             None => {}
         }

@@ -1,6 +1,9 @@
 //! The flags of `digits-trainer run`.
 
-use crate::{config::Config, wire::SpecMessage};
+use crate::{
+    config::{Config, ExecutorKind},
+    wire::SpecMessage,
+};
 use clap::Parser;
 use digits_service::{Error, ServiceFlags, args::from_environment, parse_duration};
 use digits_telemetry::logs::Format;
@@ -99,6 +102,7 @@ impl RunConfig {
             config: self.config.clone(),
             // One job, which gets all cores.
             workers: Some(1),
+            executor: ExecutorKind::Local,
             trainer: from_environment("digits-trainer")?,
             service: ServiceFlags {
                 shutdown_grace: self.shutdown_grace,

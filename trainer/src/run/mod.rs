@@ -13,11 +13,11 @@ use crate::{
     job::JobState,
     lifecycle::{close, open, recover, stop_workers, submitter},
     metrics::PREFIX,
-    store::Job,
+    store::{Job, Survivors},
     submission::{Promotions, SubmitError, Submitter},
     watch,
     wire::{self, SpecMessage},
-    worker::{WorkerContext, Workers, mark_unfinished},
+    worker::{Execution, WorkerContext, Workers, mark_unfinished},
 };
 use anyhow::Context as _;
 use digits_checkpoint::sha256_hex;
@@ -45,9 +45,10 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     let traces = traces.map_err(Error::from)?;
     let supervisor = Supervisor::new(PREFIX, Liveness::default());
     let (services, workers) = open(&config, supervisor, traces.clone()).await?;
-    recover(&services).await?;
+    recover(&services, Survivors::Nothing).await?;
     mark_unfinished(&services.store, &services.storage).await;
-    let workers = Workers::start(services.clone(), workers).context("no thread for a worker")?;
+    let workers = Workers::start(services.clone(), workers, Execution::Local)
+        .context("no thread for a worker")?;
     let submitter = submitter(&services, workers.wake(), &config);
     let watched = submit_and_watch(&services, &submitter, spec, &stop).await;
     stop_workers(workers, &services.store, config.service.shutdown_grace).await;

@@ -103,7 +103,8 @@ impl Store {
         .await
     }
 
-    /// Plans a checkpoint; once, however often it is called.
+    /// Plans a checkpoint; once, however often it is called. One that was abandoned is planned
+    /// again: its draft outlasted the process that lost it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -115,7 +116,7 @@ impl Store {
                     "INSERT INTO checkpoints (id, job, epoch, step, promotion, same_data, weights_sha256, state,
                                               planned_us)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                     ON CONFLICT (id) DO NOTHING",
+                     ON CONFLICT (id) DO UPDATE SET state = ?8 WHERE state = ?10",
                 )?
                 .execute(params![
                     intent.id.to_string(),
@@ -127,6 +128,7 @@ impl Store {
                     intent.weights_sha256,
                     IntentState::Planned.number(),
                     now_us(),
+                    IntentState::Abandoned.number(),
                 ])?;
             Ok(())
         })

@@ -2,10 +2,11 @@
 
 use super::{
     error::StoreError,
-    events::{append, number_of, record_spent},
+    events::{append, number_of, record_bundle_step, record_spent},
     handle::Store,
     job_record::{Job, read},
     outcome::{JobOutcome, end_job},
+    runs::{adopt_run, close_run},
 };
 use crate::job::{Event, JobId, JobState, now_us};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -16,13 +17,17 @@ use std::time::Duration;
 pub const MAX_CRASHES: u32 = 3;
 
 impl Store {
-    /// Takes the oldest waiting job and marks it as running. A job that one more crash would make
-    /// abandoned runs alone, so that no other job can cause that crash.
+    /// Takes a job whose attempt outlived the last process, else the oldest waiting one, which it
+    /// marks as running. A job that one more crash would make abandoned runs alone, so that no
+    /// other job can cause that crash.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn claim(&self) -> Result<Option<Job>, StoreError> {
         self.write_blocking(|transaction| {
+            if let Some(number) = adopt_run(transaction)? {
+                return read(transaction, number).map(Some);
+            }
             let number: Option<i64> = transaction
                 .prepare_cached("SELECT min(number) FROM jobs WHERE state = ?1")?
                 .query_row(params![JobState::Queued.number()], |row| row.get(0))?;
@@ -129,18 +134,13 @@ impl Store {
         self.write(move |transaction| {
             let number = number_of(transaction, job)?;
             record_spent(transaction, number, spent)?;
-            transaction
-                .prepare_cached(
-                    "UPDATE jobs SET bundle_step = ?2, crashes = 0 WHERE number = ?1 AND bundle_step < ?2",
-                )?
-                .execute(params![number, step])?;
-            Ok(())
+            record_bundle_step(transaction, number, step)
         })
         .await
     }
 }
 
-pub(super) fn first_running(connection: &Connection) -> Result<Option<i64>, StoreError> {
+fn first_running(connection: &Connection) -> Result<Option<i64>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT number FROM jobs WHERE state = ?1 ORDER BY number LIMIT 1")?
         .query_row(params![JobState::Running.number()], |row| row.get(0))
@@ -172,6 +172,7 @@ fn release(transaction: &Transaction<'_>, number: i64) -> Result<(), StoreError>
 }
 
 pub(super) fn requeue(transaction: &Transaction<'_>, number: i64) -> Result<(), StoreError> {
+    close_run(transaction, number)?;
     transaction
         .prepare_cached("UPDATE jobs SET state = ?2 WHERE number = ?1")?
         .execute(params![number, JobState::Queued.number()])?;

@@ -42,6 +42,14 @@ pub enum StoreError {
     /// The request id was used for another spec.
     #[error("the request id was used with another spec")]
     RequestIdTaken,
+    /// A report is not the next one of the job's open attempt.
+    #[error("report {report} of attempt {attempt} is not the next one of the job")]
+    NotFollowed {
+        /// Number of the attempt.
+        attempt: u32,
+        /// Number of the report.
+        report: u64,
+    },
     /// No such job.
     #[error("there is no such job")]
     NoSuchJob,

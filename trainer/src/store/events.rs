@@ -45,18 +45,9 @@ impl Store {
     ) -> Result<Vec<CurveRow>, StoreError> {
         let writing = self.write(move |transaction| {
             let number = number_of(transaction, job)?;
-            let recorded = newest_step(transaction, number)?;
-            let mut last = 0;
-            let new: Vec<CurveRow> = rows
-                .into_iter()
-                .filter(|row| Some(row.step) > recorded)
-                .collect();
-            for row in &new {
-                record_row(transaction, number, row)?;
-                last = append(transaction, number, &Event::Row(row.clone()))?;
-            }
+            let new = append_new_rows(transaction, number, rows)?;
             record_spent(transaction, number, spent)?;
-            Ok((last, new))
+            Ok((last_event(transaction, number)?, new))
         });
         let (last, new) = writing.await?;
         self.signals().announce(job, last);
@@ -172,6 +163,21 @@ fn newest_step(connection: &Connection, number: i64) -> Result<Option<u64>, Stor
         .query_row(params![number], |row| row.get(0))?)
 }
 
+/// Appends the rows that are new, each with its event, and returns them.
+pub(super) fn append_new_rows(
+    transaction: &Transaction<'_>,
+    number: i64,
+    mut rows: Vec<CurveRow>,
+) -> Result<Vec<CurveRow>, StoreError> {
+    let recorded = newest_step(transaction, number)?;
+    rows.retain(|row| Some(row.step) > recorded);
+    for row in &rows {
+        record_row(transaction, number, row)?;
+        append(transaction, number, &Event::Row(row.clone()))?;
+    }
+    Ok(rows)
+}
+
 fn record_row(
     transaction: &Transaction<'_>,
     number: i64,
@@ -200,6 +206,20 @@ pub(super) fn record_spent(
     Ok(())
 }
 
+/// Records the step of the newest resume bundle: a bundle that gets further is progress.
+pub(super) fn record_bundle_step(
+    transaction: &Transaction<'_>,
+    number: i64,
+    step: u64,
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "UPDATE jobs SET bundle_step = ?2, crashes = 0 WHERE number = ?1 AND bundle_step < ?2",
+        )?
+        .execute(params![number, step])?;
+    Ok(())
+}
+
 /// The number of a job by its id.
 pub(super) fn number_of(connection: &Connection, job: JobId) -> Result<i64, StoreError> {
     connection
@@ -207,6 +227,13 @@ pub(super) fn number_of(connection: &Connection, job: JobId) -> Result<i64, Stor
         .query_row(params![job.to_string()], |row| row.get(0))
         .optional()?
         .ok_or(StoreError::NoSuchJob)
+}
+
+/// Sequence number of a job's newest event.
+pub(super) fn last_event(connection: &Connection, number: i64) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT last_event FROM jobs WHERE number = ?1")?
+        .query_row(params![number], |row| row.get(0))?)
 }
 
 /// Appends an event; its sequence number.

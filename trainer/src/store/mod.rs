@@ -28,6 +28,7 @@ mod owner;
 mod publications;
 mod recover;
 mod reserve;
+mod runs;
 mod schema;
 mod signals;
 
@@ -42,5 +43,6 @@ pub use job_record::Job;
 pub use jobs::{JobFilter, NewJob, Submitted};
 pub use outcome::JobOutcome;
 pub use publications::{Publication, Published};
-pub use recover::Recovery;
+pub use recover::{Crash, Recovery, Survivors};
+pub use runs::{Run, TakenIn};
 pub use signals::Signals;

@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 5] = [FIRST, DURABLE_JOBS, PARENTS, TRACES, PROMOTIONS];
+const MIGRATIONS: [&str; 6] = [FIRST, DURABLE_JOBS, PARENTS, TRACES, PROMOTIONS, RUNS];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -95,6 +95,22 @@ const PROMOTIONS: &str = "
 ALTER TABLE checkpoints ADD COLUMN same_data INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE checkpoints ADD COLUMN decision BLOB;
 ALTER TABLE jobs ADD COLUMN marked INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Attempts that train outside the trainer's process. `attempt` is the newest of a job, `open` 1
+/// while its worker may run, `orphaned` 1 while nobody follows it, `followed` the number of its
+/// reports that were taken in, `bundles` names resume bundles on the storage, newest first, and
+/// `cleared` is 1 for a job that is over and has left nothing on the storage.
+const RUNS: &str = "
+CREATE TABLE runs (
+    job      INTEGER PRIMARY KEY REFERENCES jobs (number),
+    attempt  INTEGER NOT NULL,
+    open     INTEGER NOT NULL DEFAULT 0,
+    orphaned INTEGER NOT NULL DEFAULT 0,
+    followed INTEGER NOT NULL DEFAULT 0,
+    bundles  TEXT NOT NULL DEFAULT '',
+    cleared  INTEGER NOT NULL DEFAULT 0
+) STRICT;
 ";
 
 /// Sets the connection up and brings the tables to this version.

@@ -1,12 +1,16 @@
 //! One attempt at a job, from the queue to its outcome or back into the queue.
 
 use super::{
-    error::JobError, executor::AttemptEnd, running::StopReason, slot::WorkerSlot,
+    cleared_runs::clear_runs,
+    error::JobError,
+    executor::{AttemptEnd, Executor},
+    running::StopReason,
+    slot::WorkerSlot,
     unfinished::mark_unfinished,
 };
 use crate::{
     job::{JobId, JobState},
-    store::{Job, JobOutcome},
+    store::{Crash, Job, JobOutcome, MAX_CRASHES, StoreError},
 };
 use digits_telemetry::{
     panic_text,
@@ -22,8 +26,8 @@ use std::{
 /// Pause between two attempts to write a job's outcome.
 const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs a claimed job.
-pub(super) fn run_job(slot: &WorkerSlot, job: &Job) {
+/// Has a claimed job run by `executor`, and writes what comes of it.
+pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
     let begun = Instant::now();
     let span = begin_span(slot, job);
     let registry = &slot.context.running;
@@ -31,14 +35,12 @@ pub(super) fn run_job(slot: &WorkerSlot, job: &Job) {
     if slot.shutdown.load(Ordering::Acquire) {
         running.stop(StopReason::Shutdown);
     }
-    let end = catch_unwind(AssertUnwindSafe(|| {
-        slot.executor.execute(slot, job, &running)
-    }))
-    .unwrap_or_else(|panic| Err(JobError::Panic(panic_text(&*panic).to_owned())))
-    .unwrap_or_else(|error| {
-        error.log(job.id);
-        AttemptEnd::Finished(JobOutcome::failed(error.client_message()))
-    });
+    let end = catch_unwind(AssertUnwindSafe(|| executor.execute(slot, job, &running)))
+        .unwrap_or_else(|panic| Err(JobError::Panic(panic_text(&*panic).to_owned())))
+        .unwrap_or_else(|error| {
+            error.log(job.id);
+            AttemptEnd::Finished(JobOutcome::failed(error.client_message()))
+        });
     registry.remove(job.id);
     if let Some(span) = span {
         end_span(span, &end, running.step());
@@ -52,13 +54,31 @@ pub(super) fn run_job(slot: &WorkerSlot, job: &Job) {
                 seconds = begun.elapsed().as_secs_f64(),
                 "job finished"
             );
-            write_outcome(slot, job.id, outcome, begun.elapsed());
+            let write = || slot.context.store.finish(job.id, outcome.clone());
+            if write_outcome(slot, job.id, write).is_some() {
+                conclude(slot, job.id, outcome.state, begun.elapsed());
+            }
         }
-        AttemptEnd::Released => {
+        AttemptEnd::Released(_) => {
             tracing::info!(job = %job.id, step = running.step(), "job released into the queue");
             if let Err(error) = slot.context.store.release(job.id, running.spent()) {
                 // It stays marked as running, and the next start resumes it.
                 tracing::error!(job = %job.id, %error, "job could not be released into the queue");
+            }
+        }
+        AttemptEnd::Crashed => {
+            match write_outcome(slot, job.id, || slot.context.store.crashed(job.id)) {
+                Some(Crash::Resumed) => {
+                    tracing::warn!(job = %job.id, "job resumed: its worker process died");
+                }
+                Some(Crash::Abandoned) => {
+                    tracing::error!(job = %job.id, "job abandoned after {MAX_CRASHES} consecutive deaths of its worker process");
+                    conclude(slot, job.id, JobState::Failed, begun.elapsed());
+                }
+                Some(Crash::Cancelled) => {
+                    conclude(slot, job.id, JobState::Cancelled, begun.elapsed());
+                }
+                None => {}
             }
         }
     }
@@ -77,7 +97,7 @@ fn begin_span(slot: &WorkerSlot, job: &Job) -> Option<ActiveSpan> {
 fn end_span(span: ActiveSpan, end: &AttemptEnd, step: u64) {
     let state = match end {
         AttemptEnd::Finished(outcome) => outcome.state,
-        AttemptEnd::Released => JobState::Queued,
+        AttemptEnd::Released(_) | AttemptEnd::Crashed => JobState::Queued,
     };
     let step = i64::try_from(step).unwrap_or(i64::MAX);
     let attributes = vec![
@@ -89,15 +109,18 @@ fn end_span(span: ActiveSpan, end: &AttemptEnd, step: u64) {
 
 /// Writes a job's outcome, and retries while the database fails, as on a full disk: a job that is
 /// over must not be trained again. During a shutdown the job stays marked as running instead, and
-/// the next start resumes it.
-fn write_outcome(slot: &WorkerSlot, job: JobId, outcome: JobOutcome, elapsed: Duration) {
-    let context = &slot.context;
+/// the next start resumes it; `None` then.
+fn write_outcome<T>(
+    slot: &WorkerSlot,
+    job: JobId,
+    write: impl Fn() -> Result<T, StoreError>,
+) -> Option<T> {
     for attempt in 1_u32.. {
-        match context.store.finish(job, outcome.clone()) {
-            Ok(()) => break,
+        match write() {
+            Ok(written) => return Some(written),
             Err(error) if slot.shutdown.load(Ordering::Acquire) => {
                 tracing::error!(%job, %error, "the outcome of a job could not be written");
-                return;
+                return None;
             }
             Err(error) if attempt == 1 => {
                 tracing::error!(%job, %error, "the outcome of a job could not be written; retrying");
@@ -106,12 +129,22 @@ fn write_outcome(slot: &WorkerSlot, job: JobId, outcome: JobOutcome, elapsed: Du
         }
         thread::sleep(OUTCOME_RETRY_PAUSE);
     }
+    None
+}
+
+/// Removes what a job needed that is over, marks its checkpoints if it did not succeed, and counts
+/// it.
+fn conclude(slot: &WorkerSlot, job: JobId, state: JobState, elapsed: Duration) {
+    let context = &slot.context;
     context.bundles.remove(job);
-    if outcome.state != JobState::Succeeded {
-        let marking = mark_unfinished(&context.store, &context.storage);
-        context.runtime.block_on(marking);
-    }
+    let cleaning = async {
+        if state != JobState::Succeeded {
+            mark_unfinished(&context.store, &context.storage).await;
+        }
+        clear_runs(&context.store, &context.storage).await;
+    };
+    context.runtime.block_on(cleaning);
     context
         .metrics
-        .job_finished(&job.to_string(), outcome.state.into(), elapsed);
+        .job_finished(&job.to_string(), state.into(), elapsed);
 }

@@ -5,15 +5,13 @@
 //! when it is due.
 
 use super::{
-    error::JobError,
+    error::{BundleError, JobError},
     job_run::JobRun,
     sink::Sink,
     watermark::{OutputCount, WatermarkReader},
 };
 use crate::train::Bundle;
-use digits_telemetry::panic_text;
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -43,8 +41,8 @@ pub(super) struct BundleWriter {
 impl BundleWriter {
     pub(super) fn start(run: &Arc<JobRun>, watermark: WatermarkReader) -> Self {
         let busy = Arc::<AtomicBool>::default();
-        let context = &run.context;
-        let interval = context.bundle_interval;
+        let services = &run.services;
+        let interval = services.bundle_interval;
         let writer = Writer {
             run: Arc::clone(run),
             watermark,
@@ -56,7 +54,7 @@ impl BundleWriter {
                 .checked_sub(interval - interval / EARLY_FACTOR)
                 .unwrap_or_else(Instant::now),
             busy,
-            sink: Sink::start(&context.runtime, 1, |pending| writer.write_all(pending)),
+            sink: Sink::start(&services.runtime, 1, |pending| writer.write_all(pending)),
         }
     }
 
@@ -112,39 +110,27 @@ impl Writer {
     }
 
     async fn write(&self, bundle: Bundle) {
-        let JobRun { context, job, .. } = &*self.run;
-        let (job, step, begun) = (*job, bundle.step, Instant::now());
-        let bundles = Arc::clone(&context.bundles);
-        let writing = tokio::task::spawn_blocking(move || -> io::Result<usize> {
-            let bytes = bundle.encode();
-            bundles.write(job, step, &bytes)?;
-            Ok(bytes.len())
-        });
-        let bytes = match writing.await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => {
-                context.metrics.bundle_failed();
-                tracing::warn!(%job, step, %error, "a resume bundle was not written; the previous one stays");
-                return;
+        let (run, step) = (&*self.run, bundle.step);
+        let (job, metrics) = (run.job, &run.services.metrics);
+        let outages = run.outages();
+        let written = run.output.write_bundle(&run.running, &outages, bundle);
+        match written.await {
+            Ok(written) => {
+                metrics.bundle_written(written.elapsed);
+                tracing::debug!(
+                    %job, step, bytes = written.bytes,
+                    milliseconds = written.elapsed.as_secs_f64() * 1e3,
+                    "resume bundle written"
+                );
+            }
+            Err(BundleError::Panic(panic)) => {
+                metrics.bundle_failed();
+                tracing::error!(%job, step, panic, "writing a resume bundle panicked; the previous one stays");
             }
             Err(error) => {
-                context.metrics.bundle_failed();
-                let panic = error.try_into_panic().ok();
-                let panic = panic.as_deref().map(panic_text);
-                tracing::error!(%job, step, panic, "writing a resume bundle panicked; the previous one stays");
-                return;
+                metrics.bundle_failed();
+                tracing::warn!(%job, step, %error, "a resume bundle was not written; the previous one stays");
             }
-        };
-        context.metrics.bundle_written(begun.elapsed());
-        let recorded = context
-            .store
-            .record_bundle(job, step, self.run.running.spent());
-        if let Err(error) = recorded.await {
-            tracing::warn!(%job, step, %error, "a resume bundle was written but not recorded in the job database");
         }
-        tracing::debug!(
-            %job, step, bytes, milliseconds = begun.elapsed().as_secs_f64() * 1e3,
-            "resume bundle written"
-        );
     }
 }

@@ -10,6 +10,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Start of every file; then come the digest of the rest, the step (u64, little-endian) and the
@@ -34,6 +35,13 @@ pub struct StoredBundle {
     /// Steps done when it was taken.
     pub step: u64,
     path: PathBuf,
+}
+
+/// A bundle that is durable.
+pub(super) struct WrittenBundle {
+    pub(super) bytes: usize,
+    /// Time that encoding and writing it took.
+    pub(super) elapsed: Duration,
 }
 
 impl Bundles {
@@ -77,7 +85,7 @@ impl Bundles {
             let reason = match fs::read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
-                Ok(file) => match content(&file) {
+                Ok(file) => match decode(&file) {
                     Some((step, bytes)) => {
                         let bytes = bytes.to_vec();
                         return Some(StoredBundle { bytes, step, path });
@@ -96,7 +104,7 @@ impl Bundles {
     #[must_use]
     pub fn newest_step(&self, job: JobId) -> Option<u64> {
         let file = fs::read(self.path(job, NEWEST)).ok()?;
-        content(&file).map(|(step, _)| step)
+        decode(&file).map(|(step, _)| step)
     }
 
     /// Deletes a bundle that the training refused.
@@ -135,12 +143,27 @@ impl Bundles {
     }
 }
 
-fn write_durably(path: &Path, step: u64, bytes: &[u8]) -> io::Result<()> {
+/// The file of a bundle that was taken after `step` steps.
+pub(super) fn encode(step: u64, bytes: &[u8]) -> Vec<u8> {
+    [&head(step, bytes), bytes].concat()
+}
+
+/// Step and bundle of a file, if its digest matches.
+pub(super) fn decode(file: &[u8]) -> Option<(u64, &[u8])> {
+    let (expected, rest) = file.strip_prefix(MAGIC)?.split_first_chunk::<DIGEST>()?;
+    let (step, bytes) = rest.split_first_chunk::<STEP>()?;
+    (digest(step, bytes) == *expected).then_some((u64::from_le_bytes(*step), bytes))
+}
+
+/// What precedes the bundle in its file.
+fn head(step: u64, bytes: &[u8]) -> Vec<u8> {
     let step = step.to_le_bytes();
+    [&MAGIC[..], &digest(&step, bytes), &step].concat()
+}
+
+fn write_durably(path: &Path, step: u64, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&digest(&step, bytes))?;
-    file.write_all(&step)?;
+    file.write_all(&head(step, bytes))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -151,13 +174,6 @@ fn digest(step: &[u8], bytes: &[u8]) -> [u8; DIGEST] {
         .chain_update(bytes)
         .finalize()
         .into()
-}
-
-/// Step and bundle of a file, if its digest matches.
-fn content(file: &[u8]) -> Option<(u64, &[u8])> {
-    let (expected, rest) = file.strip_prefix(MAGIC)?.split_first_chunk::<DIGEST>()?;
-    let (step, bytes) = rest.split_first_chunk::<STEP>()?;
-    (digest(step, bytes) == *expected).then_some((u64::from_le_bytes(*step), bytes))
 }
 
 #[cfg(test)]

@@ -2,17 +2,21 @@
 
 use super::outage::WriteError;
 use crate::{
+    attempt::UnreadableDraft,
     datasets::{self, UnusableDataset},
     job::JobId,
     spec::SpecError,
     store::StoreError,
     train::TrainError,
+    wire::WireError,
 };
 use digits_checkpoint::{LoadError, StorageError, id::CheckpointId};
 use digits_dataset::pushed::PushedError;
 use digits_proto::json::NoJsonForm;
+use digits_telemetry::panic_text;
 use prost::DecodeError;
 use std::io;
+use tokio::task::JoinError;
 
 /// Why a job failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +43,42 @@ pub(super) enum JobError {
     Train(#[from] TrainError),
     #[error("the checkpoint of epoch {epoch} was not published: {source}")]
     Publish { epoch: u32, source: PublishError },
+    #[error("the output of the attempt was not written: {0}")]
+    Report(PublishError),
+    #[error("a report of the job's worker cannot be read: {0}")]
+    UnknownReport(WireError),
     #[error("panic: {0}")]
     Panic(String),
+}
+
+impl From<PublishError> for JobError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Store(error) => Self::Store(error),
+            error => Self::Report(error),
+        }
+    }
+}
+
+/// Why a resume bundle was not written; the previous one stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BundleError {
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("it cannot be reported: {0}")]
+    Report(PublishError),
+    #[error("panic: {0}")]
+    Panic(String),
+}
+
+impl BundleError {
+    pub(super) fn panicked(error: JoinError) -> Self {
+        let panic = error.try_into_panic().ok();
+        let text = panic.as_deref().map_or("it was cancelled", panic_text);
+        Self::Panic(text.to_owned())
+    }
 }
 
 /// Why a checkpoint was not published.
@@ -50,6 +88,8 @@ pub(super) enum PublishError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Draft(#[from] UnreadableDraft),
     #[error("the job was stopped while its report card was measured")]
     Stopped,
     #[error("the job was stopped while the storage did not answer")]
@@ -61,7 +101,7 @@ impl WriteError for PublishError {
         match self {
             Self::Store(error) => error.may_pass(),
             Self::Storage(error) => !is_permanent(error),
-            Self::Stopped | Self::Interrupted => false,
+            Self::Draft(_) | Self::Stopped | Self::Interrupted => false,
         }
     }
 
@@ -70,6 +110,7 @@ impl WriteError for PublishError {
             Self::Storage(error) if error.is_final() => "the storage refuses it",
             Self::Storage(error) => storage_reason(error.io_kind()),
             Self::Store(error) => error.client_reason(),
+            Self::Draft(_) => "its worker has another version than the trainer",
             Self::Stopped | Self::Interrupted => "the job was stopped",
         }
     }
@@ -79,6 +120,10 @@ impl JobError {
     /// The sentence that the client reads: no paths and no causes.
     pub(super) fn client_message(&self) -> String {
         match self {
+            Self::UnknownReport(_) => {
+                "a report of its worker cannot be read by this version; see the trainer's log"
+                    .to_owned()
+            }
             Self::StoredSpec(_) => "its spec cannot be read by this version".to_owned(),
             Self::Spec(error) => error.to_string(),
             Self::Lineage(error) => format!(
@@ -94,6 +139,10 @@ impl JobError {
             Self::Parent { id, source } => parent_message(*id, source),
             Self::Store(error) => error.client_message(),
             Self::Publish { epoch, source } => publish_message(*epoch, source),
+            Self::Report(error) => format!(
+                "the output of the job could not be written: {}; see the trainer's log",
+                error.reason()
+            ),
             Self::Panic(_) | Self::Train(TrainError::Panic(_)) => {
                 "an internal error; see the trainer's log".to_owned()
             }

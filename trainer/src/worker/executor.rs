@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Runs the attempts of claimed jobs: on the thread of the worker, or elsewhere.
 pub(super) trait Executor: Send + Sync {
-    /// Runs one attempt until the job is over, or released into the queue because `running` was
-    /// stopped by a shutdown. Blocks.
+    /// Runs one attempt until the job is over, its process has died, or `running` was stopped by a
+    /// shutdown. Blocks.
     ///
     /// # Errors
     /// [`JobError`], with which the job fails.
@@ -23,6 +23,9 @@ pub(super) trait Executor: Send + Sync {
 pub(super) enum AttemptEnd {
     /// The job is over.
     Finished(JobOutcome),
-    /// The process is shutting down; the job waits for the next one.
-    Released,
+    /// It was stopped by a shutdown, and the job can be resumed; this is its outcome if it was
+    /// cancelled.
+    Released(JobOutcome),
+    /// Its process died; the job can be resumed.
+    Crashed,
 }

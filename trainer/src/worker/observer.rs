@@ -6,16 +6,17 @@ use super::{
     error::JobError,
     job_run::JobRun,
     pending_checkpoint::{PendingCheckpoint, TrainingRecord},
+    progress::{self, SampleCounter},
     running::StopReason,
     sinks::Sinks,
     watermark::OutputCount,
 };
 use crate::{
+    attempt::TrainingFacts,
     job::{CurveRow, now_us},
-    metrics::{AttemptFrom, Gauge, JobSeries},
+    metrics::{Gauge, JobSeries},
     train::{Bundle, BundlePoint, Observer, PublishFailed, Row, Snapshot, Started},
 };
-use digits_checkpoint::manifest::TemperatureFit;
 use std::{sync::Arc, time::Instant};
 
 /// The observer of one job.
@@ -27,12 +28,7 @@ pub(super) struct JobObserver<'a> {
     output: OutputCount,
     /// Set when the training starts.
     record: Option<TrainingRecord>,
-    /// Images per step and per epoch, to count samples.
-    batch_size: u64,
-    train_images: u64,
-    steps_per_epoch: u64,
-    /// Step up to which samples are counted.
-    counted: u64,
+    samples: SampleCounter,
     /// Rows can no longer be written; `close` returns the reason.
     recording_failed: bool,
 }
@@ -45,62 +41,33 @@ impl<'a> JobObserver<'a> {
             sinks: Sinks::start(run),
             output: OutputCount::default(),
             record: None,
-            batch_size: run.plan.train.batch_size as u64,
-            train_images: 0,
-            steps_per_epoch: 1,
-            counted: 0,
+            samples: SampleCounter::default(),
             recording_failed: false,
         }
     }
 
     /// Waits until all output is durable.
     pub(super) fn close(self) -> Result<(), JobError> {
-        self.run.context.runtime.block_on(self.sinks.close())
-    }
-
-    /// Images of all steps up to `step`; the last batch of an epoch may be short.
-    fn images(&self, step: u64) -> u64 {
-        let (epochs, rest) = (step / self.steps_per_epoch, step % self.steps_per_epoch);
-        epochs * self.train_images + rest * self.batch_size
-    }
-
-    fn count_samples(&mut self, step: u64) {
-        let images = self.images(step).saturating_sub(self.images(self.counted));
-        self.run.context.metrics.samples(images);
-        self.counted = step;
-    }
-
-    fn show_calibration(&self, temperature: f64, calibration: &TemperatureFit) {
-        for (gauge, value) in [
-            (Gauge::Temperature, Some(temperature)),
-            (
-                Gauge::CalibrationErrorBefore,
-                Some(calibration.error_before),
-            ),
-            (Gauge::CalibrationError, Some(calibration.error)),
-            (Gauge::TestLossCalibrated, calibration.test_loss),
-        ] {
-            if let Some(value) = value {
-                self.series.set(gauge, value);
-            }
-        }
+        self.run.services.runtime.block_on(self.sinks.close())
     }
 }
 
 impl Observer for JobObserver<'_> {
     fn started(&mut self, started: &Started) {
-        self.train_images = started.train_images as u64;
-        self.steps_per_epoch = started.steps_per_epoch.max(1);
-        self.counted = started.steps_done;
-        self.run.running.set_step(started.steps_done);
-        self.series.set(Gauge::Steps, started.steps as f64);
-        self.record = Some(TrainingRecord::from(started));
-        let from = if started.steps_done == 0 {
-            AttemptFrom::Start
-        } else {
-            AttemptFrom::Bundle
+        let run = self.run;
+        let facts = TrainingFacts {
+            steps: started.steps,
+            steps_per_epoch: started.steps_per_epoch,
+            train_images: started.train_images as u64,
+            steps_done: started.steps_done,
         };
-        self.run.context.metrics.attempt(from);
+        self.samples = SampleCounter::new(run.plan.train.batch_size as u64, &facts);
+        run.running.set_step(started.steps_done);
+        self.record = Some(TrainingRecord::from(started));
+        progress::show_start(&facts, self.series, &run.services.metrics);
+        run.services
+            .runtime
+            .block_on(run.output.started(&run.running, &run.outages(), facts));
         tracing::info!(
             job = %self.run.job,
             steps = started.steps,
@@ -113,21 +80,7 @@ impl Observer for JobObserver<'_> {
     }
 
     fn row(&mut self, row: &Row) {
-        self.count_samples(row.step);
-        for (gauge, value) in [
-            (Gauge::TrainLoss, row.train_loss),
-            (Gauge::ValidationLoss, row.validation.loss),
-            (
-                Gauge::ValidationLossBatchMean,
-                row.validation.loss_batch_mean,
-            ),
-            (Gauge::ValidationAccuracy, row.validation.accuracy()),
-            (Gauge::Epoch, f64::from(row.epoch)),
-            (Gauge::LearningRate, row.learning_rate),
-            (Gauge::SamplesPerSecond, row.samples_per_second),
-        ] {
-            self.series.set(gauge, value);
-        }
+        self.samples.count(row.step, &self.run.services.metrics);
         let row = CurveRow {
             at_us: now_us(),
             step: row.step,
@@ -138,6 +91,7 @@ impl Observer for JobObserver<'_> {
             learning_rate: row.learning_rate,
             samples_per_second: row.samples_per_second,
         };
+        progress::show_row(&row, self.series);
         self.output.rows += 1;
         self.recording_failed |= self.sinks.rows.put(row).is_err();
     }
@@ -145,14 +99,12 @@ impl Observer for JobObserver<'_> {
     fn progress(&mut self, step: u64) {
         self.run.running.set_step(step);
         self.series.set(Gauge::Step, step as f64);
-        if step.is_multiple_of(self.steps_per_epoch) {
-            self.count_samples(step);
-        }
+        self.samples.count_epoch(step, &self.run.services.metrics);
     }
 
     fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), PublishFailed> {
         if let Some(calibration) = &snapshot.calibration {
-            self.show_calibration(snapshot.temperature, calibration);
+            progress::show_calibration(snapshot.temperature, calibration, self.series);
         }
         let record = self.record.clone();
         let queued = self.sinks.checkpoints.put(PendingCheckpoint {

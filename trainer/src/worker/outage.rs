@@ -1,7 +1,7 @@
-//! Repeats what a running job writes while that fails in a way that may pass, such as on a full
+//! Repeats what a running job writes, or reads of its worker, while that fails in a way that may pass, such as on a full
 //! disk, an unreachable storage or under another program's lock of the job database.
 
-use super::{context::WorkerContext, job_run::JobRun, running::RunningJob};
+use super::running::RunningJob;
 use crate::{
     job::{JobId, Publishing, now_us},
     store::{Store, StoreError},
@@ -9,6 +9,15 @@ use crate::{
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use std::{fmt::Display, time::Duration};
 use tokio::time::Instant;
+
+const WRITING: [&str; 2] = [
+    "output of a job cannot be written",
+    "output of a job is written again",
+];
+const READING: [&str; 2] = [
+    "reports of a job cannot be read",
+    "reports of a job are read again",
+];
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// With jitter, which adds up to as much again: half a minute.
@@ -37,11 +46,14 @@ impl WriteError for StoreError {
 pub(super) struct Outages<'a> {
     job: JobId,
     running: &'a RunningJob,
-    store: &'a Store,
+    /// The database whose watchers see the wait of a checkpoint.
+    store: Option<&'a Store>,
     /// Time after which a failure counts as permanent.
     limit: Duration,
     /// The checkpoint that is published, by its epoch, if it is one.
     epoch: Option<u32>,
+    /// What fails, and what is said once it does no more.
+    messages: [&'static str; 2],
 }
 
 /// An outage so far.
@@ -53,27 +65,42 @@ struct Outage {
 }
 
 impl<'a> Outages<'a> {
-    /// For rows of the job's curves.
-    pub(super) fn of(run: &'a JobRun) -> Self {
-        Self::new(run.job, &run.running, &run.context)
-    }
-
-    pub(super) fn new(job: JobId, running: &'a RunningJob, context: &'a WorkerContext) -> Self {
+    /// For writes that fail for good after `limit`.
+    pub(super) fn new(
+        job: JobId,
+        running: &'a RunningJob,
+        store: Option<&'a Store>,
+        limit: Duration,
+    ) -> Self {
         Self {
             job,
             running,
-            store: &context.store,
-            limit: context.max_outage,
+            store,
+            limit,
             epoch: None,
+            messages: WRITING,
         }
     }
 
-    /// For the checkpoint of `epoch`, whose wait is shown with the job.
-    pub(super) fn of_checkpoint(run: &'a JobRun, epoch: u32) -> Self {
+    /// The same for reads of what a worker reports.
+    pub(super) fn of_reports(self) -> Self {
+        Self {
+            messages: READING,
+            ..self
+        }
+    }
+
+    /// The same for the checkpoint of `epoch`, whose wait is shown with the job.
+    pub(super) fn for_checkpoint(self, epoch: u32) -> Self {
         Self {
             epoch: Some(epoch),
-            ..Self::of(run)
+            ..self
         }
+    }
+
+    /// The job whose writes these are.
+    pub(super) fn job(&self) -> JobId {
+        self.job
     }
 
     /// Repeats `attempt` until it succeeds, fails for good or has failed for the time limit, or the
@@ -110,15 +137,15 @@ impl<'a> Outages<'a> {
 
     /// Shows an outage: in the log and as an event when it begins, with the job throughout.
     async fn show(&self, outage: &Outage, error: &impl WriteError) {
-        let job = self.job;
+        let (job, [failing, _]) = (self.job, self.messages);
         let begins = outage.attempts == 1;
         if begins {
             tracing::warn!(
                 %job, epoch = self.epoch, %error, limit_seconds = self.limit.as_secs_f64(),
-                "output of a job cannot be written; retrying"
+                "{failing}; retrying"
             );
         } else {
-            tracing::debug!(%job, epoch = self.epoch, %error, attempts = outage.attempts, "output of a job still cannot be written");
+            tracing::debug!(%job, epoch = self.epoch, %error, attempts = outage.attempts, "{failing}, still");
         }
         let Some(epoch) = self.epoch else { return };
         let limit_us = i64::try_from(self.limit.as_micros()).unwrap_or(i64::MAX);
@@ -137,8 +164,9 @@ impl<'a> Outages<'a> {
 
     async fn conclude(&self, outage: &Outage, written: bool) {
         let (job, seconds) = (self.job, outage.since.elapsed().as_secs_f64());
+        let [_, passed] = self.messages;
         if written {
-            tracing::info!(%job, epoch = self.epoch, seconds, "output of a job is written again");
+            tracing::info!(%job, epoch = self.epoch, seconds, "{passed}");
         }
         if self.epoch.is_some() {
             self.running.set_publishing(None);
@@ -150,7 +178,8 @@ impl<'a> Outages<'a> {
 
     /// Tells the watchers, who see it with the job too.
     async fn record(&self, publishing: Option<Publishing>) {
-        if let Err(error) = self.store.record_publishing(self.job, publishing).await {
+        let Some(store) = self.store else { return };
+        if let Err(error) = store.record_publishing(self.job, publishing).await {
             tracing::debug!(job = %self.job, %error, "the wait of a job for its storage is not recorded");
         }
     }
@@ -208,9 +237,10 @@ mod tests {
         let outages = Outages {
             job: JobId::generate(),
             running,
-            store: &store,
+            store: Some(&store),
             limit,
             epoch: None,
+            messages: WRITING,
         };
         let attempts = Cell::new(0);
         let ended = outages.outlast(|| {

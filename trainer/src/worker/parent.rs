@@ -1,7 +1,7 @@
 //! Loads the checkpoint that a job starts from, once, when the job begins: verified as every reader
 //! of the storage verifies it (sizes, digests, shapes, finite numbers).
 
-use super::{context::WorkerContext, error::JobError, running::RunningJob};
+use super::{error::JobError, running::RunningJob, services::TrainingServices};
 use crate::train::InitialWeights;
 use backon::{ExponentialBuilder, Retryable as _};
 use digits_checkpoint::{LoadError, StorageError, id::CheckpointId, load};
@@ -12,7 +12,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The weights of `id`. A storage that fails is retried, unless the job is stopped.
 pub(super) async fn load_weights(
-    context: &WorkerContext,
+    services: &TrainingServices,
     running: &RunningJob,
     id: CheckpointId,
 ) -> Result<InitialWeights, JobError> {
@@ -24,7 +24,7 @@ pub(super) async fn load_weights(
         LoadError::Refused(_) | LoadError::Unavailable(StorageError::Missing { .. }) => false,
         LoadError::Unavailable(_) => running.stop_reason().is_none(),
     };
-    let loaded = (|| load(&context.storage, id))
+    let loaded = (|| load(&services.storage, id))
         .retry(backoff)
         .when(may_pass)
         .notify(|error, pause| {

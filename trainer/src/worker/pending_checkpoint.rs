@@ -102,7 +102,7 @@ fn report(run: &JobRun, snapshot: &Snapshot) -> Result<Option<Box<Report>>, Publ
     let stop = || run.running.should_stop();
     let measured = train::report::report(&subject, &run.data.test, &stop);
     let made = measured.as_ref().ok().and_then(Option::as_ref);
-    run.context
+    run.services
         .metrics
         .report_made(made.map(|report| report.seconds));
     match measured {

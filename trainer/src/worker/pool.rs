@@ -1,8 +1,14 @@
 //! The workers: threads that take jobs from the queue until they are stopped.
 
 use super::{
-    attempt::run_job, context::WorkerContext, executor::Executor, local::Local,
-    running::StopReason, slot::WorkerSlot,
+    attempt::run_job,
+    context::WorkerContext,
+    executor::Executor,
+    local::Local,
+    processes::{Processes, WorkerCommand},
+    remote::Remote,
+    running::StopReason,
+    slot::WorkerSlot,
 };
 use crate::{store::StoreError, train};
 use digits_telemetry::supervisor::Task;
@@ -35,6 +41,15 @@ impl Wake {
     }
 }
 
+/// Where the attempts of jobs run.
+#[derive(Clone, Debug)]
+pub enum Execution {
+    /// On the threads of the workers.
+    Local,
+    /// In a process for each attempt.
+    Processes(WorkerCommand),
+}
+
 /// Running workers.
 pub struct Workers {
     shutdown: Arc<AtomicBool>,
@@ -52,9 +67,18 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(context: WorkerContext, count: usize) -> std::io::Result<Self> {
+    pub fn start(
+        context: WorkerContext,
+        count: usize,
+        execution: Execution,
+    ) -> std::io::Result<Self> {
         let count = count.max(1);
-        let executor: Arc<dyn Executor> = Arc::new(Local);
+        let executor: Arc<dyn Executor> = match execution {
+            Execution::Local => Arc::new(Local),
+            Execution::Processes(command) => Arc::new(Remote {
+                launcher: Processes::new(command),
+            }),
+        };
         let shutdown = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(count);
         let mut wakes = Vec::with_capacity(count);
@@ -62,14 +86,14 @@ impl Workers {
             let (sender, receiver) = sync_channel(1);
             let slot = WorkerSlot {
                 context: context.clone(),
-                executor: Arc::clone(&executor),
                 device: train::worker_device(number),
                 threads: (train::cores() / count).max(1),
                 shutdown: Arc::clone(&shutdown),
             };
             wakes.push(sender);
             let task = Task::instance("worker", number);
-            let work = move || work(&slot, &receiver);
+            let executor = Arc::clone(&executor);
+            let work = move || work(&slot, &*executor, &receiver);
             threads.push(context.supervisor.watch_thread(task, work)?);
         }
         Ok(Self {
@@ -97,10 +121,10 @@ impl Workers {
     }
 }
 
-fn work(slot: &WorkerSlot, wake: &Receiver<()>) {
+fn work(slot: &WorkerSlot, executor: &dyn Executor, wake: &Receiver<()>) {
     while !slot.shutdown.load(Ordering::Acquire) {
         match slot.context.store.claim() {
-            Ok(Some(job)) => run_job(slot, &job),
+            Ok(Some(job)) => run_job(slot, executor, &job),
             Ok(None) => {
                 // A timeout is as good as a wake-up.
                 let _ = wake.recv_timeout(POLL_INTERVAL);

@@ -2,9 +2,9 @@
 //! thread.
 
 use super::{
-    bundle_writer::BundleWriter, curve_writer::CurveWriter, error::JobError, job_run::JobRun,
-    pending_checkpoint::PendingCheckpoint, publisher::Publisher, sink::Sink,
-    watermark::DurabilityWatermark,
+    bundle_writer::BundleWriter, curve_writer::CurveWriter, draft_writer::DraftWriter,
+    error::JobError, job_run::JobRun, output::Output, pending_checkpoint::PendingCheckpoint,
+    publish_queue::PublishQueue, sink::Sink, watermark::DurabilityWatermark,
 };
 use crate::job::{CurveRow, JobId};
 use std::sync::Arc;
@@ -24,7 +24,10 @@ impl Sinks {
         Self {
             job: run.job,
             rows: CurveWriter::start(run, watermark.clone()),
-            checkpoints: Publisher::start(run, watermark),
+            checkpoints: match &run.output {
+                Output::Trainer(trainer) => PublishQueue::start(run, trainer, watermark),
+                Output::Reports(reports) => DraftWriter::start(run, reports, watermark),
+            },
             bundles: BundleWriter::start(run, reader),
         }
     }

@@ -1,99 +1,82 @@
-//! Trains jobs on the threads of the workers.
+//! Trains a job: data set and weights to start from, the training with its output, the outcome.
 
 use super::{
+    assignment::Assignment,
     error::JobError,
-    executor::{AttemptEnd, Executor},
+    executor::AttemptEnd,
     job_run::JobRun,
     observer::JobObserver,
     outage::Outages,
+    output::{Beginning, Output},
     parent,
     running::{RunningJob, StopReason},
-    slot::WorkerSlot,
+    services::TrainingServices,
 };
 use crate::{
     job::{JobId, JobState},
     metrics::{JobInfo, JobSeries},
     spec::{self, JobPlan, JobRequest},
-    store::{Job, JobOutcome},
+    store::JobOutcome,
     train::{self, Finished, Outcome, TrainError},
     wire::SpecMessage,
 };
-use digits_checkpoint::serving::{PromotionRules, Scope};
 use std::sync::Arc;
 
-/// Trains each job on the thread of its worker.
-pub(super) struct Local;
-
-impl Executor for Local {
-    fn execute(
-        &self,
-        slot: &WorkerSlot,
-        job: &Job,
-        running: &Arc<RunningJob>,
-    ) -> Result<AttemptEnd, JobError> {
-        prepare_and_train(slot, job, running)
-    }
-}
-
-fn prepare_and_train(
-    slot: &WorkerSlot,
-    job: &Job,
+/// Trains a job until it is over or `running` is stopped. Its output goes to `output`. Blocks.
+pub(super) fn train_attempt(
+    services: &TrainingServices,
+    output: Output,
+    assignment: &Assignment<'_>,
     running: &Arc<RunningJob>,
 ) -> Result<AttemptEnd, JobError> {
-    let context = &slot.context;
-    let spec = SpecMessage::decode(&job.resolved)?;
+    let job = assignment.job;
+    let spec = SpecMessage::decode(assignment.resolved)?;
     let request = spec.request();
-    tracing::info!(job = %job.id, name = request.name, attempt = job.attempts, "job starts");
-    let mut plan = plan_on(slot, &request)?;
+    tracing::info!(%job, name = request.name, attempt = assignment.attempts, "job starts");
+    let mut plan = plan_on(services, assignment, &request)?;
     // Before the training: a checkpoint whose manifest cannot be written would be lost.
     let lineage = spec.lineage()?;
-    let data = context.catalog.load(&plan.dataset);
+    let data = services.catalog.load(&plan.dataset);
     let data = data.map_err(|error| JobError::Dataset {
         name: plan.dataset_name.clone(),
         source: Box::new(error),
     })?;
     if let Some(parent) = plan.parent {
-        let loading = parent::load_weights(context, running, parent);
-        match (context.runtime.block_on(loading), running.stop_reason()) {
+        let loading = parent::load_weights(services, running, parent);
+        match (services.runtime.block_on(loading), running.stop_reason()) {
             (Ok(weights), _) => plan.train.initial_weights = Some(weights),
-            (Err(_), Some(StopReason::Shutdown)) => return Ok(AttemptEnd::Released),
+            (Err(_), Some(StopReason::Shutdown)) => return Ok(released()),
             (Err(_), Some(StopReason::Cancel)) => {
                 return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
             }
             (Err(error), _) => return Err(error),
         }
     }
-    let series = context
+    let series = services
         .metrics
-        .job_begins(job_info(job.id, request.name.clone(), &plan));
-    let device = plan.train.device.to_string();
-    running.start_clock(job.spent, plan.deadline);
-    let outages = Outages::new(job.id, running, context);
-    let begin = || {
-        let (device, digest) = (device.clone(), data.digest.clone());
-        context.store.begin(job.id, device, digest)
+        .job_begins(job_info(job, &request.name, &plan));
+    let beginning = Beginning {
+        device: plan.train.device.to_string(),
+        dataset_digest: data.digest.clone(),
     };
-    let begun = context.runtime.block_on(outages.outlast(begin));
-    match (begun, running.stop_reason()) {
+    running.start_clock(assignment.spent, plan.deadline);
+    let outages = Outages::new(job, running, output.store(), services.max_outage);
+    let begin = output.begin(running, &outages, beginning);
+    match (services.runtime.block_on(begin), running.stop_reason()) {
         (Ok(true), _) => running.stop(StopReason::Cancel),
         (Ok(false), _) => {}
-        (Err(_), Some(StopReason::Shutdown)) => return Ok(AttemptEnd::Released),
+        (Err(_), Some(StopReason::Shutdown)) => return Ok(released()),
         (Err(_), Some(StopReason::Cancel)) => {
             return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
         }
         (Err(error), _) => return Err(error.into()),
     }
-    let rules = PromotionRules {
-        policy: plan.promotion,
-        scope: scope(job)?,
-        guard: context.promotion_guard,
-    };
     let run = Arc::new(JobRun {
-        context: context.clone(),
-        job: job.id,
+        services: services.clone(),
+        output,
+        job,
         name: request.name,
         plan,
-        rules,
         spec: lineage,
         data,
         running: Arc::clone(running),
@@ -101,29 +84,25 @@ fn prepare_and_train(
     train_job(&run, &series)
 }
 
-/// What the checkpoints of the job may replace: its request names the model, or takes the default.
-fn scope(job: &Job) -> Result<Scope, JobError> {
-    let requested = SpecMessage::decode(&job.requested)?.request();
-    Ok(match requested.model {
-        Some(_) => Scope::Any,
-        None => Scope::SameData,
-    })
-}
-
 /// Plan of the job on this machine.
-fn plan_on(slot: &WorkerSlot, request: &JobRequest) -> Result<JobPlan, JobError> {
-    let mut plan = spec::plan(request, &slot.context.catalog)?;
+fn plan_on(
+    services: &TrainingServices,
+    assignment: &Assignment<'_>,
+    request: &JobRequest,
+) -> Result<JobPlan, JobError> {
+    let mut plan = spec::plan(request, &services.catalog)?;
     if train::is_auto(request.device.as_deref().unwrap_or_default()) {
-        plan.train.device = slot.device;
+        plan.train.device = assignment.device;
     }
-    plan.train.max_threads = slot.threads;
+    plan.train.max_threads = assignment.threads;
     Ok(plan)
 }
 
-fn job_info(job: JobId, name: String, plan: &JobPlan) -> JobInfo {
+/// Labels of the job's series.
+pub(super) fn job_info(job: JobId, name: &str, plan: &JobPlan) -> JobInfo {
     JobInfo {
         job_id: job.to_string(),
-        name,
+        name: name.to_owned(),
         model: plan.model.to_string(),
         dataset: plan.dataset_name.clone(),
         device: plan.train.device.to_string(),
@@ -142,7 +121,7 @@ fn train_job(run: &Arc<JobRun>, series: &JobSeries) -> Result<AttemptEnd, JobErr
                 series.set_test(test.loss, test.accuracy());
             }
         }
-        Err(TrainError::NotFinite { .. }) => run.context.metrics.loss_not_finite(),
+        Err(TrainError::NotFinite { .. }) => run.services.metrics.loss_not_finite(),
         Err(_) => {}
     }
     conclude(run, trained, written)
@@ -153,20 +132,16 @@ fn train_from_newest_bundle(
     run: &JobRun,
     observer: &mut JobObserver<'_>,
 ) -> Result<Outcome, TrainError> {
-    let (job, context) = (run.job, &run.context);
+    let (job, metrics) = (run.job, &run.services.metrics);
+    let mut bundles = run.output.resume_bundles(job);
     loop {
-        let found = context.bundles.read(job, |reason| {
-            context.metrics.bundle_refused();
-            tracing::warn!(%job, reason, "a resume bundle is damaged; resuming from the previous one or from the start");
-        });
-        let resume = found.as_ref().map(|found| found.bytes.as_slice());
-        let trained = train::run(&run.plan.train, &run.data, resume, observer);
-        let (Err(TrainError::Bundle(reason)), Some(found)) = (&trained, &found) else {
+        let found = bundles.next(metrics);
+        let trained = train::run(&run.plan.train, &run.data, found.as_deref(), observer);
+        let (Err(TrainError::Bundle(reason)), Some(_)) = (&trained, &found) else {
             return trained;
         };
-        context.metrics.bundle_refused();
+        metrics.bundle_refused();
         tracing::warn!(%job, reason, "a resume bundle does not fit; resuming from the previous one or from the start");
-        context.bundles.discard(found);
     }
 }
 
@@ -183,7 +158,10 @@ fn conclude(
             if let Err(error) = written {
                 error.log_lost_output(run.job);
             }
-            return Ok(AttemptEnd::Released);
+            return Ok(match trained {
+                Ok(outcome) => AttemptEnd::Released(ended(JobState::Cancelled, outcome)),
+                Err(_) => released(),
+            });
         }
         // A stop also ends the retries of the publisher, so its failure is not the reason.
         (Some(StopReason::Cancel), Err(error)) => {
@@ -207,14 +185,27 @@ fn conclude(
         }
         (Finished::Stopped, _) => (JobState::Cancelled, String::new()),
     };
-    Ok(AttemptEnd::Finished(JobOutcome {
-        state,
+    let outcome = JobOutcome {
         error,
+        ..ended(state, outcome)
+    };
+    Ok(AttemptEnd::Finished(outcome))
+}
+
+/// An attempt that was stopped before its training began.
+fn released() -> AttemptEnd {
+    AttemptEnd::Released(JobOutcome::cancelled())
+}
+
+fn ended(state: JobState, outcome: Outcome) -> JobOutcome {
+    JobOutcome {
+        state,
+        error: String::new(),
         test: outcome.test,
         step: Some(outcome.steps),
         train_seconds: outcome.train_seconds,
         validation_seconds: outcome.validation_seconds,
-    }))
+    }
 }
 
 fn deadline_message(plan: &JobPlan, step: u64) -> String {

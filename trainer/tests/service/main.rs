@@ -27,6 +27,7 @@ mod run;
 mod storage;
 mod store;
 mod store_crashes;
+mod store_runs;
 mod store_support;
 mod support;
 mod traces;

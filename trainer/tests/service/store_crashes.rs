@@ -5,7 +5,7 @@ use crate::store_support::{Database, SECOND};
 use digits_proto::v1::watch_job_response::Event;
 use digits_trainer::{
     job::JobState,
-    store::{MAX_CRASHES, Recovery},
+    store::{MAX_CRASHES, Recovery, Survivors},
 };
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
     let database = Database::open(folder);
     database
         .runtime
-        .block_on(database.store.recover())
+        .block_on(database.store.recover(Survivors::Nothing))
         .expect("recovers")
 }
 

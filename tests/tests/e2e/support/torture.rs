@@ -1,15 +1,19 @@
-//! Kills the trainer at random moments, and compares the results with those of an undisturbed run.
+//! Kills the trainer and its workers at random moments, and compares the results with those of an
+//! undisturbed run.
 //!
 //! Jobs are submitted continuously, so that a kill always hits one, and each is watched across all
 //! restarts.
 
 mod evidence;
+mod processes;
 mod random;
 mod victim;
+mod workers;
 
-pub use evidence::{Evidence, timeless};
+pub use evidence::{Evidence, same, timeless, undisturbed};
 pub use random::Random;
-pub use victim::{Victim, listen};
+pub use victim::{BundleFolders, Victim, listen};
+pub use workers::{Worker, lock_files};
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox};
@@ -38,6 +42,8 @@ pub struct Summary {
     pub killed_starting: usize,
     /// SIGKILLs while it served.
     pub killed_serving: usize,
+    /// SIGKILLs of workers.
+    pub killed_workers: usize,
     /// SIGTERMs.
     pub told_to_end: usize,
     /// Jobs.
@@ -58,11 +64,12 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} kills (SIGKILL: {} while serving, {} while starting) and {} SIGTERMs over {} jobs; {} attempts went on \
+            "{} kills (SIGKILL: {} while serving, {} while starting, {} of workers) and {} SIGTERMs over {} jobs; {} attempts went on \
              from a bundle, {} began at the first step; {} rows, {} checkpoints, {} events: all as without a kill",
             self.kills(),
             self.killed_serving,
             self.killed_starting,
+            self.killed_workers,
             self.told_to_end,
             self.jobs,
             self.from_bundle,
@@ -78,7 +85,7 @@ impl Summary {
     /// SIGKILLs.
     #[must_use]
     pub fn kills(&self) -> usize {
-        self.killed_starting + self.killed_serving
+        self.killed_starting + self.killed_serving + self.killed_workers
     }
 }
 
@@ -88,6 +95,10 @@ pub struct Torture {
     specs: Vec<JobSpec>,
     random: Random,
     victims: Vec<Victim>,
+    /// Unfinished jobs that are kept while further ones are to come.
+    unfinished: usize,
+    /// Jobs at most.
+    max_jobs: usize,
     summary: Summary,
 }
 
@@ -99,6 +110,8 @@ impl Torture {
             specs,
             random: Random::new(seed),
             victims: Vec::new(),
+            unfinished: UNFINISHED,
+            max_jobs: usize::MAX,
             summary: Summary::default(),
         })
     }
@@ -112,12 +125,19 @@ impl Torture {
                 self.round().await?;
             }
         }
-        self.end().await?;
+        self.end(&[]).await?;
         Ok(self.summary)
     }
 
     fn state(&self) -> PathBuf {
         self.sandbox.dir().join("state")
+    }
+
+    fn folders(&self) -> BundleFolders {
+        BundleFolders {
+            state: self.state(),
+            storage: self.sandbox.dir().join("storage"),
+        }
     }
 
     /// Runs the trainer for a random time.
@@ -155,7 +175,7 @@ impl Torture {
         if let Some((mut victim, submitting)) = late {
             let answer = submitting.await?.ok();
             if let Some(job) = answer.and_then(|answer| answer.into_inner().job) {
-                victim.is_known_as(job.job_id, &self.state());
+                victim.is_known_as(job.job_id, &self.folders());
             }
             // It may have started before the kill.
             self.victims.push(victim);
@@ -176,9 +196,9 @@ impl Torture {
     }
 
     fn note_deaths(&mut self) {
-        let state = self.state();
+        let folders = self.folders();
         for victim in self.victims.iter_mut().filter(|victim| !victim.has_ended()) {
-            victim.note_death(&state);
+            victim.note_death(&folders);
         }
     }
 
@@ -196,7 +216,9 @@ impl Torture {
 
     /// Submits new jobs, and unfinished ones again: an accepted job must exist under the same id.
     async fn submit_all(&mut self, training: &TrainingServiceClient<Channel>) -> Result<()> {
-        while self.victims.iter().filter(|v| !v.has_ended()).count() < UNFINISHED {
+        while self.victims.len() < self.max_jobs
+            && self.victims.iter().filter(|v| !v.has_ended()).count() < self.unfinished
+        {
             let victim = self.new_victim();
             self.victims.push(victim);
         }
@@ -215,8 +237,8 @@ impl Torture {
                     job.job_id
                 ),
                 None => {
-                    let state = self.state();
-                    self.victims[number].is_known_as(job.job_id, &state);
+                    let folders = self.folders();
+                    self.victims[number].is_known_as(job.job_id, &folders);
                 }
             }
         }
@@ -246,7 +268,8 @@ impl Torture {
     ) -> Result<()> {
         for (number, heard) in listening {
             // Jobs may be queued behind each other.
-            let events = tokio::time::timeout(patience() * UNFINISHED as u32, heard).await???;
+            let events =
+                tokio::time::timeout(patience() * self.unfinished as u32, heard).await???;
             self.victims[number].hear(events)?;
         }
         Ok(())
@@ -262,13 +285,13 @@ impl Torture {
     /// Waits until each of those has progressed.
     async fn wait_for_progress(&self) -> Result<()> {
         let mut training = self.sandbox.training().await?;
-        let state = self.state();
+        let folders = self.folders();
         for victim in self.at_risk() {
             let id = victim.job_id.as_deref().context("it was submitted")?;
             until("progress of a job", async || {
                 let state_now = jobs::get(&mut training, id).await?.state();
                 let unfinished = matches!(state_now, JobState::Queued | JobState::Running);
-                Ok((!unfinished || victim.got_further(&state)).then_some(()))
+                Ok((!unfinished || victim.got_further(&folders)).then_some(()))
             })
             .await?;
         }
@@ -276,8 +299,8 @@ impl Torture {
     }
 
     /// Waits for every job to end, and compares each with an undisturbed one.
-    async fn end(&mut self) -> Result<()> {
-        self.sandbox.start_trainer(&[]).await?;
+    async fn end(&mut self, flags: &[&str]) -> Result<()> {
+        self.sandbox.start_trainer(flags).await?;
         let mut training = self.sandbox.training().await?;
         self.submit_all(&training).await?;
         let listening = self.listen(&training);
@@ -310,6 +333,12 @@ impl Torture {
         self.read_log(&log)?;
         let left = std::fs::read_dir(self.state().join("bundles"))?.count();
         ensure!(left == 0, "{left} bundles of ended jobs are left");
+        let runs = self.sandbox.dir().join("storage/runs");
+        let left = std::fs::read_dir(runs).map_or(0, Iterator::count);
+        ensure!(
+            left == 0,
+            "{left} runs of ended jobs are left on the storage"
+        );
         let status = self.sandbox.take_trainer()?.stop().await?;
         ensure!(status.success(), "it ended with {status}");
         Ok(())
@@ -319,7 +348,8 @@ impl Torture {
     fn read_log(&mut self, log: &str) -> Result<()> {
         for line in log.lines() {
             ensure!(!line.contains(" ERROR "), "the log has an error: {line}");
-            let expected = line.contains("job resumed: the last process ended while it ran");
+            let expected = line.contains("job resumed: the last process ended while it ran")
+                || line.contains("job resumed: its worker process died");
             ensure!(
                 expected || !line.contains(" WARN "),
                 "the log warns: {line}"
@@ -334,38 +364,6 @@ impl Torture {
         }
         Ok(())
     }
-}
-
-/// The results of undisturbed jobs of these specs.
-pub async fn undisturbed(specs: &[JobSpec]) -> Result<Vec<Evidence>> {
-    let mut sandbox = Sandbox::new(patience())?;
-    sandbox.start_trainer(&[]).await?;
-    let mut training = sandbox.training().await?;
-    let mut found = Vec::new();
-    for spec in specs {
-        let job = jobs::run(&mut training, spec.clone()).await?;
-        found.push(Evidence::of(&sandbox, &mut training, &job).await?);
-    }
-    sandbox.stop().await?;
-    Ok(found)
-}
-
-fn same(id: &str, found: &Evidence, expected: &Evidence) -> Result<()> {
-    for (ours, theirs) in found.rows.iter().zip(&expected.rows) {
-        ensure!(
-            ours == theirs,
-            "job {id}: row {ours:?}, undisturbed {theirs:?}"
-        );
-    }
-    ensure!(
-        found == expected,
-        "job {id}: {} rows, {:?}; undisturbed {} rows, {:?}",
-        found.rows.len(),
-        found.checkpoints,
-        expected.rows.len(),
-        expected.checkpoints
-    );
-    Ok(())
 }
 
 /// Compares the received events of a job with its results: each row and each checkpoint once.

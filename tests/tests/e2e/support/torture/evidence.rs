@@ -1,8 +1,11 @@
 //! The results of a job without ids, times and speeds, which differ from run to run.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox};
-use digits_proto::v1::{CurveRow, Evaluation, Job, training_service_client::TrainingServiceClient};
+use digits_proto::v1::{
+    CurveRow, Evaluation, Job, JobSpec, training_service_client::TrainingServiceClient,
+};
+use digits_testing::patience;
 use std::fs;
 use tonic::transport::Channel;
 
@@ -79,4 +82,37 @@ fn published(sandbox: &Sandbox, id: &str) -> Result<Published> {
         weights_sha256: digest.context("a digest")?.to_owned(),
         temperature: manifest["temperature"].as_f64().context("a number")?,
     })
+}
+
+/// The results of undisturbed jobs of these specs.
+pub async fn undisturbed(specs: &[JobSpec]) -> Result<Vec<Evidence>> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&[]).await?;
+    let mut training = sandbox.training().await?;
+    let mut found = Vec::new();
+    for spec in specs {
+        let job = jobs::run(&mut training, spec.clone()).await?;
+        found.push(Evidence::of(&sandbox, &mut training, &job).await?);
+    }
+    sandbox.stop().await?;
+    Ok(found)
+}
+
+/// Fails unless a job has the results of an undisturbed one.
+pub fn same(id: &str, found: &Evidence, expected: &Evidence) -> Result<()> {
+    for (ours, theirs) in found.rows.iter().zip(&expected.rows) {
+        ensure!(
+            ours == theirs,
+            "job {id}: row {ours:?}, undisturbed {theirs:?}"
+        );
+    }
+    ensure!(
+        found == expected,
+        "job {id}: {} rows, {:?}; undisturbed {} rows, {:?}",
+        found.rows.len(),
+        found.checkpoints,
+        expected.rows.len(),
+        expected.checkpoints
+    );
+    Ok(())
 }

@@ -5,11 +5,23 @@ use digits_proto::v1::{
     WatchJobRequest, WatchJobResponse, training_service_client::TrainingServiceClient,
     watch_job_response::Event,
 };
-use std::{fs, ops::Range, path::Path};
+use std::{
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 use tonic::transport::Channel;
 
 /// Offset of the step in a bundle: after 16 bytes for the format and a SHA-256.
 const BUNDLE_STEP: Range<usize> = 48..56;
+
+/// Where the bundles of jobs are.
+pub struct BundleFolders {
+    /// The trainer's own.
+    pub state: PathBuf,
+    /// Those of worker processes.
+    pub storage: PathBuf,
+}
 
 /// A job that was, or may have been, accepted.
 pub struct Victim {
@@ -43,9 +55,9 @@ impl Victim {
 
     /// Records that it was accepted. An existing bundle is no progress: it may be older than the
     /// last kill.
-    pub fn is_known_as(&mut self, job_id: String, state: &Path) {
+    pub fn is_known_as(&mut self, job_id: String, folders: &BundleFolders) {
         self.job_id = Some(job_id);
-        self.step = self.bundle_step(state);
+        self.step = self.bundle_step(folders);
     }
 
     /// Whether its final event was received.
@@ -71,8 +83,8 @@ impl Victim {
     }
 
     /// Records after a kill whether its bundle has progressed since the previous kill.
-    pub fn note_death(&mut self, state: &Path) {
-        let step = self.bundle_step(state);
+    pub fn note_death(&mut self, folders: &BundleFolders) {
+        let step = self.bundle_step(folders);
         if step > self.step {
             self.step = step;
             self.deaths_without_progress = 0;
@@ -82,21 +94,41 @@ impl Victim {
 
     /// Whether its bundle has progressed since the last kill.
     #[must_use]
-    pub fn got_further(&self, state: &Path) -> bool {
-        self.bundle_step(state) > self.step
+    pub fn got_further(&self, folders: &BundleFolders) -> bool {
+        self.bundle_step(folders) > self.step
     }
 
     /// The step in its newest bundle, and 0 without one. A bundle may also be of step 0: the
     /// trainer writes it before the first step, and counts it as no progress.
-    fn bundle_step(&self, state: &Path) -> u64 {
+    fn bundle_step(&self, folders: &BundleFolders) -> u64 {
         let Some(id) = &self.job_id else {
             return 0;
         };
-        let file = state.join("bundles").join(format!("{id}.bundle"));
-        let bytes = fs::read(file).unwrap_or_default();
-        let step = bytes.get(BUNDLE_STEP).and_then(|step| step.try_into().ok());
-        step.map_or(0, u64::from_le_bytes)
+        let file = folders.state.join("bundles").join(format!("{id}.bundle"));
+        let own = step_in(&file);
+        // The newest one of a worker may not be reported yet, the one before it is.
+        let attempts = entries(&folders.storage.join("runs").join(id)).into_iter();
+        let reported = attempts.filter_map(|attempt| {
+            let mut bundles = entries(&attempt.join("bundles"));
+            bundles.sort();
+            bundles.pop();
+            bundles.pop().map(|bundle| step_in(&bundle))
+        });
+        reported.max().unwrap_or(0).max(own)
     }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}
+
+fn step_in(file: &Path) -> u64 {
+    let bytes = fs::read(file).unwrap_or_default();
+    let step = bytes.get(BUNDLE_STEP).and_then(|step| step.try_into().ok());
+    step.map_or(0, u64::from_le_bytes)
 }
 
 /// Watches a job from `after` on until its end or until the stream breaks; returns the events.

@@ -1,0 +1,310 @@
+//! Follows the reports of a worker: takes each into the job database, in order and once, publishes
+//! the checkpoints among them, and shows the job in the metrics.
+
+use super::{
+    error::{JobError, PublishError},
+    executor::AttemptEnd,
+    launcher::Launcher,
+    local::scope,
+    outage::Outages,
+    progress::{self, SampleCounter},
+    publisher::{PlannedCheckpoint, Publisher},
+    running::{RunningJob, StopReason},
+    slot::WorkerSlot,
+    train_attempt::job_info,
+    watermark::DurabilityWatermark,
+};
+use crate::{
+    attempt::{AttemptReport, DraftReport, Report, ResumePoint, WorkerEnd, draft_from},
+    job::JobOutcome,
+    metrics::{Gauge, JobInfo, JobSeries},
+    remote_write::Curve,
+    spec,
+    store::{Job, Run},
+    wire::{self, SpecMessage},
+};
+use digits_checkpoint::{Draft, StorageError, runs::Attempt, serving::PromotionRules};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Pause between two looks for the next report.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Time after a stop in which the worker writes a bundle, before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Follows the reports of one attempt.
+pub(super) struct Follower<'a> {
+    slot: &'a WorkerSlot,
+    job: &'a Job,
+    running: &'a RunningJob,
+    attempt: Attempt,
+    /// Reports that were taken in.
+    followed: u64,
+    publisher: Publisher,
+    info: JobInfo,
+    /// Once the training begins.
+    series: Option<Arc<JobSeries>>,
+    batch_size: u64,
+    samples: SampleCounter,
+    curve: Curve,
+}
+
+impl<'a> Follower<'a> {
+    /// Follows the reports that were not taken in yet.
+    pub(super) fn new(
+        slot: &'a WorkerSlot,
+        job: &'a Job,
+        running: &'a Arc<RunningJob>,
+        run: &Run,
+    ) -> Result<Self, JobError> {
+        let context = &slot.context;
+        let request = SpecMessage::decode(&job.resolved)?.request();
+        let plan = spec::plan(&request, &context.catalog)?;
+        let rules = PromotionRules {
+            policy: plan.promotion,
+            scope: scope(job)?,
+            guard: context.promotion_guard,
+        };
+        // Nobody waits for it: each report is taken in before the next is read.
+        let (watermark, _) = DurabilityWatermark::new();
+        let mut follower = Self {
+            slot,
+            job,
+            running,
+            attempt: Attempt {
+                job: job.id.to_string(),
+                number: run.attempt,
+            },
+            followed: run.followed,
+            publisher: Publisher {
+                context: context.clone(),
+                job: job.id,
+                rules,
+                running: Arc::clone(running),
+                watermark,
+            },
+            info: job_info(job.id, &request.name, &plan),
+            series: None,
+            batch_size: plan.train.batch_size as u64,
+            samples: SampleCounter::default(),
+            curve: context.remote_write.curve(job.id, &request.name),
+        };
+        if follower.followed > 0 && !job.device.is_empty() {
+            follower.show_begin(job.device.clone());
+        }
+        Ok(follower)
+    }
+
+    /// Takes in report after report, until the last one or until the worker has died.
+    pub(super) fn follow(&mut self, launcher: &impl Launcher) -> Result<AttemptEnd, JobError> {
+        let mut stopped: Option<Instant> = None;
+        loop {
+            // First: a worker that is dead now reports nothing more.
+            let alive = launcher.is_alive(&self.attempt);
+            while let Some(report) = self.next()? {
+                if let Some(end) = self.take_in(report)? {
+                    return Ok(self.end(end));
+                }
+            }
+            if !alive {
+                return Ok(self.died());
+            }
+            if self.running.stop_reason().is_none() {
+                let stop =
+                    async { tokio::time::timeout(POLL_INTERVAL, self.running.stopped()).await };
+                // A timeout is time for the next look.
+                let _ = self.slot.context.runtime.block_on(stop);
+                continue;
+            }
+            // Repeated, because the worker may just be starting.
+            match stopped.get_or_insert_with(Instant::now).elapsed() {
+                waited if waited > STOP_GRACE => launcher.kill(&self.attempt),
+                _ => launcher.stop(&self.attempt),
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn next(&self) -> Result<Option<AttemptReport>, JobError> {
+        let context = &self.slot.context;
+        let read = || async {
+            let found = self.attempt.report(&context.storage, self.followed + 1);
+            found.await.map_err(PublishError::Storage)
+        };
+        let outages = self.outages().of_reports();
+        let found = context.runtime.block_on(outages.outlast(read))?;
+        let report = found.as_deref().map(wire::report_from).transpose();
+        report.map_err(JobError::UnknownReport)
+    }
+
+    /// Takes in the next report; `Some` for the last one.
+    fn take_in(&mut self, report: AttemptReport) -> Result<Option<WorkerEnd>, JobError> {
+        let context = &self.slot.context;
+        if let Report::Checkpoint(draft) = &report.report {
+            let (epoch, publishing) = (draft.epoch, self.publish(draft));
+            let published = context.runtime.block_on(publishing);
+            published.map_err(|source| JobError::Publish { epoch, source })?;
+        }
+        let number = self.followed + 1;
+        let write = || {
+            let report = report.clone();
+            context
+                .store
+                .take_in(self.job.id, self.attempt.number, number, report)
+        };
+        let taken = context.runtime.block_on(self.outages().outlast(write))?;
+        self.followed = number;
+        self.curve.rows(&taken.rows);
+        self.remove_obsolete(&taken.obsolete);
+        self.show(report)
+    }
+
+    /// Publishes a checkpoint of which the draft is on the storage, unless it is published already.
+    async fn publish(&self, reported: &DraftReport) -> Result<(), PublishError> {
+        let context = &self.slot.context;
+        let planned = PlannedCheckpoint {
+            epoch: reported.epoch,
+            step: reported.step,
+            taken: Instant::now(),
+            weights_sha256: reported.weights_sha256.clone(),
+        };
+        let outages = self.outages().of_reports();
+        let draft = async {
+            let fetch = || async {
+                let draft = self.attempt.draft(&context.storage, reported.number);
+                draft.await.map_err(PublishError::Storage)
+            };
+            Ok(draft_from(outages.outlast(fetch).await?)?)
+        };
+        if let Some(prepared) = self.publisher.plan(planned, draft).await? {
+            self.show_checkpoint(&prepared.draft);
+            self.publisher.publish(&prepared).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows a report in the metrics.
+    fn show(&mut self, report: AttemptReport) -> Result<Option<WorkerEnd>, JobError> {
+        let metrics = self.slot.context.metrics.clone();
+        self.running.set_step(report.step);
+        if let Some(series) = &self.series {
+            series.set(Gauge::Step, report.step as f64);
+        }
+        match (report.report, self.series.clone()) {
+            (Report::Began { device, .. }, _) => self.show_begin(device),
+            (Report::Started(facts), Some(series)) => {
+                self.samples = SampleCounter::new(self.batch_size, &facts);
+                progress::show_start(&facts, &series, &metrics);
+            }
+            (Report::Rows(rows), Some(series)) => {
+                self.samples.count(report.step, &metrics);
+                if let Some(row) = rows.last() {
+                    progress::show_row(row, &series);
+                }
+            }
+            (Report::Bundle(bundle), _) => metrics.bundle_written(bundle.elapsed),
+            (Report::Checkpoint(draft), _) => self.remove_draft(draft.number),
+            (Report::Ended(end), _) => return Ok(Some(end)),
+            (
+                Report::Opened { .. } | Report::Started(_) | Report::Rows(_) | Report::Progress,
+                _,
+            ) => {}
+        }
+        Ok(None)
+    }
+
+    fn show_begin(&mut self, device: String) {
+        let info = JobInfo {
+            device,
+            ..self.info.clone()
+        };
+        self.series = Some(self.slot.context.metrics.job_begins(info));
+    }
+
+    fn show_checkpoint(&self, draft: &Draft) {
+        let manifest = &draft.manifest;
+        if let (Some(calibration), Some(series)) = (&manifest.metrics.calibration, &self.series) {
+            progress::show_calibration(manifest.temperature, calibration, series);
+        }
+        if let Some(report) = &manifest.report {
+            self.slot.context.metrics.report_made(Some(report.seconds));
+        }
+    }
+
+    fn end(&self, end: WorkerEnd) -> AttemptEnd {
+        match end {
+            WorkerEnd::Finished {
+                outcome,
+                loss_not_finite,
+            } => {
+                if loss_not_finite {
+                    self.slot.context.metrics.loss_not_finite();
+                }
+                self.show_end(&outcome);
+                AttemptEnd::Finished(outcome)
+            }
+            WorkerEnd::Stopped(outcome) => {
+                self.show_end(&outcome);
+                match self.running.stop_reason() {
+                    Some(StopReason::Cancel) => AttemptEnd::Finished(outcome),
+                    // By a shutdown, or by somebody who stopped the worker alone.
+                    _ => AttemptEnd::Released(outcome),
+                }
+            }
+        }
+    }
+
+    fn show_end(&self, outcome: &JobOutcome) {
+        let Some(series) = &self.series else { return };
+        series.end();
+        if let Some(test) = &outcome.test {
+            series.set_test(test.loss, test.accuracy());
+        }
+    }
+
+    fn died(&self) -> AttemptEnd {
+        self.show_end(&JobOutcome::cancelled());
+        match self.running.stop_reason() {
+            Some(StopReason::Cancel) => AttemptEnd::Finished(JobOutcome::cancelled()),
+            Some(StopReason::Shutdown) => AttemptEnd::Released(JobOutcome::cancelled()),
+            Some(StopReason::Deadline) | None => AttemptEnd::Crashed,
+        }
+    }
+
+    fn remove_obsolete(&self, bundles: &[ResumePoint]) {
+        for point in bundles {
+            let attempt = Attempt {
+                number: point.attempt,
+                ..self.attempt.clone()
+            };
+            self.remove(attempt.delete_bundle(&self.slot.context.storage, point.number));
+        }
+    }
+
+    fn remove_draft(&self, number: u64) {
+        self.remove(
+            self.attempt
+                .delete_draft(&self.slot.context.storage, number),
+        );
+    }
+
+    fn remove(&self, removal: impl Future<Output = Result<(), StorageError>>) {
+        if let Err(error) = self.slot.context.runtime.block_on(removal) {
+            // All of the job is removed at its end.
+            tracing::debug!(attempt = %self.attempt, %error, "what an attempt left on the storage is not removed yet");
+        }
+    }
+
+    fn outages(&self) -> Outages<'_> {
+        let context = &self.slot.context;
+        Outages::new(
+            self.job.id,
+            self.running,
+            Some(&context.store),
+            context.max_outage,
+        )
+    }
+}

@@ -1,0 +1,161 @@
+//! Workers as child processes of the trainer, which outlive it.
+//!
+//! Each holds a lock on a file in the state folder as long as it lives. The trainer takes the lock
+//! before it starts the process, which inherits it as its standard input: so it is known at every
+//! moment, also to the next trainer, whether a worker lives.
+
+use super::{launcher::Launcher, slot::WorkerSlot};
+use digits_checkpoint::runs::Attempt;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Time in which a worker ends that has reported its end.
+const END_GRACE: Duration = Duration::from_secs(5);
+/// Interval at which its end is polled.
+const END_POLL: Duration = Duration::from_millis(5);
+
+/// How worker processes are started.
+#[derive(Clone, Debug)]
+pub struct WorkerCommand {
+    /// Program of the workers.
+    pub program: PathBuf,
+    /// Arguments of all workers.
+    pub arguments: Vec<OsString>,
+    /// Folder of the lock files.
+    pub locks: PathBuf,
+}
+
+/// Worker processes.
+pub(super) struct Processes {
+    command: WorkerCommand,
+    /// Those that this process has started.
+    children: Mutex<HashMap<Attempt, Child>>,
+}
+
+impl Processes {
+    pub(super) fn new(command: WorkerCommand) -> Self {
+        Self {
+            command,
+            children: Mutex::default(),
+        }
+    }
+
+    fn lock_file(&self, attempt: &Attempt) -> PathBuf {
+        let Attempt { job, number } = attempt;
+        self.command.locks.join(format!("{job}-{number}"))
+    }
+
+    fn children(&self) -> MutexGuard<'_, HashMap<Attempt, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, attempt: &Attempt, signal: Signal) {
+        // Its lock shows that the process id is still its own.
+        if !self.is_alive(attempt) {
+            return;
+        }
+        let pid = match self.children().get(attempt) {
+            Some(child) => i32::try_from(child.id()).ok(),
+            None => fs::read_to_string(self.lock_file(attempt))
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+        };
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            tracing::debug!(%attempt, "the process id of a worker is not known yet; it is not signalled");
+            return;
+        };
+        if let Err(error) = kill_process(pid, signal) {
+            tracing::warn!(%attempt, %error, "a worker process cannot be signalled");
+        }
+    }
+}
+
+impl Launcher for Processes {
+    fn launch(&self, slot: &WorkerSlot, attempt: &Attempt) -> io::Result<()> {
+        let earlier = Attempt {
+            job: attempt.job.clone(),
+            number: attempt.number - 1,
+        };
+        self.kill(&earlier);
+        self.forget(&earlier);
+        fs::create_dir_all(&self.command.locks)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(self.lock_file(attempt))?;
+        lock.try_lock()?;
+        let mut command = Command::new(&self.command.program);
+        command
+            .arg("work")
+            .args(&self.command.arguments)
+            .arg("--job")
+            .arg(&attempt.job)
+            .arg("--attempt")
+            .arg(attempt.number.to_string())
+            .arg("--device")
+            .arg(slot.device.to_string())
+            .arg("--threads")
+            .arg(slot.threads.to_string())
+            .arg("--lock-on-stdin")
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::null());
+        let child = command.spawn()?;
+        tracing::info!(%attempt, pid = child.id(), "worker process started");
+        self.children().insert(attempt.clone(), child);
+        Ok(())
+    }
+
+    fn is_alive(&self, attempt: &Attempt) -> bool {
+        if let Some(child) = self.children().get_mut(attempt) {
+            // Reaps it, if it has ended.
+            let _ = child.try_wait();
+        }
+        let Ok(lock) = File::open(self.lock_file(attempt)) else {
+            return false;
+        };
+        matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
+    fn stop(&self, attempt: &Attempt) {
+        self.signal(attempt, Signal::TERM);
+    }
+
+    fn kill(&self, attempt: &Attempt) {
+        self.signal(attempt, Signal::KILL);
+    }
+
+    fn forget(&self, attempt: &Attempt) {
+        let child = self.children().remove(attempt);
+        if let Some(mut child) = child {
+            reap(&mut child);
+        }
+        // On failure a small file stays.
+        let _ = fs::remove_file(self.lock_file(attempt));
+    }
+}
+
+/// Waits for the end of a worker that has reported its end or was killed.
+fn reap(child: &mut Child) {
+    let since = Instant::now();
+    while let Ok(None) = child.try_wait() {
+        if since.elapsed() > END_GRACE {
+            // It has nothing left to do. Fails when it has ended just now.
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        thread::sleep(END_POLL);
+    }
+}
