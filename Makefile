@@ -27,6 +27,12 @@ export DIGITS_MNIST_DIR := $(abspath ../shared/mnist)
 endif
 endif
 export DIGITS_PYTHON := $(PYTHON)
+# The environment of the Python package, and the package unpacked, as the tests import it.
+CLIENT := crates/client/python
+CLIENT_VENV := $(DIGITS_CACHE)/python-client
+CLIENT_PYTHON := $(CLIENT_VENV)/bin/python
+export DIGITS_CLIENT_PYTHON := $(CLIENT_PYTHON)
+export DIGITS_CLIENT_PACKAGE = $(abspath $(TARGET))/python-client
 export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
 # The installed kubectl, else a downloaded one.
 export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl)
@@ -60,11 +66,11 @@ demo: build ## Runs both services on MNIST, end to end, and prints the results (
 	@$(RELEASE_BIN)/digits-demo
 
 .PHONY: test
-test: test-build test-plain test-docs test-trainer test-pair ## Runs the tests that CI runs.
+test: test-build test-plain test-docs test-trainer test-python test-pair ## Runs the tests that CI runs.
 	$(say) 'all tests passed'
 
 .PHONY: check
-check: fmt proto-lint deny clippy doc guards ## Runs the checks that CI runs in addition to the tests.
+check: fmt proto-lint check-python deny clippy doc guards ## Runs the checks that CI runs in addition to the tests.
 	$(say) 'all checks passed'
 
 .PHONY: demo-dev
@@ -84,7 +90,7 @@ release-check: build ## Runs the checks that CI leaves out: release and dist bui
 .PHONY: tools
 tools: ## Fetches libtorch and the tools of checks and tests.
 	$(phase) 'fetching of libtorch and tools' $(MAKE) --no-print-directory \
-		libtorch assembler $(PYTHON_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
+		libtorch assembler $(PYTHON_READY) $(CLIENT_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
 
 .PHONY: libtorch
 libtorch: $(LIBTORCH_READY) ## Fetches libtorch into a private Python environment.
@@ -99,6 +105,37 @@ $(PYTHON_READY): tests/python/requirements.txt $(VENV)/.torch-$(TORCH_VERSION)
 	$(say) 'installing the Python packages of the tests'
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
+
+# The Python package has its own environment, so that it can be built without libtorch.
+CLIENT_READY := $(CLIENT_VENV)/.requirements
+$(CLIENT_READY): $(CLIENT)/requirements.txt
+	$(say) 'installing the tools of the Python package'
+	@python3 -m venv --clear $(CLIENT_VENV)
+	@$(CLIENT_PYTHON) -m pip install --quiet --requirement $<
+	@touch $@
+
+BUILD_CLIENT := cd $(CLIENT) && $(CLIENT_PYTHON) -m hatchling build -t wheel -d
+.PHONY: python
+python: $(CLIENT_READY) ## Builds the Python package digits-client into dist/, with stubs from the protos.
+	@$(CLIENT_PYTHON) $(CLIENT)/generate.py
+	@rm -f dist/digits_client-*.whl
+	@$(BUILD_CLIENT) "$(CURDIR)/dist"
+
+# A wheel is a zip file.
+.PHONY: python-package
+python-package: $(CLIENT_READY)
+	@rm -rf "$(DIGITS_CLIENT_PACKAGE)"
+	@$(BUILD_CLIENT) "$(DIGITS_CLIENT_PACKAGE)" >/dev/null
+	@$(CLIENT_PYTHON) -m zipfile -e "$(DIGITS_CLIENT_PACKAGE)"/*.whl "$(DIGITS_CLIENT_PACKAGE)"
+
+.PHONY: check-python
+check-python: $(CLIENT_READY) ## Checks the types and the generated stubs of the Python package.
+	$(phase) 'types and stubs of the Python package' $(SHELL) $(.SHELLFLAGS) '$(CLIENT_PYTHON) $(CLIENT)/generate.py --check; \
+		cd $(CLIENT) && $(CLIENT_PYTHON) -m mypy --cache-dir "$(abspath $(TARGET))/mypy"'
+
+.PHONY: test-python
+test-python: python-package ## Tests the Python package, as far as it needs no service.
+	$(phase) 'tests of the Python package' env PYTHONPATH="$(DIGITS_CLIENT_PACKAGE)" $(CLIENT_PYTHON) -m pytest -q $(CLIENT)/tests/unit
 
 # Without dependencies, so that torch's version does not change.
 BENCH_READY := $(VENV)/.bench-requirements
@@ -214,8 +251,25 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	$(phase) 'tests of the trainer' env $(TORCH_ENV) $(CARGO) test --locked -p digits-trainer --lib --bins --tests
 
 .PHONY: test-pair
-test-pair: test-build nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Runs the end-to-end tests.
+test-pair: test-build python-package nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Runs the end-to-end tests.
 	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
+
+# Further versions of Python, as far as they are installed.
+PYTHONS := 3.10 3.11 3.12 3.13
+.PHONY: test-python-versions
+test-python-versions: test-build python-package ## Tests the Python package with each installed Python from 3.10 to 3.13.
+	@pythons=; for version in $(PYTHONS); do \
+		python$$version -c 1 2>/dev/null || { echo "no python$$version" >&2; continue; }; \
+		venv="$(CLIENT_VENV)-$$version"; \
+		[ "$$venv/.requirements" -nt $(CLIENT)/requirements.txt ] || { \
+			python$$version -m venv --clear "$$venv"; \
+			"$$venv/bin/pip" install --quiet --requirement $(CLIENT)/requirements.txt; \
+			touch "$$venv/.requirements"; \
+		}; \
+		PYTHONPATH="$(DIGITS_CLIENT_PACKAGE)" "$$venv/bin/python" -m pytest $(CLIENT)/tests/unit; \
+		pythons="$$pythons:$$venv/bin/python"; \
+	done; \
+	DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_CLIENT_PYTHON="$${pythons#:}" $(CARGO) test --locked -p digits-e2e --test e2e python
 
 # Results of the dashboards' queries as JSON, and screenshots of both pages.
 EVIDENCE := $(abspath $(TARGET))/evidence

@@ -1,0 +1,1 @@
+"""Messages and stubs of the services, generated from `proto/digits/v1/`."""
