@@ -1,14 +1,13 @@
 //! Clients of the running services: the command line, Python, Rust, and a client that uses
 //! reflection.
 
-use crate::support::mnist;
+use crate::support::{command_line, mnist, python_package, served::served_pair};
 use anyhow::{Context as _, Result};
-use digits_e2e::{jobs, sandbox::Sandbox, specs};
-use digits_proto::v1::{GetModelRequest, PredictRequest, predict_request::Images};
+use digits_e2e::sandbox::Sandbox;
+use digits_proto::v1::{PredictRequest, predict_request::Images};
 use digits_testing::{patience, skip, until};
 use serde_json::Value;
 use std::{
-    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -47,23 +46,6 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<Value>> {
     Ok(documents)
 }
 
-async fn served_pair() -> Result<(Sandbox, String)> {
-    let mut sandbox = Sandbox::new(patience())?;
-    sandbox.start_trainer(&[]).await?;
-    sandbox.start_inference(&[]).await?;
-    let mut training = sandbox.training().await?;
-    let job = jobs::run(&mut training, specs::synthetic(2)).await?;
-    let mut client = sandbox.predict().await?;
-    until("a served checkpoint", async || {
-        let model = client.get_model(GetModelRequest::default()).await;
-        Ok(model
-            .ok()
-            .filter(|model| !model.get_ref().served.is_empty()))
-    })
-    .await?;
-    Ok((sandbox, job.job_id))
-}
-
 /// A PNG of a vertical stroke on paper.
 fn stroke(sandbox: &Sandbox) -> Result<PathBuf> {
     let picture = sandbox.dir().join("one.png");
@@ -91,7 +73,7 @@ fn number(sandbox: &Sandbox, images: &[u8]) -> Result<String> {
 
 #[tokio::test]
 async fn every_command_works_and_prints_json() -> Result<()> {
-    let (sandbox, job) = served_pair().await?;
+    let (sandbox, job) = served_pair(&[]).await?;
     let picture = stroke(&sandbox)?.display().to_string();
     let curves = sandbox.dir().join("curves.svg").display().to_string();
     let commands: [&[&str]; 10] = [
@@ -173,19 +155,14 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     let image = sandbox.dir().join("image");
     std::fs::write(&image, &dataset.test.images.pixels[..784])?;
     let by_rust = readme_in_rust(&sandbox, &image)?;
-    assert!(by_rust.starts_with("7 by version "), "{by_rust}");
-    let python = std::env::var_os("DIGITS_PYTHON").unwrap_or_else(|| "python3".into());
-    let has_clients = Command::new(&python)
-        .args([
-            "-c",
-            "import grpc_tools, grpc, tritonclient.grpc, tritonclient.http",
-        ])
-        .output();
-    if !has_clients.is_ok_and(|output| output.status.success()) {
-        let missing = "Python lacks what tests/python/requirements.txt names; set DIGITS_PYTHON";
-        skip(name, missing);
+    let version = by_rust
+        .strip_prefix("7 by version ")
+        .context("a seven")?
+        .trim();
+    let address = sandbox.inference()?.grpc().replace("http://", "");
+    let Some(python) = command_line::python(name, "tritonclient.grpc, tritonclient.http") else {
         return sandbox.stop().await;
-    }
+    };
     let images = sandbox.dir().join("images");
     let mut file = vec![0, 0, 8, 3];
     for size in [2_u32, 28, 28] {
@@ -193,36 +170,22 @@ async fn first_test_image_is_a_seven_on_the_command_line_and_in_python() -> Resu
     }
     file.extend(&dataset.test.images.pixels[..2 * 784]);
     std::fs::write(&images, file)?;
-    let address = sandbox.inference()?.grpc().replace("http://", "");
-    let run = |script: &str| -> Result<Value> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-        let output = Command::new(&python)
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/open_inference.py");
+    let triton = printed(
+        Command::new(python)
             .arg(script)
             .arg(&address)
             .arg(&images)
-            .arg("2")
-            .output()?;
-        anyhow::ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(serde_json::from_slice(&output.stdout)?)
-    };
-    let answer = run("python/client.py")?;
-    let expected = format!("7 by version {}\n", answer["sequence"]);
-    assert_eq!(by_rust, expected);
-    assert_eq!(readme_in_python(&python, &address, &image)?, expected);
-    assert_eq!(answer["labels"], serde_json::json!(["7", "2"]));
-    // The same by Triton's clients, in the Open Inference Protocol.
-    let triton = run("python/open_inference.py")?;
-    assert_eq!(triton["labels"], answer["labels"]);
-    assert_eq!(
-        triton["version"],
-        answer["sequence"].to_string(),
-        "{triton} {answer}"
-    );
+            .arg("2"),
+    )?;
+    let triton: Value = serde_json::from_str(&triton)?;
+    assert_eq!(triton["labels"], serde_json::json!(["7", "2"]));
+    assert_eq!(triton["version"], version, "{triton}");
     assert_eq!(triton["clients"], serde_json::json!(["grpc", "http"]));
+    for python in python_package::pythons(name) {
+        let by_python = readme_in_python(&python, &sandbox, &dataset.test.images.pixels)?;
+        assert!(by_python.starts_with(&by_rust), "{by_python}");
+    }
     sandbox.stop().await
 }
 
@@ -265,15 +228,17 @@ fn readme_in_rust(sandbox: &Sandbox, image: &Path) -> Result<String> {
     )
 }
 
-/// Runs the README's lines, with another address.
-fn readme_in_python(python: &OsStr, address: &str, image: &Path) -> Result<String> {
-    let block = readme_block("python")?.replace("127.0.0.1:50052", address);
-    let script = format!(
-        "image_784_bytes = open({:?}, 'rb').read()\n{block}",
-        image.display().to_string()
-    );
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    printed(Command::new(python).arg("-c").arg(script).current_dir(root))
+/// Runs the README's lines, with the sandbox's addresses and a picture of the first image.
+fn readme_in_python(python: &Path, sandbox: &Sandbox, images: &[u8]) -> Result<String> {
+    image::GrayImage::from_fn(56, 56, |x, y| {
+        image::Luma([255 - images[(28 * (y / 2) + x / 2) as usize]])
+    })
+    .save(sandbox.dir().join("seven.png"))?;
+    let block = readme_block("python")?
+        .replace("localhost:50052", &sandbox.inference()?.grpc())
+        .replace("localhost:50051", &sandbox.trainer()?.grpc());
+    let mut command = python_package::command(python);
+    printed(command.arg("-c").arg(block).current_dir(sandbox.dir()))
 }
 
 /// As grpcurl does it: the messages come from the services, by reflection.
@@ -288,7 +253,7 @@ async fn a_client_without_protos_predicts_by_reflection() -> Result<()> {
         );
         return Ok(());
     };
-    let (sandbox, _) = served_pair().await?;
+    let (sandbox, _) = served_pair(&[]).await?;
     let curl = |arguments: &[&str]| -> Result<String> {
         let output = Command::new(&buf)
             .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])

@@ -28,6 +28,7 @@ mod page;
 mod processes;
 mod promotions;
 mod pushed_curves;
+mod python;
 mod secured;
 mod serving;
 mod soak;

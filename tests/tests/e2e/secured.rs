@@ -1,11 +1,11 @@
 //! Both services with TLS and tokens: training and prediction over https, rejection without a
 //! token, and a certificate and a token replaced at run time.
 
-use crate::support::{browser::Script, http};
+use crate::support::{browser::Script, http, python_package};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::sandbox::Sandbox;
 use digits_testing::{patience, until};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
     fs,
     path::PathBuf,
@@ -40,7 +40,10 @@ impl Secrets {
     fn issue(&self, name: &str) -> Result<()> {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.authority)?;
+        let mut params = CertificateParams::new(names)?;
+        // With the authority's name OpenSSL would take it for self-signed.
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &self.authority)?;
         let file = |extension| self.dir.join(format!("{name}.{extension}"));
         fs::write(file("crt"), certificate.pem())?;
         fs::write(file("key"), key.serialize_pem())?;
@@ -149,6 +152,17 @@ async fn the_client_trains_and_predicts_over_https_with_a_token() -> Result<()> 
     })
     .await?;
 
+    for python in python_package::pythons("the_client_trains_and_predicts_over_https_with_a_token")
+    {
+        let secure = |url: String| url.replace("http://", "https://");
+        let trainer = secure(sandbox.trainer()?.grpc());
+        let inference = secure(sandbox.inference()?.grpc());
+        let addresses = [
+            ("DIGITS_TRAINER", trainer.as_str()),
+            ("DIGITS_INFERENCE", inference.as_str()),
+        ];
+        python_package::test(&python, &[&addresses, &all[..]].concat())?;
+    }
     rotate(&sandbox, &secrets, &with_ca).await?;
     let log = sandbox.trainer()?.log()?;
     ensure!(log.contains("token_name"), "{log}");

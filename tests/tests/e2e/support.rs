@@ -11,5 +11,7 @@ pub mod manifests;
 pub mod metric_names;
 pub mod mnist;
 pub mod prometheus;
+pub mod python_package;
+pub mod served;
 pub mod soak;
 pub mod torture;
