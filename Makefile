@@ -80,7 +80,7 @@ demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI
 # CI leaves this out, because it takes more than half an hour: optimized builds, and hundreds of
 # kills.
 .PHONY: release-check
-release-check: build ## Runs the checks that CI leaves out: release and dist builds, their guards, the demo, 300 kills.
+release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
 	@$(CARGO) build --profile dist --locked -p digits-inference
 	@$(RELEASE_BIN)/digits-demo
@@ -120,6 +120,21 @@ python: $(CLIENT_READY) ## Builds the Python package digits-client into dist/, w
 	@$(CLIENT_PYTHON) $(CLIENT)/generate.py
 	@rm -f dist/digits_client-*.whl
 	@$(BUILD_CLIENT) "$(CURDIR)/dist"
+
+# The tag of the wheel is the oldest manylinux that fits the glibc of this machine.
+CLI_VENV := $(CLIENT_VENV)-cli
+CLI_READY := $(CLI_VENV)/.requirements
+$(CLI_READY): crates/cli/requirements.txt
+	$(say) 'installing the tools of the wheel digits-cli'
+	@python3 -m venv --clear $(CLI_VENV)
+	@$(CLI_VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+.PHONY: python-cli
+python-cli: $(CLI_READY) assembler ## Builds the command line as the wheel digits-cli into dist/, checked by auditwheel.
+	@rm -f dist/digits_cli-*.whl
+	@cd crates/cli && $(CLI_VENV)/bin/maturin build --release --out "$(CURDIR)/dist"
+	@$(CLI_VENV)/bin/auditwheel show dist/digits_cli-*.whl
 
 # A wheel is a zip file.
 .PHONY: python-package
