@@ -6,6 +6,7 @@ use crate::{
     manifest::Manifest,
     record::{Role, Route},
     sha256_hex,
+    signature::{Kind, Untrusted},
     storage::{Storage, StorageError, TEXT_LIMIT},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -18,6 +19,8 @@ pub(crate) struct StoredManifest {
     pub(crate) manifest: Manifest,
     /// SHA-256 of its bytes, in lower-case hexadecimal.
     pub(crate) sha256: String,
+    /// Whether it is signed as the storage requires.
+    pub(crate) signature: Result<(), Untrusted>,
 }
 
 impl StoredManifest {
@@ -58,6 +61,9 @@ pub(crate) async fn stored_manifest(
         Ok(manifest) => Ok(Some(StoredManifest {
             manifest,
             sha256: sha256_hex(&bytes),
+            signature: storage
+                .keys()
+                .map_or(Ok(()), |keys| keys.verify(Kind::Manifest, &bytes)),
         })),
         Err(refusal) => Err(StorageError::Unreadable {
             key,

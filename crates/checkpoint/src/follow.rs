@@ -23,6 +23,8 @@ use tokio::time::Instant;
 const LIST_INTERVAL: Duration = Duration::from_secs(5);
 /// Most records that a poll steps over, so that it ends.
 const STEPS_PER_POLL: usize = 1024;
+/// Records before an untrusted one that are searched for a trusted one.
+const SEARCHED: u64 = 1000;
 /// Listings in a row without the newest record until the log is taken for another one: a cache may
 /// hide names for a moment.
 const CONFIRMATIONS: u32 = 2;
@@ -46,13 +48,15 @@ pub struct Follower {
     listed_newest: Option<(u64, Timestamp)>,
     faults: LogFaults,
     replacement: Option<Replacement>,
+    passed_over: Option<(u64, StorageError)>,
 }
 
-/// What identifies the newest record, and its time.
+/// What identifies the newest record, and the time of the newest that is trusted.
 #[derive(Debug)]
 struct Newest {
+    /// Empty for a record that is not trusted.
     nonce: String,
-    at: Timestamp,
+    at: Option<Timestamp>,
     /// When its key was written, once a listing has shown it.
     modified: Option<Timestamp>,
 }
@@ -82,6 +86,7 @@ impl Follower {
             listed_newest: None,
             faults: LogFaults::default(),
             replacement: None,
+            passed_over: None,
         }
     }
 
@@ -98,12 +103,15 @@ impl Follower {
     /// NFS client may cache the absence of a name. If two listings in a row lack the record returned
     /// last, and it cannot be read, the storage has another log: its newest record is returned, and
     /// [`take_replacement`](Self::take_replacement) says so. An empty log replaces nothing.
-    /// Cancel-safe: the next poll returns what a dropped one would have.
+    ///
+    /// Where the storage requires signatures, the newest record that has one counts;
+    /// [`take_passed_over`](Self::take_passed_over) says so. A log whose numbers are lower then
+    /// replaces nothing. Cancel-safe: the next poll returns what a dropped one would have.
     ///
     /// # Errors
-    /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`], once, when the newest record
-    /// cannot be understood; [`StorageError::Missing`] when it is listed but not found yet; else
-    /// the store's error. After any error, poll again.
+    /// [`StorageError::Unreadable`], [`StorageError::TooLarge`] or [`StorageError::Untrusted`],
+    /// once, when the newest record cannot be used; [`StorageError::Missing`] when it is listed but
+    /// not found yet; else the store's error. After any error, poll again.
     pub async fn poll(&mut self) -> Result<Option<ServingRecord>, StorageError> {
         if self
             .listed
@@ -118,6 +126,9 @@ impl Follower {
         }
         if newest.is_none() && self.head > 0 {
             newest = match serving::record(&self.storage, &self.model, self.head).await {
+                Err(error @ StorageError::Untrusted { .. }) => {
+                    return self.pass_over(error).await;
+                }
                 Err(error) if error.is_unreadable() => {
                     (self.reported, self.newest) = (self.head, None);
                     return Err(error);
@@ -128,18 +139,46 @@ impl Follower {
         let record = newest.ok_or_else(|| StorageError::Missing {
             key: keys::record(&self.model, self.head),
         })?;
-        let before = self.newest.as_ref().map(|newest| newest.at);
-        self.faults.check_clock(&record, before);
+        self.report(record.nonce.clone(), Some(&record));
+        Ok(Some(record))
+    }
+
+    /// The newest record is not trusted: returns the newest trusted one after the record returned
+    /// last, or the error.
+    async fn pass_over(
+        &mut self,
+        error: StorageError,
+    ) -> Result<Option<ServingRecord>, StorageError> {
+        let oldest = self.head.saturating_sub(SEARCHED).max(self.reported) + 1;
+        let between = oldest..=self.head.saturating_sub(1);
+        let trusted = serving::newest_trusted(&self.storage, &self.model, between).await;
+        let trusted = match trusted {
+            Err(error) if error.is_unreadable() => None,
+            trusted => trusted?,
+        };
+        self.report(String::new(), trusted.as_ref());
+        if trusted.is_none() {
+            return Err(error);
+        }
+        self.passed_over = Some((self.head, error));
+        Ok(trusted)
+    }
+
+    /// Remembers that `head`, with this nonce, was returned, or the trusted record before it.
+    fn report(&mut self, nonce: String, record: Option<&ServingRecord>) {
+        let before = self.newest.as_ref().and_then(|newest| newest.at);
+        if let Some(record) = record {
+            self.faults.check_clock(record, before);
+        }
         let listed = self
             .listed_newest
             .filter(|&(newest, _)| newest == self.head);
         self.newest = Some(Newest {
-            nonce: record.nonce.clone(),
-            at: record.at,
+            nonce,
+            at: record.map(|record| record.at).or(before),
             modified: listed.map(|(_, modified)| modified),
         });
         self.reported = self.head;
-        Ok(Some(record))
     }
 
     /// Lists the log from its newest record on, and checks that this record is still there.
@@ -176,14 +215,15 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads the newest record again where its key was written anew: a storage that was swapped for
-    /// another one may have a record of the same number.
+    /// Reads the newest record again where its key was written anew, or where it is not trusted: a
+    /// storage that was swapped for another one may have a record of the same number.
     async fn check_content(&mut self, modified: Timestamp) -> Result<(), StorageError> {
         let is_read = self.reported == self.head;
         let Some(newest) = self.newest.as_mut().filter(|_| is_read) else {
             return Ok(());
         };
-        if newest.modified.is_some_and(|before| before != modified) {
+        let is_trusted = !newest.nonce.is_empty();
+        if !is_trusted || newest.modified.is_some_and(|before| before != modified) {
             match serving::record(&self.storage, &self.model, self.head).await {
                 Ok(Some(record)) if record.nonce != newest.nonce => {
                     self.replace(self.head);
@@ -217,8 +257,10 @@ impl Follower {
         let newest = serving::newest_after(&self.storage, &self.model, 0).await?;
         self.missing = self.missing.saturating_add(1);
         self.faults.set_gone(Some((self.head, newest)));
+        // No signature says that a lower number is to be served again.
         if let Some(newest) = newest
             && self.missing >= CONFIRMATIONS
+            && self.storage.keys().is_none()
         {
             self.replace(newest);
             self.faults.set_gone(None);
@@ -271,6 +313,12 @@ impl Follower {
     #[must_use]
     pub fn faults(&self) -> &LogFaults {
         &self.faults
+    }
+
+    /// The newest record, in whose place an older one was returned since the last call, and why it
+    /// is not trusted.
+    pub fn take_passed_over(&mut self) -> Option<(u64, StorageError)> {
+        self.passed_over.take()
     }
 
     /// The replacement of the log by another one since the last call, if there was one.

@@ -216,7 +216,7 @@ pub async fn listed_record(
     model: &ModelName,
     sequence: u64,
 ) -> Result<Option<v1::ServingRecord>, StorageError> {
-    match serving::record(storage, model, sequence).await {
+    match serving::any_record(storage, model, sequence).await {
         Ok(record) => Ok(record.as_ref().map(serving_record)),
         Err(error) if error.is_unreadable() => Ok(Some(v1::ServingRecord {
             sequence,

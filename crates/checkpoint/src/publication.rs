@@ -8,6 +8,7 @@
 use crate::{
     catalog,
     id::CheckpointId,
+    keys,
     manifest::Manifest,
     publish::{Draft, publish},
     serving::{Decision, NotPromoted, PromotionRules, promote_published},
@@ -90,9 +91,17 @@ pub async fn finalize<L: IntentLog>(
         Err(error) if error.is_unreadable() => {
             tracing::warn!(
                 checkpoint = %id, %error,
-                "published but not promoted: this version cannot read the newest serving record"
+                "published but not promoted: the serving log or the manifest cannot be read or is not trusted"
             );
-            let explanation = "this version of the trainer cannot read the newest serving record";
+            let explanation = match error {
+                StorageError::Untrusted { key, .. } if key == keys::file(id, keys::MANIFEST) => {
+                    "its manifest is not signed by a trusted key: `digits promote --allow-unsigned` serves it"
+                }
+                StorageError::Untrusted { .. } => {
+                    "no serving record of the model is signed by a trusted key: `digits sign` signs the newest"
+                }
+                _ => "this version of the trainer cannot read the newest serving record",
+            };
             let objection = (NotPromoted::Unreadable, explanation.to_owned());
             Decision::not_promoted(manifest, objection, None)
         }

@@ -12,6 +12,7 @@ use crate::{
     manifest::{FileDigest, Manifest},
     refusal::Refusal,
     serving, sha256_hex,
+    signature::Kind,
     storage::{Created, Storage, StorageError},
     tensors::{Served, decode_exam, encode_served_exam, probabilities},
 };
@@ -68,7 +69,8 @@ pub async fn publish(storage: &Storage, mut draft: Draft) -> Result<Manifest, St
 async fn commit(storage: &Storage, manifest: Manifest) -> Result<Manifest, StorageError> {
     let id = manifest.id;
     let key = keys::file(id, keys::MANIFEST);
-    match storage.create(&key, encode(&manifest).into()).await? {
+    let text = storage.signed(Kind::Manifest, encode(&manifest));
+    match storage.create(&key, text).await? {
         Created::Ours => Ok(manifest),
         Created::Theirs => match catalog::manifest(storage, id).await? {
             Some(committed) if same_answers(&committed, &manifest) => Ok(committed),

@@ -32,6 +32,11 @@ pub enum RefusalReason {
     Format,
     /// The manifest is not the one that the serving record promoted.
     ManifestDigest,
+    /// The serving record is not signed by a trusted key.
+    Signature,
+    /// The serving record is older than the newest one that was seen, where signatures are
+    /// required.
+    Replay,
     /// A file has another size than its manifest states, or more bytes than the network needs.
     Size,
     /// A file has another SHA-256 than its manifest states.
@@ -50,10 +55,12 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Manifest,
         Self::Format,
         Self::ManifestDigest,
+        Self::Signature,
+        Self::Replay,
         Self::Size,
         Self::Digest,
         Self::Header,
@@ -70,6 +77,8 @@ impl RefusalReason {
             Self::Manifest => "manifest",
             Self::Format => "format",
             Self::ManifestDigest => "manifest_digest",
+            Self::Signature => "signature",
+            Self::Replay => "replay",
             Self::Size => "size",
             Self::Digest => "digest",
             Self::Header => "header",

@@ -188,7 +188,7 @@ async fn recently_referenced(
     for (model, mut sequences) in logs {
         sequences.sort_unstable();
         let mut records = stream::iter(sequences.into_iter().rev())
-            .map(|sequence| serving::expect_record(storage, &model, sequence))
+            .map(|sequence| serving::expect_any_record(storage, &model, sequence))
             .buffered(CONCURRENT_READS);
         let mut seen = 0;
         while let Some(record) = records.next().await {

@@ -12,11 +12,13 @@ mod operator;
 mod policy;
 mod promotion;
 mod routes;
+mod sign;
 
 pub use decision::{Decision, NotPromoted, PreviousPrimary, accuracy};
 pub use error::{AppendError, InvalidRoutes, MAX_BY_CHARS, PromotionError};
 pub use log::{Proposal, append, head, list, record};
-pub(crate) use log::{expect_record, listing, newest_after};
+pub(crate) use log::{any_record, expect_any_record, listing, newest_after, newest_trusted};
 pub use operator::{Author, Candidate, drop_candidates, promote, release, rollback};
 pub use policy::{Policy, PromotionRules, Scope};
 pub use promotion::promote_published;
+pub use sign::sign;

@@ -12,6 +12,7 @@ mod panics;
 
 pub use error::StorageError;
 
+use crate::signature::{Keys, Kind};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{
@@ -40,6 +41,8 @@ pub struct Storage {
     url: Arc<str>,
     /// The folder, if the storage is one; the store hides staging files of a killed writer.
     folder: Option<Arc<PathBuf>>,
+    /// Keys that sign what is written and verify what is read.
+    keys: Option<Arc<Keys>>,
 }
 
 /// Result of a create-if-absent.
@@ -71,7 +74,47 @@ impl Storage {
             prefix,
             url,
             folder: None,
+            keys: None,
         }
+    }
+
+    /// Signs manifests and serving records that are written from now on, if `keys` can, and trusts
+    /// only signed ones.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// The keys, if this storage is trusted by signatures alone.
+    #[must_use]
+    pub fn keys(&self) -> Option<&Keys> {
+        self.keys.as_deref()
+    }
+
+    /// The bytes of a file to be written, signed where there is a key for it.
+    pub(crate) fn signed(&self, kind: Kind<'_>, text: Vec<u8>) -> Bytes {
+        match self.keys() {
+            Some(keys) => keys.sign(kind, text).into(),
+            None => text.into(),
+        }
+    }
+
+    /// Checks the signature of a file, where signatures are required.
+    pub(crate) fn verify(
+        &self,
+        kind: Kind<'_>,
+        key: &str,
+        bytes: &[u8],
+    ) -> Result<(), StorageError> {
+        let Some(keys) = self.keys() else {
+            return Ok(());
+        };
+        keys.verify(kind, bytes)
+            .map_err(|source| StorageError::Untrusted {
+                key: key.to_owned(),
+                source,
+            })
     }
 
     /// The address, without secrets.

@@ -194,6 +194,9 @@ fn refused(refused: &PromotionError) -> Status {
         PromotionError::OtherModel { .. }
         | PromotionError::Tombstoned(_)
         | PromotionError::ManifestChanged { .. }
+        | PromotionError::Untrusted { .. }
+        | PromotionError::UntrustedRecord { .. }
+        | PromotionError::SignedBefore { .. }
         | PromotionError::NothingServes
         | PromotionError::NothingEarlier
         | PromotionError::NotHeld

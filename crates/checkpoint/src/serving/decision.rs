@@ -53,7 +53,7 @@ pub enum NotPromoted {
     OtherData,
     /// Its accuracy is too far below the primary's.
     Guard,
-    /// This version cannot read the newest serving record.
+    /// This version cannot read the newest serving record, or must not trust it.
     Unreadable,
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     id::{CheckpointId, ModelName},
     record::{Role, ServingRecord},
+    signature::Untrusted,
     storage::StorageError,
 };
 
@@ -57,6 +58,39 @@ pub enum PromotionError {
         expected: String,
         /// The digest of the manifest on the storage.
         found: String,
+    },
+    /// The manifest is not signed by a trusted key.
+    #[error(
+        "the manifest of checkpoint {id} is not trusted: {reason}; promote another checkpoint, or with \
+         --storage, --signing-key and --allow-unsigned one without a signature"
+    )]
+    Untrusted {
+        /// The checkpoint.
+        id: CheckpointId,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// A serving record is not signed by a trusted key.
+    #[error(
+        "serving record {sequence} is not trusted: {reason}; promote a checkpoint as primary, or roll back to a \
+         trusted record"
+    )]
+    UntrustedRecord {
+        /// Its sequence.
+        sequence: u64,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// Records without a signature follow on signed ones.
+    #[error(
+        "serving record {signed} is signed, and record {newest}, the newest, is not: whoever wrote it has no key; \
+         promote a checkpoint as primary or roll back, with the key"
+    )]
+    SignedBefore {
+        /// The newest record that is signed.
+        signed: u64,
+        /// The newest record.
+        newest: u64,
     },
     /// No such record.
     #[error("there is no serving record {0}")]

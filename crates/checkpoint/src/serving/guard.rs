@@ -21,8 +21,20 @@ use crate::{
 /// Records that are searched for the one to revert to.
 const SEARCHED: usize = 1000;
 
-/// The manifest of a checkpoint that may serve `model`.
+/// The manifest of a checkpoint that may serve `model`, signed as the storage requires.
 pub(super) async fn servable(
+    storage: &Storage,
+    model: &ModelName,
+    id: CheckpointId,
+) -> Result<StoredManifest, AppendError> {
+    let stored = present(storage, model, id).await?;
+    match stored.signature.clone() {
+        Ok(()) => Ok(stored),
+        Err(reason) => Err(PromotionError::Untrusted { id, reason }.into()),
+    }
+}
+
+async fn present(
     storage: &Storage,
     model: &ModelName,
     id: CheckpointId,
@@ -46,13 +58,26 @@ pub(super) async fn servable(
 }
 
 /// As [`servable`], for the checkpoint of an earlier record's route: its manifest must still be the
-/// one that was promoted.
+/// one that was promoted. That record vouches for it, so that it needs no signature of its own.
 pub(super) async fn still_servable(
     storage: &Storage,
     model: &ModelName,
     route: &Route,
 ) -> Result<StoredManifest, AppendError> {
-    let stored = servable(storage, model, route.checkpoint).await?;
+    match route.manifest_sha256 {
+        Some(_) => promised(storage, model, route).await,
+        None => servable(storage, model, route.checkpoint).await,
+    }
+}
+
+/// The manifest of a route's checkpoint, signed or not, which is the one that was promoted if the
+/// route has its digest.
+pub(super) async fn promised(
+    storage: &Storage,
+    model: &ModelName,
+    route: &Route,
+) -> Result<StoredManifest, AppendError> {
+    let stored = present(storage, model, route.checkpoint).await?;
     match &route.manifest_sha256 {
         Some(expected) if *expected != stored.sha256 => Err(PromotionError::ManifestChanged {
             id: route.checkpoint,

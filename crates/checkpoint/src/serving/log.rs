@@ -9,23 +9,87 @@ use crate::{
     keys,
     manifest::{FORMAT, read_format},
     record::{Reason, Route, ServingRecord},
+    signature::Kind,
     storage::{Created, Storage, StorageError},
 };
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 /// Bytes of a record.
 const RECORD_LIMIT: u64 = 64 << 10;
+/// Records that are searched for a trusted one.
+const SEARCHED: u64 = 1000;
+/// Records that are read at once.
+const CONCURRENT_READS: usize = 16;
 
 /// The newest record; `None` for an empty log. Lists the log. Cancel-safe.
 ///
 /// # Errors
-/// [`StorageError::Unreadable`] when that record cannot be understood; [`StorageError::Missing`]
-/// when it is listed but not found (a cache on the way; try again); else the store's error.
+/// [`StorageError::Unreadable`] when that record cannot be understood, [`StorageError::Untrusted`]
+/// when it is not signed as the storage requires; [`StorageError::Missing`] when it is listed but
+/// not found (a cache on the way; try again); else the store's error.
 pub async fn head(
     storage: &Storage,
     model: &ModelName,
 ) -> Result<Option<ServingRecord>, StorageError> {
+    let Some(newest) = newest(storage, model).await? else {
+        return Ok(None);
+    };
+    expect_record(storage, model, newest).await.map(Some)
+}
+
+/// Sequence of the newest record, and the record whose content counts: the newest that is signed as
+/// the storage requires. Records after it are somebody else's, and are passed over.
+///
+/// # Errors
+/// As [`head`]; [`StorageError::Untrusted`] when the last 1,000 records are not trusted.
+pub(super) async fn trusted_head(
+    storage: &Storage,
+    model: &ModelName,
+) -> Result<Option<(u64, ServingRecord)>, StorageError> {
+    let Some(newest) = newest(storage, model).await? else {
+        return Ok(None);
+    };
+    let error = match expect_record(storage, model, newest).await {
+        Err(error @ StorageError::Untrusted { .. }) => error,
+        other => return other.map(|record| Some((newest, record))),
+    };
+    let searched = newest.saturating_sub(SEARCHED).max(1)..=newest - 1;
+    let Some(record) = newest_trusted(storage, model, searched).await? else {
+        return Err(error);
+    };
+    tracing::warn!(
+        %model, newest, trusted = record.sequence, %error,
+        "serving records are passed over that no trusted key has signed"
+    );
+    Ok(Some((newest, record)))
+}
+
+/// The newest record of these numbers that is signed as the storage requires.
+///
+/// # Errors
+/// [`StorageError::Unreadable`] when that record cannot be understood; else the store's error.
+pub(crate) async fn newest_trusted(
+    storage: &Storage,
+    model: &ModelName,
+    sequences: RangeInclusive<u64>,
+) -> Result<Option<ServingRecord>, StorageError> {
+    let mut records = stream::iter(sequences.rev())
+        .map(|sequence| record(storage, model, sequence))
+        .buffered(CONCURRENT_READS);
+    while let Some(found) = records.next().await {
+        match found {
+            Ok(None) | Err(StorageError::Untrusted { .. }) => {}
+            found => return found,
+        }
+    }
+    Ok(None)
+}
+
+async fn newest(storage: &Storage, model: &ModelName) -> Result<Option<u64>, StorageError> {
     let listing = listing(storage, model, 0).await?;
     if let Some(key) = listing.stray {
         tracing::warn!(
@@ -33,31 +97,54 @@ pub async fn head(
             "a file is ignored that has the name of a serving record, with a number that no log reaches; remove it"
         );
     }
-    let Some((newest, _)) = listing.newest else {
-        return Ok(None);
-    };
-    expect_record(storage, model, newest).await.map(Some)
+    Ok(listing.newest.map(|(sequence, _)| sequence))
 }
 
 /// One record; `None` when there is none of this number. Cancel-safe.
 ///
 /// # Errors
 /// [`StorageError::Unreadable`] or [`StorageError::TooLarge`] when the key holds no record of a
-/// known format; else the store's error.
+/// known format; [`StorageError::Untrusted`] when it is not signed as the storage requires; else
+/// the store's error.
 pub async fn record(
     storage: &Storage,
     model: &ModelName,
     sequence: u64,
 ) -> Result<Option<ServingRecord>, StorageError> {
+    let Some((key, bytes)) = read(storage, model, sequence).await? else {
+        return Ok(None);
+    };
+    storage.verify(Kind::ServingRecord(model), &key, &bytes)?;
+    parsed(key, &bytes, sequence).map(Some)
+}
+
+/// As [`record`], signed or not: for what is listed and for what is kept.
+pub(crate) async fn any_record(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<Option<ServingRecord>, StorageError> {
+    let found = read(storage, model, sequence).await?;
+    let parse = |(key, bytes): (String, Bytes)| parsed(key, &bytes, sequence);
+    found.map(parse).transpose()
+}
+
+async fn read(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<Option<(String, Bytes)>, StorageError> {
     if sequence > keys::MAX_SEQUENCE {
         return Ok(None);
     }
     let key = keys::record(model, sequence);
-    let Some(bytes) = storage.get(&key, RECORD_LIMIT).await? else {
-        return Ok(None);
-    };
-    match parse(&bytes, sequence) {
-        Ok(record) => Ok(Some(record)),
+    let found = storage.get(&key, RECORD_LIMIT).await?;
+    Ok(found.map(|bytes| (key, bytes)))
+}
+
+fn parsed(key: String, bytes: &[u8], sequence: u64) -> Result<ServingRecord, StorageError> {
+    match parse(bytes, sequence) {
+        Ok(record) => Ok(record),
         Err(rejected) => Err(StorageError::Unreadable {
             key,
             reason: rejected.to_string(),
@@ -116,8 +203,20 @@ pub(crate) async fn listing(
     })
 }
 
+/// A record that a listing named, signed or not.
+pub(crate) async fn expect_any_record(
+    storage: &Storage,
+    model: &ModelName,
+    sequence: u64,
+) -> Result<ServingRecord, StorageError> {
+    let found = any_record(storage, model, sequence).await?;
+    found.ok_or_else(|| StorageError::Missing {
+        key: keys::record(model, sequence),
+    })
+}
+
 /// A record that a listing named.
-pub(crate) async fn expect_record(
+async fn expect_record(
     storage: &Storage,
     model: &ModelName,
     sequence: u64,
@@ -214,7 +313,8 @@ pub async fn append(
     let key = keys::record(model, sequence);
     // The nonce makes the bytes unique, so that `create` can distinguish this record from another
     // writer's.
-    match storage.create(&key, text.into()).await? {
+    let text = storage.signed(Kind::ServingRecord(model), text);
+    match storage.create(&key, text).await? {
         Created::Ours => Ok(record),
         Created::Theirs => Err(lost(storage, model, sequence).await),
     }
@@ -231,7 +331,7 @@ pub(super) async fn lost(storage: &Storage, model: &ModelName, sequence: u64) ->
         Ok(newest) => newest.unwrap_or(sequence),
         Err(error) => return error.into(),
     };
-    match expect_record(storage, model, newest).await {
+    match expect_any_record(storage, model, newest).await {
         Ok(head) => AppendError::Lost {
             head: Box::new(head),
         },

@@ -14,7 +14,8 @@ use crate::{
     id::{CheckpointId, ModelName},
     keys,
     record::{Reason, Role, Route, ServingRecord},
-    storage::Storage,
+    signature::Untrusted,
+    storage::{Storage, StorageError},
 };
 
 /// A checkpoint that an operator promotes.
@@ -111,9 +112,10 @@ pub async fn rollback(
     let target = match to {
         0 => other_primary(storage, model, expected, head.ok().as_ref()).await?,
         to if to > expected => return Err(PromotionError::UnknownRecord(to).into()),
-        to => record(storage, model, to)
-            .await?
-            .ok_or(PromotionError::UnknownRecord(to))?,
+        to => match record(storage, model, to).await {
+            Err(StorageError::Untrusted { source, .. }) => return Err(untrusted(to, source).into()),
+            found => found?.ok_or(PromotionError::UnknownRecord(to))?,
+        },
     };
     let mut routes = Vec::with_capacity(target.routes.len());
     for route in &target.routes {
@@ -162,8 +164,8 @@ fn held(routes: Vec<Route>, reason: Reason, author: Author) -> Proposal {
 }
 
 /// Record `expected`, or why its routes are unknown: the log is empty, or the record has a newer
-/// format. [`AppendError::Lost`] comes before any other error when the record is not the newest any
-/// more.
+/// format or is not trusted. [`AppendError::Lost`] comes before any other error when the record is
+/// not the newest any more.
 async fn expected_head(
     storage: &Storage,
     model: &ModelName,
@@ -182,9 +184,14 @@ async fn expected_head(
     match record(storage, model, expected).await {
         Ok(Some(head)) => Ok(Ok(head)),
         Ok(None) => Err(PromotionError::UnknownRecord(expected).into()),
+        Err(StorageError::Untrusted { source, .. }) => Ok(Err(untrusted(expected, source))),
         Err(error) if error.is_unreadable() => Ok(Err(PromotionError::HeadUnknown)),
         Err(error) => Err(error.into()),
     }
+}
+
+fn untrusted(sequence: u64, reason: Untrusted) -> PromotionError {
+    PromotionError::UntrustedRecord { sequence, reason }
 }
 
 async fn routes_with(

@@ -4,7 +4,7 @@ use super::{
     decision::{Decision, NotPromoted, PreviousPrimary, accuracy, recorded},
     error::{AppendError, PromotionError},
     guard::{append_servable, revert_if_deleted, servable},
-    log::{Proposal, head, record},
+    log::{Proposal, record, trusted_head},
     policy::{Policy, PromotionRules, manual},
 };
 use crate::{
@@ -34,6 +34,8 @@ const CONCURRENT_READS: usize = 16;
 /// # Errors
 /// [`StorageError::Tombstoned`] when retention deleted the checkpoint; [`StorageError::Unreadable`]
 /// when the newest record has an unknown format (a newer program decides then);
+/// [`StorageError::Untrusted`] when no record, or not the checkpoint, is signed as the storage
+/// requires;
 /// [`StorageError::Contended`]; else the store's error.
 pub async fn promote_published(
     storage: &Storage,
@@ -65,9 +67,9 @@ async fn decide(
     by: &str,
 ) -> Result<Decision, AppendError> {
     let model = &manifest.model;
-    let head = head(storage, model).await?;
+    let head = trusted_head(storage, model).await?;
     let mut before = None;
-    if let Some(head) = &head {
+    if let Some((_, head)) = &head {
         if let Some(earlier) = earlier_promotion(storage, manifest, head).await? {
             if earlier == *head {
                 // A crash may have come between writing the record and its check.
@@ -90,7 +92,7 @@ async fn decide(
         by: by.to_owned(),
         note: None,
     };
-    let expected = head.as_ref().map_or(0, |head| head.sequence);
+    let expected = head.map_or(0, |(newest, _)| newest);
     let record = append_servable(storage, model, expected, proposal).await?;
     Ok(Decision::promoted(manifest, record.sequence, before))
 }
@@ -111,22 +113,25 @@ fn objection(
     if head.primary() == Some(new.id) {
         return Some((NotPromoted::Serving, "it serves already".to_owned()));
     }
-    // A primary that is gone or unreadable is worse than any.
+    // A primary that cannot be served is worse than any.
     current.and_then(|current| rules.objection(new, current, head.sequence))
 }
 
-/// The manifest of a record's primary; `None` when it is gone or unreadable.
+/// The manifest of a record's primary; `None` when it is gone, unreadable or not what was promoted.
 async fn primary(
     storage: &Storage,
     record: &ServingRecord,
 ) -> Result<Option<Manifest>, StorageError> {
-    let Some(id) = record.primary() else {
+    let Some(route) = record.primary_route() else {
         return Ok(None);
     };
-    match catalog::manifest(storage, id).await {
-        Err(error) if error.is_unreadable() => Ok(None),
-        found => found,
-    }
+    let found = match catalog::stored_manifest(storage, route.checkpoint).await {
+        Err(error) if error.is_unreadable() => None,
+        found => found?,
+    };
+    let promised = route.manifest_sha256.as_ref();
+    let found = found.filter(|found| promised.is_none_or(|sha256| *sha256 == found.sha256));
+    Ok(found.map(|found| found.manifest))
 }
 
 /// The primary of `record`, whose manifest is `manifest`.
@@ -197,6 +202,10 @@ fn storage_error(id: CheckpointId, error: PromotionError) -> StorageError {
         PromotionError::Tombstoned(id) | PromotionError::UnknownCheckpoint(id) => {
             StorageError::Tombstoned { id }
         }
+        PromotionError::Untrusted { id, reason } => StorageError::Untrusted {
+            key: keys::file(id, keys::MANIFEST),
+            source: reason,
+        },
         other => StorageError::Unreadable {
             key: keys::file(id, keys::MANIFEST),
             reason: other.to_string(),

@@ -1,6 +1,6 @@
 //! Errors of the storage.
 
-use crate::{id::CheckpointId, refusal::Refusal};
+use crate::{id::CheckpointId, refusal::Refusal, signature::Untrusted};
 use object_store::Error as StoreError;
 use std::path::PathBuf;
 
@@ -84,6 +84,16 @@ pub enum StorageError {
         /// The error of link(2).
         source: std::io::Error,
     },
+    /// The content is not signed by a trusted key.
+    #[error(
+        "{key} is not trusted: {source}; find out who wrote it, or sign a storage that was never signed with `digits sign`"
+    )]
+    Untrusted {
+        /// The key.
+        key: String,
+        /// Why.
+        source: Untrusted,
+    },
     /// A folder has the name of the file.
     #[error("{}: a folder has the name of a file that is to be written; remove or rename the folder", .path.display())]
     NameTaken {
@@ -153,10 +163,13 @@ impl StorageError {
     }
 
     /// Whether the key holds something that this program cannot read, written by a newer program or
-    /// damaged.
+    /// damaged, or must not trust.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Untrusted { .. }
+        )
     }
 
     /// Whether a retry cannot succeed.

@@ -95,5 +95,6 @@ fn folder(path: &path::Path, missing: MissingFolder) -> Result<Storage, StorageE
         prefix: Path::default(),
         url: url.as_str().trim_end_matches('/').into(),
         folder: Some(Arc::new(path)),
+        keys: None,
     })
 }

@@ -3,7 +3,7 @@
 
 use super::support::draft;
 use digits_checkpoint::{
-    Exam, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
+    Exam, Keys, Layer, RefusalReason, Storage, StorageError, encode_exam, encode_model,
     id::{CheckpointId, ModelName},
     manifest::Manifest,
     publish,
@@ -83,6 +83,25 @@ async fn the_golden_record_is_read_and_written_unchanged() {
     assert_eq!(record.primary(), Some(ID.parse().unwrap()));
     let written = serde_json::to_string_pretty(&record).unwrap();
     assert_eq!(written, RECORD.trim_end());
+}
+
+/// Programs without keys ignore the signature.
+#[tokio::test]
+async fn the_golden_signed_files_are_read_with_and_without_keys() {
+    let signed = include_str!("../golden/signed-manifest.json");
+    let manifest = read_manifest(signed.into()).await.unwrap().unwrap();
+    assert_eq!(
+        serde_json::to_string_pretty(&manifest).unwrap(),
+        MANIFEST.trim_end()
+    );
+    let signed = include_str!("../golden/signed-serving-record.json");
+    let plain = storage_with("serving/digits/00000000000000000007.json", signed).await;
+    let trusting = Keys::trusting(include_bytes!("../golden/ed25519-public.pem")).unwrap();
+    for storage in [plain.clone(), plain.with_keys(trusting)] {
+        let record = serving::record(&storage, &ModelName::default(), 7).await;
+        let written = serde_json::to_string_pretty(&record.unwrap().unwrap()).unwrap();
+        assert_eq!(written, RECORD.trim_end());
+    }
 }
 
 /// As older programs wrote it.

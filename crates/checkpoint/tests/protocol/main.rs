@@ -18,5 +18,6 @@ mod promotion;
 mod publishing;
 mod refusals;
 mod retention;
+mod signing;
 mod storage;
 mod support;

