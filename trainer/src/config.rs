@@ -79,6 +79,14 @@ pub struct TrainerFlags {
     /// Address of the admin port with /metrics, /livez and /readyz; port 0 selects a free one.
     #[arg(long, env = "DIGITS_ADMIN_LISTEN", default_value = "127.0.0.1:9051")]
     pub admin_listen: SocketAddr,
+    /// Private key (PEM, Ed25519; made by `digits key create`) that signs checkpoints and serving
+    /// records. Only what it or one of the --trusted-keys signed is promoted.
+    #[arg(long, env = "DIGITS_SIGNING_KEY", value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
+    /// Public keys (PEM, Ed25519), one after the other, that are trusted beside --signing-key, such as
+    /// the one that signed before.
+    #[arg(long, env = "DIGITS_TRUSTED_KEYS", value_name = "FILE")]
+    pub trusted_keys: Option<PathBuf>,
     /// Interval between snapshots of a running job's training state (resume bundles), such as 5s; a
     /// crash loses at most this much training.
     #[arg(long, env = "DIGITS_BUNDLE_INTERVAL", default_value = "5s", value_parser = parse_duration)]

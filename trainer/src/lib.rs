@@ -20,6 +20,7 @@ pub mod remote_write;
 pub mod reporter;
 pub mod retention;
 pub mod run;
+mod signing;
 mod similar;
 pub mod spec;
 pub mod store;

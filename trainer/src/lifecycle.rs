@@ -6,6 +6,7 @@ use crate::{
     datasets::{Catalog, Pushed},
     metrics::Metrics,
     remote_write::{RemoteWrite, StartError},
+    signing,
     store::{MAX_CRASHES, Store, Survivors},
     submission::Submitter,
     train, work,
@@ -38,6 +39,7 @@ pub(crate) async fn open(
         StorageError::Url { .. } | StorageError::Variable { .. } => Error::config(error),
         _ => Error::unavailable("--storage cannot be opened")(error),
     })?;
+    let storage = signing::with_keys(storage, &config.trainer)?;
     let mnist = config.mnist();
     let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders)).await?;
     let catalog = catalog.map_err(|error| Error::Config(format!("--config: {error}")))?;

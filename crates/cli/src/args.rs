@@ -4,13 +4,17 @@ mod augmentation;
 mod dataset;
 mod lineage;
 mod serving;
+mod signing;
 mod token;
 mod train;
 mod values;
 
 pub use dataset::{Dataset, ListDatasets, PushDataset, ReadFolder, SetPart, ShowDataset, Switch};
 pub use lineage::{BatchNorm, Card, Export, Import, Pictures, Pixels, Reproduce};
-pub use serving::{At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving};
+pub use serving::{
+    At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving, SigningKeys,
+};
+pub use signing::{Key, KeyFile, Sign};
 pub use token::{CreateToken, Token};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 
@@ -156,6 +160,11 @@ pub enum Command {
     Rollback(Rollback),
     /// Resume automatic promotion after a promotion, rollback or drop paused it.
     Release(Release),
+    /// Sign what a storage serves, before the inference service gets --trusted-keys.
+    Sign(Sign),
+    /// Create keys for signed checkpoints.
+    #[command(subcommand)]
+    Key(Key),
     /// Draw the curves of a job, in the terminal or into an SVG or PNG file.
     Plot(Plot),
     /// Create bearer tokens for clients of the services.

@@ -10,7 +10,7 @@ mod image_source;
 mod lookup;
 mod served;
 
-use args::{Arguments, Command, Token};
+use args::{Arguments, Command, Key, Token};
 use clap::Parser as _;
 use context::Context;
 use digits_cli::Error;
@@ -87,6 +87,9 @@ async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Drop(args) => commands::serving::drop_candidates(args, context).await,
         Command::Rollback(args) => commands::serving::rollback(args, context).await,
         Command::Release(args) => commands::serving::release(args, context).await,
+        Command::Sign(args) => commands::signing::sign(args, context).await,
+        Command::Key(Key::Create(args)) => commands::signing::create_key(&args, context),
+        Command::Key(Key::Show(args)) => commands::signing::show_keys(&args, context),
         Command::Plot(args) => commands::plot::run(args, context).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
         Command::Token(Token::Create(args)) => commands::token::create(&args, context),

@@ -4,12 +4,14 @@
 mod storage;
 
 use crate::{endpoints::Endpoints, error::Error};
+use digits_checkpoint::Keys;
 use digits_client::TrainerClient;
 use digits_proto::v1::{
     Checkpoint, DropCandidatesRequest, ListCheckpointsRequest, PromoteRequest, ReleaseRequest,
     RollbackRequest, ServingRecord,
 };
 use storage::StorageRegistry;
+pub use storage::sign;
 
 /// Checkpoints and serving records.
 pub enum Registry {
@@ -40,6 +42,15 @@ impl Registry {
             Some(url) => Self::Storage(StorageRegistry::open(url)?),
             None => Self::Trainer(endpoints.trainer()?),
         })
+    }
+
+    /// Signs changes of a storage with these keys, and trusts only what they signed.
+    #[must_use]
+    pub fn with_keys(self, keys: Option<Keys>) -> Self {
+        match (self, keys) {
+            (Self::Storage(storage), Some(keys)) => Self::Storage(storage.with_keys(keys)),
+            (registry, _) => registry,
+        }
     }
 
     /// The newest checkpoints that match, at most `limit`.

@@ -2,6 +2,7 @@
 
 use super::values::{number, whole};
 use clap::Args;
+use std::path::PathBuf;
 
 /// Where checkpoints and serving records are read and written.
 #[derive(Debug, Args)]
@@ -62,6 +63,19 @@ pub struct Change {
     pub by: String,
 }
 
+/// Keys for a change on a storage.
+#[derive(Debug, Args)]
+pub struct SigningKeys {
+    /// With --storage: private key (PEM, Ed25519) that signs the change; needed where the inference
+    /// service has --trusted-keys. A trainer signs with its own key.
+    #[arg(long, value_name = "FILE", env = "DIGITS_SIGNING_KEY")]
+    pub signing_key: Option<PathBuf>,
+    /// Public keys (PEM, Ed25519) that are trusted beside --signing-key, such as the one that
+    /// signed before.
+    #[arg(long, value_name = "FILE", env = "DIGITS_TRUSTED_KEYS")]
+    pub trusted_keys: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub struct Promote {
     /// Checkpoint: its id, the start of its id, the name of its job, or `latest` (of the model).
@@ -72,8 +86,14 @@ pub struct Promote {
     /// Serve the checkpoint as a shadow: it computes on copies of the requests and never answers.
     #[arg(long, conflicts_with = "canary")]
     pub shadow: bool,
+    /// With --signing-key: promote the checkpoint even if it has no signature. You vouch for its
+    /// content.
+    #[arg(long, requires = "storage")]
+    pub allow_unsigned: bool,
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub keys: SigningKeys,
     #[command(flatten)]
     pub at: At,
 }
@@ -84,8 +104,14 @@ pub struct Rollback {
     /// primary.
     #[arg(long, default_value_t = 0, value_name = "SEQUENCE", value_parser = whole::<u64>(0..=u64::MAX))]
     pub to: u64,
+    /// With --signing-key: return to the record even if it has no signature. You vouch for its
+    /// content.
+    #[arg(long, requires = "storage")]
+    pub allow_unsigned: bool,
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub keys: SigningKeys,
     #[command(flatten)]
     pub at: At,
 }
@@ -95,6 +121,8 @@ pub struct Drop {
     #[command(flatten)]
     pub change: Change,
     #[command(flatten)]
+    pub keys: SigningKeys,
+    #[command(flatten)]
     pub at: At,
 }
 
@@ -102,6 +130,8 @@ pub struct Drop {
 pub struct Release {
     #[command(flatten)]
     pub change: Change,
+    #[command(flatten)]
+    pub keys: SigningKeys,
     #[command(flatten)]
     pub at: At,
 }

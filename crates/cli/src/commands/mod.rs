@@ -17,6 +17,7 @@ pub mod report;
 pub mod reproduce;
 pub mod serving;
 pub mod shell;
+pub mod signing;
 mod spec;
 mod stored;
 pub mod token;

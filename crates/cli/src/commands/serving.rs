@@ -1,11 +1,12 @@
 //! `digits serving`, `promote`, `drop`, `rollback` and `release`: lists and changes what is served.
 
-use super::promotion;
+use super::{promotion, signing};
 use crate::{
     args::{At, Change, Drop, Promote, Release, Rollback, Serving},
     context::Context,
     lookup,
 };
+use digits_checkpoint::Keys;
 use digits_cli::{
     Error, format,
     registry::Registry,
@@ -44,7 +45,11 @@ pub async fn promote(args: Promote, context: &Context) -> Result<(), Error> {
         (None, true) => ServingRole::Shadow,
         (None, false) => ServingRole::Primary,
     };
-    let base = Base::read(&args.change, &args.at, context).await?;
+    let mut keys = signing::keys(&args.keys, &args.at)?;
+    if args.allow_unsigned {
+        keys = keys.map(Keys::or_unsigned);
+    }
+    let base = Base::read(&args.change, &args.at, keys, context).await?;
     let (text, model) = (&args.checkpoint, &args.change.model);
     let checkpoint_id = lookup::checkpoint_id(text, model, &base.registry).await?;
     let request = PromoteRequest {
@@ -65,7 +70,7 @@ pub async fn serve(
     change: Change,
     context: &Context,
 ) -> Result<Changed, Error> {
-    let base = Base::read(&change, &At::TRAINER, context).await?;
+    let base = Base::read(&change, &At::TRAINER, None, context).await?;
     let request = PromoteRequest {
         model: change.model,
         checkpoint_id,
@@ -80,7 +85,8 @@ pub async fn serve(
 
 /// Runs `digits drop`.
 pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error> {
-    let base = Base::read(&args.change, &args.at, context).await?;
+    let keys = signing::keys(&args.keys, &args.at)?;
+    let base = Base::read(&args.change, &args.at, keys, context).await?;
     let request = DropCandidatesRequest {
         model: args.change.model,
         expected_sequence: base.sequence,
@@ -92,7 +98,11 @@ pub async fn drop_candidates(args: Drop, context: &Context) -> Result<(), Error>
 
 /// Runs `digits rollback`.
 pub async fn rollback(args: Rollback, context: &Context) -> Result<(), Error> {
-    let base = Base::read(&args.change, &args.at, context).await?;
+    let mut keys = signing::keys(&args.keys, &args.at)?;
+    if args.allow_unsigned {
+        keys = keys.map(Keys::or_unsigned);
+    }
+    let base = Base::read(&args.change, &args.at, keys, context).await?;
     let request = RollbackRequest {
         model: args.change.model,
         expected_sequence: base.sequence,
@@ -105,7 +115,8 @@ pub async fn rollback(args: Rollback, context: &Context) -> Result<(), Error> {
 
 /// Runs `digits release`.
 pub async fn release(args: Release, context: &Context) -> Result<(), Error> {
-    let base = Base::read(&args.change, &args.at, context).await?;
+    let keys = signing::keys(&args.keys, &args.at)?;
+    let base = Base::read(&args.change, &args.at, keys, context).await?;
     let request = ReleaseRequest {
         model: args.change.model,
         expected_sequence: base.sequence,
@@ -127,8 +138,14 @@ struct Base {
 }
 
 impl Base {
-    async fn read(change: &Change, at: &At, context: &Context) -> Result<Self, Error> {
+    async fn read(
+        change: &Change,
+        at: &At,
+        keys: Option<Keys>,
+        context: &Context,
+    ) -> Result<Self, Error> {
         let registry = Registry::open(&context.endpoints, at.storage.as_deref())?;
+        let registry = registry.with_keys(keys);
         let newest = registry.serving_records(&change.model, 1).await;
         let newest = match change.expected_sequence {
             // It is only shown.

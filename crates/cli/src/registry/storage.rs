@@ -2,7 +2,7 @@
 
 use crate::{error::Error, rpc_error::words};
 use digits_checkpoint::{
-    Storage,
+    Keys, Storage,
     id::{CheckpointId, InvalidId, ModelName},
     list_checkpoints, manifest,
     manifest::Manifest,
@@ -39,6 +39,23 @@ fn by(text: &str) -> &str {
     if text.is_empty() { "an operator" } else { text }
 }
 
+/// Signs what the storage at `url` serves; `None` if it is signed already.
+///
+/// # Errors
+/// Those of the storage; [`Error::Negative`] when nothing is served, or when a record without a
+/// signature follows on a signed one.
+pub async fn sign(
+    url: &str,
+    keys: Keys,
+    name: &str,
+    author: &str,
+) -> Result<Option<ServingRecord>, Error> {
+    let registry = StorageRegistry::open(url)?.with_keys(keys);
+    let storage = registry.writable().await?;
+    let signed = serving::sign(storage, &model(name)?, by(author)).await;
+    signed.transpose().map(appended).transpose()
+}
+
 fn appended(
     outcome: Result<digits_checkpoint::record::ServingRecord, AppendError>,
 ) -> Result<ServingRecord, Error> {
@@ -70,6 +87,12 @@ impl StorageRegistry {
         Ok(Self {
             storage: Storage::open_existing(url)?,
         })
+    }
+
+    pub(super) fn with_keys(self, keys: Keys) -> Self {
+        Self {
+            storage: self.storage.with_keys(keys),
+        }
     }
 
     pub(super) async fn checkpoints(

@@ -7,5 +7,6 @@ mod card;
 mod dataset;
 mod evaluate;
 mod no_hard_links;
+mod signing;
 mod storage;
 mod token;
