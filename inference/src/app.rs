@@ -14,6 +14,7 @@ use crate::{
         PictureQueueLimits, Predictor, RequestLimits,
         batch::{InlineLimits, QueueLimits},
     },
+    trust::Trust,
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_proto::FILE_DESCRIPTOR_SET;
@@ -44,6 +45,7 @@ const INFO: ServiceInfo = ServiceInfo {
 pub struct App {
     config: Config,
     storage: Storage,
+    trust: Trust,
     registry: Arc<Registry>,
     bound: Bound,
 }
@@ -82,6 +84,7 @@ impl App {
             let error = Error::unavailable("--storage cannot be opened")(error);
             Error::config(error)
         })?;
+        let (storage, trust) = Trust::open(storage, &config)?;
         let registry = Arc::new(Registry::new(&config.models));
         let recorder = recorder.with_section(model_info::section(Arc::clone(&registry)));
         let ports = ServerConfig {
@@ -96,6 +99,7 @@ impl App {
         Ok(Self {
             config,
             storage,
+            trust,
             registry,
             bound,
         })
@@ -128,6 +132,7 @@ impl App {
         let Self {
             config,
             storage,
+            trust,
             registry,
             bound,
         } = self;
@@ -137,7 +142,10 @@ impl App {
             .map_err(Error::Thread)?;
         let loaders: Vec<_> = registry
             .models()
-            .map(|model| load(&config, &storage, model, &service, &shutdown))
+            .map(|model| {
+                let loader = loader(&config, &storage, &trust, model);
+                load(loader, model, &service, &shutdown)
+            })
             .collect();
         let max_message_bytes = config.max_message_bytes;
         let digits = DigitsV1::new(Arc::clone(&registry), predictor.clone(), stop.clone());
@@ -171,26 +179,36 @@ impl App {
     }
 }
 
+/// Makes loaders of a model, one after the other.
+fn loader(
+    config: &Config,
+    storage: &Storage,
+    trust: &Trust,
+    model: &Arc<Model>,
+) -> impl Fn() -> Loader + Send + 'static {
+    let (interval, pinned) = (config.interval(), config.pinned(&model.name));
+    let (storage, model) = (storage.clone(), Arc::clone(model));
+    let highest = trust.highest(&model.name);
+    move || {
+        Loader::new(storage.clone(), Arc::clone(&model), interval, pinned)
+            .with_highest(highest.clone())
+    }
+}
+
 /// Follows the storage for one model until the shutdown.
 ///
 /// A panic while a checkpoint is loaded fails that load alone ([`Loader`]). A loader that fails
 /// otherwise is restarted, and the current snapshot keeps serving. One that keeps failing for
 /// minutes fails liveness: the replica would serve an old checkpoint forever.
 fn load(
-    config: &Config,
-    storage: &Storage,
-    model: &Arc<Model>,
+    loader: impl Fn() -> Loader + Send + 'static,
+    model: &Model,
     service: &Running,
     shutdown: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (interval, pinned) = (config.interval(), config.pinned(&model.name));
     let task = Task::instance("loader", &model.name);
     let stop = shutdown.clone();
-    let (storage, model) = (storage.clone(), Arc::clone(model));
-    let start = move || {
-        let loader = Loader::new(storage.clone(), Arc::clone(&model), interval, pinned);
-        loader.run(stop.clone())
-    };
+    let start = move || loader().run(stop.clone());
     let supervisor = service.supervisor();
     supervisor.restart(task, RepeatedDeaths::FailLiveness, shutdown.clone(), start)
 }

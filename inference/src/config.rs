@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use digits_checkpoint::id::ModelName;
 use digits_server::DEFAULT_MAX_MESSAGE_BYTES;
 use digits_service::{Error, ServiceFlags, man::ManConfig, parse_duration};
-use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
 /// Largest number of models of a process: each has its own metric series and its own loader.
 const MAX_MODELS: usize = 16;
@@ -66,6 +66,15 @@ pub struct Config {
     /// replica then ignores newer records of these models.
     #[arg(long, env = "DIGITS_PIN", value_name = "MODEL=SEQUENCE", value_delimiter = ',', value_parser = parse_pin)]
     pub pin: Vec<(ModelName, NonZeroU64)>,
+    /// Public keys (PEM, Ed25519) whose signatures are trusted, one after the other. Only serving
+    /// records that one of them signed are served. Without it, whoever can write to the storage
+    /// decides what is served.
+    #[arg(long, env = "DIGITS_TRUSTED_KEYS", value_name = "FILE")]
+    pub trusted_keys: Option<PathBuf>,
+    /// Folder of this replica alone, in which the highest sequence seen of each model is
+    /// remembered: no older record is served after a restart. Used with --trusted-keys.
+    #[arg(long, env = "DIGITS_STATE", value_name = "FOLDER")]
+    pub state: Option<PathBuf>,
     /// Time between two reads of the storage, such as 250ms or 2s; at least 10ms [default: 250ms
     /// for a folder, 2s for S3].
     #[arg(long, env = "DIGITS_POLL_INTERVAL", value_parser = parse_duration)]

@@ -21,3 +21,4 @@ pub mod model;
 pub mod model_info;
 pub mod page;
 pub mod predict;
+pub mod trust;

@@ -5,6 +5,7 @@ use super::{
     build::load,
     failure::Failure,
     gauges::{self, seconds, seconds_since},
+    highest::Highest,
     low_priority::Priority,
     refusals::Refusals,
     snapshot::SnapshotBuilder,
@@ -32,6 +33,8 @@ pub struct Loader {
     watcher: Watcher,
     refusals: Refusals,
     retired: Retired,
+    /// Where signatures are required: no older record is served.
+    highest: Option<Arc<Highest>>,
 }
 
 impl Loader {
@@ -48,10 +51,18 @@ impl Loader {
             watcher: Watcher::new(storage.clone(), Arc::clone(&model), interval, pin),
             refusals: Refusals::new(Arc::clone(&model)),
             retired: Retired::default(),
+            highest: None,
             storage,
             model,
             interval,
         }
+    }
+
+    /// Serves no record that is older than the highest one, if one is given.
+    #[must_use]
+    pub fn with_highest(mut self, highest: Option<Arc<Highest>>) -> Self {
+        self.highest = highest;
+        self
     }
 
     /// Follows until the token is cancelled, even while a storage does not respond.
@@ -68,6 +79,9 @@ impl Loader {
                     errors = errors.saturating_add(1);
                     self.storage_failed(&error, errors);
                 }
+            }
+            if let Some(highest) = &self.highest {
+                highest.save().await;
             }
             gauges::update(&self.model);
             self.retired.free();
@@ -105,8 +119,12 @@ impl Loader {
         }
     }
 
-    /// While nothing is served: serves the newest record before the head that can be.
+    /// While nothing is served: serves the newest record before the head that can be. Where
+    /// signatures are required, that would be one that is older than a record seen.
     async fn walk_back(&mut self) -> Result<(), StorageError> {
+        if self.highest.is_some() {
+            return Ok(());
+        }
         let sequences = self.watcher.older_sequences(&self.refusals).await?;
         for sequence in sequences {
             let record = self.watcher.record(sequence, &mut self.refusals).await?;
@@ -136,6 +154,7 @@ impl Loader {
         record: &ServingRecord,
         seen: Instant,
     ) -> Result<Option<StorageError>, Failure> {
+        self.check_highest(record).await?;
         let current = self.model.snapshot().clone();
         let current = current.as_deref();
         let is_primary = |route: &&Route| route.role == Role::Primary;
@@ -205,6 +224,23 @@ impl Loader {
             Err(LoadError::Unavailable(error)) => Err(Failure::Unavailable(error)),
             Err(LoadError::Refused(refusal)) => Err(Failure::Refused(refused(refusal))),
         }
+    }
+
+    /// Refuses a record that is older than the highest one seen, and remembers one that is newer. A
+    /// pinned record is an operator's choice, whatever was seen before.
+    async fn check_highest(&self, record: &ServingRecord) -> Result<(), Failure> {
+        let Some(highest) = &self.highest else {
+            return Ok(());
+        };
+        if !self.watcher.is_pinned() {
+            let checked = highest.check(record.sequence);
+            checked.map_err(|refusal| {
+                Failure::Refused(RejectedRecord::new(record.sequence, None, refusal))
+            })?;
+        }
+        highest.raise(record.sequence);
+        highest.save().await;
+        Ok(())
     }
 
     fn count_load(&self, record: &ServingRecord, seen: Instant, before: Option<&ServingSnapshot>) {

@@ -96,6 +96,13 @@ impl Refusals {
                 let message = format!("the serving record: {reason}");
                 Refusal::new(RefusalReason::Format, message)
             }
+            StorageError::Untrusted { source, .. } => {
+                let message = format!(
+                    "the serving record is not trusted: {source}; find out who wrote it, or sign a storage that was \
+                     never signed with `digits sign`"
+                );
+                Refusal::new(RefusalReason::Signature, message)
+            }
             StorageError::TooLarge { size, .. } => {
                 let message =
                     format!("the serving record has {size} bytes, more than a record can have");

@@ -12,8 +12,12 @@ use tokio::task::JoinSet;
 /// # Errors
 ///
 /// When files are missing or cannot be read, or the manifest is refused, such as one that is not
-/// what the route promises.
+/// what the route promises, or that no signature covers where signatures are required.
 pub async fn fetch_in_task(storage: &Storage, route: &Route) -> Result<Unverified, LoadError> {
+    if storage.keys().is_some() && route.manifest_sha256.is_none() {
+        let message = "the signed serving record has no digest of the manifest, so that its signature does not cover it";
+        return Err(Refusal::new(RefusalReason::Signature, message).into());
+    }
     let (storage, route) = (storage.clone(), route.clone());
     let mut task = JoinSet::new();
     task.spawn(async move {

@@ -165,6 +165,9 @@ impl Watcher {
         if let Some(replacement) = self.follower.take_replacement() {
             self.log_replaced(replacement, refusals);
         }
+        if let Some((sequence, error)) = self.follower.take_passed_over() {
+            refusals.record_unreadable(sequence, error)?;
+        }
         storage_faults::show(&self.model, self.follower.faults());
         let head = self.head();
         self.model.metrics.head_sequence.set(head as f64);

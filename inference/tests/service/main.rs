@@ -16,6 +16,7 @@ mod predict;
 mod process;
 mod queue;
 mod roles;
+mod signed;
 mod storage_faults;
 mod supervision;
 mod support;
