@@ -31,6 +31,7 @@ mod pushed_curves;
 mod python;
 mod secured;
 mod serving;
+mod signed;
 mod soak;
 mod support;
 mod torture;

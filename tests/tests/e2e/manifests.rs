@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "base",
     "overlays/local",
     "overlays/gpu",
@@ -26,6 +26,7 @@ const ALL: [&str; 11] = [
     "overlays/s3-jobs",
     "overlays/gpu-jobs",
     "overlays/full",
+    "overlays/signed",
     "examples/aks",
     "examples/eks",
     "examples/gke",
@@ -34,12 +35,14 @@ const ALL: [&str; 11] = [
 /// The pages on operations. The second one has what is about Kubernetes alone.
 const PAGES: [&str; 2] = ["docs/operations.md", "docs/kubernetes.md"];
 /// Secrets that the operator creates, by the commands in docs/kubernetes.md.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "digits-client",
     "digits-s3",
     "digits-remote-write",
+    "digits-signing-key",
     "digits-tls",
     "digits-tokens",
+    "digits-trusted-keys",
 ];
 
 fn each(test: &str, check: impl Fn(&Manifests) -> Result<()>) -> Result<()> {
@@ -222,7 +225,11 @@ fn readers_cannot_write_the_storage() -> Result<()> {
                 continue;
             }
             for mount in list(&workload.container()["volumeMounts"]) {
-                let own = backup && mount["name"] == "backups";
+                // Volumes of their own.
+                let own = match backup {
+                    true => mount["name"] == "backups",
+                    false => mount["mountPath"] == "/var/lib/digits/state",
+                };
                 ensure!(own || mount["readOnly"] == true, "{mount} can be written");
             }
         }

@@ -29,12 +29,13 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 11] = [
+const UNLIT: [&str; 12] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
     "DigitsStorageUnreadable",
     "DigitsStorageFault",
+    "DigitsUntrustedRecord",
     "DigitsDatabaseLost",
     "DigitsPublishingStalled",
     "DigitsLatencyHigh",

@@ -22,6 +22,13 @@ const DATA: &str = "/var/lib/digits";
 const MOUNTED: &str = "/etc/digits";
 /// Default of `--shutdown-delay`, in seconds.
 const SHUTDOWN_DELAY: f64 = 0.1;
+/// Variables that name files of keys.
+const KEYS: [&str; 2] = ["DIGITS_SIGNING_KEY", "DIGITS_TRUSTED_KEYS"];
+/// The first test key of RFC 8032.
+const SIGNING_KEY: &str =
+    include_str!("../../../../crates/checkpoint/tests/golden/ed25519-private.pem");
+const TRUSTED_KEYS: &str =
+    include_str!("../../../../crates/checkpoint/tests/golden/ed25519-public.pem");
 /// Variables that are not the services' own.
 const FOREIGN: [&str; 9] = [
     "USER",
@@ -148,7 +155,8 @@ fn seconds(text: &str) -> Result<f64> {
 #[tokio::test]
 async fn the_binaries_train_and_serve_with_the_settings_of_the_manifests() -> Result<()> {
     let test = "the_binaries_train_and_serve_with_the_settings_of_the_manifests";
-    let Some(all) = Manifests::build("overlays/full", test)? else {
+    // The overlay with the most components.
+    let Some(all) = Manifests::build("overlays/signed", test)? else {
         return Ok(());
     };
     let Some(program) = prometheus::program("prometheus", test) else {
@@ -193,7 +201,8 @@ async fn the_binaries_train_and_serve_with_the_settings_of_the_manifests() -> Re
 
 /// Writes the files of credentials that variables name.
 fn write_credentials(variables: &BTreeMap<String, String>) -> Result<()> {
-    for (_, file) in variables.iter().filter(|(name, _)| name.ends_with("_FILE")) {
+    let is_file = |name: &str| name.ends_with("_FILE") || KEYS.contains(&name);
+    for (_, file) in variables.iter().filter(|(name, _)| is_file(name)) {
         fs::create_dir_all(Path::new(file).parent().context("a folder")?)?;
         fs::write(file, content(file))?;
     }
@@ -206,6 +215,8 @@ fn content(file: &str) -> String {
         Some("tls.crt" | "ca.crt") => PAIR.0.clone(),
         Some("tls.key") => PAIR.1.clone(),
         Some("tokens") => "name token".to_owned(),
+        Some("signing-key.pem") => SIGNING_KEY.to_owned(),
+        Some("trusted-keys.pem") => TRUSTED_KEYS.to_owned(),
         _ => "token".to_owned(),
     }
 }
