@@ -54,6 +54,16 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// Whether a file is not what it was, so that it may be restored. Every other refusal is of
+    /// content that was published as it is.
+    #[must_use]
+    pub fn may_be_restored(self) -> bool {
+        matches!(
+            self,
+            Self::Manifest | Self::ManifestDigest | Self::Size | Self::Digest
+        )
+    }
+
     /// Every reason, for metrics that start at zero.
     pub const ALL: [Self; 12] = [
         Self::Manifest,

@@ -107,7 +107,16 @@ impl Loader {
         let sequence = pending.record.sequence;
         match self.serve(&pending.record, pending.seen).await {
             Ok(None) => {}
-            Err(Failure::Refused(rejected)) => self.refusals.record(rejected),
+            Err(Failure::Refused(rejected)) => {
+                let may_be_restored = rejected.refusal.reason.may_be_restored();
+                // Once, even if the record is tried again.
+                if !self.refusals.has_record(sequence) {
+                    self.refusals.record(rejected);
+                }
+                if may_be_restored {
+                    self.watcher.retry_seldom(pending);
+                }
+            }
             Ok(Some(error)) | Err(Failure::Unavailable(error)) => {
                 self.model.metrics.failed.increment(1);
                 // Once per record: a replica whose file system lags would fill the log.

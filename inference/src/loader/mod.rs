@@ -2,7 +2,7 @@
 //!
 //! What serves stays until its successor is ready: a refused checkpoint, a missing file or an
 //! unreachable storage never unloads anything, and never hides later records. A refusal is final
-//! for its record; everything else is retried.
+//! for its record, unless its files are damaged; everything else is retried.
 //!
 //! # The way of a hot load
 //!

@@ -45,11 +45,11 @@ impl Refusals {
         self.checkpoints.get(&id)
     }
 
-    /// Records a refusal of a record, and of the checkpoint that it names. A changed manifest can be
+    /// Records a refusal of a record, and of the checkpoint that it names. A damaged file may be
     /// restored, so that the next record may name the checkpoint again.
     pub fn record(&mut self, rejected: RejectedRecord) {
-        let remembers = self.checkpoints.len() < MAX_REMEMBERED
-            && rejected.refusal.reason != RefusalReason::ManifestDigest;
+        let remembers =
+            self.checkpoints.len() < MAX_REMEMBERED && !rejected.refusal.reason.may_be_restored();
         if let Some(checkpoint) = rejected.checkpoint.filter(|_| remembers) {
             let refusal = rejected.refusal.clone();
             self.checkpoints.insert(checkpoint, refusal);

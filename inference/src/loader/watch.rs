@@ -105,6 +105,14 @@ impl Watcher {
         self.pending = Some(pending);
     }
 
+    /// Tries the record again after a longer time, unless a newer one comes before: its files are
+    /// damaged, and may be restored.
+    pub fn retry_seldom(&mut self, mut pending: PendingRecord) {
+        pending.failures += 1;
+        pending.retry_at = Instant::now() + backoff::long_delay(self.interval, pending.failures);
+        self.pending = Some(pending);
+    }
+
     /// Sequences of records before the head, newest first, if nothing is served and it is time to
     /// try them.
     ///

@@ -15,6 +15,7 @@ mod pictures;
 mod predict;
 mod process;
 mod queue;
+mod restored;
 mod roles;
 mod signed;
 mod storage_faults;
