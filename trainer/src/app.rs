@@ -4,18 +4,21 @@ use crate::{
     background,
     config::Config,
     grpc::{Checkpoints, METHODS, ROLES, SERVICES, Training, TrainingContext},
-    lifecycle::{close, execution, open, recover, stop_workers, submitter},
+    lifecycle::{
+        await_storage, check_storage, close, execution, open, recover, stop_workers, submitter,
+    },
     metrics::{PREFIX, gpu_memory},
     page,
     reporter::Reporter,
     store::{DatabaseState, StoreError},
     worker::{WorkerContext, Workers},
 };
+use digits_checkpoint::StorageError;
 use digits_proto::FILE_DESCRIPTOR_SET;
 use digits_server::{AuditLog, Routes, ServerConfig};
 pub use digits_service::Addresses;
 use digits_service::{Bound, Error, Foundation, ServiceInfo, ServiceReadiness};
-use digits_telemetry::metrics::Recorder;
+use digits_telemetry::{metrics::Recorder, readiness::Readiness};
 use std::{path::Path, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +43,8 @@ fn audit_log(file: Option<&Path>) -> Result<Option<AuditLog>, Error> {
 pub struct App {
     config: Config,
     services: WorkerContext,
+    /// Why the storage could not be used, if it may be waited for.
+    outage: Option<StorageError>,
     workers: usize,
     bound: Bound,
 }
@@ -48,7 +53,8 @@ impl App {
     /// Opens state, storage and both ports. The recorder must be installed already.
     ///
     /// # Errors
-    /// When one of them cannot be opened, or the storage does not hold what a writer relies on.
+    /// When one of them cannot be opened, or the storage does not hold what a writer relies on. For
+    /// a storage that fails in a way that may pass [`run`](Self::run) waits.
     pub async fn bind(config: Config, recorder: Recorder) -> Result<Self, Error> {
         // Checked before any folder is created.
         let foundation = Foundation::new(INFO, &config.service)?;
@@ -58,6 +64,7 @@ impl App {
             foundation.traces.clone(),
         )
         .await?;
+        let outage = check_storage(&services).await?;
         let recorder = recorder.with_section(services.metrics.section());
         // Loading the driver's library takes a moment.
         let recorder = match tokio::task::spawn_blocking(gpu_memory::section).await? {
@@ -77,6 +84,7 @@ impl App {
         Ok(Self {
             config,
             services,
+            outage,
             workers,
             bound,
         })
@@ -104,8 +112,9 @@ impl App {
         self.bound.announce(storage, &config)
     }
 
-    /// Recovers what the last process left, then serves until `shutdown` is cancelled; running jobs
-    /// stop at their next step and return to the queue, each with a resume bundle.
+    /// Waits for a storage that fails, at most for `--max-outage`, and recovers what the last
+    /// process left. Then it serves until `shutdown` is cancelled; running jobs stop at their next
+    /// step and return to the queue, each with a resume bundle.
     ///
     /// # Errors
     /// When the recovery fails, or the server cannot start or ends by itself.
@@ -113,13 +122,20 @@ impl App {
         let Self {
             config,
             services,
+            outage,
             workers,
             bound,
         } = self;
         let (execution, survivors) = execution(&config, &services.storage)?;
         let service = bound.start();
-        let recovering = recover(&services, survivors);
-        let Some(recovered) = shutdown.run_until_cancelled(recovering).await else {
+        let readiness = service.readiness();
+        let recovery = async {
+            if let Some(outage) = outage {
+                outlast(&services, &readiness, &outage).await?;
+            }
+            recover(&services, survivors).await
+        };
+        let Some(recovered) = shutdown.run_until_cancelled(recovery).await else {
             close(services).await;
             service.close().await;
             return Ok(());
@@ -160,6 +176,28 @@ impl App {
             .serve(routes, shutdown, ready, stop_work, close)
             .await
     }
+}
+
+/// Waits for the end of an outage of the storage, which `/readyz` shows meanwhile.
+async fn outlast(
+    services: &WorkerContext,
+    readiness: &Readiness,
+    outage: &StorageError,
+) -> Result<(), Error> {
+    let show = |error: &StorageError| {
+        readiness.set_not_ready(format!("the storage cannot be used; retrying: {error}"));
+    };
+    show(outage);
+    let limit_seconds = services.max_outage.as_secs_f64();
+    tracing::warn!(error = %outage, limit_seconds, "the storage cannot be used; retrying before anything is served");
+    await_storage(services, |error, _| {
+        show(error);
+        tracing::debug!(%error, "the storage still cannot be used");
+    })
+    .await?;
+    readiness.set_not_ready("starting");
+    tracing::info!("the storage can be used");
+    Ok(())
 }
 
 /// Reports readiness while the file of the job database is in its place.

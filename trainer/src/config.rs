@@ -83,8 +83,8 @@ pub struct TrainerFlags {
     /// records. Only what it or one of the --trusted-keys signed is promoted.
     #[arg(long, env = "DIGITS_SIGNING_KEY", value_name = "FILE")]
     pub signing_key: Option<PathBuf>,
-    /// Public keys (PEM, Ed25519), one after the other, that are trusted beside --signing-key, such as
-    /// the one that signed before.
+    /// Public keys (PEM, Ed25519), one after the other, that are trusted beside --signing-key, such
+    /// as the one that signed before.
     #[arg(long, env = "DIGITS_TRUSTED_KEYS", value_name = "FILE")]
     pub trusted_keys: Option<PathBuf>,
     /// Interval between snapshots of a running job's training state (resume bundles), such as 5s; a
@@ -93,7 +93,8 @@ pub struct TrainerFlags {
     pub bundle_interval: Duration,
     /// Longest time for which a running job waits while its checkpoints or curves cannot be written,
     /// because the storage is unreachable or full, or the job database is locked or its disk full,
-    /// such as 1h; then it fails. 0 fails it at once.
+    /// such as 1h; then it fails. 0 fails it at once. The service waits as long for a storage that
+    /// fails when it starts.
     #[arg(long, env = "DIGITS_MAX_OUTAGE", default_value = "1h", value_parser = parse_duration)]
     pub max_outage: Duration,
     /// Maximum size of a pushed data set, in bytes; larger ones are refused. A data set is held in

@@ -12,9 +12,10 @@ use crate::{
     train, work,
     worker::{
         Bundles, Execution, Outbox, Wake, WorkerCommand, WorkerContext, Workers,
-        finish_checkpoints, record_bundles, sweep_bundles,
+        finish_checkpoints, is_permanent, record_bundles, sweep_bundles,
     },
 };
+use backon::{ExponentialBuilder, Retryable as _};
 use digits_checkpoint::{Storage, StorageError};
 use digits_service::Error;
 use digits_telemetry::{supervisor::Supervisor, traces::Traces};
@@ -22,8 +23,12 @@ use std::{env, sync::Arc, time::Duration};
 
 /// Interval at which the ends of the worker threads are polled.
 const POLL: Duration = Duration::from_millis(5);
+/// Pauses between attempts to use a storage that fails at the start.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Opens what workers need, for this process alone; also returns the number of workers.
+/// Opens what workers need, for this process alone; also returns the number of workers. The storage
+/// is not read or written yet: [`check_storage`].
 ///
 /// # Errors
 /// When the configuration is wrong or something cannot be opened.
@@ -54,8 +59,6 @@ pub(crate) async fn open(
     // libtorch counts them, which can take a moment.
     let gpus = tokio::task::spawn_blocking(train::gpus).await?;
     let workers = config.workers.map_or(gpus.max(1), usize::from);
-    let probed = storage.probe().await;
-    probed.map_err(Error::unavailable("--storage cannot be used"))?;
     let runtime = tokio::runtime::Handle::current();
     let pushed = Pushed::new(
         storage.clone(),
@@ -82,6 +85,42 @@ pub(crate) async fn open(
         runtime,
     };
     Ok((services, workers))
+}
+
+/// Checks that the storage holds what a writer relies on. An outage that may pass is returned,
+/// where the service may [wait for its end](await_storage).
+///
+/// # Errors
+/// When it does not, or an outage may not be waited for.
+pub(crate) async fn check_storage(services: &WorkerContext) -> Result<Option<StorageError>, Error> {
+    match services.storage.probe().await {
+        Ok(()) => Ok(None),
+        Err(error) if is_permanent(&error) || services.max_outage.is_zero() => Err(unusable(error)),
+        Err(error) => Ok(Some(error)),
+    }
+}
+
+/// Waits for the end of an outage of the storage, at most for `--max-outage`; `still` is called
+/// with each failure.
+///
+/// # Errors
+/// The last failure.
+pub(crate) async fn await_storage(
+    services: &WorkerContext,
+    still: impl FnMut(&StorageError, Duration),
+) -> Result<(), Error> {
+    let pauses = ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_total_delay(Some(services.max_outage));
+    let probe = || services.storage.probe();
+    let probed = probe.retry(pauses).when(|error| !is_permanent(error));
+    probed.notify(still).await.map_err(unusable)
+}
+
+fn unusable(error: StorageError) -> Error {
+    Error::unavailable("--storage cannot be used")(error)
 }
 
 fn start_remote_write(

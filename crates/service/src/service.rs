@@ -206,6 +206,12 @@ impl Running {
         &self.foundation.supervisor
     }
 
+    /// The readiness in `/readyz`, for reasons of not being ready yet.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
     /// Cancelled when clients are asked to reconnect, which is `--shutdown-delay` after the shutdown
     /// began. Long streams must end then.
     #[must_use]

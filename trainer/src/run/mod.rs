@@ -11,7 +11,7 @@ pub use config::RunConfig;
 
 use crate::{
     job::JobState,
-    lifecycle::{close, open, recover, stop_workers, submitter},
+    lifecycle::{check_storage, close, open, recover, stop_workers, submitter},
     metrics::PREFIX,
     store::{Job, Survivors},
     submission::{Promotions, SubmitError, Submitter},
@@ -45,6 +45,10 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     let traces = traces.map_err(Error::from)?;
     let supervisor = Supervisor::new(PREFIX, Liveness::default());
     let (services, workers) = open(&config, supervisor, traces.clone()).await?;
+    // Whoever schedules this process starts it again.
+    if let Some(outage) = check_storage(&services).await? {
+        return Err(Error::unavailable("--storage cannot be used")(outage).into());
+    }
     recover(&services, Survivors::Nothing).await?;
     mark_unfinished(&services.store, &services.storage).await;
     let workers = Workers::start(services.clone(), workers, Execution::Local)

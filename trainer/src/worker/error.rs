@@ -204,7 +204,7 @@ fn publish_message(epoch: u32, error: &PublishError) -> String {
 
 /// Whether a retry cannot help: the storage works and refuses. What an operator grants or mends
 /// without a restart of the storage, such as a permission, is better reported than waited for.
-fn is_permanent(error: &StorageError) -> bool {
+pub(crate) fn is_permanent(error: &StorageError) -> bool {
     error.is_final()
         || error.is_unreadable()
         || matches!(

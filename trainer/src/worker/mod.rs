@@ -53,6 +53,7 @@ mod watermark;
 pub use bundles::{Bundles, StoredBundle};
 pub use cleared_runs::{clear_runs, sweep_runs};
 pub use context::WorkerContext;
+pub(crate) use error::is_permanent;
 pub use outbox::Outbox;
 pub use pool::{Execution, Wake, Workers};
 pub use processes::WorkerCommand;

@@ -1,6 +1,7 @@
 //! A storage that fails for a while: running jobs wait, show why, stop when they are told to, and
 //! lose nothing when the process is killed meanwhile.
 
+use crate::metrics::scraped;
 use crate::{
     child::{Process, service},
     support::{Server, assert_gapless, get, reach, small_job, submit, training, watch_to_end},
@@ -80,6 +81,50 @@ async fn a_job_outlasts_a_storage_that_fails() {
     assert_eq!((job.publishing, job.checkpoint_count), (None, 3));
     assert_eq!(outbox(folder.path()), 0);
     server.stop().await;
+}
+
+/// A file in the place of the folder that a start writes to.
+fn block_starts(folder: &Path) -> PathBuf {
+    let storage = folder.join("storage");
+    fs::create_dir_all(&storage).expect("a folder");
+    let probe = storage.join("probe");
+    drop(fs::remove_dir(&probe));
+    fs::write(&probe, "in the way").expect("written");
+    probe
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_a_storage_that_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fault = block_starts(folder.path());
+    let server = Server::start(folder.path(), &[]).await;
+    until("the reason in /readyz", async || {
+        let answer = scraped(server.admin(), "/readyz").await;
+        let shown = answer.contains("the storage cannot be used; retrying");
+        Ok((answer.contains("503") && shown).then_some(()))
+    })
+    .await
+    .expect("shown");
+    assert!(scraped(server.admin(), "/livez").await.contains("200 OK"));
+    fs::remove_file(fault).expect("removed");
+    let mut client = server.training().await;
+    let job = submit(&mut client, "a", small_job(1)).await;
+    let job = job.expect("accepted");
+    watch_to_end(&mut client, &job.job_id, 0).await;
+    server.stop().await;
+
+    // A shutdown ends the wait.
+    block_starts(folder.path());
+    Server::start(folder.path(), &[]).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_does_not_wait_without_a_max_outage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    block_starts(folder.path());
+    let error = Server::try_start(folder.path(), &["--max-outage", "0"]).await;
+    let error = error.err().expect("no start").to_string();
+    assert!(error.contains("--storage cannot be used"), "{error}");
 }
 
 /// Checkpoints that are kept in the state folder.

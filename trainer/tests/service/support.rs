@@ -28,6 +28,15 @@ pub struct Server {
 impl Server {
     /// Starts a trainer with its state and storage in `folder`.
     pub async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let started = Self::try_start(folder, arguments).await;
+        started.expect("bound")
+    }
+
+    /// As [`start`](Self::start), or why it does not start.
+    pub async fn try_start(
+        folder: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, digits_service::Error> {
         let path = |name: &str| folder.join(name).display().to_string();
         let mut all = vec!["digits-trainer".to_owned()];
         for (flag, value) in [
@@ -45,16 +54,16 @@ impl Server {
         // Of this server alone, and not installed: one per process can be.
         let (_, recorder) = digits_telemetry::metrics::build(&[]).expect("buckets");
         wait_for_starts();
-        let app = App::bind(config, recorder).await.expect("bound");
+        let app = App::bind(config, recorder).await?;
         app.announce().expect("announced");
         let addresses = app.addresses();
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
-        Self {
+        Ok(Self {
             addresses,
             stop,
             task,
-        }
+        })
     }
 
     /// A connection to the gRPC port.
