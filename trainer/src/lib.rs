@@ -8,6 +8,7 @@
 pub mod app;
 pub mod attempt;
 mod background;
+mod blocking;
 pub mod config;
 pub mod datasets;
 pub mod grpc;

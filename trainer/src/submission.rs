@@ -2,6 +2,7 @@
 //! set, resolves the spec and stores the job. The job is durable when it is accepted.
 
 use crate::{
+    blocking,
     datasets::Catalog,
     metrics::Metrics,
     spec::{self, JobRequest, ResolvedJob, SpecError, Violation},
@@ -144,9 +145,8 @@ impl Submitter {
         parent: Option<Manifest>,
     ) -> Result<ResolvedJob, SubmitError> {
         let catalog = Arc::clone(&self.catalog);
-        let resolving = tokio::task::spawn_blocking(move || {
-            Ok(spec::resolve(&request, &catalog, parent.as_ref())?)
-        });
+        let resolving =
+            blocking::on_storage(move || Ok(spec::resolve(&request, &catalog, parent.as_ref())?));
         resolving.await.unwrap_or_else(|error| {
             tracing::error!(%error, "resolving a spec panicked");
             Err(SubmitError::Internal)

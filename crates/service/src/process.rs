@@ -35,9 +35,14 @@ fn check_threads(value: Option<&str>) -> Result<(), Error> {
     }
 }
 
+/// Threads for calls that block, such as reads of files. The runtime keeps as many as its busiest
+/// moment took, each with an arena of the allocator, so this is less than its 512.
+const MAX_BLOCKING_THREADS: usize = 64;
+
 fn block_on(main: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .build()
         .map_err(Error::Thread)?;
     let result = runtime.block_on(main);

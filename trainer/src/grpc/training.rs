@@ -12,6 +12,7 @@ use super::{
     watch::{self, WatchStream},
 };
 use crate::{
+    blocking::on_storage,
     datasets::Position,
     job::{JobId, JobState},
     spec,
@@ -83,16 +84,14 @@ impl Training {
     }
 }
 
-/// Runs `work`, which blocks, on a blocking thread.
+/// Runs `work`, which waits for the storage.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| {
-            tracing::error!(%error, "a request handler panicked");
-            Err(internal())
-        })
+    on_storage(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request handler panicked");
+        Err(internal())
+    })
 }
 
 fn job_id(text: &str) -> Result<JobId, Status> {

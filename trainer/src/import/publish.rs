@@ -11,7 +11,7 @@ use super::{
     measure::{Measurement, Setting, architecture, measure},
     state_dict::{self, StateDict},
 };
-use crate::{datasets::Catalog, train};
+use crate::{blocking, datasets::Catalog, train};
 use digits_checkpoint::{
     Draft, Exam, Layer, Loaded, RefusalReason, Storage, StorageError, encode_exam, encode_model,
     id::{CheckpointId, ModelName},
@@ -77,8 +77,7 @@ pub async fn import(
 ) -> Result<Imported, ImportError> {
     let id = import.id;
     let served = served(storage, &import.model).await;
-    let prepared =
-        tokio::task::spawn_blocking(move || prepare(import, &file, &catalog, served.as_ref()));
+    let prepared = blocking::on_storage(move || prepare(import, &file, &catalog, served.as_ref()));
     let (draft, notes, measurement) = prepared.await.map_err(|_| ImportError::Panic)??;
     match digits_checkpoint::publish(storage, draft).await {
         Ok(manifest) => Ok(Imported {
