@@ -13,10 +13,7 @@ const LIMITS: Limits = Limits {
 /// Images and labels in IDX files.
 pub fn idx(data: &[u8]) {
     if let Ok(images) = format::parse_images(data, "images") {
-        assert_eq!(
-            images.count,
-            images.pixels.len() / (images.height * images.width)
-        );
+        assert_eq!(images.pixels.len(), images.count * images.image_size());
     }
     let _ = format::parse_labels(data, "labels");
 }
