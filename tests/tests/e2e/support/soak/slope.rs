@@ -10,6 +10,8 @@ pub struct Series {
     pub name: &'static str,
     /// The highest slope per hour that is no leak.
     pub bound: f64,
+    /// What it may gain by chance over a run, however long.
+    pub noise: f64,
     /// Hours since the begin, and the values then.
     pub points: Vec<(f64, f64)>,
 }
@@ -23,6 +25,7 @@ pub struct Slope {
     pub ends: [f64; 2],
     /// Per hour.
     pub slope: f64,
+    /// The highest that is no leak, in a run of this length.
     bound: f64,
 }
 
@@ -37,13 +40,17 @@ impl Slope {
             let later = points[number + 1..].iter();
             slopes.extend(later.map(|(then, other)| (other - value) / (then - at)));
         }
+        let hours = match points[..] {
+            [(begin, _), .., (end, _)] => end - begin,
+            _ => f64::INFINITY,
+        };
         let tenth = (points.len() / 10).max(1).min(points.len());
         let end = |points: &[(f64, f64)]| median(points.iter().map(|(_, value)| *value).collect());
         Self {
             name: series.name,
             ends: [end(&points[..tenth]), end(&points[points.len() - tenth..])],
             slope: median(slopes),
-            bound: series.bound,
+            bound: series.bound + series.noise / hours,
         }
     }
 
@@ -68,7 +75,7 @@ pub fn table(slopes: &[Slope]) -> String {
     {
         let _ = writeln!(
             text,
-            "| {name} | {begin:.1} | {end:.1} | {slope:+.1} | {bound} |"
+            "| {name} | {begin:.1} | {end:.1} | {slope:+.1} | {bound:.0} |"
         );
     }
     text
@@ -89,6 +96,7 @@ mod tests {
         let series = Series {
             name: "descriptors",
             bound: 5.0,
+            noise: 0.0,
             points: points.collect(),
         };
         Slope::of(&series, 0.25)
