@@ -2,7 +2,7 @@
 
 use crate::image_set::Size;
 
-/// How the files are read, beside [`Handling`].
+/// How the files are read, beside [`Handling`](digits_dataset::Handling).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Scales the images to this size; or the size of images that are rows of so many pixels.
