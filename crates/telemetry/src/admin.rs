@@ -1,15 +1,18 @@
-//! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for an orchestrator. It has no
-//! authentication, and no request to it changes the service.
+//! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for an orchestrator. No
+//! request to it changes the service. It may speak TLS, and require authentication for `/metrics`;
+//! probes need none, because an orchestrator has no credentials.
 
 mod connections;
+mod secured;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use connections::LimitedListener;
 
-pub use connections::AdminLimits;
+pub use connections::{AdminLimits, CurrentTls};
 
 use crate::hosts::AllowedHosts;
 use crate::listen::{BindError, listen};
@@ -39,6 +42,24 @@ pub struct AdminServer {
     /// Hosts that requests may name; any, if `None`.
     hosts: Option<AllowedHosts>,
     limits: AdminLimits,
+    tls: CurrentTls,
+}
+
+/// Decides whether a request with these headers may read the metrics.
+pub type ScrapeCheck = Arc<dyn Fn(&HeaderMap) -> Result<(), ScrapeRefused> + Send + Sync>;
+
+/// Why a request may not read the metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeRefused {
+    /// The client did not prove who it is.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The client may not.
+    #[error("{0}")]
+    Denied(String),
+    /// The service cannot decide yet.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 #[derive(Clone)]
@@ -76,6 +97,7 @@ pub async fn bind(
         router,
         hosts: is_loopback.then(AllowedHosts::default),
         limits: AdminLimits::default(),
+        tls: Arc::new(|| None),
     };
     Ok((server, bound))
 }
@@ -96,9 +118,24 @@ impl AdminServer {
         self
     }
 
+    /// Speaks TLS with the configuration that `tls` returns for each connection.
+    #[must_use]
+    pub fn with_tls(mut self, tls: CurrentTls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Answers `/metrics` only where `check` allows it.
+    #[must_use]
+    pub fn with_scrape_check(mut self, check: ScrapeCheck) -> Self {
+        let guard = middleware::from_fn_with_state(check, allowed_scrapes_only);
+        self.router = self.router.layer(guard);
+        self
+    }
+
     /// Answers until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let listener = LimitedListener::new(self.listener, self.limits);
+        let listener = LimitedListener::new(self.listener, self.limits, self.tls);
         let router = match self.hosts {
             Some(hosts) => {
                 let guard = middleware::from_fn_with_state(hosts, allowed_hosts_only);
@@ -172,6 +209,28 @@ fn probe(failed: &str, checked: Result<(), impl Display>) -> Response {
             format!("{failed}: {reason}\n"),
         )
             .into_response(),
+    }
+}
+
+async fn allowed_scrapes_only(
+    State(check): State<ScrapeCheck>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.uri().path() != "/metrics" {
+        return next.run(request).await;
+    }
+    let Err(refused) = check(request.headers()) else {
+        return next.run(request).await;
+    };
+    let text = format!("{refused}\n");
+    match refused {
+        ScrapeRefused::Unauthenticated(_) => {
+            let scheme = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, scheme, text).into_response()
+        }
+        ScrapeRefused::Denied(_) => (StatusCode::FORBIDDEN, text).into_response(),
+        ScrapeRefused::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, text).into_response(),
     }
 }
 

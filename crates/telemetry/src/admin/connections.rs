@@ -12,9 +12,15 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::secured::Secured;
+
+/// Returns the TLS configuration for a connection that begins now; `None` is plain text.
+pub type CurrentTls = Arc<dyn Fn() -> Option<TlsAcceptor> + Send + Sync>;
 
 /// Pause after an error such as "too many open files", which would repeat at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -43,6 +49,7 @@ impl Default for AdminLimits {
 pub(super) struct LimitedListener {
     listener: TcpListener,
     limits: AdminLimits,
+    tls: CurrentTls,
     open: Arc<Open>,
 }
 
@@ -56,7 +63,7 @@ struct Open {
 
 /// A connection within the limits.
 pub(super) struct Limited {
-    stream: TcpStream,
+    stream: Secured,
     number: u64,
     open: Arc<Open>,
     idle: Duration,
@@ -65,10 +72,11 @@ pub(super) struct Limited {
 }
 
 impl LimitedListener {
-    pub(super) fn new(listener: TcpListener, limits: AdminLimits) -> Self {
+    pub(super) fn new(listener: TcpListener, limits: AdminLimits, tls: CurrentTls) -> Self {
         Self {
             listener,
             limits,
+            tls,
             open: Arc::default(),
         }
     }
@@ -93,7 +101,7 @@ impl Listener for LimitedListener {
         }
         let (number, displaced) = self.open.add(self.limits.max_connections);
         let limited = Limited {
-            stream,
+            stream: Secured::new(stream, (self.tls)().as_ref()),
             number,
             open: Arc::clone(&self.open),
             idle: self.limits.idle,
