@@ -34,7 +34,7 @@ pub struct ServerConfig {
     pub max_streams_per_connection: u32,
     /// Requests and streams at one time over all connections. Further ones fail at once with
     /// RESOURCE_EXHAUSTED. A request counts from when its first message is complete. Health checks
-    /// are not counted. One client, by its address and token, gets seven of eight.
+    /// are not counted. One client, by its address and identity, gets seven of eight.
     pub max_in_flight: usize,
     /// Bytes of requests and responses at one time over all connections; one client gets seven of
     /// eight. Further requests fail with RESOURCE_EXHAUSTED. Each connection may hold its first
@@ -62,9 +62,9 @@ pub struct ServerConfig {
     pub access_log: f64,
     /// Exporter of a span for each request. Health checks have none.
     pub traces: Option<Traces>,
-    /// Certificate of the port, and tokens of its clients.
+    /// Certificate of the port, and how clients prove who they are.
     pub credentials: Credentials,
-    /// Roles that open each method, where calls need a token.
+    /// Roles that open each method, where clients must prove who they are.
     pub roles: MethodRoles,
     /// Log of the calls of methods that neither `predict` nor `watch` opens.
     pub audit_log: Option<AuditLog>,

@@ -1,6 +1,6 @@
-//! The gRPC port that both services share: listening, TLS, tokens, gRPC-Web, limits, deadlines,
-//! request metrics, access log, health, reflection and a graceful shutdown. It knows no service of
-//! `digits`.
+//! The gRPC port that both services share: listening, TLS, authentication, gRPC-Web, limits,
+//! deadlines, request metrics, access log, health, reflection and a graceful shutdown. It knows no
+//! service of `digits`.
 //!
 //! ```
 //! use digits_server::health::Health;

@@ -202,7 +202,7 @@ async fn drain(mut connections: JoinSet<()>, limit: Duration, state: &ServerStat
 
 fn warn_of_plain_text_tokens(credentials: &Credentials, address: SocketAddr) {
     let is_loopback = address.ip().to_canonical().is_loopback();
-    if credentials.needs_token() && !credentials.has_tls() && !is_loopback {
+    if credentials.takes_tokens() && !credentials.has_tls() && !is_loopback {
         tracing::warn!(
             %address,
             "tokens arrive in plain text: terminate TLS in a proxy before this port, or set --tls-certificate-file"

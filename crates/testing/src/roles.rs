@@ -1,6 +1,10 @@
 //! Checks which roles open a method.
 
+use std::collections::BTreeSet;
+
 use http::uri::PathAndQuery;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
@@ -15,6 +19,28 @@ promote promote 363256bd153813bc7b3e4e1cb8a7e65b4a9c269ed27b1823925bd408833d6883
 admin admin 8c6976e5b5410415bde908bd4dee15dfb167a9c873fc4bb8a81f6f2ab448a918
 ";
 const ROLES: [&str; 5] = ["predict", "watch", "train", "promote", "admin"];
+
+/// Asserts that the methods at `paths` are those of `services`, by their descriptors. So a new
+/// method without a rule fails the test.
+///
+/// # Panics
+/// When a method is missing, or there is one too many.
+pub fn assert_all_methods(services: &[&str], paths: &[&str]) {
+    let descriptors = FileDescriptorSet::decode(digits_proto::FILE_DESCRIPTOR_SET);
+    let files = descriptors.expect("the descriptors of this build").file;
+    let mut declared = BTreeSet::new();
+    for file in &files {
+        for service in &file.service {
+            let service_name = format!("{}.{}", file.package(), service.name());
+            if services.contains(&&*service_name) {
+                let methods = service.method.iter();
+                declared.extend(methods.map(|it| format!("/{service_name}/{}", it.name())));
+            }
+        }
+    }
+    let paths: BTreeSet<String> = paths.iter().map(ToString::to_string).collect();
+    assert_eq!(declared, paths);
+}
 
 /// Calls the method at `path` once with the token of each role. Each call sends an empty message.
 ///

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::credentials::Credentials;
+use crate::credentials::{ClientCertificate, Credentials};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,6 +45,13 @@ impl TlsHandshakes {
                 tracing::debug!(%error, "TLS handshake failed");
             })
             .ok()
+    }
+
+    /// The certificate of the client of a handshake, where its names have roles.
+    pub(crate) fn certificate(&self, stream: &TlsStream<TcpStream>) -> Option<ClientCertificate> {
+        let chain = stream.get_ref().1.peer_certificates();
+        let chain = chain.filter(|_| self.credentials.uses_client_names());
+        chain.map(ClientCertificate::of)
     }
 }
 

@@ -162,6 +162,9 @@ impl Listener {
                         }
                     };
                     let Some(secured) = secured else { return };
+                    if let Some(certificate) = tls.certificate(&secured) {
+                        admitted.context().identify(certificate);
+                    }
                     Either::Right(Box::new(secured))
                 }
             };

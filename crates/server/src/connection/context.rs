@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Standing};
 use super::cancellations::CancellationBudget;
+use crate::credentials::ClientCertificate;
 use crate::limits::{Account, Client, SharedLimits};
 
 /// The age of a connection is up to this share longer or shorter than the setting, so that
@@ -41,8 +42,10 @@ pub(crate) struct ConnectionContext {
     pub(crate) account: Account,
     /// Those of the port.
     pub(crate) limits: Arc<SharedLimits>,
-    /// The client by its first token.
-    token: OnceLock<(Arc<str>, Arc<Client>)>,
+    /// What the client presented in the handshake; only where its names have roles.
+    certificate: OnceLock<ClientCertificate>,
+    /// The client by its first identity.
+    identity: OnceLock<(Arc<str>, Arc<Client>)>,
     /// Cancelled when `reason` is set.
     closed: CancellationToken,
     reason: OnceLock<CloseReason>,
@@ -64,21 +67,33 @@ impl ConnectionContext {
             activity: Activity::new(now),
             account: Account::new(Arc::clone(&limits.memory), Arc::clone(client)),
             limits: Arc::clone(limits),
-            token: OnceLock::new(),
+            certificate: OnceLock::new(),
+            identity: OnceLock::new(),
             closed: CancellationToken::new(),
             reason: OnceLock::new(),
             cancellations: CancellationBudget::new(now),
         }
     }
 
-    /// The client at the connection's address that has a token of this name.
+    /// Notes the certificate that the client presented.
+    pub(crate) fn identify(&self, certificate: ClientCertificate) {
+        // There is one handshake.
+        let _ = self.certificate.set(certificate);
+    }
+
+    /// The certificate that the client presented, where its names have roles.
+    pub(crate) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.get()
+    }
+
+    /// The client at the connection's address that has the identity of this name.
     pub(crate) fn client_with(&self, name: &Arc<str>) -> Arc<Client> {
         let client = self.account.client();
-        // Most connections use one token.
-        let new = || (Arc::clone(name), client.with_token(name));
-        match self.token.get_or_init(new) {
+        // Most connections use one identity.
+        let new = || (Arc::clone(name), client.with_identity(name));
+        match self.identity.get_or_init(new) {
             (known, client) if known == name => Arc::clone(client),
-            _ => client.with_token(name),
+            _ => client.with_identity(name),
         }
     }
 

@@ -13,6 +13,26 @@ pub enum CredentialsError {
         /// The flag that it needs.
         missing: &'static str,
     },
+    /// A flag has a value that cannot be used.
+    #[error("{flag} {value}: {reason}")]
+    Value {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The keys of an issuer cannot be fetched.
+    #[error("{flag} {url}: {reason}")]
+    Keys {
+        /// The flag that names the address.
+        flag: &'static str,
+        /// The address.
+        url: String,
+        /// The cause.
+        reason: String,
+    },
     /// A file cannot be read, or has the wrong contents.
     #[error("{flag} {}: {reason}", path.display())]
     File {

@@ -1,4 +1,4 @@
-//! Flags for the files with certificate, key, CA certificates and tokens.
+//! Flags about who may reach the gRPC port: certificates, tokens, JWTs and roles.
 
 use std::path::PathBuf;
 
@@ -26,6 +26,33 @@ pub struct CredentialFlags {
     /// again every 5 seconds. Default: no token is required.
     #[arg(long, env = "DIGITS_TOKEN_FILE", value_name = "FILE", value_parser = path())]
     pub token_file: Option<PathBuf>,
+    /// File with the roles of clients that present a certificate or a JWT, one line `ROLES WHO` for
+    /// each, such as `predict DNS:loader.example` or
+    /// `watch,train sub=system:serviceaccount:digits:ci` (# starts a comment); needs
+    /// --tls-client-ca-file or --jwt-issuer. Every call must then present a listed certificate or
+    /// JWT, or a token of --token-file. Read again every 5 seconds.
+    #[arg(long, env = "DIGITS_ROLE_FILE", value_name = "FILE", value_parser = path())]
+    pub role_file: Option<PathBuf>,
+    /// Issuer (claim iss) whose JWTs are accepted as bearer tokens; needs --jwt-audience,
+    /// --jwt-keys and --role-file. Default: no JWT is accepted.
+    #[arg(long, env = "DIGITS_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// Audience (claim aud) that JWTs must be for; needs --jwt-issuer.
+    #[arg(long, env = "DIGITS_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub jwt_audience: Option<String>,
+    /// The issuer's public keys (JSON Web Key Set): a file, which is read again every 5 seconds, or
+    /// an https:// address, which is fetched every 5 minutes, and for a token by an unknown key at
+    /// most every 10 seconds; needs --jwt-issuer.
+    #[arg(long, env = "DIGITS_JWT_KEYS", value_name = "FILE|URL")]
+    pub jwt_keys: Option<String>,
+    /// File with the CA certificates (PEM) to trust for the address in --jwt-keys. Read at each
+    /// fetch. Default: the public CAs and those of the system.
+    #[arg(long, env = "DIGITS_JWT_KEYS_CA_FILE", value_name = "FILE", value_parser = path())]
+    pub jwt_keys_ca_file: Option<PathBuf>,
+    /// File with a bearer token to send to the address in --jwt-keys. Read at each fetch. Default:
+    /// none is sent.
+    #[arg(long, env = "DIGITS_JWT_KEYS_TOKEN_FILE", value_name = "FILE", value_parser = path())]
+    pub jwt_keys_token_file: Option<PathBuf>,
 }
 
 /// Accepts an empty path, which counts as unset, so that a variable can be cleared by an empty

@@ -32,7 +32,7 @@ impl CredentialMetrics {
         metrics::describe_counter!(
             reloads.clone(),
             Unit::Count,
-            "reloads of certificates and tokens, by result"
+            "reloads of certificates, tokens, roles and keys of JWTs, by result"
         );
         let metrics = Self {
             expiry: metrics::gauge!(expiry),

@@ -3,6 +3,7 @@
 //! that cannot be used change nothing.
 
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,17 +11,23 @@ use digits_telemetry::supervisor::{RepeatedDeaths, Supervisor, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::error::CredentialsError;
-use super::files::{Digest, TOKENS, read};
+use super::files::{JWT_KEYS, ROLES, TOKENS, content_digest, read};
+use super::follow_keys::follow;
+use super::jwt::{KeySet, KeySource};
 use super::metrics::CredentialMetrics;
-use super::store::{Credentials, Current};
+use super::part::Part;
+use super::role_rules;
+use super::store::Credentials;
 use super::tls::Contents;
 use super::tokens;
 use crate::config::ServerConfig;
 
-/// Starts the task that reloads the credentials until `stop`, if there are files to read.
+/// Starts the tasks that reload the credentials until `stop`, if there are files to read or keys to
+/// fetch.
 ///
-/// If that task keeps dying, the process must be restarted: it would go on with a certificate that
-/// expires and with tokens that were revoked, whereas a new process reads the files at its start.
+/// If one of them keeps dying, the process must be restarted: it would go on with a certificate
+/// that expires and with tokens that were revoked, whereas a new process reads the files at its
+/// start.
 pub(crate) fn supervise_reload(
     config: &ServerConfig,
     metrics: &CredentialMetrics,
@@ -28,8 +35,22 @@ pub(crate) fn supervise_reload(
     stop: CancellationToken,
 ) {
     let (credentials, interval) = (config.credentials.clone(), config.credentials_interval);
-    if !credentials.has_tls() && !credentials.needs_token() {
+    if !credentials.has_tls() && !credentials.needs_identity() {
         return;
+    }
+    if credentials.shared.fetched_keys.is_some() {
+        let (credentials, metrics) = (credentials.clone(), metrics.clone());
+        let until = stop.clone();
+        let start = move || {
+            follow(
+                credentials.clone(),
+                metrics.clone(),
+                interval,
+                until.clone(),
+            )
+        };
+        let task = Task::new("jwt-keys");
+        supervisor.restart(task, RepeatedDeaths::FailLiveness, stop.clone(), start);
     }
     let (metrics, until) = (metrics.clone(), stop.clone());
     let start = move || {
@@ -65,35 +86,22 @@ struct Reloader {
     metrics: CredentialMetrics,
     tls: Part,
     tokens: Part,
-}
-
-/// The state of the files of TLS, or of the token file.
-#[derive(Default)]
-struct Part {
-    /// Digest of the contents in use.
-    digest: Digest,
-    /// Error of the last reload.
-    failure: Option<Failure>,
-}
-
-struct Failure {
-    reason: String,
-    logged: bool,
+    roles: Part,
+    keys: Part,
 }
 
 impl Reloader {
     fn new(credentials: Credentials, metrics: CredentialMetrics) -> Self {
-        let part = |digest: Option<Digest>| Part {
-            digest: digest.unwrap_or_default(),
-            failure: None,
-        };
         let expires = credentials.expires();
         metrics.certificate(expires);
         warn_if_expired(expires);
         warn_of(&credentials.doubts());
+        let first = credentials.shared.first;
         Self {
-            tls: part(credentials.shared.first_tls),
-            tokens: part(credentials.shared.first_tokens),
+            tls: Part::new(first.tls),
+            tokens: Part::new(first.tokens),
+            roles: Part::new(first.roles),
+            keys: Part::new(first.keys),
             credentials,
             metrics,
         }
@@ -102,104 +110,62 @@ impl Reloader {
     /// Reads all files once. Blocks.
     fn reload(&mut self) {
         let shared = Arc::clone(&self.credentials.shared);
-        let mut next = Current::clone(&shared.current.load());
-        let mut changed = false;
         if let Some(files) = &shared.files.tls {
-            let found = self.tls.reload(
+            let tls = self.tls.reload(
+                &self.metrics,
                 || Contents::read(files),
                 Contents::digest,
                 |contents| contents.build(files),
             );
-            if let Some(tls) = self.tls.settle(found, &self.metrics) {
+            if let Some(tls) = tls {
                 tracing::info!("certificate reloaded");
                 warn_if_expired(Some(tls.expires));
                 warn_of(&tls.doubts);
                 self.metrics.certificate(Some(tls.expires));
-                next.tls = Some(tls);
-                changed = true;
+                shared.update(|current| current.tls = Some(tls.clone()));
             }
         }
         if let Some(path) = &shared.files.tokens {
-            let found = self.tokens.reload(
-                || read(TOKENS, path),
-                |content| tokens::content_digest(content),
-                |content| tokens::build(path, content),
-            );
-            if let Some(tokens) = self.tokens.settle(found, &self.metrics) {
+            let build = |content: &Vec<u8>| tokens::build(path, content);
+            if let Some(tokens) =
+                reload_file(&mut self.tokens, &self.metrics, (TOKENS, path), build)
+            {
                 tracing::info!("tokens reloaded");
-                next.tokens = Some(tokens);
-                changed = true;
+                shared.update(|current| current.tokens = Some(Arc::clone(&tokens)));
             }
         }
-        if changed {
-            shared.current.store(Arc::new(next));
+        if let Some(path) = &shared.files.roles {
+            let methods = shared.files.methods();
+            let build = |content: &Vec<u8>| role_rules::build(path, content, methods);
+            if let Some(rules) = reload_file(&mut self.roles, &self.metrics, (ROLES, path), build) {
+                tracing::info!("roles reloaded");
+                shared.update(|current| current.set_rules(&rules));
+            }
+        }
+        if let Some(KeySource::File(path)) = shared.files.jwt.as_ref().map(|jwt| &jwt.keys) {
+            let build = |content: &Vec<u8>| {
+                let keys = KeySet::parse(content);
+                keys.map_err(|reason| CredentialsError::file(JWT_KEYS, path, reason))
+            };
+            if let Some(keys) = reload_file(&mut self.keys, &self.metrics, (JWT_KEYS, path), build)
+            {
+                tracing::info!("keys of JWTs reloaded");
+                let keys = Arc::new(keys);
+                shared.update(|current| current.set_keys(&keys));
+            }
         }
     }
 }
 
-impl Part {
-    /// Contents of the files, if they changed.
-    fn reload<C, T>(
-        &mut self,
-        read: impl FnOnce() -> Result<C, CredentialsError>,
-        digest: impl FnOnce(&C) -> Digest,
-        build: impl FnOnce(&C) -> Result<T, CredentialsError>,
-    ) -> Result<Option<T>, CredentialsError> {
-        let contents = read()?;
-        let digest = digest(&contents);
-        if digest == self.digest {
-            return Ok(None);
-        }
-        let new = build(&contents)?;
-        self.digest = digest;
-        Ok(Some(new))
-    }
-
-    /// Counts the outcome of a reload, and logs a failure once.
-    fn settle<T>(
-        &mut self,
-        found: Result<Option<T>, CredentialsError>,
-        metrics: &CredentialMetrics,
-    ) -> Option<T> {
-        match found {
-            Ok(new) => {
-                self.failure = None;
-                if new.is_some() {
-                    metrics.reloaded.increment(1);
-                }
-                new
-            }
-            Err(error) => {
-                if self.fails_again(&error.to_string()) {
-                    metrics.failed.increment(1);
-                }
-                None
-            }
-        }
-    }
-
-    /// Whether two reloads in a row failed for this reason. The first one is ignored: certificate
-    /// and key are two files, and a reload may fall between their replacements.
-    fn fails_again(&mut self, reason: &str) -> bool {
-        match &mut self.failure {
-            Some(failure) if failure.reason == reason => {
-                if !std::mem::replace(&mut failure.logged, true) {
-                    tracing::warn!(
-                        reason,
-                        "credentials could not be reloaded; those read before stay in use"
-                    );
-                }
-                true
-            }
-            _ => {
-                self.failure = Some(Failure {
-                    reason: reason.to_owned(),
-                    logged: false,
-                });
-                false
-            }
-        }
-    }
+/// What `build` makes of the file that `flag` names, if it changed.
+fn reload_file<T>(
+    part: &mut Part,
+    metrics: &CredentialMetrics,
+    (flag, path): (&'static str, &Path),
+    build: impl FnOnce(&Vec<u8>) -> Result<T, CredentialsError>,
+) -> Option<T> {
+    let digest = |content: &Vec<u8>| content_digest(content);
+    part.reload(metrics, || read(flag, path), digest, build)
 }
 
 fn warn_of(doubts: &[&str]) {

@@ -1,4 +1,4 @@
-//! Roles of clients: what a token may do.
+//! Roles of clients: what they may do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -68,6 +68,12 @@ impl Roles {
         self.0 & other.0 != 0
     }
 
+    /// The roles of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// This set and `role`.
     #[must_use]
     pub const fn with(self, role: Role) -> Self {
@@ -75,9 +81,12 @@ impl Roles {
     }
 }
 
-/// Names with commas, such as `watch,train`.
+/// Names with commas, such as `watch,train`, or `none`.
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("none");
+        }
         let roles = Role::ALL
             .into_iter()
             .filter(|&role| self.0 & (1 << role as u8) != 0);
@@ -110,7 +119,8 @@ impl FromStr for Roles {
 /// An authenticated client. Clones share its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The name that its token has in the token file.
+    /// Name of its token in the token file; else `jwt:` with the claim `sub` of its JWT, or a name
+    /// of its certificate, such as `DNS:loader.example`.
     pub name: Arc<str>,
     /// What it may do.
     pub roles: Roles,

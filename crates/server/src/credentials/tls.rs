@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +23,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
+    /// For the admin port, whose clients have no certificates.
+    pub(super) admin_acceptor: TlsAcceptor,
     /// Earliest expiry in the certificate chain, in seconds since 1970.
     pub(super) expires: i64,
     /// Why clients refuse the certificate.
@@ -78,6 +80,9 @@ impl Contents {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| of_certificate(error.to_string()))?;
+        let certified = Arc::new(SingleCertAndKey::from(certified));
+        let open = builder.clone().with_no_client_auth();
+        let admin = open.with_cert_resolver(Arc::clone(&certified) as Arc<dyn ResolvesServerCert>);
         let builder = match (&self.client_ca, &files.client_ca) {
             (Some(content), Some(path)) => {
                 let verifier = verifier(content, provider)
@@ -86,10 +91,11 @@ impl Contents {
             }
             _ => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let mut config = builder.with_cert_resolver(certified);
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            admin_acceptor: TlsAcceptor::from(Arc::new(admin)),
             expires,
             doubts,
         })

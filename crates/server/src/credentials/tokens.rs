@@ -9,7 +9,7 @@ use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
 use super::error::CredentialsError;
-use super::files::{Digest, TOKENS, digest, read};
+use super::files::{Digest, TOKENS, content_digest, read};
 use super::roles::{Identity, Roles};
 
 /// Each token costs every request a comparison.
@@ -26,13 +26,12 @@ struct Token {
 }
 
 impl Tokens {
-    /// The client of a token. Takes the same time for every token: its digest is compared with all
-    /// others, each to the end.
-    pub(super) fn client_of(&self, token: &[u8]) -> Option<Identity> {
-        let digest: [u8; 32] = Sha256::digest(token).into();
+    /// The client of a token, by the SHA-256 of the token. Takes the same time for every token: its
+    /// digest is compared with all others, each to the end.
+    pub(super) fn client_of(&self, digest: &Digest) -> Option<Identity> {
         let mut found = None;
         for known in &self.0 {
-            let pairs = known.digest.iter().zip(&digest);
+            let pairs = known.digest.iter().zip(digest);
             let difference = pairs.fold(0, |difference, (a, b)| difference | (a ^ b));
             if black_box(difference) == 0 {
                 found = Some(&known.client);
@@ -129,10 +128,6 @@ pub(super) fn build(path: &Path, content: &[u8]) -> Result<Arc<Tokens>, Credenti
     Ok(Arc::new(tokens))
 }
 
-pub(super) fn content_digest(content: &[u8]) -> Digest {
-    digest([content])
-}
-
 /// The token of a header `Bearer TOKEN` (RFC 6750). The scheme is case-insensitive (RFC 9110).
 pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
@@ -143,6 +138,12 @@ pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Tokens {
+        fn client_of_token(&self, token: &[u8]) -> Option<Identity> {
+            self.client_of(&Sha256::digest(token).into())
+        }
+    }
 
     #[test]
     fn a_token_file_has_lines_of_name_and_token() {
@@ -158,7 +159,7 @@ mod tests {
         ] {
             assert_eq!(
                 tokens
-                    .client_of(token.as_bytes())
+                    .client_of_token(token.as_bytes())
                     .map(|it| it.name.to_string())
                     .as_deref(),
                 name,
@@ -200,13 +201,14 @@ mod tests {
         for digest in [digest, &upper] {
             let line = format!("alice watch,train {digest}\nbob secret\n");
             let tokens = Tokens::parse(line.as_bytes()).expect("two tokens");
-            let alice = tokens.client_of(b"abc").expect("alice");
+            let alice = tokens.client_of_token(b"abc").expect("alice");
             assert_eq!(
                 (&*alice.name, &*alice.roles.to_string()),
                 ("alice", "watch,train")
             );
-            assert_eq!(tokens.client_of(b"secret").expect("bob").roles, Roles::ALL);
-            assert_eq!(tokens.client_of(digest.as_bytes()), None);
+            let bob = tokens.client_of_token(b"secret").expect("bob");
+            assert_eq!(bob.roles, Roles::ALL);
+            assert_eq!(tokens.client_of_token(digest.as_bytes()), None);
         }
         let twice = format!("alice watch {digest}\nbob abc\n");
         let error = Tokens::parse(twice.as_bytes())

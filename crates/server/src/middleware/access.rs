@@ -29,7 +29,7 @@ impl Access {
         let (allowed, Identity { name, roles }) = (allowed.with(Role::Admin), client);
         let method = path.rsplit('/').next().unwrap_or_default();
         Err(Status::permission_denied(format!(
-            "{method} needs one of the roles {allowed}; the token {name} has {roles}"
+            "{method} needs one of the roles {allowed}; the client {name} has {roles}"
         )))
     }
 

@@ -106,7 +106,7 @@ impl RequestLog {
         }
     }
 
-    pub(crate) fn set_token_name(&mut self, name: Option<Arc<str>>) {
+    pub(crate) fn set_client_name(&mut self, name: Option<Arc<str>>) {
         if let Some(line) = &mut self.line {
             line.token_name = name;
         }

@@ -43,7 +43,7 @@ pub(crate) struct AuditEntry {
 #[derive(Serialize)]
 struct Line<'a> {
     at: Timestamp,
-    /// Name of the token; absent where the port needs none.
+    /// Name of the client; absent where clients need not prove who they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -37,7 +37,7 @@ pub struct RequestContext {
     /// Fields that the handler may add to the request's line in the access log; `None` for a
     /// request that gets no line.
     pub log_fields: Option<AccessLogFields>,
-    /// The client; `None` where no token is needed.
+    /// The client; `None` where clients need not prove who they are.
     pub client: Option<Identity>,
     /// Fields of the request's line in the audit log; `None` for a request that gets no line.
     pub(crate) audit_fields: Option<AuditFields>,
@@ -78,6 +78,12 @@ impl RequestContext {
             connection: Some(Arc::clone(connection)),
             ..Self::begin(request, now)
         }
+    }
+
+    /// Name of the client; empty where clients need not prove who they are.
+    #[must_use]
+    pub fn client_name(&self) -> &str {
+        self.client.as_ref().map_or("", |client| &client.name)
     }
 
     /// Adds a field to the request's line in the audit log, if it gets one.
@@ -126,8 +132,8 @@ impl RequestContext {
     }
 }
 
-/// Tells clients that are connected apart, by address and token. Requests of this process have the
-/// default.
+/// Tells clients that are connected apart, by address and identity. Requests of this process have
+/// the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClientKey(usize);
 

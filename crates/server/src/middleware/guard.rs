@@ -188,10 +188,10 @@ impl RequestGuard {
         self.deadline
     }
 
-    /// Notes the name of the request's token for the access log.
-    pub(crate) fn set_token_name(&mut self, name: Option<Arc<str>>) {
+    /// Notes the name of the request's client for the access log.
+    pub(crate) fn set_client_name(&mut self, name: Option<Arc<str>>) {
         if let Some(log) = &mut self.log {
-            log.set_token_name(name);
+            log.set_client_name(name);
         }
     }
 
@@ -216,14 +216,14 @@ impl RequestGuard {
     }
 
     /// A place for the request, which it returns when it ends. `limits` are those of the port, and
-    /// `token` is the name of its client's token.
+    /// `name` is that of the client, where it is known.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED when there is no memory for a further request.
     pub(super) fn hold_place(
         &mut self,
         limits: &Arc<SharedLimits>,
-        token: Option<&Arc<str>>,
+        name: Option<&Arc<str>>,
     ) -> Result<Arc<Place>, Status> {
         if self.open.as_ref().is_some_and(|open| !open.has_memory()) {
             return Err(limits.no_memory());
@@ -232,7 +232,7 @@ impl RequestGuard {
             Some(open) => Origin::Connection(open),
             None => Origin::Process(Arc::clone(limits)),
         };
-        let place = Arc::new(Place::new(origin, self.kind.purpose(), token));
+        let place = Arc::new(Place::new(origin, self.kind.purpose(), name));
         self.place = Some(Arc::clone(&place));
         Ok(place)
     }

@@ -1,4 +1,4 @@
-//! Plain HTTP over the services, such as REST: checks tokens before the body is read, and accounts
+//! Plain HTTP over the services, such as REST: authenticates before the body is read, and accounts
 //! for requests that end before they become a gRPC request. The others are accounted for by
 //! [`super::service`].
 
@@ -12,7 +12,8 @@ use http::{StatusCode, Uri, header};
 use tonic::Code;
 
 use super::context::RequestContext;
-use super::service::ServerState;
+use super::service::{ServerState, refused};
+use crate::credentials::AuthenticationError;
 
 /// In the extensions of a response of [`GrpcServer::with_http`](crate::GrpcServer::with_http) that
 /// was made without calling a service: the request is counted and logged as one of `path` that
@@ -36,18 +37,16 @@ async fn instrument(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let client = match state.authenticate(request.headers()) {
+    let mut authenticated = state.authenticate(&request);
+    if let Err(refusal) = &mut authenticated
+        && let Some(keys) = refusal.keys.take()
+    {
+        keys.fetched().await;
+        authenticated = state.authenticate(&request);
+    }
+    let client = match authenticated {
         Ok(client) => client,
-        Err(status) => {
-            state.begin(&mut request).finish(Code::Unauthenticated);
-            // The message needs no escaping in JSON.
-            let body = format!("{{\"error\":\"{}\"}}\n", status.message());
-            let headers = [
-                (header::CONTENT_TYPE, "application/json"),
-                (header::WWW_AUTHENTICATE, "Bearer"),
-            ];
-            return (StatusCode::UNAUTHORIZED, headers, body).into_response();
-        }
+        Err(refusal) => return refuse(&state, &mut request, refusal.reason),
     };
     let headers = request.headers().clone();
     let context = RequestContext::of(request.extensions());
@@ -58,8 +57,21 @@ async fn instrument(
         *rejected.headers_mut() = headers;
         context.attach(&mut rejected);
         let mut guard = state.begin(&mut rejected);
-        guard.set_token_name(client.map(|client| client.name));
+        guard.set_client_name(client.map(|client| client.name));
         guard.finish(code);
     }
     response
+}
+
+fn refuse(state: &ServerState, request: &mut Request, reason: AuthenticationError) -> Response {
+    let status = refused(reason);
+    state.begin(request).finish(status.code());
+    // The message needs no escaping in JSON.
+    let body = format!("{{\"error\":\"{}\"}}\n", status.message());
+    let content_type = (header::CONTENT_TYPE, "application/json");
+    if status.code() == Code::Unavailable {
+        return (StatusCode::SERVICE_UNAVAILABLE, [content_type], body).into_response();
+    }
+    let headers = [content_type, (header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, headers, body).into_response()
 }

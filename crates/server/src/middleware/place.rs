@@ -34,8 +34,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Place {
     origin: Origin,
     purpose: Purpose,
-    /// The client by its token; without one it is the client at the connection's address.
-    token: Option<Arc<Client>>,
+    /// The client by its identity; without one it is the client at the connection's address.
+    identity: Option<Arc<Client>>,
     state: AtomicU8,
     /// Bytes of the current message.
     received: AtomicUsize,
@@ -51,16 +51,16 @@ const TAKEN: u8 = 2;
 const ENDED: u8 = 3;
 
 impl Place {
-    /// For a request whose client has a token of this name.
-    pub(crate) fn new(origin: Origin, purpose: Purpose, token: Option<&Arc<str>>) -> Self {
-        let token = match &origin {
-            Origin::Connection(open) => token.map(|name| open.client_with(name)),
+    /// For a request whose client has the identity of this name.
+    pub(crate) fn new(origin: Origin, purpose: Purpose, name: Option<&Arc<str>>) -> Self {
+        let identity = match &origin {
+            Origin::Connection(open) => name.map(|name| open.client_with(name)),
             Origin::Process(_) => None,
         };
         Self {
             origin,
             purpose,
-            token,
+            identity,
             state: AtomicU8::new(PENDING),
             received: AtomicUsize::new(0),
         }
@@ -186,7 +186,7 @@ impl Place {
     fn pool(&self) -> Option<(&Pool, Option<&Share>)> {
         let limits = self.limits();
         let at_address = || self.connection().map(|it| it.account.client());
-        let client = self.token.as_ref().or_else(at_address);
+        let client = self.identity.as_ref().or_else(at_address);
         match self.purpose {
             Purpose::Probe => None,
             Purpose::Watch => Some((&limits.watches, client.map(|it| &it.watches))),

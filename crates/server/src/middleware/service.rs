@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -26,7 +26,7 @@ use super::metrics::RequestMetrics;
 use super::place::Place;
 use super::request_body::RequestBody;
 use crate::config::{ServerConfig, SlowClientLimits};
-use crate::credentials::{Credentials, Identity};
+use crate::credentials::{AuthenticationError, Credentials, Identity, Refusal};
 use crate::limits::SharedLimits;
 use crate::serve::router::{RouteFuture, Routes, name_unknown_method};
 
@@ -56,10 +56,50 @@ impl InstrumentedService {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut guard = self.state.begin(&mut request);
+        let guard = self.state.begin(&mut request);
         accept_own_encoding(request.headers_mut());
+        match self.authenticate(&guard, &request) {
+            Err(Refusal {
+                keys: Some(keys), ..
+            }) => {
+                let service = self.clone();
+                Box::pin(async move {
+                    keys.fetched().await;
+                    let client = service.authenticate(&guard, &request);
+                    service.answer(guard, request, client).await
+                })
+            }
+            client => self.answer(guard, request, client),
+        }
+    }
+
+    /// The client of a request; `None` where clients need not prove who they are, and for probes.
+    fn authenticate<B>(
+        &self,
+        guard: &RequestGuard,
+        request: &Request<B>,
+    ) -> Result<Option<Identity>, Refusal> {
+        if guard.kind().is_health() {
+            return Ok(None);
+        }
+        self.state.authenticate(request)
+    }
+
+    /// Calls the service of an authenticated request.
+    fn answer<B>(
+        &self,
+        mut guard: RequestGuard,
+        mut request: Request<B>,
+        client: Result<Option<Identity>, Refusal>,
+    ) -> ResponseFuture
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let undeclared = (!guard.is_declared()).then(|| request.uri().path().to_owned());
-        let called = self.admit(&mut guard, &mut request).map(|place| {
+        let admitted = client.map_err(|refusal| refused(refusal.reason));
+        let admitted = admitted.and_then(|client| self.admit(&mut guard, &mut request, client));
+        let called = admitted.map(|place| {
             let limits = self.state.slow_clients;
             let request = request.map(|body| Body::new(RequestBody::grpc(body, place, limits)));
             self.call(guard.kind(), request)
@@ -78,20 +118,19 @@ impl InstrumentedService {
         })
     }
 
-    /// Authenticates and authorizes a request; returns the place that its first message takes.
+    /// Authorizes a request of `client`; returns the place that its first message takes.
     fn admit<B>(
         &self,
         guard: &mut RequestGuard,
         request: &mut Request<B>,
+        client: Option<Identity>,
     ) -> Result<Arc<Place>, Status> {
-        let mut token = None;
+        let name = client.as_ref().map(|client| Arc::clone(&client.name));
         if !guard.kind().is_health() {
-            let client = self.state.authenticate(request.headers())?;
-            token = client.as_ref().map(|client| Arc::clone(&client.name));
-            guard.set_token_name(token.clone());
+            guard.set_client_name(name.clone());
             self.state.authorize(guard, request, client)?;
         }
-        guard.hold_place(&self.state.limits, token.as_ref())
+        guard.hold_place(&self.state.limits, name.as_ref())
     }
 
     /// Streams that clients hold open for good end at the age of their connection and at the
@@ -170,13 +209,19 @@ impl ServerState {
         self.limits.places.used()
     }
 
-    /// The client of a request; `None` where no token is needed.
-    ///
-    /// # Errors
-    /// UNAUTHENTICATED without a valid token.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Identity>, Status> {
-        let authenticated = self.credentials.authenticate(headers);
-        authenticated.map_err(|error| Status::unauthenticated(error.to_string()))
+    /// The client of a request; `None` where clients need not prove who they are.
+    pub(crate) fn authenticate<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<Option<Identity>, Refusal> {
+        if !self.credentials.needs_identity() {
+            return Ok(None);
+        }
+        let context = request.extensions().get::<RequestContext>();
+        let connection = context.and_then(|context| context.connection.as_ref());
+        let certificate = connection.and_then(|connection| connection.certificate());
+        self.credentials
+            .authenticate(request.headers(), certificate)
     }
 
     /// Checks that `client` may call the method, and puts the client into the request's context.
@@ -207,6 +252,14 @@ impl ServerState {
             context.audit_fields = audit_fields;
         }
         Ok(())
+    }
+}
+
+/// The status of a request that is not authenticated.
+pub(crate) fn refused(reason: AuthenticationError) -> Status {
+    match reason {
+        AuthenticationError::NoKeys => Status::unavailable(reason.to_string()),
+        _ => Status::unauthenticated(reason.to_string()),
     }
 }
 

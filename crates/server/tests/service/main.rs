@@ -4,9 +4,11 @@
 //! The tests share the process's metrics recorder; see [`support::Running`].
 
 mod browsers;
+mod client_names;
 mod compression;
 mod deadlines;
 mod greed;
+mod jwt;
 mod lifecycle;
 mod page;
 mod requests;

@@ -70,7 +70,7 @@ async fn a_token_opens_the_methods_of_its_roles() {
         let refused = say(&channel, token).await.expect_err(token);
         assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
         let message = format!(
-            "Say needs one of the roles train,promote,admin; the token {token} has {token}"
+            "Say needs one of the roles train,promote,admin; the client {token} has {token}"
         );
         assert_eq!(refused.message(), message);
     }

@@ -357,6 +357,7 @@ fn unusable_files_are_refused_at_the_start_by_flag() {
             tls_key_file: path(files[1]),
             tls_client_ca_file: path(files[2]),
             token_file: path(files[3]),
+            ..CredentialFlags::default()
         };
         let error = flags.load().expect_err(part).to_string();
         assert!(error.starts_with(flag) && error.contains(part), "{error}");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use digits_server::CredentialFlags;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use tempfile::TempDir;
 
@@ -39,7 +40,18 @@ impl Authority {
 
     /// A certificate for localhost, of server and client alike.
     pub fn issue(&self, name: &str) -> Pair {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let params = CertificateParams::new(["localhost".to_owned()]);
+        self.sign(name, params.expect("a name"))
+    }
+
+    /// A certificate of a client with these names.
+    pub fn issue_for(&self, names: Vec<SanType>) -> Pair {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.subject_alt_names = names;
+        self.sign("client", params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Pair {
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
