@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use digits_server::{CorsOrigin, CredentialFlags, DEFAULT_MAX_BYTES_IN_FLIGHT};
 use digits_telemetry::hosts::AllowedHost;
 use digits_telemetry::logs::Format;
@@ -40,6 +40,16 @@ pub struct ServiceFlags {
     /// Certificate, client authorities and tokens of the gRPC port.
     #[command(flatten)]
     pub credentials: CredentialFlags,
+    /// Who may use the admin port: open (everybody, in plain text), token (/metrics needs a bearer
+    /// token with the role watch), tls (with the certificate in --tls-certificate-file), or
+    /// tls-token (both). Probes need no token.
+    #[arg(
+        long,
+        env = "DIGITS_ADMIN_ACCESS",
+        value_name = "ACCESS",
+        default_value = "open"
+    )]
+    pub admin_access: AdminAccess,
     /// Pages and hosts that browsers may use.
     #[command(flatten)]
     pub browsers: BrowserFlags,
@@ -53,6 +63,32 @@ pub struct ServiceFlags {
     /// are only logged.
     #[arg(long, env = "DIGITS_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Who may use the admin port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AdminAccess {
+    /// Everybody, in plain text.
+    #[default]
+    Open,
+    /// `/metrics` needs a token.
+    Token,
+    /// Over TLS.
+    Tls,
+    /// Over TLS, and `/metrics` needs a token.
+    TlsToken,
+}
+
+impl AdminAccess {
+    /// Whether the port speaks TLS.
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::TlsToken)
+    }
+
+    /// Whether `/metrics` needs a token.
+    pub(crate) fn needs_token(self) -> bool {
+        matches!(self, Self::Token | Self::TlsToken)
+    }
 }
 
 /// Flags about what browsers may do beyond the pages of the service itself.

@@ -1,6 +1,8 @@
 //! The `health` subcommand: checks `/readyz` of a running service, for containers without a shell.
 
-use std::io::{self, Read as _, Write as _};
+mod tls;
+
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,15 +49,26 @@ pub fn check(admin: SocketAddr) -> Result<(), Error> {
     Err(Error::NotReady(body.unwrap_or("empty response").to_owned()))
 }
 
+/// The response of the port, over plain text or TLS: an alert of TLS is no response of HTTP.
 fn get_readyz(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    let plain = ask(connect(address)?, address);
+    if matches!(&plain, Ok(response) if response.starts_with("HTTP/")) {
+        return plain;
+    }
+    ask(tls::secure(connect(address)?)?, address)
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+fn ask(mut stream: impl io::Read + io::Write, address: SocketAddr) -> io::Result<String> {
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut response = String::new();
-    stream
-        .take(MAX_RESPONSE_BYTES)
-        .read_to_string(&mut response)?;
-    Ok(response)
+    let mut response = Vec::new();
+    stream.take(MAX_RESPONSE_BYTES).read_to_end(&mut response)?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }

@@ -73,7 +73,7 @@ mod signals;
 
 pub use duration::{parse_age, parse_duration};
 pub use error::{Error, FlagError};
-pub use flags::{BrowserFlags, RequestFlags, ServiceFlags};
+pub use flags::{AdminAccess, BrowserFlags, RequestFlags, ServiceFlags};
 pub use number::parse_whole;
 pub use process::{print_failure, run};
 pub use readiness::ServiceReadiness;

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use digits_server::health::Health;
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Error;
-use crate::flags::{BrowserFlags, ServiceFlags};
+use crate::flags::{AdminAccess, BrowserFlags, ServiceFlags};
 use crate::open_files;
 use crate::readiness::ServiceReadiness;
 use crate::ready_file;
@@ -35,7 +36,7 @@ pub struct ServiceInfo {
     pub metrics_prefix: &'static str,
     /// gRPC methods with a metric label of their own.
     pub methods: &'static [&'static str],
-    /// Roles that open each gRPC method, where calls need a token.
+    /// Roles that open each gRPC method, where clients must prove who they are.
     pub roles: MethodRoles,
     /// Full names of the gRPC services in health and reflection.
     pub services: &'static [&'static str],
@@ -51,6 +52,7 @@ pub struct Foundation {
     pub traces: Option<Traces>,
     info: ServiceInfo,
     credentials: Credentials,
+    admin_access: AdminAccess,
     max_connection_age: Duration,
     max_bytes_in_flight: usize,
     shutdown_delay: Duration,
@@ -68,8 +70,11 @@ impl Foundation {
     /// # Errors
     /// When a file or the address of the collector cannot be used.
     pub fn new(info: ServiceInfo, flags: &ServiceFlags) -> Result<Self, Error> {
+        let credentials = flags.credentials.load()?;
+        check_admin_access(flags.admin_access, &credentials)?;
         Ok(Self {
-            credentials: flags.credentials.load()?,
+            credentials,
+            admin_access: flags.admin_access,
             traces: flags.requests.traces(info.name)?,
             supervisor: Supervisor::new(info.metrics_prefix, Liveness::default()),
             info,
@@ -114,14 +119,41 @@ impl Foundation {
         let (server, grpc) = GrpcServer::bind(config).await?;
         let (admin_server, admin) =
             admin::bind(admin_listen, recorder, readiness.clone(), liveness).await?;
+        let admin_server = self.protect(admin_server.with_allowed_hosts(allowed_hosts));
         Ok(Bound {
             foundation: self,
             server,
-            admin_server: admin_server.with_allowed_hosts(allowed_hosts),
+            admin_server,
             readiness,
             addresses: Addresses { grpc, admin },
         })
     }
+
+    /// Lets only those use the admin port who may.
+    fn protect(&self, mut server: AdminServer) -> AdminServer {
+        if self.admin_access.has_tls() {
+            let credentials = self.credentials.clone();
+            server = server.with_tls(Arc::new(move || credentials.admin_acceptor()));
+        }
+        if self.admin_access.needs_token() {
+            let credentials = self.credentials.clone();
+            let check = move |headers: &_| credentials.check_scrape(headers);
+            server = server.with_scrape_check(Arc::new(check));
+        }
+        server
+    }
+}
+
+/// Checks that the port has what its access needs.
+fn check_admin_access(access: AdminAccess, credentials: &Credentials) -> Result<(), Error> {
+    let missing = if access.has_tls() && !credentials.has_tls() {
+        "--admin-access tls needs --tls-certificate-file"
+    } else if access.needs_token() && !credentials.takes_tokens() {
+        "--admin-access token needs --token-file or --jwt-issuer"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Config(missing.to_owned()))
 }
 
 /// Addresses of the open ports.

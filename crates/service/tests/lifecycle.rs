@@ -1,5 +1,6 @@
 //! A whole service on free ports, from its start to the end of its shutdown.
 
+mod admin_access;
 mod networks;
 
 use std::fs;
