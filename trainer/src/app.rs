@@ -3,7 +3,7 @@
 use crate::{
     background,
     config::Config,
-    grpc::{Checkpoints, METHODS, ROLES, SERVICES, Training, TrainingContext},
+    grpc::{Checkpoints, ImportQuota, METHODS, ROLES, SERVICES, Training, TrainingContext},
     lifecycle::{
         await_storage, check_storage, close, execution, open, recover, stop_workers, submitter,
     },
@@ -151,12 +151,17 @@ impl App {
             bundles: Arc::clone(&services.bundles),
             shutdown: closing.clone(),
         });
-        let checkpoints = Checkpoints::new(
-            services.storage.clone(),
-            services.store.clone(),
-            Arc::clone(&services.catalog),
-            Reporter::new(&services, closing),
-        );
+        let checkpoints = Checkpoints {
+            storage: services.storage.clone(),
+            store: services.store.clone(),
+            catalog: Arc::clone(&services.catalog),
+            reporter: Reporter::new(&services, closing),
+            imports: ImportQuota::new(
+                services.store.clone(),
+                config.trainer.quotas.clone(),
+                services.metrics.clone(),
+            ),
+        };
         let limit = config.trainer.max_message_bytes as usize;
         let routes =
             Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));

@@ -4,6 +4,7 @@ mod dataset_file;
 
 use crate::{
     datasets::Folder,
+    quotas::Quotas,
     remote_write::{Address, Receiver},
 };
 use clap::{Args, Parser, ValueEnum};
@@ -108,6 +109,9 @@ pub struct TrainerFlags {
     /// Maximum number of queued jobs, 1 to 100000; further jobs are refused.
     #[arg(long, env = "DIGITS_QUEUE_CAPACITY", default_value_t = 100, value_parser = parse_whole::<u32>(1..=100_000))]
     pub queue_capacity: u32,
+    /// Quotas of each client.
+    #[command(flatten)]
+    pub quotas: Quotas,
     /// Maximum size of a request message, in bytes; larger ones are refused.
     #[arg(long, env = "DIGITS_MAX_MESSAGE_BYTES", default_value_t = 1 << 20, value_parser = parse_whole::<u32>(1_024..=1 << 30))]
     pub max_message_bytes: u32,

@@ -17,6 +17,7 @@ pub mod job;
 mod lifecycle;
 pub mod metrics;
 pub mod page;
+pub mod quotas;
 pub mod remote_write;
 pub mod reporter;
 pub mod retention;

@@ -191,6 +191,7 @@ pub(crate) fn submitter(services: &WorkerContext, wake: Wake, config: &Config) -
         metrics: services.metrics.clone(),
         wake,
         queue_capacity: config.trainer.queue_capacity.into(),
+        client_quota: config.trainer.quotas.quota_queued_jobs,
     }
 }
 

@@ -14,6 +14,7 @@ pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use labels::{AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
 
+use crate::quotas::QuotaExceeded;
 use digits_checkpoint::serving::NotPromoted;
 use digits_telemetry::metrics::{DURATION_BUCKETS, InstallError, Recorder, Section};
 use job_series::AllJobs;
@@ -55,6 +56,7 @@ pub struct Metrics {
     pub push: PushMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
+    quotas_exceeded: Arc<[(&'static str, Counter)]>,
     losses_not_finite: Counter,
     samples: Counter,
     published: Counter,
@@ -135,6 +137,14 @@ impl Metrics {
             push: PushMetrics::new(),
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
+            quotas_exceeded: QuotaExceeded::LABELS
+                .into_iter()
+                .map(|quota| {
+                    let counter =
+                        counter!("digits_trainer_quota_refusals_total", "quota" => quota);
+                    (quota, counter)
+                })
+                .collect(),
             losses_not_finite: counter!("digits_trainer_losses_not_finite_total"),
             samples: counter!("digits_trainer_samples_total"),
             published: counter!("digits_trainer_checkpoints_published_total"),
@@ -203,6 +213,14 @@ impl Metrics {
     /// A job was accepted.
     pub fn job_submitted(&self) {
         self.submitted.increment(1);
+    }
+
+    /// A call was refused because a quota of its client is used up.
+    pub fn quota_exceeded(&self, exceeded: QuotaExceeded) {
+        let counters = self.quotas_exceeded.iter();
+        for (_, counter) in counters.filter(|(quota, _)| *quota == exceeded.label()) {
+            counter.increment(1);
+        }
     }
 
     /// An attempt to train a job starts.

@@ -31,6 +31,17 @@ pub struct Submitter {
     pub wake: Wake,
     /// Jobs that may wait in the queue.
     pub queue_capacity: u64,
+    /// Of these, jobs of one client.
+    pub client_quota: Option<u64>,
+}
+
+/// Who submits a job.
+#[derive(Clone, Debug)]
+pub struct SubmittingClient {
+    /// Its name; empty where clients need not prove who they are.
+    pub name: String,
+    /// What its jobs may do.
+    pub promotions: Promotions,
 }
 
 /// Whether the checkpoints of a job may be promoted by its policy.
@@ -87,7 +98,7 @@ impl Submitter {
         request_id: String,
         spec: SpecMessage,
         traceparent: Option<String>,
-        promotions: Promotions,
+        client: SubmittingClient,
     ) -> Result<Job, SubmitError> {
         check_request_id(&request_id)?;
         // First, so that a repeated request gets its job even when presets or devices have changed.
@@ -98,7 +109,7 @@ impl Submitter {
         let request = spec.request();
         let parent = self.parent(&request).await?;
         let resolved = self.resolve(request, parent).await?;
-        if promotions == Promotions::Denied && resolved.plan.promotion != Policy::Manual {
+        if client.promotions == Promotions::Denied && resolved.plan.promotion != Policy::Manual {
             return Err(SubmitError::PromotionDenied);
         }
         let new = NewJob {
@@ -106,8 +117,14 @@ impl Submitter {
             requested: spec,
             resolved,
             traceparent: traceparent.unwrap_or_default(),
+            submitted_by: client.name,
+            quota: self.client_quota,
         };
-        match self.store.submit(new, self.queue_capacity).await? {
+        let submitted = self.store.submit(new, self.queue_capacity).await;
+        if let Err(StoreError::Quota(exceeded)) = &submitted {
+            self.metrics.quota_exceeded(*exceeded);
+        }
+        match submitted? {
             Submitted::Existing(job) => Ok(*job),
             Submitted::New(job) => {
                 tracing::info!(job = %job.id, "job accepted");

@@ -94,10 +94,14 @@ fn answer(service: Service, status: &Status, url: &str) -> Vec<String> {
             let wait = status
                 .get_details_retry_info()
                 .and_then(|info| info.retry_delay);
-            let hint = wait.map(|wait| format!("try again in {:.1} s", wait.as_secs_f64()));
-            iter::once(format!("the {service} is full: {message}"))
-                .chain(hint)
-                .collect()
+            match wait {
+                Some(wait) => vec![
+                    format!("the {service} is full: {message}"),
+                    format!("try again in {:.1} s", wait.as_secs_f64()),
+                ],
+                // Such as a quota, which no time alone lifts.
+                None => vec![format!("{service}: {message}")],
+            }
         }
         Code::Internal | Code::Unknown | Code::DataLoss => vec![format!(
             "the {service} failed: {message} (its log has the cause)"
@@ -228,6 +232,11 @@ mod tests {
             )),
             75,
             &["the trainer is full: 64 jobs wait", "try again in 2.5 s"],
+        );
+        check(
+            status(Status::resource_exhausted("5 jobs, which is its quota")),
+            75,
+            &["trainer: 5 jobs, which is its quota"],
         );
         check(
             status(Status::unavailable("no checkpoint yet")),

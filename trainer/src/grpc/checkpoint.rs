@@ -4,6 +4,7 @@
 use super::{
     errors::{append, import_failed, invalid_field, report_failed, storage, store as store_status},
     import,
+    import_quota::ImportQuota,
     page::{self, Page},
     report_messages::report_card,
 };
@@ -25,42 +26,29 @@ use digits_proto::v1::{
     ReportCheckpointResponse, RollbackRequest, RollbackResponse, ServingRole,
     checkpoint_service_server::{CheckpointService, CheckpointServiceServer},
 };
-use digits_server::{RequestContext, not_found, retry_status};
+use digits_server::{RequestContext, not_found};
 use futures::StreamExt as _;
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use std::{collections::HashMap, sync::Arc};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Serving records that are read concurrently.
 const CONCURRENT_READS: usize = 16;
-/// Concurrent imports: each may hold a whole network in memory.
-const MAX_IMPORTS: usize = 1;
-/// About the time that an import takes.
-const IMPORT_RETRY: Duration = Duration::from_secs(5);
 
 /// The service.
 pub struct Checkpoints {
-    storage: Storage,
-    store: Store,
-    catalog: Arc<Catalog>,
-    reporter: Reporter,
-    imports: Arc<Semaphore>,
+    /// The checkpoints.
+    pub storage: Storage,
+    /// What the job database has of their jobs.
+    pub store: Store,
+    /// Data sets that imports are measured on.
+    pub catalog: Arc<Catalog>,
+    /// Measures report cards.
+    pub reporter: Reporter,
+    /// Lets clients import.
+    pub imports: ImportQuota,
 }
 
 impl Checkpoints {
-    /// Serves the checkpoints on `storage`, with what `store` has of their jobs; imports are measured
-    /// on data sets of `catalog`, `reporter` measures report cards.
-    #[must_use]
-    pub fn new(storage: Storage, store: Store, catalog: Arc<Catalog>, reporter: Reporter) -> Self {
-        Self {
-            storage,
-            store,
-            catalog,
-            reporter,
-            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
-        }
-    }
-
     /// The tonic service; larger requests than `max_message_bytes` are refused.
     #[must_use]
     pub fn into_server(self, max_message_bytes: usize) -> CheckpointServiceServer<Self> {
@@ -361,19 +349,20 @@ impl CheckpointService for Checkpoints {
         &self,
         request: Request<Streaming<ImportCheckpointRequest>>,
     ) -> Result<Response<ImportCheckpointResponse>, Status> {
-        let permit = Arc::clone(&self.imports).try_acquire_owned().map_err(|_| {
-            let message = "another import is in progress: retry when it is done";
-            retry_status(message, IMPORT_RETRY)
-        })?;
         let context = RequestContext::of(request.extensions());
-        let (import, file) = import::receive(request.into_inner()).await?;
+        let allowance = self.imports.begin(&context).await?;
+        let received = import::receive(request.into_inner(), allowance).await?;
+        let (import, file, mut allowance) = received;
         let storage = self.storage.clone();
         let catalog = Arc::clone(&self.catalog);
         // A task of its own: it continues when the client disconnects, so that no half-written
         // checkpoint stays.
         let importing = tokio::spawn(async move {
             let imported = crate::import::import(&storage, catalog, import, file).await;
-            drop(permit);
+            if imported.is_ok() {
+                allowance.imported();
+            }
+            allowance.settle().await;
             imported
         });
         let imported = importing

@@ -1,8 +1,8 @@
 //! Maps errors to gRPC status codes. Causes and paths go to the log, never to the client.
 
 use crate::{
-    import::ImportError, reporter::ReportError, spec::Violation, store::StoreError,
-    submission::SubmitError,
+    import::ImportError, quotas::QuotaExceeded, reporter::ReportError, spec::Violation,
+    store::StoreError, submission::SubmitError,
 };
 use digits_checkpoint::{
     StorageError,
@@ -67,6 +67,7 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             format!("the queue is full: {waiting} jobs are waiting; retry later or cancel one"),
             QUEUE_RETRY,
         ),
+        StoreError::Quota(exceeded) => quota(exceeded),
         StoreError::RequestIdTaken => Status::already_exists(
             "request_id was used before with another spec: use a new one for a new job",
         ),
@@ -93,6 +94,11 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             Status::internal("the job database failed; see the trainer's log")
         }
     }
+}
+
+/// RESOURCE_EXHAUSTED without a time to retry: that depends on what the client does.
+pub(super) fn quota(exceeded: QuotaExceeded) -> Status {
+    Status::resource_exhausted(exceeded.to_string())
 }
 
 /// For a storage whose pushed data sets cannot be read.

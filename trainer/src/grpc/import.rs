@@ -1,7 +1,7 @@
 //! Receives the stream of ImportCheckpoint, a header, then a file in pieces, bounded in size and
 //! time; and makes its response.
 
-use super::errors::invalid_field;
+use super::{errors::invalid_field, import_quota::Allowance};
 use crate::{
     import::{Import, Imported, MAX_FILE_BYTES, Measurement, NormSettings, Setting, Side},
     wire,
@@ -26,9 +26,23 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time limit between two messages.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Receives the header and the whole file.
+/// Receives the header and the whole file, as far as the quota of its client reaches.
 pub(super) async fn receive(
+    messages: impl Stream<Item = Result<ImportCheckpointRequest, Status>> + Unpin,
+    mut allowance: Allowance,
+) -> Result<(Import, Vec<u8>, Allowance), Status> {
+    match receive_parts(messages, &mut allowance).await {
+        Ok((import, file)) => Ok((import, file, allowance)),
+        Err(status) => {
+            allowance.settle().await;
+            Err(status)
+        }
+    }
+}
+
+async fn receive_parts(
     mut messages: impl Stream<Item = Result<ImportCheckpointRequest, Status>> + Unpin,
+    allowance: &mut Allowance,
 ) -> Result<(Import, Vec<u8>), Status> {
     let end = Instant::now() + TRANSFER_TIMEOUT;
     let mut import = None;
@@ -48,7 +62,10 @@ pub(super) async fn receive(
                 return Err(invalid_field("header", "must be the first message"));
             }
             (None, Some(_)) => return Err(invalid_field("piece", "must be set")),
-            (Some(Part::Piece(piece)), Some(_)) => add(&mut file, &piece)?,
+            (Some(Part::Piece(piece)), Some(_)) => {
+                allowance.take(piece.len())?;
+                add(&mut file, &piece)?;
+            }
         }
     }
     match import {

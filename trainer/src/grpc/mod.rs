@@ -5,6 +5,7 @@ mod checkpoint;
 mod dataset_messages;
 mod errors;
 mod import;
+mod import_quota;
 mod job_message;
 mod page;
 mod permissions;
@@ -13,6 +14,7 @@ mod training;
 mod watch;
 
 pub use checkpoint::Checkpoints;
+pub use import_quota::ImportQuota;
 pub use job_message::job_json;
 pub use permissions::ROLES;
 pub use training::{Training, TrainingContext};

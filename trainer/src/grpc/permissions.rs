@@ -1,7 +1,7 @@
 //! Roles that open each method. A call that would let a job or an import change what serves needs
 //! `promote` as well, which its handler checks.
 
-use crate::submission::Promotions;
+use crate::submission::{Promotions, SubmittingClient};
 use digits_server::{MethodRoles, RequestContext, Role, Roles};
 
 const TRAIN: Roles = Roles::of(&[Role::Train]);
@@ -29,10 +29,13 @@ pub const ROLES: MethodRoles = &[
     ("/digits.v1.CheckpointService/ReportCheckpoint", READ),
 ];
 
-/// Whether the jobs of the client of a request may promote.
-pub(super) fn promotions(context: &RequestContext) -> Promotions {
-    match &context.client {
-        Some(client) if !client.has_any(PROMOTE) => Promotions::Denied,
-        _ => Promotions::Allowed,
+/// Who submits a job by a request, and whether its jobs may promote.
+pub(super) fn submitting_client(context: &RequestContext) -> SubmittingClient {
+    SubmittingClient {
+        name: context.client_name().to_owned(),
+        promotions: match &context.client {
+            Some(client) if !client.has_any(PROMOTE) => Promotions::Denied,
+            _ => Promotions::Allowed,
+        },
     }
 }

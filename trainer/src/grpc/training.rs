@@ -8,7 +8,7 @@ use super::{
     },
     job_message::job_message,
     page::{self, Page},
-    permissions::promotions,
+    permissions::submitting_client,
     watch::{self, WatchStream},
 };
 use crate::{
@@ -135,7 +135,8 @@ impl TrainingService for Training {
         let SubmitJobRequest { request_id, spec } = request.into_inner();
         let spec = spec.unwrap_or_default();
         let submitter = &self.0.submitter;
-        let accepted = submitter.submit(request_id, spec.into(), traceparent, promotions(&context));
+        let client = submitting_client(&context);
+        let accepted = submitter.submit(request_id, spec.into(), traceparent, client);
         let job = accepted.await.map_err(submit_status)?;
         context.audit("job_id", job.id.to_string());
         Ok(Response::new(SubmitJobResponse {

@@ -35,6 +35,11 @@ const HELP: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "digits_trainer_quota_refusals_total",
+        "calls refused because a quota of their client was used up, by quota",
+    ),
+    (
+        Counter,
         "digits_trainer_jobs_finished_total",
         "jobs ended since the start of the process, by final state",
     ),

@@ -14,7 +14,7 @@ use crate::{
     lifecycle::{check_storage, close, open, recover, stop_workers, submitter},
     metrics::PREFIX,
     store::{Job, Survivors},
-    submission::{Promotions, SubmitError, Submitter},
+    submission::{Promotions, SubmitError, Submitter, SubmittingClient},
     watch,
     wire::{self, SpecMessage},
     worker::{Execution, WorkerContext, Workers, mark_unfinished},
@@ -143,7 +143,11 @@ async fn submit(submitter: &Submitter, spec: SpecMessage) -> anyhow::Result<Job>
     let digest = sha256_hex(&spec.key());
     for number in 1..=MAX_RUNS {
         let request_id = format!("run-{digest}-{number}");
-        let accepted = submitter.submit(request_id, spec.clone(), None, Promotions::Allowed);
+        let client = SubmittingClient {
+            name: String::new(),
+            promotions: Promotions::Allowed,
+        };
+        let accepted = submitter.submit(request_id, spec.clone(), None, client);
         let job = accepted.await.map_err(refused)?;
         if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
             return Ok(job);

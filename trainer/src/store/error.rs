@@ -1,6 +1,7 @@
 //! Errors of the job database.
 
 use super::files::Loss;
+use crate::quotas::QuotaExceeded;
 use rusqlite::ErrorCode;
 use std::sync::Arc;
 
@@ -39,6 +40,9 @@ pub enum StoreError {
         /// Jobs that wait.
         waiting: u64,
     },
+    /// A quota of the client is used up.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// The request id was used for another spec.
     #[error("the request id was used with another spec")]
     RequestIdTaken,

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     job::{Event, JobId, JobState, now_us},
+    quotas::QuotaExceeded,
     spec::ResolvedJob,
     wire::{self, SpecMessage},
 };
@@ -29,6 +30,10 @@ pub struct NewJob {
     pub resolved: ResolvedJob,
     /// W3C `traceparent` of the request; empty for none.
     pub traceparent: String,
+    /// Name of the client; empty where clients need not prove who they are.
+    pub submitted_by: String,
+    /// Queued jobs of this client at most.
+    pub quota: Option<u64>,
 }
 
 /// The result of a submission.
@@ -73,7 +78,8 @@ impl Store {
     /// Stores a job, unless the same request was stored before; durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::RequestIdTaken`].
+    /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::Quota`];
+    /// [`StoreError::RequestIdTaken`].
     pub async fn submit(&self, new: NewJob, capacity: u64) -> Result<Submitted, StoreError> {
         self.write(move |transaction| {
             if let Some(job) = find(transaction, &new.request_id, &new.requested.key())? {
@@ -85,6 +91,7 @@ impl Store {
             if waiting >= capacity {
                 return Err(StoreError::QueueFull { waiting });
             }
+            check_quota(transaction, &new)?;
             let number = insert(transaction, &new)?;
             Ok(Submitted::New(Box::new(read(transaction, number)?)))
         })
@@ -209,13 +216,30 @@ fn find(
     }
 }
 
+fn check_quota(transaction: &Transaction<'_>, new: &NewJob) -> Result<(), StoreError> {
+    let Some(quota) = new.quota else {
+        return Ok(());
+    };
+    let waiting: u64 = transaction
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1 AND submitted_by = ?2")?
+        .query_row(
+            params![JobState::Queued.number(), new.submitted_by],
+            |row| row.get(0),
+        )?;
+    match waiting >= quota {
+        true => Err(QuotaExceeded::QueuedJobs(waiting).into()),
+        false => Ok(()),
+    }
+}
+
 fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError> {
     let ResolvedJob { spec, plan } = &new.resolved;
     transaction
         .prepare_cached(
             "INSERT INTO jobs (id, request_id, request_key, name, requested, resolved, state,
-                               created_us, epochs, steps, network, parent, traceparent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                               created_us, epochs, steps, network, parent, traceparent,
+                               submitted_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             JobId::generate().to_string(),
@@ -231,6 +255,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
             wire::network_bytes(&plan.network),
             plan.parent.map(|id| id.to_string()).unwrap_or_default(),
             new.traceparent,
+            new.submitted_by,
         ])?;
     let number = transaction.last_insert_rowid();
     for (key, value) in &spec.labels {

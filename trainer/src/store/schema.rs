@@ -4,7 +4,15 @@ use super::error::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 6] = [FIRST, DURABLE_JOBS, PARENTS, TRACES, PROMOTIONS, RUNS];
+const MIGRATIONS: [&str; 7] = [
+    FIRST,
+    DURABLE_JOBS,
+    PARENTS,
+    TRACES,
+    PROMOTIONS,
+    RUNS,
+    QUOTAS,
+];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -111,6 +119,19 @@ CREATE TABLE runs (
     bundles  TEXT NOT NULL DEFAULT '',
     cleared  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+";
+
+/// `submitted_by` is the name of the client that submitted a job, or nothing; `imports` has what
+/// clients imported lately.
+const QUOTAS: &str = "
+ALTER TABLE jobs ADD COLUMN submitted_by TEXT NOT NULL DEFAULT '';
+CREATE TABLE imports (
+    client  TEXT NOT NULL,
+    at_us   INTEGER NOT NULL,
+    imports INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX imports_by_client ON imports (client, at_us);
 ";
 
 /// Sets the connection up and brings the tables to this version.

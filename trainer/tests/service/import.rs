@@ -370,3 +370,37 @@ async fn bad_imports_are_refused_by_field() {
     assert!(listed.expect("listed").is_empty(), "nothing was committed");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_quotas_of_imports_and_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = sequential(&layers(&[(10, 784)]));
+    let bytes = (file.len() * 2 + 100).to_string();
+    let flags = ["--quota-imports", "2", "--quota-import-bytes", &bytes];
+    let server = Server::start(folder.path(), &flags).await;
+    let refused = async |server: &Server, part: &str| {
+        let refused = send(server, messages(header(), &file)).await.unwrap_err();
+        assert_status(&refused, Code::ResourceExhausted, part);
+    };
+    send(&server, messages(header(), &file)).await.unwrap();
+    // Bytes that became no checkpoint count too.
+    let garbage = vec![7; 200];
+    let damaged = send(&server, messages(header(), &garbage)).await;
+    assert_eq!(damaged.unwrap_err().code(), Code::InvalidArgument);
+    refused(
+        &server,
+        &format!("more than {bytes} bytes, which is its quota"),
+    )
+    .await;
+    server.stop().await;
+
+    // What was used is known after a restart.
+    let flags = ["--quota-imports", "1"];
+    let server = Server::start(folder.path(), &flags).await;
+    refused(
+        &server,
+        "has imported 1 checkpoints within 24 hours, which is its quota",
+    )
+    .await;
+    server.stop().await;
+}

@@ -8,8 +8,10 @@ use digits_checkpoint::{
 };
 use digits_trainer::{
     job::{CurveRow, JobId, JobState},
+    quotas::QuotaExceeded,
     store::{
-        CheckpointIntent, IntentState, JobFilter, JobOutcome, NewJob, Store, StoreError, Submitted,
+        CheckpointIntent, ImportUse, IntentState, JobFilter, JobOutcome, NewJob, Store, StoreError,
+        Submitted,
     },
 };
 use std::collections::BTreeSet;
@@ -296,4 +298,48 @@ fn jobs_are_to_be_marked_if_they_published_and_did_not_get_to_their_end() {
     assert_eq!(unmarked(), [(jobs[0], JobState::Cancelled)]);
     runtime.block_on(store.job_marked(jobs[0])).expect("marked");
     assert_eq!(unmarked(), []);
+}
+
+#[test]
+fn a_client_has_a_quota_of_queued_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let submit = |request_id: &str, client: &str| {
+        let new = NewJob {
+            submitted_by: client.to_owned(),
+            quota: Some(2),
+            ..new_job(request_id)
+        };
+        database.runtime.block_on(database.store.submit(new, 10))
+    };
+    for request_id in ["a", "b"] {
+        assert!(submit(request_id, "alice").is_ok());
+    }
+    let refused = submit("c", "alice").expect_err("over the quota");
+    assert!(matches!(
+        refused,
+        StoreError::Quota(QuotaExceeded::QueuedJobs(2))
+    ));
+    // The same request again is no new job, and other clients have their own quota.
+    assert!(submit("b", "alice").is_ok());
+    assert!(submit("c", "bob").is_ok());
+}
+
+#[test]
+fn imports_count_for_their_client() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let (runtime, store) = (&database.runtime, &database.store);
+    let used = |client: &str| {
+        let used = runtime.block_on(store.imported_by(client.to_owned()));
+        used.expect("read")
+    };
+    assert_eq!(used("alice"), ImportUse::default());
+    for (client, imports, bytes) in [("alice", 1, 100), ("alice", 0, 11), ("bob", 1, 7)] {
+        let new = ImportUse { imports, bytes };
+        let added = runtime.block_on(store.add_import(client.to_owned(), new));
+        added.expect("written");
+    }
+    let (imports, bytes) = (1, 111);
+    assert_eq!(used("alice"), ImportUse { imports, bytes });
 }

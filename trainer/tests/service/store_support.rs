@@ -107,5 +107,7 @@ pub fn new_job_of(request_id: &str, requested: SpecMessage) -> NewJob {
         requested,
         resolved,
         traceparent: String::new(),
+        submitted_by: String::new(),
+        quota: None,
     }
 }
