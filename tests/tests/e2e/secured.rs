@@ -4,12 +4,16 @@
 use crate::support::{browser::Script, http, python_package};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::sandbox::Sandbox;
-use digits_testing::{patience, until};
+use digits_testing::{
+    jwt::{SigningKey, key_set, service_account},
+    patience, until,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Secrets in the sandbox's folder.
@@ -259,5 +263,45 @@ async fn both_pages_request_the_token_and_store_it() -> Result<()> {
         };
         tokio::task::spawn_blocking(move || script.end()).await??;
     }
+    sandbox.stop().await
+}
+
+#[tokio::test]
+async fn the_client_presents_the_token_of_its_service_account() -> Result<()> {
+    const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+    let mut sandbox = Sandbox::new(patience())?;
+    let dir = sandbox.dir().to_owned();
+    let path = |name: &str| dir.join(name).display().to_string();
+    let key = SigningKey::rsa("a");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let token = |account| key.sign(&service_account(ISSUER, "digits", account, now));
+    let rules = "watch,train sub=system:serviceaccount:digits:ci\n";
+    for (name, content) in [
+        ("keys", key_set(&[&key])),
+        ("roles", rules.to_owned()),
+        ("ci", token("ci")),
+        ("web", token("web")),
+    ] {
+        fs::write(dir.join(name), content)?;
+    }
+    let (keys, roles) = (path("keys"), path("roles"));
+    let flags = [
+        ["--role-file", &roles],
+        ["--jwt-issuer", ISSUER],
+        ["--jwt-audience", "digits"],
+        ["--jwt-keys", &keys],
+    ];
+    sandbox.start_trainer(flags.as_flattened()).await?;
+    let jobs = |account: &str| -> Result<Output> {
+        let mut command = Command::new(sandbox.binary("digits"));
+        command
+            .arg("jobs")
+            .env("DIGITS_TRAINER", sandbox.trainer()?.grpc())
+            .env("DIGITS_CLIENT_TOKEN_FILE", path(account));
+        Ok(command.output()?)
+    };
+    done(&jobs("ci")?)?;
+    let denied = "the client jwt:system:serviceaccount:digits:web has none";
+    refused(&jobs("web")?, 77, denied)?;
     sandbox.stop().await
 }

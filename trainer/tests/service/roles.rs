@@ -8,7 +8,7 @@ use digits_proto::v1::{
     training_service_client::TrainingServiceClient,
 };
 use digits_testing::{
-    roles::{TOKEN_FILE, assert_opened_by},
+    roles::{TOKEN_FILE, assert_all_methods, assert_opened_by},
     until,
 };
 use std::path::Path;
@@ -56,12 +56,17 @@ fn with_token<T>(message: T, token: &str) -> Request<T> {
 async fn each_method_is_opened_by_its_roles() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), &[]).await;
-    for name in digits_trainer::grpc::METHODS {
-        let found = METHODS
+    assert_all_methods(
+        digits_trainer::grpc::SERVICES,
+        &METHODS.map(|(path, _)| path),
+    );
+    assert_all_methods(
+        digits_trainer::grpc::SERVICES,
+        &digits_trainer::grpc::ROLES
             .iter()
-            .any(|(path, _)| path.ends_with(&format!("/{name}")));
-        assert!(found, "{name}");
-    }
+            .map(|(path, _)| *path)
+            .collect::<Vec<_>>(),
+    );
     let channel = server.channel().await;
     for (path, roles) in METHODS {
         assert_opened_by(&channel, path, roles).await;
