@@ -217,6 +217,7 @@ fn content(file: &str) -> String {
         Some("tokens") => "name token".to_owned(),
         Some("signing-key.pem") => SIGNING_KEY.to_owned(),
         Some("trusted-keys.pem") => TRUSTED_KEYS.to_owned(),
+        Some("roles") => "watch sub=name".to_owned(),
         _ => "token".to_owned(),
     }
 }

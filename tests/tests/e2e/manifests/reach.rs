@@ -11,7 +11,12 @@ const COLLECTOR: &str = "http://otel-collector.monitoring.svc:4317";
 const TRAINER: &str = "http://digits-trainer.digits.svc:50051";
 const BUCKET: &str = "http://minio.minio.svc:9000";
 /// Prefixes of the service's variables that `digits-trainer run` does not use: it has no ports.
-const OF_PORTS: [&str; 2] = ["DIGITS_TLS_", "DIGITS_TOKEN_FILE"];
+const OF_PORTS: [&str; 4] = [
+    "DIGITS_TLS_",
+    "DIGITS_TOKEN_FILE",
+    "DIGITS_JWT_",
+    "DIGITS_ROLE_FILE",
+];
 const GPU: &str = "/resources/limits/nvidia.com~1gpu";
 
 /// The variables that a pod uses.
