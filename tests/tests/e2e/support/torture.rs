@@ -99,6 +99,8 @@ pub struct Torture {
     unfinished: usize,
     /// Jobs at most.
     max_jobs: usize,
+    /// Kills of a job without progress, after which the next kill waits.
+    deaths_at_most: u32,
     summary: Summary,
 }
 
@@ -112,6 +114,7 @@ impl Torture {
             victims: Vec::new(),
             unfinished: UNFINISHED,
             max_jobs: usize::MAX,
+            deaths_at_most: DEATHS_AT_MOST,
             summary: Summary::default(),
         })
     }
@@ -278,7 +281,7 @@ impl Torture {
     /// Jobs that another kill without progress would rightly abandon.
     fn at_risk(&self) -> impl Iterator<Item = &Victim> {
         self.victims.iter().filter(|victim| {
-            !victim.has_ended() && victim.deaths_without_progress >= DEATHS_AT_MOST
+            !victim.has_ended() && victim.deaths_without_progress >= self.deaths_at_most
         })
     }
 

@@ -12,6 +12,8 @@ impl Torture {
     /// meanwhile, and compares the results.
     pub async fn run_in_processes(mut self, jobs: usize, workers: usize) -> Result<Summary> {
         self.max_jobs = jobs;
+        // Progress is seen one bundle late: the newest may not be reported yet.
+        self.deaths_at_most = 1;
         self.unfinished = workers + 2;
         let workers = workers.to_string();
         let flags = ["--executor", "process", "--workers", &workers];
@@ -44,6 +46,8 @@ impl Torture {
             ensure!(status.success(), "after SIGTERM it ended with {status}");
             self.summary.told_to_end += 1;
         } else {
+            // The kills of this round may have put further jobs at risk.
+            self.wait_for_progress().await?;
             self.sandbox.take_trainer()?.crash()?;
             self.summary.killed_serving += 1;
             if end > 1 {
