@@ -172,6 +172,13 @@ async fn a_killed_worker_and_a_stopped_trainer_cost_no_progress() -> Result<()> 
     })
     .await?;
     assert_eq!(jobs::get(&mut training, &id).await?.attempts, 2);
+    // Else it may be stopped before it trains, and the first may have died without a bundle.
+    let before = jobs::history(&mut training, &id).await?.len();
+    until("rows of the second attempt", async || {
+        let rows = jobs::history(&mut training, &id).await?.len();
+        Ok((rows > before).then_some(()))
+    })
+    .await?;
 
     // A shutdown is no crash.
     let status = sandbox.take_trainer()?.stop().await?;
