@@ -7,11 +7,13 @@
 pub mod call;
 mod files;
 pub mod generate;
+mod paths;
 mod requests;
 pub mod service;
 mod storage;
 
-use std::path::{Path, PathBuf};
+use paths::repository;
+use std::path::PathBuf;
 
 /// A fuzz target.
 pub type Target = (&'static str, fn(&[u8]));
@@ -58,10 +60,4 @@ pub fn replay((name, body): Target) -> usize {
         body(&data.unwrap_or_else(|error| panic!("{}: {error}", case.display())));
     }
     cases.len()
-}
-
-/// The repository of this crate.
-pub(crate) fn repository() -> &'static Path {
-    let this = Path::new(env!("CARGO_MANIFEST_DIR"));
-    this.ancestors().nth(2).expect("tests/fuzz is in it")
 }

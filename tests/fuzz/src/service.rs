@@ -1,6 +1,6 @@
 //! One inference service in this process, started by the first input that needs it.
 
-use crate::repository;
+use crate::paths::repository;
 use clap::Parser as _;
 use digits_inference::{app::App, config::CommandLine, metrics};
 use std::{net::SocketAddr, sync::OnceLock, time::Duration};

@@ -1,6 +1,6 @@
 //! Files of the storage: each is refused, or is what the storage says.
 
-use crate::repository;
+use crate::paths::repository;
 use bytes::Bytes;
 use digits_checkpoint::{
     Follower, LoadError, Storage, id::CheckpointId, list_checkpoints, load, manifest as read,
