@@ -190,7 +190,7 @@ async fn a_users_data_set_is_pushed_trained_on_and_served() -> Result<()> {
         model.lineage.context("a lineage")?.dataset_digest,
         letters.digest
     );
-    let images = Some(Sent::Pixels(letters.test.images.pixels.clone().into()));
+    let images = Some(Sent::Pixels(letters.test.images.pixels.clone()));
     let request = PredictRequest {
         images,
         ..PredictRequest::default()
