@@ -20,8 +20,9 @@ pub fn shutdown_token() -> CancellationToken {
             () = received(terminate) => "SIGTERM",
             () = received(interrupt) => "SIGINT",
         };
-        tracing::info!(signal, "shutting down");
+        // First: nothing that befalls the log may prevent it.
         cancelled.cancel();
+        tracing::info!(signal, "shutting down");
     });
     token
 }

@@ -62,6 +62,8 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), LogsError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Else a line that cannot be written, as into a closed pipe, would panic.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     match format {
         Format::Text => builder.try_init(),
