@@ -43,10 +43,7 @@ impl Retention {
                 return;
             };
             match swept {
-                Ok(report) => {
-                    failing = false;
-                    self.record(&report);
-                }
+                Ok(()) => failing = false,
                 Err(error) => {
                     self.metrics.retention_failed();
                     // Logged once until a sweep succeeds.
@@ -62,11 +59,11 @@ impl Retention {
         }
     }
 
-    async fn sweep(&self) -> anyhow::Result<Report> {
+    async fn sweep(&self) -> anyhow::Result<()> {
         let keep = self.needed().await?;
         let now = jiff::Timestamp::now();
-        sweep_runs(&self.store, &self.storage).await?;
-        Ok(apply(&self.storage, &self.rules, &keep, now).await?)
+        self.record(&apply(&self.storage, &self.rules, &keep, now).await?);
+        sweep_runs(&self.store, &self.storage).await
     }
 
     /// Checkpoints that are being published, and those that unfinished jobs start from.

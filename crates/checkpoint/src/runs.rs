@@ -17,12 +17,16 @@ use crate::{
     storage::{Created, Storage, StorageError},
 };
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::BTreeSet, fmt};
 
 /// Largest record or report that is read.
 const RECORD_LIMIT: u64 = 16 << 20;
 /// Largest bundle or file of a draft that is read.
 const FILE_LIMIT: u64 = 8 << 30;
+
+/// Objects of a job that are deleted at a time.
+const CONCURRENT_DELETIONS: usize = 16;
 
 /// Files of a draft.
 const MANIFEST: &str = "manifest.cbor";
@@ -107,7 +111,7 @@ impl Attempt {
         storage: &Storage,
         number: u64,
     ) -> Result<Option<Bytes>, StorageError> {
-        storage.get(&self.bundle_key(number), FILE_LIMIT).await
+        storage.get_bulk(&self.bundle_key(number), FILE_LIMIT).await
     }
 
     /// Deletes resume bundle `number`, when two newer ones were read.
@@ -146,7 +150,7 @@ impl Attempt {
     pub async fn draft(&self, storage: &Storage, number: u64) -> Result<DraftFiles, StorageError> {
         let file = async |name| {
             let key = self.draft_key(number, name);
-            let bytes = storage.get(&key, FILE_LIMIT).await?;
+            let bytes = storage.get_bulk(&key, FILE_LIMIT).await?;
             bytes.ok_or(StorageError::Missing { key })
         };
         Ok(DraftFiles {
@@ -220,9 +224,10 @@ impl ReportLog {
 /// The store's error: repeat it.
 pub async fn clear(storage: &Storage, job: &str) -> Result<(), StorageError> {
     let folder = keys::runs_of(job);
-    for entry in storage.list(&folder, None).await? {
-        storage.delete(&entry.key).await?;
-    }
+    let entries = storage.list(&folder, None).await?;
+    let deletions = entries.iter().map(|entry| storage.delete(&entry.key));
+    let deletions = stream::iter(deletions).buffer_unordered(CONCURRENT_DELETIONS);
+    deletions.try_collect::<()>().await?;
     if let Some(root) = storage.folder() {
         // The folders themselves, with staging files of a killed writer, which the store hides.
         let path = root.join(&folder);

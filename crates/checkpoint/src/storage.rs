@@ -271,7 +271,25 @@ impl Storage {
     /// [`StorageError::TooLarge`] when there are more than `limit` bytes, without reading them;
     /// else the store's error.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
-        let result = match panics::caught(self.store.get(&self.path(key))).await {
+        self.get_from(&self.store, key, limit).await
+    }
+
+    /// As [`get`](Self::get), for values that may take longer than the store's usual timeout.
+    pub(crate) async fn get_bulk(
+        &self,
+        key: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StorageError> {
+        self.get_from(&self.bulk, key, limit).await
+    }
+
+    async fn get_from(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        key: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StorageError> {
+        let result = match panics::caught(store.get(&self.path(key))).await {
             Ok(result) => result,
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(StorageError::from_store("read", key, error)),

@@ -22,29 +22,36 @@ pub async fn clear_runs(store: &Store, storage: &Storage) {
 }
 
 async fn clear_finished(store: &Store, storage: &Storage) -> anyhow::Result<()> {
+    let mut first_error = Ok(());
     for job in store.finished_runs().await? {
-        runs::clear(storage, &job.to_string()).await?;
-        store.run_cleared(job).await?;
+        let cleared = async {
+            runs::clear(storage, &job.to_string()).await?;
+            anyhow::Ok(store.run_cleared(job).await?)
+        };
+        first_error = first_error.and(cleared.await);
     }
-    Ok(())
+    first_error
 }
 
 /// The same, and removes what workers that nobody followed have written since. What belongs to jobs
-/// of other trainers stays.
+/// of other trainers stays. A failure for one job does not keep the others from it.
 ///
 /// # Errors
 /// When the database or the storage fails.
 pub async fn sweep_runs(store: &Store, storage: &Storage) -> anyhow::Result<()> {
-    clear_finished(store, storage).await?;
+    let mut first_error = clear_finished(store, storage).await;
     for name in runs::jobs(storage).await? {
         let Ok(id) = name.parse::<JobId>() else {
             continue;
         };
         match store.job(id).await {
-            Ok(job) if job.state.is_end() => runs::clear(storage, &name).await?,
+            Ok(job) if job.state.is_end() => {
+                let cleared = runs::clear(storage, &name).await;
+                first_error = first_error.and(cleared.map_err(Into::into));
+            }
             Ok(_) | Err(StoreError::NoSuchJob) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    first_error
 }
