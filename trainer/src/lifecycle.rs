@@ -178,6 +178,8 @@ pub(crate) fn execution(
         program,
         arguments: work::arguments(config, storage),
         locks: config.state.join("workers"),
+        // The rest is for the trainer, which takes in what they report.
+        shutdown_grace: config.service.shutdown_grace * 4 / 5,
     };
     Ok((Execution::Processes(command), Survivors::OpenAttempts))
 }

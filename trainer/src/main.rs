@@ -51,7 +51,7 @@ fn command() -> clap::Command {
 /// Reports a word in the place of a command; returns the exit code of wrong usage.
 fn unknown_command(word: &str) -> ExitCode {
     let reason = format!(
-        "there is no command {word:?}: use run, health, man, or flags alone to serve (see --help)"
+        "there is no command {word:?}: use run, work, health, man, or flags alone to serve (see --help)"
     );
     print_failure(&reason, exit::USAGE)
 }

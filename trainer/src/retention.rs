@@ -62,7 +62,8 @@ impl Retention {
     async fn sweep(&self) -> anyhow::Result<()> {
         let keep = self.needed().await?;
         let now = jiff::Timestamp::now();
-        self.record(&apply(&self.storage, &self.rules, &keep, now).await?);
+        let report = apply(&self.storage, &self.rules, &keep, now).await?;
+        self.record(&report);
         sweep_runs(&self.store, &self.storage).await
     }
 

@@ -17,7 +17,7 @@ use crate::{
     storage::{Created, Storage, StorageError},
 };
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::future::try_join_all;
 use std::{collections::BTreeSet, fmt};
 
 /// Largest record or report that is read.
@@ -225,9 +225,9 @@ impl ReportLog {
 pub async fn clear(storage: &Storage, job: &str) -> Result<(), StorageError> {
     let folder = keys::runs_of(job);
     let entries = storage.list(&folder, None).await?;
-    let deletions = entries.iter().map(|entry| storage.delete(&entry.key));
-    let deletions = stream::iter(deletions).buffer_unordered(CONCURRENT_DELETIONS);
-    deletions.try_collect::<()>().await?;
+    for some in entries.chunks(CONCURRENT_DELETIONS) {
+        try_join_all(some.iter().map(|entry| storage.delete(&entry.key))).await?;
+    }
     if let Some(root) = storage.folder() {
         // The folders themselves, with staging files of a killed writer, which the store hides.
         let path = root.join(&folder);

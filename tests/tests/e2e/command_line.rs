@@ -53,7 +53,7 @@ fn every_binary_explains_itself() -> Result<()> {
         .output()?;
     ensure!(slip.status.code() == Some(64), "{slip:?}");
     ensure!(
-        String::from_utf8_lossy(&slip.stderr).contains("no command \"rnu\": use run, health"),
+        String::from_utf8_lossy(&slip.stderr).contains("no command \"rnu\": use run, work, health"),
         "{slip:?}"
     );
     Ok(())

@@ -207,3 +207,51 @@ async fn a_killed_worker_and_a_stopped_trainer_cost_no_progress() -> Result<()> 
     assert_nothing_left(&sandbox).await?;
     sandbox.stop().await
 }
+
+/// SIGTERM to a worker alone costs its job an attempt and no progress.
+#[tokio::test]
+async fn a_worker_that_is_stopped_alone_counts_as_dead() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&PROCESSES).await?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, endless()).await?.job_id;
+    let worker = worker_of(&sandbox, &mut training, &id).await?;
+    worker.signal(Signal::TERM);
+    until("the second attempt", async || {
+        let worker = worker_of(&sandbox, &mut training, &id).await?;
+        Ok((worker.attempt == 2).then_some(()))
+    })
+    .await?;
+    let job = jobs::get(&mut training, &id).await?;
+    assert_eq!((job.state(), job.attempts), (JobState::Running, 2));
+    cancel(&mut training, &id).await?;
+    assert_nothing_left(&sandbox).await?;
+    sandbox.stop().await
+}
+
+/// A machine on which no worker can begin costs no job an attempt.
+#[tokio::test]
+async fn jobs_wait_while_no_worker_can_begin() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    let config = sandbox.dir().join("datasets.toml");
+    fs::write(&config, "")?;
+    let path = config.to_str().context("UTF-8")?;
+    let flags = [&PROCESSES[..], &["--config", path]].concat();
+    sandbox.start_trainer(&flags).await?;
+    let mut training = sandbox.training().await?;
+    fs::remove_file(&config)?;
+    let id = jobs::submit(&mut training, endless()).await?.job_id;
+    until("a worker that does not begin", async || {
+        let log = sandbox.trainer()?.log()?;
+        Ok(log.contains("exit code 64").then_some(()))
+    })
+    .await?;
+    fs::write(&config, "")?;
+    let worker = worker_of(&sandbox, &mut training, &id).await?;
+    ensure!(worker.attempt > 1, "the first attempt had not begun");
+    let job = jobs::get(&mut training, &id).await?;
+    assert_eq!((job.state(), job.attempts), (JobState::Running, 1));
+    cancel(&mut training, &id).await?;
+    assert_nothing_left(&sandbox).await?;
+    sandbox.stop().await
+}

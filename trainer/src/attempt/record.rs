@@ -13,6 +13,9 @@ pub struct AttemptRecord {
     pub spent: Duration,
     /// The bundles to resume from, newest first. All output before them is in the job database.
     pub resume: Vec<ResumePoint>,
+    /// Differs in each record, so that two of the same attempt are told apart: a state that was put
+    /// back from a backup counts attempts again.
+    pub nonce: String,
 }
 
 /// A resume bundle of an earlier attempt, as `attempt/number`.

@@ -17,6 +17,8 @@ struct RecordMessage {
     spent_us: u64,
     #[prost(message, repeated, tag = "4")]
     resume: Vec<ResumeMessage>,
+    #[prost(string, tag = "5")]
+    nonce: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -39,6 +41,7 @@ pub fn attempt_record_bytes(from: &AttemptRecord) -> Vec<u8> {
         attempts: from.attempts,
         spent_us: micros_of(from.spent),
         resume: resume.collect(),
+        nonce: from.nonce.clone(),
     }
     .encode_to_vec()
 }
@@ -58,6 +61,7 @@ pub fn attempt_record_from(bytes: &[u8]) -> Result<AttemptRecord, WireError> {
         resolved: from.resolved,
         attempts: from.attempts,
         spent: Duration::from_micros(from.spent_us),
+        nonce: from.nonce,
     })
 }
 
@@ -81,6 +85,7 @@ mod tests {
                     number: 9,
                 },
             ],
+            nonce: "n".to_owned(),
         };
         let bytes = attempt_record_bytes(&record);
         assert_eq!(attempt_record_from(&bytes).expect("read"), record);

@@ -10,7 +10,7 @@ use crate::{
     datasets::{Catalog, Pushed},
     job::JobState,
     wire,
-    worker::{ReportedEnd, WorkerTask, report_attempt},
+    worker::{ReportedEnd, WorkerTask, read_record, report_attempt},
 };
 use digits_checkpoint::{Storage, StorageError};
 use digits_service::{Error, exit};
@@ -33,7 +33,10 @@ pub async fn work(config: WorkConfig, stop: CancellationToken) -> Result<ExitCod
     if config.lock_on_stdin {
         write_process_id().map_err(Error::unavailable("the lock file cannot be written"))?;
     }
-    let task = open(&config).await?;
+    let Some(opened) = stop.run_until_cancelled(open(&config)).await else {
+        return Ok(ExitCode::from(exit::TEMPORARY));
+    };
+    let task = opened?;
     let reported = report_attempt(task, stop).await;
     let reported = reported.map_err(Error::unavailable("the attempt ends unfinished"))?;
     Ok(ExitCode::from(match reported {
@@ -57,7 +60,7 @@ async fn open(config: &WorkConfig) -> Result<WorkerTask, Error> {
         StorageError::Url { .. } | StorageError::Variable { .. } => Error::config(error),
         _ => Error::unavailable("--storage cannot be opened")(error),
     })?;
-    let record = attempt.record(&storage).await;
+    let record = read_record(job, &attempt, &storage, config.max_outage).await;
     let record = record.map_err(Error::unavailable(
         "the record of the attempt cannot be read",
     ))?;

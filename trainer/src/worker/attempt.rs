@@ -4,7 +4,7 @@ use super::{
     cleared_runs::clear_runs,
     error::JobError,
     executor::{AttemptEnd, Executor},
-    running::StopReason,
+    running::{RunningJob, StopReason},
     slot::WorkerSlot,
     unfinished::mark_unfinished,
 };
@@ -45,6 +45,28 @@ pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
     if let Some(span) = span {
         end_span(span, &end, running.step());
     }
+    let ends_job = matches!(end, AttemptEnd::Finished(_));
+    if !ends_job {
+        // Before another thread can claim the job for its next attempt.
+        executor.forget(job.id);
+    }
+    let over = write_end(slot, job, &running, end, begun);
+    if ends_job {
+        executor.forget(job.id);
+    }
+    if let Some(state) = over {
+        conclude(slot, job.id, state, begun.elapsed());
+    }
+}
+
+/// Writes what comes of an attempt; the state of a job that is over.
+fn write_end(
+    slot: &WorkerSlot,
+    job: &Job,
+    running: &RunningJob,
+    end: AttemptEnd,
+    begun: Instant,
+) -> Option<JobState> {
     match end {
         AttemptEnd::Finished(outcome) => {
             tracing::info!(
@@ -55,9 +77,8 @@ pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
                 "job finished"
             );
             let write = || slot.context.store.finish(job.id, outcome.clone());
-            if write_outcome(slot, job.id, write).is_some() {
-                conclude(slot, job.id, outcome.state, begun.elapsed());
-            }
+            write_outcome(slot, job.id, write)?;
+            Some(outcome.state)
         }
         AttemptEnd::Released(_) => {
             tracing::info!(job = %job.id, step = running.step(), "job released into the queue");
@@ -65,20 +86,19 @@ pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
                 // It stays marked as running, and the next start resumes it.
                 tracing::error!(job = %job.id, %error, "job could not be released into the queue");
             }
+            None
         }
         AttemptEnd::Crashed => {
-            match write_outcome(slot, job.id, || slot.context.store.crashed(job.id)) {
-                Some(Crash::Resumed) => {
+            match write_outcome(slot, job.id, || slot.context.store.crashed(job.id))? {
+                Crash::Resumed => {
                     tracing::warn!(job = %job.id, "job resumed: its worker process died");
+                    None
                 }
-                Some(Crash::Abandoned) => {
+                Crash::Abandoned => {
                     tracing::error!(job = %job.id, "job abandoned after {MAX_CRASHES} consecutive deaths of its worker process");
-                    conclude(slot, job.id, JobState::Failed, begun.elapsed());
+                    Some(JobState::Failed)
                 }
-                Some(Crash::Cancelled) => {
-                    conclude(slot, job.id, JobState::Cancelled, begun.elapsed());
-                }
-                None => {}
+                Crash::Cancelled => Some(JobState::Cancelled),
             }
         }
     }

@@ -34,7 +34,7 @@ pub struct StoredBundle {
     pub bytes: Vec<u8>,
     /// Steps done when it was taken.
     pub step: u64,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// A bundle that is durable.
@@ -107,12 +107,6 @@ impl Bundles {
         decode(&file).map(|(step, _)| step)
     }
 
-    /// Deletes a bundle that the training refused.
-    pub fn discard(&self, found: &StoredBundle) {
-        // On failure it is refused again.
-        let _ = fs::remove_file(&found.path);
-    }
-
     /// Deletes the bundles of a job that is over.
     pub fn remove(&self, job: JobId) {
         for kind in [NEWEST, PREVIOUS, UNFINISHED] {
@@ -141,6 +135,12 @@ impl Bundles {
     fn path(&self, job: JobId, kind: &str) -> PathBuf {
         self.folder.join(format!("{job}.{kind}"))
     }
+}
+
+/// Deletes the file of a bundle that the training refused.
+pub(super) fn discard(path: &Path) {
+    // On failure it is refused again.
+    let _ = fs::remove_file(path);
 }
 
 /// The file of a bundle that was taken after `step` steps.
@@ -228,7 +228,7 @@ mod tests {
         bundles.write(job, 7, b"first").expect("written");
         bundles.write(job, 7, b"second").expect("written");
         let found = bundles.read(job, |_| {}).expect("there");
-        bundles.discard(&found);
+        discard(&found.path);
         assert_eq!(read(&bundles, job), (Some(b"first".to_vec()), 0));
     }
 

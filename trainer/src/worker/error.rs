@@ -45,6 +45,14 @@ pub(super) enum JobError {
     Publish { epoch: u32, source: PublishError },
     #[error("the output of the attempt was not written: {0}")]
     Report(PublishError),
+    #[error("the resume bundle cannot be read: {0}")]
+    ResumeBundle(PublishError),
+    #[error("the worker cannot be started: {0}")]
+    Launch(#[from] LaunchError),
+    #[error(
+        "the worker ended with exit code {code} before it began; its lines in this log say why"
+    )]
+    NotBegun { code: u8 },
     #[error("a report of the job's worker cannot be read: {0}")]
     UnknownReport(WireError),
     #[error("panic: {0}")]
@@ -57,6 +65,22 @@ impl From<PublishError> for JobError {
             PublishError::Store(error) => Self::Store(error),
             error => Self::Report(error),
         }
+    }
+}
+
+/// Why a worker was not started.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct LaunchError(#[from] io::Error);
+
+impl WriteError for LaunchError {
+    /// Such as for want of processes, or while the program is replaced.
+    fn may_pass(&self) -> bool {
+        true
+    }
+
+    fn reason(&self) -> &'static str {
+        "its worker process cannot be started"
     }
 }
 
@@ -142,6 +166,16 @@ impl JobError {
             Self::Report(error) => format!(
                 "the output of the job could not be written: {}; see the trainer's log",
                 error.reason()
+            ),
+            Self::ResumeBundle(error) => format!(
+                "the resume bundle of the job could not be read: {}; see the trainer's log",
+                error.reason()
+            ),
+            Self::Launch(_) => {
+                "its worker process could not be started; see the trainer's log".to_owned()
+            }
+            Self::NotBegun { code } => format!(
+                "its worker process ended with exit code {code} before it began; see the trainer's log"
             ),
             Self::Panic(_) | Self::Train(TrainError::Panic(_)) => {
                 "an internal error; see the trainer's log".to_owned()

@@ -1,7 +1,10 @@
 //! The interface of the executors, which run the attempts of jobs.
 
 use super::{error::JobError, running::RunningJob, slot::WorkerSlot};
-use crate::store::{Job, JobOutcome};
+use crate::{
+    job::JobId,
+    store::{Job, JobOutcome},
+};
 use std::sync::Arc;
 
 /// Runs the attempts of claimed jobs: on the thread of the worker, or elsewhere.
@@ -17,6 +20,9 @@ pub(super) trait Executor: Send + Sync {
         job: &Job,
         running: &Arc<RunningJob>,
     ) -> Result<AttemptEnd, JobError>;
+
+    /// Frees what it keeps of a job's last attempt, whose worker has ended.
+    fn forget(&self, _: JobId) {}
 }
 
 /// Outcome of an attempt.

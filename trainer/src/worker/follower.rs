@@ -24,6 +24,7 @@ use crate::{
     wire::{self, SpecMessage},
 };
 use digits_checkpoint::{Draft, StorageError, runs::Attempt, serving::PromotionRules};
+use digits_service::exit;
 use std::{
     sync::Arc,
     thread,
@@ -32,8 +33,11 @@ use std::{
 
 /// Pause between two looks for the next report.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Time after a stop in which the worker writes a bundle, before it is killed.
+/// Time in which the worker of a cancelled job ends, before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Exit codes of a worker that did not find what it needs: what it says of the job is nothing.
+const NOT_BEGUN: [u8; 2] = [exit::USAGE, exit::UNAVAILABLE];
 
 /// Follows the reports of one attempt.
 pub(super) struct Follower<'a> {
@@ -110,7 +114,7 @@ impl<'a> Follower<'a> {
                 }
             }
             if !alive {
-                return Ok(self.died());
+                return self.died(launcher);
             }
             if self.running.stop_reason().is_none() {
                 let stop =
@@ -120,8 +124,12 @@ impl<'a> Follower<'a> {
                 continue;
             }
             // Repeated, because the worker may just be starting.
+            let grace = match self.running.stop_reason() {
+                Some(StopReason::Shutdown) => launcher.shutdown_grace(),
+                _ => STOP_GRACE,
+            };
             match stopped.get_or_insert_with(Instant::now).elapsed() {
-                waited if waited > STOP_GRACE => launcher.kill(&self.attempt),
+                waited if waited > grace => launcher.kill(&self.attempt),
                 _ => launcher.stop(&self.attempt),
             }
             thread::sleep(POLL_INTERVAL);
@@ -140,9 +148,14 @@ impl<'a> Follower<'a> {
         report.map_err(JobError::UnknownReport)
     }
 
-    /// Takes in the next report; `Some` for the last one.
+    /// Takes in the next report; `Some` for the last one, which is taken in by the write of the
+    /// job's outcome: a trainer that follows this one before that reads it again.
     fn take_in(&mut self, report: AttemptReport) -> Result<Option<WorkerEnd>, JobError> {
         let context = &self.slot.context;
+        self.running.set_spent(report.spent);
+        if let Report::Ended(_) = &report.report {
+            return Ok(self.show(report));
+        }
         if let Report::Checkpoint(draft) = &report.report {
             let (epoch, publishing) = (draft.epoch, self.publish(draft));
             let published = context.runtime.block_on(publishing);
@@ -159,7 +172,7 @@ impl<'a> Follower<'a> {
         self.followed = number;
         self.curve.rows(&taken.rows);
         self.remove_obsolete(&taken.obsolete);
-        self.show(report)
+        Ok(self.show(report))
     }
 
     /// Publishes a checkpoint of which the draft is on the storage, unless it is published already.
@@ -187,7 +200,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Shows a report in the metrics.
-    fn show(&mut self, report: AttemptReport) -> Result<Option<WorkerEnd>, JobError> {
+    fn show(&mut self, report: AttemptReport) -> Option<WorkerEnd> {
         let metrics = self.slot.context.metrics.clone();
         self.running.set_step(report.step);
         if let Some(series) = &self.series {
@@ -207,13 +220,13 @@ impl<'a> Follower<'a> {
             }
             (Report::Bundle(bundle), _) => metrics.bundle_written(bundle.elapsed),
             (Report::Checkpoint(draft), _) => self.remove_draft(draft.number),
-            (Report::Ended(end), _) => return Ok(Some(end)),
+            (Report::Ended(end), _) => return Some(end),
             (
                 Report::Opened { .. } | Report::Started(_) | Report::Rows(_) | Report::Progress,
                 _,
             ) => {}
         }
-        Ok(None)
+        None
     }
 
     fn show_begin(&mut self, device: String) {
@@ -250,8 +263,11 @@ impl<'a> Follower<'a> {
                 self.show_end(&outcome);
                 match self.running.stop_reason() {
                     Some(StopReason::Cancel) => AttemptEnd::Finished(outcome),
-                    // By a shutdown, or by somebody who stopped the worker alone.
-                    _ => AttemptEnd::Released(outcome),
+                    Some(StopReason::Shutdown) => AttemptEnd::Released(outcome),
+                    Some(StopReason::Deadline) | None => {
+                        tracing::warn!(attempt = %self.attempt, "the worker of a job was stopped, but not by this trainer");
+                        AttemptEnd::Crashed
+                    }
                 }
             }
         }
@@ -265,12 +281,17 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn died(&self) -> AttemptEnd {
+    fn died(&self, launcher: &impl Launcher) -> Result<AttemptEnd, JobError> {
         self.show_end(&JobOutcome::cancelled());
         match self.running.stop_reason() {
-            Some(StopReason::Cancel) => AttemptEnd::Finished(JobOutcome::cancelled()),
-            Some(StopReason::Shutdown) => AttemptEnd::Released(JobOutcome::cancelled()),
-            Some(StopReason::Deadline) | None => AttemptEnd::Crashed,
+            Some(StopReason::Cancel) => Ok(AttemptEnd::Finished(JobOutcome::cancelled())),
+            Some(StopReason::Shutdown) => Ok(AttemptEnd::Released(JobOutcome::cancelled())),
+            Some(StopReason::Deadline) | None => match launcher.exit_code(&self.attempt) {
+                Some(code) if self.followed == 0 && NOT_BEGUN.contains(&code) => {
+                    Err(JobError::NotBegun { code })
+                }
+                _ => Ok(AttemptEnd::Crashed),
+            },
         }
     }
 

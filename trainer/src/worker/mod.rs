@@ -58,6 +58,6 @@ pub use outbox::Outbox;
 pub use pool::{Execution, Wake, Workers};
 pub use processes::WorkerCommand;
 pub use recovery::{finish_checkpoints, record_bundles, sweep_bundles};
-pub use report_attempt::{NotReported, ReportedEnd, WorkerTask, report_attempt};
+pub use report_attempt::{NotReported, ReportedEnd, WorkerTask, read_record, report_attempt};
 pub use running::{RunningJob, RunningJobs, StopReason};
 pub use unfinished::{keep_marking, mark_unfinished};

@@ -1,5 +1,6 @@
-//! Repeats what a running job writes, or reads of its worker, while that fails in a way that may pass, such as on a full
-//! disk, an unreachable storage or under another program's lock of the job database.
+//! Repeats what a running job writes, or reads of its worker, while that fails in a way that may
+//! pass, such as on a full disk, an unreachable storage or under another program's lock of the job
+//! database.
 
 use super::running::RunningJob;
 use crate::{
@@ -17,6 +18,19 @@ const WRITING: [&str; 2] = [
 const READING: [&str; 2] = [
     "reports of a job cannot be read",
     "reports of a job are read again",
+];
+
+const RESUMING: [&str; 2] = [
+    "the resume bundle of a job cannot be read",
+    "the resume bundle of a job is read",
+];
+const ASSIGNING: [&str; 2] = [
+    "the record of an attempt cannot be read",
+    "the record of an attempt is read",
+];
+const STARTING: [&str; 2] = [
+    "the worker of a job cannot be started",
+    "the worker of a job is started",
 ];
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -86,6 +100,30 @@ impl<'a> Outages<'a> {
     pub(super) fn of_reports(self) -> Self {
         Self {
             messages: READING,
+            ..self
+        }
+    }
+
+    /// The same for reads of resume bundles.
+    pub(super) fn of_bundles(self) -> Self {
+        Self {
+            messages: RESUMING,
+            ..self
+        }
+    }
+
+    /// The same for the read of an attempt's record.
+    pub(super) fn of_records(self) -> Self {
+        Self {
+            messages: ASSIGNING,
+            ..self
+        }
+    }
+
+    /// The same for starts of a worker.
+    pub(super) fn of_starts(self) -> Self {
+        Self {
+            messages: STARTING,
             ..self
         }
     }

@@ -75,9 +75,7 @@ impl Workers {
         let count = count.max(1);
         let executor: Arc<dyn Executor> = match execution {
             Execution::Local => Arc::new(Local),
-            Execution::Processes(command) => Arc::new(Remote {
-                launcher: Processes::new(command),
-            }),
+            Execution::Processes(command) => Arc::new(Remote::new(Processes::new(command))),
         };
         let shutdown = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(count);

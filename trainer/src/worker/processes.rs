@@ -33,6 +33,8 @@ pub struct WorkerCommand {
     pub arguments: Vec<OsString>,
     /// Folder of the lock files.
     pub locks: PathBuf,
+    /// Time that workers have for their resume bundles while the trainer shuts down.
+    pub shutdown_grace: Duration,
 }
 
 /// Worker processes.
@@ -128,8 +130,25 @@ impl Launcher for Processes {
         matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
     }
 
+    fn exit_code(&self, attempt: &Attempt) -> Option<u8> {
+        let since = Instant::now();
+        // The lock is free a moment before the process has ended.
+        while since.elapsed() < END_GRACE {
+            let status = self.children().get_mut(attempt)?.try_wait().ok()?;
+            if let Some(status) = status {
+                return status.code().and_then(|code| u8::try_from(code).ok());
+            }
+            thread::sleep(END_POLL);
+        }
+        None
+    }
+
     fn stop(&self, attempt: &Attempt) {
         self.signal(attempt, Signal::TERM);
+    }
+
+    fn shutdown_grace(&self) -> Duration {
+        self.command.shutdown_grace
     }
 
     fn kill(&self, attempt: &Attempt) {

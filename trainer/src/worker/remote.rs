@@ -2,7 +2,7 @@
 //! its record on the storage, has its worker started, and follows its reports.
 
 use super::{
-    error::{JobError, PublishError},
+    error::{JobError, LaunchError, PublishError},
     executor::{AttemptEnd, Executor},
     follower::Follower,
     launcher::Launcher,
@@ -12,17 +12,28 @@ use super::{
 };
 use crate::{
     attempt::AttemptRecord,
-    job::JobOutcome,
+    job::{JobId, JobOutcome},
     store::{Job, Run},
     wire,
 };
 use bytes::Bytes;
-use digits_checkpoint::runs::Attempt;
-use std::sync::Arc;
+use digits_checkpoint::{StorageError, runs::Attempt};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+/// Pause after a worker that ended before it began; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs each attempt in a worker that a launcher starts.
 pub(super) struct Remote<L> {
-    pub(super) launcher: L,
+    launcher: L,
+    /// The attempts whose workers the launcher has not forgotten.
+    attempts: Mutex<HashMap<JobId, Attempt>>,
 }
 
 impl<L: Launcher> Executor for Remote<L> {
@@ -46,9 +57,27 @@ impl<L: Launcher> Executor for Remote<L> {
             (ended, _) => ended,
         }
     }
+
+    fn forget(&self, job: JobId) {
+        let attempt = self.attempts().remove(&job);
+        if let Some(attempt) = attempt {
+            self.launcher.forget(&attempt);
+        }
+    }
 }
 
 impl<L: Launcher> Remote<L> {
+    pub(super) fn new(launcher: L) -> Self {
+        Self {
+            launcher,
+            attempts: Mutex::default(),
+        }
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, HashMap<JobId, Attempt>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(
         &self,
         slot: &WorkerSlot,
@@ -65,54 +94,86 @@ impl<L: Launcher> Remote<L> {
                     return Ok(AttemptEnd::Released(JobOutcome::cancelled()));
                 }
                 Some(_) => return Ok(AttemptEnd::Finished(JobOutcome::cancelled())),
-                None => match self.launch(slot, job, &outages)? {
-                    Some(run) => run,
-                    None => return Ok(AttemptEnd::Crashed),
-                },
+                None => self.launch(slot, job, running)?,
             },
         };
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let mut followed = self.follow(slot, job, running, &run);
+        // Such as without the storage or the program's files: not the job's fault, so not counted.
+        while let Err(error @ JobError::NotBegun { .. }) = &followed {
+            let left = context.max_outage.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            tracing::error!(job = %job.id, %error, "the worker of a job does not begin; starting another");
+            let stop = async { tokio::time::timeout(pause.min(left), running.stopped()).await };
+            if context.runtime.block_on(stop).is_ok() {
+                break;
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+            let run = self.launch(slot, job, running)?;
+            followed = self.follow(slot, job, running, &run);
+        }
+        followed
+    }
+
+    fn follow(
+        &self,
+        slot: &WorkerSlot,
+        job: &Job,
+        running: &Arc<RunningJob>,
+        run: &Run,
+    ) -> Result<AttemptEnd, JobError> {
         if run.cancel_requested {
             running.stop(StopReason::Cancel);
         }
-        let attempt = attempt(job, &run);
-        let followed = Follower::new(slot, job, running, &run)
+        let attempt = attempt(job, run);
+        self.attempts().insert(job.id, attempt.clone());
+        let followed = Follower::new(slot, job, running, run)
             .and_then(|mut follower| follower.follow(&self.launcher));
         if followed.is_err() {
             self.launcher.kill(&attempt);
         }
-        self.launcher.forget(&attempt);
         followed
     }
 
-    /// Opens the next attempt and has its worker started; `None` when that failed.
-    fn launch(
-        &self,
-        slot: &WorkerSlot,
-        job: &Job,
-        outages: &Outages<'_>,
-    ) -> Result<Option<Run>, JobError> {
+    /// Opens the next attempt and has its worker started.
+    fn launch(&self, slot: &WorkerSlot, job: &Job, running: &RunningJob) -> Result<Run, JobError> {
         let context = &slot.context;
-        let begin = || context.store.begin_run(job.id);
-        let run = context.runtime.block_on(outages.outlast(begin))?;
-        let record = AttemptRecord {
-            resolved: job.resolved.clone(),
-            attempts: job.attempts,
-            spent: job.spent,
-            resume: run.bundles.clone(),
+        let outages = Outages::new(job.id, running, Some(&context.store), context.max_outage);
+        let (run, attempt) = loop {
+            let begin = || context.store.begin_run(job.id);
+            let run = context.runtime.block_on(outages.outlast(begin))?;
+            let attempt = attempt(job, &run);
+            let record = AttemptRecord {
+                resolved: job.resolved.clone(),
+                attempts: job.attempts,
+                spent: job.spent,
+                resume: run.bundles.clone(),
+                nonce: Uuid::now_v7().to_string(),
+            };
+            let record = Bytes::from(wire::attempt_record_bytes(&record));
+            let create = || async {
+                let created = attempt.create_record(&context.storage, record.clone());
+                created.await.map_err(PublishError::Storage)
+            };
+            match context.runtime.block_on(outages.outlast(create)) {
+                // By a trainer of which the state was replaced by an older copy.
+                Err(PublishError::Storage(StorageError::Conflict { .. })) => {
+                    tracing::warn!(%attempt, "another attempt of this number is on the storage; taking the next number");
+                }
+                created => {
+                    created?;
+                    break (run, attempt);
+                }
+            }
         };
-        let record = Bytes::from(wire::attempt_record_bytes(&record));
-        let attempt = attempt(job, &run);
-        let create = || async {
-            let created = attempt.create_record(&context.storage, record.clone());
-            created.await.map_err(PublishError::Storage)
-        };
-        context.runtime.block_on(outages.outlast(create))?;
-        if let Err(error) = self.launcher.launch(slot, &attempt) {
-            tracing::error!(%attempt, %error, "the worker of a job cannot be started");
-            self.launcher.forget(&attempt);
-            return Ok(None);
-        }
-        Ok(Some(run))
+        self.attempts().insert(job.id, attempt.clone());
+        let launch = || async { Ok::<_, LaunchError>(self.launcher.launch(slot, &attempt)?) };
+        context
+            .runtime
+            .block_on(outages.of_starts().outlast(launch))?;
+        Ok(run)
     }
 }
 

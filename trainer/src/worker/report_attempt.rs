@@ -18,6 +18,7 @@ use crate::{
     metrics::Metrics,
     train::{Device, TrainError},
 };
+use bytes::Bytes;
 use digits_checkpoint::{Storage, runs::Attempt};
 use digits_telemetry::panic_text;
 use std::{
@@ -54,9 +55,9 @@ pub struct WorkerTask {
     pub max_outage: Duration,
 }
 
-/// Why the outcome of an attempt was not reported.
+/// Why an attempt was not begun, or its outcome not reported.
 #[derive(Debug, thiserror::Error)]
-#[error("the worker cannot report: {0}")]
+#[error("the storage of the worker fails: {0}")]
 pub struct NotReported(String);
 
 impl From<PublishError> for NotReported {
@@ -72,6 +73,26 @@ pub enum ReportedEnd {
     Finished(JobState),
     /// The worker was stopped before the end.
     Stopped,
+}
+
+/// Reads the record of an attempt; outlasts an outage of the storage for up to `max_outage`.
+/// Cancel-safe.
+///
+/// # Errors
+/// [`NotReported`] when the storage fails for too long.
+pub async fn read_record(
+    job: JobId,
+    attempt: &Attempt,
+    storage: &Storage,
+    max_outage: Duration,
+) -> Result<Option<Bytes>, NotReported> {
+    let running = RunningJob::default();
+    let outages = Outages::new(job, &running, None, max_outage).of_records();
+    let read = || async {
+        let record = attempt.record(storage);
+        record.await.map_err(PublishError::Storage)
+    };
+    Ok(outages.outlast(read).await?)
 }
 
 /// Trains an attempt to its end, or until `stop` is cancelled, and reports its outcome.

@@ -1,9 +1,13 @@
 //! The bundles that an attempt may resume from, newest first.
 
-use super::bundles::{Bundles, StoredBundle, decode};
+use super::{
+    bundles::{Bundles, decode, discard},
+    error::PublishError,
+    outage::Outages,
+};
 use crate::{attempt::ResumePoint, job::JobId, metrics::Metrics};
 use digits_checkpoint::{Storage, runs::Attempt};
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 use tokio::runtime::Handle;
 
 /// The bundles that an attempt may resume from.
@@ -16,8 +20,8 @@ enum Source {
     /// In the state folder.
     State {
         bundles: Arc<Bundles>,
-        /// The one that was returned last.
-        returned: Option<StoredBundle>,
+        /// File of the one that was returned last.
+        returned: Option<PathBuf>,
     },
     /// On the storage.
     Storage {
@@ -52,7 +56,14 @@ impl ResumeBundles {
     }
 
     /// The newest bundle that is intact and was not returned before. Damaged ones are counted.
-    pub(super) fn next(&mut self, metrics: &Metrics) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When the storage fails for longer than `outages` allow: the bundle may be intact.
+    pub(super) fn next(
+        &mut self,
+        metrics: &Metrics,
+        outages: &Outages<'_>,
+    ) -> Result<Option<Vec<u8>>, PublishError> {
         let job = self.job;
         let damaged = |reason: &str| {
             metrics.bundle_refused();
@@ -61,10 +72,12 @@ impl ResumeBundles {
         match &mut self.source {
             Source::State { bundles, returned } => {
                 if let Some(refused) = returned.take() {
-                    bundles.discard(&refused);
+                    discard(&refused);
                 }
-                let found = bundles.read(job, damaged)?;
-                Some(returned.insert(found).bytes.clone())
+                Ok(bundles.read(job, damaged).map(|found| {
+                    *returned = Some(found.path);
+                    found.bytes
+                }))
             }
             Source::Storage {
                 storage,
@@ -76,17 +89,19 @@ impl ResumeBundles {
                         job: job.to_string(),
                         number: point.attempt,
                     };
-                    let read = runtime.block_on(attempt.bundle(storage, point.number));
-                    match read {
-                        Ok(Some(file)) => match decode(&file) {
-                            Some((_, bytes)) => return Some(bytes.to_vec()),
+                    let read = || async {
+                        let read = attempt.bundle(storage, point.number);
+                        read.await.map_err(PublishError::Storage)
+                    };
+                    match runtime.block_on(outages.outlast(read))? {
+                        Some(file) => match decode(&file) {
+                            Some((_, bytes)) => return Ok(Some(bytes.to_vec())),
                             None => damaged("its digest does not match"),
                         },
-                        Ok(None) => damaged("it is not on the storage"),
-                        Err(error) => damaged(&error.to_string()),
+                        None => damaged("it is not on the storage"),
                     }
                 }
-                None
+                Ok(None)
             }
         }
     }

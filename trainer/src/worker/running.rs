@@ -34,6 +34,8 @@ pub struct RunningJob {
     /// Set while a checkpoint waits for a storage that fails.
     publishing: watch::Sender<Option<Publishing>>,
     clock: OnceLock<Clock>,
+    /// Time of training that the worker of another process has reported, in microseconds.
+    reported_us: AtomicU64,
 }
 
 /// The time of training, in this process and before.
@@ -106,9 +108,16 @@ impl RunningJob {
     /// Time of training over all attempts.
     #[must_use]
     pub fn spent(&self) -> Duration {
-        self.clock.get().map_or(Duration::ZERO, |clock| {
-            clock.spent_before + clock.started.elapsed()
-        })
+        match self.clock.get() {
+            Some(clock) => clock.spent_before + clock.started.elapsed(),
+            None => Duration::from_micros(self.reported_us.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Sets the time of training of a job that another process trains.
+    pub(super) fn set_spent(&self, spent: Duration) {
+        let micros = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        self.reported_us.store(micros, Ordering::Relaxed);
     }
 
     /// Why a checkpoint is not published yet; `None` while nothing fails.

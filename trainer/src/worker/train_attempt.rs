@@ -121,7 +121,9 @@ fn train_job(run: &Arc<JobRun>, series: &JobSeries) -> Result<AttemptEnd, JobErr
                 series.set_test(test.loss, test.accuracy());
             }
         }
-        Err(TrainError::NotFinite { .. }) => run.services.metrics.loss_not_finite(),
+        Err(JobError::Train(TrainError::NotFinite { .. })) => {
+            run.services.metrics.loss_not_finite();
+        }
         Err(_) => {}
     }
     conclude(run, trained, written)
@@ -131,14 +133,15 @@ fn train_job(run: &Arc<JobRun>, series: &JobSeries) -> Result<AttemptEnd, JobErr
 fn train_from_newest_bundle(
     run: &JobRun,
     observer: &mut JobObserver<'_>,
-) -> Result<Outcome, TrainError> {
+) -> Result<Outcome, JobError> {
     let (job, metrics) = (run.job, &run.services.metrics);
     let mut bundles = run.output.resume_bundles(job);
     loop {
-        let found = bundles.next(metrics);
+        let found = bundles.next(metrics, &run.outages().of_bundles());
+        let found = found.map_err(JobError::ResumeBundle)?;
         let trained = train::run(&run.plan.train, &run.data, found.as_deref(), observer);
         let (Err(TrainError::Bundle(reason)), Some(_)) = (&trained, &found) else {
-            return trained;
+            return Ok(trained?);
         };
         metrics.bundle_refused();
         tracing::warn!(%job, reason, "a resume bundle does not fit; resuming from the previous one or from the start");
@@ -147,7 +150,7 @@ fn train_from_newest_bundle(
 
 fn conclude(
     run: &JobRun,
-    trained: Result<Outcome, TrainError>,
+    trained: Result<Outcome, JobError>,
     written: Result<(), JobError>,
 ) -> Result<AttemptEnd, JobError> {
     let stop = run.running.stop_reason();
@@ -170,8 +173,17 @@ fn conclude(
         }
         (Some(StopReason::Deadline), Err(error)) => {
             error.log_lost_output(run.job);
-            let message = deadline_message(&run.plan, run.running.step());
-            return Ok(AttemptEnd::Finished(JobOutcome::failed(message)));
+            return Ok(deadline_passed(run));
+        }
+        _ => {}
+    }
+    // The same holds for the retries of a read.
+    match (stop, &trained) {
+        (Some(StopReason::Cancel), Err(JobError::ResumeBundle(_))) => {
+            return Ok(AttemptEnd::Finished(JobOutcome::cancelled()));
+        }
+        (Some(StopReason::Deadline), Err(JobError::ResumeBundle(_))) => {
+            return Ok(deadline_passed(run));
         }
         _ => {}
     }
@@ -190,6 +202,11 @@ fn conclude(
         ..ended(state, outcome)
     };
     Ok(AttemptEnd::Finished(outcome))
+}
+
+fn deadline_passed(run: &JobRun) -> AttemptEnd {
+    let message = deadline_message(&run.plan, run.running.step());
+    AttemptEnd::Finished(JobOutcome::failed(message))
 }
 
 /// An attempt that was stopped before its training began.
