@@ -66,6 +66,12 @@ impl Keys {
         text
     }
 
+    /// Whether the signature of these bytes names the key that signs.
+    pub(crate) fn is_signer_of(&self, bytes: &[u8]) -> bool {
+        let signed = Signed::split(bytes);
+        signed.is_some_and(|signed| self.signer_id() == Some(&signed.key_id))
+    }
+
     /// Checks that a trusted key has signed these bytes as they are.
     pub(crate) fn verify(&self, kind: Kind<'_>, bytes: &[u8]) -> Result<(), Untrusted> {
         let Some(signed) = Signed::split(bytes) else {
@@ -81,6 +87,11 @@ impl Keys {
             Some(false) => Err(Untrusted::Mismatch(signed.key_id)),
         }
     }
+}
+
+/// Whether a file has a signature, of whatever key.
+pub(crate) fn is_signed(bytes: &[u8]) -> bool {
+    Signed::split(bytes).is_some()
 }
 
 /// The member with the signature, and the end of the object.

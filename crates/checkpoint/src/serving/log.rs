@@ -9,7 +9,7 @@ use crate::{
     keys,
     manifest::{FORMAT, read_format},
     record::{Reason, Route, ServingRecord},
-    signature::Kind,
+    signature::{Kind, is_signed},
     storage::{Created, Storage, StorageError},
 };
 use bytes::Bytes;
@@ -89,6 +89,23 @@ pub(crate) async fn newest_trusted(
     Ok(None)
 }
 
+/// The newest sequence before `before` whose record has a signature, of whatever key.
+pub(super) async fn newest_signed(
+    storage: &Storage,
+    model: &ModelName,
+    before: u64,
+) -> Result<Option<u64>, StorageError> {
+    let mut records = stream::iter((1..before).rev())
+        .map(|sequence| async move { (sequence, read(storage, model, sequence).await) })
+        .buffered(CONCURRENT_READS);
+    while let Some((sequence, found)) = records.next().await {
+        if found?.is_some_and(|(_, bytes)| is_signed(&bytes)) {
+            return Ok(Some(sequence));
+        }
+    }
+    Ok(None)
+}
+
 async fn newest(storage: &Storage, model: &ModelName) -> Result<Option<u64>, StorageError> {
     let listing = listing(storage, model, 0).await?;
     if let Some(key) = listing.stray {
@@ -129,7 +146,8 @@ pub(crate) async fn any_record(
     found.map(parse).transpose()
 }
 
-async fn read(
+/// The key and the bytes of a record; `None` when there is none of this number.
+pub(super) async fn read(
     storage: &Storage,
     model: &ModelName,
     sequence: u64,

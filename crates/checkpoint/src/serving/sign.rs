@@ -1,21 +1,27 @@
-//! Signs the serving log of a storage that was written without keys.
+//! Signs the serving log of a storage that was written without keys, or with another one.
 
 use super::{
     error::{AppendError, PromotionError},
     guard::promised,
-    log::{Proposal, any_record, append, newest_after, newest_trusted},
+    log::{Proposal, any_record, append, newest_after, newest_signed, read},
 };
-use crate::{id::ModelName, record::ServingRecord, storage::Storage};
+use crate::{
+    id::ModelName,
+    record::ServingRecord,
+    signature::{Kind, Untrusted},
+    storage::Storage,
+};
 
 /// Appends the newest record again, signed, with the digest of each manifest: from then on the log
-/// is trusted, and with it the files of the checkpoints that serve. `None` if the newest record is
-/// signed already. The caller vouches for what the storage holds now. Not cancel-safe: when
-/// dropped, the record may exist or still appear.
+/// is trusted, and with it the files of the checkpoints that serve. `None` if this storage's key
+/// has signed the newest record already. The caller vouches for what the storage holds now. Not
+/// cancel-safe: when dropped, the record may exist or still appear.
 ///
 /// # Errors
-/// [`AppendError::Refused`] for an empty log, for a checkpoint that is deleted or changed, and
-/// where an earlier record is signed: then somebody without the key wrote the newest;
-/// [`AppendError::Lost`]; [`AppendError::Storage`].
+/// [`AppendError::Refused`] for an empty log, for a checkpoint that is deleted or changed, for a
+/// record that another key has signed, which is not trusted, and for one without a signature after
+/// one that has any: somebody without the key wrote it; [`AppendError::Lost`];
+/// [`AppendError::Storage`].
 pub async fn sign(
     storage: &Storage,
     model: &ModelName,
@@ -23,12 +29,23 @@ pub async fn sign(
 ) -> Result<Option<ServingRecord>, AppendError> {
     let newest = newest_after(storage, model, 0).await?;
     let newest = newest.ok_or(PromotionError::NothingServes)?;
-    if let Some(signed) = newest_trusted(storage, model, 1..=newest).await? {
-        let signed = signed.sequence;
-        if signed == newest {
-            return Ok(None);
+    let found = read(storage, model, newest).await?;
+    let (_, bytes) = found.ok_or(PromotionError::UnknownRecord(newest))?;
+    let Some(keys) = storage.keys() else {
+        return Ok(None);
+    };
+    match keys.verify(Kind::ServingRecord(model), &bytes) {
+        Ok(()) if keys.is_signer_of(&bytes) => return Ok(None),
+        Ok(()) => {}
+        Err(Untrusted::Unsigned) => {
+            if let Some(signed) = newest_signed(storage, model, newest).await? {
+                return Err(PromotionError::SignedBefore { signed, newest }.into());
+            }
         }
-        return Err(PromotionError::SignedBefore { signed, newest }.into());
+        Err(reason) => {
+            let sequence = newest;
+            return Err(PromotionError::UntrustedRecord { sequence, reason }.into());
+        }
     }
     let unsigned = any_record(storage, model, newest).await?;
     let unsigned = unsigned.ok_or(PromotionError::UnknownRecord(newest))?;

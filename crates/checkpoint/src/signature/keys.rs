@@ -142,10 +142,16 @@ impl Keys {
         self.accepts_unsigned
     }
 
+    /// Id of the key that signs.
+    pub(super) fn signer_id(&self) -> Option<&str> {
+        let first = self.signer.as_ref().and(self.trusted.first());
+        first.map(|key| key.id.as_str())
+    }
+
     /// Id of the key that signs, and its signature of `message`.
     pub(super) fn signature(&self, message: &[u8]) -> Option<(&str, Vec<u8>)> {
         let signature = self.signer.as_ref()?.sign(message);
-        Some((&self.trusted.first()?.id, signature.as_ref().to_vec()))
+        Some((self.signer_id()?, signature.as_ref().to_vec()))
     }
 
     /// Whether the trusted key of this id has signed `message`; `None` when there is none.

@@ -417,6 +417,25 @@ async fn a_key_is_replaced_by_another() {
     let foreign = distrust(&trusting, 2).await;
     assert!(matches!(foreign, Untrusted::Foreign(_)), "{foreign}");
 
+    // What the old key signed is signed again where both are known, and never unseen.
+    rollback(&signing, &digits(), 2, 1, "").await.unwrap();
+    let unknown = sign(&only_new, &digits(), "op").await;
+    let Err(AppendError::Refused(PromotionError::UntrustedRecord { sequence: 3, .. })) = unknown
+    else {
+        panic!("{unknown:?}")
+    };
+    let signed = sign(&rotated, &digits(), "op").await.unwrap().unwrap();
+    assert_eq!((signed.sequence, signed.primary()), (4, Some(old.id)));
+    assert_eq!(sign(&rotated, &digits(), "op").await.unwrap(), None);
+    serve(&plain, 4, old.id).await;
+    for storage in [&only_new, &rotated] {
+        let refused = sign(storage, &digits(), "op").await;
+        let Err(AppendError::Refused(PromotionError::SignedBefore { signed: 4, .. })) = refused
+        else {
+            panic!("{refused:?}")
+        };
+    }
+
     // Then nobody trusts the old one.
     assert!(loads(&only_new, &record(&only_new, 2).await.unwrap()).await);
     let foreign = distrust(&only_new, 1).await;

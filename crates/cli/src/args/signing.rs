@@ -12,6 +12,10 @@ pub struct Sign {
     /// Private key (PEM, Ed25519) that signs.
     #[arg(long, value_name = "FILE", env = "DIGITS_SIGNING_KEY")]
     pub signing_key: PathBuf,
+    /// Public keys (PEM, Ed25519) that are trusted beside --signing-key: what they signed is signed
+    /// again.
+    #[arg(long, value_name = "FILE", env = "DIGITS_TRUSTED_KEYS")]
+    pub trusted_keys: Option<PathBuf>,
     /// Name of the model.
     #[arg(long, default_value = "digits")]
     pub model: String,

@@ -12,7 +12,7 @@ use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 /// Runs `digits sign`.
 pub async fn sign(args: Sign, context: &Context) -> Result<(), Error> {
-    let keys = read(&args.signing_key, Keys::signing)?;
+    let keys = signing(&args.signing_key, args.trusted_keys.as_deref())?;
     let signed = registry::sign(&args.storage, keys, &args.model, &args.by).await?;
     let model = &args.model;
     let line = match &signed {
@@ -81,11 +81,15 @@ pub fn keys(flags: &SigningKeys, at: &At) -> Result<Option<Keys>, Error> {
     let Some(file) = file else {
         return Ok(None);
     };
-    let mut keys = read(file, Keys::signing)?;
-    if let Some(file) = &flags.trusted_keys {
-        keys = keys.and(read(file, Keys::trusting)?);
+    signing(file, flags.trusted_keys.as_deref()).map(Some)
+}
+
+fn signing(file: &Path, trusted: Option<&Path>) -> Result<Keys, Error> {
+    let keys = read(file, Keys::signing)?;
+    match trusted {
+        Some(file) => Ok(keys.and(read(file, Keys::trusting)?)),
+        None => Ok(keys),
     }
-    Ok(Some(keys))
 }
 
 fn read(
