@@ -762,6 +762,8 @@ class Refusal(_message.Message):
     * "manifest": the manifest cannot be read or contains an invalid value.
     * "format": the manifest has a format that this version does not know.
     * "manifest_digest": the manifest is not the one that the serving record promoted.
+    * "signature": the serving record is not signed by a trusted key.
+    * "replay": the serving record is older than the newest one seen, where signatures are required.
     * "size", "digest": a file does not have the size or SHA-256 that the manifest states.
     * "header": the header of a tensor file is too large or cannot be read.
     * "architecture": the network exceeds the limits, or does not match its declared input and
