@@ -154,7 +154,7 @@ async fn unsigned_and_foreign_records_are_passed_over() {
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(follower.poll().await.unwrap(), None, "once");
     }
-    // The trainer goes on, from the newest record that it trusts.
+    // The trainer continues from the newest record that it trusts.
     let next = published(&signing, 0).await;
     assert_eq!(automatic(&signing, &next).await, (4, None));
     assert_eq!(automatic(&signing, &next).await, (4, None), "once");
@@ -270,7 +270,7 @@ async fn a_storage_is_signed_once_as_it_is() {
     assert!(loads(&trusting, &found).await, "the digest covers it");
     assert_eq!(sign(&signing, &digits(), "op").await.unwrap(), None);
 
-    // From then on the manifest cannot change, and the trainer goes on.
+    // From then on the manifest cannot change, and the trainer can publish again.
     let new = published(&signing, 0).await;
     assert_eq!(automatic(&signing, &new).await, (3, None));
     rollback(&signing, &digits(), 3, 2, "").await.unwrap();

@@ -97,9 +97,9 @@ class Client:
     ) -> Iterator[Prediction]:
         """Classifies images as they come, over one stream, and yields their predictions in order.
 
-        A few images are read ahead of the predictions. The stream is opened again where it ends for a reason that
-        passes, such as the age of its connection, and goes on without gap or repetition. There is no deadline
-        unless `timeout` gives one for the whole stream.
+        A few images are read ahead of the predictions. If the stream ends for a temporary reason, such as the
+        maximum age of its connection, it is opened again, and each image still gets exactly one prediction. There
+        is no deadline unless `timeout` gives one for the whole stream.
         """
         model = options.get("model", "")
         items = (item for image in images for item in read(image, self._size_for(image, model)).items)

@@ -1,8 +1,8 @@
 //! Model checking of attempts outside the trainer's process: workers report, the trainer follows,
 //! and both may crash.
 //!
-//! The trainer may believe at any time that the first worker is dead, so that worker also goes on
-//! beside the next one, as on a node that is cut off.
+//! At any step the trainer may take the first worker for dead although it still runs, as on a node
+//! that is cut off: then both workers write.
 
 mod model;
 mod programs;
