@@ -11,4 +11,7 @@ pub enum ServerError {
     /// The descriptors for reflection could not be decoded.
     #[error("the file descriptors for reflection could not be decoded")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors for the Connect protocol could not be used.
+    #[error("the file descriptors for the Connect protocol could not be used")]
+    Connect(#[from] digits_transcode::SchemaError),
 }

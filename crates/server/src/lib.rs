@@ -1,4 +1,4 @@
-//! The gRPC port that both services share: listening, TLS, authentication, gRPC-Web, limits,
+//! The gRPC port that both services share: listening, TLS, authentication, gRPC-Web, Connect, limits,
 //! deadlines, request metrics, access log, health, reflection and a graceful shutdown. It knows no
 //! service of `digits`.
 //!
@@ -40,7 +40,7 @@
 //! 2. **serve**: [`serve::HttpServer`] reads HTTP/2 or HTTP/1.1. An
 //!    [`InlineExecutor`](serve::inline_executor::InlineExecutor) runs the requests that arrived
 //!    together and then writes their responses at once. [`serve::ProtocolMux`] distinguishes
-//!    gRPC, gRPC-Web and plain HTTP.
+//!    gRPC, gRPC-Web, Connect and plain HTTP.
 //! 3. **middleware**: [`InstrumentedService`] begins a
 //!    [`RequestGuard`](middleware::guard::RequestGuard), which puts the [`RequestContext`] into the
 //!    request's extensions. It authenticates the request, checks its roles, and waits until the
@@ -63,6 +63,7 @@
 
 mod accept;
 mod config;
+pub mod connect;
 mod connection;
 mod cors;
 mod credentials;

@@ -8,6 +8,7 @@ use digits_telemetry::listen::listen;
 use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use digits_telemetry::supervisor::Supervisor;
+use digits_transcode::Schema;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -15,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept::{Accepted, ConnectionMetrics, Listener, Registry, TlsHandshakes};
 use crate::config::ServerConfig;
+use crate::connect::Connect;
 use crate::cors;
 use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
 use crate::error::ServerError;
 use crate::middleware::{InstrumentedService, RequestMetrics, ServerState, instrumented};
 use crate::serve::router::Routes;
-use crate::serve::{BrowserRules, HttpServer, ProtocolMux};
+use crate::serve::{BrowserRules, Browsers, HttpServer, ProtocolMux};
 
 /// Outcome of serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub struct GrpcServer {
     address: SocketAddr,
     pages: Option<axum::Router>,
     http: Option<MakeHttp>,
+    schema: Option<Schema>,
     supervisor: Option<Supervisor>,
     readiness: Readiness,
 }
@@ -62,6 +65,7 @@ impl GrpcServer {
             address,
             pages: None,
             http: None,
+            schema: None,
             supervisor: None,
             readiness: Readiness::new(),
         };
@@ -104,6 +108,14 @@ impl GrpcServer {
         self
     }
 
+    /// Answers the Connect protocol for the methods of `schema`, which is that of
+    /// [`connect::schema`](crate::connect::schema).
+    #[must_use]
+    pub fn with_connect(mut self, schema: Schema) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
     /// Serves until `shutdown`. Then asks clients to reconnect, closes the port after
     /// [`ServerConfig::linger`], lets requests in flight finish for at most
     /// [`ServerConfig::drain`], and aborts the rest. Health and reflection streams end with
@@ -143,7 +155,11 @@ impl GrpcServer {
             hosts: is_loopback.then(|| config.allowed_hosts.clone()),
             cors: cors::layer(&config.cors_origins),
         };
-        let mux = ProtocolMux::new(service, http, rules, limits, config.slow_clients);
+        let connect = self
+            .schema
+            .map(|schema| Connect::new(schema, &service, config.max_message_bytes));
+        let browsers = Browsers::new(&service, connect, http);
+        let mux = ProtocolMux::new(service, browsers, rules, limits, config.slow_clients);
         let http_server = Arc::new(HttpServer::new(mux, &config));
 
         let failed = credential_metrics.handshakes_failed;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use digits_server::health::Health;
 use digits_server::{
-    Credentials, GrpcServer, MethodRoles, RequestMetrics, Routes, ServerConfig, reflection,
+    Credentials, GrpcServer, MethodRoles, RequestMetrics, Routes, ServerConfig, connect, reflection,
 };
 use digits_telemetry::admin::{self, AdminServer};
 use digits_telemetry::hosts::AllowedHosts;
@@ -289,7 +289,9 @@ impl Running {
             .add_service(reflection_v1alpha);
         let metrics = RequestMetrics::new(info.metrics_prefix, info.methods);
         let liveness = supervisor.liveness().clone();
+        let schema = connect::schema(info.descriptors, info.services)?;
         let server = self.server.with_supervisor(supervisor);
+        let server = server.with_connect(schema);
         let server = server.with_readiness(self.readiness.clone());
         let mut serving = pin!(server.serve(routes, metrics, self.ports_closing.clone()));
         let readiness = ServiceReadiness {

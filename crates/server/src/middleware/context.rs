@@ -113,6 +113,11 @@ impl RequestContext {
         }
     }
 
+    /// Replaces the deadline by one that is `timeout` after the arrival of the request.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.deadline = Deadline::after(timeout, self.started).unwrap_or_default();
+    }
+
     /// Tells the request's client from others that are connected.
     #[must_use]
     pub fn client_key(&self) -> ClientKey {

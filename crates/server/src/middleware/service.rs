@@ -6,13 +6,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::Service;
 
 use super::access::Access;
@@ -40,14 +41,28 @@ pub type ResponseFuture =
 pub struct InstrumentedService {
     routes: Arc<Routes>,
     state: Arc<ServerState>,
+    slow_clients: SlowClientLimits,
 }
 
 impl InstrumentedService {
     pub(crate) fn new(routes: Routes, state: Arc<ServerState>) -> Self {
         Self {
             routes: Arc::new(routes),
+            slow_clients: state.slow_clients,
             state,
         }
+    }
+
+    /// The same services for bodies that limit by themselves how slowly they arrive.
+    pub(crate) fn with_paced_bodies(&self) -> Self {
+        let mut service = self.clone();
+        service.slow_clients.unfinished_request = Duration::MAX;
+        service
+    }
+
+    /// Counts and logs a request that ended with `code` before it was a call.
+    pub(crate) fn count<B>(&self, request: &mut Request<B>, code: Code) {
+        self.state.begin(request).finish(code);
     }
 
     /// Authenticates a request, calls its service until its deadline, and records its end.
@@ -100,7 +115,7 @@ impl InstrumentedService {
         let admitted = client.map_err(|refusal| refused(refusal.reason));
         let admitted = admitted.and_then(|client| self.admit(&mut guard, &mut request, client));
         let called = admitted.map(|place| {
-            let limits = self.state.slow_clients;
+            let limits = self.slow_clients;
             let request = request.map(|body| Body::new(RequestBody::grpc(body, place, limits)));
             self.call(guard.kind(), request)
         });

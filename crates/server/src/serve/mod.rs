@@ -8,4 +8,4 @@ pub(crate) mod router;
 mod supervision;
 
 pub(crate) use http::HttpServer;
-pub(crate) use protocol::{BrowserRules, ProtocolMux};
+pub(crate) use protocol::{BrowserRules, Browsers, ProtocolMux};

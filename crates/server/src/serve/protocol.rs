@@ -1,4 +1,4 @@
-//! Detects the protocol of a request on the one port: gRPC, gRPC-Web or plain HTTP.
+//! Detects the protocol of a request on the one port: gRPC, gRPC-Web, Connect or plain HTTP.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use super::open_body::OpenBody;
 use crate::config::SlowClientLimits;
+use crate::connect::Connect;
 use crate::connection::{ConnectionContext, OpenRequest};
 use crate::limits::SharedLimits;
 use crate::middleware::{
@@ -51,21 +52,21 @@ pub(crate) struct BrowserRules {
     pub(crate) cors: Option<CorsLayer>,
 }
 
-/// What browsers call: gRPC-Web and plain HTTP.
+/// What browsers call: gRPC-Web, Connect and plain HTTP.
 #[derive(Clone)]
-struct Browsers {
+pub(crate) struct Browsers {
     web: GrpcWebService<InstrumentedService>,
+    connect: Option<Connect>,
     http: Router,
 }
 
-impl ProtocolMux {
-    /// `http` answers what is neither gRPC nor gRPC-Web; without it, that is 404.
+impl Browsers {
+    /// `http` answers what is neither gRPC nor gRPC-Web nor a method of `connect`; without it, that
+    /// is 404.
     pub(crate) fn new(
-        grpc: InstrumentedService,
+        grpc: &InstrumentedService,
+        connect: Option<Connect>,
         http: Option<Router>,
-        rules: BrowserRules,
-        limits: Arc<SharedLimits>,
-        slow_clients: SlowClientLimits,
     ) -> Self {
         let nothing = async || {
             (
@@ -74,11 +75,23 @@ impl ProtocolMux {
             )
         };
         let http = http.unwrap_or_else(|| Router::new().fallback(nothing));
-        let browsers = Browsers {
+        Self {
             web: GrpcWebLayer::new().layer(grpc.clone()),
+            connect,
             // Prepares the routes once instead of in each clone.
             http: http.with_state(()),
-        };
+        }
+    }
+}
+
+impl ProtocolMux {
+    pub(crate) fn new(
+        grpc: InstrumentedService,
+        browsers: Browsers,
+        rules: BrowserRules,
+        limits: Arc<SharedLimits>,
+        slow_clients: SlowClientLimits,
+    ) -> Self {
         Self(Arc::new(Shared {
             grpc,
             browsers: option_layer(rules.cors).layer(browsers),
@@ -159,6 +172,11 @@ impl Service<Request<Body>> for Browsers {
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         if Protocol::of(&request) == Protocol::GrpcWeb {
             return Box::pin(self.web.call(request));
+        }
+        if let Some(connect) = &self.connect
+            && connect.has_method(request.uri().path())
+        {
+            return connect.call(request);
         }
         let response = self.http.call(request);
         Box::pin(async { Ok(response.await?.map(Body::new)) })

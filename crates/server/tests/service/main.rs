@@ -6,6 +6,7 @@
 mod browsers;
 mod client_names;
 mod compression;
+mod connect;
 mod deadlines;
 mod greed;
 mod jwt;
