@@ -79,19 +79,22 @@ pub async fn checkpoint_id(text: &str, model: &str, registry: &Registry) -> Resu
     choose(text, CHECKPOINT, of_checkpoints(&checkpoints, text, now))
 }
 
-/// The id of the job that `text` names, of those that the checkpoints of `registry` are of; `text`
-/// itself if it fits none of them, which then have none of that job.
-pub async fn job_of_checkpoints(text: &str, registry: &Registry) -> Result<String, Error> {
+/// The id of the job whose checkpoints are asked for. On a storage, those of its checkpoints are all
+/// the jobs that there are. A whole id is not looked up.
+pub async fn job_with_checkpoints(text: &str, registry: &Registry) -> Result<String, Error> {
     if is_id(text) {
         return Ok(text.to_owned());
+    }
+    if let Registry::Trainer(trainer) = registry {
+        return job_id(text, trainer).await;
     }
     let all = ListCheckpointsRequest::default();
     let checkpoints = registry.checkpoints(all, usize::MAX).await?;
     let jobs = jobs_of(&checkpoints, Timestamp::now());
     match (text, jobs.first()) {
         (LATEST, Some(newest)) => Ok(newest.id.clone()),
-        _ if jobs.iter().any(|job| job.is_named(text)) => choose(text, JOB, jobs),
-        _ => Ok(text.to_owned()),
+        (LATEST, None) => Err(nothing_yet(JOB)),
+        _ => choose(text, JOB, jobs),
     }
 }
 

@@ -29,7 +29,7 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 12] = [
+const UNLIT: [&str; 13] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
@@ -42,6 +42,7 @@ const UNLIT: [&str; 12] = [
     "DigitsConnectionsRefused",
     "DigitsBytesRefused",
     "DigitsClientsStall",
+    "DigitsPicturesWait",
 ];
 
 /// The services, their Prometheus, and the alerts that have fired.

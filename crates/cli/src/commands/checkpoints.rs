@@ -19,10 +19,9 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
         let id = lookup::checkpoint_id(text, &args.model, &registry).await?;
         return show(&registry.checkpoint(&id).await?, &registry, context).await;
     }
-    let job_id = match (args.job.as_str(), &registry) {
-        ("", _) => args.job,
-        (job, Registry::Trainer(trainer)) => lookup::job_id(job, trainer).await?,
-        (job, Registry::Storage(_)) => lookup::job_of_checkpoints(job, &registry).await?,
+    let job_id = match args.job.as_str() {
+        "" => String::new(),
+        job => lookup::job_with_checkpoints(job, &registry).await?,
     };
     let filter = ListCheckpointsRequest {
         model: args.model.clone(),
@@ -30,6 +29,13 @@ pub async fn run(args: Checkpoints, context: &Context) -> Result<(), Error> {
         ..ListCheckpointsRequest::default()
     };
     let checkpoints = registry.checkpoints(filter, args.limit).await?;
+    if checkpoints.is_empty()
+        && !job_id.is_empty()
+        && let Registry::Trainer(trainer) = &registry
+    {
+        // A job without checkpoints is an empty list, an unknown one an error.
+        trainer.job(&job_id).await?;
+    }
     if context.json {
         return context.document(&json!({ "checkpoints": json::display_all(&checkpoints) }));
     }

@@ -79,9 +79,11 @@ fn report() -> v1::ReportCard {
 impl CheckpointService for Trainer {
     async fn list_checkpoints(
         &self,
-        _: Request<v1::ListCheckpointsRequest>,
+        request: Request<v1::ListCheckpointsRequest>,
     ) -> Result<Response<v1::ListCheckpointsResponse>, Status> {
-        let checkpoints = vec![checkpoint()];
+        let of_job = request.into_inner().job_id;
+        let mut checkpoints = vec![checkpoint()];
+        checkpoints.retain(|_| of_job.is_empty() || of_job == JOB);
         Ok(Response::new(v1::ListCheckpointsResponse {
             checkpoints,
             ..Default::default()

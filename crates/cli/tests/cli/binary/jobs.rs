@@ -227,6 +227,10 @@ async fn jobs_and_checkpoints_are_named_by_start_name_and_latest() {
     for command in ["promote", "report", "reproduce"] {
         fixture.check_error(&[command, "x"], 64, &[unknown]).await;
     }
+    let unknown_job = uuid::Uuid::nil().to_string();
+    let list = ["checkpoints", "--job", &unknown_job];
+    let message = format!("digits: trainer: no job {unknown_job:?}");
+    fixture.check_error(&list, 1, &[&message]).await;
 }
 
 #[tokio::test]
