@@ -11,7 +11,7 @@ use crate::{
     page,
     reporter::Reporter,
     store::{DatabaseState, StoreError},
-    worker::{WorkerContext, Workers},
+    worker::{StartError, WorkerContext, Workers},
 };
 use digits_checkpoint::StorageError;
 use digits_proto::FILE_DESCRIPTOR_SET;
@@ -141,8 +141,8 @@ impl App {
             return Ok(());
         };
         recovered?;
-        let workers = Workers::start(services.clone(), workers, execution);
-        let workers = workers.map_err(Error::Thread)?;
+        let workers = Workers::start(services.clone(), workers, execution).await;
+        let workers = workers.map_err(workers_error)?;
         let closing = service.ports_closing().clone();
         let background = background::start(&config, &services, &closing);
         let training = Training(TrainingContext {
@@ -180,6 +180,13 @@ impl App {
         service
             .serve(routes, shutdown, ready, stop_work, close)
             .await
+    }
+}
+
+fn workers_error(error: StartError) -> Error {
+    match error {
+        StartError::Thread(error) => Error::Thread(error),
+        StartError::Cluster(reason) => Error::Config(format!("--executor kubernetes: {reason}")),
     }
 }
 

@@ -97,5 +97,9 @@ async fn count_jobs(
             }
             Err(error) => tracing::warn!(%error, "cannot count jobs by state"),
         }
+        match store.count_waiting().await {
+            Ok(counts) => metrics.attempts.waiting(&counts),
+            Err(error) => tracing::debug!(%error, "cannot count waiting workers"),
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Configuration: flags, environment variables and one file, checked before any port opens.
 
 mod dataset_file;
+mod kubernetes;
+
+pub use kubernetes::KubernetesFlags;
 
 use crate::{
     datasets::Folder,
@@ -46,13 +49,17 @@ pub struct Config {
     #[arg(long, env = "DIGITS_CONFIG")]
     pub config: Option<PathBuf>,
     /// Number of jobs that run at the same time, 1 to 64; on the CPU they share the cores. Default:
-    /// one per GPU, or one without a GPU.
+    /// one per GPU, or one without a GPU; 8 with --executor kubernetes.
     #[arg(long, env = "DIGITS_WORKERS", value_parser = parse_whole::<u16>(1..=64))]
     pub workers: Option<u16>,
-    /// Where jobs are trained: local, on threads of this process; or process, each in a process of
-    /// its own, which goes on while the trainer restarts and cannot take other jobs with it.
+    /// Where jobs are trained: local, on threads of this process; process, each in a process of
+    /// its own, which goes on while the trainer restarts and cannot take other jobs with it; or
+    /// kubernetes, each in a Job of a cluster (--pod-template).
     #[arg(long, env = "DIGITS_EXECUTOR", default_value = "local")]
     pub executor: ExecutorKind,
+    /// Flags of the Kubernetes executor.
+    #[command(flatten)]
+    pub kubernetes: KubernetesFlags,
     /// Flags that `digits-trainer run` reads from the environment only.
     #[command(flatten)]
     pub trainer: TrainerFlags,
@@ -68,6 +75,8 @@ pub enum ExecutorKind {
     Local,
     /// Each in a process of its own.
     Process,
+    /// Each in a Job of a Kubernetes cluster.
+    Kubernetes,
 }
 
 /// Flags that only the service has. `digits-trainer run` reads these settings from the environment

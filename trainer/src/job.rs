@@ -128,6 +128,8 @@ pub enum Event {
         state: JobState,
         /// The device, when the job starts to run; else empty.
         device: String,
+        /// Why the job is queued although it was taken from the queue; else empty.
+        reason: String,
     },
     /// The curves have a new row.
     Row(CurveRow),
@@ -166,6 +168,48 @@ pub struct Publishing {
     pub until_us: i64,
     /// Attempts that failed so far.
     pub failed_attempts: u32,
+}
+
+/// What the worker of a job that was taken from the queue waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitCause {
+    /// The scheduler's own queue.
+    Queue,
+    /// A machine with enough free resources.
+    Placement,
+    /// The start on that machine.
+    Start,
+}
+
+impl WaitCause {
+    /// All causes, in the order of their numbers in the database, from 1.
+    pub const ALL: [Self; 3] = [Self::Queue, Self::Placement, Self::Start];
+
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Placement => "placement",
+            Self::Start => "start",
+        }
+    }
+
+    /// Its number in the database.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Queue => 1,
+            Self::Placement => 2,
+            Self::Start => 3,
+        }
+    }
+
+    /// The cause of a number, or `None`.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.number() == number)
+    }
 }
 
 /// One row of a job's curves.

@@ -21,6 +21,8 @@ use digits_service::Error;
 use digits_telemetry::{supervisor::Supervisor, traces::Traces};
 use std::{env, sync::Arc, time::Duration};
 
+/// Attempts at a time in a cluster, unless --workers sets another number.
+const JOBS_AT_A_TIME: usize = 8;
 /// Interval at which the ends of the worker threads are polled.
 const POLL: Duration = Duration::from_millis(5);
 /// Pauses between attempts to use a storage that fails at the start.
@@ -56,9 +58,15 @@ pub(crate) async fn open(
     let state = config.state.clone();
     let outbox = tokio::task::spawn_blocking(move || Outbox::open(&state)).await?;
     let outbox = outbox.map_err(Error::unavailable("--state cannot be used"))?;
-    // libtorch counts them, which can take a moment.
-    let gpus = tokio::task::spawn_blocking(train::gpus).await?;
-    let workers = config.workers.map_or(gpus.max(1), usize::from);
+    let workers = match config.executor {
+        ExecutorKind::Kubernetes => {
+            train::run_elsewhere(config.kubernetes.gpus());
+            JOBS_AT_A_TIME
+        }
+        // libtorch counts them, which can take a moment.
+        _ => tokio::task::spawn_blocking(train::gpus).await?.max(1),
+    };
+    let workers = config.workers.map_or(workers, usize::from);
     let runtime = tokio::runtime::Handle::current();
     let pushed = Pushed::new(
         storage.clone(),
@@ -169,8 +177,13 @@ pub(crate) fn execution(
     config: &Config,
     storage: &Storage,
 ) -> Result<(Execution, Survivors), Error> {
-    if config.executor == ExecutorKind::Local {
-        return Ok((Execution::Local, Survivors::Nothing));
+    match config.executor {
+        ExecutorKind::Local => return Ok((Execution::Local, Survivors::Nothing)),
+        ExecutorKind::Kubernetes => {
+            let settings = config.kubernetes.settings()?;
+            return Ok((Execution::Jobs(settings), Survivors::OpenAttempts));
+        }
+        ExecutorKind::Process => {}
     }
     let program =
         env::current_exe().map_err(Error::unavailable("the program cannot find itself"))?;
@@ -199,13 +212,15 @@ pub(crate) fn submitter(services: &WorkerContext, wake: Wake, config: &Config) -
 
 /// Stops the workers and waits for them, at most for `grace`.
 pub(crate) async fn stop_workers(workers: Workers, store: &Store, grace: Duration) {
+    let leaves = workers.leaves_attempts();
     let threads = workers.stop();
     let stopped = async {
         while threads.iter().any(|thread| !thread.is_finished()) {
             tokio::time::sleep(POLL).await;
         }
     };
-    if tokio::time::timeout(grace, stopped).await.is_err() {
+    let stopped = tokio::time::timeout(grace, stopped).await;
+    if stopped.is_err() && !leaves {
         tracing::warn!(
             "a running job did not stop within --shutdown-grace; the next start resumes it"
         );

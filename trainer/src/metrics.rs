@@ -4,14 +4,16 @@
 //! The series of a job come and go, and the recorder never forgets a series. So they are kept here,
 //! of the running jobs and the last ones to end, and rendered as a section of their own.
 
+mod attempts;
 pub mod gpu_memory;
 mod help;
 mod job_series;
 mod labels;
 mod push;
 
+pub use attempts::AttemptMetrics;
 pub use job_series::{Gauge, JobInfo, JobSeries};
-pub use labels::{AttemptFrom, StateLabel};
+pub use labels::{AttemptEndLabel, AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
 
 use crate::quotas::QuotaExceeded;
@@ -36,6 +38,7 @@ pub const PREFIX: &str = "digits_trainer";
 pub fn install() -> Result<Recorder, InstallError> {
     digits_telemetry::metrics::install(&[
         ("digits_trainer_job_duration_seconds", JOB_BUCKETS),
+        ("digits_trainer_job_queue_duration_seconds", JOB_BUCKETS),
         ("digits_trainer_publish_duration_seconds", DURATION_BUCKETS),
         ("digits_trainer_report_duration_seconds", JOB_BUCKETS),
         (
@@ -54,6 +57,8 @@ pub fn install() -> Result<Recorder, InstallError> {
 pub struct Metrics {
     /// Remote write of the curves.
     pub push: PushMetrics,
+    /// Attempts and their workers.
+    pub attempts: AttemptMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
     quotas_exceeded: Arc<[(&'static str, Counter)]>,
@@ -135,6 +140,7 @@ impl Metrics {
         let failures = |operation: &'static str| counter!("digits_trainer_bundle_failures_total", "operation" => operation);
         Self {
             push: PushMetrics::new(),
+            attempts: AttemptMetrics::new(),
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
             quotas_exceeded: QuotaExceeded::LABELS

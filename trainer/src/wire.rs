@@ -145,9 +145,14 @@ pub fn network(from: &NetworkSize) -> v1::NetworkSize {
 pub fn event(sequence: u64, at_us: i64, from: &Event) -> v1::WatchJobResponse {
     use v1::watch_job_response::Event as Wire;
     let event = match from {
-        Event::StateChanged { state: now, device } => Wire::StateChanged(v1::JobStateChanged {
+        Event::StateChanged {
+            state: now,
+            device,
+            reason,
+        } => Wire::StateChanged(v1::JobStateChanged {
             state: state(*now).into(),
             device: device.clone(),
+            reason: reason.clone(),
         }),
         Event::Row(new) => Wire::Row(row(new)),
         Event::CheckpointPublished {
@@ -191,6 +196,7 @@ pub fn event_from(bytes: &[u8]) -> Result<Event, WireError> {
         Wire::StateChanged(changed) => Event::StateChanged {
             state: state_back(changed.state)?,
             device: changed.device,
+            reason: changed.reason,
         },
         Wire::Row(new) => Event::Row(row_back(&new)?),
         Wire::CheckpointPublished(published) => Event::CheckpointPublished {
@@ -316,6 +322,7 @@ mod tests {
             Event::StateChanged {
                 state: JobState::Running,
                 device: "cpu".to_owned(),
+                reason: "no room".to_owned(),
             },
             Event::Row(row),
             Event::CheckpointPublished {

@@ -8,5 +8,7 @@ pub const USAGE: u8 = 64;
 pub const UNAVAILABLE: u8 = 69;
 /// A bug.
 pub const SOFTWARE: u8 = 70;
+/// Another process has taken the work and does it.
+pub const TAKEN: u8 = 73;
 /// Stopped before the end; running it again continues.
 pub const TEMPORARY: u8 = 75;

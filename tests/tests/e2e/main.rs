@@ -19,6 +19,7 @@ mod earlier_formats;
 mod executor;
 mod hub;
 mod imports;
+mod kubernetes;
 mod lineage;
 mod manifests;
 mod metrics;

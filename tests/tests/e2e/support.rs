@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod bucket;
+pub mod cluster;
 pub mod command_line;
 pub mod damage;
 pub mod dashboards;

@@ -1,6 +1,10 @@
 //! A job as a protobuf message.
 
-use crate::{job::Publishing, store::Job, wire};
+use crate::{
+    job::{JobState, Publishing},
+    store::Job,
+    wire,
+};
 use digits_checkpoint::messages::{evaluation, previous_primary, promotion};
 use digits_proto::{
     json::{self, NoJsonForm},
@@ -19,7 +23,11 @@ pub(super) fn job_message(job: &Job, step: u64, publishing: Option<&Publishing>)
         request_id: job.request_id.clone(),
         requested: spec(job, &job.requested),
         resolved: spec(job, &job.resolved),
-        state: wire::state(job.state).into(),
+        state: wire::state(match job.waiting {
+            Some(_) => JobState::Queued,
+            None => job.state,
+        })
+        .into(),
         created_at: Some(wire::timestamp(job.created_us)),
         started_at: job.started_us.map(wire::timestamp),
         finished_at: job.finished_us.map(wire::timestamp),
@@ -44,6 +52,10 @@ pub(super) fn job_message(job: &Job, step: u64, publishing: Option<&Publishing>)
         checkpoint_count: job.published.count,
         promotion: newest.map(|(id, decision)| promotion(*id, decision)),
         publishing: publishing.map(wire::publishing),
+        waiting: job.waiting.as_ref().map(|waiting| v1::Waiting {
+            reason: waiting.reason.clone(),
+            since: Some(wire::timestamp(waiting.since_us)),
+        }),
         replaced: job.published.replaced.as_ref().map(previous_primary),
     }
 }

@@ -49,6 +49,21 @@ const HELP: &[(Kind, &str, &str)] = &[
         "time from the start of a job to its end",
     ),
     (
+        Histogram,
+        "digits_trainer_job_queue_duration_seconds",
+        "time from the acceptance of a job to the start of its first training, wherever it waited",
+    ),
+    (
+        Counter,
+        "digits_trainer_attempts_ended_total",
+        "attempts that ended, by outcome: finished (it ended its job), released (by a shutdown of the trainer), evicted (its place was taken from its worker), died (its worker died), not_begun (its worker did not find what it needs)",
+    ),
+    (
+        Gauge,
+        "digits_trainer_workers_waiting",
+        "workers that do not run yet, by cause: queue (held by the queue of a cluster), placement (no machine has room), start (not started on its machine yet)",
+    ),
+    (
         Counter,
         "digits_trainer_losses_not_finite_total",
         "trainings that ended because their loss was infinite or NaN",

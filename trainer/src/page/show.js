@@ -80,6 +80,7 @@ export function facts(job) {
     const { epoch, reason, until } = job.publishing;
     found.push(['Publishing', `the checkpoint of epoch ${epoch} waits: ${reason}; retrying until ${moment(until)}`]);
   }
+  if (job.waiting) found.push(['Waits because', job.waiting.reason]);
   if (job.attempts > 1) found.push(['Attempts', String(job.attempts)]);
   if (job.test) found.push(['Test', `${percent(job.test.accuracy)} of ${job.test.images.toLocaleString('en')}, loss ${job.test.loss.toFixed(6)} (mean over batches ${job.test.loss_batch_mean.toFixed(6)})`]);
   return found;

@@ -1,7 +1,7 @@
 //! The flags of `digits-trainer run`.
 
 use crate::{
-    config::{Config, ExecutorKind},
+    config::{Config, ExecutorKind, KubernetesFlags},
     wire::SpecMessage,
 };
 use clap::Parser;
@@ -103,6 +103,7 @@ impl RunConfig {
             // One job, which gets all cores.
             workers: Some(1),
             executor: ExecutorKind::Local,
+            kubernetes: KubernetesFlags::default(),
             trainer: from_environment("digits-trainer")?,
             service: ServiceFlags {
                 shutdown_grace: self.shutdown_grace,

@@ -52,6 +52,7 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     recover(&services, Survivors::Nothing).await?;
     mark_unfinished(&services.store, &services.storage).await;
     let workers = Workers::start(services.clone(), workers, Execution::Local)
+        .await
         .context("no thread for a worker")?;
     let submitter = submitter(&services, workers.wake(), &config);
     let watched = submit_and_watch(&services, &submitter, spec, &stop).await;

@@ -69,6 +69,7 @@ impl Store {
             let event = Event::StateChanged {
                 state: JobState::Running,
                 device,
+                reason: String::new(),
             };
             let sequence = append(transaction, number, &event)?;
             Ok((sequence, read(transaction, number)?.cancel_requested))
@@ -179,6 +180,7 @@ pub(super) fn requeue(transaction: &Transaction<'_>, number: i64) -> Result<(), 
     let event = Event::StateChanged {
         state: JobState::Queued,
         device: String::new(),
+        reason: String::new(),
     };
     append(transaction, number, &event)?;
     Ok(())

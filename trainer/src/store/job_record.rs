@@ -3,6 +3,7 @@
 use super::{
     error::{StoreError, corrupt},
     publications::{Published, published},
+    waiting::{Waiting, waiting},
 };
 use crate::{
     job::{CurveRow, JobId, JobState, NetworkSize},
@@ -29,6 +30,8 @@ pub struct Job {
     pub resolved: Vec<u8>,
     /// Its state.
     pub state: JobState,
+    /// Why its worker does not run yet, if it was taken from the queue.
+    pub waiting: Option<Waiting>,
     /// When it was accepted, in microseconds since 1970.
     pub created_us: i64,
     /// When its training first started.
@@ -106,6 +109,7 @@ fn read_with(connection: &Connection, number: i64, ids: usize) -> Result<Job, St
         .transpose()
         .map_err(corrupt)?;
     job.published = published(connection, number, ids)?;
+    job.waiting = waiting(connection, number)?;
     Ok(job)
 }
 
@@ -144,6 +148,7 @@ fn from_row(row: &Row<'_>) -> Result<Job, StoreError> {
             .transpose()
             .map_err(corrupt)?,
         latest: None,
+        waiting: None,
         published: Published::default(),
     })
 }

@@ -6,6 +6,7 @@ use super::{
     handle::Store,
     job_record::{Job, read, read_listed},
     outcome::{JobOutcome, end_job},
+    waiting::WAITS,
 };
 use crate::{
     job::{Event, JobId, JobState, now_us},
@@ -191,6 +192,14 @@ impl Store {
             while let Some(row) = rows.next()? {
                 counts.insert(row.get(0)?, row.get(1)?);
             }
+            let waiting: u64 = connection
+                .prepare_cached("SELECT count(*) FROM runs WHERE open = 1 AND waiting > 0")?
+                .query_row([], |row| row.get(0))?;
+            if let Some(running) = counts.get_mut(&JobState::Running.number()) {
+                let waiting = waiting.min(*running);
+                *running -= waiting;
+                *counts.entry(JobState::Queued.number()).or_default() += waiting;
+            }
             Ok(JobState::ALL
                 .into_iter()
                 .map(|state| (state, counts.get(&state.number()).copied().unwrap_or(0)))
@@ -266,6 +275,7 @@ fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Result<i64, StoreError
     let event = Event::StateChanged {
         state: JobState::Queued,
         device: String::new(),
+        reason: String::new(),
     };
     append(transaction, number, &event)?;
     Ok(number)
@@ -281,7 +291,14 @@ fn query(filter: &JobFilter) -> (String, Vec<Value>) {
             .filter(|state| filter.states.contains(state))
             .map(|state| state.number().to_string())
             .collect();
-        query += &format!(" AND state IN ({})", states.join(","));
+        let states = format!("state IN ({})", states.join(","));
+        let waits = format!("state = {} AND {WAITS}", JobState::Running.number());
+        let has = |state| filter.states.contains(&state);
+        query += &match (has(JobState::Queued), has(JobState::Running)) {
+            (true, false) => format!(" AND ({states} OR {waits})"),
+            (false, true) => format!(" AND {states} AND NOT ({waits})"),
+            _ => format!(" AND {states}"),
+        };
     }
     if !filter.name.is_empty() {
         query += " AND name = ?";

@@ -32,6 +32,7 @@ mod reserve;
 mod runs;
 mod schema;
 mod signals;
+mod waiting;
 
 pub use checkpoints::{CheckpointIntent, IntentState};
 pub use claim::MAX_CRASHES;
@@ -48,3 +49,4 @@ pub use publications::{Publication, Published};
 pub use recover::{Crash, Recovery, Survivors};
 pub use runs::{Run, TakenIn};
 pub use signals::Signals;
+pub use waiting::Waiting;

@@ -10,10 +10,11 @@ use super::{
     events::{append, append_new_rows, last_event, number_of, record_bundle_step, record_spent},
     handle::Store,
     job_record::read,
+    waiting::waiting,
 };
 use crate::{
     attempt::{AttemptReport, Report, ResumePoint},
-    job::{CurveRow, Event, JobId, JobState},
+    job::{CurveRow, Event, JobId, JobState, WaitCause},
 };
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -31,6 +32,8 @@ pub struct Run {
     pub bundles: Vec<ResumePoint>,
     /// Whether the cancellation of the job is requested.
     pub cancel_requested: bool,
+    /// Why its worker does not run yet, as it was last recorded.
+    pub waiting: Option<(WaitCause, String)>,
 }
 
 /// What a report has changed.
@@ -66,7 +69,7 @@ impl Store {
                 .prepare_cached(
                     "INSERT INTO runs (job, attempt, open) VALUES (?1, 1, 1)
                      ON CONFLICT (job) DO UPDATE
-                     SET attempt = attempt + 1, open = 1, followed = 0, orphaned = 0",
+                     SET attempt = attempt + 1, open = 1, followed = 0, orphaned = 0, waiting = 0",
                 )?
                 .execute(params![number])?;
             let run = open_run(transaction, number)?;
@@ -166,6 +169,7 @@ fn apply(
             let event = Event::StateChanged {
                 state: JobState::Running,
                 device,
+                reason: String::new(),
             };
             append(transaction, number, &event)?;
         }
@@ -207,6 +211,7 @@ fn open_run(connection: &Connection, number: i64) -> Result<Option<Run>, StoreEr
         followed,
         bundles: bundles(connection, number)?,
         cancel_requested: read(connection, number)?.cancel_requested,
+        waiting: waiting(connection, number)?.map(|waiting| (waiting.cause, waiting.reason)),
     }))
 }
 
@@ -221,7 +226,9 @@ fn bundles(connection: &Connection, number: i64) -> Result<Vec<ResumePoint>, Sto
 /// Closes the open attempt of a job, if it has one: its reports are taken in no more.
 pub(super) fn close_run(transaction: &Transaction<'_>, number: i64) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("UPDATE runs SET open = 0, orphaned = 0 WHERE job = ?1 AND open = 1")?
+        .prepare_cached(
+            "UPDATE runs SET open = 0, orphaned = 0, waiting = 0 WHERE job = ?1 AND open = 1",
+        )?
         .execute(params![number])?;
     Ok(())
 }

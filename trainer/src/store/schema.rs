@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     FIRST,
     DURABLE_JOBS,
     PARENTS,
@@ -12,6 +12,7 @@ const MIGRATIONS: [&str; 7] = [
     PROMOTIONS,
     RUNS,
     QUOTAS,
+    WAITING,
 ];
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
@@ -132,6 +133,14 @@ CREATE TABLE imports (
     bytes   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX imports_by_client ON imports (client, at_us);
+";
+
+/// `waiting` is the number of the cause for which the worker of the open attempt does not run yet, or
+/// 0, `waiting_reason` the same in words, and `waiting_us` since when.
+const WAITING: &str = "
+ALTER TABLE runs ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN waiting_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN waiting_us INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Sets the connection up and brings the tables to this version.

@@ -2,7 +2,10 @@
 //! is an error.
 
 use super::TrainError;
-use std::fmt;
+use std::{fmt, sync::OnceLock};
+
+/// GPUs of the machines that jobs run on, where this is none of them.
+static ELSEWHERE: OnceLock<usize> = OnceLock::new();
 
 /// The device that holds the tensors of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +71,13 @@ struct Hardware {
 
 impl Hardware {
     fn detect() -> Self {
+        if let Some(&gpus) = ELSEWHERE.get() {
+            return Self {
+                built_with_cuda: gpus > 0,
+                gpus,
+                version: libtorch_version(),
+            };
+        }
         let built_with_cuda = tch::utils::has_cudart() || tch::utils::has_cuda();
         let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
         Self {
@@ -111,6 +121,13 @@ fn fix(requested: Requested, hardware: &Hardware) -> Result<String, TrainError> 
         return Ok("auto".to_owned());
     }
     resolve(requested, hardware).map(|device| device.to_string())
+}
+
+/// From now on devices are those of other machines, on which the jobs of this process run and which
+/// have this many GPUs each.
+pub fn run_elsewhere(gpus: usize) {
+    // Set once, at the start.
+    let _ = ELSEWHERE.set(gpus);
 }
 
 /// GPUs that CUDA can use here.

@@ -53,7 +53,8 @@ mod weight_average;
 pub use augment::{Augmentation, preview as preview_augmentation};
 pub use bundle::Bundle;
 pub use device::{
-    Device, fix_device, gpus, is_auto, libtorch_version, resolve_device, worker_device,
+    Device, fix_device, gpus, is_auto, libtorch_version, resolve_device, run_elsewhere,
+    worker_device,
 };
 pub use error::{PublishFailed, TrainError};
 pub use exam::make_exam;

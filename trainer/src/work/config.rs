@@ -16,7 +16,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// Trains one attempt that a trainer has recorded on the shared storage, and reports to the trainer
 /// there. The trainer starts it with --executor process.
 ///
-/// Exit codes: 0 the job succeeded; 1 it failed; 64 wrong usage; 69 the storage cannot be used; 75
+/// Exit codes: 0 the job succeeded; 1 it failed; 64 wrong usage; 69 the storage cannot be used; 73 another
+/// worker has begun the attempt; 75
 /// stopped by SIGTERM or SIGINT before the end.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "digits-trainer work", version)]

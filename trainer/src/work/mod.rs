@@ -10,10 +10,10 @@ use crate::{
     datasets::{Catalog, Pushed},
     job::JobState,
     wire,
-    worker::{ReportedEnd, WorkerTask, read_record, report_attempt},
+    worker::{NotReported, ReportedEnd, WorkerTask, read_record, report_attempt},
 };
 use digits_checkpoint::{Storage, StorageError};
-use digits_service::{Error, exit};
+use digits_service::{Error, exit, print_failure};
 use std::{
     fs::File,
     io::{self, Write as _},
@@ -38,7 +38,12 @@ pub async fn work(config: WorkConfig, stop: CancellationToken) -> Result<ExitCod
     };
     let task = opened?;
     let reported = report_attempt(task, stop).await;
-    let reported = reported.map_err(Error::unavailable("the attempt ends unfinished"))?;
+    let reported = match reported {
+        Err(error @ NotReported::Taken) => {
+            return Ok(print_failure(&error.to_string(), exit::TAKEN));
+        }
+        reported => reported.map_err(Error::unavailable("the attempt ends unfinished"))?,
+    };
     Ok(ExitCode::from(match reported {
         ReportedEnd::Finished(JobState::Succeeded) => 0,
         ReportedEnd::Finished(_) => exit::FAILED,

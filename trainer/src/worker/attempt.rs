@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     job::{JobId, JobState},
+    metrics::AttemptEndLabel,
     store::{Crash, Job, JobOutcome, MAX_CRASHES, StoreError},
 };
 use digits_telemetry::{
@@ -42,11 +43,17 @@ pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
             AttemptEnd::Finished(JobOutcome::failed(error.client_message()))
         });
     registry.remove(job.id);
+    if let Some(outcome) = outcome(&end) {
+        slot.context.metrics.attempts.ended(outcome);
+    }
     if let Some(span) = span {
         end_span(span, &end, running.step());
     }
-    let ends_job = matches!(end, AttemptEnd::Finished(_));
-    if !ends_job {
+    let (ends_job, left) = (
+        matches!(end, AttemptEnd::Finished(_)),
+        matches!(end, AttemptEnd::Left),
+    );
+    if !ends_job && !left {
         // Before another thread can claim the job for its next attempt.
         executor.forget(job.id);
     }
@@ -57,6 +64,16 @@ pub(super) fn run_job(slot: &WorkerSlot, executor: &dyn Executor, job: &Job) {
     if let Some(state) = over {
         conclude(slot, job.id, state, begun.elapsed());
     }
+}
+
+fn outcome(end: &AttemptEnd) -> Option<AttemptEndLabel> {
+    Some(match end {
+        AttemptEnd::Finished(_) => AttemptEndLabel::Finished,
+        AttemptEnd::Released(_) => AttemptEndLabel::Released,
+        AttemptEnd::Evicted(_) => AttemptEndLabel::Evicted,
+        AttemptEnd::Crashed => AttemptEndLabel::Died,
+        AttemptEnd::Left => return None,
+    })
 }
 
 /// Writes what comes of an attempt; the state of a job that is over.
@@ -88,6 +105,17 @@ fn write_end(
             }
             None
         }
+        AttemptEnd::Evicted(reason) => {
+            tracing::warn!(job = %job.id, reason, step = running.step(), "job released into the queue: its worker was evicted");
+            write_outcome(slot, job.id, || {
+                slot.context.store.release(job.id, running.spent())
+            })?;
+            None
+        }
+        AttemptEnd::Left => {
+            tracing::info!(job = %job.id, step = running.step(), "job goes on in its worker while the trainer is away");
+            None
+        }
         AttemptEnd::Crashed => {
             match write_outcome(slot, job.id, || slot.context.store.crashed(job.id))? {
                 Crash::Resumed => {
@@ -117,7 +145,8 @@ fn begin_span(slot: &WorkerSlot, job: &Job) -> Option<ActiveSpan> {
 fn end_span(span: ActiveSpan, end: &AttemptEnd, step: u64) {
     let state = match end {
         AttemptEnd::Finished(outcome) => outcome.state,
-        AttemptEnd::Released(_) | AttemptEnd::Crashed => JobState::Queued,
+        AttemptEnd::Left => JobState::Running,
+        AttemptEnd::Released(_) | AttemptEnd::Crashed | AttemptEnd::Evicted(_) => JobState::Queued,
     };
     let step = i64::try_from(step).unwrap_or(i64::MAX);
     let attributes = vec![

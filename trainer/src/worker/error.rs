@@ -1,6 +1,6 @@
 //! Errors of a job: the cause for the log, and the message for the client.
 
-use super::outage::WriteError;
+use super::{kubernetes::ClusterError, outage::WriteError};
 use crate::{
     attempt::UnreadableDraft,
     datasets::{self, UnusableDataset},
@@ -70,8 +70,12 @@ impl From<PublishError> for JobError {
 
 /// Why a worker was not started.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(super) struct LaunchError(#[from] io::Error);
+pub(super) enum LaunchError {
+    #[error(transparent)]
+    Process(#[from] io::Error),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
 
 impl WriteError for LaunchError {
     /// Such as for want of processes, or while the program is replaced.
@@ -80,7 +84,10 @@ impl WriteError for LaunchError {
     }
 
     fn reason(&self) -> &'static str {
-        "its worker process cannot be started"
+        match self {
+            Self::Process(_) => "its worker process cannot be started",
+            Self::Cluster(error) => error.reason(),
+        }
     }
 }
 
@@ -171,9 +178,7 @@ impl JobError {
                 "the resume bundle of the job could not be read: {}; see the trainer's log",
                 error.reason()
             ),
-            Self::Launch(_) => {
-                "its worker process could not be started; see the trainer's log".to_owned()
-            }
+            Self::Launch(error) => format!("{}; see the trainer's log", error.reason()),
             Self::NotBegun { code } => format!(
                 "its worker process ended with exit code {code} before it began; see the trainer's log"
             ),

@@ -34,4 +34,8 @@ pub(super) enum AttemptEnd {
     Released(JobOutcome),
     /// Its process died; the job can be resumed.
     Crashed,
+    /// Its place was taken from its process, for this reason; the job can be resumed.
+    Evicted(String),
+    /// This trainer shuts down, and the next one follows it.
+    Left,
 }

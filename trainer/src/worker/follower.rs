@@ -4,19 +4,20 @@
 use super::{
     error::{JobError, PublishError},
     executor::AttemptEnd,
-    launcher::Launcher,
+    launcher::{AtShutdown, Launcher, WorkerExit, WorkerStatus},
     local::scope,
     outage::Outages,
-    progress::{self, SampleCounter},
+    progress::{self, SampleCounter, show_queued},
     publisher::{PlannedCheckpoint, Publisher},
     running::{RunningJob, StopReason},
     slot::WorkerSlot,
+    start::start_worker,
     train_attempt::job_info,
     watermark::DurabilityWatermark,
 };
 use crate::{
     attempt::{AttemptReport, DraftReport, Report, ResumePoint, WorkerEnd, draft_from},
-    job::JobOutcome,
+    job::{JobOutcome, WaitCause},
     metrics::{Gauge, JobInfo, JobSeries},
     remote_write::Curve,
     spec,
@@ -33,8 +34,6 @@ use std::{
 
 /// Pause between two looks for the next report.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Time in which the worker of a cancelled job ends, before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Exit codes of a worker that did not find what it needs: what it says of the job is nothing.
 const NOT_BEGUN: [u8; 2] = [exit::USAGE, exit::UNAVAILABLE];
@@ -47,6 +46,8 @@ pub(super) struct Follower<'a> {
     attempt: Attempt,
     /// Reports that were taken in.
     followed: u64,
+    /// Why the worker does not run yet, as the database has it.
+    waiting: Option<(WaitCause, String)>,
     publisher: Publisher,
     info: JobInfo,
     /// Once the training begins.
@@ -83,6 +84,7 @@ impl<'a> Follower<'a> {
                 number: run.attempt,
             },
             followed: run.followed,
+            waiting: run.waiting.clone(),
             publisher: Publisher {
                 context: context.clone(),
                 job: job.id,
@@ -107,16 +109,20 @@ impl<'a> Follower<'a> {
         let mut stopped: Option<Instant> = None;
         loop {
             // First: a worker that is dead now reports nothing more.
-            let alive = launcher.is_alive(&self.attempt);
+            let status = launcher.status(&self.attempt);
             while let Some(report) = self.next()? {
                 if let Some(end) = self.take_in(report)? {
-                    return Ok(self.end(end));
+                    return Ok(self.end(end, launcher.at_shutdown()));
                 }
             }
-            if !alive {
-                return self.died(launcher);
+            let stop = self.running.stop_reason();
+            if stop == Some(StopReason::Shutdown) && launcher.at_shutdown() == AtShutdown::Leave {
+                return Ok(AttemptEnd::Left);
             }
-            if self.running.stop_reason().is_none() {
+            if let Some(end) = self.react(status, launcher)? {
+                return Ok(end);
+            }
+            if stop.is_none() {
                 let stop =
                     async { tokio::time::timeout(POLL_INTERVAL, self.running.stopped()).await };
                 // A timeout is time for the next look.
@@ -124,9 +130,9 @@ impl<'a> Follower<'a> {
                 continue;
             }
             // Repeated, because the worker may just be starting.
-            let grace = match self.running.stop_reason() {
-                Some(StopReason::Shutdown) => launcher.shutdown_grace(),
-                _ => STOP_GRACE,
+            let grace = match (stop, launcher.at_shutdown()) {
+                (Some(StopReason::Shutdown), AtShutdown::Stop(grace)) => grace,
+                _ => launcher.stop_grace(),
             };
             match stopped.get_or_insert_with(Instant::now).elapsed() {
                 waited if waited > grace => launcher.kill(&self.attempt),
@@ -134,6 +140,50 @@ impl<'a> Follower<'a> {
             }
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    /// Reacts to what is known of the worker; `Some` where it reports nothing more.
+    fn react(
+        &mut self,
+        status: WorkerStatus,
+        launcher: &impl Launcher,
+    ) -> Result<Option<AttemptEnd>, JobError> {
+        let waiting = match status {
+            WorkerStatus::Running => None,
+            WorkerStatus::Waiting { cause, reason } => Some((cause, reason)),
+            WorkerStatus::Ended(exit) => return self.died(&exit).map(Some),
+            WorkerStatus::Missing if self.followed > 0 || self.running.should_stop() => {
+                let exit = WorkerExit {
+                    evicted: true,
+                    reason: "it was removed".to_owned(),
+                    ..WorkerExit::default()
+                };
+                return self.died(&exit).map(Some);
+            }
+            WorkerStatus::Missing => {
+                tracing::warn!(attempt = %self.attempt, "the worker of an attempt is missing and has not begun; starting it again");
+                start_worker(launcher, self.slot, self.job, &self.attempt, self.outages())?;
+                None
+            }
+        };
+        self.show_waiting(waiting)?;
+        Ok(None)
+    }
+
+    /// Records why the worker does not run yet, whenever that changes.
+    fn show_waiting(&mut self, waiting: Option<(WaitCause, String)>) -> Result<(), JobError> {
+        if waiting == self.waiting {
+            return Ok(());
+        }
+        let context = &self.slot.context;
+        let (job, attempt) = (self.job.id, self.attempt.number);
+        let write = || context.store.record_waiting(job, attempt, waiting.clone());
+        context.runtime.block_on(self.outages().outlast(write))?;
+        if let Some((cause, reason)) = &waiting {
+            tracing::info!(attempt = %self.attempt, cause = cause.as_str(), reason, "the worker of a job does not run yet");
+        }
+        self.waiting = waiting;
+        Ok(())
     }
 
     fn next(&self) -> Result<Option<AttemptReport>, JobError> {
@@ -207,7 +257,10 @@ impl<'a> Follower<'a> {
             series.set(Gauge::Step, report.step as f64);
         }
         match (report.report, self.series.clone()) {
-            (Report::Began { device, .. }, _) => self.show_begin(device),
+            (Report::Began { device, .. }, _) => {
+                show_queued(self.job, &metrics);
+                self.show_begin(device);
+            }
             (Report::Started(facts), Some(series)) => {
                 self.samples = SampleCounter::new(self.batch_size, &facts);
                 progress::show_start(&facts, &series, &metrics);
@@ -247,7 +300,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn end(&self, end: WorkerEnd) -> AttemptEnd {
+    fn end(&self, end: WorkerEnd, at_shutdown: AtShutdown) -> AttemptEnd {
         match end {
             WorkerEnd::Finished {
                 outcome,
@@ -261,10 +314,13 @@ impl<'a> Follower<'a> {
             }
             WorkerEnd::Stopped(outcome) => {
                 self.show_end(&outcome);
-                match self.running.stop_reason() {
-                    Some(StopReason::Cancel) => AttemptEnd::Finished(outcome),
-                    Some(StopReason::Shutdown) => AttemptEnd::Released(outcome),
-                    Some(StopReason::Deadline) | None => {
+                match (self.running.stop_reason(), at_shutdown) {
+                    (Some(StopReason::Cancel), _) => AttemptEnd::Finished(outcome),
+                    (Some(StopReason::Shutdown), AtShutdown::Stop(_)) => {
+                        AttemptEnd::Released(outcome)
+                    }
+                    (_, AtShutdown::Leave) => AttemptEnd::Evicted("it was told to stop".to_owned()),
+                    (Some(StopReason::Deadline) | None, AtShutdown::Stop(_)) => {
                         tracing::warn!(attempt = %self.attempt, "the worker of a job was stopped, but not by this trainer");
                         AttemptEnd::Crashed
                     }
@@ -281,16 +337,21 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn died(&self, launcher: &impl Launcher) -> Result<AttemptEnd, JobError> {
+    fn died(&self, exit: &WorkerExit) -> Result<AttemptEnd, JobError> {
         self.show_end(&JobOutcome::cancelled());
         match self.running.stop_reason() {
             Some(StopReason::Cancel) => Ok(AttemptEnd::Finished(JobOutcome::cancelled())),
             Some(StopReason::Shutdown) => Ok(AttemptEnd::Released(JobOutcome::cancelled())),
-            Some(StopReason::Deadline) | None => match launcher.exit_code(&self.attempt) {
+            Some(StopReason::Deadline) | None => match exit.code {
+                _ if exit.evicted => Ok(AttemptEnd::Evicted(exit.reason.clone())),
                 Some(code) if self.followed == 0 && NOT_BEGUN.contains(&code) => {
                     Err(JobError::NotBegun { code })
                 }
-                _ => Ok(AttemptEnd::Crashed),
+                code => {
+                    let reason = &exit.reason;
+                    tracing::warn!(attempt = %self.attempt, code, reason, "the worker of a job has died");
+                    Ok(AttemptEnd::Crashed)
+                }
             },
         }
     }

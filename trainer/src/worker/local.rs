@@ -5,6 +5,7 @@ use super::{
     error::JobError,
     executor::{AttemptEnd, Executor},
     output::{Output, TrainerOutput},
+    progress::show_queued,
     running::RunningJob,
     services::TrainingServices,
     slot::WorkerSlot,
@@ -36,6 +37,7 @@ impl Executor for Local {
             device: slot.device,
             threads: slot.threads,
         };
+        show_queued(job, &slot.context.metrics);
         let services = TrainingServices::from(&slot.context);
         train_attempt(&services, output, &assignment, running)
     }

@@ -4,6 +4,7 @@ use super::{
     attempt::run_job,
     context::WorkerContext,
     executor::Executor,
+    kubernetes::{ClusterError, JobSettings, Jobs},
     local::Local,
     processes::{Processes, WorkerCommand},
     remote::Remote,
@@ -48,6 +49,25 @@ pub enum Execution {
     Local,
     /// In a process for each attempt.
     Processes(WorkerCommand),
+    /// In a Job of a cluster for each attempt.
+    Jobs(JobSettings),
+}
+
+/// Why workers cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gives no thread.
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+    /// There is no cluster.
+    #[error("{0}")]
+    Cluster(String),
+}
+
+impl From<ClusterError> for StartError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(error.to_string())
+    }
 }
 
 /// Running workers.
@@ -55,6 +75,8 @@ pub struct Workers {
     shutdown: Arc<AtomicBool>,
     wake: Wake,
     context: WorkerContext,
+    /// Whether attempts go on while no trainer runs.
+    leaves_attempts: bool,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -66,16 +88,23 @@ impl Workers {
     /// running and is not trained, which only a restart of the process repairs: it fails liveness.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
+    /// [`StartError`].
+    pub async fn start(
         context: WorkerContext,
         count: usize,
         execution: Execution,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, StartError> {
         let count = count.max(1);
+        let leaves_attempts = matches!(execution, Execution::Jobs(_));
         let executor: Arc<dyn Executor> = match execution {
             Execution::Local => Arc::new(Local),
             Execution::Processes(command) => Arc::new(Remote::new(Processes::new(command))),
+            Execution::Jobs(settings) => {
+                let (store, supervisor) = (context.store.clone(), &context.supervisor);
+                Arc::new(Remote::new(
+                    Jobs::connect(settings, store, supervisor).await?,
+                ))
+            }
         };
         let shutdown = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(count);
@@ -98,6 +127,7 @@ impl Workers {
             shutdown,
             wake: Wake(wakes.into()),
             context,
+            leaves_attempts,
             threads,
         })
     }
@@ -106,6 +136,12 @@ impl Workers {
     #[must_use]
     pub fn wake(&self) -> Wake {
         self.wake.clone()
+    }
+
+    /// Whether attempts go on while no trainer runs.
+    #[must_use]
+    pub fn leaves_attempts(&self) -> bool {
+        self.leaves_attempts
     }
 
     /// Stops every running job at its next step, which is released into the queue with its bundle,

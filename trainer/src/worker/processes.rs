@@ -4,7 +4,10 @@
 //! before it starts the process, which inherits it as its standard input: so it is known at every
 //! moment, also to the next trainer, whether a worker lives.
 
-use super::{launcher::Launcher, slot::WorkerSlot};
+use super::{
+    error::LaunchError,
+    launcher::{AtShutdown, Launcher, Start, WorkerExit, WorkerStatus},
+};
 use digits_checkpoint::runs::Attempt;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -21,6 +24,8 @@ use std::{
 
 /// Time in which a worker ends that has reported its end.
 const END_GRACE: Duration = Duration::from_secs(5);
+/// Time in which the worker of a cancelled job ends, before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Interval at which its end is polled.
 const END_POLL: Duration = Duration::from_millis(5);
 
@@ -61,64 +66,6 @@ impl Processes {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn signal(&self, attempt: &Attempt, signal: Signal) {
-        // Its lock shows that the process id is still its own.
-        if !self.is_alive(attempt) {
-            return;
-        }
-        let pid = match self.children().get(attempt) {
-            Some(child) => i32::try_from(child.id()).ok(),
-            None => fs::read_to_string(self.lock_file(attempt))
-                .ok()
-                .and_then(|text| text.trim().parse().ok()),
-        };
-        let Some(pid) = pid.and_then(Pid::from_raw) else {
-            tracing::debug!(%attempt, "the process id of a worker is not known yet; it is not signalled");
-            return;
-        };
-        if let Err(error) = kill_process(pid, signal) {
-            tracing::warn!(%attempt, %error, "a worker process cannot be signalled");
-        }
-    }
-}
-
-impl Launcher for Processes {
-    fn launch(&self, slot: &WorkerSlot, attempt: &Attempt) -> io::Result<()> {
-        let earlier = Attempt {
-            job: attempt.job.clone(),
-            number: attempt.number - 1,
-        };
-        self.kill(&earlier);
-        self.forget(&earlier);
-        fs::create_dir_all(&self.command.locks)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(self.lock_file(attempt))?;
-        lock.try_lock()?;
-        let mut command = Command::new(&self.command.program);
-        command
-            .arg("work")
-            .args(&self.command.arguments)
-            .arg("--job")
-            .arg(&attempt.job)
-            .arg("--attempt")
-            .arg(attempt.number.to_string())
-            .arg("--device")
-            .arg(slot.device.to_string())
-            .arg("--threads")
-            .arg(slot.threads.to_string())
-            .arg("--lock-on-stdin")
-            .stdin(Stdio::from(lock))
-            .stdout(Stdio::null());
-        let child = command.spawn()?;
-        tracing::info!(%attempt, pid = child.id(), "worker process started");
-        self.children().insert(attempt.clone(), child);
-        Ok(())
-    }
-
     fn is_alive(&self, attempt: &Attempt) -> bool {
         if let Some(child) = self.children().get_mut(attempt) {
             // Reaps it, if it has ended.
@@ -143,12 +90,85 @@ impl Launcher for Processes {
         None
     }
 
+    fn signal(&self, attempt: &Attempt, signal: Signal) {
+        // Its lock shows that the process id is still its own.
+        if !self.is_alive(attempt) {
+            return;
+        }
+        let pid = match self.children().get(attempt) {
+            Some(child) => i32::try_from(child.id()).ok(),
+            None => fs::read_to_string(self.lock_file(attempt))
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+        };
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            tracing::debug!(%attempt, "the process id of a worker is not known yet; it is not signalled");
+            return;
+        };
+        if let Err(error) = kill_process(pid, signal) {
+            tracing::warn!(%attempt, %error, "a worker process cannot be signalled");
+        }
+    }
+}
+
+impl Launcher for Processes {
+    async fn launch(&self, start: &Start<'_>) -> Result<(), LaunchError> {
+        let Start { slot, attempt, .. } = start;
+        let earlier = Attempt {
+            job: attempt.job.clone(),
+            number: attempt.number - 1,
+        };
+        self.kill(&earlier);
+        self.forget(&earlier);
+        fs::create_dir_all(&self.command.locks)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(self.lock_file(attempt))?;
+        lock.try_lock().map_err(io::Error::from)?;
+        let mut command = Command::new(&self.command.program);
+        command
+            .arg("work")
+            .args(&self.command.arguments)
+            .arg("--job")
+            .arg(&attempt.job)
+            .arg("--attempt")
+            .arg(attempt.number.to_string())
+            .arg("--device")
+            .arg(slot.device.to_string())
+            .arg("--threads")
+            .arg(slot.threads.to_string())
+            .arg("--lock-on-stdin")
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::null());
+        let child = command.spawn()?;
+        tracing::info!(%attempt, pid = child.id(), "worker process started");
+        self.children().insert((*attempt).clone(), child);
+        Ok(())
+    }
+
+    fn status(&self, attempt: &Attempt) -> WorkerStatus {
+        if self.is_alive(attempt) {
+            return WorkerStatus::Running;
+        }
+        WorkerStatus::Ended(WorkerExit {
+            code: self.exit_code(attempt),
+            ..WorkerExit::default()
+        })
+    }
+
     fn stop(&self, attempt: &Attempt) {
         self.signal(attempt, Signal::TERM);
     }
 
-    fn shutdown_grace(&self) -> Duration {
-        self.command.shutdown_grace
+    fn stop_grace(&self) -> Duration {
+        STOP_GRACE
+    }
+
+    fn at_shutdown(&self) -> AtShutdown {
+        AtShutdown::Stop(self.command.shutdown_grace)
     }
 
     fn kill(&self, attempt: &Attempt) {

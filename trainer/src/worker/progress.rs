@@ -3,10 +3,12 @@
 
 use crate::{
     attempt::TrainingFacts,
-    job::CurveRow,
+    job::{CurveRow, now_us},
     metrics::{AttemptFrom, Gauge, JobSeries, Metrics},
+    store::Job,
 };
 use digits_checkpoint::manifest::TemperatureFit;
+use std::time::Duration;
 
 /// Counts the images that a job was trained on.
 #[derive(Default)]
@@ -60,6 +62,15 @@ pub(super) fn show_start(facts: &TrainingFacts, series: &JobSeries, metrics: &Me
         0 => AttemptFrom::Start,
         _ => AttemptFrom::Bundle,
     });
+}
+
+/// Shows how long a job has waited whose training begins for the first time.
+pub(super) fn show_queued(job: &Job, metrics: &Metrics) {
+    if job.device.is_empty() {
+        let waited = now_us().saturating_sub(job.created_us);
+        let waited = u64::try_from(waited).unwrap_or_default();
+        metrics.attempts.queued(Duration::from_micros(waited));
+    }
 }
 
 /// Shows the newest row of the curves.

@@ -2,17 +2,19 @@
 //! its record on the storage, has its worker started, and follows its reports.
 
 use super::{
-    error::{JobError, LaunchError, PublishError},
+    error::{JobError, PublishError},
     executor::{AttemptEnd, Executor},
     follower::Follower,
-    launcher::Launcher,
+    launcher::{AtShutdown, Launcher},
     outage::Outages,
     running::{RunningJob, StopReason},
     slot::WorkerSlot,
+    start::start_worker,
 };
 use crate::{
     attempt::AttemptRecord,
     job::{JobId, JobOutcome},
+    metrics::AttemptEndLabel,
     store::{Job, Run},
     wire,
 };
@@ -44,6 +46,9 @@ impl<L: Launcher> Executor for Remote<L> {
         running: &Arc<RunningJob>,
     ) -> Result<AttemptEnd, JobError> {
         let ended = self.run(slot, job, running);
+        if let Ok(AttemptEnd::Crashed | AttemptEnd::Evicted(_)) = &ended {
+            self.kill(job.id);
+        }
         match (ended, running.stop_reason()) {
             // A stop also ends the retries of what fails, so that is not the reason.
             (Err(error), Some(StopReason::Cancel)) => {
@@ -52,7 +57,10 @@ impl<L: Launcher> Executor for Remote<L> {
             }
             (Err(error), Some(StopReason::Shutdown)) => {
                 error.log_lost_output(job.id);
-                Ok(AttemptEnd::Released(JobOutcome::cancelled()))
+                Ok(match self.leaves(job.id, running) {
+                    true => AttemptEnd::Left,
+                    false => AttemptEnd::Released(JobOutcome::cancelled()),
+                })
             }
             (ended, _) => ended,
         }
@@ -76,6 +84,21 @@ impl<L: Launcher> Remote<L> {
 
     fn attempts(&self) -> MutexGuard<'_, HashMap<JobId, Attempt>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this trainer shuts down and a worker of the job goes on.
+    fn leaves(&self, job: JobId, running: &RunningJob) -> bool {
+        running.stop_reason() == Some(StopReason::Shutdown)
+            && self.launcher.at_shutdown() == AtShutdown::Leave
+            && self.attempts().contains_key(&job)
+    }
+
+    /// Kills what is left of the worker of a job's attempt, which the next attempt replaces.
+    fn kill(&self, job: JobId) {
+        let attempt = self.attempts().get(&job).cloned();
+        if let Some(attempt) = attempt {
+            self.launcher.kill(&attempt);
+        }
     }
 
     fn run(
@@ -106,6 +129,7 @@ impl<L: Launcher> Remote<L> {
                 break;
             }
             tracing::error!(job = %job.id, %error, "the worker of a job does not begin; starting another");
+            context.metrics.attempts.ended(AttemptEndLabel::NotBegun);
             let stop = async { tokio::time::timeout(pause.min(left), running.stopped()).await };
             if context.runtime.block_on(stop).is_ok() {
                 break;
@@ -131,7 +155,7 @@ impl<L: Launcher> Remote<L> {
         self.attempts().insert(job.id, attempt.clone());
         let followed = Follower::new(slot, job, running, run)
             .and_then(|mut follower| follower.follow(&self.launcher));
-        if followed.is_err() {
+        if followed.is_err() && !self.leaves(job.id, running) {
             self.launcher.kill(&attempt);
         }
         followed
@@ -169,10 +193,7 @@ impl<L: Launcher> Remote<L> {
             }
         };
         self.attempts().insert(job.id, attempt.clone());
-        let launch = || async { Ok::<_, LaunchError>(self.launcher.launch(slot, &attempt)?) };
-        context
-            .runtime
-            .block_on(outages.of_starts().outlast(launch))?;
+        start_worker(&self.launcher, slot, job, &attempt, outages)?;
         Ok(run)
     }
 }

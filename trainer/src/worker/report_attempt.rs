@@ -19,7 +19,7 @@ use crate::{
     train::{Device, TrainError},
 };
 use bytes::Bytes;
-use digits_checkpoint::{Storage, runs::Attempt};
+use digits_checkpoint::{Storage, StorageError, runs::Attempt};
 use digits_telemetry::panic_text;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -57,12 +57,18 @@ pub struct WorkerTask {
 
 /// Why an attempt was not begun, or its outcome not reported.
 #[derive(Debug, thiserror::Error)]
-#[error("the storage of the worker fails: {0}")]
-pub struct NotReported(String);
+pub enum NotReported {
+    /// The storage fails.
+    #[error("the storage of the worker fails: {0}")]
+    Storage(String),
+    /// Another worker has begun the attempt.
+    #[error("another worker has begun this attempt")]
+    Taken,
+}
 
 impl From<PublishError> for NotReported {
     fn from(error: PublishError) -> Self {
-        Self(error.to_string())
+        Self::Storage(error.to_string())
     }
 }
 
@@ -122,7 +128,12 @@ pub async fn report_attempt(
     let opened = Report::Opened {
         nonce: Uuid::now_v7().to_string(),
     };
-    output.report(&running, &outages, opened).await?;
+    match output.report(&running, &outages, opened).await {
+        Err(PublishError::Storage(StorageError::Conflict { .. })) => {
+            return Err(NotReported::Taken);
+        }
+        opened => opened?,
+    }
     let beside = CancellationToken::new();
     let stopping = stop_with(Arc::clone(&running), stop, beside.clone());
     let progress = report_progress(&running, &output, &outages, &beside);
@@ -208,7 +219,9 @@ async fn train(
         },
         Ok(AttemptEnd::Released(outcome)) => WorkerEnd::Stopped(outcome),
         // Only a launcher sees one.
-        Ok(AttemptEnd::Crashed) => WorkerEnd::Stopped(JobOutcome::cancelled()),
+        Ok(AttemptEnd::Crashed | AttemptEnd::Evicted(_) | AttemptEnd::Left) => {
+            WorkerEnd::Stopped(JobOutcome::cancelled())
+        }
         Err(error) => {
             error.log(job);
             WorkerEnd::Finished {

@@ -6,8 +6,8 @@ use digits_checkpoint::manifest::Evaluation;
 use digits_proto::v1::watch_job_response::Event;
 use digits_trainer::{
     attempt::{AttemptReport, BundleReport, Report, ResumePoint},
-    job::{CurveRow, JobId, JobState},
-    store::{Crash, JobOutcome, MAX_CRASHES, Run, StoreError, Survivors, TakenIn},
+    job::{CurveRow, JobId, JobState, WaitCause},
+    store::{Crash, JobFilter, JobOutcome, MAX_CRASHES, Run, StoreError, Survivors, TakenIn},
 };
 use std::time::Duration;
 
@@ -226,4 +226,71 @@ fn what_finished_jobs_left_is_cleared_once() {
     let cleared = database.store.run_cleared(id);
     database.runtime.block_on(cleared).expect("recorded");
     assert_eq!(finished(), []);
+}
+
+#[test]
+fn a_running_job_whose_worker_waits_counts_as_queued() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::open(folder.path());
+    let (id, run) = database.running();
+    let record = |attempt: u32, now: Option<(WaitCause, &str)>| {
+        let now = now.map(|(cause, reason)| (cause, reason.to_owned()));
+        let recording = database.store.record_waiting(id, attempt, now);
+        database.runtime.block_on(recording).expect("recorded");
+    };
+    let listed = |state: JobState| {
+        let filter = JobFilter {
+            states: vec![state],
+            limit: 10,
+            ..JobFilter::default()
+        };
+        let jobs = database.runtime.block_on(database.store.jobs(filter));
+        jobs.expect("listed").len()
+    };
+    let events = || database.job(id).last_event;
+    let before = events();
+
+    record(run.attempt, Some((WaitCause::Queue, "held")));
+    let waiting = database.job(id).waiting.expect("it waits");
+    assert_eq!(
+        (waiting.cause, waiting.reason.as_str()),
+        (WaitCause::Queue, "held")
+    );
+    assert_eq!(
+        (listed(JobState::Queued), listed(JobState::Running)),
+        (1, 0)
+    );
+    assert_eq!(events(), before + 1);
+    let counts = database.runtime.block_on(database.store.count_by_state());
+    let counts = counts.expect("counted");
+    assert_eq!((counts[0].1, counts[1].1), (1, 0));
+    // Nobody else may have it.
+    assert!(database.store.claim().expect("claims").is_none());
+
+    // Another reason is not another event, another cause is.
+    record(run.attempt, Some((WaitCause::Queue, "still held")));
+    assert_eq!(events(), before + 1);
+    let now = database.job(id).waiting.expect("it waits");
+    assert_eq!(
+        (now.reason.as_str(), now.since_us),
+        ("still held", waiting.since_us)
+    );
+    record(run.attempt, Some((WaitCause::Placement, "no room")));
+    assert_eq!(events(), before + 2);
+
+    // That of an earlier attempt does not count.
+    let second = database.begin_run(id);
+    record(run.attempt, Some((WaitCause::Start, "late")));
+    assert_eq!(database.job(id).waiting, None);
+    record(
+        second.attempt,
+        Some((WaitCause::Start, "its image is pulled")),
+    );
+    let open = database.open_run(id).expect("open");
+    assert_eq!(open.waiting.map(|(cause, _)| cause), Some(WaitCause::Start));
+    record(second.attempt, None);
+    assert_eq!(
+        (listed(JobState::Queued), listed(JobState::Running)),
+        (0, 1)
+    );
 }

@@ -158,7 +158,12 @@ impl<'a> Screen<'a> {
                     self.with_pace(Pace::pause);
                 }
                 self.bar.set_message(format::state(change.state));
-                self.print(vec![format!("{}{device}", format::state(change.state))])
+                let reason = match change.reason.as_str() {
+                    "" => String::new(),
+                    reason => format!(": {reason}"),
+                };
+                let state = format::state(change.state);
+                self.print(vec![format!("{state}{device}{reason}")])
             }
             Some(Event::CheckpointPublished(published)) => {
                 let mut lines = promotion::published(published, self.job);

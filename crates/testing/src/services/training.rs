@@ -51,6 +51,7 @@ fn event(sequence: u64) -> v1::WatchJobResponse {
         Event::StateChanged(v1::JobStateChanged {
             state: state.into(),
             device: device.to_owned(),
+            ..v1::JobStateChanged::default()
         })
     };
     let event = match sequence {

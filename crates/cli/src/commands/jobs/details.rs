@@ -45,6 +45,13 @@ fn identity(job: &Job, spec: &JobSpec) -> Fields {
                 .map(format::publishing)
                 .unwrap_or_default(),
         ),
+        (
+            "waiting for",
+            job.waiting
+                .as_ref()
+                .map(|waiting| waiting.reason.clone())
+                .unwrap_or_default(),
+        ),
         ("error", job.error.clone()),
         ("preset", spec.preset.clone()),
         ("labels", labels.join(", ")),
@@ -204,7 +211,7 @@ fn schedule(schedule: &Schedule) -> String {
 mod tests {
     use super::*;
     use digits_cli::render::visible_width;
-    use digits_proto::v1::{CosineSchedule, DataSpec, Publishing, Sgd};
+    use digits_proto::v1::{CosineSchedule, DataSpec, Publishing, Sgd, Waiting};
 
     #[test]
     fn details_leave_out_unset_fields() {
@@ -238,6 +245,26 @@ mod tests {
             "publishing  the checkpoint of epoch 3 waits: the storage is full; retrying",
         ] {
             assert!(lines.iter().any(|line| line == expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_a_cluster_holds_says_why() {
+        let reason = "Unschedulable: 0/2 nodes are available: 2 Insufficient cpu.";
+        let job = Job {
+            state: 1,
+            waiting: Some(Waiting {
+                reason: reason.to_owned(),
+                since: None,
+            }),
+            ..Default::default()
+        };
+        let lines = lines(&job, None, usize::MAX);
+        for expected in [
+            "state        queued".to_owned(),
+            format!("waiting for  {reason}"),
+        ] {
+            assert!(lines.contains(&expected), "{lines:?}");
         }
     }
 

@@ -1400,6 +1400,7 @@ class Job(_message.Message):
     PROMOTION_FIELD_NUMBER: _builtins.int
     REPLACED_FIELD_NUMBER: _builtins.int
     PUBLISHING_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Id of the job: a UUIDv7 that the server generated."""
     request_id: _builtins.str
@@ -1481,6 +1482,12 @@ class Job(_message.Message):
         stays RUNNING, which clients of earlier versions know; show it as PUBLISHING.
         """
 
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """Set while the service has taken the job from its queue, but its worker does not run: a cluster
+        holds it in a queue, or has no room for it. The state is QUEUED then.
+        """
+
     def __init__(
         self,
         *,
@@ -1506,14 +1513,43 @@ class Job(_message.Message):
         promotion: Global___PromotionDecision | None = ...,
         replaced: Global___PreviousPrimary | None = ...,
         publishing: Global___Publishing | None = ...,
+        waiting: Global___Waiting | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "network", b"network", "progress", b"progress", "promotion", b"promotion", "publishing", b"publishing", "replaced", b"replaced", "requested", b"requested", "resolved", b"resolved", "started_at", b"started_at", "test", b"test"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "network", b"network", "progress", b"progress", "promotion", b"promotion", "publishing", b"publishing", "replaced", b"replaced", "requested", b"requested", "resolved", b"resolved", "started_at", b"started_at", "test", b"test", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "checkpoint_count", b"checkpoint_count", "checkpoint_ids", b"checkpoint_ids", "created_at", b"created_at", "dataset_digest", b"dataset_digest", "device", b"device", "error", b"error", "finished_at", b"finished_at", "job_id", b"job_id", "last_event_sequence", b"last_event_sequence", "network", b"network", "progress", b"progress", "promotion", b"promotion", "publishing", b"publishing", "replaced", b"replaced", "request_id", b"request_id", "requested", b"requested", "resolved", b"resolved", "started_at", b"started_at", "state", b"state", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_requested", b"cancel_requested", "checkpoint_count", b"checkpoint_count", "checkpoint_ids", b"checkpoint_ids", "created_at", b"created_at", "dataset_digest", b"dataset_digest", "device", b"device", "error", b"error", "finished_at", b"finished_at", "job_id", b"job_id", "last_event_sequence", b"last_event_sequence", "network", b"network", "progress", b"progress", "promotion", b"promotion", "publishing", b"publishing", "replaced", b"replaced", "request_id", b"request_id", "requested", b"requested", "resolved", b"resolved", "started_at", b"started_at", "state", b"state", "test", b"test", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """Why the worker of a job does not run yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """What it waits for, in words, such as "0/3 nodes are available: 3 Insufficient cpu." """
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Time since when it waits for this."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
 
 @_typing.final
 class Publishing(_message.Message):
@@ -2124,19 +2160,25 @@ class JobStateChanged(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     state: Global___JobState.ValueType
     """The new state."""
     device: _builtins.str
     """Device that the job runs on: "cpu" or "cuda:N". Set only with RUNNING, else empty."""
+    reason: _builtins.str
+    """Why the job waits although the service has taken it from its queue, as in `Job.waiting`. Set
+    only with QUEUED, else empty.
+    """
     def __init__(
         self,
         *,
         state: Global___JobState.ValueType = ...,
         device: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "reason", b"reason", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,283 @@
+//! The connection to a cluster: calls, and what the watches of Jobs and pods have seen.
+
+use super::{
+    error::{ClusterError, is_status},
+    manifest::{JOB, MANAGED_BY, MANAGER, Owner},
+    template::{PodTemplate, Template},
+};
+use futures::{StreamExt as _, TryStream, TryStreamExt as _};
+use http::StatusCode;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    batch::v1::{CronJob, Job},
+    core::v1::{Event, Pod},
+};
+use kube::{
+    Api, Client, Config, Resource as _,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::GroupVersionKind,
+    runtime::{WatchStreamExt as _, reflector, reflector::ObjectRef, watcher},
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// A call that takes longer has failed.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// A cluster, in one namespace; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: Client,
+    namespace: Arc<str>,
+    jobs: reflector::Store<Job>,
+    pods: reflector::Store<Pod>,
+    /// Set once both watches have listed everything.
+    listed: Arc<[AtomicBool; 2]>,
+}
+
+/// The watches of a cluster, which run until they are dropped.
+pub(super) type Watches = futures::future::BoxFuture<'static, ()>;
+
+impl Cluster {
+    /// Connects as the kubeconfig says, or as the pod that this process is in. No call is made yet.
+    pub(super) async fn connect(namespace: Option<&str>) -> Result<(Self, Watches), ClusterError> {
+        let what = "no cluster is configured";
+        let config = Config::infer().await;
+        let config =
+            config.map_err(|error| ClusterError::of(what)(kube::Error::InferConfig(error)))?;
+        let client = Client::try_from(config).map_err(ClusterError::of(what))?;
+        let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
+        Ok(Self::new(client, &namespace))
+    }
+
+    fn new(client: Client, namespace: &str) -> (Self, Watches) {
+        let listed: Arc<[AtomicBool; 2]> = Arc::default();
+        let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER},{JOB}"));
+        let (jobs, writer) = reflector::store();
+        let all = Api::<Job>::namespaced(client.clone(), namespace);
+        let seen = reflector(writer, watcher(all, ours.clone()));
+        let watch_jobs = watch("Jobs", seen, Arc::clone(&listed), 0);
+        let (pods, writer) = reflector::store();
+        let all = Api::<Pod>::namespaced(client.clone(), namespace);
+        let seen = reflector(writer, watcher(all, ours));
+        let watch_pods = watch("pods", seen, Arc::clone(&listed), 1);
+        let cluster = Self {
+            client,
+            namespace: namespace.into(),
+            jobs,
+            pods,
+            listed,
+        };
+        let watches = async {
+            tokio::join!(watch_jobs, watch_pods);
+        };
+        (cluster, Box::pin(watches))
+    }
+
+    /// Whether the watches have listed everything.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.iter().all(|it| it.load(Ordering::Acquire))
+    }
+
+    /// The Job of this name, as the watch has seen it.
+    pub(super) fn job(&self, name: &str) -> Option<Arc<Job>> {
+        self.jobs.get(&ObjectRef::new(name).within(&self.namespace))
+    }
+
+    /// All Jobs of workers, as the watch has seen them.
+    pub(super) fn jobs(&self) -> Vec<Arc<Job>> {
+        self.jobs.state()
+    }
+
+    /// The pods of the Job of this name, as the watch has seen them.
+    pub(super) fn pods(&self, job: &str) -> Vec<Arc<Pod>> {
+        self.pods.state_filter(|pod| {
+            let labels = pod.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get("batch.kubernetes.io/job-name"))
+                == Some(&job.to_owned())
+        })
+    }
+
+    /// Whether there is a Job of this name.
+    pub(super) async fn has_job(&self, name: &str) -> Result<bool, ClusterError> {
+        let found = limited(self.api::<Job>().get_metadata_opt(name)).await;
+        let found = found.map_err(ClusterError::of("its Job cannot be read"))?;
+        Ok(found.is_some())
+    }
+
+    /// Creates a Job, unless there is one of its name.
+    pub(super) async fn create_job(&self, job: Value) -> Result<(), ClusterError> {
+        let what = "its Job cannot be created";
+        let resource = ApiResource::erase::<Job>(&());
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let job = serde_json::from_value(job);
+        let job = job.map_err(|error| ClusterError::of(what)(kube::Error::SerdeError(error)))?;
+        let parameters = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        match limited(api.create(&parameters, &job)).await {
+            Err(error) if is_status(&error, StatusCode::CONFLICT) => Ok(()),
+            created => created.map(|_| ()).map_err(ClusterError::of(what)),
+        }
+    }
+
+    /// Deletes a Job, and its pods with their grace period.
+    pub(super) async fn delete_job(&self, name: &str) -> Result<(), ClusterError> {
+        let deletion = DeleteParams::background();
+        match limited(self.api::<Job>().delete(name, &deletion)).await {
+            Err(error) if is_status(&error, StatusCode::NOT_FOUND) => Ok(()),
+            deleted => deleted
+                .map(|_| ())
+                .map_err(ClusterError::of("its Job cannot be deleted")),
+        }
+    }
+
+    /// Lets the cluster delete a Job this many seconds after its end.
+    pub(super) async fn expire_job(&self, job: &Job, seconds: u64) -> Result<(), ClusterError> {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let patch = json!({
+            "apiVersion": Job::api_version(&()),
+            "kind": Job::kind(&()),
+            // Of another Job, or of none, nothing is to be made.
+            "metadata": { "name": name, "uid": job.metadata.uid },
+            "spec": { "ttlSecondsAfterFinished": seconds },
+        });
+        let parameters = PatchParams::apply(MANAGER);
+        let patch = Patch::Apply(patch);
+        let api = self.api::<Job>();
+        match limited(api.patch_metadata(name, &parameters, &patch)).await {
+            Err(error)
+                if is_status(&error, StatusCode::NOT_FOUND)
+                    || is_status(&error, StatusCode::CONFLICT) =>
+            {
+                Ok(())
+            }
+            patched => patched
+                .map(|_| ())
+                .map_err(ClusterError::of("its Job cannot be made to expire")),
+        }
+    }
+
+    /// The StatefulSet that owns the Jobs.
+    pub(super) async fn owner(&self, name: &str) -> Result<Owner, ClusterError> {
+        let found = limited(self.api::<StatefulSet>().get(name)).await;
+        let found = found.map_err(ClusterError::of(
+            "the StatefulSet of --job-owner cannot be read",
+        ))?;
+        let pods = found.spec.and_then(|spec| spec.template.spec);
+        let image = pods.and_then(|pods| pods.containers.into_iter().next()?.image);
+        Ok(Owner {
+            name: name.to_owned(),
+            uid: found.metadata.uid.unwrap_or_default(),
+            image,
+        })
+    }
+
+    /// A pod template.
+    pub(super) async fn template(&self, template: &Template) -> Result<PodTemplate, ClusterError> {
+        let Template::CronJob(name) = template else {
+            return Ok(template.read()?);
+        };
+        let what = "the CronJob with the pod template cannot be read";
+        let resource = ApiResource::erase::<CronJob>(&());
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let found = limited(api.get(name))
+            .await
+            .map_err(ClusterError::of(what))?;
+        Ok(template.of(&found.data)?)
+    }
+
+    /// The newest warning about the object with this uid; `None` where there is none.
+    pub(super) async fn warning(&self, uid: &str) -> Result<Option<String>, ClusterError> {
+        let of = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
+        let events = limited(self.api::<Event>().list(&of)).await;
+        let events = events.map_err(ClusterError::of("its events cannot be read"))?;
+        let newest = events.items.into_iter().max_by_key(|event| {
+            let last = event.last_timestamp.as_ref().map(|it| it.0.as_second());
+            last.or(event.event_time.as_ref().map(|it| it.0.as_second()))
+        });
+        Ok(newest.map(|event| {
+            let reason = event.reason.unwrap_or_default();
+            format!("{reason}: {}", event.message.unwrap_or_default())
+        }))
+    }
+
+    /// Why Kueue holds the Job with this uid; `None` where Kueue has not seen it.
+    pub(super) async fn held(&self, uid: &str) -> Result<Option<String>, ClusterError> {
+        let kind = GroupVersionKind::gvk("kueue.x-k8s.io", "v1beta1", "Workload");
+        let resource = ApiResource::from_gvk(&kind);
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let of = ListParams::default().labels(&format!("kueue.x-k8s.io/job-uid={uid}"));
+        let found = limited(api.list(&of)).await;
+        let found = found.map_err(ClusterError::of("its Workload cannot be read"))?;
+        let Some(workload) = found.items.into_iter().next() else {
+            return Ok(None);
+        };
+        let conditions = workload.data.pointer("/status/conditions");
+        let mut conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+        let reserved =
+            conditions.find(|it| it["type"] == "QuotaReserved" && it["status"] == "False");
+        let message = reserved.and_then(|it| it["message"].as_str());
+        Ok(message.map(str::to_owned))
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// Limits the time of a call: a worker is followed by a thread, which must not wait for it.
+async fn limited<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = |_| Err(kube::Error::Service("it does not answer in time".into()));
+    tokio::time::timeout(TIME_LIMIT, call)
+        .await
+        .unwrap_or_else(late)
+}
+
+/// Follows a watch, which goes on after errors.
+async fn watch<K>(
+    what: &'static str,
+    seen: impl TryStream<Ok = watcher::Event<K>, Error = watcher::Error> + Send,
+    listed: Arc<[AtomicBool; 2]>,
+    index: usize,
+) {
+    let mut seen = Box::pin(seen.into_stream().default_backoff());
+    let mut failing = false;
+    while let Some(event) = seen.next().await {
+        match event {
+            Ok(event) => {
+                if matches!(event, watcher::Event::InitDone) {
+                    listed[index].store(true, Ordering::Release);
+                }
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the {what} of workers are watched again");
+                }
+            }
+            // A watch ends now and then, and is begun again.
+            Err(watcher::Error::WatchFailed(error)) => {
+                tracing::debug!(%error, "the watch of {what} has ended; beginning it again");
+            }
+            Err(error) if failing => {
+                tracing::debug!(%error, "the {what} of workers still cannot be watched")
+            }
+            Err(error) => {
+                failing = true;
+                tracing::warn!(%error, "the {what} of workers cannot be watched; retrying");
+            }
+        }
+    }
+}
