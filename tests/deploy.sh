@@ -26,7 +26,7 @@ by_its_schema() {
 
 # The oldest version with preStop.sleep by default, and the newest that the validator knows. Removed
 # APIs and unknown kinds only warn, so a warning is a failure.
-for folder in base overlays/{local,gpu,gpu-jobs,s3,s3-jobs,full} examples/{aks,eks,gke,minio}; do
+for folder in base overlays/{local,gpu,gpu-jobs,s3,s3-jobs,executor,full} examples/{aks,eks,gke,minio}; do
     made=$built/${folder##*/}
     mkdir "$made"
     "$kubectl" kustomize "deploy/kubernetes/$folder" --output "$made"

@@ -18,13 +18,14 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "base",
     "overlays/local",
     "overlays/gpu",
     "overlays/s3",
     "overlays/s3-jobs",
     "overlays/gpu-jobs",
+    "overlays/executor",
     "overlays/full",
     "overlays/signed",
     "examples/aks",
