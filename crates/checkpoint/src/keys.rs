@@ -1,6 +1,9 @@
 //! Keys on the storage, below its prefix.
 
-use crate::id::{CheckpointId, ModelName};
+use crate::{
+    id::{CheckpointId, ModelName},
+    trainer_name::TrainerName,
+};
 
 /// Digits of a sequence number in a key.
 const SEQUENCE_DIGITS: usize = 20;
@@ -84,6 +87,66 @@ pub(crate) fn parse_run(key: &str) -> Option<&str> {
     Some(job)
 }
 
+/// Folder of a trainer's epochs.
+pub(crate) fn epochs(trainer: &TrainerName) -> String {
+    format!("trainer/{trainer}/epochs")
+}
+
+/// Key of the record of an epoch.
+pub(crate) fn epoch(trainer: &TrainerName, epoch: u64) -> String {
+    format!("{}/{}", epochs(trainer), record_file(epoch))
+}
+
+/// The epoch of a key below [`epochs`].
+pub(crate) fn parse_epoch(key: &str) -> Option<u64> {
+    parse_record_file(key.rsplit('/').next()?)
+}
+
+/// Folder of a trainer's journal.
+pub(crate) fn journal(trainer: &TrainerName) -> String {
+    format!("trainer/{trainer}/journal")
+}
+
+/// Folder of the entries of an epoch.
+pub(crate) fn journal_of(trainer: &TrainerName, epoch: u64) -> String {
+    format!("{}/{}", journal(trainer), digits(epoch))
+}
+
+/// Key of an entry.
+pub(crate) fn journal_entry(trainer: &TrainerName, epoch: u64, number: u64) -> String {
+    format!("{}/{}", journal_of(trainer, epoch), digits(number))
+}
+
+/// Epoch and number of a key below [`journal`].
+pub(crate) fn parse_journal_entry(key: &str) -> Option<(u64, u64)> {
+    let (rest, number) = key.rsplit_once('/')?;
+    let (_, epoch) = rest.rsplit_once('/')?;
+    Some((parse_digits(epoch)?, parse_digits(number)?))
+}
+
+/// Folder of the snapshots of a trainer's database.
+pub(crate) fn snapshots(trainer: &TrainerName) -> String {
+    format!("trainer/{trainer}/snapshots")
+}
+
+/// Key of the snapshot after an entry.
+pub(crate) fn snapshot(trainer: &TrainerName, epoch: u64, number: u64) -> String {
+    let folder = snapshots(trainer);
+    format!("{folder}/{}-{}.sqlite3", digits(epoch), digits(number))
+}
+
+/// Epoch and number of a key below [`snapshots`].
+pub(crate) fn parse_snapshot(key: &str) -> Option<(u64, u64)> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (epoch, number) = name.strip_suffix(".sqlite3")?.split_once('-')?;
+    Some((parse_digits(epoch)?, parse_digits(number)?))
+}
+
+fn parse_digits(text: &str) -> Option<u64> {
+    let plain = text.len() == SEQUENCE_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
 /// Folder of all serving logs.
 pub(crate) const SERVING: &str = "serving";
 
@@ -156,6 +219,14 @@ mod tests {
             assert!(key.starts_with(&runs_of("j")), "{key}");
             assert_eq!(parse_run(&key), Some("j"), "{key}");
         }
+        let trainer: TrainerName = "t-1".parse().expect("a name");
+        let key = epoch(&trainer, 3);
+        assert_eq!(key, "trainer/t-1/epochs/00000000000000000003.json");
+        assert_eq!(parse_epoch(&key), Some(3));
+        let key = journal_entry(&trainer, 3, 7);
+        assert_eq!(parse_journal_entry(&key), Some((3, 7)), "{key}");
+        let key = snapshot(&trainer, 3, 0);
+        assert_eq!(parse_snapshot(&key), Some((3, 0)), "{key}");
         let model = ModelName::default();
         for sequence in [1, 42, MAX_SEQUENCE] {
             assert_eq!(

@@ -4,9 +4,9 @@
 //! A writer publishes checkpoints ([`publish`]), recovers unfinished publications after a crash
 //! ([`publication`]) and appends to the serving log ([`serving`]). A reader follows that log
 //! ([`Follower`]) and loads the checkpoints that it names ([`load`]), verifying every byte. Attempts
-//! that train outside the trainer's process report through the storage ([`runs`]). Writers only
-//! create keys that do not exist yet; only [`retention`] deletes, and the trainer what is left of
-//! attempts.
+//! that train outside the trainer's process report through the storage ([`runs`]), and a trainer may
+//! keep the changes of its database there ([`journal`]). Writers only create keys that do not exist
+//! yet; only [`retention`] deletes, and the trainer what is left of attempts and of its journal.
 //!
 //! This crate runs no network: a reader runs the exam of a loaded checkpoint through every path of
 //! its own engine and compares the results with [`check_exam`] and [`check_probabilities`].
@@ -63,6 +63,7 @@
 mod catalog;
 mod follow;
 pub mod id;
+pub mod journal;
 mod keys;
 mod load;
 pub mod manifest;
@@ -78,6 +79,7 @@ pub mod serving;
 mod signature;
 mod storage;
 mod tensors;
+mod trainer_name;
 pub mod unfinished;
 mod validate;
 
@@ -88,7 +90,7 @@ pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
 pub use signature::{InvalidKeys, Keys, Untrusted};
-pub use storage::{Created, Entry, Storage, StorageError};
+pub use storage::{Created, Entry, Storage, StorageError, WriteGuard};
 pub use tensors::{Exam, Layer, check_exam, check_probabilities, encode_exam, encode_model};
 pub use validate::limits;
 

@@ -6,11 +6,13 @@
 
 mod bucket;
 mod error;
+mod guard;
 mod hard_links;
 mod open;
 mod panics;
 
 pub use error::StorageError;
+pub use guard::WriteGuard;
 
 use crate::signature::{Keys, Kind};
 use bytes::Bytes;
@@ -29,6 +31,8 @@ const CREATE_BACKOFF: Duration = Duration::from_millis(20);
 pub(crate) const TEXT_LIMIT: u64 = 1 << 20;
 /// Larger writes use the store with the longer timeout, and are compared piece by piece.
 const BULK_BYTES: usize = 16 << 20;
+/// Folder of the keys that [`Storage::probe`] creates, which need no permission.
+const PROBES: &str = "probe/";
 
 /// A storage; cheap to clone.
 #[derive(Clone)]
@@ -43,6 +47,8 @@ pub struct Storage {
     folder: Option<Arc<PathBuf>>,
     /// Keys that sign what is written and verify what is read.
     keys: Option<Arc<Keys>>,
+    /// Asked before each write.
+    guard: Option<Arc<dyn WriteGuard>>,
 }
 
 /// Result of a create-if-absent.
@@ -75,6 +81,7 @@ impl Storage {
             url,
             folder: None,
             keys: None,
+            guard: None,
         }
     }
 
@@ -84,6 +91,20 @@ impl Storage {
     pub fn with_keys(mut self, keys: Keys) -> Self {
         self.keys = Some(Arc::new(keys));
         self
+    }
+
+    /// Writes and deletes only what `guard` allows.
+    #[must_use]
+    pub fn guarded(mut self, guard: Arc<dyn WriteGuard>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    async fn check_guard(&self, key: &str) -> Result<(), StorageError> {
+        match &self.guard {
+            Some(guard) if !key.starts_with(PROBES) => guard.check(key).await,
+            _ => Ok(()),
+        }
     }
 
     /// The keys, if this storage is trusted by signatures alone.
@@ -138,7 +159,7 @@ impl Storage {
     /// [`StorageError::NotExclusive`] when the second creation succeeds;
     /// [`StorageError::NoHardLinks`]; else the store's error.
     pub async fn probe(&self) -> Result<(), StorageError> {
-        let key = format!("probe/{}", Uuid::now_v7());
+        let key = format!("{PROBES}{}", Uuid::now_v7());
         let verdict = self.probe_at(&key).await;
         let deleted = self.delete(&key).await;
         verdict.and(deleted)
@@ -176,6 +197,7 @@ impl Storage {
     /// # Errors
     /// As [`create`](Self::create).
     pub async fn create_of(&self, key: &str, parts: &[Bytes]) -> Result<Created, StorageError> {
+        self.check_guard(key).await?;
         let path = self.path(key);
         let pieces = pieces(parts);
         let store = if length(parts) > BULK_BYTES {
@@ -395,6 +417,7 @@ impl Storage {
 
     /// Deletes `key`, if it exists. Not cancel-safe: when dropped, it may be deleted or not.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        self.check_guard(key).await?;
         match panics::caught(self.store.delete(&self.path(key))).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(StorageError::from_store("deleted", key, error)),

@@ -132,6 +132,14 @@ pub enum StorageError {
         /// Number of attempts.
         attempts: u32,
     },
+    /// Another process has taken this trainer's place.
+    #[error("{key} is not written: another process has taken the place of trainer {trainer}")]
+    Fenced {
+        /// The key.
+        key: String,
+        /// Name of the trainer.
+        trainer: String,
+    },
     /// Every reader would refuse the draft.
     #[error("the draft of checkpoint {id} is not publishable: {refusal}")]
     Draft {

@@ -96,5 +96,6 @@ fn folder(path: &path::Path, missing: MissingFolder) -> Result<Storage, StorageE
         url: url.as_str().trim_end_matches('/').into(),
         folder: Some(Arc::new(path)),
         keys: None,
+        guard: None,
     })
 }

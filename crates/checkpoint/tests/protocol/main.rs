@@ -9,6 +9,7 @@ mod crash;
 mod follow;
 mod golden;
 mod interleaving;
+mod journal;
 mod kill;
 mod log;
 mod log_faults;

@@ -53,5 +53,6 @@ pub(super) fn storage(
         url: url.as_str().trim_end_matches('/').into(),
         folder: None,
         keys: None,
+        guard: None,
     }
 }

@@ -54,6 +54,7 @@ impl ProtocolModel {
                 Answer::Done
             }
             (Op::Transact(_), _) => panic!("transactions are no part of this model"),
+            (Op::ListJournal(_), _) => panic!("the journal has a model of its own"),
             (Op::Choose(_), effect) => panic!("{effect:?} is no choice"),
         }
     }
@@ -104,7 +105,7 @@ impl ProtocolModel {
         let violation = match key {
             Key::File(number, File::Manifest) if !whole(number) => Some(TORN),
             Key::Record(sequence) => self.wrong_record(state, sequence, value),
-            Key::File(..) | Key::Run(_) => None,
+            Key::File(..) | Key::Run(_) | Key::Journal(_) => None,
         };
         state.violation = state.violation.or(violation);
         state.store.insert(key, (value, state.hours));
@@ -268,6 +269,9 @@ impl ProtocolModel {
                     state.violation = Some(SERVED);
                 }
                 state.actors[actor].serving = Some((sequence, checkpoint));
+            }
+            Event::Opened { .. } | Event::Stored { .. } => {
+                panic!("the journal has a model of its own")
             }
             Event::Unexpected(text) => state.violation = Some(text),
             Event::Reached(reached) => {

@@ -5,10 +5,11 @@
 //! and the intent logs are modelled: the actors run the functions of the crate themselves, stopped
 //! at each operation ([`sim`]) and continued with each possible answer ([`replay`]). [`model`] has
 //! the state, [`transitions`] the actions, [`properties`] the invariants; [`runs`] does the same for
-//! attempts outside the trainer's process. Not covered: corrupt bytes (see `refusals`) and differing
-//! clocks.
+//! attempts outside the trainer's process, [`journal`] for trainers that take over from each other.
+//! Not covered: corrupt bytes (see `refusals`) and differing clocks.
 
 mod actions;
+mod journal;
 mod model;
 mod programs;
 mod properties;

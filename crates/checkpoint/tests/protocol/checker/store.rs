@@ -2,7 +2,7 @@
 
 use super::{
     sim::Sim,
-    types::{Answer, Key, Op, START},
+    types::{Answer, JournalFolder, Key, Op, START},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
 use object_store::{
@@ -109,6 +109,9 @@ impl ObjectStore for Sim {
         self.listed(match prefix.map(Path::as_ref) {
             Some("checkpoints") => Op::ListCheckpoints,
             Some("serving" | "serving/digits") => Op::ListLog(0),
+            Some("trainer/t/epochs") => Op::ListJournal(JournalFolder::Epochs),
+            Some("trainer/t/journal") => Op::ListJournal(JournalFolder::Entries),
+            Some("trainer/t/snapshots") => Op::ListJournal(JournalFolder::Snapshots),
             other => panic!("a list of {other:?}"),
         })
     }
@@ -120,7 +123,7 @@ impl ObjectStore for Sim {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         match Key::parse(offset) {
             Key::Record(after) => self.listed(Op::ListLog(after)),
-            Key::File(..) | Key::Run(_) => panic!("a list from {offset}"),
+            Key::File(..) | Key::Run(_) | Key::Journal(_) => panic!("a list from {offset}"),
         }
     }
 

@@ -43,6 +43,50 @@ pub enum Key {
     File(Number, File),
     Record(u8),
     Run(RunKey),
+    Journal(JournalKey),
+}
+
+/// A key of the journal, by epoch and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JournalKey {
+    Epoch(u8),
+    Entry(u8, u8),
+    Snapshot(u8, u8),
+}
+
+impl JournalKey {
+    /// Parses what follows the trainer in a key.
+    fn parse(parts: &[&str]) -> Self {
+        let number = |text: &str| text.parse().unwrap();
+        match parts {
+            ["epochs", name] => Self::Epoch(number(name.trim_end_matches(".json"))),
+            ["journal", epoch, entry] => Self::Entry(number(epoch), number(entry)),
+            ["snapshots", name] => {
+                let (epoch, entry) = name.trim_end_matches(".sqlite3").split_once('-').unwrap();
+                Self::Snapshot(number(epoch), number(entry))
+            }
+            _ => panic!("no key of a journal: {parts:?}"),
+        }
+    }
+
+    fn path(self) -> Path {
+        match self {
+            Self::Epoch(epoch) => format!("trainer/t/epochs/{epoch:020}.json"),
+            Self::Entry(epoch, entry) => format!("trainer/t/journal/{epoch:020}/{entry:020}"),
+            Self::Snapshot(epoch, entry) => {
+                format!("trainer/t/snapshots/{epoch:020}-{entry:020}.sqlite3")
+            }
+        }
+        .into()
+    }
+}
+
+/// A folder of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JournalFolder {
+    Epochs,
+    Entries,
+    Snapshots,
 }
 
 /// The job of all attempts.
@@ -95,6 +139,7 @@ impl Key {
                 Self::Record(name.trim_end_matches(".json").parse().unwrap())
             }
             ["runs", JOB, rest @ ..] => Self::Run(RunKey::parse(rest)),
+            ["trainer", "t", rest @ ..] => Self::Journal(JournalKey::parse(rest)),
             _ => panic!("no key of the protocol: {path}"),
         }
     }
@@ -107,6 +152,7 @@ impl Key {
             }
             Self::Record(sequence) => format!("serving/digits/{sequence:020}.json").into(),
             Self::Run(key) => key.path(),
+            Self::Journal(key) => key.path(),
         }
     }
 
@@ -154,6 +200,10 @@ pub enum Event {
         checkpoint: Number,
         right: bool,
     },
+    /// A process has opened an epoch of the journal, with these changes applied.
+    Opened { epoch: u8, changes: ValueId },
+    /// A process was answered that its change is stored, in this epoch.
+    Stored { epoch: u8, change: u8 },
     /// An error that no program should meet.
     Unexpected(&'static str),
     /// A point that the exploration must reach.
@@ -176,6 +226,10 @@ pub enum Coverage {
     Resumed,
     Adopted,
     ShutOut,
+    /// A process that was replaced has taken over again, with what it had applied before.
+    Returned,
+    Restored,
+    Pruned,
 }
 
 /// What a program waits for.
@@ -241,6 +295,7 @@ pub enum Op {
     /// Lists the log after a sequence.
     ListLog(u8),
     ListCheckpoints,
+    ListJournal(JournalFolder),
     Delete(Key),
     Write(Number, Stage),
     ReadIntents,
