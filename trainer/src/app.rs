@@ -4,6 +4,7 @@ use crate::{
     background,
     config::Config,
     grpc::{Checkpoints, ImportQuota, METHODS, ROLES, SERVICES, Training, TrainingContext},
+    journal,
     lifecycle::{
         await_storage, check_storage, close, execution, open, recover, stop_workers, submitter,
     },
@@ -129,10 +130,12 @@ impl App {
         let (execution, survivors) = execution(&config, &services.storage)?;
         let service = bound.start();
         let readiness = service.readiness();
+        let journal = services.store.journal();
         let recovery = async {
             if let Some(outage) = outage {
                 outlast(&services, &readiness, &outage).await?;
             }
+            journal::await_turn(&services.store, &readiness).await?;
             recover(&services, survivors).await
         };
         let Some(recovered) = shutdown.run_until_cancelled(recovery).await else {
@@ -141,6 +144,7 @@ impl App {
             return Ok(());
         };
         recovered?;
+        journal::stop_when_replaced(&services.store, &shutdown);
         let workers = Workers::start(services.clone(), workers, execution).await;
         let workers = workers.map_err(workers_error)?;
         let closing = service.ports_closing().clone();
@@ -179,7 +183,8 @@ impl App {
         };
         service
             .serve(routes, shutdown, ready, stop_work, close)
-            .await
+            .await?;
+        journal::check_end(journal.as_ref())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     metrics::{DatabaseFiles, Metrics},
     retention::Retention,
-    store::Store,
+    store::{JournalState, Store},
     worker::{RunningJobs, WorkerContext, keep_marking},
 };
 use digits_telemetry::supervisor::{RepeatedDeaths, Task};
@@ -78,12 +78,15 @@ async fn count_jobs(
 ) {
     let mut ticks = tokio::time::interval(COUNT_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = store.state();
+    let (state, journal) = (store.state(), store.journal());
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let files = {
             let state = state.borrow();
             DatabaseFiles {
                 lost: state.loss.is_some(),
+                journal_fails: journal
+                    .as_ref()
+                    .is_some_and(|it| matches!(*it.borrow(), JournalState::Unwritable(_))),
                 repairs: state.repairs,
             }
         };

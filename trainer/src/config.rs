@@ -1,8 +1,10 @@
 //! Configuration: flags, environment variables and one file, checked before any port opens.
 
 mod dataset_file;
+mod journal;
 mod kubernetes;
 
+pub use journal::JournalFlags;
 pub use kubernetes::KubernetesFlags;
 
 use crate::{
@@ -60,6 +62,9 @@ pub struct Config {
     /// Flags of the Kubernetes executor.
     #[command(flatten)]
     pub kubernetes: KubernetesFlags,
+    /// Flags of the journal.
+    #[command(flatten)]
+    pub journal: JournalFlags,
     /// Flags that `digits-trainer run` reads from the environment only.
     #[command(flatten)]
     pub trainer: TrainerFlags,
@@ -297,6 +302,9 @@ mod tests {
             (["--remote-write", "here"], "--remote-write"),
             (["--remote-write-token-file", "token"], "--remote-write <"),
             (["--remote-write-ca-file", "ca"], "--remote-write <"),
+            (["--trainer-name", "A/b"], "--trainer-name"),
+            (["--journal-lease", "long"], "--journal-lease"),
+            (["--journal", "--recover-from-storage"], "--trainer-name <"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");

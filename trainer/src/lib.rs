@@ -14,6 +14,7 @@ pub mod datasets;
 pub mod grpc;
 pub mod import;
 pub mod job;
+mod journal;
 mod lifecycle;
 pub mod metrics;
 pub mod page;

@@ -4,6 +4,7 @@
 use crate::{
     config::{Config, ExecutorKind},
     datasets::{Catalog, Pushed},
+    journal,
     metrics::Metrics,
     remote_write::{RemoteWrite, StartError},
     signing,
@@ -47,11 +48,16 @@ pub(crate) async fn open(
         _ => Error::unavailable("--storage cannot be opened")(error),
     })?;
     let storage = signing::with_keys(storage, &config.trainer)?;
+    let (storage, journal) = journal::settings(config, storage)?;
     let mnist = config.mnist();
     let catalog = tokio::task::spawn_blocking(move || Catalog::open(mnist, folders)).await?;
     let catalog = catalog.map_err(|error| Error::Config(format!("--config: {error}")))?;
     let (state, watched) = (config.state.clone(), supervisor.clone());
-    let store = tokio::task::spawn_blocking(move || Store::open(&state, &watched)).await?;
+    let opening = move || match journal {
+        None => Store::open(&state, &watched),
+        Some(journal) => Store::open_journaled(&state, &watched, journal),
+    };
+    let store = tokio::task::spawn_blocking(opening).await?;
     let store = store.map_err(Error::unavailable("--state cannot be used"))?;
     let bundles = Bundles::open(&config.state);
     let bundles = bundles.map_err(Error::unavailable("--state cannot be used"))?;

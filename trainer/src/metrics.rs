@@ -83,6 +83,7 @@ pub struct Metrics {
     last_publish: metrics::Gauge,
     retention: Arc<RetentionMetrics>,
     database_lost: metrics::Gauge,
+    journal_failing: metrics::Gauge,
     database_repairs: Counter,
 }
 
@@ -102,6 +103,8 @@ pub struct SweepCounts {
 pub struct DatabaseFiles {
     /// They are gone, or others are in their place.
     pub lost: bool,
+    /// Nothing is written because the journal cannot be written.
+    pub journal_fails: bool,
     /// Times that they were gone and written again since the start of the process.
     pub repairs: u64,
 }
@@ -199,6 +202,7 @@ impl Metrics {
             last_publish: gauge!("digits_trainer_last_publish_timestamp_seconds"),
             retention: Arc::new(RetentionMetrics::new()),
             database_lost: gauge!("digits_trainer_database_lost"),
+            journal_failing: gauge!("digits_trainer_journal_failing"),
             database_repairs: counter!("digits_trainer_database_repairs_total"),
         }
     }
@@ -283,6 +287,8 @@ impl Metrics {
     /// Sets what became of the files of the job database.
     pub fn database(&self, files: DatabaseFiles) {
         self.database_lost.set(f64::from(u8::from(files.lost)));
+        self.journal_failing
+            .set(f64::from(u8::from(files.journal_fails)));
         self.database_repairs.absolute(files.repairs);
     }
 

@@ -19,6 +19,7 @@ mod earlier_formats;
 mod executor;
 mod hub;
 mod imports;
+mod journal;
 mod kubernetes;
 mod lineage;
 mod manifests;

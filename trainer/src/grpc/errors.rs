@@ -19,6 +19,8 @@ const REPORT_RETRY: Duration = Duration::from_secs(5);
 
 /// Other programs hold the write lock for moments, such as those of a backup.
 const LOCK_RETRY: Duration = Duration::from_secs(5);
+/// The storage may be back by then, or the trainer is another one.
+const JOURNAL_RETRY: Duration = Duration::from_secs(5);
 /// An operator has to make room on the disk.
 const DISK_RETRY: Duration = Duration::from_secs(60);
 
@@ -76,6 +78,9 @@ pub(super) fn store(error: StoreError, job: &str) -> Status {
             "the trainer's job database is locked by another program: retry in a few seconds",
             LOCK_RETRY,
         ),
+        error @ (StoreError::NotJournaled(_) | StoreError::Replaced) => {
+            unavailable_status(error.client_message(), JOURNAL_RETRY)
+        }
         error @ StoreError::Lost(_) => Status::failed_precondition(error.client_message()),
         error if error.is_full() => {
             tracing::error!(%error, "the disk with the job database is full");

@@ -149,6 +149,11 @@ const HELP: &[(Kind, &str, &str)] = &[
         "1 while nothing is accepted because the file of the job database was removed or replaced",
     ),
     (
+        Gauge,
+        "digits_trainer_journal_failing",
+        "1 while nothing is accepted because the journal of the job database cannot be written to the storage",
+    ),
+    (
         Counter,
         "digits_trainer_database_repairs_total",
         "times that another program removed the file of the job database and the trainer wrote it again",

@@ -1,7 +1,7 @@
 //! The flags of `digits-trainer run`.
 
 use crate::{
-    config::{Config, ExecutorKind, KubernetesFlags},
+    config::{Config, ExecutorKind, JournalFlags, KubernetesFlags},
     wire::SpecMessage,
 };
 use clap::Parser;
@@ -104,6 +104,7 @@ impl RunConfig {
             workers: Some(1),
             executor: ExecutorKind::Local,
             kubernetes: KubernetesFlags::default(),
+            journal: JournalFlags::off(),
             trainer: from_environment("digits-trainer")?,
             service: ServiceFlags {
                 shutdown_grace: self.shutdown_grace,

@@ -50,6 +50,11 @@ impl Database {
         })
     }
 
+    /// The state folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.files.folder()
+    }
+
     /// Checks that the files are the ones that were opened, and repairs a loss.
     ///
     /// # Errors

@@ -66,6 +66,13 @@ pub enum StoreError {
     /// The files of the open database are gone: what is written now would vanish with the process.
     #[error("{}", lost(*.0))]
     Lost(Loss),
+    /// The journal on the storage does not take the changes: nothing of it is stored, unless the
+    /// storage has it all the same.
+    #[error("the journal of the job database cannot be written: {0}")]
+    NotJournaled(Arc<str>),
+    /// Another process has taken this trainer's place.
+    #[error("another process has taken the place of this trainer")]
+    Replaced,
     /// The thread that owns the database has ended.
     #[error("the job database is closed")]
     Closed,
@@ -93,7 +100,7 @@ impl StoreError {
             )
         };
         match self {
-            Self::Locked | Self::Lost(_) => true,
+            Self::Locked | Self::Lost(_) | Self::NotJournaled(_) | Self::Replaced => true,
             Self::Sqlite(error) => passing(error),
             Self::NotCommitted(error) => passing(error),
             _ => false,
@@ -108,6 +115,12 @@ impl StoreError {
                 "the trainer's job database is locked by another program: submit the job again once it is released"
             }
             Self::Lost(loss) => lost(*loss),
+            Self::NotJournaled(_) => {
+                "the trainer's storage cannot be written: submit the job again with the same request id once it can"
+            }
+            Self::Replaced => {
+                "another process has taken the place of this trainer: connect to that one"
+            }
             error if error.is_full() => {
                 "the disk with the trainer's job database is full: make room there and submit the job again"
             }
@@ -121,6 +134,8 @@ impl StoreError {
     pub fn client_reason(&self) -> &'static str {
         match self {
             Self::Locked => "the trainer's job database is locked by another program",
+            Self::NotJournaled(_) => "the trainer's storage cannot be written",
+            Self::Replaced => "another process has taken the place of this trainer",
             Self::Lost(_) => "the file of the trainer's job database was removed or replaced",
             error if error.is_full() => "the disk with the trainer's job database is full",
             _ => "the trainer's job database failed",

@@ -43,7 +43,7 @@ impl Store {
         rows: Vec<CurveRow>,
         spent: Duration,
     ) -> Result<Vec<CurveRow>, StoreError> {
-        let writing = self.write(move |transaction| {
+        let writing = self.write_lazily(move |transaction| {
             let number = number_of(transaction, job)?;
             let new = append_new_rows(transaction, number, rows)?;
             record_spent(transaction, number, spent)?;

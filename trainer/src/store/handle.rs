@@ -3,8 +3,10 @@
 use super::{
     database::{Database, DatabaseState},
     error::StoreError,
+    group::{Message, Waiting, read, write},
+    journal::{self, JournalSettings, JournalState},
     lock,
-    owner::{Message, Waiting, own, read, write},
+    owner::own,
     reserve::Reserve,
     signals::Signals,
 };
@@ -22,6 +24,7 @@ pub struct Store {
     tasks: mpsc::Sender<Message>,
     signals: Arc<Signals>,
     state: watch::Receiver<DatabaseState>,
+    journal: Option<watch::Receiver<JournalState>>,
 }
 
 impl Store {
@@ -33,14 +36,38 @@ impl Store {
     /// [`StoreError::Folder`] where the folder is used by another trainer or lies on a network file
     /// system; [`StoreError::Unusable`] where the file of the database is damaged.
     pub fn open(folder: &Path, supervisor: &Supervisor) -> Result<Self, StoreError> {
+        Self::start(folder, supervisor, None)
+    }
+
+    /// The same with a journal. Until it is taken over, which the journal's state shows, writes fail.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_journaled(
+        folder: &Path,
+        supervisor: &Supervisor,
+        journal: JournalSettings,
+    ) -> Result<Self, StoreError> {
+        Self::start(folder, supervisor, Some(journal))
+    }
+
+    fn start(
+        folder: &Path,
+        supervisor: &Supervisor,
+        journal: Option<JournalSettings>,
+    ) -> Result<Self, StoreError> {
         let lock = lock::take(folder)?;
         let (publisher, state) = watch::channel(DatabaseState::default());
         let database = Database::open(folder, publisher)?;
+        if journal.is_none() {
+            journal::detach(&database.connection)?;
+        }
+        let held = journal.as_ref().map(|it| it.state.subscribe());
         let reserve = Reserve::take(folder);
         let (tasks, receiver) = mpsc::channel(MAX_PENDING);
         supervisor
             .watch_thread(Task::new("store"), move || {
-                let waiting = own(database, receiver, reserve);
+                let waiting = own(database, receiver, reserve, journal);
                 drop(lock);
                 for closed in waiting {
                     // The caller may be gone.
@@ -55,6 +82,7 @@ impl Store {
             tasks,
             signals: Arc::new(Signals::default()),
             state,
+            journal: held,
         })
     }
 
@@ -68,6 +96,12 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<DatabaseState> {
         self.state.clone()
+    }
+
+    /// What becomes of the journal, where there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<watch::Receiver<JournalState>> {
+        self.journal.clone()
     }
 
     /// Closes the database for every handle, after what waits there was carried out; the folder is
@@ -97,6 +131,15 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (task, answer) = write(work);
         self.send(Message::Urgent(task), answer).await
+    }
+
+    /// [`Store::write`] of something that nobody waits for.
+    pub(super) async fn write_lazily<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (task, answer) = write(work);
+        self.send(Message::Lazy(task), answer).await
     }
 
     /// Carries out `work`, which only reads, on the owning thread.

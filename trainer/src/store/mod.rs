@@ -8,7 +8,8 @@
 //! write.
 //!
 //! The files of the database are watched: what another program removes while the trainer runs is
-//! written again, and nothing is accepted into a file that will vanish.
+//! written again, and nothing is accepted into a file that will vanish. With a journal, nothing is
+//! committed that the shared storage does not have.
 //!
 //! Nothing here trains or publishes.
 
@@ -18,11 +19,15 @@ mod database;
 mod error;
 mod events;
 mod files;
+mod group;
 mod handle;
 mod imports;
 mod job_record;
 mod jobs;
+mod journal;
+mod journaled;
 mod lock;
+mod not_written;
 mod open;
 mod outcome;
 mod owner;
@@ -32,6 +37,7 @@ mod reserve;
 mod runs;
 mod schema;
 mod signals;
+mod transaction;
 mod waiting;
 
 pub use checkpoints::{CheckpointIntent, IntentState};
@@ -44,6 +50,7 @@ pub use handle::Store;
 pub use imports::ImportUse;
 pub use job_record::Job;
 pub use jobs::{JobFilter, NewJob, Submitted};
+pub use journal::{JournalLimits, JournalSettings, JournalState, Takeover};
 pub use outcome::JobOutcome;
 pub use publications::{Publication, Published};
 pub use recover::{Crash, Recovery, Survivors};

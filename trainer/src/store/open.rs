@@ -43,8 +43,8 @@ pub(super) fn open(folder: &Path) -> Result<Connection, StoreError> {
     }
     let opened = Connection::open(&path)
         .map_err(StoreError::from)
-        .and_then(|mut connection| {
-            schema::prepare(&mut connection)?;
+        .and_then(|connection| {
+            schema::prepare(&connection)?;
             Ok(connection)
         });
     let connection = match opened {

@@ -1,10 +1,10 @@
 //! The tables of the job database, and the migrations from older versions.
 
 use super::error::StoreError;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     FIRST,
     DURABLE_JOBS,
     PARENTS,
@@ -13,7 +13,11 @@ const MIGRATIONS: [&str; 8] = [
     RUNS,
     QUOTAS,
     WAITING,
+    JOURNAL,
 ];
+
+/// Version of the tables of this program.
+pub(super) const VERSION: usize = MIGRATIONS.len();
 
 /// `number` is the order of acceptance: the queue's order and the page key. Times are microseconds
 /// since 1970; states are numbers of the wire; blobs are messages of the wire contract.
@@ -143,20 +147,38 @@ ALTER TABLE runs ADD COLUMN waiting_reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN waiting_us INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// The entry of the trainer's journal after which the database is as it is; `detached` is 1 once it
+/// was used without the journal. No row without a journal.
+const JOURNAL: &str = "
+CREATE TABLE journal (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    trainer  TEXT NOT NULL,
+    epoch    INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    detached INTEGER NOT NULL DEFAULT 0
+) STRICT;
+";
+
 /// Sets the connection up and brings the tables to this version.
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    migrate(connection, VERSION)
+}
+
+/// Brings the tables to `target`, a version up to this one.
+pub(super) fn migrate(connection: &Connection, target: usize) -> Result<(), StoreError> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > MIGRATIONS.len() {
         return Err(StoreError::Corrupt(format!(
             "its version {version} is newer than this program: use the newer program, or another folder with --state"
         )));
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let migrations = MIGRATIONS.iter().enumerate().take(target).skip(version);
+    for (index, migration) in migrations {
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", index + 1)?;
         transaction.commit()?;
@@ -176,7 +198,7 @@ mod tests {
     fn databases_of_older_versions_are_migrated() {
         for older in 1..MIGRATIONS.len() {
             let folder = tempfile::tempdir().unwrap();
-            let mut connection = Connection::open(folder.path().join("jobs.sqlite")).unwrap();
+            let connection = Connection::open(folder.path().join("jobs.sqlite")).unwrap();
             for migration in &MIGRATIONS[..older] {
                 connection.execute_batch(migration).unwrap();
             }
@@ -184,7 +206,7 @@ mod tests {
                 .pragma_update(None, "user_version", older)
                 .unwrap();
             connection.execute(JOB, ()).unwrap();
-            prepare(&mut connection).unwrap();
+            prepare(&connection).unwrap();
             let job = connection.query_row("SELECT * FROM jobs", (), |row| {
                 let text = |column| row.get::<_, String>(column);
                 Ok([text("name")?, text("parent")?, text("traceparent")?])
@@ -199,12 +221,12 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_refused() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let connection = Connection::open_in_memory().unwrap();
         let newer = MIGRATIONS.len() + 1;
         connection
             .pragma_update(None, "user_version", newer)
             .unwrap();
-        let refused = prepare(&mut connection).unwrap_err().to_string();
+        let refused = prepare(&connection).unwrap_err().to_string();
         assert!(refused.contains("newer than this program"), "{refused}");
     }
 }

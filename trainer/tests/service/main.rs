@@ -14,6 +14,7 @@ mod fuzz_cases;
 mod import;
 mod interruptions;
 mod jobs;
+mod journal;
 mod lists;
 mod locked_database;
 mod lost_database;

@@ -9,7 +9,7 @@
 //!
 //! Epochs are never deleted, nor are the seals: a writer that was stopped for however long finds its
 //! next number taken. [`Journal::prune`] deletes entries that a snapshot contains, and leaves the
-//! last one of each epoch. `docs/adr/0024-journal.md` has the reasons; the model checker
+//! last one of each epoch. `docs/adr/0026-journal.md` has the reasons; the model checker
 //! (`tests/protocol/checker/journal`) runs these functions.
 //!
 //! The content of changes and snapshots is opaque here.

@@ -1,0 +1,197 @@
+//! Waits until the journal may be taken over, and takes it over.
+
+use super::{
+    recorder::Recorder,
+    replica::{self, DatabaseReplica},
+    settings::{JournalSettings, JournalState, Takeover},
+    snapshots::Snapshots,
+};
+use crate::store::{
+    database::Database,
+    error::StoreError,
+    group::{Group, Message},
+    not_written::NotWritten,
+};
+use digits_checkpoint::journal::{Observer, Sight, TakeOverError, Writer, take_over};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Pause between two looks at the journal.
+const POLL: Duration = Duration::from_secs(1);
+/// Entries of one start, at most, before a snapshot: each start is a new epoch, of which the entries
+/// stay until snapshots contain them.
+const EPOCHS_BETWEEN_SNAPSHOTS: u64 = 8;
+
+/// Takes the journal over when it may be. Meanwhile reads are answered and writes refused.
+///
+/// # Errors
+/// The callers that wait for the database to close.
+pub(in crate::store) fn acquire(
+    database: &mut Database,
+    messages: &mut mpsc::Receiver<Message>,
+    settings: JournalSettings,
+) -> Result<Recorder, Vec<oneshot::Sender<()>>> {
+    let mut watch = Watch::new(&settings);
+    loop {
+        let pause = match settings.runtime.block_on(watch.may_take_over(&settings)) {
+            Ok(true) => match take(database, &settings) {
+                Ok(taken) => return Ok(begin(database, settings, taken)),
+                Err(TakeOverError::Lost) => POLL,
+                Err(TakeOverError::Storage(error)) => {
+                    let state = JournalState::Unreachable(error.to_string());
+                    settings.state.send_replace(state);
+                    POLL
+                }
+                Err(error) => {
+                    let state = JournalState::Failed(error.to_string());
+                    settings.state.send_replace(state);
+                    // The process ends.
+                    Duration::from_secs(60)
+                }
+            },
+            Ok(false) => POLL.min(settings.lease / 3),
+            Err(error) => {
+                let state = JournalState::Unreachable(error.to_string());
+                settings.state.send_replace(state);
+                POLL
+            }
+        };
+        serve_reads(database, messages, &settings, pause)?;
+    }
+}
+
+/// What a takeover has left.
+struct Taken {
+    writer: Writer,
+    since_snapshot: u64,
+}
+
+fn take(
+    database: &mut Database,
+    settings: &JournalSettings,
+) -> Result<Taken, TakeOverError<StoreError>> {
+    let folder = database.folder().to_owned();
+    let name = settings.journal.name();
+    let mut replica = DatabaseReplica::new(&mut database.connection, &folder, name)
+        .map_err(TakeOverError::Replica)?;
+    let taking = take_over(&settings.journal, &settings.identity, &mut replica);
+    let writer = settings.runtime.block_on(taking)?;
+    tracing::info!(
+        trainer = %name,
+        epoch = writer.position().epoch,
+        entries = replica.applied,
+        from_snapshot = replica.restored,
+        "took over the journal of the job database"
+    );
+    let since_snapshot = match writer.position().epoch % EPOCHS_BETWEEN_SNAPSHOTS {
+        0 => u64::MAX / 2,
+        _ => replica.applied,
+    };
+    Ok(Taken {
+        writer,
+        since_snapshot,
+    })
+}
+
+fn begin(database: &Database, settings: JournalSettings, taken: Taken) -> Recorder {
+    let tables = replica::prepare(&database.connection);
+    let tables = tables.unwrap_or_else(|error| {
+        // Then every write fails with the same error.
+        tracing::error!(%error, "the tables of the job database cannot be read");
+        Vec::new()
+    });
+    settings.fence.open(taken.writer.position().epoch);
+    settings.state.send_replace(JournalState::Held);
+    let (journal, runtime) = (settings.journal.clone(), settings.runtime.clone());
+    let snapshots = Snapshots::new(journal, database.folder(), runtime);
+    Recorder::new(
+        settings,
+        taken.writer,
+        tables,
+        snapshots,
+        taken.since_snapshot,
+    )
+}
+
+/// Answers reads and refuses writes for the time of `pause`.
+fn serve_reads(
+    database: &Database,
+    messages: &mut mpsc::Receiver<Message>,
+    settings: &JournalSettings,
+    pause: Duration,
+) -> Result<(), Vec<oneshot::Sender<()>>> {
+    let until = tokio::time::Instant::now() + pause;
+    let refused = NotWritten::NotJournaled("the journal is not taken over yet".into());
+    loop {
+        let next = async { tokio::time::timeout_at(until, messages.recv()).await };
+        match settings.runtime.block_on(next) {
+            Err(_) => return Ok(()),
+            // No handle is left.
+            Ok(None) => return Err(Vec::new()),
+            Ok(Some(message)) => {
+                let mut group = Group::default();
+                group.add(message);
+                group.refuse(&refused);
+                group.read(&database.connection);
+                if !group.closed.is_empty() {
+                    return Err(group.closed);
+                }
+            }
+        }
+    }
+}
+
+/// Finds out whether the last writer is silent.
+struct Watch {
+    observer: Observer,
+    /// When it last wrote, as far as known.
+    moved: Instant,
+}
+
+impl Watch {
+    fn new(settings: &JournalSettings) -> Self {
+        Self {
+            observer: Observer::new(settings.journal.clone()),
+            moved: Instant::now(),
+        }
+    }
+
+    async fn may_take_over(
+        &mut self,
+        settings: &JournalSettings,
+    ) -> Result<bool, digits_checkpoint::StorageError> {
+        if settings.takeover == Takeover::AtOnce {
+            return Ok(true);
+        }
+        let Sight {
+            holder,
+            closed,
+            moved,
+        } = self.observer.look().await?;
+        if moved {
+            self.moved = Instant::now();
+        }
+        let Some(holder) = holder else {
+            return Ok(true);
+        };
+        // A process that used this folder is dead: this one has its lock.
+        if closed || holder.folder == settings.identity.folder {
+            return Ok(true);
+        }
+        if self.moved.elapsed() >= settings.lease {
+            tracing::warn!(
+                host = holder.host,
+                seconds = settings.lease.as_secs_f64(),
+                "the process that holds the journal has written nothing for the time of --journal-lease: taking over"
+            );
+            return Ok(true);
+        }
+        settings.state.send_if_modified(|state| {
+            let held = JournalState::HeldBy(holder.host.clone());
+            let is_new = *state != held;
+            *state = held;
+            is_new
+        });
+        Ok(false)
+    }
+}
