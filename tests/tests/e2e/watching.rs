@@ -29,7 +29,7 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 13] = [
+const UNLIT: [&str; 14] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
@@ -37,6 +37,7 @@ const UNLIT: [&str; 13] = [
     "DigitsStorageFault",
     "DigitsUntrustedRecord",
     "DigitsDatabaseLost",
+    "DigitsJournalFailing",
     "DigitsPublishingStalled",
     "DigitsLatencyHigh",
     "DigitsConnectionsRefused",

@@ -2,7 +2,7 @@
 set -eu
 BACKUP=$BACKUPS/$(date +%Y-%m-%dT%H%M%S)
 mkdir -p "$BACKUP"
-for part in serving datasets checkpoints jobs runs; do
+for part in serving datasets checkpoints jobs runs trainer; do
     [ ! -e "$STORAGE/$part" ] || tar -C "$STORAGE" --exclude='*#*' -cf "$BACKUP/$part.tar" "$part" || [ $? -eq 1 ]
 done
 du -sh "$BACKUP"
