@@ -24,9 +24,12 @@ const MAX_UNCOUNTED_BYTES: usize = 64 << 10;
 /// memory than it saves time, because glibc's allocator gives each thread an arena of its own.
 const MAX_INLINE_BYTES: usize = 1 << 20;
 
-/// First size of a call's two buffers, enough for one image and its response; they grow as needed.
-/// tonic's default of 8 KiB costs memory for each open stream and is no faster.
-const BUFFER_BYTES: usize = 1024;
+/// First size of the buffer of a call's requests, which grows as needed: tonic wants to have room for
+/// twice the message, and this is enough for an image. Its default of 8 KiB costs memory for each
+/// open stream and is no faster.
+const DECODING_BYTES: usize = 2048;
+/// First size of the buffer of its responses: that for one image needs less.
+const ENCODING_BYTES: usize = 512;
 /// A stream's responses are sent when they have this size together, as by default.
 const YIELD_THRESHOLD: usize = 32 << 10;
 
@@ -52,16 +55,16 @@ where
     type Decoder = LimitedDecoder<D>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(buffers())
+        ProstEncoder::new(buffer(ENCODING_BYTES))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        LimitedDecoder(ProstDecoder::new(buffers()))
+        LimitedDecoder(ProstDecoder::new(buffer(DECODING_BYTES)))
     }
 }
 
-fn buffers() -> BufferSettings {
-    BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)
+fn buffer(size: usize) -> BufferSettings {
+    BufferSettings::new(size, YIELD_THRESHOLD)
 }
 
 /// Decodes messages; refuses a request with more than [`MAX_VALUES`] values.

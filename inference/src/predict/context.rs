@@ -36,9 +36,11 @@ impl PredictContext {
 
     /// # Errors
     ///
-    /// [`PredictError::DeadlineExceeded`] when the deadline has passed.
+    /// [`PredictError::DeadlineExceeded`] when the deadline had passed as the handler received the
+    /// request.
     pub fn check_deadline(&self) -> Result<(), PredictError> {
-        if self.deadline.is_over() {
+        let deadline = self.deadline.instant();
+        if deadline.is_some_and(|at| at <= self.started) {
             return Err(PredictError::DeadlineExceeded);
         }
         Ok(())
