@@ -19,6 +19,8 @@
 //! ```
 
 mod error;
+pub mod openapi;
+mod parameters;
 mod read;
 mod scalar;
 mod schema;
@@ -27,4 +29,5 @@ mod wire;
 mod write;
 
 pub use error::{InvalidJson, InvalidWire, SchemaError};
+pub use parameters::BytesField;
 pub use schema::{MessageId, Method, Schema};

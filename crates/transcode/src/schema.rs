@@ -119,6 +119,14 @@ impl Enum {
         self.by_name.get(name).copied()
     }
 
+    /// The number of a value by the end of its name, in either case: `number` for `EXPECT_NUMBER`.
+    pub(crate) fn number_by_end(&self, end: &str) -> Option<i32> {
+        let end = format!("_{}", end.to_ascii_uppercase());
+        let mut found = self.by_name.iter().filter(|(name, _)| name.ends_with(&end));
+        let (_, number) = found.next()?;
+        found.next().is_none().then_some(*number)
+    }
+
     pub(crate) fn value(&self, number: i32) -> Option<&str> {
         self.by_number.get(&number).map(String::as_str)
     }
@@ -179,6 +187,12 @@ impl Schema {
     #[must_use]
     pub fn message_named(&self, name: &str) -> Option<MessageId> {
         self.names.get(name).copied()
+    }
+
+    /// Full name of a message type.
+    #[must_use]
+    pub fn name(&self, id: MessageId) -> &str {
+        &self.message(id).name
     }
 
     pub(crate) fn message(&self, id: MessageId) -> &Message {

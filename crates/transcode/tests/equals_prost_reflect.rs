@@ -282,3 +282,49 @@ fn malformed_bytes_have_no_json_form() {
         b"{}"
     );
 }
+
+#[test]
+fn parameters_of_a_query_and_bytes_become_a_message() {
+    let schema = schema();
+    let id = schema.message_named("digits.v1.PredictRequest");
+    let id = id.expect("a type");
+    let parameters = [
+        ("model", "true"),
+        ("top_k", "3"),
+        ("wantLogits", "true"),
+        ("expect", "number"),
+        ("minProbability", "0.5"),
+    ];
+    let json = br#"{"model": "true", "topK": 3, "wantLogits": true, "expect": "EXPECT_NUMBER",
+                    "minProbability": 0.5}"#;
+    let expected = schema.to_wire(id, json, MAX).expect("a message");
+    assert_eq!(schema.parameters_to_wire(id, parameters), Ok(expected));
+    for (name, value) in [
+        ("topk", "3"),
+        ("topK", "three"),
+        ("wantLogits", "yes"),
+        ("expect", "all"),
+        ("pixels", "AA=="),
+        ("pictures", ""),
+    ] {
+        let error = schema.parameters_to_wire(id, [(name, value)]);
+        let error = error.expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    let field = schema.bytes_field(id, "pictures.encoded").expect("a field");
+    for length in [0, 1, 127, 128, 20_000] {
+        let picture = vec![7; length];
+        let wire = field.to_wire(&picture);
+        let read = digits_proto::v1::PredictRequest::decode(&*wire).expect("a message");
+        let pictures = digits_proto::v1::EncodedPictures {
+            encoded: vec![picture.into()],
+        };
+        let pictures = digits_proto::v1::predict_request::Images::Pictures(pictures);
+        assert_eq!(read.images, Some(pictures));
+    }
+    let pixels = schema.bytes_field(id, "pixels").expect("a field");
+    assert_eq!(pixels.to_wire(b"7"), b"\x12\x017");
+    for path in ["model", "pictures", "pictures.more", "model.encoded", ""] {
+        assert!(schema.bytes_field(id, path).is_none(), "{path}");
+    }
+}
