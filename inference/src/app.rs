@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     grpc::{
-        DigitsV1, OpenInference, ROLES,
+        DigitsV1, OpenInference, ROLES, UPLOAD,
         rest::{self, HttpLimits},
     },
     loader::Loader,
@@ -166,6 +166,7 @@ impl App {
                 .with_pages(page::router(&names, page_limits))
                 .with_http(move |services| rest::router(services, http))
         });
+        let service = service.with_upload(UPLOAD);
         let ready = |readiness| report_readiness(registry, readiness);
         let stop_work = async {
             for loader in loaders {

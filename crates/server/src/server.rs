@@ -8,7 +8,6 @@ use digits_telemetry::listen::listen;
 use digits_telemetry::liveness::Liveness;
 use digits_telemetry::readiness::Readiness;
 use digits_telemetry::supervisor::Supervisor;
-use digits_transcode::Schema;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept::{Accepted, ConnectionMetrics, Listener, Registry, TlsHandshakes};
 use crate::config::ServerConfig;
-use crate::connect::Connect;
+use crate::connect::{Api, Connect};
 use crate::cors;
 use crate::credentials::{CredentialMetrics, Credentials, supervise_reload};
 use crate::error::ServerError;
@@ -43,7 +42,7 @@ pub struct GrpcServer {
     address: SocketAddr,
     pages: Option<axum::Router>,
     http: Option<MakeHttp>,
-    schema: Option<Schema>,
+    api: Option<Api>,
     supervisor: Option<Supervisor>,
     readiness: Readiness,
 }
@@ -65,7 +64,7 @@ impl GrpcServer {
             address,
             pages: None,
             http: None,
-            schema: None,
+            api: None,
             supervisor: None,
             readiness: Readiness::new(),
         };
@@ -87,10 +86,14 @@ impl GrpcServer {
         self
     }
 
-    /// Answers plain HTTP (neither gRPC nor gRPC-Web) with `pages`; without it, with 404.
+    /// Answers plain HTTP (neither gRPC nor gRPC-Web) with `pages`, besides those that were given
+    /// before; without any, with 404.
     #[must_use]
     pub fn with_pages(mut self, pages: axum::Router) -> Self {
-        self.pages = Some(pages);
+        self.pages = Some(match self.pages {
+            Some(others) => others.merge(pages),
+            None => pages,
+        });
         self
     }
 
@@ -108,12 +111,13 @@ impl GrpcServer {
         self
     }
 
-    /// Answers the Connect protocol for the methods of `schema`, which is that of
-    /// [`connect::schema`](crate::connect::schema).
+    /// Answers the Connect protocol for the methods of `api`, and serves its description at
+    /// `/openapi.json` and `/api`.
     #[must_use]
-    pub fn with_connect(mut self, schema: Schema) -> Self {
-        self.schema = Some(schema);
-        self
+    pub fn with_connect(mut self, api: Api) -> Self {
+        let description = api.pages();
+        self.api = Some(api);
+        self.with_pages(description)
     }
 
     /// Serves until `shutdown`. Then asks clients to reconnect, closes the port after
@@ -156,8 +160,8 @@ impl GrpcServer {
             cors: cors::layer(&config.cors_origins),
         };
         let connect = self
-            .schema
-            .map(|schema| Connect::new(schema, &service, config.max_message_bytes));
+            .api
+            .map(|api| Connect::new(api, &service, config.max_message_bytes));
         let browsers = Browsers::new(&service, connect, http);
         let mux = ProtocolMux::new(service, browsers, rules, limits, config.slow_clients);
         let http_server = Arc::new(HttpServer::new(mux, &config));

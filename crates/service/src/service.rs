@@ -213,6 +213,7 @@ impl Bound {
         Running {
             foundation: self.foundation,
             server: self.server,
+            uploads: Vec::new(),
             readiness: self.readiness,
             admin,
             _closed_when_dropped: ports_closing.clone().drop_guard(),
@@ -225,6 +226,7 @@ impl Bound {
 pub struct Running {
     foundation: Foundation,
     server: GrpcServer,
+    uploads: Vec<connect::Upload>,
     readiness: Readiness,
     admin: JoinHandle<()>,
     ports_closing: CancellationToken,
@@ -255,6 +257,13 @@ impl Running {
     #[must_use]
     pub fn with_server(mut self, change: impl FnOnce(GrpcServer) -> GrpcServer) -> Self {
         self.server = change(self.server);
+        self
+    }
+
+    /// Answers a path for the bytes of one field of a method.
+    #[must_use]
+    pub fn with_upload(mut self, upload: connect::Upload) -> Self {
+        self.uploads.push(upload);
         self
     }
 
@@ -289,9 +298,14 @@ impl Running {
             .add_service(reflection_v1alpha);
         let metrics = RequestMetrics::new(info.metrics_prefix, info.methods);
         let liveness = supervisor.liveness().clone();
-        let schema = connect::schema(info.descriptors, info.services)?;
+        let version = env!("CARGO_PKG_VERSION");
+        let api = connect::Api::new(info.descriptors, info.services, (info.name, version))?;
+        let api = self
+            .uploads
+            .into_iter()
+            .fold(api, connect::Api::with_upload);
         let server = self.server.with_supervisor(supervisor);
-        let server = server.with_connect(schema);
+        let server = server.with_connect(api);
         let server = server.with_readiness(self.readiness.clone());
         let mut serving = pin!(server.serve(routes, metrics, self.ports_closing.clone()));
         let readiness = ServiceReadiness {

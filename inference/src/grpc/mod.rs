@@ -10,6 +10,6 @@ mod permissions;
 pub mod rest;
 pub mod status;
 
-pub use digits_v1::DigitsV1;
+pub use digits_v1::{DigitsV1, UPLOAD};
 pub use open_inference::OpenInference;
 pub use permissions::ROLES;

@@ -3,51 +3,52 @@
 
 use std::time::Duration;
 
-use digits_transcode::{MessageId, Schema};
+use digits_transcode::{Method, Schema};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::compression::Compression;
+use super::translation::{Reading, Writing};
+use super::upload::UploadTarget;
 use crate::middleware::RequestContext;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
 const VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
+const STREAM_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+const STREAM_ACCEPTED: HeaderName = HeaderName::from_static("connect-accept-encoding");
 /// Longest timeout, in digits of milliseconds: 115 days.
 const MAX_TIMEOUT_DIGITS: usize = 10;
 
 /// Headers that say how a body is encoded, which it no longer is.
-const OF_THE_BODY: [HeaderName; 5] = [
+const OF_THE_BODY: [HeaderName; 7] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::ACCEPT_ENCODING,
+    STREAM_ENCODING,
+    STREAM_ACCEPTED,
     TIMEOUT,
     VERSION,
 ];
 
 /// A call of a method.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) codec: Codec,
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
     pub(super) compression: Compression,
-    pub(super) input: MessageId,
-    pub(super) output: MessageId,
+    /// Content type of the response.
+    pub(super) content_type: HeaderValue,
+    /// Whether messages have heads.
+    pub(super) streams: bool,
 }
 
-/// How messages are encoded.
+/// How messages are encoded, by the content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+enum Codec {
     Json,
     Proto,
-}
-
-impl Codec {
-    /// Content type of a unary response.
-    pub(super) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Json => "application/json",
-            Self::Proto => "application/proto",
-        })
-    }
+    StreamedJson,
+    StreamedProto,
 }
 
 /// Why a request is no call.
@@ -68,44 +69,144 @@ impl Call {
         let unknown = || Status::unimplemented("the method is unknown");
         let method = schema.method(request.uri().path());
         let method = method.ok_or_else(|| Refusal::Status(unknown()))?;
-        if method.streams_requests || method.streams_responses {
-            return Err(Refusal::Status(Status::unimplemented(
-                "this method streams; call it over gRPC or gRPC-Web",
-            )));
+        check_verb(request)?;
+        let streams = method.streams_requests || method.streams_responses;
+        let accepted = if streams {
+            "application/connect+json, application/connect+proto"
+        } else {
+            "application/json, application/proto"
+        };
+        let codec = codec(request.headers()).filter(|codec| codec.streams() == streams);
+        let codec = codec.ok_or(Refusal::ContentType(accepted))?;
+        Self::with(codec, method, request)
+    }
+
+    /// The call of an upload: the method's request as JSON or protobuf, or the bytes of the upload's
+    /// field and the others in the query.
+    pub(super) fn of_upload<B>(
+        schema: &Schema,
+        upload: &UploadTarget,
+        request: &mut Request<B>,
+    ) -> Result<Self, Refusal> {
+        check_verb(request)?;
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_form = content_type.is_some_and(|it| it.as_bytes().starts_with(b"multipart/"));
+        if is_form {
+            return Err(Refusal::ContentType(
+                "application/octet-stream, application/json, application/proto",
+            ));
         }
-        if request.method() != http::Method::POST {
-            return Err(Refusal::Method);
+        let parameters = request.uri().query().unwrap_or_default();
+        let parameters = url::form_urlencoded::parse(parameters.as_bytes());
+        let parameters: Vec<_> = parameters.collect();
+        let parameters = parameters.iter().map(|(name, value)| (&**name, &**value));
+        let others = schema.parameters_to_wire(upload.method.input, parameters);
+        let wants_text = request.headers().get(header::ACCEPT);
+        let wants_text = wants_text.is_some_and(|it| it.as_bytes().starts_with(b"text/plain"));
+        *request.uri_mut() = upload.uri.clone();
+        let others = others.map_err(|error| {
+            Refusal::Status(Status::invalid_argument(format!("query: {error}")))
+        })?;
+        let codec = codec(request.headers()).filter(|codec| !codec.streams());
+        let mut call = Self::with(codec.unwrap_or(Codec::Json), upload.method, request)?;
+        if codec.is_none() {
+            call.reading = Reading::Upload(upload.field.clone(), others.into());
         }
+        if wants_text {
+            call.writing = Writing::Text(upload.text);
+            call.content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        }
+        Ok(call)
+    }
+
+    fn with<B>(codec: Codec, method: Method, request: &mut Request<B>) -> Result<Self, Refusal> {
         let headers = request.headers();
-        let codec =
-            codec(headers).ok_or(Refusal::ContentType("application/json, application/proto"))?;
-        let compression = Compression::of(headers.get(header::CONTENT_ENCODING));
-        let compression = compression.map_err(Refusal::Status)?;
+        let encoding = if codec.streams() {
+            STREAM_ENCODING
+        } else {
+            header::CONTENT_ENCODING
+        };
+        let compression = Compression::of(headers.get(encoding)).map_err(Refusal::Status)?;
         check_version(headers).map_err(Refusal::Status)?;
         if let Some(timeout) = timeout(headers).map_err(Refusal::Status)? {
             RequestContext::begin_in(request).set_timeout(timeout);
         }
         become_grpc(request.headers_mut());
+        let (reading, writing) = match codec {
+            Codec::Json | Codec::StreamedJson => {
+                (Reading::Json(method.input), Writing::Json(method.output))
+            }
+            Codec::Proto | Codec::StreamedProto => (Reading::Proto, Writing::Proto),
+        };
         Ok(Self {
-            codec,
+            reading,
+            writing,
             compression,
-            input: method.input,
-            output: method.output,
+            content_type: HeaderValue::from_static(codec.content_type()),
+            streams: codec.streams(),
         })
+    }
+}
+
+impl Codec {
+    const ALL: [Self; 4] = [
+        Self::Json,
+        Self::Proto,
+        Self::StreamedJson,
+        Self::StreamedProto,
+    ];
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Proto => "application/proto",
+            Self::StreamedJson => "application/connect+json",
+            Self::StreamedProto => "application/connect+proto",
+        }
+    }
+
+    fn streams(self) -> bool {
+        matches!(self, Self::StreamedJson | Self::StreamedProto)
+    }
+}
+
+/// The status of headers or trailers of gRPC, if it is an error.
+pub(super) fn check(headers: &HeaderMap) -> Result<(), Status> {
+    match Status::from_header_map(headers) {
+        Some(status) if status.code() != Code::Ok => Err(status),
+        _ => Ok(()),
+    }
+}
+
+/// Copies metadata of a gRPC response, with names that begin with `prefix`.
+pub(super) fn copy_metadata(prefix: &str, from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
+        if name == header::CONTENT_TYPE || name.as_str().starts_with("grpc-") {
+            continue;
+        }
+        if let Ok(name) = HeaderName::try_from(format!("{prefix}{name}")) {
+            to.append(name, value.clone());
+        }
+    }
+}
+
+fn check_verb<B>(request: &Request<B>) -> Result<(), Refusal> {
+    if request.method() == http::Method::POST {
+        Ok(())
+    } else {
+        Err(Refusal::Method)
     }
 }
 
 fn codec(headers: &HeaderMap) -> Option<Codec> {
     let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let (kind, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    let charset = parameters.trim().to_ascii_lowercase();
-    match kind.trim().to_ascii_lowercase().as_str() {
-        "application/json" if ["", "charset=utf-8", "charset=\"utf-8\""].contains(&&*charset) => {
-            Some(Codec::Json)
-        }
-        "application/proto" if charset.is_empty() => Some(Codec::Proto),
-        _ => None,
-    }
+    let is_utf8 = ["", "charset=utf-8", "charset=\"utf-8\""]
+        .iter()
+        .any(|utf8| parameters.trim().eq_ignore_ascii_case(utf8));
+    let kind = kind.trim();
+    let is_named = |codec: &Codec| codec.content_type().eq_ignore_ascii_case(kind);
+    Codec::ALL.into_iter().find(is_named).filter(|_| is_utf8)
 }
 
 /// The version may be absent: that is a plain HTTP request.
@@ -172,6 +273,8 @@ mod tests {
             ("Application/JSON; charset=UTF-8", Some(Codec::Json)),
             ("application/json; charset=latin1", None),
             ("application/proto", Some(Codec::Proto)),
+            ("application/connect+json", Some(Codec::StreamedJson)),
+            ("application/connect+proto", Some(Codec::StreamedProto)),
             ("application/x-www-form-urlencoded", None),
             ("text/plain", None),
         ] {

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_error_has_code_message_and_details() {
-        let schema = crate::connect::schema(&[], &[]).expect("a schema");
+        let schema = Schema::new([tonic_types::pb::FILE_DESCRIPTOR_SET], &[]).expect("a schema");
         let details = ErrorDetails::with_bad_request_violation("epochs", "must be at least 1");
         let status = Status::with_error_details(Code::InvalidArgument, "epochs: …", details);
         let error = ConnectError::of(&schema, &status);

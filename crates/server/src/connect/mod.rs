@@ -1,67 +1,77 @@
-//! The Connect protocol (<https://connectrpc.com/docs/protocol>): every method as an HTTP request
-//! with JSON or protobuf as its body.
+//! The Connect protocol (<https://connectrpc.com/docs/protocol>): every method over plain HTTP, with
+//! JSON or protobuf as its messages.
 //!
 //! A request is translated into a gRPC request of the same path, whose body is read when the service
 //! reads it: so authentication, roles, limits, deadline, metrics and logs are those of gRPC. Messages
 //! are translated by the descriptors alone, so there is no code for any one method.
 
+mod api;
 mod call;
 mod compression;
 mod error;
-mod message_body;
+mod messages;
+mod stream;
 mod translation;
 mod unary;
+mod upload;
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
 
-use digits_transcode::Schema;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tonic::Code;
 use tonic::body::Body;
 
 use self::call::{Call, Refusal};
 use self::error::ConnectError;
 use self::translation::Translation;
-use crate::error::ServerError;
+use self::upload::UploadTarget;
 use crate::middleware::{InstrumentedService, ResponseFuture};
 
-const HEALTH: &str = "grpc.health.v1.Health";
-
-/// The types and methods of `services` (full names) and of the health service, from an encoded
-/// `google.protobuf.FileDescriptorSet`.
-///
-/// # Errors
-/// When the set cannot be decoded, or has a type without a JSON form.
-pub fn schema(descriptors: &[u8], services: &[&str]) -> Result<Schema, ServerError> {
-    let sets = [
-        descriptors,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        // The details of errors.
-        tonic_types::pb::FILE_DESCRIPTOR_SET,
-    ];
-    let services: Vec<_> = services.iter().copied().chain([HEALTH]).collect();
-    Ok(Schema::new(sets, &services)?)
-}
+pub use self::api::Api;
+pub use self::upload::Upload;
 
 /// Answers requests of the Connect protocol. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct Connect(Arc<Translation>);
+pub(crate) struct Connect {
+    translation: Arc<Translation>,
+    uploads: Arc<HashMap<&'static str, UploadTarget>>,
+}
 
 impl Connect {
-    pub(crate) fn new(schema: Schema, service: &InstrumentedService, max_bytes: usize) -> Self {
-        Self(Arc::new(Translation::new(schema, service, max_bytes)))
+    /// For messages of at most `max_bytes`.
+    ///
+    /// # Panics
+    /// When the schema lacks the method or the field of an upload.
+    pub(crate) fn new(api: Api, service: &InstrumentedService, max_bytes: usize) -> Self {
+        let uploads = api.uploads.into_iter().map(|upload| {
+            let target = UploadTarget::of(&api.schema, upload);
+            (upload.path, target)
+        });
+        Self {
+            uploads: Arc::new(uploads.collect()),
+            translation: Arc::new(Translation::new(api.schema, service, max_bytes)),
+        }
     }
 
-    /// Whether the path is that of a method.
-    pub(crate) fn has_method(&self, path: &str) -> bool {
-        self.0.schema.method(path).is_some()
+    /// Whether the path is that of a method or an upload.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        self.translation.schema.method(path).is_some() || self.uploads.contains_key(path)
     }
 
-    /// Answers a request for a method of the schema.
+    /// Answers a request for one of the paths.
     pub(crate) fn call(&self, mut request: Request<Body>) -> ResponseFuture {
-        let translation = Arc::clone(&self.0);
-        match Call::of(&translation.schema, &mut request) {
+        let translation = Arc::clone(&self.translation);
+        let upload = self.uploads.get(request.uri().path());
+        let called = match upload {
+            Some(upload) => Call::of_upload(&translation.schema, upload, &mut request),
+            None => Call::of(&translation.schema, &mut request),
+        };
+        match called {
+            Ok(call) if call.streams => {
+                Box::pin(async move { Ok(stream::answer(translation, call, request).await) })
+            }
             Ok(call) => {
                 Box::pin(async move { Ok(unary::answer(translation, call, request).await) })
             }
@@ -79,12 +89,12 @@ fn refuse(
     request: &mut Request<Body>,
     refusal: Refusal,
 ) -> Response<Body> {
-    let (status, header) = match refusal {
-        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, (header::ALLOW, "POST")),
-        Refusal::ContentType(accepted) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            (header::HeaderName::from_static("accept-post"), accepted),
-        ),
+    let (status, name, value) = match refusal {
+        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST"),
+        Refusal::ContentType(accepted) => {
+            let name = HeaderName::from_static("accept-post");
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, name, accepted)
+        }
         Refusal::Status(status) => {
             translation.service.count(request, status.code());
             return ConnectError::of(&translation.schema, &status).into_response();
@@ -93,8 +103,7 @@ fn refuse(
     translation.service.count(request, Code::Unimplemented);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    let (name, value) = header;
-    let value = http::HeaderValue::from_static(value);
+    let value = HeaderValue::from_static(value);
     response.headers_mut().insert(name, value);
     response
 }

@@ -1,18 +1,20 @@
-//! What all calls share: the schema, the services, and the limits.
+//! Translates messages between Connect and gRPC: what all calls share.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use digits_transcode::Schema;
+use bytes::Bytes;
+use digits_transcode::{BytesField, InvalidJson, MessageId, Schema};
 use tokio::sync::Semaphore;
 use tonic::Status;
 
+use super::compression::Compression;
 use crate::middleware::InstrumentedService;
 
 /// Longest message that is translated inline.
 const MAX_INLINE_BYTES: usize = 32 << 10;
 
-/// Translates the messages of calls.
+/// The schema, the services, and the limits.
 pub(super) struct Translation {
     pub(super) schema: Schema,
     pub(super) service: InstrumentedService,
@@ -20,6 +22,23 @@ pub(super) struct Translation {
     pub(super) max_bytes: usize,
     /// Permits of translations on threads that may block.
     blocking: Arc<Semaphore>,
+}
+
+/// The form of requests.
+#[derive(Debug, Clone)]
+pub(super) enum Reading {
+    Json(MessageId),
+    Proto,
+    /// Bytes of a field, and the other fields of the message.
+    Upload(BytesField, Bytes),
+}
+
+/// The form of responses.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Writing {
+    Json(MessageId),
+    Proto,
+    Text(fn(&[u8]) -> String),
 }
 
 impl Translation {
@@ -33,13 +52,78 @@ impl Translation {
         }
     }
 
+    /// The encoded message of a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when it is malformed, OUT_OF_RANGE when it is too long.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        reading: Reading,
+        compression: Compression,
+        received: Bytes,
+    ) -> Result<Bytes, Status> {
+        // What is compressed may be a thousand times as long.
+        let bytes = match compression {
+            Compression::Identity => received.len(),
+            _ => usize::MAX,
+        };
+        let shared = Arc::clone(self);
+        let read = move || {
+            let max_bytes = shared.max_bytes;
+            let received = compression.unpack(received, max_bytes)?;
+            match reading {
+                Reading::Proto => Ok(received),
+                Reading::Json(input) => {
+                    let wire = shared.schema.to_wire(input, &received, max_bytes);
+                    wire.map(Bytes::from).map_err(|error| match error {
+                        InvalidJson::Syntax(_) => {
+                            Status::invalid_argument(format!("invalid JSON: {error}"))
+                        }
+                        InvalidJson::TooLong(_) => Status::out_of_range(error.to_string()),
+                    })
+                }
+                Reading::Upload(field, others) => {
+                    let mut wire = field.to_wire(&received);
+                    wire.extend_from_slice(&others);
+                    Ok(wire.into())
+                }
+            }
+        };
+        self.run(bytes, read).await
+    }
+
+    /// An encoded response in its form.
+    ///
+    /// # Errors
+    /// INTERNAL when it has no JSON form.
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        writing: Writing,
+        message: Bytes,
+    ) -> Result<Bytes, Status> {
+        let output = match writing {
+            Writing::Proto => return Ok(message),
+            Writing::Text(text) => return Ok(text(&message).into()),
+            Writing::Json(output) => output,
+        };
+        let (shared, bytes) = (Arc::clone(self), message.len());
+        let write = move || {
+            let json = shared.schema.to_json(output, &message);
+            json.map(Bytes::from).map_err(|error| {
+                tracing::error!(%error, "a response has no JSON form");
+                Status::internal("the response has no JSON form; see the server's log")
+            })
+        };
+        self.run(bytes, write).await
+    }
+
     /// Runs `translate`, which looks at `bytes` bytes: inline if they are few, otherwise on a thread
     /// that may block, as many at one time as there are cores.
-    pub(super) async fn run<T: Send + 'static>(
+    async fn run(
         &self,
         bytes: usize,
-        translate: impl FnOnce() -> Result<T, Status> + Send + 'static,
-    ) -> Result<T, Status> {
+        translate: impl FnOnce() -> Result<Bytes, Status> + Send + 'static,
+    ) -> Result<Bytes, Status> {
         if bytes <= MAX_INLINE_BYTES {
             return translate();
         }

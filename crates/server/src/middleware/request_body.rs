@@ -53,8 +53,8 @@ impl<B> RequestBody<B> {
         Self::new(inner, place, Messages::Whole, limits)
     }
 
-    /// The body of a gRPC request; its first message takes `place`.
-    pub(super) fn grpc(inner: B, place: Arc<Place>, limits: SlowClientLimits) -> Self {
+    /// The body with messages of gRPC's form; the first one takes `place`.
+    pub(crate) fn messages(inner: B, place: Arc<Place>, limits: SlowClientLimits) -> Self {
         let messages = Messages::Grpc(MessageFrames::default());
         Self::new(inner, place, messages, limits)
     }
@@ -225,7 +225,7 @@ mod tests {
             parts: parts.into(),
             pause: None,
         };
-        let mut body = RequestBody::grpc(parts, place, SlowClientLimits::default());
+        let mut body = RequestBody::messages(parts, place, SlowClientLimits::default());
         while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             if let Err(error) = frame {
                 return Err(Status::from_error(error).code());

@@ -116,7 +116,7 @@ impl InstrumentedService {
         let admitted = admitted.and_then(|client| self.admit(&mut guard, &mut request, client));
         let called = admitted.map(|place| {
             let limits = self.slow_clients;
-            let request = request.map(|body| Body::new(RequestBody::grpc(body, place, limits)));
+            let request = request.map(|body| Body::new(RequestBody::messages(body, place, limits)));
             self.call(guard.kind(), request)
         });
         Box::pin(async move {

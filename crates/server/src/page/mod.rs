@@ -11,6 +11,8 @@ use axum::{
 };
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, LazyLock};
+use tokio::task::spawn_blocking;
 
 /// Scripts and styles are files of this port, and pages connect to this port only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -111,6 +113,24 @@ pub fn router(files: impl IntoIterator<Item = File>) -> Router {
                 .with_state(ServedFile::new(file)),
         )
     })
+}
+
+/// Answers as [`router`] for a file whose contents are made when it is first read. `make` may block.
+pub(crate) fn made_when_read(
+    path: &'static str,
+    kind: Kind,
+    make: impl FnOnce() -> Bytes + Send + 'static,
+) -> Router {
+    let file = LazyLock::new(move || ServedFile::new(File::made(path, kind, make())));
+    let file = Arc::new(file);
+    let respond = async move |headers: HeaderMap| {
+        let made = spawn_blocking(move || (**file).clone()).await;
+        match made {
+            Ok(file) => respond(State(file), headers).await,
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    };
+    Router::new().route(path, get(respond))
 }
 
 #[derive(Clone)]

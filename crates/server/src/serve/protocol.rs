@@ -138,7 +138,12 @@ impl Service<Request<Incoming>> for ConnectionMux {
         let origin = Origin::Connection(open);
         let place = Arc::new(Place::new(origin, Purpose::Probe, None));
         let (held, limits) = (Arc::clone(&place), mux.slow_clients);
-        let request = request.map(|body| Body::new(RequestBody::whole(body, held, limits)));
+        let request = request.map(|body| {
+            Body::new(match protocol {
+                Protocol::ConnectStream => RequestBody::messages(body, held, limits),
+                _ => RequestBody::whole(body, held, limits),
+            })
+        });
         let response = match protocol {
             Protocol::Grpc => plain_text(
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -148,13 +153,15 @@ impl Service<Request<Incoming>> for ConnectionMux {
                 StatusCode::MISDIRECTED_REQUEST,
                 "this port answers browsers on localhost only; name this host in --allowed-host, or bind the port to another address with --listen\n",
             ),
-            Protocol::GrpcWeb | Protocol::Http => match &mux.browsers {
+            Protocol::GrpcWeb | Protocol::ConnectStream | Protocol::Http => match &mux.browsers {
                 Either::Left(cors) => Box::pin(cors.clone().call(request)),
                 Either::Right(browsers) => browsers.clone().call(request),
             },
         };
         Box::pin(async move {
             let response = response.await?;
+            // The client of a stream may be quiet from now on.
+            place.answered();
             Ok(response.map(|body| Body::new(OpenBody { body, place })))
         })
     }
@@ -174,7 +181,7 @@ impl Service<Request<Body>> for Browsers {
             return Box::pin(self.web.call(request));
         }
         if let Some(connect) = &self.connect
-            && connect.has_method(request.uri().path())
+            && connect.has_path(request.uri().path())
         {
             return connect.call(request);
         }
@@ -208,6 +215,9 @@ fn plain_text(status: StatusCode, text: &'static str) -> ResponseFuture {
 enum Protocol {
     Grpc,
     GrpcWeb,
+    /// Connect's streams, whose messages are as gRPC's.
+    ConnectStream,
+    /// Plain HTTP, to which Connect's unary calls belong.
     Http,
 }
 
@@ -221,6 +231,7 @@ impl Protocol {
         match value.strip_prefix(b"application/grpc") {
             Some(rest) if rest.starts_with(b"-web") => Self::GrpcWeb,
             Some([] | [b'+' | b';' | b' ', ..]) => Self::Grpc,
+            None if value.starts_with(b"application/connect+") => Self::ConnectStream,
             _ => Self::Http,
         }
     }
@@ -239,6 +250,7 @@ mod tests {
             (Some("application/grpc-web"), Protocol::GrpcWeb),
             (Some("application/grpc-web-text+proto"), Protocol::GrpcWeb),
             (Some("application/grpcx"), Protocol::Http),
+            (Some("application/connect+json"), Protocol::ConnectStream),
             (Some("application/json"), Protocol::Http),
             (None, Protocol::Http),
         ] {

@@ -9,5 +9,7 @@ mod roles;
 mod service;
 mod size;
 mod stream;
+mod upload;
 
 pub use service::DigitsV1;
+pub use upload::UPLOAD;

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod compression;
+mod connect;
 mod drift;
 mod open_inference;
 mod places;
