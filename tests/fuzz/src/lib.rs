@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("idx", files::idx),
     ("pictures", files::pictures),
     ("grpc_web", requests::grpc_web),
+    ("connect", requests::connect),
     ("oip_tensors", requests::oip_tensors),
     ("rest_json", requests::rest_json),
     ("inference_requests", requests::inference_requests),

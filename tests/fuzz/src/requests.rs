@@ -1,4 +1,4 @@
-//! Requests to the inference service over gRPC, gRPC-Web and REST.
+//! Requests to the inference service over gRPC, gRPC-Web, Connect and REST.
 
 use crate::{
     call,
@@ -98,6 +98,32 @@ pub fn rest_json(data: &[u8]) {
     }
     let answer = request.send(body).expect("an answer");
     assert!(answer.status() != 500, "{answer:?}");
+}
+
+/// A body of the Connect protocol: a message, or messages with their heads, in JSON or protobuf.
+pub fn connect(data: &[u8]) {
+    let Some((&form, body)) = data.split_first() else {
+        return;
+    };
+    let service = Service::get();
+    let method = &METHODS[usize::from(form / 4) % METHODS.len()];
+    let url = format!("http://{}{}", service.address, generate::path(method));
+    let kinds = [
+        "application/json",
+        "application/proto",
+        "application/connect+json",
+        "application/connect+proto",
+    ];
+    let kind = kinds[usize::from(form % 4)];
+    let request = AGENT.post(url).header("Content-Type", kind);
+    let mut answer = request.send(body).expect("an answer");
+    assert!(answer.status() != 500, "{answer:?}");
+    let body = answer.body_mut().read_to_vec().expect("a whole answer");
+    let body = String::from_utf8_lossy(&body);
+    for code in ["internal", "unknown"] {
+        let error = format!("{{\"error\":{{\"code\":\"{code}\"");
+        assert!(!body.contains(&error), "{body}");
+    }
 }
 
 /// A body of gRPC-Web: frames, as they are or in base64.

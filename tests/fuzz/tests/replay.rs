@@ -34,6 +34,7 @@ targets! {
     idx
     pictures
     grpc_web
+    connect
     oip_tensors
     rest_json
     inference_requests

@@ -11,6 +11,7 @@ mod bad_input;
 mod bucket;
 mod clients;
 mod command_line;
+mod connect;
 mod dashboards;
 mod dataset_formats;
 mod datasets;
