@@ -215,7 +215,10 @@ async fn a_held_job_is_queued_with_the_reason_until_it_is_released() -> Result<(
         .create("kueue.x-k8s.io/v1beta1", "Workload", "job-1", workload)
         .await?;
     waiting(&mut training, &id, reason).await?;
-    assert_eq!(listed(&mut training, JobState::Queued).await?, [id.clone()]);
+    assert_eq!(
+        listed(&mut training, JobState::Queued).await?,
+        [id.as_str()]
+    );
     assert!(listed(&mut training, JobState::Running).await?.is_empty());
 
     let name = format!("{id}-1");
@@ -302,7 +305,7 @@ async fn pods_outlive_the_trainer_and_a_cancelled_job_has_none() -> Result<()> {
     let pod = setup.pod_of(&mut training, &id).await?;
     let status = setup.sandbox.take_trainer()?.stop().await?;
     ensure!(status.success(), "{status}");
-    assert_eq!(setup.cluster.running(), [pod.clone()]);
+    assert_eq!(setup.cluster.running(), [pod.as_str()]);
 
     setup.start_trainer().await?;
     let mut training = setup.sandbox.training().await?;
@@ -312,7 +315,7 @@ async fn pods_outlive_the_trainer_and_a_cancelled_job_has_none() -> Result<()> {
         Ok((rows > before).then_some(()))
     })
     .await?;
-    assert_eq!(setup.cluster.running(), [pod]);
+    assert_eq!(setup.cluster.running(), [pod.as_str()]);
     let job = jobs::get(&mut training, &id).await?;
     assert_eq!((job.state(), job.attempts), (JobState::Running, 1));
 
@@ -337,14 +340,14 @@ async fn the_trainer_uses_the_rights_of_its_role_and_no_other() -> Result<()> {
         "suspend": true,
         "jobTemplate": {"spec": {"template": template}},
     }});
+    let pods = json!({
+        "nodeSelector": {"digits-test": "none"},
+        "containers": [{"name": "trainer", "image": "digits-trainer:1"}],
+    });
     let owner = json!({"spec": {
         "serviceName": "none",
-        "replicas": 0,
         "selector": {"matchLabels": {"app": "trainer"}},
-        "template": {
-            "metadata": {"labels": {"app": "trainer"}},
-            "spec": {"containers": [{"name": "trainer", "image": "digits-trainer:1"}]},
-        },
+        "template": {"metadata": {"labels": {"app": "trainer"}}, "spec": pods},
     }});
     let cluster = &setup.cluster;
     cluster
@@ -354,6 +357,16 @@ async fn the_trainer_uses_the_rights_of_its_role_and_no_other() -> Result<()> {
     let owner = cluster
         .create("apps/v1", "StatefulSet", name, owner)
         .await?;
+    if cluster.used().is_some() {
+        // There is no controller of StatefulSets.
+        let uid = &owner["metadata"]["uid"];
+        let reference = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": uid,
+        });
+        let metadata = json!({"ownerReferences": [reference]});
+        let pod = json!({"metadata": metadata, "spec": pods});
+        cluster.create("v1", "Pod", "digits-trainer-0", pod).await?;
+    }
     setup
         .start(&[
             "--pod-template",

@@ -49,10 +49,8 @@ pub(super) enum JobError {
     ResumeBundle(PublishError),
     #[error("the worker cannot be started: {0}")]
     Launch(#[from] LaunchError),
-    #[error(
-        "the worker ended with exit code {code} before it began; its lines in this log say why"
-    )]
-    NotBegun { code: u8 },
+    #[error("the worker ended with exit code {code} before it began: {reason}")]
+    NotBegun { code: u8, reason: String },
     #[error("a report of the job's worker cannot be read: {0}")]
     UnknownReport(WireError),
     #[error("panic: {0}")]
@@ -179,7 +177,7 @@ impl JobError {
                 error.reason()
             ),
             Self::Launch(error) => format!("{}; see the trainer's log", error.reason()),
-            Self::NotBegun { code } => format!(
+            Self::NotBegun { code, .. } => format!(
                 "its worker process ended with exit code {code} before it began; see the trainer's log"
             ),
             Self::Panic(_) | Self::Train(TrainError::Panic(_)) => {

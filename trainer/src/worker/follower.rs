@@ -345,7 +345,8 @@ impl<'a> Follower<'a> {
             Some(StopReason::Deadline) | None => match exit.code {
                 _ if exit.evicted => Ok(AttemptEnd::Evicted(exit.reason.clone())),
                 Some(code) if self.followed == 0 && NOT_BEGUN.contains(&code) => {
-                    Err(JobError::NotBegun { code })
+                    let reason = exit.reason.clone();
+                    Err(JobError::NotBegun { code, reason })
                 }
                 code => {
                     let reason = &exit.reason;

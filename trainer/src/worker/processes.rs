@@ -155,6 +155,7 @@ impl Launcher for Processes {
         }
         WorkerStatus::Ended(WorkerExit {
             code: self.exit_code(attempt),
+            reason: "its lines in this log say why".to_owned(),
             ..WorkerExit::default()
         })
     }

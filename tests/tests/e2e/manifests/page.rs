@@ -43,7 +43,7 @@ fn overlays_of_the_page_are_built() -> Result<()> {
             continue;
         }
         let overlays = overlays_from(&folder);
-        let moved = block.replacen("[../", &format!("[{overlays}/"), 1);
+        let moved = block.replace("[../", &format!("[{overlays}/"));
         fs::write(folder.join("kustomization.yaml"), moved)?;
         let path = folder.display().to_string();
         let Some(all) = Manifests::build(&path, "overlays_of_the_page_are_built")? else {

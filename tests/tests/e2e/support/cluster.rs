@@ -155,13 +155,14 @@ impl Cluster {
         self.kubelet.set_paused(paused);
     }
 
-    /// Names and uids of all pods.
+    /// Names and uids of the pods of workers.
     ///
     /// # Errors
     /// When the API refuses it.
     pub async fn pods(&self) -> Result<Vec<(String, String)>> {
         let (api, _) = self.objects("v1", "Pod");
-        let pods = api.list(&ListParams::default()).await?.items.into_iter();
+        let workers = ListParams::default().labels("app.kubernetes.io/managed-by=digits-trainer");
+        let pods = api.list(&workers).await?.items.into_iter();
         let pods = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
         let named = pods.map(|pod| (pod.metadata.name, pod.metadata.uid));
         Ok(named
@@ -197,6 +198,9 @@ impl Cluster {
         object.metadata.namespace = (kind != "Node").then(|| self.namespace.clone());
         if let Some(labels) = data.pointer("/metadata/labels") {
             object.metadata.labels = serde_json::from_value(labels.clone())?;
+        }
+        if let Some(owners) = data.pointer("/metadata/ownerReferences") {
+            object.metadata.owner_references = serde_json::from_value(owners.clone())?;
         }
         object.data = data;
         if let Some(data) = object.data.as_object_mut() {

@@ -8,7 +8,6 @@ use super::{
 use futures::{StreamExt as _, TryStream, TryStreamExt as _};
 use http::StatusCode;
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
     batch::v1::{CronJob, Job},
     core::v1::{Event, Pod},
 };
@@ -166,19 +165,21 @@ impl Cluster {
         }
     }
 
-    /// The StatefulSet that owns the Jobs.
+    /// The StatefulSet of this name, by one of its pods: no further right is needed.
     pub(super) async fn owner(&self, name: &str) -> Result<Owner, ClusterError> {
-        let found = limited(self.api::<StatefulSet>().get(name)).await;
-        let found = found.map_err(ClusterError::of(
-            "the StatefulSet of --job-owner cannot be read",
-        ))?;
-        let pods = found.spec.and_then(|spec| spec.template.spec);
-        let image = pods.and_then(|pods| pods.containers.into_iter().next()?.image);
-        Ok(Owner {
-            name: name.to_owned(),
-            uid: found.metadata.uid.unwrap_or_default(),
-            image,
-        })
+        let pods = limited(self.api::<Pod>().list(&ListParams::default())).await;
+        let pods = pods.map_err(ClusterError::of("the pods of --job-owner cannot be listed"))?;
+        let found = pods.items.into_iter().find_map(|pod| {
+            let mut owners = pod.metadata.owner_references?.into_iter();
+            let owner = owners.find(|it| it.kind == "StatefulSet" && it.name == name)?;
+            let container = pod.spec?.containers.into_iter().next()?;
+            Some(Owner {
+                name: owner.name,
+                uid: owner.uid,
+                image: container.image,
+            })
+        });
+        found.ok_or_else(|| ClusterError::NoOwner(name.to_owned()))
     }
 
     /// A pod template.

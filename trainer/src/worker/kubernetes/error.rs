@@ -2,16 +2,27 @@
 
 use super::template::TemplateError;
 use http::StatusCode;
+use std::error::Error;
 
 /// Why a call to the cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::worker) enum ClusterError {
-    #[error("{what}: {source}")]
-    Call {
+    #[error("{what}: {reason}")]
+    Refused {
         /// What failed, such as "its Job cannot be created".
         what: &'static str,
-        source: Box<kube::Error>,
+        /// The answer.
+        reason: String,
     },
+    #[error("{what}: {reason}")]
+    Unanswered {
+        /// What failed.
+        what: &'static str,
+        /// The error and its causes.
+        reason: String,
+    },
+    #[error("no pod of the StatefulSet {0} of --job-owner was found in the namespace of the Jobs")]
+    NoOwner(String),
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
@@ -19,19 +30,23 @@ pub(in crate::worker) enum ClusterError {
 impl ClusterError {
     /// A map for the errors of a call.
     pub(super) fn of(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Call {
-            what,
-            source: Box::new(source),
+        move |error| match error {
+            kube::Error::Api(status) => Self::Refused {
+                what,
+                reason: format!("{} (status {})", status.message, status.code),
+            },
+            error => Self::Unanswered {
+                what,
+                reason: with_causes(&error),
+            },
         }
     }
 
     /// What fails, for whoever reads the job.
     pub(in crate::worker) fn reason(&self) -> &'static str {
         match self {
-            Self::Call { source, .. } if matches!(&**source, kube::Error::Api(_)) => {
-                "the cluster refuses its Job"
-            }
-            Self::Call { .. } => "the cluster's API does not answer",
+            Self::Refused { .. } | Self::NoOwner(_) => "the cluster refuses its Job",
+            Self::Unanswered { .. } => "the API of the cluster does not answer",
             Self::Template(_) => "the pod template cannot be used",
         }
     }
@@ -40,4 +55,17 @@ impl ClusterError {
 /// Whether the API answered with this code.
 pub(super) fn is_status(error: &kube::Error, code: StatusCode) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code.as_u16())
+}
+
+fn with_causes(error: &kube::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -21,7 +21,7 @@ pub(super) const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 pub(super) struct Owner {
     pub(super) name: String,
     pub(super) uid: String,
-    /// Image of its first container.
+    /// Image of the first container of its pod.
     pub(super) image: Option<String>,
 }
 

@@ -52,8 +52,10 @@ fn owned<'a>(objects: &Objects, job: &'a Value) -> impl Iterator<Item = (Key, Va
 fn collect_garbage(objects: &mut Objects) {
     let jobs = objects.list("jobs", "");
     for (key, pod) in objects.list("pods", "") {
-        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
-        let orphan = jobs.iter().all(|(_, job)| job["metadata"]["uid"] != *owner);
+        let owner = &pod["metadata"]["ownerReferences"][0];
+        let of_a_job = owner["kind"] == "Job";
+        let owner = &owner["uid"];
+        let orphan = of_a_job && jobs.iter().all(|(_, job)| job["metadata"]["uid"] != *owner);
         if orphan {
             delete(objects, &key, None);
         }
@@ -179,7 +181,8 @@ fn schedule(objects: &mut Objects) {
     let node = nodes.first();
     let free = node.map_or(0, |(_, node)| cpus(&node["status"]["allocatable"]));
     for (key, pod) in objects.list("pods", "") {
-        if pod["spec"]["nodeName"].is_string() {
+        let of_a_job = pod["metadata"]["ownerReferences"][0]["kind"] == "Job";
+        if pod["spec"]["nodeName"].is_string() || !of_a_job {
             continue;
         }
         let wants = cpus(&pod["spec"]["containers"][0]["resources"]["requests"]);
