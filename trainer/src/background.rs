@@ -92,17 +92,22 @@ async fn count_jobs(
         };
         metrics.database(files);
         metrics.publish_waits(running.longest_wait());
+        let waiting = match store.count_waiting().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(%error, "cannot count workers that do not run yet");
+                continue;
+            }
+        };
+        metrics.attempts.waiting(&waiting);
+        let taken = waiting.iter().map(|(_, count)| count).sum();
         match store.count_by_state().await {
             Ok(counts) => {
                 let counts = counts.into_iter();
                 let counts: Vec<_> = counts.map(|(state, count)| (state.into(), count)).collect();
-                metrics.jobs_by_state(&counts);
+                metrics.jobs_by_state(&counts, taken);
             }
             Err(error) => tracing::warn!(%error, "cannot count jobs by state"),
-        }
-        match store.count_waiting().await {
-            Ok(counts) => metrics.attempts.waiting(&counts),
-            Err(error) => tracing::debug!(%error, "cannot count waiting workers"),
         }
     }
 }

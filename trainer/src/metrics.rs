@@ -272,14 +272,15 @@ impl Metrics {
         self.losses_not_finite.increment(1);
     }
 
-    /// Sets the number of jobs in the database by state; a state without a count has none.
-    pub fn jobs_by_state(&self, counts: &[(StateLabel, u64)]) {
+    /// Sets the number of jobs in the database by state; a state without a count has none. Of the
+    /// queued ones, `taken` have left the trainer's queue: their workers do not run yet.
+    pub fn jobs_by_state(&self, counts: &[(StateLabel, u64)], taken: u64) {
         for (state, gauge) in self.states.iter() {
             let count = counts.iter().find(|(counted, _)| counted == state);
             let count = count.map_or(0, |(_, count)| *count) as f64;
             gauge.set(count);
             if *state == StateLabel::Queued {
-                self.queue_length.set(count);
+                self.queue_length.set((count - taken as f64).max(0.0));
             }
         }
     }
