@@ -176,6 +176,14 @@ impl Journal {
         self.listed(&folder, keys::parse_snapshot).await
     }
 
+    /// Whether a process has begun it, or is about to: every journal begins with a snapshot.
+    ///
+    /// # Errors
+    /// The store's error.
+    pub async fn has_begun(&self) -> Result<bool, StorageError> {
+        Ok(!self.listed_snapshots().await?.is_empty())
+    }
+
     /// Stores the database as it is after the entry at `at`. There may be one already: both hold the
     /// same. Idempotent.
     ///

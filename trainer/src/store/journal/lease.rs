@@ -12,12 +12,17 @@ use crate::store::{
     group::{Group, Message},
     not_written::NotWritten,
 };
-use digits_checkpoint::journal::{Observer, Sight, TakeOverError, Writer, take_over};
+use digits_checkpoint::{
+    StorageError,
+    journal::{Observer, Sight, TakeOverError, Writer, take_over},
+};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Pause between two looks at the journal.
 const POLL: Duration = Duration::from_secs(1);
+/// Longest pause after takeovers that failed, each of which has claimed an epoch.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Entries of one start, at most, before a snapshot: each start is a new epoch, of which the entries
 /// stay until snapshots contain them.
 const EPOCHS_BETWEEN_SNAPSHOTS: u64 = 8;
@@ -31,33 +36,37 @@ pub(in crate::store) fn acquire(
     messages: &mut mpsc::Receiver<Message>,
     settings: JournalSettings,
 ) -> Result<Recorder, Vec<oneshot::Sender<()>>> {
-    let mut watch = Watch::new(&settings);
+    let (mut watch, mut failures) = (Watch::new(&settings), 0);
     loop {
-        let pause = match settings.runtime.block_on(watch.may_take_over(&settings)) {
+        let failed = match settings.runtime.block_on(watch.may_take_over(&settings)) {
             Ok(true) => match take(database, &settings) {
                 Ok(taken) => return Ok(begin(database, settings, taken)),
-                Err(TakeOverError::Lost) => POLL,
-                Err(TakeOverError::Storage(error)) => {
-                    let state = JournalState::Unreachable(error.to_string());
-                    settings.state.send_replace(state);
-                    POLL
+                Err(TakeOverError::Lost) => None,
+                Err(TakeOverError::Storage(error)) if may_pass(&error) => {
+                    failures += 1;
+                    Some(JournalState::Unreachable(error.to_string()))
                 }
                 Err(error) => {
-                    let state = JournalState::Failed(error.to_string());
-                    settings.state.send_replace(state);
                     // The process ends.
-                    Duration::from_secs(60)
+                    failures = u32::MAX;
+                    Some(JournalState::Failed(error.to_string()))
                 }
             },
-            Ok(false) => POLL.min(settings.lease / 3),
-            Err(error) => {
-                let state = JournalState::Unreachable(error.to_string());
-                settings.state.send_replace(state);
-                POLL
-            }
+            Ok(false) => None,
+            Err(error) if may_pass(&error) => Some(JournalState::Unreachable(error.to_string())),
+            Err(error) => Some(JournalState::Failed(error.to_string())),
         };
-        serve_reads(database, messages, &settings, pause)?;
+        if let Some(state) = failed {
+            settings.state.send_replace(state);
+        }
+        let pause = POLL.min(settings.lease / 3) * 2_u32.saturating_pow(failures.min(10));
+        serve_reads(database, messages, &settings, pause.min(LONGEST_PAUSE))?;
     }
+}
+
+/// Whether the same read or write may succeed later.
+fn may_pass(error: &StorageError) -> bool {
+    !error.is_final() && !error.is_unreadable()
 }
 
 /// What a takeover has left.
@@ -72,8 +81,15 @@ fn take(
 ) -> Result<Taken, TakeOverError<StoreError>> {
     let folder = database.folder().to_owned();
     let name = settings.journal.name();
-    let mut replica = DatabaseReplica::new(&mut database.connection, &folder, name)
-        .map_err(TakeOverError::Replica)?;
+    let replica = DatabaseReplica::new(&mut database.connection, &folder, name);
+    let mut replica = replica.map_err(TakeOverError::Replica)?;
+    if replica.is_foreign().map_err(TakeOverError::Replica)? {
+        // Found out before the process that holds the journal loses its place.
+        let begun = settings.runtime.block_on(settings.journal.has_begun())?;
+        if begun {
+            return Err(TakeOverError::Replica(replica.foreign()));
+        }
+    }
     let taking = take_over(&settings.journal, &settings.identity, &mut replica);
     let writer = settings.runtime.block_on(taking)?;
     tracing::info!(
@@ -156,10 +172,7 @@ impl Watch {
         }
     }
 
-    async fn may_take_over(
-        &mut self,
-        settings: &JournalSettings,
-    ) -> Result<bool, digits_checkpoint::StorageError> {
+    async fn may_take_over(&mut self, settings: &JournalSettings) -> Result<bool, StorageError> {
         if settings.takeover == Takeover::AtOnce {
             return Ok(true);
         }

@@ -69,6 +69,22 @@ impl<'a> DatabaseReplica<'a> {
         })
     }
 
+    /// Whether it has jobs and was never in a journal.
+    pub(super) fn is_foreign(&self) -> Result<bool, StoreError> {
+        Ok(self.position.is_none() && has_jobs(self.connection)?)
+    }
+
+    /// The error of one that is foreign, where there is a journal.
+    pub(super) fn foreign(&self) -> StoreError {
+        StoreError::Folder {
+            path: self.folder.display().to_string(),
+            reason: format!(
+                "has jobs that the journal of trainer {} does not have: choose another --trainer-name for them, or an empty folder with --state",
+                self.trainer
+            ),
+        }
+    }
+
     fn set_place(&self, at: Position) -> Result<(), StoreError> {
         set_place(self.connection, self.trainer, at)
     }
@@ -99,13 +115,8 @@ impl Replica for DatabaseReplica<'_> {
     }
 
     fn restore(&mut self, at: Position, snapshot: Bytes) -> Result<(), StoreError> {
-        if self.position.is_none() && has_jobs(self.connection)? {
-            let path = self.folder.display().to_string();
-            let reason = format!(
-                "has jobs that the journal of trainer {} does not have: choose another --trainer-name for them, or an empty folder with --state",
-                self.trainer
-            );
-            return Err(StoreError::Folder { path, reason });
+        if self.is_foreign()? {
+            return Err(self.foreign());
         }
         let file = self.folder.join("snapshot.part");
         let failed = |error: std::io::Error| StoreError::Folder {
