@@ -12,9 +12,14 @@ use super::{
 };
 use digits_telemetry::supervisor::{Supervisor, Task};
 use rusqlite::{Connection, Transaction};
-use std::{path::Path, sync::Arc};
-use tokio::sync::{mpsc, oneshot, watch};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
+/// Time for which a client waits for the journal.
+const MAX_CLIENT_WAIT: Duration = Duration::from_secs(5);
 /// Closures that may wait for the database.
 const MAX_PENDING: usize = 256;
 
@@ -131,6 +136,23 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (task, answer) = write(work);
         self.send(Message::Urgent(task), answer).await
+    }
+
+    /// Waits for a write that a client asked for. With a journal on a storage that fails, the answer
+    /// may be that it is unknown whether it is stored: a client waits for a while only, and may ask
+    /// for the same again.
+    pub(super) async fn for_client<T>(
+        &self,
+        writing: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if self.journal.is_none() {
+            return writing.await;
+        }
+        let unknown = |_| StoreError::NotJournaled("the storage does not answer".into());
+        timeout(MAX_CLIENT_WAIT, writing)
+            .await
+            .map_err(unknown)
+            .flatten()
     }
 
     /// [`Store::write`] of something that nobody waits for.

@@ -82,7 +82,7 @@ impl Store {
     /// [`StoreError::QueueFull`] where `capacity` jobs wait; [`StoreError::Quota`];
     /// [`StoreError::RequestIdTaken`].
     pub async fn submit(&self, new: NewJob, capacity: u64) -> Result<Submitted, StoreError> {
-        self.write(move |transaction| {
+        let writing = self.write(move |transaction| {
             if let Some(job) = find(transaction, &new.request_id, &new.requested.key())? {
                 return Ok(Submitted::Existing(Box::new(job)));
             }
@@ -95,8 +95,8 @@ impl Store {
             check_quota(transaction, &new)?;
             let number = insert(transaction, &new)?;
             Ok(Submitted::New(Box::new(read(transaction, number)?)))
-        })
-        .await
+        });
+        self.for_client(writing).await
     }
 
     /// A job.
@@ -136,24 +136,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchJob`].
     pub async fn cancel(&self, id: JobId) -> Result<Job, StoreError> {
-        let job = self
-            .write_urgent(move |transaction| {
-                let number = number_of(transaction, id)?;
-                let state = read(transaction, number)?.state;
-                match state {
-                    JobState::Queued => end_job(transaction, number, &JobOutcome::cancelled())?,
-                    JobState::Running => {
-                        transaction
-                            .prepare_cached(
-                                "UPDATE jobs SET cancel_requested = 1 WHERE number = ?1",
-                            )?
-                            .execute(params![number])?;
-                    }
-                    JobState::Succeeded | JobState::Failed | JobState::Cancelled => {}
+        let writing = self.write_urgent(move |transaction| {
+            let number = number_of(transaction, id)?;
+            let state = read(transaction, number)?.state;
+            match state {
+                JobState::Queued => end_job(transaction, number, &JobOutcome::cancelled())?,
+                JobState::Running => {
+                    transaction
+                        .prepare_cached("UPDATE jobs SET cancel_requested = 1 WHERE number = ?1")?
+                        .execute(params![number])?;
                 }
-                read(transaction, number)
-            })
-            .await?;
+                JobState::Succeeded | JobState::Failed | JobState::Cancelled => {}
+            }
+            read(transaction, number)
+        });
+        let job = self.for_client(writing).await?;
         self.signals().announce(id, job.last_event);
         Ok(job)
     }

@@ -4,13 +4,37 @@
 use super::{
     error::{StoreError, is_full},
     group::{Answer, Group, Message},
-    journal::Recorder,
+    journal::{Next, Recorder},
     not_written::NotWritten,
     transaction::{Disk, begin, run},
 };
 use rusqlite::Connection;
 use std::{pin::pin, sync::Arc, time::Instant};
 use tokio::{runtime::Handle, sync::mpsc, time::timeout_at};
+
+/// The next messages; meanwhile the journal is kept alive. `None` when there are no callers any more.
+pub(super) fn next(
+    connection: &Connection,
+    messages: &mut mpsc::Receiver<Message>,
+    recorder: &mut Recorder,
+) -> Option<Group> {
+    let runtime = recorder.runtime().clone();
+    loop {
+        match runtime.block_on(recorder.next(messages)) {
+            Next::Message(None) => return None,
+            Next::Message(Some(first)) => return Some(Group::gather(first, messages)),
+            Next::Beat => {
+                let mut group = Group::default();
+                while_reading(&runtime, connection, &mut group, messages, recorder.beat());
+                // On failure the next write tries again.
+                let _ = recorder.apply(connection);
+                if !group.writes.is_empty() || !group.closed.is_empty() {
+                    return Some(group);
+                }
+            }
+        }
+    }
+}
 
 /// Carries out the writes of a group, and those that come meanwhile.
 pub(super) fn write_all(
@@ -41,8 +65,12 @@ fn write_some(
 ) -> Result<(), NotWritten> {
     let carried_out = carry_out(connection, group, messages, recorder);
     let Done { answers, stored } = carried_out.inspect_err(|reason| group.refuse(reason))?;
-    for answer in answers {
-        answer(stored.as_ref().copied());
+    if stored.is_err() && recorder.is_undecided() {
+        recorder.hold(answers);
+    } else {
+        for answer in answers {
+            answer(stored.as_ref().copied());
+        }
     }
     let runtime = recorder.runtime().clone();
     while_reading(&runtime, connection, group, messages, recorder.maintain());

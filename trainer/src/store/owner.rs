@@ -6,7 +6,7 @@ use super::{
     database::Database,
     error::is_full,
     group::{Group, Message},
-    journal::{self, JournalSettings, Recorder},
+    journal::{self, JournalSettings},
     journaled,
     not_written::NotWritten,
     reserve::Reserve,
@@ -32,10 +32,15 @@ pub(super) fn own(
             Err(waiting) => closed = waiting,
         }
     }
-    while closed.is_empty()
-        && let Some(first) = next(&mut messages, recorder.as_mut())
-    {
-        let mut group = Group::gather(first, &mut messages);
+    while closed.is_empty() {
+        let next = match &mut recorder {
+            None => {
+                let first = messages.blocking_recv();
+                first.map(|first| Group::gather(first, &mut messages))
+            }
+            Some(recorder) => journaled::next(&database.connection, &mut messages, recorder),
+        };
+        let Some(mut group) = next else { break };
         // Also before reads, which a trainer without work does all the time.
         let checked = database.check();
         let connection = &database.connection;
@@ -64,17 +69,6 @@ pub(super) fn own(
         tracing::warn!(error = %error.1, "the job database was not closed cleanly");
     }
     closed
-}
-
-/// The next message; meanwhile the journal is kept alive.
-fn next(
-    messages: &mut mpsc::Receiver<Message>,
-    recorder: Option<&mut Recorder>,
-) -> Option<Message> {
-    match recorder {
-        None => messages.blocking_recv(),
-        Some(recorder) => recorder.next(messages),
-    }
 }
 
 /// Carries out the writes of a group, and those that came while it waited for the write lock, in

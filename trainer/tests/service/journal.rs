@@ -14,8 +14,9 @@ use digits_trainer::{
         StoreError, Submitted, Survivors, Takeover,
     },
 };
+use futures::poll;
 use rusqlite::{Connection, types::Value};
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, pin::pin, time::Duration};
 use tokio::{
     runtime::Handle,
     sync::watch::{self, Receiver},
@@ -209,6 +210,16 @@ async fn a_trainer_waits_for_one_that_lives_and_not_for_one_that_has_ended() {
         "{refused:?}"
     );
     first.submit("1").await.expect("accepted");
+    // It shows that it lives, also without work.
+    let entries = dir
+        .path()
+        .join(format!("storage/trainer/t/journal/{:020}", 1));
+    let count = || fs::read_dir(&entries).expect("a folder").count();
+    let before = count();
+    let beats = until("signs of life", async || {
+        Ok((count() >= before + 3).then_some(()))
+    });
+    beats.await.expect("in time");
     first.store.close().await;
     second.until(|state| *state == JournalState::Held).await;
     // Killed: silent from now on.
@@ -221,11 +232,14 @@ async fn a_trainer_waits_for_one_that_lives_and_not_for_one_that_has_ended() {
 async fn nothing_is_committed_that_the_storage_does_not_have() {
     let dir = tempfile::tempdir().expect("a folder");
     let node = Node::held(dir.path(), "a").await;
-    node.submit("1").await.expect("accepted");
+    let job = node.submit("1").await.expect("accepted").id;
     let journal = dir.path().join("storage/trainer/t/journal");
     let away = dir.path().join("away");
     fs::rename(&journal, &away).expect("away");
     fs::write(&journal, b"").expect("a file in its place");
+    // What the trainer itself writes has an answer once it is known what became of it.
+    let mut own = pin!(node.store.record_bundle(job, 7, SECOND));
+    assert!(poll!(&mut own).is_pending());
     for _ in 0..2 {
         let refused = node.submit("2").await;
         assert!(
@@ -235,8 +249,14 @@ async fn nothing_is_committed_that_the_storage_does_not_have() {
     }
     let counts = node.store.count_by_state().await.expect("reads go on");
     assert!(counts.contains(&(JobState::Queued, 1)), "{counts:?}");
+    assert!(poll!(&mut own).is_pending(), "it is unknown still");
     fs::remove_file(&journal).expect("removed");
     fs::rename(&away, &journal).expect("back");
+    let own = timeout(patience(), own)
+        .await
+        .expect("in time")
+        .expect("no panic");
+    assert!(matches!(own, Err(StoreError::NotJournaled(_))), "{own:?}");
     assert_eq!(node.submit("2").await.expect("accepted").number, 2);
     let other = Node::held(dir.path(), "b").await;
     assert_eq!(other.submit("3").await.expect("accepted").number, 3);

@@ -67,6 +67,12 @@ impl Writer {
         self.position
     }
 
+    /// Whether nothing is unknown that [`settle`](Self::settle) would have to find out.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.unknown.is_none()
+    }
+
     /// Appends changes; they are stored when it returns. To be [settled](Self::settle) after a
     /// failure.
     ///

@@ -16,6 +16,6 @@ mod snapshots;
 mod tables;
 
 pub(super) use lease::acquire;
-pub(super) use recorder::Recorder;
+pub(super) use recorder::{Next, Recorder};
 pub(super) use replica::detach;
 pub use settings::{JournalLimits, JournalSettings, JournalState, Takeover};

@@ -7,7 +7,11 @@ use super::{
     snapshots::Snapshots,
     tables::{self, Table},
 };
-use crate::store::{error::StoreError, group::Message, not_written::NotWritten};
+use crate::store::{
+    error::StoreError,
+    group::{Answer, Message},
+    not_written::NotWritten,
+};
 use digits_checkpoint::journal::{AppendError, Position, Settled, Writer};
 use rusqlite::Connection;
 use std::{
@@ -18,10 +22,20 @@ use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 /// Time for which a write waits for the storage.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Pause between two attempts to find out what became of changes.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Time for which the end of the process waits for it.
 const MAX_CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// Time that changes which nobody waits for are apart: each entry costs a request.
 const LAZY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the thread of the database does next.
+pub(in crate::store) enum Next {
+    /// Carries out a message; `None` when there are no callers any more.
+    Message(Option<Message>),
+    /// Shows that it lives.
+    Beat,
+}
 
 /// The end of the journal, of which this process is the writer.
 pub(in crate::store) struct Recorder {
@@ -32,6 +46,11 @@ pub(in crate::store) struct Recorder {
     snapshots: Snapshots,
     /// Changes that the journal has and the database has not.
     behind: Option<(Position, Changes)>,
+    /// Whether it is unknown if the last changes are stored.
+    undecided: bool,
+    /// Answers of writes whose changes are undecided or behind: a caller that tries again must know
+    /// that nothing of the first attempt will appear.
+    held: Vec<Answer>,
     since_snapshot: u64,
     last_entry: Instant,
     /// Whether the last request to the storage failed.
@@ -52,6 +71,8 @@ impl Recorder {
             tables,
             snapshots,
             behind: None,
+            undecided: false,
+            held: Vec::new(),
             since_snapshot,
             last_entry: Instant::now(),
             failing: false,
@@ -62,28 +83,25 @@ impl Recorder {
         &self.settings.runtime
     }
 
-    /// The next message; meanwhile the journal is kept alive.
-    pub(in crate::store) fn next(
-        &mut self,
-        messages: &mut mpsc::Receiver<Message>,
-    ) -> Option<Message> {
-        let runtime = self.settings.runtime.clone();
-        let lost = self.settings.fence.lost().clone();
-        runtime.block_on(async {
-            loop {
-                if self.writer.is_none() {
-                    return messages.recv().await;
-                }
-                let pause = (self.settings.lease / 3).saturating_sub(self.last_entry.elapsed());
-                tokio::select! {
-                    biased;
-                    message = messages.recv() => return message,
-                    // Noticed by a write to the rest of the storage.
-                    () = lost.cancelled() => self.replaced(),
-                    () = tokio::time::sleep(pause) => self.beat().await,
-                }
-            }
-        })
+    /// Waits for a message, or until it is time for a [beat](Self::beat).
+    pub(in crate::store) async fn next(&mut self, messages: &mut mpsc::Receiver<Message>) -> Next {
+        if self.writer.is_none() {
+            return Next::Message(messages.recv().await);
+        }
+        let interval = match self.held.is_empty() {
+            true => self.settings.lease / 3,
+            false => RETRY_PAUSE.min(self.settings.lease / 3),
+        };
+        let pause = interval.saturating_sub(self.last_entry.elapsed());
+        tokio::select! {
+            biased;
+            // Noticed by a write to the rest of the storage.
+            () = self.settings.fence.lost().cancelled() => {}
+            () = tokio::time::sleep(pause) => return Next::Beat,
+            message = messages.recv() => return Next::Message(message),
+        }
+        self.replaced();
+        Next::Message(messages.recv().await)
     }
 
     /// Until when changes that nobody waits for are gathered.
@@ -91,23 +109,22 @@ impl Recorder {
         self.last_entry + LAZY_PAUSE
     }
 
-    async fn beat(&mut self) {
-        // Settling is a sign of life as well.
-        let beaten = match self.settle().await {
-            Ok(()) if self.last_entry.elapsed() >= self.settings.lease / 3 => {
-                self.request(async |writer| writer.beat().await.map(drop))
-                    .await
-            }
-            settled => settled,
-        };
-        // Logged where it was noticed.
-        drop(beaten);
+    /// Keeps the journal alive.
+    pub(in crate::store) async fn beat(&mut self) {
+        // Failures are logged where they are noticed.
+        if self.settle().await.is_ok() && self.last_entry.elapsed() >= self.settings.lease / 3 {
+            let beat = async |writer: &mut Writer| writer.beat().await.map(drop);
+            drop(self.request(beat).await);
+        }
         self.last_entry = Instant::now();
         self.maintain().await;
     }
 
     /// Finds out what became of the entry of which it is unknown.
     pub(in crate::store) async fn settle(&mut self) -> Result<(), NotWritten> {
+        if self.writer.as_ref().is_some_and(Writer::is_settled) {
+            return Ok(());
+        }
         let mut stored = None;
         let settling = self.request(async |writer| {
             stored = Some(writer.settle().await?);
@@ -118,8 +135,29 @@ impl Recorder {
             let changes = Changes::decode(&changes);
             let changes = changes.map_err(|error| not_journaled(&error))?;
             self.behind = Some((at, changes));
+        } else if self.undecided {
+            self.answer_held(Err(&NotWritten::NotJournaled(
+                "the storage did not take the changes".into(),
+            )));
         }
+        self.undecided = false;
         Ok(())
+    }
+
+    /// Whether it is not decided yet what becomes of the last changes.
+    pub(in crate::store) fn is_undecided(&self) -> bool {
+        self.undecided || self.behind.is_some()
+    }
+
+    /// Answers once that is decided.
+    pub(in crate::store) fn hold(&mut self, answers: Vec<Answer>) {
+        self.held.extend(answers);
+    }
+
+    fn answer_held(&mut self, result: Result<(), &NotWritten>) {
+        for answer in self.held.drain(..) {
+            answer(result);
+        }
     }
 
     /// Applies what the database lacks.
@@ -133,6 +171,7 @@ impl Recorder {
             error => not_journaled(&error),
         })?;
         self.behind = None;
+        self.answer_held(Ok(()));
         Ok(())
     }
 
@@ -151,11 +190,13 @@ impl Recorder {
     pub(in crate::store) async fn append(&mut self, changes: Changes) -> Result<(), NotWritten> {
         let bytes = changes.encode();
         let mut stored = None;
+        self.undecided = true;
         let appending = self.request(async |writer| {
             stored = Some(writer.append(bytes).await?);
             Ok(())
         });
         appending.await?;
+        self.undecided = false;
         self.behind = stored.map(|at| (at, changes));
         self.since_snapshot += 1;
         Ok(())
@@ -227,6 +268,8 @@ impl Recorder {
 
     fn replaced(&mut self) {
         self.writer = None;
+        self.undecided = false;
+        self.answer_held(Err(&NotWritten::Replaced));
         let reason = "another process has taken the place of this trainer";
         tracing::error!("{reason}: it stops");
         let failed = JournalState::Failed(reason.to_owned());
