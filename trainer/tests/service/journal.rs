@@ -252,10 +252,7 @@ async fn nothing_is_committed_that_the_storage_does_not_have() {
     assert!(poll!(&mut own).is_pending(), "it is unknown still");
     fs::remove_file(&journal).expect("removed");
     fs::rename(&away, &journal).expect("back");
-    let own = timeout(patience(), own)
-        .await
-        .expect("in time")
-        .expect("no panic");
+    let own = timeout(patience(), own).await.expect("in time");
     assert!(matches!(own, Err(StoreError::NotJournaled(_))), "{own:?}");
     assert_eq!(node.submit("2").await.expect("accepted").number, 2);
     let other = Node::held(dir.path(), "b").await;
