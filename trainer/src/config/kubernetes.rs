@@ -50,7 +50,7 @@ impl Default for KubernetesFlags {
 impl KubernetesFlags {
     /// GPUs of the machine that a job runs on.
     pub(crate) fn gpus(&self) -> usize {
-        usize::from(self.gpu_pod_template.is_some())
+        usize::from(set(&self.gpu_pod_template).is_some())
     }
 
     /// How the Jobs of workers are made.
@@ -58,14 +58,15 @@ impl KubernetesFlags {
     /// # Errors
     /// [`Error::Config`] for a template that is missing or cannot be used.
     pub(crate) fn settings(&self) -> Result<JobSettings, Error> {
-        let template = self.pod_template.clone().ok_or_else(|| {
+        let gpu_template = set(&self.gpu_pod_template);
+        let template = set(&self.pod_template).ok_or_else(|| {
             Error::Config(
                 "--executor kubernetes needs --pod-template: a file, or cronjob/NAME".to_owned(),
             )
         })?;
         for (flag, template) in [
             ("--pod-template", Some(&template)),
-            ("--gpu-pod-template", self.gpu_pod_template.as_ref()),
+            ("--gpu-pod-template", gpu_template.as_ref()),
         ] {
             let checked = template.map_or(Ok(()), Template::check);
             checked.map_err(|error| Error::Config(format!("{flag}: {error}")))?;
@@ -73,11 +74,17 @@ impl KubernetesFlags {
         let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
         Ok(JobSettings {
             template,
-            gpu_template: self.gpu_pod_template.clone(),
+            gpu_template,
             namespace: named(&self.job_namespace),
             owner: named(&self.job_owner),
             queue: named(&self.job_queue),
             time_to_live: self.job_ttl,
         })
     }
+}
+
+/// A template; an empty variable of the environment names none.
+fn set(template: &Option<Template>) -> Option<Template> {
+    let named = template.as_ref().filter(|it| !it.to_string().is_empty());
+    named.cloned()
 }
