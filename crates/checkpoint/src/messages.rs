@@ -55,6 +55,19 @@ pub fn checkpoint(from: &Manifest) -> v1::Checkpoint {
     }
 }
 
+/// Converts a hard image of a report card.
+#[must_use]
+pub fn hard_image(from: &manifest::HardImage) -> v1::HardImage {
+    v1::HardImage {
+        index: from.index,
+        label_index: from.label.into(),
+        predicted_index: from.predicted.into(),
+        probability: from.probability,
+        loss: from.loss,
+        pixels: from.pixels.clone(),
+    }
+}
+
 /// The state of a job that did not get to its end.
 #[must_use]
 pub fn unfinished(from: Unfinished) -> v1::JobState {

@@ -37,6 +37,7 @@ mod serving;
 mod signed;
 mod soak;
 mod support;
+mod tensorboard;
 mod torture;
 mod trainer_page;
 mod watching;

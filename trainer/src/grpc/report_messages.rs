@@ -1,7 +1,7 @@
 //! A report card as a protobuf message.
 
 use crate::reporter::MeasuredReport;
-use digits_checkpoint::manifest;
+use digits_checkpoint::messages::hard_image;
 use digits_proto::v1;
 
 /// The report, with the data set from the checkpoint's manifest.
@@ -60,16 +60,5 @@ pub(super) fn report_card(measured: &MeasuredReport) -> v1::ReportCard {
             })
             .collect(),
         mean_style_error: from.mean_style_error(),
-    }
-}
-
-fn hard_image(from: &manifest::HardImage) -> v1::HardImage {
-    v1::HardImage {
-        index: from.index,
-        label_index: from.label.into(),
-        predicted_index: from.predicted.into(),
-        probability: from.probability,
-        loss: from.loss,
-        pixels: from.pixels.clone(),
     }
 }

@@ -92,7 +92,8 @@ pub enum Pictures {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("format").required(true))]
 pub struct Export {
-    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`.
+    /// Checkpoint: its id, the start of its id, the name of its job, or `latest`; with --tensorboard a
+    /// job.
     pub checkpoint: String,
     /// Write an ONNX model: raw pixels in, logits and probabilities out.
     #[arg(long, group = "format")]
@@ -109,12 +110,26 @@ pub struct Export {
         conflicts_with = "output"
     )]
     pub hub: Option<PathBuf>,
+    /// Write the curves, hyperparameters, weights and report card of a job for TensorBoard, as a run of
+    /// its own below this folder. Without --storage there are no histograms and no report card.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        group = "format",
+        conflicts_with = "output"
+    )]
+    pub tensorboard: Option<PathBuf>,
     /// File to write.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "hub")]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["hub", "tensorboard"])]
     pub output: Option<PathBuf>,
     /// The shared storage to read the checkpoint from.
-    #[arg(long, env = "DIGITS_STORAGE", value_name = "URL")]
-    pub storage: String,
+    #[arg(
+        long,
+        env = "DIGITS_STORAGE",
+        value_name = "URL",
+        required_unless_present = "tensorboard"
+    )]
+    pub storage: Option<String>,
     /// Type of the ONNX model's raw pixels, 0 to 255.
     #[arg(long, default_value = "uint8", value_name = "TYPE", requires = "onnx")]
     pub input: Pixels,

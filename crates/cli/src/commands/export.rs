@@ -1,7 +1,7 @@
 //! `digits export`: writes a checkpoint, verified, as an ONNX model, a safetensors file or a folder
-//! for the Hugging Face hub.
+//! for the Hugging Face hub, or a job for TensorBoard.
 
-use super::{card, stored};
+use super::{card, stored, tensorboard};
 use crate::{
     args::{Export, Pixels},
     context::Context,
@@ -17,8 +17,12 @@ use std::{
 
 /// Runs the command.
 pub async fn run(args: Export, context: &Context) -> Result<(), Error> {
-    let id = stored::find(&args.checkpoint, &args.storage, context).await?;
-    let storage = Storage::open_existing(&args.storage)?;
+    if let Some(folder) = &args.tensorboard {
+        return tensorboard::run(&args, folder, context).await;
+    }
+    let url = args.storage.unwrap_or_default();
+    let id = stored::find(&args.checkpoint, &url, context).await?;
+    let storage = Storage::open_existing(&url)?;
     if let Some(folder) = &args.hub {
         return hub(folder, &storage, id, context).await;
     }

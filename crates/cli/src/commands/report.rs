@@ -40,7 +40,7 @@ pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
         }));
     };
     if let Some(path) = &args.output {
-        write_file(path, &hardest_png(report, checkpoint))?;
+        write_file(path, &hardest_png(&report.hardest, checkpoint))?;
     }
     context.show(
         || json::display(&answer),
@@ -250,9 +250,8 @@ fn hardest(images: &[HardImage], checkpoint: &Checkpoint, style: &Style) -> Vec<
 }
 
 /// All hard images as a PNG file.
-fn hardest_png(report: &ReportCard, checkpoint: &Checkpoint) -> Vec<u8> {
-    let all: Vec<Captioned<'_>> = report
-        .hardest
+pub fn hardest_png(images: &[HardImage], checkpoint: &Checkpoint) -> Vec<u8> {
+    let all: Vec<Captioned<'_>> = images
         .iter()
         .map(|image| Captioned {
             picture: picture_of(image, checkpoint),
