@@ -12,6 +12,7 @@ use crate::{
     page,
     reporter::Reporter,
     store::{DatabaseState, StoreError},
+    webhook::Webhooks,
     worker::{StartError, WorkerContext, Workers},
 };
 use digits_checkpoint::StorageError;
@@ -47,6 +48,7 @@ pub struct App {
     /// Why the storage could not be used, if it may be waited for.
     outage: Option<StorageError>,
     workers: usize,
+    webhooks: Webhooks,
     bound: Bound,
 }
 
@@ -65,6 +67,7 @@ impl App {
             foundation.traces.clone(),
         )
         .await?;
+        let webhooks = Webhooks::open(&config.trainer.webhooks, &services.store).await?;
         let outage = check_storage(&services).await?;
         let recorder = recorder.with_section(services.metrics.section());
         // Loading the driver's library takes a moment.
@@ -87,6 +90,7 @@ impl App {
             services,
             outage,
             workers,
+            webhooks,
             bound,
         })
     }
@@ -125,6 +129,7 @@ impl App {
             services,
             outage,
             workers,
+            webhooks,
             bound,
         } = self;
         let (execution, survivors) = execution(&config, &services.storage)?;
@@ -148,7 +153,8 @@ impl App {
         let workers = Workers::start(services.clone(), workers, execution).await;
         let workers = workers.map_err(workers_error)?;
         let closing = service.ports_closing().clone();
-        let background = background::start(&config, &services, &closing);
+        let mut background = background::start(&config, &services, &closing);
+        background.extend(webhooks.start(&services, &closing));
         let training = Training(TrainingContext {
             submitter: submitter(&services, workers.wake(), &config),
             running: Arc::clone(&services.running),

@@ -11,6 +11,7 @@ use crate::{
     datasets::Folder,
     quotas::Quotas,
     remote_write::{Address, Receiver},
+    webhook::WebhookFlags,
 };
 use clap::{Args, Parser, ValueEnum};
 use digits_checkpoint::retention::Rules;
@@ -173,6 +174,9 @@ pub struct TrainerFlags {
     /// at the start. Default: the public CAs.
     #[arg(long, env = "DIGITS_REMOTE_WRITE_CA_FILE", requires = "remote_write")]
     pub remote_write_ca_file: Option<PathBuf>,
+    /// Webhooks.
+    #[command(flatten)]
+    pub webhooks: WebhookFlags,
 }
 
 /// Parses a difference of accuracies.
@@ -305,6 +309,11 @@ mod tests {
             (["--trainer-name", "A/b"], "--trainer-name"),
             (["--journal-lease", "long"], "--journal-lease"),
             (["--journal", "--recover-from-storage"], "--trainer-name <"),
+            (
+                ["--webhook", "https://example.com/"],
+                "--webhook-secret-file",
+            ),
+            (["--webhook-secret-file", "secret"], "--webhook <"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");

@@ -32,6 +32,7 @@ pub mod submission;
 mod test_supervisor;
 pub mod train;
 pub mod watch;
+pub mod webhook;
 pub mod wire;
 pub mod work;
 pub mod worker;

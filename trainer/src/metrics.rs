@@ -10,11 +10,13 @@ mod help;
 mod job_series;
 mod labels;
 mod push;
+mod webhook;
 
 pub use attempts::AttemptMetrics;
 pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use labels::{AttemptEndLabel, AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
+pub use webhook::{EventDropReason, WebhookMetrics};
 
 use crate::quotas::QuotaExceeded;
 use digits_checkpoint::serving::NotPromoted;
@@ -59,6 +61,8 @@ pub struct Metrics {
     pub push: PushMetrics,
     /// Attempts and their workers.
     pub attempts: AttemptMetrics,
+    /// Webhooks.
+    pub webhooks: WebhookMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
     quotas_exceeded: Arc<[(&'static str, Counter)]>,
@@ -144,6 +148,7 @@ impl Metrics {
         Self {
             push: PushMetrics::new(),
             attempts: AttemptMetrics::new(),
+            webhooks: WebhookMetrics::new(),
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
             quotas_exceeded: QuotaExceeded::LABELS

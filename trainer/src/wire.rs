@@ -3,6 +3,7 @@
 
 mod attempt;
 mod attempt_record;
+pub mod cloud_event;
 mod job_spec;
 
 pub use attempt::{report_bytes, report_from};

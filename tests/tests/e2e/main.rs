@@ -41,3 +41,4 @@ mod tensorboard;
 mod torture;
 mod trainer_page;
 mod watching;
+mod webhooks;

@@ -7,8 +7,14 @@ use super::{
     import_quota::ImportQuota,
     page::{self, Page},
     report_messages::report_card,
+    serving_events,
 };
-use crate::{datasets::Catalog, reporter::Reporter, store::Store, wire};
+use crate::{
+    datasets::Catalog,
+    reporter::Reporter,
+    store::Store,
+    wire::{self, cloud_event::Change},
+};
 use digits_checkpoint::{
     Storage,
     id::{CheckpointId, ModelName},
@@ -224,12 +230,14 @@ impl CheckpointService for Checkpoints {
         context.audit("model", model.to_string());
         context.audit("checkpoint_id", &request.checkpoint_id);
         let candidate = candidate(&request)?;
+        let change = Change::Promoted(candidate.checkpoint);
         let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
         let record = serving::promote(&self.storage, &model, expected, candidate, by)
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());
+        serving_events::served(&self.store, &model, change, &record).await;
         Ok(Response::new(PromoteResponse {
             record: Some(serving_record(&record)),
         }))
@@ -249,6 +257,7 @@ impl CheckpointService for Checkpoints {
             .await
             .map_err(|error| append(&error))?;
         context.audit("sequence", record.sequence.to_string());
+        serving_events::served(&self.store, &model, Change::RolledBack, &record).await;
         Ok(Response::new(RollbackResponse {
             record: Some(serving_record(&record)),
         }))
@@ -355,12 +364,14 @@ impl CheckpointService for Checkpoints {
         let (import, file, mut allowance) = received;
         let storage = self.storage.clone();
         let catalog = Arc::clone(&self.catalog);
+        let store = self.store.clone();
         // A task of its own: it continues when the client disconnects, so that no half-written
         // checkpoint stays.
         let importing = tokio::spawn(async move {
             let imported = crate::import::import(&storage, catalog, import, file).await;
-            if imported.is_ok() {
+            if let Ok(imported) = &imported {
                 allowance.imported();
+                serving_events::imported(&store, &imported.manifest).await;
             }
             allowance.settle().await;
             imported

@@ -10,6 +10,7 @@ mod job_message;
 mod page;
 mod permissions;
 mod report_messages;
+mod serving_events;
 mod training;
 mod watch;
 

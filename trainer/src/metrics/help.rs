@@ -144,6 +144,31 @@ const HELP: &[(Kind, &str, &str)] = &[
         "samples of curves that wait to be pushed",
     ),
     (
+        Counter,
+        "digits_trainer_webhook_events_delivered_total",
+        "events that a receiver of --webhook accepted",
+    ),
+    (
+        Counter,
+        "digits_trainer_webhook_attempt_failures_total",
+        "attempts to deliver an event that failed and are repeated",
+    ),
+    (
+        Counter,
+        "digits_trainer_webhook_events_dropped_total",
+        "events that were dropped before a receiver of --webhook accepted them, by reason",
+    ),
+    (
+        Gauge,
+        "digits_trainer_webhook_events_waiting",
+        "events that wait for a receiver of --webhook, over all receivers",
+    ),
+    (
+        Gauge,
+        "digits_trainer_webhook_oldest_waiting_seconds",
+        "time for which the oldest event has waited for a receiver of --webhook; 0 while none waits",
+    ),
+    (
         Gauge,
         "digits_trainer_database_lost",
         "1 while nothing is accepted because the file of the job database was removed or replaced",

@@ -37,7 +37,7 @@ impl Receiver {
         };
         let refuse =
             |reason: String| format!("--remote-write-token-file {}: {reason}", path.display());
-        let bytes = read(path).map_err(refuse)?;
+        let bytes = read_file(path).map_err(refuse)?;
         let token = bytes.trim_ascii();
         if token.is_empty() {
             return Err(refuse("is empty: put the token into it".to_owned()));
@@ -60,35 +60,45 @@ impl Receiver {
     /// # Errors
     /// As [`Self::authorization`].
     pub(super) fn authorities(&self) -> Result<RootCerts, String> {
-        let Some(path) = &self.ca_file else {
-            return Ok(RootCerts::WebPki);
-        };
-        let refuse =
-            |reason: String| format!("--remote-write-ca-file {}: {reason}", path.display());
-        let bytes = read(path).map_err(refuse)?;
-        let items = parse_pem(&bytes).collect::<Result<Vec<_>, _>>();
-        let items = items.map_err(|error| refuse(error.to_string()))?;
-        let certificates: Vec<Certificate> = items
-            .into_iter()
-            .filter_map(|item| match item {
-                PemItem::Certificate(certificate) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-        if certificates.is_empty() {
-            return Err(refuse("has no certificate in PEM".to_owned()));
+        match &self.ca_file {
+            Some(path) => root_certs("--remote-write-ca-file", path),
+            None => Ok(RootCerts::WebPki),
         }
-        Ok(RootCerts::new_with_certs(&certificates))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// The CA certificates in a file that a flag names.
+///
+/// # Errors
+/// One line that names the flag, the file and the remedy.
+pub(crate) fn root_certs(flag: &str, path: &Path) -> Result<RootCerts, String> {
+    let refuse = |reason: String| format!("{flag} {}: {reason}", path.display());
+    let bytes = read_file(path).map_err(refuse)?;
+    let items = parse_pem(&bytes).collect::<Result<Vec<_>, _>>();
+    let items = items.map_err(|error| refuse(error.to_string()))?;
+    let certificates: Vec<Certificate> = items
+        .into_iter()
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(refuse("has no certificate in PEM".to_owned()));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// Reads a small file without the byte order mark that editors on Windows put before it.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(BYTES_AT_MOST)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
-    // Editors on Windows put a byte order mark before the first line.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec);
     Ok(text.unwrap_or(bytes))
 }

@@ -17,6 +17,7 @@ mod sender;
 
 pub use address::Address;
 pub use credentials::Receiver;
+pub(crate) use credentials::{read_file, root_certs};
 
 use crate::{
     job::{CurveRow, JobId},

@@ -2,13 +2,14 @@
 //! to the storage, and how far it is.
 
 use super::{
+    deliveries,
     error::StoreError,
     events::{append, number_of},
     handle::Store,
 };
 use crate::{
     job::{Event, JobId, now_us},
-    wire,
+    wire::{self, cloud_event},
 };
 use digits_checkpoint::{
     id::CheckpointId,
@@ -176,6 +177,16 @@ impl Store {
                     decision.sequence,
                     wire::decision_bytes(id, &decision)
                 ])?;
+            deliveries::add_about(transaction, number, |job| {
+                let publication = cloud_event::Publication {
+                    id,
+                    epoch: intent.epoch,
+                    step: intent.step,
+                    weights_sha256: &intent.weights_sha256,
+                    decision: &decision,
+                };
+                cloud_event::published(job, &publication)
+            })?;
             let ended: bool = transaction
                 .prepare_cached("SELECT state >= 3 FROM jobs WHERE number = ?1")?
                 .query_row(params![number], |row| row.get(0))?;

@@ -16,6 +16,7 @@
 mod checkpoints;
 mod claim;
 mod database;
+mod deliveries;
 mod error;
 mod events;
 mod files;
@@ -43,6 +44,7 @@ mod waiting;
 pub use checkpoints::{CheckpointIntent, IntentState};
 pub use claim::MAX_CRASHES;
 pub use database::DatabaseState;
+pub use deliveries::{Backlog, Delivery};
 pub use error::StoreError;
 pub use events::{Sampled, StoredEvent};
 pub use files::Loss;

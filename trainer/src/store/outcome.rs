@@ -1,9 +1,9 @@
 //! The write that ends a job.
 
-use super::{error::StoreError, events::append, runs::close_run};
+use super::{deliveries, error::StoreError, events::append, runs::close_run};
 use crate::{
     job::{Event, now_us},
-    wire,
+    wire::{self, cloud_event},
 };
 use rusqlite::{Transaction, params};
 
@@ -37,5 +37,7 @@ pub(super) fn end_job(
         test: outcome.test,
     };
     append(transaction, number, &event)?;
-    Ok(())
+    deliveries::add_about(transaction, number, |job| {
+        vec![cloud_event::job_ended(job, outcome)]
+    })
 }

@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     FIRST,
     DURABLE_JOBS,
     PARENTS,
@@ -14,6 +14,7 @@ const MIGRATIONS: [&str; 9] = [
     QUOTAS,
     WAITING,
     JOURNAL,
+    WEBHOOKS,
 ];
 
 /// Version of the tables of this program.
@@ -157,6 +158,23 @@ CREATE TABLE journal (
     number   INTEGER NOT NULL,
     detached INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+";
+
+/// `receivers` has the addresses of the webhooks, and `deliveries` the events that wait for each;
+/// `event` is the event's id.
+const WEBHOOKS: &str = "
+CREATE TABLE receivers (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    address TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE deliveries (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT,
+    receiver INTEGER NOT NULL REFERENCES receivers (number),
+    event    TEXT NOT NULL,
+    at_us    INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+CREATE INDEX deliveries_by_receiver ON deliveries (receiver, number);
 ";
 
 /// Sets the connection up and brings the tables to this version.

@@ -32,3 +32,4 @@ mod store_runs;
 mod store_support;
 mod support;
 mod traces;
+mod webhooks;
