@@ -29,7 +29,7 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 14] = [
+const UNLIT: [&str; 15] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
@@ -39,6 +39,7 @@ const UNLIT: [&str; 14] = [
     "DigitsDatabaseLost",
     "DigitsJournalFailing",
     "DigitsPublishingStalled",
+    "DigitsQueueStands",
     "DigitsLatencyHigh",
     "DigitsConnectionsRefused",
     "DigitsBytesRefused",
