@@ -23,11 +23,12 @@ check_absent() { # package, forbidden…
 check_absent digits-inference digits-trainer tch torch-sys digits-dataset
 check_absent digits-trainer digits-inference
 check_absent digits-server digits-service
-for package in digits-proto digits-checkpoint digits-client digits-dataset digits-environment digits-picture digits-server digits-service digits-telemetry; do
+for package in digits-proto digits-checkpoint digits-client digits-dataset digits-environment digits-picture digits-server digits-service digits-telemetry digits-transcode; do
     check_absent "$package" digits-trainer digits-inference digits-cli tch torch-sys
 done
 check_absent digits-cli digits-trainer digits-inference tch torch-sys
 check_absent digits-picture tonic tokio digits-proto digits-checkpoint digits-dataset digits-server digits-telemetry
+check_absent digits-transcode tonic tokio digits-proto digits-checkpoint digits-dataset digits-server digits-telemetry
 check_absent digits-client digits-checkpoint digits-dataset digits-server digits-telemetry
 
 # Development-only packages and features must not be shipped.
