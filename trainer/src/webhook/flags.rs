@@ -12,10 +12,9 @@ const MAX_RECEIVERS: usize = 8;
 /// Where events are sent, and how they are signed.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WebhookFlags {
-    /// Address that receives a signed CloudEvent for each end of a job and each checkpoint that is
-    /// published, promoted, rolled back or refused, such as https://example.com/hooks/digits.
-    /// Repeatable, up to 8; in the environment with spaces between them. Without it, no events are
-    /// sent.
+    /// HTTP or HTTPS address that receives a signed CloudEvent for each end of a job and each
+    /// checkpoint that is published, promoted, rolled back or refused. Repeatable, up to 8; in the
+    /// environment with spaces between them. Without it, no events are sent.
     #[arg(
         long,
         env = "DIGITS_WEBHOOK",
