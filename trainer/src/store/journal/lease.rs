@@ -160,15 +160,16 @@ fn serve_reads(
 /// Finds out whether the last writer is silent.
 struct Watch {
     observer: Observer,
-    /// When it last wrote, as far as known.
-    moved: Instant,
+    /// Since when it has been seen to write nothing. An outage of the storage is no silence: it
+    /// keeps the last writer from writing as well.
+    silent: Instant,
 }
 
 impl Watch {
     fn new(settings: &JournalSettings) -> Self {
         Self {
             observer: Observer::new(settings.journal.clone()),
-            moved: Instant::now(),
+            silent: Instant::now(),
         }
     }
 
@@ -176,14 +177,13 @@ impl Watch {
         if settings.takeover == Takeover::AtOnce {
             return Ok(true);
         }
-        let Sight {
-            holder,
-            closed,
-            moved,
-        } = self.observer.look().await?;
-        if moved {
-            self.moved = Instant::now();
+        let began = Instant::now();
+        let seen = self.observer.look().await;
+        let stalled = began.elapsed() >= settings.lease;
+        if stalled || seen.as_ref().map_or(true, |sight| sight.moved) {
+            self.silent = Instant::now();
         }
+        let Sight { holder, closed, .. } = seen?;
         let Some(holder) = holder else {
             return Ok(true);
         };
@@ -191,7 +191,7 @@ impl Watch {
         if closed || holder.folder == settings.identity.folder {
             return Ok(true);
         }
-        if self.moved.elapsed() >= settings.lease {
+        if self.silent.elapsed() >= settings.lease {
             tracing::warn!(
                 host = holder.host,
                 seconds = settings.lease.as_secs_f64(),
@@ -206,5 +206,69 @@ impl Watch {
             is_new
         });
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::JournalLimits;
+    use digits_checkpoint::{
+        Storage,
+        journal::{Fence, Identity, Journal},
+    };
+    use std::fs;
+    use tokio::{runtime::Handle, sync::watch};
+
+    fn settings(journal: &Journal, name: &str) -> JournalSettings {
+        let identity = Identity {
+            nonce: name.to_owned(),
+            folder: name.to_owned(),
+            host: name.to_owned(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        JournalSettings {
+            journal: journal.clone(),
+            fence: Fence::new(journal.clone(), &identity),
+            identity,
+            takeover: Takeover::WhenSilent,
+            lease: Duration::from_secs(60),
+            limits: JournalLimits::default(),
+            runtime: Handle::current(),
+            state: watch::channel(JournalState::Starting).0,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_outage_of_the_storage_is_no_silence_of_the_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = folder.path().join("storage");
+        let opened = Storage::open(&storage.display().to_string()).expect("a storage");
+        let journal = Journal::new(opened, "t".parse().expect("a name"));
+        let first = settings(&journal, "a");
+        let state = folder.path().join("a");
+        fs::create_dir(&state).expect("a folder");
+        let writer = tokio::task::spawn_blocking(move || {
+            let (publisher, _) = watch::channel(crate::store::DatabaseState::default());
+            let mut database = Database::open(&state, publisher).expect("a database");
+            take(&mut database, &first).map(|taken| taken.writer)
+        });
+        writer.await.expect("no panic").expect("taken over");
+
+        let second = settings(&journal, "b");
+        let mut watch = Watch::new(&second);
+        assert!(!watch.may_take_over(&second).await.expect("seen"));
+        // A minute later, in which the storage was away.
+        watch.silent = Instant::now().checked_sub(second.lease).expect("a time");
+        let (trainer, away) = (storage.join("trainer"), folder.path().join("away"));
+        fs::rename(&trainer, &away).expect("away");
+        fs::write(&trainer, b"").expect("a file in its place");
+        assert!(watch.may_take_over(&second).await.is_err());
+        fs::remove_file(&trainer).expect("removed");
+        fs::rename(&away, &trainer).expect("back");
+        assert!(!watch.may_take_over(&second).await.expect("seen"));
+        // Silent although the storage answers.
+        watch.silent = Instant::now().checked_sub(second.lease).expect("a time");
+        assert!(watch.may_take_over(&second).await.expect("seen"));
     }
 }
