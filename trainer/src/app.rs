@@ -67,7 +67,7 @@ impl App {
             foundation.traces.clone(),
         )
         .await?;
-        let webhooks = Webhooks::open(&config.trainer.webhooks, &services.store).await?;
+        let webhooks = Webhooks::open(&config.trainer.webhooks)?;
         let outage = check_storage(&services).await?;
         let recorder = recorder.with_section(services.metrics.section());
         // Loading the driver's library takes a moment.
@@ -141,6 +141,7 @@ impl App {
                 outlast(&services, &readiness, &outage).await?;
             }
             journal::await_turn(&services.store, &readiness).await?;
+            webhooks.enter(&services.store).await?;
             recover(&services, survivors).await
         };
         let Some(recovered) = shutdown.run_until_cancelled(recovery).await else {

@@ -10,6 +10,7 @@ use crate::{
     wire::cloud_event::{CloudEvent, JobSubject},
 };
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use std::collections::BTreeSet;
 
 /// An event that waits for a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +36,19 @@ pub struct Backlog {
 
 impl Store {
     /// Sets the addresses that receive events; those that are no longer among them lose what waits
-    /// for them, whose number is returned.
+    /// for them, whose number is returned. Writes nothing where they are set already.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn set_receivers(&self, addresses: Vec<String>) -> Result<u64, StoreError> {
+        let wanted: BTreeSet<String> = addresses.into_iter().collect();
+        let known = self.read(|connection| receivers(connection)).await?;
+        if known == wanted {
+            return Ok(0);
+        }
         self.write(move |transaction| {
-            let known: Vec<String> = transaction
-                .prepare("SELECT address FROM receivers")?
-                .query_map([], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
             let mut dropped = 0;
-            for gone in known.iter().filter(|known| !addresses.contains(known)) {
+            for gone in known.difference(&wanted) {
                 dropped += transaction.execute(
                     "DELETE FROM deliveries
                      WHERE receiver = (SELECT number FROM receivers WHERE address = ?1)",
@@ -54,7 +56,7 @@ impl Store {
                 )?;
                 transaction.execute("DELETE FROM receivers WHERE address = ?1", params![gone])?;
             }
-            for address in &addresses {
+            for address in &wanted {
                 transaction.execute(
                     "INSERT OR IGNORE INTO receivers (address) VALUES (?1)",
                     params![address],
@@ -177,6 +179,12 @@ pub(super) fn add_about(
         add(transaction, &event)?;
     }
     Ok(())
+}
+
+fn receivers(connection: &Connection) -> Result<BTreeSet<String>, StoreError> {
+    let mut query = connection.prepare("SELECT address FROM receivers")?;
+    let found = query.query_map([], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn add(transaction: &Transaction<'_>, event: &CloudEvent) -> Result<(), StoreError> {

@@ -33,14 +33,23 @@ pub(crate) struct Webhooks {
 }
 
 impl Webhooks {
-    /// Checks the flags and enters the receivers into the database: from now on events are kept for
-    /// them.
+    /// Checks the flags.
     ///
     /// # Errors
-    /// When a file that a flag names cannot be used, or the database cannot be written.
-    pub(crate) async fn open(flags: &WebhookFlags, store: &Store) -> Result<Self, Error> {
+    /// When a file that a flag names cannot be used.
+    pub(crate) fn open(flags: &WebhookFlags) -> Result<Self, Error> {
         let receivers = flags.receivers().map_err(Error::Config)?;
-        let addresses = receivers.iter().map(|one| one.url().as_str().to_owned());
+        Ok(Self { receivers })
+    }
+
+    /// Enters the receivers into the database, which must be writable: from now on events are kept
+    /// for them.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) async fn enter(&self, store: &Store) -> Result<(), Error> {
+        let receivers = self.receivers.iter();
+        let addresses = receivers.map(|one| one.url().as_str().to_owned());
         let dropped = store.set_receivers(addresses.collect()).await;
         let dropped = dropped.map_err(Error::unavailable("--state cannot be used"))?;
         if dropped > 0 {
@@ -49,7 +58,7 @@ impl Webhooks {
                 "events for addresses that are no longer given by --webhook are dropped"
             );
         }
-        Ok(Self { receivers })
+        Ok(())
     }
 
     /// Starts the task that sends events until `stop` is cancelled; none without a receiver. It never
