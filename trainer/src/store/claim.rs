@@ -16,15 +16,24 @@ use std::time::Duration;
 /// abandoned.
 pub const MAX_CRASHES: u32 = 3;
 
+/// Where the attempts of jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// All on one, whose memory they share.
+    Shared,
+    /// Each with resources of its own.
+    Own,
+}
+
 impl Store {
     /// Takes a job whose attempt outlived the last process, else the oldest waiting one, which it
-    /// marks as running. A job that one more crash would make abandoned runs alone, so that no
-    /// other job can cause that crash.
+    /// marks as running. On a shared machine a job that one more crash would make abandoned runs
+    /// alone, so that no other job can cause that crash.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn claim(&self) -> Result<Option<Job>, StoreError> {
-        self.write_blocking(|transaction| {
+    pub fn claim(&self, machine: Machine) -> Result<Option<Job>, StoreError> {
+        self.write_blocking(move |transaction| {
             if let Some(number) = adopt_run(transaction)? {
                 return read(transaction, number).map(Some);
             }
@@ -34,7 +43,7 @@ impl Store {
             let Some(number) = number else {
                 return Ok(None);
             };
-            if must_wait(transaction, number)? {
+            if machine == Machine::Shared && must_wait(transaction, number)? {
                 return Ok(None);
             }
             transaction

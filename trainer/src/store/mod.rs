@@ -42,7 +42,7 @@ mod transaction;
 mod waiting;
 
 pub use checkpoints::{CheckpointIntent, IntentState};
-pub use claim::MAX_CRASHES;
+pub use claim::{MAX_CRASHES, Machine};
 pub use database::DatabaseState;
 pub use deliveries::{Backlog, Delivery};
 pub use error::StoreError;

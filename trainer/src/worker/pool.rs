@@ -11,7 +11,10 @@ use super::{
     running::StopReason,
     slot::WorkerSlot,
 };
-use crate::{store::StoreError, train};
+use crate::{
+    store::{Machine, StoreError},
+    train,
+};
 use digits_telemetry::supervisor::Task;
 use std::{
     sync::{
@@ -96,6 +99,10 @@ impl Workers {
     ) -> Result<Self, StartError> {
         let count = count.max(1);
         let leaves_attempts = matches!(execution, Execution::Jobs(_));
+        let machine = match execution {
+            Execution::Local | Execution::Processes(_) => Machine::Shared,
+            Execution::Jobs(_) => Machine::Own,
+        };
         let executor: Arc<dyn Executor> = match execution {
             Execution::Local => Arc::new(Local),
             Execution::Processes(command) => Arc::new(Remote::new(Processes::new(command))),
@@ -120,7 +127,7 @@ impl Workers {
             wakes.push(sender);
             let task = Task::instance("worker", number);
             let executor = Arc::clone(&executor);
-            let work = move || work(&slot, &*executor, &receiver);
+            let work = move || work(&slot, &*executor, machine, &receiver);
             threads.push(context.supervisor.watch_thread(task, work)?);
         }
         Ok(Self {
@@ -155,9 +162,9 @@ impl Workers {
     }
 }
 
-fn work(slot: &WorkerSlot, executor: &dyn Executor, wake: &Receiver<()>) {
+fn work(slot: &WorkerSlot, executor: &dyn Executor, machine: Machine, wake: &Receiver<()>) {
     while !slot.shutdown.load(Ordering::Acquire) {
-        match slot.context.store.claim() {
+        match slot.context.store.claim(machine) {
             Ok(Some(job)) => run_job(slot, executor, &job),
             Ok(None) => {
                 // A timeout is as good as a wake-up.

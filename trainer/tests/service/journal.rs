@@ -10,7 +10,7 @@ use digits_testing::{patience, until};
 use digits_trainer::{
     job::{JobId, JobState},
     store::{
-        ImportUse, Job, JobOutcome, JournalLimits, JournalSettings, JournalState, Store,
+        ImportUse, Job, JobOutcome, JournalLimits, JournalSettings, JournalState, Machine, Store,
         StoreError, Submitted, Survivors, Takeover,
     },
 };
@@ -88,7 +88,7 @@ impl Node {
     async fn finish(&self, outcome: JobOutcome) {
         let store = self.store.clone();
         let finished = spawn_blocking(move || {
-            let job = store.claim()?.expect("a job");
+            let job = store.claim(Machine::Shared)?.expect("a job");
             store.finish(job.id, outcome)
         });
         finished.await.expect("no panic").expect("finished");
@@ -125,7 +125,7 @@ async fn another_folder_gets_every_row_from_the_storage() {
     let (done, running) = (first.submit("1").await, first.submit("2").await);
     first.finish(JobOutcome::failed("such".to_owned())).await;
     let claiming = store.clone();
-    let claimed = spawn_blocking(move || claiming.claim()).await;
+    let claimed = spawn_blocking(move || claiming.claim(Machine::Shared)).await;
     let claimed = claimed.expect("no panic").expect("claims").expect("a job");
     assert_eq!(claimed.id, running.expect("accepted").id);
     store.begin_run(claimed.id).await.expect("an attempt");

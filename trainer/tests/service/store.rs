@@ -10,8 +10,8 @@ use digits_trainer::{
     job::{CurveRow, JobId, JobState},
     quotas::QuotaExceeded,
     store::{
-        CheckpointIntent, ImportUse, IntentState, JobFilter, JobOutcome, NewJob, Store, StoreError,
-        Submitted,
+        CheckpointIntent, ImportUse, IntentState, JobFilter, JobOutcome, Machine, NewJob, Store,
+        StoreError, Submitted,
     },
 };
 use std::collections::BTreeSet;
@@ -41,10 +41,18 @@ fn a_reopened_database_has_everything() {
     let id = {
         let database = Database::open(folder.path());
         let job = database.submit("a");
-        let claimed = database.store.claim().expect("claims").expect("a job");
+        let claimed = database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .expect("a job");
         assert_eq!(claimed.id, job.id);
         assert!(
-            database.store.claim().expect("claims").is_none(),
+            database
+                .store
+                .claim(Machine::Shared)
+                .expect("claims")
+                .is_none(),
             "once only"
         );
         let beginning = database
@@ -129,11 +137,16 @@ fn the_queue_is_first_in_first_out() {
         .iter()
         .map(|id| database.submit(id).id)
         .collect();
-    let first = database.store.claim().expect("claims").expect("a job");
+    let first = database
+        .store
+        .claim(Machine::Shared)
+        .expect("claims")
+        .expect("a job");
     database.store.release(first.id, SECOND).expect("released");
-    let order: Vec<JobId> = std::iter::from_fn(|| database.store.claim().expect("claims"))
-        .map(|job| job.id)
-        .collect();
+    let order: Vec<JobId> =
+        std::iter::from_fn(|| database.store.claim(Machine::Shared).expect("claims"))
+            .map(|job| job.id)
+            .collect();
     assert_eq!(order, ids, "a released job is the first again");
 }
 
@@ -239,7 +252,12 @@ fn parents_are_needed_until_their_jobs_end() {
             .expect("parents")
     };
     assert_eq!(needed(&database), BTreeSet::from(parents));
-    let first = database.store.claim().expect("claimed").expect("a job").id;
+    let first = database
+        .store
+        .claim(Machine::Shared)
+        .expect("claimed")
+        .expect("a job")
+        .id;
     assert_eq!(first, jobs[0]);
     assert_eq!(
         needed(&database),

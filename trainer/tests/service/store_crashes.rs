@@ -5,14 +5,18 @@ use crate::store_support::{Database, SECOND};
 use digits_proto::v1::watch_job_response::Event;
 use digits_trainer::{
     job::JobState,
-    store::{MAX_CRASHES, Recovery, Survivors},
+    store::{MAX_CRASHES, Machine, Recovery, Survivors},
 };
 use std::path::Path;
 
 /// Claims a job and simulates a crash of its process, after a bundle with this many steps.
 fn die(folder: &Path, bundle_step: Option<u64>) -> Recovery {
     let database = Database::open(folder);
-    let claimed = database.store.claim().expect("claims").expect("a job");
+    let claimed = database
+        .store
+        .claim(Machine::Shared)
+        .expect("claims")
+        .expect("a job");
     if let Some(step) = bundle_step {
         database.record_bundle(claimed.id, step);
     }
@@ -73,11 +77,38 @@ fn a_job_on_its_last_attempt_runs_alone() {
         die(folder.path(), None);
     }
     let database = Database::open(folder.path());
-    let claim = || database.store.claim().expect("claims").map(|job| job.id);
+    let claim = || {
+        database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .map(|job| job.id)
+    };
     assert_eq!(claim(), Some(suspect));
     assert_eq!(claim(), None, "nothing runs at the same time");
     database.record_bundle(suspect, 1);
     assert_eq!(claim(), Some(other), "it got further");
+}
+
+#[test]
+fn a_job_on_its_last_attempt_holds_up_no_jobs_on_other_machines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (suspect, other) = {
+        let database = Database::open(folder.path());
+        (database.submit("a").id, database.submit("b").id)
+    };
+    for _ in 1..MAX_CRASHES {
+        die(folder.path(), None);
+    }
+    let database = Database::open(folder.path());
+    let claim = || {
+        database
+            .store
+            .claim(Machine::Own)
+            .expect("claims")
+            .map(|job| job.id)
+    };
+    assert_eq!([claim(), claim()], [Some(suspect), Some(other)]);
 }
 
 #[test]
@@ -86,7 +117,11 @@ fn a_shutdown_counts_as_neither_attempt_nor_crash() {
     let id = Database::open(folder.path()).submit("a").id;
     for round in 1..=5 {
         let database = Database::open(folder.path());
-        let claimed = database.store.claim().expect("claims").expect("a job");
+        let claimed = database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .expect("a job");
         assert_eq!((claimed.id, claimed.attempts), (id, 1));
         assert_eq!(claimed.spent, SECOND * (round - 1));
         if round % 2 == 0 {
@@ -102,10 +137,20 @@ fn a_shutdown_counts_as_neither_attempt_nor_crash() {
     }
     // A job whose cancellation was requested meanwhile is not queued again.
     let database = Database::open(folder.path());
-    database.store.claim().expect("claims").expect("a job");
+    database
+        .store
+        .claim(Machine::Shared)
+        .expect("claims")
+        .expect("a job");
     let cancelled = database.runtime.block_on(database.store.cancel(id));
     assert!(cancelled.expect("marked").cancel_requested);
     database.store.release(id, SECOND).expect("released");
     assert_eq!(database.job(id).state, JobState::Cancelled);
-    assert!(database.store.claim().expect("claims").is_none());
+    assert!(
+        database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .is_none()
+    );
 }

@@ -7,7 +7,9 @@ use digits_proto::v1::watch_job_response::Event;
 use digits_trainer::{
     attempt::{AttemptReport, BundleReport, Report, ResumePoint},
     job::{CurveRow, JobId, JobState, WaitCause},
-    store::{Crash, JobFilter, JobOutcome, MAX_CRASHES, Run, StoreError, Survivors, TakenIn},
+    store::{
+        Crash, JobFilter, JobOutcome, MAX_CRASHES, Machine, Run, StoreError, Survivors, TakenIn,
+    },
 };
 use std::time::Duration;
 
@@ -47,7 +49,10 @@ impl Database {
     /// A job that was claimed and has an open attempt.
     fn running(&self) -> (JobId, Run) {
         let id = self.submit("a").id;
-        self.store.claim().expect("claims").expect("a job");
+        self.store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .expect("a job");
         (id, self.begin_run(id))
     }
 
@@ -119,7 +124,11 @@ fn reports_are_taken_in_once_and_in_order() {
         .take_in(id, (1, 3), rows(&[21]))
         .expect_err("closed");
     assert!(matches!(late, StoreError::NotFollowed { .. }), "{late}");
-    database.store.claim().expect("claims").expect("a job");
+    database
+        .store
+        .claim(Machine::Shared)
+        .expect("claims")
+        .expect("a job");
     assert_eq!(database.begin_run(id).attempt, 2);
     let taken = database
         .take_in(id, (2, 1), rows(&[1, 11, 21]))
@@ -139,7 +148,11 @@ fn the_two_newest_bundles_are_kept_over_attempts() {
         assert_eq!(taken.obsolete, obsolete);
     }
     assert_eq!(database.store.crashed(id).expect("counted"), Crash::Resumed);
-    database.store.claim().expect("claims").expect("a job");
+    database
+        .store
+        .claim(Machine::Shared)
+        .expect("claims")
+        .expect("a job");
     let run = database.begin_run(id);
     assert_eq!(run.bundles, [point(1, 3), point(1, 2)]);
     let taken = database.take_in(id, (2, 1), bundle(1, 40)).expect("next");
@@ -163,7 +176,11 @@ fn open_attempts_outlive_the_trainer() {
         let recovery = database.store.recover(Survivors::OpenAttempts);
         let recovery = database.runtime.block_on(recovery).expect("recovers");
         assert_eq!(recovery.resumed, []);
-        let claimed = database.store.claim().expect("claims").expect("a job");
+        let claimed = database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .expect("a job");
         assert_eq!((claimed.id, claimed.state), (id, JobState::Running));
         assert_eq!(claimed.attempts, 1, "the same attempt");
         assert_eq!(database.open_run(id).expect("open").followed, 1);
@@ -174,7 +191,13 @@ fn open_attempts_outlive_the_trainer() {
     let recovery = database.runtime.block_on(recovery).expect("recovers");
     assert_eq!(recovery.resumed, [id]);
     assert_eq!(database.open_run(id), None);
-    let claim = || database.store.claim().expect("claims").map(|job| job.id);
+    let claim = || {
+        database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .map(|job| job.id)
+    };
     assert_eq!([claim(), claim()], [Some(id), Some(waiting)]);
 }
 
@@ -184,7 +207,11 @@ fn a_job_that_kills_its_workers_is_abandoned() {
     let database = Database::open(folder.path());
     let id = database.submit("a").id;
     let die = |step: Option<u64>| {
-        database.store.claim().expect("claims").expect("a job");
+        database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .expect("a job");
         let run = database.begin_run(id);
         if let Some(step) = step {
             let report = bundle(1, step);
@@ -265,7 +292,13 @@ fn a_running_job_whose_worker_waits_counts_as_queued() {
     let counts = counts.expect("counted");
     assert_eq!((counts[0].1, counts[1].1), (1, 0));
     // Nobody else may have it.
-    assert!(database.store.claim().expect("claims").is_none());
+    assert!(
+        database
+            .store
+            .claim(Machine::Shared)
+            .expect("claims")
+            .is_none()
+    );
 
     // Another reason is not another event, another cause is.
     record(run.attempt, Some((WaitCause::Queue, "still held")));
