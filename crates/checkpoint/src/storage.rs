@@ -100,7 +100,12 @@ impl Storage {
         self
     }
 
-    async fn check_guard(&self, key: &str) -> Result<(), StorageError> {
+    /// Asks the guard whether this process may change `key` now, which need not be a key of the
+    /// storage. Without a guard it may.
+    ///
+    /// # Errors
+    /// When it may not, or nobody knows.
+    pub async fn check_guard(&self, key: &str) -> Result<(), StorageError> {
         match &self.guard {
             Some(guard) if !key.starts_with(PROBES) => guard.check(key).await,
             _ => Ok(()),

@@ -142,6 +142,44 @@ async fn reach(training: &mut Training, id: &str, wanted: JobState) -> Result<Jo
     .await
 }
 
+const OWNER: &str = "digits-trainer";
+
+/// Creates the StatefulSet of the trainer, with a pod that no node runs; returns its uid.
+async fn stateful_set(cluster: &Cluster) -> Result<Value> {
+    let pods = json!({
+        "nodeSelector": {"digits-test": "none"},
+        "containers": [{"name": "trainer", "image": "digits-trainer:1"}],
+    });
+    let owner = json!({"spec": {
+        "serviceName": "none",
+        "selector": {"matchLabels": {"app": "trainer"}},
+        "template": {"metadata": {"labels": {"app": "trainer"}}, "spec": pods},
+    }});
+    let owner = cluster
+        .create("apps/v1", "StatefulSet", OWNER, owner)
+        .await?;
+    let uid = owner["metadata"]["uid"].clone();
+    if cluster.used().is_some() {
+        // There is no controller of StatefulSets.
+        let reference = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": OWNER, "uid": uid,
+        });
+        let metadata = json!({"ownerReferences": [reference]});
+        let pod = json!({"metadata": metadata, "spec": pods});
+        cluster.create("v1", "Pod", "digits-trainer-0", pod).await?;
+    }
+    Ok(uid)
+}
+
+/// The uid of the owner of the Job of a job's first attempt.
+async fn owner_of(cluster: &Cluster, id: &str) -> Result<Value> {
+    let name = json!(format!("{id}-1"));
+    let jobs = cluster.jobs().await?.into_iter();
+    let mut named = jobs.filter(|job| job["metadata"]["name"] == name);
+    let job = named.next().context("its Job")?;
+    Ok(job["metadata"]["ownerReferences"][0]["uid"].clone())
+}
+
 async fn cancel(training: &mut Training, id: &str) -> Result<Job> {
     let job_id = id.to_owned();
     training.cancel_job(CancelJobRequest { job_id }).await?;
@@ -329,6 +367,40 @@ async fn pods_outlive_the_trainer_and_a_cancelled_job_has_none() -> Result<()> {
     setup.stop().await
 }
 
+#[tokio::test]
+async fn jobs_wait_for_their_owner_and_follow_its_replacement() -> Result<()> {
+    let mut setup = Setup::without_trainer().await?;
+    let template = setup.sandbox.dir().join("worker.yaml");
+    fs::write(&template, setup.pod_template().to_string())?;
+    let template = template.to_str().context("UTF-8")?.to_owned();
+    let flags = ["--pod-template", &template, "--job-owner", OWNER];
+    // Of the storage alone: the cluster is waited for.
+    setup
+        .start(&[&flags[..], &["--max-outage", "0s"]].concat())
+        .await?;
+    let mut training = setup.sandbox.training().await?;
+    let spec = || specs::synthetic(4);
+    let id = jobs::submit(&mut training, spec()).await?.job_id;
+    waiting(&mut training, &id, "no pod of the StatefulSet").await?;
+    assert!(setup.cluster.jobs().await?.is_empty());
+    let first = stateful_set(&setup.cluster).await?;
+    let job = jobs::watch(&mut training, &id, |_| {}).await?;
+    assert_eq!((job.state(), job.attempts), (JobState::Succeeded, 1));
+    assert!(job.waiting.is_none());
+    let cluster = &setup.cluster;
+    assert_eq!(owner_of(cluster, &id).await?, first);
+
+    cluster.delete("apps/v1", "StatefulSet", OWNER).await?;
+    if cluster.used().is_some() {
+        cluster.delete("v1", "Pod", "digits-trainer-0").await?;
+    }
+    let second = stateful_set(cluster).await?;
+    let next = jobs::submit(&mut training, spec()).await?.job_id;
+    jobs::watch(&mut training, &next, |_| {}).await?;
+    assert_eq!(owner_of(cluster, &next).await?, second);
+    setup.stop().await
+}
+
 /// One that it does not have breaks something here, and one that it does not need is found.
 #[tokio::test]
 async fn the_trainer_uses_the_rights_of_its_role_and_no_other() -> Result<()> {
@@ -340,39 +412,17 @@ async fn the_trainer_uses_the_rights_of_its_role_and_no_other() -> Result<()> {
         "suspend": true,
         "jobTemplate": {"spec": {"template": template}},
     }});
-    let pods = json!({
-        "nodeSelector": {"digits-test": "none"},
-        "containers": [{"name": "trainer", "image": "digits-trainer:1"}],
-    });
-    let owner = json!({"spec": {
-        "serviceName": "none",
-        "selector": {"matchLabels": {"app": "trainer"}},
-        "template": {"metadata": {"labels": {"app": "trainer"}}, "spec": pods},
-    }});
-    let cluster = &setup.cluster;
-    cluster
+    setup
+        .cluster
         .create("batch/v1", "CronJob", "digits-worker", cron_job)
         .await?;
-    let name = "digits-trainer";
-    let owner = cluster
-        .create("apps/v1", "StatefulSet", name, owner)
-        .await?;
-    if cluster.used().is_some() {
-        // There is no controller of StatefulSets.
-        let uid = &owner["metadata"]["uid"];
-        let reference = json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": uid,
-        });
-        let metadata = json!({"ownerReferences": [reference]});
-        let pod = json!({"metadata": metadata, "spec": pods});
-        cluster.create("v1", "Pod", "digits-trainer-0", pod).await?;
-    }
+    let owner = stateful_set(&setup.cluster).await?;
     setup
         .start(&[
             "--pod-template",
             "cronjob/digits-worker",
             "--job-owner",
-            name,
+            OWNER,
             "--job-queue",
             "team",
         ])
@@ -384,7 +434,7 @@ async fn the_trainer_uses_the_rights_of_its_role_and_no_other() -> Result<()> {
     waiting(&mut training, &id, "its Job is suspended").await?;
     let made = setup.cluster.jobs().await?.remove(0);
     let reference = &made["metadata"]["ownerReferences"][0];
-    assert_eq!(reference["uid"], owner["metadata"]["uid"]);
+    assert_eq!(reference["uid"], owner);
 
     // Its pod does not start, its Job is deleted, and the next one starts.
     setup.cluster.set_paused(true);

@@ -87,6 +87,14 @@ impl WriteError for LaunchError {
             Self::Cluster(error) => error.reason(),
         }
     }
+
+    /// The job is not to blame for its cluster.
+    fn waits_for(&self) -> Option<String> {
+        match self {
+            Self::Process(_) => None,
+            Self::Cluster(error) => error.waits_for(),
+        }
+    }
 }
 
 /// Why a resume bundle was not written; the previous one stays.

@@ -35,6 +35,10 @@ use std::{
 /// Pause between two looks for the next report.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Pause between two starts of a worker that goes missing before it begins; it doubles with each.
+const FIRST_RESTART: Duration = Duration::from_secs(10);
+const LONGEST_RESTART: Duration = Duration::from_mins(5);
+
 /// Exit codes of a worker that did not find what it needs: what it says of the job is nothing.
 const NOT_BEGUN: [u8; 2] = [exit::USAGE, exit::UNAVAILABLE];
 
@@ -48,6 +52,8 @@ pub(super) struct Follower<'a> {
     followed: u64,
     /// Why the worker does not run yet, as the database has it.
     waiting: Option<(WaitCause, String)>,
+    /// Pause before its worker is started again, and when that may be.
+    restart: (Duration, Instant),
     publisher: Publisher,
     info: JobInfo,
     /// Once the training begins.
@@ -85,6 +91,7 @@ impl<'a> Follower<'a> {
             },
             followed: run.followed,
             waiting: run.waiting.clone(),
+            restart: (FIRST_RESTART, Instant::now()),
             publisher: Publisher {
                 context: context.clone(),
                 job: job.id,
@@ -160,7 +167,13 @@ impl<'a> Follower<'a> {
                 };
                 return self.died(&exit).map(Some);
             }
+            WorkerStatus::Missing if Instant::now() < self.restart.1 => {
+                let reason = "its worker was removed before it began; it is started again";
+                Some((WaitCause::Start, reason.to_owned()))
+            }
             WorkerStatus::Missing => {
+                let pause = self.restart.0;
+                self.restart = (LONGEST_RESTART.min(pause * 2), Instant::now() + pause);
                 tracing::warn!(attempt = %self.attempt, "the worker of an attempt is missing and has not begun; starting it again");
                 start_worker(launcher, self.slot, self.job, &self.attempt, self.outages())?;
                 None

@@ -4,7 +4,7 @@
 
 use super::running::RunningJob;
 use crate::{
-    job::{JobId, Publishing, now_us},
+    job::{JobId, Publishing, WaitCause, now_us},
     store::{Store, StoreError},
 };
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
@@ -44,6 +44,11 @@ pub(super) trait WriteError: Display {
 
     /// What fails, for whoever reads the job: no paths and no causes.
     fn reason(&self) -> &'static str;
+
+    /// Where the worker of the job waits as long as it takes: for what, for whoever reads the job.
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
 }
 
 impl WriteError for StoreError {
@@ -66,6 +71,8 @@ pub(super) struct Outages<'a> {
     limit: Duration,
     /// The checkpoint that is published, by its epoch, if it is one.
     epoch: Option<u32>,
+    /// The attempt whose worker is started, if it is one.
+    starts: Option<u32>,
     /// What fails, and what is said once it does no more.
     messages: [&'static str; 2],
 }
@@ -75,6 +82,8 @@ struct Outage {
     since: Instant,
     since_us: i64,
     attempts: u32,
+    /// What the worker waits for, as the job shows it.
+    waits_for: Option<String>,
     pauses: ExponentialBackoff,
 }
 
@@ -92,6 +101,7 @@ impl<'a> Outages<'a> {
             store,
             limit,
             epoch: None,
+            starts: None,
             messages: WRITING,
         }
     }
@@ -120,9 +130,10 @@ impl<'a> Outages<'a> {
         }
     }
 
-    /// The same for starts of a worker.
-    pub(super) fn of_starts(self) -> Self {
+    /// The same for starts of the worker of an attempt, whose wait is shown with the job.
+    pub(super) fn of_starts(self, attempt: u32) -> Self {
         Self {
+            starts: Some(attempt),
             messages: STARTING,
             ..self
         }
@@ -156,7 +167,10 @@ impl<'a> Outages<'a> {
             };
             let current = outage.get_or_insert_with(Outage::begin);
             current.attempts += 1;
-            let left = self.limit.saturating_sub(current.since.elapsed());
+            let left = match error.waits_for() {
+                Some(_) => LONGEST_PAUSE,
+                None => self.limit.saturating_sub(current.since.elapsed()),
+            };
             if left.is_zero() {
                 break Err(error);
             }
@@ -174,7 +188,7 @@ impl<'a> Outages<'a> {
     }
 
     /// Shows an outage: in the log and as an event when it begins, with the job throughout.
-    async fn show(&self, outage: &Outage, error: &impl WriteError) {
+    async fn show(&self, outage: &mut Outage, error: &impl WriteError) {
         let (job, [failing, _]) = (self.job, self.messages);
         let begins = outage.attempts == 1;
         if begins {
@@ -184,6 +198,13 @@ impl<'a> Outages<'a> {
             );
         } else {
             tracing::debug!(%job, epoch = self.epoch, %error, attempts = outage.attempts, "{failing}, still");
+        }
+        if let Some(reason) = error.waits_for()
+            && outage.waits_for.as_ref() != Some(&reason)
+        {
+            self.record_waiting(Some((WaitCause::Start, reason.clone())))
+                .await;
+            outage.waits_for = Some(reason);
         }
         let Some(epoch) = self.epoch else { return };
         let limit_us = i64::try_from(self.limit.as_micros()).unwrap_or(i64::MAX);
@@ -205,12 +226,25 @@ impl<'a> Outages<'a> {
         let [_, passed] = self.messages;
         if written {
             tracing::info!(%job, epoch = self.epoch, seconds, "{passed}");
+            if outage.waits_for.is_some() {
+                self.record_waiting(None).await;
+            }
         }
         if self.epoch.is_some() {
             self.running.set_publishing(None);
             if written {
                 self.record(None).await;
             }
+        }
+    }
+
+    /// Shows with the job why its worker does not run.
+    async fn record_waiting(&self, waiting: Option<(WaitCause, String)>) {
+        let (Some(store), Some(attempt)) = (self.store, self.starts) else {
+            return;
+        };
+        if let Err(error) = store.record_waiting(self.job, attempt, waiting).await {
+            tracing::debug!(job = %self.job, %error, "the wait of a job for its worker is not recorded");
         }
     }
 
@@ -229,6 +263,7 @@ impl Outage {
             since: Instant::now(),
             since_us: now_us(),
             attempts: 0,
+            waits_for: None,
             pauses: ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
                 .with_max_delay(LONGEST_PAUSE)
@@ -278,6 +313,7 @@ mod tests {
             store: Some(&store),
             limit,
             epoch: None,
+            starts: None,
             messages: WRITING,
         };
         let attempts = Cell::new(0);

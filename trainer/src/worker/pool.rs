@@ -107,10 +107,7 @@ impl Workers {
             Execution::Local => Arc::new(Local),
             Execution::Processes(command) => Arc::new(Remote::new(Processes::new(command))),
             Execution::Jobs(settings) => {
-                let (store, supervisor) = (context.store.clone(), &context.supervisor);
-                Arc::new(Remote::new(
-                    Jobs::connect(settings, store, supervisor).await?,
-                ))
+                Arc::new(Remote::new(Jobs::connect(settings, &context).await?))
             }
         };
         let shutdown = Arc::new(AtomicBool::new(false));

@@ -120,10 +120,11 @@ impl<L: Launcher> Remote<L> {
                 None => self.launch(slot, job, running)?,
             },
         };
-        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let (mut failing, mut pause) = (None, FIRST_PAUSE);
         let mut followed = self.follow(slot, job, running, &run);
         // Such as without the storage or the program's files: not the job's fault, so not counted.
         while let Err(error @ JobError::NotBegun { .. }) = &followed {
+            let begun = failing.get_or_insert_with(Instant::now);
             let left = context.max_outage.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 break;
@@ -135,7 +136,10 @@ impl<L: Launcher> Remote<L> {
                 break;
             }
             pause = LONGEST_PAUSE.min(pause * 2);
+            let launching = Instant::now();
             let run = self.launch(slot, job, running)?;
+            // A cluster may be waited for as long as it takes.
+            *begun += launching.elapsed();
             followed = self.follow(slot, job, running, &run);
         }
         followed

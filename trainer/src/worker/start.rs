@@ -23,7 +23,7 @@ pub(super) fn start_worker(
         attempt,
         device: request.device.as_deref().unwrap_or("auto"),
     };
-    let starting = outages.of_starts();
+    let starting = outages.of_starts(attempt.number);
     let started = starting.outlast(|| launcher.launch(&start));
     Ok(slot.context.runtime.block_on(started)?)
 }

@@ -5,6 +5,7 @@ use super::{
     manifest::{JOB, MANAGED_BY, MANAGER, Owner},
     template::{PodTemplate, Template},
 };
+use digits_checkpoint::Storage;
 use futures::{StreamExt as _, TryStream, TryStreamExt as _};
 use http::StatusCode;
 use k8s_openapi::api::{
@@ -34,6 +35,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Cluster {
     client: Client,
     namespace: Arc<str>,
+    /// Its guard allows changes in the cluster too.
+    storage: Storage,
     jobs: reflector::Store<Job>,
     pods: reflector::Store<Pod>,
     /// Set once both watches have listed everything.
@@ -45,17 +48,20 @@ pub(super) type Watches = futures::future::BoxFuture<'static, ()>;
 
 impl Cluster {
     /// Connects as the kubeconfig says, or as the pod that this process is in. No call is made yet.
-    pub(super) async fn connect(namespace: Option<&str>) -> Result<(Self, Watches), ClusterError> {
+    pub(super) async fn connect(
+        namespace: Option<&str>,
+        storage: Storage,
+    ) -> Result<(Self, Watches), ClusterError> {
         let what = "no cluster is configured";
         let config = Config::infer().await;
         let config =
             config.map_err(|error| ClusterError::of(what)(kube::Error::InferConfig(error)))?;
         let client = Client::try_from(config).map_err(ClusterError::of(what))?;
         let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
-        Ok(Self::new(client, &namespace))
+        Ok(Self::new(client, &namespace, storage))
     }
 
-    fn new(client: Client, namespace: &str) -> (Self, Watches) {
+    fn new(client: Client, namespace: &str, storage: Storage) -> (Self, Watches) {
         let listed: Arc<[AtomicBool; 2]> = Arc::default();
         let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER},{JOB}"));
         let (jobs, writer) = reflector::store();
@@ -69,6 +75,7 @@ impl Cluster {
         let cluster = Self {
             client,
             namespace: namespace.into(),
+            storage,
             jobs,
             pods,
             listed,
@@ -103,6 +110,19 @@ impl Cluster {
         })
     }
 
+    /// Whether this process may change Jobs: none may once another one has taken its place, which
+    /// the API of the cluster does not know.
+    async fn permitted(&self) -> Result<(), ClusterError> {
+        let check = self.storage.check_guard("the Job of a worker");
+        match tokio::time::timeout(TIME_LIMIT, check).await {
+            Ok(checked) => checked.map_err(|error| ClusterError::NotPermitted(error.to_string())),
+            Err(_) => {
+                let reason = "the storage does not answer in time";
+                Err(ClusterError::NotPermitted(reason.to_owned()))
+            }
+        }
+    }
+
     /// Whether there is a Job of this name.
     pub(super) async fn has_job(&self, name: &str) -> Result<bool, ClusterError> {
         let found = limited(self.api::<Job>().get_metadata_opt(name)).await;
@@ -122,6 +142,7 @@ impl Cluster {
             field_manager: Some(MANAGER.to_owned()),
             ..PostParams::default()
         };
+        self.permitted().await?;
         match limited(api.create(&parameters, &job)).await {
             Err(error) if is_status(&error, StatusCode::CONFLICT) => Ok(()),
             created => created.map(|_| ()).map_err(ClusterError::of(what)),
@@ -130,6 +151,7 @@ impl Cluster {
 
     /// Deletes a Job, and its pods with their grace period.
     pub(super) async fn delete_job(&self, name: &str) -> Result<(), ClusterError> {
+        self.permitted().await?;
         let deletion = DeleteParams::background();
         match limited(self.api::<Job>().delete(name, &deletion)).await {
             Err(error) if is_status(&error, StatusCode::NOT_FOUND) => Ok(()),
@@ -152,6 +174,7 @@ impl Cluster {
         let parameters = PatchParams::apply(MANAGER);
         let patch = Patch::Apply(patch);
         let api = self.api::<Job>();
+        self.permitted().await?;
         match limited(api.patch_metadata(name, &parameters, &patch)).await {
             Err(error)
                 if is_status(&error, StatusCode::NOT_FOUND)
@@ -169,7 +192,10 @@ impl Cluster {
     pub(super) async fn owner(&self, name: &str) -> Result<Owner, ClusterError> {
         let pods = limited(self.api::<Pod>().list(&ListParams::default())).await;
         let pods = pods.map_err(ClusterError::of("the pods of --job-owner cannot be listed"))?;
-        let found = pods.items.into_iter().find_map(|pod| {
+        let mut pods = pods.items;
+        // One that ends may be of a StatefulSet that was replaced.
+        pods.sort_by_key(|pod| pod.metadata.deletion_timestamp.is_some());
+        let found = pods.into_iter().find_map(|pod| {
             let mut owners = pod.metadata.owner_references?.into_iter();
             let owner = owners.find(|it| it.kind == "StatefulSet" && it.name == name)?;
             let container = pod.spec?.containers.into_iter().next()?;
@@ -279,6 +305,47 @@ async fn watch<K>(
                 failing = true;
                 tracing::warn!(%error, "the {what} of workers cannot be watched; retrying");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use digits_checkpoint::journal::{Fence, Identity, Journal};
+
+    /// A cluster that does not answer.
+    fn cluster(storage: Storage) -> Cluster {
+        let nobody = "http://127.0.0.1:1".parse().expect("an address");
+        let client = Client::try_from(Config::new(nobody)).expect("a client");
+        Cluster::new(client, "default", storage).0
+    }
+
+    #[tokio::test]
+    async fn a_trainer_that_does_not_hold_its_journal_changes_no_jobs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = Storage::open(&folder.path().display().to_string()).expect("opened");
+        let free = cluster(storage.clone()).delete_job("a-1").await;
+        assert!(matches!(free, Err(ClusterError::Unanswered { .. })));
+
+        let identity = Identity {
+            nonce: "a".to_owned(),
+            folder: "a".to_owned(),
+            host: "a".to_owned(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let journal = Journal::new(storage.clone(), "first".parse().expect("a name"));
+        let fence = Fence::new(journal, &identity);
+        let cluster = cluster(storage.guarded(Arc::new(fence)));
+        let job = json!({"metadata": {"name": "a-1"}});
+        let typed: Job = serde_json::from_value(job.clone()).expect("a Job");
+        for changed in [
+            cluster.delete_job("a-1").await,
+            cluster.create_job(job).await,
+            cluster.expire_job(&typed, 60).await,
+        ] {
+            let error = changed.expect_err("not permitted");
+            assert!(matches!(error, ClusterError::NotPermitted(_)), "{error}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::worker) enum ClusterError {
         /// The error and its causes.
         reason: String,
     },
+    #[error("nothing is changed in the cluster: {0}")]
+    NotPermitted(String),
     #[error("no pod of the StatefulSet {0} of --job-owner was found in the namespace of the Jobs")]
     NoOwner(String),
     #[error(transparent)]
@@ -47,7 +49,18 @@ impl ClusterError {
         match self {
             Self::Refused { .. } | Self::NoOwner(_) => "the cluster refuses its Job",
             Self::Unanswered { .. } => "the API of the cluster does not answer",
+            Self::NotPermitted(_) => "it is not known whether another trainer has taken over",
             Self::Template(_) => "the pod template cannot be used",
+        }
+    }
+
+    /// Why a Job waits that the cluster does not take, for whoever reads it: the words of the API
+    /// where it answers. `None` where the job is not to wait for it.
+    pub(in crate::worker) fn waits_for(&self) -> Option<String> {
+        match self {
+            Self::Refused { .. } | Self::NoOwner(_) => Some(self.to_string()),
+            Self::Unanswered { .. } | Self::NotPermitted(_) => Some(self.reason().to_owned()),
+            Self::Template(_) => None,
         }
     }
 }

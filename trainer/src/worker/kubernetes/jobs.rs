@@ -12,6 +12,7 @@ use crate::{
     job::{WaitCause, now_us},
     store::Store,
     worker::{
+        context::WorkerContext,
         error::LaunchError,
         launcher::{AtShutdown, Launcher, Start, WorkerExit, WorkerStatus},
     },
@@ -20,7 +21,7 @@ use digits_checkpoint::runs::Attempt;
 use digits_telemetry::supervisor::{Supervisor, Task};
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
@@ -38,7 +39,6 @@ const REASON_INTERVAL: Duration = Duration::from_secs(5);
 pub(in crate::worker) struct Jobs {
     settings: JobSettings,
     cluster: Cluster,
-    owner: OnceLock<Owner>,
     known: Mutex<HashMap<Attempt, Known>>,
     runtime: Handle,
     /// Ends the watches.
@@ -64,10 +64,12 @@ impl Jobs {
     /// When no cluster is configured.
     pub(in crate::worker) async fn connect(
         settings: JobSettings,
-        store: Store,
-        supervisor: &Supervisor,
+        context: &WorkerContext,
     ) -> Result<Self, ClusterError> {
-        let (cluster, watches) = Cluster::connect(settings.namespace.as_deref()).await?;
+        let (store, storage) = (context.store.clone(), context.storage.clone());
+        let supervisor = &context.supervisor;
+        let namespace = settings.namespace.as_deref();
+        let (cluster, watches) = Cluster::connect(namespace, storage).await?;
         let stop = CancellationToken::new();
         start(
             supervisor,
@@ -80,7 +82,6 @@ impl Jobs {
         Ok(Self {
             settings,
             cluster,
-            owner: OnceLock::new(),
             known: Mutex::default(),
             runtime: Handle::current(),
             _watches: stop.drop_guard(),
@@ -103,7 +104,7 @@ impl Jobs {
         let parts = JobParts {
             attempt: start.attempt,
             device,
-            owner,
+            owner: owner.as_ref(),
             queue: self.settings.queue.as_deref(),
         };
         let pods = self.cluster.template(template).await?;
@@ -111,15 +112,12 @@ impl Jobs {
         self.cluster.create_job(job).await
     }
 
-    async fn owner(&self) -> Result<Option<&Owner>, ClusterError> {
-        let Some(name) = &self.settings.owner else {
-            return Ok(None);
-        };
-        if let Some(owner) = self.owner.get() {
-            return Ok(Some(owner));
+    /// Looked up for each Job: the StatefulSet may have been replaced while its pods went on.
+    async fn owner(&self) -> Result<Option<Owner>, ClusterError> {
+        match &self.settings.owner {
+            Some(name) => self.cluster.owner(name).await.map(Some),
+            None => Ok(None),
         }
-        let owner = self.cluster.owner(name).await?;
-        Ok(Some(self.owner.get_or_init(|| owner)))
     }
 
     /// Deletes the Job of an attempt, unless its worker has ended by itself: its log may be of use.
