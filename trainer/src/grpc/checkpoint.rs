@@ -8,6 +8,7 @@ use super::{
     page::{self, Page},
     report_messages::report_card,
     serving_events,
+    uninterrupted::uninterrupted,
 };
 use crate::{
     datasets::Catalog,
@@ -233,11 +234,15 @@ impl CheckpointService for Checkpoints {
         let change = Change::Promoted(candidate.checkpoint);
         let by = author(&context, request.by)?;
         let expected = request.expected_sequence;
-        let record = serving::promote(&self.storage, &model, expected, candidate, by)
-            .await
-            .map_err(|error| append(&error))?;
+        let (storage, store) = (self.storage.clone(), self.store.clone());
+        let record = uninterrupted(async move {
+            let promoting = serving::promote(&storage, &model, expected, candidate, by);
+            let record = promoting.await.map_err(|error| append(&error))?;
+            serving_events::served(&store, &model, change, &record).await;
+            Ok(record)
+        })
+        .await?;
         context.audit("sequence", record.sequence.to_string());
-        serving_events::served(&self.store, &model, change, &record).await;
         Ok(Response::new(PromoteResponse {
             record: Some(serving_record(&record)),
         }))
@@ -253,11 +258,15 @@ impl CheckpointService for Checkpoints {
         context.audit("model", model.to_string());
         let by = author(&context, request.by)?;
         let (expected, to) = (request.expected_sequence, request.to_sequence);
-        let record = serving::rollback(&self.storage, &model, expected, to, by)
-            .await
-            .map_err(|error| append(&error))?;
+        let (storage, store) = (self.storage.clone(), self.store.clone());
+        let record = uninterrupted(async move {
+            let returning = serving::rollback(&storage, &model, expected, to, by);
+            let record = returning.await.map_err(|error| append(&error))?;
+            serving_events::served(&store, &model, Change::RolledBack, &record).await;
+            Ok(record)
+        })
+        .await?;
         context.audit("sequence", record.sequence.to_string());
-        serving_events::served(&self.store, &model, Change::RolledBack, &record).await;
         Ok(Response::new(RollbackResponse {
             record: Some(serving_record(&record)),
         }))

@@ -12,6 +12,7 @@ mod permissions;
 mod report_messages;
 mod serving_events;
 mod training;
+mod uninterrupted;
 mod watch;
 
 pub use checkpoint::Checkpoints;
