@@ -142,21 +142,24 @@ impl Store {
     }
 }
 
+/// Counts in the index; of the rows, which have the events, it reads one for each receiver.
+const BACKLOG: &str = "
+SELECT coalesce(max(waiting), 0), coalesce(sum(waiting), 0), min(oldest) FROM (
+    SELECT (SELECT count(*) FROM deliveries WHERE receiver = receivers.number) AS waiting,
+           (SELECT at_us FROM deliveries WHERE receiver = receivers.number
+            ORDER BY deliveries.number LIMIT 1) AS oldest
+    FROM receivers)";
+
 /// The number of events of the receiver with the most, and what waits.
 fn backlog(connection: &Connection) -> Result<(u64, Backlog), StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT coalesce(max(waiting), 0), coalesce(sum(waiting), 0), min(oldest) FROM (
-                 SELECT count(*) AS waiting, min(at_us) AS oldest FROM deliveries GROUP BY receiver)",
-        )?
-        .query_row([], |row| {
-            let backlog = Backlog {
-                removed: 0,
-                waiting: row.get(1)?,
-                oldest_us: row.get(2)?,
-            };
-            Ok((row.get(0)?, backlog))
-        })?)
+    Ok(connection.prepare_cached(BACKLOG)?.query_row([], |row| {
+        let backlog = Backlog {
+            removed: 0,
+            waiting: row.get(1)?,
+            oldest_us: row.get(2)?,
+        };
+        Ok((row.get(0)?, backlog))
+    })?)
 }
 
 /// Writes the events about a job, if there is a receiver for them.
@@ -252,5 +255,26 @@ mod tests {
         assert_eq!(next(&store, "a").await, None);
         assert_eq!(next(&store, "b").await.as_deref(), Some("event-1"));
         assert_eq!(next(&store, "c").await, None);
+    }
+
+    #[tokio::test]
+    async fn the_backlog_is_counted_in_the_index() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), &supervisor()).expect("opened");
+        let plan = store.read(|connection| {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {BACKLOG}"))?;
+            let steps = explain.query_map([], |row| row.get::<_, String>("detail"))?;
+            Ok(steps.collect::<Result<Vec<_>, _>>()?)
+        });
+        let plan = plan.await.expect("a plan");
+        let of_deliveries = plan.iter().filter(|step| step.contains("deliveries"));
+        assert!(
+            of_deliveries
+                .clone()
+                .any(|step| step.contains("USING COVERING INDEX"))
+        );
+        for step in of_deliveries {
+            assert!(step.starts_with("SEARCH"), "{plan:?}");
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 use super::{address::WebhookUrl, client::Client, secrets::Secrets};
 use crate::remote_write::root_certs;
-use clap::Args;
-use std::{path::PathBuf, sync::Arc};
+use clap::{
+    Arg, Args, Command,
+    builder::TypedValueParser,
+    error::{Error, ErrorKind},
+};
+use std::{ffi::OsStr, path::PathBuf, sync::Arc};
 use ureq::tls::RootCerts;
 
 /// Receivers, at most: each is a loop of its own and a copy of each event.
@@ -18,6 +22,8 @@ pub struct WebhookFlags {
     #[arg(
         long,
         env = "DIGITS_WEBHOOK",
+        hide_env_values = true,
+        value_parser = AddressParser,
         value_name = "URL",
         value_delimiter = ' ',
         requires = "webhook_secret_file"
@@ -53,7 +59,13 @@ impl WebhookFlags {
         let Some(path) = &self.webhook_secret_file else {
             return Ok(Vec::new());
         };
-        let count = self.webhook.len();
+        let mut addresses: Vec<&WebhookUrl> = Vec::new();
+        for address in &self.webhook {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let count = addresses.len();
         if count > MAX_RECEIVERS {
             return Err(format!(
                 "--webhook is given {count} times: give at most {MAX_RECEIVERS}"
@@ -65,13 +77,73 @@ impl WebhookFlags {
             Some(path) => root_certs("--webhook-ca-file", path)?,
             None => RootCerts::WebPki,
         };
-        let client = |url: &WebhookUrl| {
+        let client = |&url: &&WebhookUrl| {
             Arc::new(Client::new(
                 url.clone(),
                 secrets.clone(),
                 authorities.clone(),
             ))
         };
-        Ok(self.webhook.iter().map(client).collect())
+        Ok(addresses.iter().map(client).collect())
+    }
+}
+
+/// Parses an address, of which the errors do not show it: its path may be a secret.
+#[derive(Clone)]
+struct AddressParser;
+
+impl TypedValueParser for AddressParser {
+    type Value = WebhookUrl;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<WebhookUrl, Error> {
+        let parsed = value.to_string_lossy().parse();
+        parsed.map_err(|reason: String| {
+            let message = format!("an address of --webhook {reason}\n");
+            Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use clap::Parser;
+    use std::fs;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        webhooks: WebhookFlags,
+    }
+
+    #[test]
+    fn an_address_that_is_given_twice_receives_each_event_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        fs::write(&file, format!("whsec_{}", STANDARD.encode([7; 32]))).expect("a file");
+        let addresses = "http://127.0.0.1:1/a http://127.0.0.1:1/b http://127.0.0.1:1/a";
+        let file = format!("--webhook-secret-file={}", file.display());
+        let flags = ["trainer", "--webhook", addresses, &file];
+        let flags = Flags::try_parse_from(flags).expect("flags").webhooks;
+        let receivers = flags.receivers().expect("receivers");
+        let receivers: Vec<&str> = receivers.iter().map(|one| one.url().as_str()).collect();
+        assert_eq!(receivers, ["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"]);
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_not_shown() {
+        let flags = ["trainer", "--webhook", "ftp://127.0.0.1/topsecret"];
+        let error = Flags::try_parse_from(flags)
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("--webhook must be an http"), "{error}");
+        assert!(!error.contains("topsecret"), "{error}");
     }
 }
