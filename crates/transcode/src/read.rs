@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::error::InvalidJson;
-use crate::scalar::{Scalar, shortened};
+use crate::scalar::{Scalar, shortened, unexpected_text};
 use crate::schema::{Field, Form, Kind, Message, MessageId, Schema, Shape};
 use crate::well_known::Time;
 use crate::wire::Output;
@@ -52,7 +52,8 @@ impl<'de> DeserializeSeed<'de> for Body<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.message.form {
-            Form::Object => deserializer.deserialize_map(self),
+            // As any value: for a string, serde_json's own error would hold all of it.
+            Form::Object => deserializer.deserialize_any(self),
             form => Time {
                 form,
                 out: self.out,
@@ -67,6 +68,10 @@ impl<'de> Visitor<'de> for Body<'_> {
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "an object: {}", self.message.name)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        Err(unexpected_text(text, &self))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -161,8 +166,8 @@ impl<'de> Visitor<'de> for FieldValue<'_> {
                 out.key(number, kind);
                 Value { schema, kind, out }.deserialize(deserializer)?;
             }
-            Shape::List => deserializer.deserialize_seq(List { schema, field, out })?,
-            Shape::Map => deserializer.deserialize_map(Entries { schema, field, out })?,
+            Shape::List => deserializer.deserialize_any(List { schema, field, out })?,
+            Shape::Map => deserializer.deserialize_any(Entries { schema, field, out })?,
         }
         Ok(true)
     }
@@ -208,6 +213,10 @@ impl<'de> Visitor<'de> for List<'_> {
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a list")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        Err(unexpected_text(text, &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
@@ -268,6 +277,10 @@ impl<'de> Visitor<'de> for Entries<'_> {
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object: a map")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        Err(unexpected_text(text, &self))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {

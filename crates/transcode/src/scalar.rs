@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, Expected, Unexpected, Visitor};
 
 use crate::schema::{Kind, Schema};
 use crate::wire::Output;
@@ -15,6 +15,9 @@ const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+
+/// From here on, not every integer has a float of its own.
+const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
 
 /// Reads a value of `kind`, which is no message, and writes it without a key.
 pub(crate) struct Scalar<'a> {
@@ -35,7 +38,6 @@ impl<'de> DeserializeSeed<'de> for Scalar<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.kind {
-            Kind::Bool => deserializer.deserialize_bool(self),
             Kind::String | Kind::Bytes => deserializer.deserialize_str(self),
             _ => deserializer.deserialize_any(self),
         }
@@ -61,7 +63,7 @@ impl Visitor<'_> for Scalar<'_> {
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
         if self.kind != Kind::Bool {
-            return Err(E::invalid_type(serde::de::Unexpected::Bool(value), &self));
+            return Err(E::invalid_type(Unexpected::Bool(value), &self));
         }
         self.out.varint(u64::from(value));
         self.out.check(0)
@@ -96,12 +98,10 @@ impl Visitor<'_> for Scalar<'_> {
                     Err(E::custom(format!("{name} has no value {text:?}")))
                 }
             },
+            Kind::Bool => Err(unexpected_text(text, &self)),
             kind => match number_in(text, kind) {
                 Some(number) => self.number(number),
-                None => Err(E::invalid_value(
-                    serde::de::Unexpected::Str(&shortened(text)),
-                    &self,
-                )),
+                None => Err(E::invalid_value(Unexpected::Str(&shortened(text)), &self)),
             },
         }
     }
@@ -136,11 +136,11 @@ impl Scalar<'_> {
                 .is_some_and(|value| put_integer(value, kind, self.out)),
         };
         if !written {
-            let number = number.float();
-            return Err(E::invalid_value(
-                serde::de::Unexpected::Float(number),
-                &self,
-            ));
+            let number = match number {
+                Number::Integer(value) => format!("integer `{value}`"),
+                Number::Float(value) => format!("number `{value:e}`"),
+            };
+            return Err(E::invalid_value(Unexpected::Other(&number), &self));
         }
         self.out.check(0)
     }
@@ -169,11 +169,13 @@ impl Number {
         }
     }
 
-    /// The integer, also of a float such as 1e3.
+    /// The integer, also of a float such as 1e3; of one beyond 2^53 - 1 there could be several.
     fn integer(self) -> Option<i128> {
         match self {
             Self::Integer(value) => Some(value),
-            Self::Float(value) if value.fract() == 0.0 && value.abs() < 1e20 => Some(value as i128),
+            Self::Float(value) if value.fract() == 0.0 && value.abs() < TWO_TO_53 => {
+                Some(value as i128)
+            }
             Self::Float(_) => None,
         }
     }
@@ -227,6 +229,11 @@ fn put_integer(value: i128, kind: Kind, out: &mut Output) -> bool {
         _ => None,
     };
     written.is_some()
+}
+
+/// The error of a string that is there instead of something else.
+pub(crate) fn unexpected_text<E: Error>(text: &str, expected: &dyn Expected) -> E {
+    E::invalid_type(Unexpected::Str(&shortened(text)), expected)
 }
 
 /// The beginning of a client's text.

@@ -206,6 +206,71 @@ fn what_prost_reflect_refuses_is_refused() {
 }
 
 #[test]
+fn an_error_holds_the_beginning_of_a_text_alone() {
+    let schema = schema();
+    let long = "\u{7f}".repeat(1 << 20);
+    for (name, text) in [
+        ("digits.v1.PredictRequest", format!(r#""{long}""#)),
+        (
+            "digits.v1.PredictRequest",
+            format!(r#"{{"pictures": "{long}"}}"#),
+        ),
+        (
+            "digits.v1.PredictRequest",
+            format!(r#"{{"pictures": {{"encoded": "{long}"}}}}"#),
+        ),
+        (
+            "digits.v1.PredictRequest",
+            format!(r#"{{"wantLogits": "{long}"}}"#),
+        ),
+        (
+            "digits.v1.PredictRequest",
+            format!(r#"{{"topK": "{long}"}}"#),
+        ),
+        (
+            "digits.v1.PredictRequest",
+            format!(r#"{{"expect": "{long}"}}"#),
+        ),
+        ("digits.v1.PredictRequest", format!(r#"{{"{long}": 1}}"#)),
+        ("digits.v1.JobSpec", format!(r#"{{"labels": "{long}"}}"#)),
+        (
+            "digits.v1.JobSpec",
+            format!(r#"{{"limits": {{"deadline": "{long}"}}}}"#),
+        ),
+    ] {
+        let id = schema.message_named(name).expect("a type");
+        let error = schema.to_wire(id, text.as_bytes(), 4 << 20);
+        let error = error.expect_err("no such value").to_string();
+        // Forty characters, of six letters each when they are escaped.
+        assert!(error.len() < 400, "{} bytes: {error:.400}", error.len());
+    }
+}
+
+#[test]
+fn integers_that_are_rounded_are_refused() {
+    let schema = schema();
+    let id = schema.message_named("inference.ModelInferRequest.InferInputTensor");
+    let id = id.expect("a type");
+    for (number, is_read) in [
+        ("9007199254740991.0", true),
+        ("-1e3", true),
+        ("-9223372036854775808", true),
+        ("9007199254740993.0", false),
+        ("9223372036854774999.0", false),
+        ("-9223372036854775809", false),
+        ("1e18", false),
+    ] {
+        for text in [
+            format!(r#"{{"shape": [{number}]}}"#),
+            format!(r#"{{"shape": ["{number}"]}}"#),
+        ] {
+            let read = schema.to_wire(id, text.as_bytes(), MAX);
+            assert_eq!(read.is_ok(), is_read, "{text}: {read:?}");
+        }
+    }
+}
+
+#[test]
 fn a_field_that_is_there_twice_is_refused() {
     let schema = schema();
     let id = schema.message_named("digits.v1.PredictRequest");
