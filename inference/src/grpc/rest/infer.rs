@@ -24,6 +24,8 @@ use std::collections::HashMap;
 
 /// Header with the length of the JSON in a body that has binary data after it.
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
+/// Longest description of what is wrong with the JSON: serde_json's holds a string of the body whole.
+const MAX_ERROR_BYTES: usize = 1 << 10;
 /// Parameter of a tensor: its length in the binary data.
 const SIZE: &str = "binary_data_size";
 
@@ -86,7 +88,8 @@ pub(super) fn decode(
     }
     let mut binary = body.split_off(length);
     let document: Document = serde_json::from_slice(&body).map_err(|error| {
-        let message = format!("the body is not a valid request: {error}");
+        let mut message = format!("the body is not a valid request: {error}");
+        message.truncate(message.floor_char_boundary(MAX_ERROR_BYTES));
         Failure::new(StatusCode::BAD_REQUEST, message)
     })?;
     let options = ResponseOptions {
@@ -282,4 +285,22 @@ pub(super) fn encode(
     body.extend(binary);
     let kind = HeaderValue::from_static("application/octet-stream");
     Ok(([(JSON_BYTES, length), (header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::HttpBody as _;
+
+    #[test]
+    fn an_error_does_not_hold_a_long_string_of_the_body() {
+        let long = "\u{7f}".repeat(1 << 20);
+        for body in [format!("\"{long}\""), format!(r#"{{"inputs": "{long}"}}"#)] {
+            let failure = decode(body.into(), None).err().expect("no request");
+            let response = failure.into_response();
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+            let bytes = response.body().size_hint().upper();
+            assert!(bytes.is_some_and(|bytes| bytes < 2_500), "{bytes:?}");
+        }
+    }
 }
