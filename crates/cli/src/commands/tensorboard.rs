@@ -165,12 +165,19 @@ fn name(job: &Job) -> String {
         "" => &spec.preset,
         name => name,
     });
-    let plain = |letter: char| match letter.is_alphanumeric() || "-_.".contains(letter) {
-        true => letter,
-        false => '-',
-    };
-    let name: String = name.chars().map(plain).collect();
-    format!("{name}-{}", job.job_id)
+    format!("{}-{}", plain(name), plain(&job.job_id))
+}
+
+/// A part of a file name, without separators, and so short that two fit.
+fn plain(text: &str) -> String {
+    const MAX_BYTES: usize = 100;
+    let text = &text[..text.floor_char_boundary(MAX_BYTES)];
+    let letters = text.chars().map(|letter| match letter {
+        '-' | '_' | '.' => letter,
+        letter if letter.is_alphanumeric() => letter,
+        _ => '-',
+    });
+    letters.collect()
 }
 
 /// The same for each export of a job, so that a later one replaces an earlier one.
@@ -214,6 +221,15 @@ mod tests {
             };
             assert_eq!(name(&job), expected);
         }
+        let job = Job {
+            job_id: "x/../../../etc".to_owned(),
+            resolved: Some(JobSpec {
+                name: "é".repeat(127),
+                ..JobSpec::default()
+            }),
+            ..Job::default()
+        };
+        assert_eq!(name(&job), format!("{}-x-..-..-..-etc", "é".repeat(50)));
     }
 
     #[test]
