@@ -8,8 +8,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::compressed;
 
+/// What the paths of the methods begin with.
+pub(crate) const PATH: &str = "/grpc.health.v1.Health/";
 /// Longest request, unpacked: the name of a service. Health is answered without a token.
-const MAX_MESSAGE: usize = 4 << 10;
+pub(crate) const MAX_MESSAGE: usize = 4 << 10;
 
 /// The status that `grpc.health.v1.Health` returns. Clones share it.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use super::compression::Compression;
 use super::translation::{Reading, Writing};
 use super::upload::UploadTarget;
+use crate::health;
 use crate::middleware::RequestContext;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
@@ -40,6 +41,8 @@ pub(super) struct Call {
     pub(super) content_type: HeaderValue,
     /// Whether messages have heads.
     pub(super) streams: bool,
+    /// Longest message, and longest text of one.
+    pub(super) max_bytes: usize,
 }
 
 /// How messages are encoded, by the content type.
@@ -63,9 +66,13 @@ pub(super) enum Refusal {
 }
 
 impl Call {
-    /// The call of a request for a method of `schema`. Turns its headers into those of a gRPC
-    /// request.
-    pub(super) fn of<B>(schema: &Schema, request: &mut Request<B>) -> Result<Self, Refusal> {
+    /// The call of a request for a method of `schema`, with messages of at most `max_bytes`. Turns
+    /// its headers into those of a gRPC request.
+    pub(super) fn of<B>(
+        schema: &Schema,
+        max_bytes: usize,
+        request: &mut Request<B>,
+    ) -> Result<Self, Refusal> {
         let unknown = || Status::unimplemented("the method is unknown");
         let method = schema.method(request.uri().path());
         let method = method.ok_or_else(|| Refusal::Status(unknown()))?;
@@ -78,20 +85,25 @@ impl Call {
         };
         let codec = codec(request.headers()).filter(|codec| codec.streams() == streams);
         let codec = codec.ok_or(Refusal::ContentType(accepted))?;
-        Self::with(codec, method, request)
+        let max_bytes = match request.uri().path().starts_with(health::PATH) {
+            true => max_bytes.min(health::MAX_MESSAGE),
+            false => max_bytes,
+        };
+        Self::with(codec, (method, max_bytes), request)
     }
 
     /// The call of an upload: the method's request as JSON or protobuf, or the bytes of the upload's
     /// field and the others in the query.
     pub(super) fn of_upload<B>(
         schema: &Schema,
-        upload: &UploadTarget,
+        (upload, max_bytes): (&UploadTarget, usize),
         request: &mut Request<B>,
     ) -> Result<Self, Refusal> {
         check_verb(request)?;
+        let codec = codec(request.headers());
         let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_form = content_type.is_some_and(|it| it.as_bytes().starts_with(b"multipart/"));
-        if is_form {
+        let is_form = content_type.is_some_and(|it| begins_with(it, b"multipart/"));
+        if is_form || codec.is_some_and(Codec::streams) {
             return Err(Refusal::ContentType(
                 "application/octet-stream, application/json, application/proto",
             ));
@@ -107,8 +119,13 @@ impl Call {
         let others = others.map_err(|error| {
             Refusal::Status(Status::invalid_argument(format!("query: {error}")))
         })?;
-        let codec = codec(request.headers()).filter(|codec| !codec.streams());
-        let mut call = Self::with(codec.unwrap_or(Codec::Json), upload.method, request)?;
+        if codec.is_some() && !others.is_empty() {
+            return Err(Refusal::Status(Status::invalid_argument(
+                "query: must be empty when the body is JSON or protobuf; set the fields in the body",
+            )));
+        }
+        let method = (upload.method, max_bytes);
+        let mut call = Self::with(codec.unwrap_or(Codec::Json), method, request)?;
         if codec.is_none() {
             call.reading = Reading::Upload(upload.field.clone(), others.into());
         }
@@ -119,7 +136,11 @@ impl Call {
         Ok(call)
     }
 
-    fn with<B>(codec: Codec, method: Method, request: &mut Request<B>) -> Result<Self, Refusal> {
+    fn with<B>(
+        codec: Codec,
+        (method, max_bytes): (Method, usize),
+        request: &mut Request<B>,
+    ) -> Result<Self, Refusal> {
         let headers = request.headers();
         let encoding = if codec.streams() {
             STREAM_ENCODING
@@ -144,6 +165,7 @@ impl Call {
             compression,
             content_type: HeaderValue::from_static(codec.content_type()),
             streams: codec.streams(),
+            max_bytes,
         })
     }
 }
@@ -168,6 +190,11 @@ impl Codec {
     fn streams(self) -> bool {
         matches!(self, Self::StreamedJson | Self::StreamedProto)
     }
+}
+
+/// Whether the content type is one of messages with heads.
+pub(super) fn has_heads(headers: &HeaderMap) -> bool {
+    codec(headers).is_some_and(Codec::streams)
 }
 
 /// The status of headers or trailers of gRPC, if it is an error.
@@ -207,6 +234,11 @@ fn codec(headers: &HeaderMap) -> Option<Codec> {
     let kind = kind.trim();
     let is_named = |codec: &Codec| codec.content_type().eq_ignore_ascii_case(kind);
     Codec::ALL.into_iter().find(is_named).filter(|_| is_utf8)
+}
+
+fn begins_with(value: &HeaderValue, prefix: &[u8]) -> bool {
+    let start = value.as_bytes().get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// The version may be absent: that is a plain HTTP request.

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
 
+use digits_transcode::Method;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tonic::Code;
 use tonic::body::Body;
@@ -60,13 +61,21 @@ impl Connect {
         self.translation.schema.method(path).is_some() || self.uploads.contains_key(path)
     }
 
+    /// Whether the request is for a stream, so that its messages have heads. What only says so is
+    /// read as one message.
+    pub(crate) fn is_stream<B>(&self, request: &Request<B>) -> bool {
+        let method = self.translation.schema.method(request.uri().path());
+        let streams = |method: Method| method.streams_requests || method.streams_responses;
+        method.is_some_and(streams) && call::has_heads(request.headers())
+    }
+
     /// Answers a request for one of the paths.
     pub(crate) fn call(&self, mut request: Request<Body>) -> ResponseFuture {
         let translation = Arc::clone(&self.translation);
-        let upload = self.uploads.get(request.uri().path());
-        let called = match upload {
-            Some(upload) => Call::of_upload(&translation.schema, upload, &mut request),
-            None => Call::of(&translation.schema, &mut request),
+        let (schema, max_bytes) = (&translation.schema, translation.max_bytes);
+        let called = match self.uploads.get(request.uri().path()) {
+            Some(upload) => Call::of_upload(schema, (upload, max_bytes), &mut request),
+            None => Call::of(schema, max_bytes, &mut request),
         };
         match called {
             Ok(call) if call.streams => {

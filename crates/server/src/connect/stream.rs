@@ -46,7 +46,7 @@ pub(super) async fn answer(
 
 /// The requests as gRPC has them.
 fn requests(translation: Arc<Translation>, call: Call, received: Body) -> Body {
-    let messages = Messages::of(received, translation.max_bytes);
+    let messages = Messages::of(received, call.max_bytes);
     let state = (translation, call, messages);
     body(stream::try_unfold(state, async |mut state| {
         let (translation, call, messages) = &mut state;
@@ -58,12 +58,14 @@ fn requests(translation: Arc<Translation>, call: Call, received: Body) -> Body {
             (COMPRESSED, compression) if compression != Compression::Identity => compression,
             _ => {
                 return Err(Status::invalid_argument(format!(
-                    "the flag {flag} of a message is wrong: 0 is plain, and 1 compressed as connect-content-encoding says"
+                    "invalid flag {flag}: use 0 for an uncompressed message, or 1 with connect-content-encoding"
                 )));
             }
         };
         let reading = call.reading.clone();
-        let message = translation.read(reading, compression, message).await?;
+        let message = translation
+            .read(reading, compression, message, call.max_bytes)
+            .await?;
         let message = framed(PLAIN, &message)?;
         Ok(Some((message, state)))
     }))

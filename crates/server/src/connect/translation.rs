@@ -11,6 +11,9 @@ use tonic::Status;
 use super::compression::Compression;
 use crate::middleware::InstrumentedService;
 
+/// Longest description of what is wrong with a message.
+const MAX_ERROR_BYTES: usize = 1 << 10;
+
 /// Longest message that is translated inline.
 const MAX_INLINE_BYTES: usize = 32 << 10;
 
@@ -18,7 +21,7 @@ const MAX_INLINE_BYTES: usize = 32 << 10;
 pub(super) struct Translation {
     pub(super) schema: Schema,
     pub(super) service: InstrumentedService,
-    /// Longest message, and longest text of one.
+    /// Longest message of a call, and longest text of one.
     pub(super) max_bytes: usize,
     /// Permits of translations on threads that may block.
     blocking: Arc<Semaphore>,
@@ -52,7 +55,7 @@ impl Translation {
         }
     }
 
-    /// The encoded message of a request.
+    /// The encoded message of a request, of at most `max_bytes`.
     ///
     /// # Errors
     /// INVALID_ARGUMENT when it is malformed, OUT_OF_RANGE when it is too long.
@@ -61,25 +64,26 @@ impl Translation {
         reading: Reading,
         compression: Compression,
         received: Bytes,
+        max_bytes: usize,
     ) -> Result<Bytes, Status> {
         // What is compressed may be a thousand times as long.
         let bytes = match compression {
             Compression::Identity => received.len(),
-            _ => usize::MAX,
+            _ => max_bytes,
         };
         let shared = Arc::clone(self);
         let read = move || {
-            let max_bytes = shared.max_bytes;
             let received = compression.unpack(received, max_bytes)?;
             match reading {
                 Reading::Proto => Ok(received),
                 Reading::Json(input) => {
                     let wire = shared.schema.to_wire(input, &received, max_bytes);
                     wire.map(Bytes::from).map_err(|error| match error {
-                        InvalidJson::Syntax(_) => {
+                        InvalidJson::Syntax(mut error) => {
+                            error.truncate(error.floor_char_boundary(MAX_ERROR_BYTES));
                             Status::invalid_argument(format!("invalid JSON: {error}"))
                         }
-                        InvalidJson::TooLong(_) => Status::out_of_range(error.to_string()),
+                        error @ InvalidJson::TooLong(_) => Status::out_of_range(error.to_string()),
                     })
                 }
                 Reading::Upload(field, others) => {

@@ -21,14 +21,11 @@ pub(super) async fn answer(
     call: Call,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (shared, reading, compression) = (
-        Arc::clone(&translation),
-        call.reading.clone(),
-        call.compression,
-    );
+    let (shared, reading) = (Arc::clone(&translation), call.reading.clone());
+    let (compression, max_bytes) = (call.compression, call.max_bytes);
     let read = async move |body| {
-        let body = collect(body, shared.max_bytes).await?;
-        shared.read(reading, compression, body).await
+        let body = collect(body, max_bytes).await?;
+        shared.read(reading, compression, body, max_bytes).await
     };
     let request = request.map(|body| messages::one(read(body)));
     let Ok(response) = translation.service.handle(request).await;

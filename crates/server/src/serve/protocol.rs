@@ -38,6 +38,7 @@ pub(crate) struct ConnectionMux {
 struct Shared {
     grpc: InstrumentedService,
     browsers: Either<Cors<Browsers>, Browsers>,
+    connect: Option<Connect>,
     limits: Arc<SharedLimits>,
     slow_clients: SlowClientLimits,
     /// Hosts that requests of browsers may name; any, if `None`.
@@ -71,7 +72,7 @@ impl Browsers {
         let nothing = async || {
             (
                 StatusCode::NOT_FOUND,
-                "this port speaks gRPC and gRPC-Web\n",
+                "not found; this port serves gRPC, gRPC-Web and Connect\n",
             )
         };
         let http = http.unwrap_or_else(|| Router::new().fallback(nothing));
@@ -94,6 +95,7 @@ impl ProtocolMux {
     ) -> Self {
         Self(Arc::new(Shared {
             grpc,
+            connect: browsers.connect.clone(),
             browsers: option_layer(rules.cors).layer(browsers),
             hosts: rules.hosts,
             limits,
@@ -138,10 +140,15 @@ impl Service<Request<Incoming>> for ConnectionMux {
         let origin = Origin::Connection(open);
         let place = Arc::new(Place::new(origin, Purpose::Probe, None));
         let (held, limits) = (Arc::clone(&place), mux.slow_clients);
+        let is_stream = protocol == Protocol::Http
+            && mux
+                .connect
+                .as_ref()
+                .is_some_and(|it| it.is_stream(&request));
         let request = request.map(|body| {
-            Body::new(match protocol {
-                Protocol::ConnectStream => RequestBody::messages(body, held, limits),
-                _ => RequestBody::whole(body, held, limits),
+            Body::new(match is_stream {
+                true => RequestBody::messages(body, held, limits),
+                false => RequestBody::whole(body, held, limits),
             })
         });
         let response = match protocol {
@@ -153,7 +160,7 @@ impl Service<Request<Incoming>> for ConnectionMux {
                 StatusCode::MISDIRECTED_REQUEST,
                 "this port answers browsers on localhost only; name this host in --allowed-host, or bind the port to another address with --listen\n",
             ),
-            Protocol::GrpcWeb | Protocol::ConnectStream | Protocol::Http => match &mux.browsers {
+            Protocol::GrpcWeb | Protocol::Http => match &mux.browsers {
                 Either::Left(cors) => Box::pin(cors.clone().call(request)),
                 Either::Right(browsers) => browsers.clone().call(request),
             },
@@ -215,9 +222,7 @@ fn plain_text(status: StatusCode, text: &'static str) -> ResponseFuture {
 enum Protocol {
     Grpc,
     GrpcWeb,
-    /// Connect's streams, whose messages are as gRPC's.
-    ConnectStream,
-    /// Plain HTTP, to which Connect's unary calls belong.
+    /// Plain HTTP, to which Connect belongs.
     Http,
 }
 
@@ -231,7 +236,6 @@ impl Protocol {
         match value.strip_prefix(b"application/grpc") {
             Some(rest) if rest.starts_with(b"-web") => Self::GrpcWeb,
             Some([] | [b'+' | b';' | b' ', ..]) => Self::Grpc,
-            None if value.starts_with(b"application/connect+") => Self::ConnectStream,
             _ => Self::Http,
         }
     }
@@ -250,7 +254,7 @@ mod tests {
             (Some("application/grpc-web"), Protocol::GrpcWeb),
             (Some("application/grpc-web-text+proto"), Protocol::GrpcWeb),
             (Some("application/grpcx"), Protocol::Http),
-            (Some("application/connect+json"), Protocol::ConnectStream),
+            (Some("application/connect+json"), Protocol::Http),
             (Some("application/json"), Protocol::Http),
             (None, Protocol::Http),
         ] {

@@ -45,6 +45,34 @@ async fn a_message_is_limited_before_and_after_it_is_unpacked() {
 }
 
 #[tokio::test]
+async fn health_without_a_token_is_limited_to_the_name_of_a_service() {
+    let mounted = Mounted::new(&[("tokens", "alice abc\n")]);
+    let server = start("t_connect_name", with_tokens(&mounted)).await;
+    let check = async |headers: &str, body: &[u8]| {
+        let headers = format!("{JSON}{headers}");
+        let request = post("/grpc.health.v1.Health/Check", &headers, body);
+        raw(server.address, &request).await
+    };
+    let gzip = "Content-Encoding: gzip\r\n";
+    let long = json!({"service": "7".repeat(5_000)}).to_string();
+    let long = long.as_bytes();
+    for (headers, body, status) in [
+        ("", &b"{}"[..], 200),
+        (gzip, &packed("gzip", b"{}"), 200),
+        ("", long, 400),
+        (gzip, &packed("gzip", long), 400),
+    ] {
+        let answer = check(headers, body).await;
+        assert_eq!(parts(&answer).0, status, "{answer}");
+        assert_eq!(answer.contains("4096 bytes"), status == 400, "{answer}");
+    }
+    let text = format!("\"{}\"", "\u{7f}".repeat(4_000));
+    let answer = check("", text.as_bytes()).await;
+    assert!(answer.contains("invalid JSON: "), "{answer}");
+    assert!(answer.len() < 1_000, "{answer}");
+}
+
+#[tokio::test]
 async fn tokens_are_checked_before_the_body_is_read() {
     let mounted = Mounted::new(&[("tokens", "alice abc\n")]);
     let server = start("t_connect_tokens", with_tokens(&mounted)).await;

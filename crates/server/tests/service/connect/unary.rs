@@ -157,6 +157,21 @@ async fn bytes_of_one_field_are_a_request() {
             r#"{"textValue":"json"}"#,
         ),
         (
+            upload("?textValue=a", JSON, &text("json")),
+            400,
+            "query: must be empty",
+        ),
+        (
+            upload("", "Content-Type: Application/Connect+JSON\r\n", b"seven"),
+            415,
+            "",
+        ),
+        (
+            upload("", "Content-Type: Multipart/form-data\r\n", b"seven"),
+            415,
+            "",
+        ),
+        (
             upload("?textValve=a", "", b"seven"),
             400,
             "query: test.v1.Text has no parameter",
