@@ -352,7 +352,8 @@ impl Torture {
         for line in log.lines() {
             ensure!(!line.contains(" ERROR "), "the log has an error: {line}");
             let expected = line.contains("job resumed: the last process ended while it ran")
-                || line.contains("job resumed: its worker process died");
+                || line.contains("job resumed: its worker process died")
+                || line.contains("the worker of a job has died");
             ensure!(
                 expected || !line.contains(" WARN "),
                 "the log warns: {line}"
