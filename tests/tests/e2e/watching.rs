@@ -29,7 +29,7 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 15] = [
+const UNLIT: [&str; 17] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
@@ -45,6 +45,8 @@ const UNLIT: [&str; 15] = [
     "DigitsBytesRefused",
     "DigitsClientsStall",
     "DigitsPicturesWait",
+    "DigitsWebhookDown",
+    "DigitsWebhookEventsDropped",
 ];
 
 /// The services, their Prometheus, and the alerts that have fired.
