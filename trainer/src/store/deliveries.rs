@@ -42,7 +42,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn set_receivers(&self, addresses: Vec<String>) -> Result<u64, StoreError> {
         let wanted: BTreeSet<String> = addresses.into_iter().collect();
-        let known = self.read(|connection| receivers(connection)).await?;
+        let known = self.read(receivers).await?;
         if known == wanted {
             return Ok(0);
         }
