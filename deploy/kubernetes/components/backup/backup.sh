@@ -2,12 +2,9 @@
 set -eu
 BACKUP=$BACKUPS/$(date +%Y-%m-%dT%H%M%S)
 mkdir -p "$BACKUP"
-for part in serving datasets checkpoints jobs runs; do
+for part in serving datasets checkpoints jobs runs trainer; do
     [ ! -e "$STORAGE/$part" ] || tar -C "$STORAGE" --exclude='*#*' -cf "$BACKUP/$part.tar" "$part" || [ $? -eq 1 ]
 done
-# The snapshots of a journal before its entries.
-[ ! -e "$STORAGE/trainer" ] ||
-    (cd "$STORAGE" && tar --exclude='*#*' -cf - $(ls -dr trainer/*/*)) > "$BACKUP/trainer.tar" || [ $? -eq 1 ]
 du -sh "$BACKUP"
 set -- "$BACKUPS"/*/
 while [ $# -gt 7 ]; do
