@@ -12,6 +12,7 @@ mod blocking;
 pub mod config;
 pub mod datasets;
 pub mod grpc;
+mod http_address;
 pub mod import;
 pub mod job;
 mod journal;

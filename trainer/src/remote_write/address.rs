@@ -1,5 +1,6 @@
 //! The address of a remote-write receiver.
 
+use crate::http_address;
 use std::{fmt, str::FromStr};
 use url::{Host, Url};
 
@@ -12,19 +13,9 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let example = "such as http://127.0.0.1:9090/api/v1/write";
-        let url = Url::parse(text)
-            .map_err(|error| format!("is no address ({error}): give one {example}"))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(format!("must be an http or https address, {example}"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "must have no user and password in it: --remote-write-token-file names a bearer token"
-                    .to_owned(),
-            );
-        }
-        Ok(Self(url))
+        let example = "http://127.0.0.1:9090/api/v1/write";
+        let secret = "--remote-write-token-file names a bearer token";
+        http_address::parse(text, example, secret).map(Self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The address of a webhook.
 
+use crate::http_address;
 use std::{fmt, str::FromStr};
 use url::Url;
 
@@ -18,19 +19,9 @@ impl FromStr for WebhookUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let example = "such as https://example.com/hooks/digits";
-        let url = Url::parse(text)
-            .map_err(|error| format!("is no address ({error}): give one {example}"))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(format!("must be an http or https address, {example}"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "must have no user and password in it: events are signed with --webhook-secret-file"
-                    .to_owned(),
-            );
-        }
-        Ok(Self(url))
+        let example = "https://example.com/hooks/digits";
+        let secret = "events are signed with --webhook-secret-file";
+        http_address::parse(text, example, secret).map(Self)
     }
 }
 

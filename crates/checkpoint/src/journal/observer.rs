@@ -17,7 +17,7 @@ pub struct Sight {
     pub moved: bool,
 }
 
-/// Looks at a journal again and again.
+/// Polls a journal for new entries, without writing to it.
 #[derive(Debug)]
 pub struct Observer {
     journal: Journal,

@@ -18,7 +18,7 @@ pub enum AppendError {
     Storage(#[from] StorageError),
 }
 
-/// What became of the entry whose fate was unknown.
+/// The result of an append whose request failed, and which may have been stored all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Nothing was unknown, or the entry is not there and never will be.
@@ -101,8 +101,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out what became of the entry that failed last, and makes sure that it stays so. To be
-    /// called before further changes are made up.
+    /// Determines whether the append that failed last was stored, and makes the result final. Must
+    /// be called before further changes are prepared.
     ///
     /// # Errors
     /// [`AppendError`]: it is unknown still.

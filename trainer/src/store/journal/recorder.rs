@@ -120,7 +120,7 @@ impl Recorder {
         self.maintain().await;
     }
 
-    /// Finds out what became of the entry of which it is unknown.
+    /// Determines whether the append that failed last was stored.
     pub(in crate::store) async fn settle(&mut self) -> Result<(), NotWritten> {
         if self.writer.as_ref().is_some_and(Writer::is_settled) {
             return Ok(());

@@ -1,8 +1,8 @@
 //! Model checking of the journal of a trainer's database: trainers take over from each other, and
 //! none of them knows whether the one before is dead.
 //!
-//! Nothing stops a trainer that was replaced: it goes on with its next operation at any later step,
-//! as after SIGSTOP and SIGCONT.
+//! A trainer that was replaced may continue with its next operation at any later step, as after
+//! SIGSTOP and SIGCONT.
 
 mod model;
 mod programs;
