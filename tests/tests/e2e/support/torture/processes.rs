@@ -2,11 +2,13 @@
 
 use super::{Summary, Torture, Worker, lock_files};
 use anyhow::{Result, ensure};
+use digits_testing::until;
 use rustix::process::Signal;
 use std::time::Duration;
 
 /// A worker process is killed within this time.
 const WORKER_LIFE: Duration = Duration::from_millis(1_500);
+
 impl Torture {
     /// Trains `jobs` jobs in processes, `workers` at a time, kills workers, the trainer and both
     /// meanwhile, and compares the results.
@@ -35,6 +37,14 @@ impl Torture {
         self.submit_all(&training).await?;
         let listening = self.listen(&training);
         self.wait_for_progress().await?;
+        if self.summary.killed_workers == 0 {
+            // Chance alone may let all jobs end before a worker is hit.
+            until("a worker", async || {
+                self.kill_a_worker()?;
+                Ok((self.summary.killed_workers > 0).then_some(()))
+            })
+            .await?;
+        }
         for _ in 0..self.random.below(4) {
             tokio::time::sleep(self.random.time(WORKER_LIFE)).await;
             self.kill_a_worker()?;
