@@ -96,11 +96,15 @@ pub async fn take_over<R: Replica>(
     if journal.claim_epoch(epoch, identity).await? == Created::Theirs {
         return Err(TakeOverError::Lost);
     }
-    let takeover = TakeOver { journal, identity };
-    let base = match takeover.newest_opened(epoch).await? {
+    let takeover = TakeOver {
+        journal,
+        identity,
+        epoch,
+    };
+    let base = match takeover.newest_opened().await? {
         Some(last) => Some(takeover.seal(last, replica).await?),
         None => {
-            takeover.begin(epoch, replica).await?;
+            takeover.begin(replica).await?;
             None
         }
     };
@@ -117,13 +121,15 @@ pub async fn take_over<R: Replica>(
 struct TakeOver<'a> {
     journal: &'a Journal,
     identity: &'a Identity,
+    /// The epoch that was claimed for it.
+    epoch: u64,
 }
 
 impl TakeOver<'_> {
-    /// The newest epoch before `epoch` that was opened. Those after it are sealed at their first
-    /// number, so that they cannot be opened any more.
-    async fn newest_opened<E>(&self, epoch: u64) -> Result<Option<u64>, TakeOverError<E>> {
-        for before in (1..epoch).rev() {
+    /// The newest epoch before the claimed one that was opened. Those after it are sealed at their
+    /// first number, so that they cannot be opened any more.
+    async fn newest_opened<E>(&self) -> Result<Option<u64>, TakeOverError<E>> {
+        for before in (1..self.epoch).rev() {
             let first = Position {
                 epoch: before,
                 number: 1,
@@ -138,12 +144,11 @@ impl TakeOver<'_> {
     }
 
     /// Begins a journal that has no opened epoch yet.
-    async fn begin<R: Replica>(
-        &self,
-        epoch: u64,
-        replica: &mut R,
-    ) -> Result<(), TakeOverError<R::Error>> {
-        let start = Position { epoch, number: 0 };
+    async fn begin<R: Replica>(&self, replica: &mut R) -> Result<(), TakeOverError<R::Error>> {
+        let start = Position {
+            epoch: self.epoch,
+            number: 0,
+        };
         // That of an epoch that was never opened is no entry of any journal.
         if let Some(database) = replica.position()
             && database.number > 0
@@ -177,8 +182,8 @@ impl TakeOver<'_> {
         }
     }
 
-    /// Begins with the newest snapshot. Once more where entries after it are gone: a listing missed a
-    /// newer one, or the last writer has just deleted them.
+    /// Begins with the newest snapshot of which all entries after it are there. Once more where none
+    /// is: a listing missed a newer one, or the last writer has just deleted them.
     async fn restore<R: Replica>(
         &self,
         last: u64,
@@ -187,21 +192,24 @@ impl TakeOver<'_> {
         let database = replica.position();
         let mut failure = TakeOverError::NoSnapshot;
         for _ in 0..RESTORE_ATTEMPTS {
-            match (self.newest_snapshot().await?, database) {
-                (None, _) => {}
-                // Of a process that has taken over since.
-                (Some((at, _)), _) if at.epoch > last => return Err(TakeOverError::Lost),
-                (Some((at, _)), Some(database)) if database > at => {
-                    failure = TakeOverError::Ahead { database };
+            for at in self.journal.listed_snapshots().await?.into_iter().rev() {
+                // Of a process that has taken over since; or the journal is a backup that has less
+                // than its snapshots. Then this epoch must not have the places of theirs.
+                if at.epoch >= self.epoch {
+                    return Err(TakeOverError::Lost);
                 }
-                (Some((at, snapshot)), _) => {
-                    let restored = replica.restore(at, snapshot);
-                    restored.map_err(TakeOverError::Replica)?;
-                    if let Some(end) = self.catch_up(last, replica).await? {
-                        return Ok(end);
+                if let Some(database) = database.filter(|database| *database > at) {
+                    failure = TakeOverError::Ahead { database };
+                    break;
+                }
+                match self.restore_from(at, last, replica).await {
+                    Ok(Some(end)) => return Ok(end),
+                    // Deleted since it was listed: then there are newer ones.
+                    Ok(None) => {}
+                    Err(error @ (TakeOverError::Ahead { .. } | TakeOverError::Gap { .. })) => {
+                        failure = error;
                     }
-                    let after = replica.position().unwrap_or(at);
-                    failure = TakeOverError::Gap { after };
+                    Err(error) => return Err(error),
                 }
             }
             tokio::time::sleep(RESTORE_PAUSE).await;
@@ -209,14 +217,28 @@ impl TakeOver<'_> {
         Err(failure)
     }
 
-    async fn newest_snapshot(&self) -> Result<Option<(Position, Bytes)>, StorageError> {
-        for at in self.journal.listed_snapshots().await?.into_iter().rev() {
-            // Deleted since it was listed: then there are newer ones.
-            if let Some(bytes) = self.journal.snapshot(at).await? {
-                return Ok(Some((at, bytes)));
+    /// Begins with the snapshot at `at`; `None` if it is gone.
+    async fn restore_from<R: Replica>(
+        &self,
+        at: Position,
+        last: u64,
+        replica: &mut R,
+    ) -> Result<Option<Position>, TakeOverError<R::Error>> {
+        if at.epoch > last {
+            return Err(TakeOverError::Ahead { database: at });
+        }
+        let Some(snapshot) = self.journal.snapshot(at).await? else {
+            return Ok(None);
+        };
+        let restored = replica.restore(at, snapshot);
+        restored.map_err(TakeOverError::Replica)?;
+        match self.catch_up(last, replica).await? {
+            Some(end) => Ok(Some(end)),
+            None => {
+                let after = replica.position().unwrap_or(at);
+                Err(TakeOverError::Gap { after })
             }
         }
-        Ok(None)
     }
 
     /// Applies the entries after the replica's position up to what is there of epoch `last`; the

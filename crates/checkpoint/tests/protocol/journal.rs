@@ -229,6 +229,40 @@ async fn a_database_that_is_ahead_of_its_journal_is_refused() {
     assert!(matches!(refused, Err(TakeOverError::Ahead { .. })));
 }
 
+/// A backup of the entries that was made before that of the snapshots.
+#[tokio::test(start_paused = true)]
+async fn a_backup_with_newer_snapshots_than_entries_begins_with_an_older_one() {
+    // In the epoch of the last entry, and in one of which the backup has nothing.
+    for rolled in [false, true] {
+        let (storage, _) = memory();
+        let journal = journal(&storage);
+        let mut notes = Notes::default();
+        let mut writer = begun(&storage, "a", &mut notes).await;
+        append(&mut writer, &mut notes, "one").await;
+        let at = Position {
+            epoch: 1 + u64::from(rolled),
+            number: 9,
+        };
+        let snapshot = Bytes::from_static(b"one and what is not there");
+        journal.put_snapshot(at, snapshot).await.unwrap();
+        let mut taken = Notes::default();
+        let mut nonce = 0;
+        let mut writer = loop {
+            nonce += 1;
+            let identity = identity(&format!("b{nonce}"));
+            match take_over(&journal, &identity, &mut taken).await {
+                Ok(writer) => break writer,
+                Err(TakeOverError::Lost) if nonce < 5 => {}
+                Err(error) => panic!("{rolled}: {error}"),
+            }
+        };
+        assert_eq!(taken.text, b"one", "{rolled}");
+        append(&mut writer, &mut taken, "two").await;
+        assert!(writer.position().epoch > at.epoch, "{rolled}");
+        assert_eq!(found(&storage).await, b"onetwo", "{rolled}");
+    }
+}
+
 #[tokio::test]
 async fn an_observer_sees_whether_the_writer_writes_and_whether_it_has_ended() {
     let (storage, _) = memory();
