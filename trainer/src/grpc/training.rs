@@ -16,7 +16,7 @@ use crate::{
     datasets::Position,
     job::{JobId, JobState},
     spec,
-    store::{Job, JobFilter, Store},
+    store::{Job, JobFilter, Store, StoreError},
     submission::Submitter,
     wire::{self, SpecMessage},
     worker::{Bundles, RunningJobs, StopReason, clear_runs, mark_unfinished},
@@ -50,6 +50,18 @@ pub struct TrainingContext {
     pub bundles: Arc<Bundles>,
     /// Ends the streams of WatchJob.
     pub shutdown: CancellationToken,
+}
+
+impl TrainingContext {
+    /// Cancels a job. The database is marked first: a job that starts now sees the mark, a running
+    /// one sees the stop.
+    async fn cancel(self, id: JobId) -> Result<Job, StoreError> {
+        let job = self.submitter.store.cancel(id).await?;
+        if let Some(running) = self.running.get(id) {
+            running.stop(StopReason::Cancel);
+        }
+        Ok(job)
+    }
 }
 
 /// The service.
@@ -194,20 +206,17 @@ impl TrainingService for Training {
         let id = request.into_inner().job_id;
         let parsed = job_id(&id)?;
         context.audit("job_id", &id);
-        let job = self.store().cancel(parsed).await;
+        // It goes on when the client is not waited for any more.
+        let cancelling = tokio::spawn(self.0.clone().cancel(parsed));
+        let cancelled = async { cancelling.await.unwrap_or(Err(StoreError::Closed)) };
+        let job = self.store().for_client(cancelled).await;
         let job = job.map_err(|error| store_status(error, &id))?;
-        // The database is marked first: a job that starts now sees the mark, a running one sees the
-        // stop.
-        match self.0.running.get(parsed) {
-            Some(running) => running.stop(StopReason::Cancel),
-            None if job.state.is_end() => {
-                self.remove_bundle(parsed).await;
-                // It may have published before it was released into the queue.
-                let storage = &self.0.submitter.storage;
-                mark_unfinished(self.store(), storage).await;
-                clear_runs(self.store(), storage).await;
-            }
-            None => {}
+        if job.state.is_end() && self.0.running.get(parsed).is_none() {
+            self.remove_bundle(parsed).await;
+            // It may have published before it was released into the queue.
+            let storage = &self.0.submitter.storage;
+            mark_unfinished(self.store(), storage).await;
+            clear_runs(self.store(), storage).await;
         }
         Ok(Response::new(CancelJobResponse {
             job: Some(self.message(&job)),

@@ -116,7 +116,7 @@ impl StoreError {
             }
             Self::Lost(loss) => lost(*loss),
             Self::NotJournaled(_) => {
-                "the trainer's storage cannot be written: submit the job again with the same request id once it can"
+                "the trainer's storage cannot be written: repeat the same request once it can"
             }
             Self::Replaced => {
                 "another process has taken the place of this trainer: connect to that one"

@@ -141,7 +141,7 @@ impl Store {
     /// Waits for a write that a client asked for. With a journal on a storage that fails, the answer
     /// may be that it is unknown whether it is stored: a client waits for a while only, and may ask
     /// for the same again.
-    pub(super) async fn for_client<T>(
+    pub(crate) async fn for_client<T>(
         &self,
         writing: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

@@ -150,7 +150,7 @@ impl Store {
             }
             read(transaction, number)
         });
-        let job = self.for_client(writing).await?;
+        let job = writing.await?;
         self.signals().announce(id, job.last_event);
         Ok(job)
     }
