@@ -28,6 +28,7 @@ pub(super) fn next(
                 while_reading(&runtime, connection, &mut group, messages, recorder.beat());
                 // On failure the next write tries again.
                 let _ = recorder.apply(connection);
+                recorder.snapshot(connection);
                 if !group.writes.is_empty() || !group.closed.is_empty() {
                     return Some(group);
                 }
@@ -74,6 +75,7 @@ fn write_some(
     }
     let runtime = recorder.runtime().clone();
     while_reading(&runtime, connection, group, messages, recorder.maintain());
+    recorder.snapshot(connection);
     stored
 }
 

@@ -334,3 +334,66 @@ async fn what_snapshots_contain_is_deleted_from_the_storage() {
     other.store.close().await;
     assert_eq!(dump(&dir.path().join("b")), dump(&dir.path().join("a")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_of_life_are_deleted_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = Node::held(dir.path(), "a").await;
+    let job = node.submit("1").await.expect("accepted");
+    node.store.close().await;
+    // Without work.
+    let lease = Duration::from_millis(300);
+    let mut node = Node::open(dir.path(), "a", Takeover::AtOnce, lease).await;
+    node.until(|state| *state == JournalState::Held).await;
+    let journal = dir.path().join("storage/trainer/t/journal");
+    let entries = journal.join(format!("{:020}", 2));
+    // The seal stays.
+    let deleted = until("entries are deleted", async || {
+        Ok((fs::read_dir(&entries).expect("a folder").count() == 1).then_some(()))
+    });
+    deleted.await.expect("in time");
+    node.store.close().await;
+    let other = Node::held(dir.path(), "b").await;
+    assert_eq!(other.submit("1").await.expect("known").id, job.id);
+}
+
+/// It was to begin a journal, whose storage failed; then another one did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_has_not_begun_its_journal_is_not_taken_for_a_part_of_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let trainer = dir.path().join("storage/trainer/t");
+    let journal = trainer.join("journal");
+    for name in ["a", "b"] {
+        let folder = dir.path().join(name);
+        let opening = move || Store::open(&folder, &supervisor());
+        let store = spawn_blocking(opening).await.expect("no panic");
+        let store = store.expect("opened");
+        store.submit(new_job(name), 10).await.expect("accepted");
+        store.close().await;
+        fs::create_dir_all(&trainer).expect("a folder");
+        fs::write(&journal, b"").expect("a file in its place");
+        let mut node = Node::open(dir.path(), name, Takeover::AtOnce, NEVER).await;
+        let failing = |state: &JournalState| matches!(state, JournalState::Unreachable(_));
+        node.until(failing).await;
+        node.store.close().await;
+        fs::remove_file(&journal).expect("removed");
+        if name == "a" {
+            fs::remove_dir_all(&trainer).expect("removed");
+        }
+    }
+    // That of the other begins where it failed.
+    let other = Node::held(dir.path(), "b").await;
+    assert_eq!(other.submit("b").await.expect("known").number, 1);
+    other.store.close().await;
+    let mut refused = Node::open(dir.path(), "a", Takeover::AtOnce, NEVER).await;
+    let ended =
+        |state: &JournalState| matches!(state, JournalState::Failed(_) | JournalState::Held);
+    let found = refused.until(ended).await;
+    assert!(
+        matches!(&found, JournalState::Failed(reason) if reason.contains("has jobs that the journal")),
+        "{found:?}"
+    );
+    let jobs = refused.store.count_by_state().await.expect("counted");
+    assert!(jobs.contains(&(JobState::Queued, 1)), "{jobs:?}");
+    refused.store.close().await;
+}

@@ -63,7 +63,10 @@ impl Journal {
     }
 
     /// The record of an epoch. Cancel-safe.
-    pub(super) async fn epoch(&self, epoch: u64) -> Result<Option<EpochRecord>, StorageError> {
+    ///
+    /// # Errors
+    /// The store's error.
+    pub async fn epoch(&self, epoch: u64) -> Result<Option<EpochRecord>, StorageError> {
         let key = keys::epoch(&self.name, epoch);
         let Some(bytes) = self.storage.get(&key, TEXT_LIMIT).await? else {
             return Ok(None);

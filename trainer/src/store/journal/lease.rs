@@ -85,8 +85,8 @@ fn take(
     let mut replica = replica.map_err(TakeOverError::Replica)?;
     if replica.is_foreign().map_err(TakeOverError::Replica)? {
         // Found out before the process that holds the journal loses its place.
-        let begun = settings.runtime.block_on(settings.journal.has_begun())?;
-        if begun {
+        let began = replica.began();
+        if settings.runtime.block_on(has_another(settings, began))? {
             return Err(TakeOverError::Replica(replica.foreign()));
         }
     }
@@ -95,18 +95,34 @@ fn take(
     tracing::info!(
         trainer = %name,
         epoch = writer.position().epoch,
-        entries = replica.applied,
+        entries = replica.read,
         from_snapshot = replica.restored,
         "took over the journal of the job database"
     );
     let since_snapshot = match writer.position().epoch % EPOCHS_BETWEEN_SNAPSHOTS {
         0 => u64::MAX / 2,
-        _ => replica.applied,
+        _ => replica.read,
     };
+    let noted = replica::note(&database.connection, name, writer.position());
+    if let Err(error) = noted {
+        // The next change records its own place.
+        tracing::debug!(%error, "the place in the journal is not recorded");
+    }
     Ok(Taken {
         writer,
         since_snapshot,
     })
+}
+
+/// Whether there is a journal that this state folder did not begin, in epoch `began`.
+async fn has_another(settings: &JournalSettings, began: Option<u64>) -> Result<bool, StorageError> {
+    if let Some(epoch) = began
+        && let Some(record) = settings.journal.epoch(epoch).await?
+        && record.folder == settings.identity.folder
+    {
+        return Ok(false);
+    }
+    settings.journal.has_begun().await
 }
 
 fn begin(database: &Database, settings: JournalSettings, taken: Taken) -> Recorder {

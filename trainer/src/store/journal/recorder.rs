@@ -20,7 +20,9 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
-/// Time for which a write waits for the storage.
+/// Time for which a request waits for the storage: a third of the lease within these bounds, so that
+/// one that hangs is repeated before the lease is over.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two attempts to find out what became of changes.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -88,9 +90,9 @@ impl Recorder {
         if self.writer.is_none() {
             return Next::Message(messages.recv().await);
         }
-        let interval = match self.held.is_empty() {
-            true => self.settings.lease / 3,
-            false => RETRY_PAUSE.min(self.settings.lease / 3),
+        let interval = match self.failing || !self.held.is_empty() {
+            true => RETRY_PAUSE.min(self.settings.lease / 3),
+            false => self.settings.lease / 3,
         };
         let pause = interval.saturating_sub(self.last_entry.elapsed());
         tokio::select! {
@@ -198,19 +200,31 @@ impl Recorder {
         appending.await?;
         self.undecided = false;
         self.behind = stored.map(|at| (at, changes));
-        self.since_snapshot += 1;
         Ok(())
     }
 
-    /// Takes a snapshot or begins an epoch, where it is time.
+    /// Begins an epoch, where it is time.
     pub(in crate::store) async fn maintain(&mut self) {
-        let limits = self.settings.limits;
         let Some(writer) = &self.writer else { return };
-        if writer.position().number >= limits.epoch_entries && !self.failing {
+        if writer.position().number >= self.settings.limits.epoch_entries && !self.failing {
             // On failure the next entry goes on with it.
             drop(self.request(async |writer| writer.roll().await).await);
         }
-        if self.since_snapshot >= limits.snapshot_entries && self.snapshots.take() {
+    }
+
+    /// Begins a snapshot, where it is time. Its place is after the last entry of any kind, so that
+    /// signs of life are not read again, and can be deleted.
+    pub(in crate::store) fn snapshot(&mut self, connection: &Connection) {
+        let is_due = self.since_snapshot >= self.settings.limits.snapshot_entries;
+        let Some(writer) = self.writer.as_ref().filter(|writer| writer.is_settled()) else {
+            return;
+        };
+        if !is_due || self.behind.is_some() {
+            return;
+        }
+        let noted = replica::note(connection, self.settings.journal.name(), writer.position());
+        // Without room on the disk there is none for a snapshot either: the next entry tries again.
+        if noted.is_ok() && self.snapshots.take() {
             self.since_snapshot = 0;
         }
     }
@@ -237,8 +251,10 @@ impl Recorder {
         let Some(writer) = &mut self.writer else {
             return Err(NotWritten::Replaced);
         };
-        let error = match timeout(MAX_WAIT, request(writer)).await {
+        let limit = (self.settings.lease / 3).clamp(MIN_WAIT, MAX_WAIT);
+        let error = match timeout(limit, request(writer)).await {
             Ok(Ok(())) => {
+                self.since_snapshot += 1;
                 self.settings.fence.open(writer.position().epoch);
                 self.last_entry = Instant::now();
                 if std::mem::take(&mut self.failing) {
@@ -252,7 +268,7 @@ impl Recorder {
                 return Err(NotWritten::Replaced);
             }
             Ok(Err(AppendError::Storage(error))) => error.to_string(),
-            Err(_) => format!("no answer within {} s", MAX_WAIT.as_secs()),
+            Err(_) => format!("no answer within {} s", limit.as_secs_f32()),
         };
         if !self.failing {
             tracing::warn!(

@@ -26,8 +26,8 @@ pub(super) struct DatabaseReplica<'a> {
     folder: &'a Path,
     trainer: &'a TrainerName,
     position: Option<Position>,
-    /// Entries with changes that were applied.
-    pub(super) applied: u64,
+    /// Entries that were read.
+    pub(super) read: u64,
     /// Whether a snapshot was restored.
     pub(super) restored: bool,
 }
@@ -64,14 +64,21 @@ impl<'a> DatabaseReplica<'a> {
             folder,
             trainer,
             position,
-            applied: 0,
+            read: 0,
             restored: false,
         })
     }
 
-    /// Whether it has jobs and was never in a journal.
+    /// Whether it has jobs, and no entry of a journal yet: at most it was to begin one, in this epoch.
     pub(super) fn is_foreign(&self) -> Result<bool, StoreError> {
-        Ok(self.position.is_none() && has_jobs(self.connection)?)
+        let in_journal = self.position.is_some_and(|at| at.number > 0);
+        Ok(!in_journal && has_jobs(self.connection)?)
+    }
+
+    /// The epoch in which it was to begin a journal, where it has read nothing of that since.
+    pub(super) fn began(&self) -> Option<u64> {
+        let at = self.position.filter(|at| at.number == 0);
+        at.map(|at| at.epoch)
     }
 
     /// The error of one that is foreign, where there is a journal.
@@ -105,17 +112,18 @@ impl Replica for DatabaseReplica<'_> {
             &Changes::decode(changes)?,
         )?;
         self.position = Some(at);
-        self.applied += 1;
+        self.read += 1;
         Ok(())
     }
 
     fn pass(&mut self, at: Position) {
         // Not written: whoever reads on from the place before passes it again.
         self.position = Some(at);
+        self.read += 1;
     }
 
     fn restore(&mut self, at: Position, snapshot: Bytes) -> Result<(), StoreError> {
-        if self.is_foreign()? {
+        if !self.restored && self.is_foreign()? {
             return Err(self.foreign());
         }
         let file = self.folder.join("snapshot.part");
@@ -179,6 +187,15 @@ pub(super) fn apply(
 pub(super) fn prepare(connection: &Connection) -> Result<Vec<Table>, StoreError> {
     schema::migrate(connection, schema::VERSION)?;
     super::tables::tables(connection)
+}
+
+/// Records the place of the last entry, which may have no changes. All before are applied.
+pub(super) fn note(
+    connection: &Connection,
+    trainer: &TrainerName,
+    last: Position,
+) -> Result<(), StoreError> {
+    set_place(connection, trainer, last)
 }
 
 struct Place {

@@ -28,7 +28,7 @@ pub struct JournalSettings {
 /// Bounds of what a takeover reads, and of what stays on the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalLimits {
-    /// Entries with changes after which a snapshot is taken.
+    /// Entries, signs of life among them, after which a snapshot is taken.
     pub snapshot_entries: u64,
     /// Entries after which a new epoch begins, so that those before can be deleted.
     pub epoch_entries: u64,
