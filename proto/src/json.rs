@@ -9,7 +9,7 @@ use crate::FILE_DESCRIPTOR_SET;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The descriptors of all `.proto` files.
 pub static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -80,6 +80,37 @@ pub fn display<M: Message + Name>(message: &M) -> Value {
 #[must_use]
 pub fn display_all<M: Message + Name>(messages: &[M]) -> Value {
     Value::Array(messages.iter().map(display).collect())
+}
+
+/// The fields of a message by path, with dots between the names: numbers, truth values and texts, and
+/// each list as one value. Fields without a value and empty texts are left out.
+///
+/// # Panics
+/// As [`display`].
+#[must_use]
+pub fn flat<M: Message + Name>(message: &M) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    flatten("", display(message), &mut found);
+    found
+}
+
+fn flatten(path: &str, value: Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let path = match path {
+                    "" => name,
+                    path => format!("{path}.{name}"),
+                };
+                flatten(&path, field, into);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) if text.is_empty() => {}
+        value => {
+            into.insert(path.to_owned(), value);
+        }
+    }
 }
 
 fn dynamic<M: Message + Name>(message: &M) -> DynamicMessage {
@@ -166,6 +197,24 @@ mod tests {
         assert_eq!(spec, expected);
         let written = write(&spec).expect("written");
         assert_eq!(read(&written.to_string()), Ok(spec));
+    }
+
+    #[test]
+    fn fields_are_found_by_path() {
+        let spec = JobSpec {
+            preset: "fast".to_owned(),
+            epochs: Some(3),
+            labels: [("team".to_owned(), "a".to_owned())].into(),
+            optimizer: Some(Optimizer::Sgd(Sgd {
+                learning_rate: Some(0.5),
+                ..Sgd::default()
+            })),
+            ..JobSpec::default()
+        };
+        let fields = flat(&spec);
+        assert_eq!(fields["sgd.learning_rate"], 0.5);
+        assert_eq!(fields["labels.team"], "a");
+        assert!(!fields.contains_key("name"), "{fields:?}");
     }
 
     #[test]

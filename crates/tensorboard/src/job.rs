@@ -6,23 +6,31 @@ use crate::{
 };
 use digits_proto::{
     json,
-    v1::{CurveRow, Job, JobState},
+    v1::{CurveRow, Job, JobSpec, JobState},
 };
 use prost_types::{Timestamp, Value as Scalar, value::Kind};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const SUCCESS: i32 = 1;
 const FAILURE: i32 = 2;
 
+/// The name of a job's run, which is that of its folder: the name of the job or of its preset, and the
+/// job's id.
+#[must_use]
+pub fn run_name(job: &Job) -> String {
+    let name = spec(job).map_or("", |spec| match &*spec.name {
+        "" => &spec.preset,
+        name => name,
+    });
+    format!("{}-{}", plain(name), plain(&job.job_id))
+}
+
 /// The hyperparameters of a job: the fields of its resolved spec, with dots between their names.
 #[must_use]
 pub fn started(job: &Job) -> Event {
-    let spec = job.resolved.as_ref().or(job.requested.as_ref());
-    let mut hparams = BTreeMap::new();
-    if let Some(spec) = spec {
-        flatten("", &json::display(spec), &mut hparams);
-    }
+    let hparams = spec(job).map(json::flat).unwrap_or_default();
+    let hparams = hparams.into_iter();
+    let hparams = hparams.map(|(name, value)| (name, scalar(value))).collect();
     let seconds = seconds(job.started_at.as_ref().or(job.created_at.as_ref()));
     let start = SessionStartInfo {
         hparams,
@@ -84,25 +92,65 @@ pub fn seconds(time: Option<&Timestamp>) -> f64 {
     })
 }
 
-/// Numbers, truth values and texts of a JSON document by path; a list becomes a text.
-fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, Scalar>) {
+fn spec(job: &Job) -> Option<&JobSpec> {
+    job.resolved.as_ref().or(job.requested.as_ref())
+}
+
+/// A value of the spec; a list becomes a text.
+fn scalar(value: Value) -> Scalar {
     let kind = match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                let path = match path {
-                    "" => name.clone(),
-                    path => format!("{path}.{name}"),
-                };
-                flatten(&path, field, into);
-            }
-            return;
-        }
-        Value::Null => return,
-        Value::Bool(truth) => Kind::BoolValue(*truth),
+        Value::Bool(truth) => Kind::BoolValue(truth),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) if text.is_empty() => return,
-        Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(_) => Kind::StringValue(value.to_string()),
+        Value::String(text) => Kind::StringValue(text),
+        value => Kind::StringValue(value.to_string()),
     };
-    into.insert(path.to_owned(), Scalar { kind: Some(kind) });
+    Scalar { kind: Some(kind) }
+}
+
+/// A part of a file name, without separators, and so short that two fit.
+fn plain(text: &str) -> String {
+    const MAX_BYTES: usize = 100;
+    let text = &text[..text.floor_char_boundary(MAX_BYTES)];
+    let letters = text.chars().map(|letter| match letter {
+        '-' | '_' | '.' => letter,
+        letter if letter.is_alphanumeric() => letter,
+        _ => '-',
+    });
+    letters.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_by_job_and_cannot_leave_the_folder() {
+        for (given, preset, expected) in [
+            ("my first", "fast", "my-first-7"),
+            ("", "fast", "fast-7"),
+            ("../../etc", "fast", "..-..-etc-7"),
+            ("épreuve/2", "fast", "épreuve-2-7"),
+        ] {
+            let spec = JobSpec {
+                name: given.to_owned(),
+                preset: preset.to_owned(),
+                ..JobSpec::default()
+            };
+            let job = Job {
+                job_id: "7".to_owned(),
+                resolved: Some(spec),
+                ..Job::default()
+            };
+            assert_eq!(run_name(&job), expected);
+        }
+        let job = Job {
+            job_id: "x/../../../etc".to_owned(),
+            resolved: Some(JobSpec {
+                name: "é".repeat(127),
+                ..JobSpec::default()
+            }),
+            ..Job::default()
+        };
+        assert_eq!(run_name(&job), format!("{}-x-..-..-..-etc", "é".repeat(50)));
+    }
 }

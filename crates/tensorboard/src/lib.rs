@@ -5,13 +5,15 @@
 //! the forms that PyTorch's `SummaryWriter` writes too: `simple_value`, `image`, `histo`, and those
 //! of the hparams plugin. TensorBoard shows each folder with an event file as a run.
 
+mod checkpoint;
 mod event;
 mod histogram;
 mod job;
 mod messages;
 mod record;
 
+pub use checkpoint::{checkpoint, moment};
 pub use event::{Moment, histogram, image, scalars, version};
-pub use job::{curve, finished, seconds, started};
+pub use job::{curve, finished, run_name, seconds, started};
 pub use messages::Event;
 pub use record::append;

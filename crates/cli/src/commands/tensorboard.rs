@@ -5,7 +5,7 @@ use crate::{args::Export, context::Context, lookup};
 use digits_checkpoint::{Loaded, Storage, id::CheckpointId, messages};
 use digits_cli::{Error, error::write_file};
 use digits_proto::v1::{HardImage, Job};
-use digits_tensorboard::{self as events, Event, Moment, append};
+use digits_tensorboard::{self as events, Event, append};
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -49,7 +49,7 @@ pub async fn run(args: &Export, folder: &Path, context: &Context) -> Result<(), 
             "no histograms of the weights and no report card: --storage names the storage with the checkpoints",
         ),
     }
-    let folder = folder.join(name(&job));
+    let folder = folder.join(events::run_name(&job));
     fs::create_dir_all(&folder).map_err(|source| Error::Write {
         path: folder.clone(),
         source,
@@ -118,36 +118,14 @@ impl Run {
     }
 
     fn weights(&mut self, loaded: &Loaded) {
-        let manifest = &loaded.manifest;
-        let at = Moment {
-            step: manifest.lineage.step,
-            seconds: manifest.created_at.as_millisecond() as f64 / 1e3,
-        };
-        // The names of the state dict: the activations count, too.
-        for (number, layer) in loaded.layers.iter().enumerate() {
-            let name = format!("layers.{}", 2 * number + 1);
-            self.write(&events::histogram(
-                at,
-                &format!("{name}/weight"),
-                &layer.weight,
-            ));
-            self.write(&events::histogram(at, &format!("{name}/bias"), &layer.bias));
+        for event in events::checkpoint(loaded) {
+            self.write(&event);
         }
+        let manifest = &loaded.manifest;
         let Some(report) = &manifest.report else {
             return;
         };
-        let mut values = vec![
-            ("report/error".to_owned(), report.error()),
-            ("report/corrupted".to_owned(), report.mean_corruption_error),
-        ];
-        values.extend(
-            report
-                .corruptions
-                .iter()
-                .map(|one| (format!("report_corruptions/{}", one.corruption), one.error)),
-        );
-        let values: Vec<(&str, f64)> = values.iter().map(|(tag, value)| (&**tag, *value)).collect();
-        self.write(&events::scalars(at, &values));
+        let at = events::moment(manifest);
         let hardest: Vec<HardImage> = report.hardest.iter().map(messages::hard_image).collect();
         let png = report::hardest_png(&hardest, &messages::checkpoint(manifest));
         if let Ok(picture) = image::load_from_memory(&png) {
@@ -156,28 +134,6 @@ impl Run {
             self.pictures += 1;
         }
     }
-}
-
-/// The name of the run: that of the job or of its preset, and the job's id.
-fn name(job: &Job) -> String {
-    let spec = job.resolved.as_ref().or(job.requested.as_ref());
-    let name = spec.map_or("", |spec| match &*spec.name {
-        "" => &spec.preset,
-        name => name,
-    });
-    format!("{}-{}", plain(name), plain(&job.job_id))
-}
-
-/// A part of a file name, without separators, and so short that two fit.
-fn plain(text: &str) -> String {
-    const MAX_BYTES: usize = 100;
-    let text = &text[..text.floor_char_boundary(MAX_BYTES)];
-    let letters = text.chars().map(|letter| match letter {
-        '-' | '_' | '.' => letter,
-        letter if letter.is_alphanumeric() => letter,
-        _ => '-',
-    });
-    letters.collect()
 }
 
 /// The same for each export of a job, so that a later one replaces an earlier one.
@@ -199,38 +155,6 @@ fn ranges(numbers: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use digits_proto::v1::JobSpec;
-
-    #[test]
-    fn runs_are_named_by_job_and_cannot_leave_the_folder() {
-        for (given, preset, expected) in [
-            ("my first", "fast", "my-first-7"),
-            ("", "fast", "fast-7"),
-            ("../../etc", "fast", "..-..-etc-7"),
-            ("épreuve/2", "fast", "épreuve-2-7"),
-        ] {
-            let spec = JobSpec {
-                name: given.to_owned(),
-                preset: preset.to_owned(),
-                ..JobSpec::default()
-            };
-            let job = Job {
-                job_id: "7".to_owned(),
-                resolved: Some(spec),
-                ..Job::default()
-            };
-            assert_eq!(name(&job), expected);
-        }
-        let job = Job {
-            job_id: "x/../../../etc".to_owned(),
-            resolved: Some(JobSpec {
-                name: "é".repeat(127),
-                ..JobSpec::default()
-            }),
-            ..Job::default()
-        };
-        assert_eq!(name(&job), format!("{}-x-..-..-..-etc", "é".repeat(50)));
-    }
 
     #[test]
     fn consecutive_epochs_are_shortened() {
