@@ -274,6 +274,20 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 test-pair: test-build python-package nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) $(CONNECT) debian-tools browser ## Runs the end-to-end tests.
 	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
 
+# The server of MLflow, in an environment of its own, as it is larger than everything else that tests install.
+MLFLOW_VENV := $(DIGITS_CACHE)/mlflow
+MLFLOW_READY := $(MLFLOW_VENV)/.requirements
+$(MLFLOW_READY): tests/python/mlflow-requirements.txt
+	$(say) 'installing the server of MLflow'
+	@python3 -m venv --clear $(MLFLOW_VENV)
+	@$(MLFLOW_VENV)/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
+
+.PHONY: test-mlflow
+test-mlflow: test-build $(MLFLOW_READY) ## Tests jobs in MLflow, with its server.
+	$(phase) 'tests with MLflow' env DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_MLFLOW_PYTHON="$(MLFLOW_VENV)/bin/python" \
+		$(CARGO) test --locked -p digits-e2e --test e2e -- --ignored mlflow::
+
 # Further versions of Python, as far as they are installed.
 PYTHONS := 3.10 3.11 3.12 3.13
 .PHONY: test-python-versions

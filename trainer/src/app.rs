@@ -12,6 +12,7 @@ use crate::{
     page,
     reporter::Reporter,
     store::{DatabaseState, StoreError},
+    tracker::Trackers,
     webhook::Webhooks,
     worker::{StartError, WorkerContext, Workers},
 };
@@ -49,6 +50,7 @@ pub struct App {
     outage: Option<StorageError>,
     workers: usize,
     webhooks: Webhooks,
+    trackers: Trackers,
     bound: Bound,
 }
 
@@ -68,6 +70,7 @@ impl App {
         )
         .await?;
         let webhooks = Webhooks::open(&config.trainer.webhooks)?;
+        let trackers = Trackers::open(&config.trainer.trackers)?;
         let outage = check_storage(&services).await?;
         let recorder = recorder.with_section(services.metrics.section());
         // Loading the driver's library takes a moment.
@@ -91,6 +94,7 @@ impl App {
             outage,
             workers,
             webhooks,
+            trackers,
             bound,
         })
     }
@@ -130,6 +134,7 @@ impl App {
             outage,
             workers,
             webhooks,
+            trackers,
             bound,
         } = self;
         let (execution, survivors) = execution(&config, &services.storage)?;
@@ -142,6 +147,7 @@ impl App {
             }
             journal::await_turn(&services.store, &readiness).await?;
             webhooks.enter(&services.store).await?;
+            trackers.enter(&services.store).await?;
             recover(&services, survivors).await
         };
         let Some(recovered) = shutdown.run_until_cancelled(recovery).await else {
@@ -156,6 +162,7 @@ impl App {
         let closing = service.ports_closing().clone();
         let mut background = background::start(&config, &services, &closing);
         background.extend(webhooks.start(&services, &closing));
+        background.extend(trackers.start(&services, &closing));
         let training = Training(TrainingContext {
             submitter: submitter(&services, workers.wake(), &config),
             running: Arc::clone(&services.running),

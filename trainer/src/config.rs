@@ -11,6 +11,7 @@ use crate::{
     datasets::Folder,
     quotas::Quotas,
     remote_write::{Address, Receiver},
+    tracker::TrackerFlags,
     webhook::WebhookFlags,
 };
 use clap::{Args, Parser, ValueEnum};
@@ -177,6 +178,9 @@ pub struct TrainerFlags {
     /// Webhooks.
     #[command(flatten)]
     pub webhooks: WebhookFlags,
+    /// Experiment trackers.
+    #[command(flatten)]
+    pub trackers: TrackerFlags,
 }
 
 /// Parses a difference of accuracies.
@@ -314,6 +318,11 @@ mod tests {
                 "--webhook-secret-file",
             ),
             (["--webhook-secret-file", "secret"], "--webhook <"),
+            (
+                ["--mlflow-tracking-uri", "databricks"],
+                "--mlflow-tracking-uri",
+            ),
+            (["--mlflow-experiment", "mine"], "--mlflow-tracking-uri <"),
         ] {
             let error = parse(&arguments).expect_err(flag);
             assert!(error.contains(flag), "{error}");

@@ -1,6 +1,6 @@
 //! Addresses over http or https that flags name.
 
-use url::Url;
+use url::{Host, Url};
 
 /// Parses an address without user and password.
 ///
@@ -19,4 +19,15 @@ pub(crate) fn parse(text: &str, example: &str, secret: &str) -> Result<Url, Stri
         return Err(format!("must have no user and password in it: {secret}"));
     }
     Ok(url)
+}
+
+/// Whether what is sent to an address crosses a network in plain text.
+pub(crate) fn in_the_open(address: &Url) -> bool {
+    let loopback = match address.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    address.scheme() == "http" && !loopback
 }

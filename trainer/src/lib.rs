@@ -31,6 +31,7 @@ pub mod store;
 pub mod submission;
 #[cfg(test)]
 mod test_supervisor;
+pub mod tracker;
 pub mod train;
 pub mod watch;
 pub mod webhook;

@@ -10,12 +10,14 @@ mod help;
 mod job_series;
 mod labels;
 mod push;
+mod tracker;
 mod webhook;
 
 pub use attempts::AttemptMetrics;
 pub use job_series::{Gauge, JobInfo, JobSeries};
 pub use labels::{AttemptEndLabel, AttemptFrom, StateLabel};
 pub use push::{DropReason, PushMetrics};
+pub use tracker::{AllTrackerMetrics, TrackerLabel, TrackerMetrics};
 pub use webhook::{EventDropReason, WebhookMetrics};
 
 use crate::quotas::QuotaExceeded;
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub attempts: AttemptMetrics,
     /// Webhooks.
     pub webhooks: WebhookMetrics,
+    /// Experiment trackers.
+    pub trackers: AllTrackerMetrics,
     jobs: Arc<AllJobs>,
     submitted: Counter,
     quotas_exceeded: Arc<[(&'static str, Counter)]>,
@@ -149,6 +153,7 @@ impl Metrics {
             push: PushMetrics::new(),
             attempts: AttemptMetrics::new(),
             webhooks: WebhookMetrics::new(),
+            trackers: AllTrackerMetrics::new(),
             jobs: Arc::default(),
             submitted: counter!("digits_trainer_jobs_submitted_total"),
             quotas_exceeded: QuotaExceeded::LABELS

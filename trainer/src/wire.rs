@@ -5,10 +5,12 @@ mod attempt;
 mod attempt_record;
 pub mod cloud_event;
 mod job_spec;
+mod spec_fields;
 
 pub use attempt::{report_bytes, report_from};
 pub use attempt_record::{attempt_record_bytes, attempt_record_from};
 pub use job_spec::{LineageSpec, SpecMessage, activation, promotion_number, promotion_policy};
+pub use spec_fields::{SpecFields, spec_fields};
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize, Publishing};
 use digits_checkpoint::{

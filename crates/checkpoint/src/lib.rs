@@ -86,7 +86,7 @@ mod validate;
 pub use catalog::{list_checkpoints, live_manifest, manifest};
 pub use follow::{Follower, LogFault, LogFaults, Replacement};
 pub use keys::{parse_record_file, record_file};
-pub use load::{LoadError, Loaded, Unverified, fetch, load, model_file};
+pub use load::{LoadError, Loaded, Unverified, fetch, files, load, model_file};
 pub use publish::{Draft, publish};
 pub use refusal::{Refusal, RefusalReason};
 pub use signature::{InvalidKeys, Keys, Untrusted};

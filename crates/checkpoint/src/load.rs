@@ -124,13 +124,29 @@ pub async fn load(storage: &Storage, id: CheckpointId) -> Result<Loaded, LoadErr
 /// # Errors
 /// As [`load`].
 pub async fn model_file(storage: &Storage, manifest: &Manifest) -> Result<Bytes, LoadError> {
-    let expected = manifest.files.model.clone();
-    let bytes = sized(storage, manifest.id, keys::MODEL, &expected).await?;
-    let checked = bytes.clone();
-    tokio::task::spawn_blocking(move || check_digest(keys::MODEL, &expected, &checked))
+    verified(storage, manifest.id, keys::MODEL, &manifest.files.model).await
+}
+
+/// The files of a checkpoint by name, for copies: with size and digest checked against the manifest,
+/// which comes last. Their content is not decoded. Cancel-safe.
+///
+/// # Errors
+/// As [`load`].
+pub async fn files(
+    storage: &Storage,
+    id: CheckpointId,
+) -> Result<[(&'static str, Bytes); 3], LoadError> {
+    let bytes = read(storage, keys::file(id, keys::MANIFEST), TEXT_LIMIT)
         .await
-        .map_err(StorageError::from)??;
-    Ok(bytes)
+        .map_err(|error| too_large(error, RefusalReason::Manifest))?;
+    let manifest = Manifest::parse(&bytes, id)?;
+    let exam = verified(storage, id, keys::EXAM, &manifest.files.exam);
+    let (model, exam) = futures::try_join!(model_file(storage, &manifest), exam)?;
+    Ok([
+        (keys::MODEL, model),
+        (keys::EXAM, exam),
+        (keys::MANIFEST, bytes),
+    ])
 }
 
 fn manifest_changed(promised: &str, found: &str) -> Refusal {
@@ -175,6 +191,21 @@ fn check_size(name: &str, expected: &FileDigest, size: u64) -> Result<(), Refusa
         expected.size_bytes
     );
     Err(Refusal::new(RefusalReason::Size, message))
+}
+
+/// A file with the size and digest in the manifest.
+async fn verified(
+    storage: &Storage,
+    id: CheckpointId,
+    name: &'static str,
+    expected: &FileDigest,
+) -> Result<Bytes, LoadError> {
+    let bytes = sized(storage, id, name, expected).await?;
+    let (expected, checked) = (expected.clone(), bytes.clone());
+    tokio::task::spawn_blocking(move || check_digest(name, &expected, &checked))
+        .await
+        .map_err(StorageError::from)??;
+    Ok(bytes)
 }
 
 /// A file of exactly the size in the manifest, which is within the limits.

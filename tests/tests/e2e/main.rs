@@ -25,6 +25,7 @@ mod kubernetes;
 mod lineage;
 mod manifests;
 mod metrics;
+mod mlflow;
 mod notebook;
 mod operations;
 mod page;

@@ -29,7 +29,7 @@ use traffic::{MAX_IN_FLIGHT, crowd};
 
 /// Alerts whose fault would take minutes, another machine or a bug. Their unit tests fire them;
 /// here each metric that they read must exist.
-const UNLIT: [&str; 17] = [
+const UNLIT: [&str; 19] = [
     "DigitsMetricMissing",
     "DigitsTaskDied",
     "DigitsReplicasDisagree",
@@ -47,6 +47,8 @@ const UNLIT: [&str; 17] = [
     "DigitsPicturesWait",
     "DigitsWebhookDown",
     "DigitsWebhookEventsDropped",
+    "DigitsTrackerDown",
+    "DigitsTrackerDropped",
 ];
 
 /// The services, their Prometheus, and the alerts that have fired.

@@ -169,6 +169,31 @@ const HELP: &[(Kind, &str, &str)] = &[
         "time for which the oldest event has waited for a receiver of --webhook; 0 while none waits",
     ),
     (
+        Counter,
+        "digits_trainer_tracker_events_total",
+        "events of jobs that an experiment tracker (--mlflow-tracking-uri, --tensorboard-dir) has taken in",
+    ),
+    (
+        Counter,
+        "digits_trainer_tracker_attempt_failures_total",
+        "attempts to write to an experiment tracker that failed and are repeated",
+    ),
+    (
+        Counter,
+        "digits_trainer_tracker_dropped_total",
+        "requests that an experiment tracker refused for good, and checkpoints that were deleted before they were written to it",
+    ),
+    (
+        Gauge,
+        "digits_trainer_tracker_jobs_waiting",
+        "jobs with events that an experiment tracker has not taken in",
+    ),
+    (
+        Gauge,
+        "digits_trainer_tracker_oldest_waiting_seconds",
+        "time for which the oldest event has waited for an experiment tracker; 0 while none waits",
+    ),
+    (
         Gauge,
         "digits_trainer_database_lost",
         "1 while nothing is accepted because the file of the job database was removed or replaced",

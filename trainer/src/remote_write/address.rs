@@ -2,7 +2,7 @@
 
 use crate::http_address;
 use std::{fmt, str::FromStr};
-use url::{Host, Url};
+use url::Url;
 
 /// Address of a remote-write receiver over http or https, such as
 /// `http://127.0.0.1:9090/api/v1/write`.
@@ -26,13 +26,7 @@ impl Address {
 
     /// Returns whether pushes cross a network in plain text.
     pub(super) fn in_the_open(&self) -> bool {
-        let loopback = match self.0.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        self.0.scheme() == "http" && !loopback
+        http_address::in_the_open(&self.0)
     }
 }
 

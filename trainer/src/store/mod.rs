@@ -38,6 +38,7 @@ mod reserve;
 mod runs;
 mod schema;
 mod signals;
+mod tracking;
 mod transaction;
 mod waiting;
 
@@ -58,4 +59,5 @@ pub use publications::{Publication, Published};
 pub use recover::{Crash, Recovery, Survivors};
 pub use runs::{Run, TakenIn};
 pub use signals::Signals;
+pub use tracking::{Position, Untracked, UntrackedJob};
 pub use waiting::Waiting;

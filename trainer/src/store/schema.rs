@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     FIRST,
     DURABLE_JOBS,
     PARENTS,
@@ -15,6 +15,7 @@ const MIGRATIONS: [&str; 10] = [
     WAITING,
     JOURNAL,
     WEBHOOKS,
+    TRACKERS,
 ];
 
 /// Version of the tables of this program.
@@ -175,6 +176,23 @@ CREATE TABLE deliveries (
     body     TEXT NOT NULL
 ) STRICT;
 CREATE INDEX deliveries_by_receiver ON deliveries (receiver, number);
+";
+
+/// `trackers` has the experiment trackers with where each writes; it tracks the jobs after the number
+/// `since`. `tracked` has how many events of a job a tracker has taken in, and its own `mark` there.
+const TRACKERS: &str = "
+CREATE TABLE trackers (
+    name   TEXT PRIMARY KEY,
+    target TEXT NOT NULL,
+    since  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tracked (
+    tracker TEXT NOT NULL REFERENCES trackers (name),
+    job     INTEGER NOT NULL REFERENCES jobs (number),
+    event   INTEGER NOT NULL,
+    mark    INTEGER NOT NULL,
+    PRIMARY KEY (tracker, job)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Sets the connection up and brings the tables to this version.

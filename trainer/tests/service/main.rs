@@ -19,6 +19,8 @@ mod lists;
 mod locked_database;
 mod lost_database;
 mod metrics;
+mod mlflow;
+mod mlflow_server;
 mod outages;
 mod promotion;
 mod queue;
