@@ -81,6 +81,19 @@ pub async fn run(training: &mut Training, spec: JobSpec) -> Result<Job> {
     Ok(job)
 }
 
+/// Waits for further events of a job, which are rows while it is trained; returns its state then.
+pub async fn further_rows(training: &mut Training, job_id: &str, rows: usize) -> Result<JobState> {
+    let request = WatchJobRequest {
+        job_id: job_id.to_owned(),
+        after_sequence: get(training, job_id).await?.last_event_sequence,
+    };
+    let mut events = training.watch_job(request).await?.into_inner();
+    for _ in 0..rows {
+        events.message().await?;
+    }
+    Ok(get(training, job_id).await?.state())
+}
+
 /// All rows of a job's curves.
 pub async fn history(training: &mut Training, job_id: &str) -> Result<Vec<CurveRow>> {
     let request = GetHistoryRequest {

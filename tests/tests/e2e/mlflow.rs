@@ -4,9 +4,7 @@
 use crate::support::{command_line::json, http};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
-use digits_proto::v1::{
-    CurveRow, Job, JobState, PromotionPolicy, PublishPolicy, PublishSpec, WatchJobRequest,
-};
+use digits_proto::v1::{CurveRow, Job, JobState, PromotionPolicy, PublishPolicy, PublishSpec};
 use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
@@ -143,21 +141,6 @@ async fn check(sandbox: &Sandbox, run: &Value, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Waits for further rows of a job; returns its state then.
-async fn further_rows(sandbox: &Sandbox, id: &str, rows: usize) -> Result<JobState> {
-    let mut training = sandbox.training().await?;
-    let after_sequence = jobs::get(&mut training, id).await?.last_event_sequence;
-    let request = WatchJobRequest {
-        job_id: id.to_owned(),
-        after_sequence,
-    };
-    let mut events = training.watch_job(request).await?.into_inner();
-    for _ in 0..rows {
-        events.message().await?;
-    }
-    Ok(jobs::get(&mut training, id).await?.state())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the server of MLflow: make test-mlflow"]
 async fn mlflow_has_every_job_once_however_often_it_and_the_trainer_are_killed() -> Result<()> {
@@ -193,7 +176,7 @@ async fn mlflow_has_every_job_once_however_often_it_and_the_trainer_are_killed()
     for _ in 0..3 {
         sandbox.start_trainer(&arguments).await?;
         // In the middle of its rows, which it logs as they come.
-        let state = further_rows(&sandbox, &third, 20).await?;
+        let state = jobs::further_rows(&mut sandbox.training().await?, &third, 20).await?;
         ensure!(state == JobState::Running, "it ended too early: {state:?}");
         sandbox.take_trainer()?.crash()?;
     }

@@ -3,8 +3,8 @@
 use crate::support::command_line::{json, python};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
-use digits_proto::v1::{PublishPolicy, PublishSpec};
-use digits_testing::patience;
+use digits_proto::v1::{CurveRow, JobState, PublishPolicy, PublishSpec};
+use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -92,6 +92,55 @@ async fn an_exported_job_is_read_by_tensorboard() -> Result<()> {
         runs(&python, &folder)?.as_object().map(|all| all.len()),
         Some(2)
     );
+    sandbox.stop().await
+}
+
+#[tokio::test]
+async fn the_trainer_writes_each_row_once_however_often_it_is_killed() -> Result<()> {
+    let name = "the_trainer_writes_each_row_once_however_often_it_is_killed";
+    let Some(python) = python(name, "tensorboard") else {
+        return Ok(());
+    };
+    let mut sandbox = Sandbox::new(patience())?;
+    let folder = sandbox.dir().join("tensorboard");
+    let path = folder.display().to_string();
+    let arguments = ["--tensorboard-dir", &path, "--bundle-interval", "1s"];
+    sandbox.start_trainer(&arguments).await?;
+    let mut spec = specs::synthetic(1_000);
+    spec.publish = Some(PublishSpec {
+        policy: PublishPolicy::Final.into(),
+    });
+    let id = jobs::submit(&mut sandbox.training().await?, spec)
+        .await?
+        .job_id;
+    for _ in 0..3 {
+        let state = jobs::further_rows(&mut sandbox.training().await?, &id, 20).await?;
+        ensure!(state == JobState::Running, "it ended too early: {state:?}");
+        sandbox.take_trainer()?.crash()?;
+        sandbox.start_trainer(&arguments).await?;
+    }
+    let mut training = sandbox.training().await?;
+    jobs::watch(&mut training, &id, |_| {}).await?;
+    let rows = jobs::history(&mut training, &id).await?;
+    let run = until("the run is complete", async || {
+        let run = runs(&python, &folder)?[format!("synthetic-{id}")].clone();
+        Ok((run["status"] == 1).then_some(run))
+    })
+    .await?;
+    for (tag, figure) in [
+        ("loss/train", (|row| row.train_loss) as fn(&CurveRow) -> f64),
+        ("learning_rate", |row| row.learning_rate),
+    ] {
+        let curve = run["scalars"][tag].as_array().context(tag)?;
+        assert_eq!(curve.len(), rows.len(), "{tag}");
+        for (point, row) in curve.iter().zip(&rows) {
+            assert_eq!(point[0], row.step);
+            assert_eq!(single(&point[1]), Some(figure(row) as f32), "{tag}");
+        }
+    }
+    assert_eq!(run["hparams"]["epochs"], 1_000.0);
+    let histograms = run["histograms"]["layers.1/weight"].as_array();
+    assert_eq!(histograms.map(Vec::len), Some(1));
     sandbox.stop().await
 }
 

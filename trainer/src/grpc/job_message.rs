@@ -16,7 +16,7 @@ use serde_json::Value;
 /// The message of a job that has done `step` steps, which may be more than the database has while
 /// it runs, and whose checkpoint may wait for the storage.
 #[must_use]
-pub(super) fn job_message(job: &Job, step: u64, publishing: Option<&Publishing>) -> v1::Job {
+pub(crate) fn job_message(job: &Job, step: u64, publishing: Option<&Publishing>) -> v1::Job {
     let newest = job.published.newest.as_ref();
     v1::Job {
         job_id: job.id.to_string(),

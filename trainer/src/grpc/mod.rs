@@ -18,6 +18,7 @@ mod watch;
 pub use checkpoint::Checkpoints;
 pub use import_quota::ImportQuota;
 pub use job_message::job_json;
+pub(crate) use job_message::job_message;
 pub use permissions::ROLES;
 pub use training::{Training, TrainingContext};
 pub use watch::WatchStream;

@@ -3,7 +3,7 @@
 use super::mlflow::{Client, Credentials, TrackingUri};
 use crate::remote_write::root_certs;
 use clap::Args;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 use ureq::tls::RootCerts;
 
 /// Where jobs are tracked.
@@ -40,6 +40,10 @@ pub struct TrackerFlags {
         requires = "mlflow_tracking_uri"
     )]
     pub mlflow_ca_file: Option<PathBuf>,
+    /// Folder that each job is written to as a run of TensorBoard: curves, hyperparameters, and
+    /// histograms of the weights of each checkpoint. Without it, none is written.
+    #[arg(long, env = "DIGITS_TENSORBOARD_DIR", value_name = "DIR")]
+    pub tensorboard_dir: Option<PathBuf>,
 }
 
 /// An MLflow server, and the experiment for the runs.
@@ -52,6 +56,19 @@ pub(super) struct Server {
 }
 
 impl TrackerFlags {
+    /// The folder for TensorBoard, if there is one; it is made if it is not there.
+    ///
+    /// # Errors
+    /// One line that names the flag, the folder and the cause.
+    pub(super) fn tensorboard(&self) -> Result<Option<PathBuf>, String> {
+        let Some(folder) = &self.tensorboard_dir else {
+            return Ok(None);
+        };
+        let made = fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+        let refuse = |error| format!("--tensorboard-dir {}: {error}", folder.display());
+        made.map(Some).map_err(refuse)
+    }
+
     /// The MLflow server, if there is one.
     ///
     /// # Errors

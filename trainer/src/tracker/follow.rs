@@ -7,6 +7,7 @@ use crate::{
     store::{Job, Position, Store, StoreError, UntrackedJob},
     wire,
 };
+use digits_checkpoint::{LoadError, StorageError};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,23 @@ pub(super) enum Failure {
     Postponed(String),
     /// What the tracker had of a job is gone: all its events are to be taken in again.
     Lost(String),
+}
+
+impl Failure {
+    /// Why a checkpoint that cannot be read never will be, such as one that retention has deleted.
+    ///
+    /// # Errors
+    /// When a later attempt may succeed.
+    pub(super) fn of_checkpoint(error: LoadError) -> Result<String, Self> {
+        match error {
+            LoadError::Refused(refusal) => Ok(refusal.to_string()),
+            LoadError::Unavailable(error) => match &error {
+                StorageError::Missing { .. } => Ok(error.to_string()),
+                _ if error.is_unreadable() => Ok(error.to_string()),
+                _ => Err(Self::Postponed(error.to_string())),
+            },
+        }
+    }
 }
 
 /// Events of a job, oldest first.

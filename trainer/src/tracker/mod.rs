@@ -8,6 +8,7 @@
 mod flags;
 mod follow;
 mod mlflow;
+mod tensorboard;
 
 pub use flags::TrackerFlags;
 pub use mlflow::TrackingUri;
@@ -22,6 +23,8 @@ use digits_telemetry::supervisor::{RepeatedDeaths, Task};
 use flags::Server;
 use follow::{Follower, Tracker};
 use mlflow::{Known, Mlflow};
+use std::path::PathBuf;
+use tensorboard::TensorBoard;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub(crate) struct Trackers {
     mlflow: Option<Server>,
+    /// Folder for TensorBoard.
+    tensorboard: Option<PathBuf>,
 }
 
 impl Trackers {
@@ -38,7 +43,11 @@ impl Trackers {
     /// When one cannot be used.
     pub(crate) fn open(flags: &TrackerFlags) -> Result<Self, Error> {
         let mlflow = flags.mlflow().map_err(Error::Config)?;
-        Ok(Self { mlflow })
+        let tensorboard = flags.tensorboard().map_err(Error::Config)?;
+        Ok(Self {
+            mlflow,
+            tensorboard,
+        })
     }
 
     /// Enters the trackers into the database, which must be writable.
@@ -46,10 +55,12 @@ impl Trackers {
     /// # Errors
     /// When the database cannot be written.
     pub(crate) async fn enter(&self, store: &Store) -> Result<(), Error> {
-        let unusable = Error::unavailable("--state cannot be used");
-        if let Some(server) = &self.mlflow {
-            let entered = store.begin_tracker(Mlflow::NAME, server.target.clone());
-            entered.await.map_err(unusable)?;
+        let mlflow = self.mlflow.iter().map(|it| it.target.clone());
+        let folder = self.tensorboard.iter().map(|it| it.display().to_string());
+        let trackers = mlflow.map(|target| (Mlflow::NAME, target));
+        for (name, target) in trackers.chain(folder.map(|target| (TensorBoard::NAME, target))) {
+            let entered = store.begin_tracker(name, target).await;
+            entered.map_err(Error::unavailable("--state cannot be used"))?;
         }
         Ok(())
     }
@@ -77,6 +88,14 @@ impl Trackers {
                     known: Known::default(),
                 },
             ));
+        }
+        if let Some(folder) = self.tensorboard {
+            let (storage, label) = (services.storage.clone(), TrackerLabel::Tensorboard);
+            tasks.push(start(services, stop, label, move |metrics| TensorBoard {
+                folder: folder.clone(),
+                storage: storage.clone(),
+                metrics,
+            }));
         }
         tasks
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 use client::CallError;
 use digits_checkpoint::{
-    LoadError, Storage,
+    Storage,
     id::{CheckpointId, ModelName},
     manifest::Manifest,
     record::ServingRecord,
@@ -230,11 +230,11 @@ impl Mlflow {
         };
         let files = match digits_checkpoint::files(&self.storage, id).await {
             Ok(files) => files,
-            Err(LoadError::Refused(refusal)) => {
-                self.drop_one("a checkpoint", &refusal.to_string());
+            Err(error) => {
+                let reason = Failure::of_checkpoint(error)?;
+                self.drop_one("a checkpoint", &reason);
                 return Ok(None);
             }
-            Err(error) => return Err(Failure::Postponed(error.to_string())),
         };
         for (name, bytes) in files {
             let file = format!("{path}/checkpoints/{id}/{name}");
