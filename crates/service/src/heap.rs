@@ -1,9 +1,8 @@
 //! Gives memory back to the system after a burst of requests.
 //!
-//! glibc's allocator keeps most of what was freed: after a burst of 256 batches of 3.2 MB the
-//! inference service stayed at 149 MB, where 29 MB were in use. Thresholds that make it return memory
-//! at once (`M_TRIM_THRESHOLD`) would cost page faults in every training step; a look every ten
-//! seconds costs nothing.
+//! glibc's allocator, which the trainer and the picture codecs in C use, keeps most of what was freed.
+//! Thresholds that make it return memory at once (`M_TRIM_THRESHOLD`) would cost page faults in every
+//! training step; a look every ten seconds costs nothing.
 
 use std::fs;
 use std::thread;
@@ -21,10 +20,8 @@ const GROWTH: u64 = 16 << 10;
 /// Looks after which memory that could not be given back is tried again.
 const RETRY: u32 = 30;
 
-/// Sets up the heap of this process and starts the thread that looks after it. Without the thread
-/// the process works as well.
+/// Starts the thread that gives memory back. Without it the process works as well.
 pub(crate) fn start() {
-    use_no_fast_bins();
     let thread = thread::Builder::new().name("heap".to_owned());
     if let Err(error) = thread.spawn(run) {
         tracing::warn!(%error, "memory is not given back to the system after bursts");
@@ -83,23 +80,6 @@ impl Heap {
         self.used = resident;
     }
 }
-
-/// Lets glibc keep no lists of small free blocks beside those of each thread: it merges them
-/// whenever a block of 1 KiB or more is allocated, which every request does.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code)] // glibc's only function for it: no pointers.
-fn use_no_fast_bins() {
-    use std::ffi::c_int;
-    unsafe extern "C" {
-        safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
-    }
-    const M_MXFAST: c_int = 1;
-    // Cannot fail for this value; and would only be slower.
-    let _ = mallopt(M_MXFAST, 0);
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn use_no_fast_bins() {}
 
 /// Gives free pages back to the system.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
