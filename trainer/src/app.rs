@@ -6,7 +6,8 @@ use crate::{
     grpc::{Checkpoints, ImportQuota, METHODS, ROLES, SERVICES, Training, TrainingContext},
     journal,
     lifecycle::{
-        await_storage, check_storage, close, execution, open, recover, stop_workers, submitter,
+        await_storage, canceller, check_storage, close, execution, open, recover, stop_workers,
+        submitter,
     },
     metrics::{PREFIX, gpu_memory},
     page,
@@ -165,8 +166,8 @@ impl App {
         background.extend(trackers.start(&services, &closing));
         let training = Training(TrainingContext {
             submitter: submitter(&services, workers.wake(), &config),
+            canceller: canceller(&services),
             running: Arc::clone(&services.running),
-            bundles: Arc::clone(&services.bundles),
             shutdown: closing.clone(),
         });
         let checkpoints = Checkpoints {

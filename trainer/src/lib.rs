@@ -9,6 +9,7 @@ pub mod app;
 pub mod attempt;
 mod background;
 mod blocking;
+pub mod cancellation;
 pub mod config;
 pub mod datasets;
 pub mod grpc;

@@ -2,6 +2,7 @@
 //! `digits-trainer run`.
 
 use crate::{
+    cancellation::Canceller,
     config::{Config, ExecutorKind},
     datasets::{Catalog, Pushed},
     journal,
@@ -213,6 +214,16 @@ pub(crate) fn submitter(services: &WorkerContext, wake: Wake, config: &Config) -
         wake,
         queue_capacity: config.trainer.queue_capacity.into(),
         client_quota: config.trainer.quotas.quota_queued_jobs,
+    }
+}
+
+/// Cancels jobs of the workers.
+pub(crate) fn canceller(services: &WorkerContext) -> Canceller {
+    Canceller {
+        store: services.store.clone(),
+        storage: services.storage.clone(),
+        running: Arc::clone(&services.running),
+        bundles: Arc::clone(&services.bundles),
     }
 }
 

@@ -13,13 +13,14 @@ use super::{
 };
 use crate::{
     blocking::on_storage,
+    cancellation::Canceller,
     datasets::Position,
     job::{JobId, JobState},
     spec,
-    store::{Job, JobFilter, Store, StoreError},
+    store::{Job, JobFilter, Store},
     submission::Submitter,
     wire::{self, SpecMessage},
-    worker::{Bundles, RunningJobs, StopReason, clear_runs, mark_unfinished},
+    worker::RunningJobs,
 };
 use digits_proto::v1::{
     self, CancelJobRequest, CancelJobResponse, GetHistoryRequest, GetHistoryResponse,
@@ -44,24 +45,12 @@ const MAX_READ_JOBS: u32 = 100;
 pub struct TrainingContext {
     /// Accepts jobs.
     pub submitter: Submitter,
+    /// Cancels them.
+    pub canceller: Canceller,
     /// Jobs that run.
     pub running: Arc<RunningJobs>,
-    /// Resume bundles.
-    pub bundles: Arc<Bundles>,
     /// Ends the streams of WatchJob.
     pub shutdown: CancellationToken,
-}
-
-impl TrainingContext {
-    /// Cancels a job. The database is marked first: a job that starts now sees the mark, a running
-    /// one sees the stop.
-    async fn cancel(self, id: JobId) -> Result<Job, StoreError> {
-        let job = self.submitter.store.cancel(id).await?;
-        if let Some(running) = self.running.get(id) {
-            running.stop(StopReason::Cancel);
-        }
-        Ok(job)
-    }
 }
 
 /// The service.
@@ -77,13 +66,6 @@ impl Training {
 
     fn store(&self) -> &Store {
         &self.0.submitter.store
-    }
-
-    /// Deletes the bundle of a job that was cancelled while it waited to be resumed.
-    async fn remove_bundle(&self, job: JobId) {
-        let bundles = Arc::clone(&self.0.bundles);
-        // A failure leaves it to the next start, which sweeps.
-        let _ = tokio::task::spawn_blocking(move || bundles.remove(job)).await;
     }
 
     fn message(&self, job: &Job) -> v1::Job {
@@ -206,18 +188,8 @@ impl TrainingService for Training {
         let id = request.into_inner().job_id;
         let parsed = job_id(&id)?;
         context.audit("job_id", &id);
-        // It goes on when the client is not waited for any more.
-        let cancelling = tokio::spawn(self.0.clone().cancel(parsed));
-        let cancelled = async { cancelling.await.unwrap_or(Err(StoreError::Closed)) };
-        let job = self.store().for_client(cancelled).await;
+        let job = self.0.canceller.cancel(parsed).await;
         let job = job.map_err(|error| store_status(error, &id))?;
-        if job.state.is_end() && self.0.running.get(parsed).is_none() {
-            self.remove_bundle(parsed).await;
-            // It may have published before it was released into the queue.
-            let storage = &self.0.submitter.storage;
-            mark_unfinished(self.store(), storage).await;
-            clear_runs(self.store(), storage).await;
-        }
         Ok(Response::new(CancelJobResponse {
             job: Some(self.message(&job)),
         }))
