@@ -4,8 +4,9 @@ use prost::Message as _;
 use std::{error::Error, path::PathBuf};
 use tonic_prost_build::Config;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "digits/v1/training.proto",
+    "digits/v1/sweep.proto",
     "digits/v1/checkpoint.proto",
     "digits/v1/inference.proto",
     "inference/grpc_service.proto",

@@ -3,7 +3,7 @@
 use crate::{
     background,
     config::Config,
-    grpc::{Checkpoints, ImportQuota, METHODS, ROLES, SERVICES, Training, TrainingContext},
+    grpc::{Checkpoints, ImportQuota, METHODS, ROLES, SERVICES, Sweeps, Training, TrainingContext},
     journal,
     lifecycle::{
         await_storage, canceller, check_storage, close, execution, open, recover, stop_workers,
@@ -13,6 +13,7 @@ use crate::{
     page,
     reporter::Reporter,
     store::{DatabaseState, StoreError},
+    sweep::Controller,
     tracker::Trackers,
     webhook::Webhooks,
     worker::{StartError, WorkerContext, Workers},
@@ -158,15 +159,26 @@ impl App {
         };
         recovered?;
         journal::stop_when_replaced(&services.store, &shutdown);
+        let width = workers;
         let workers = Workers::start(services.clone(), workers, execution).await;
         let workers = workers.map_err(workers_error)?;
         let closing = service.ports_closing().clone();
         let mut background = background::start(&config, &services, &closing);
         background.extend(webhooks.start(&services, &closing));
         background.extend(trackers.start(&services, &closing));
+        let submitter = submitter(&services, workers.wake(), &config);
+        let canceller = canceller(&services);
+        let controller = Controller {
+            submitter: submitter.clone(),
+            canceller: canceller.clone(),
+            width,
+            wake: Arc::default(),
+        };
+        let sweeps = Sweeps(controller.sweeper());
+        background.push(controller.start(&services.supervisor, &closing));
         let training = Training(TrainingContext {
-            submitter: submitter(&services, workers.wake(), &config),
-            canceller: canceller(&services),
+            submitter,
+            canceller,
             running: Arc::clone(&services.running),
             shutdown: closing.clone(),
         });
@@ -182,8 +194,9 @@ impl App {
             ),
         };
         let limit = config.trainer.max_message_bytes as usize;
-        let routes =
-            Routes::new(training.into_server(limit)).add_service(checkpoints.into_server(limit));
+        let routes = Routes::new(training.into_server(limit))
+            .add_service(checkpoints.into_server(limit))
+            .add_service(sweeps.into_server(limit));
         let service = service.with_server(|server| server.with_pages(page::router()));
         let state = services.store.state();
         let ready = |readiness| follow_database(readiness, state);

@@ -2,8 +2,9 @@
 //!
 //! [`train`] is the training alone. [`submission`] accepts jobs, [`store`] keeps them, [`worker`]
 //! runs them, [`grpc`] answers clients, [`app`] puts them together; [`run`] is one job without the
-//! service, and [`work`] one attempt in a process of its own. [`worker::job_lifecycle`] walks along
-//! the calls from `SubmitJob` to the promoted checkpoint.
+//! service, and [`work`] one attempt in a process of its own; [`sweep`] has groups of jobs run and
+//! compares them. [`worker::job_lifecycle`] walks along the calls from `SubmitJob` to the promoted
+//! checkpoint.
 
 pub mod app;
 pub mod attempt;
@@ -30,6 +31,7 @@ mod similar;
 pub mod spec;
 pub mod store;
 pub mod submission;
+pub mod sweep;
 #[cfg(test)]
 mod test_supervisor;
 pub mod tracker;

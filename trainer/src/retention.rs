@@ -1,8 +1,8 @@
 //! Periodic retention sweep: deletes checkpoints, marks of jobs and what workers left, where they
 //! are no longer needed.
 //!
-//! [`digits_checkpoint::retention`] has the rules. The checkpoints that jobs publish or start from
-//! are kept in addition; only the job database knows them.
+//! [`digits_checkpoint::retention`] has the rules. The checkpoints that jobs publish or start from,
+//! and those that sweeps compare, are kept in addition; only the job database knows them.
 
 use crate::{
     metrics::{Metrics, SweepCounts},
@@ -67,9 +67,11 @@ impl Retention {
         sweep_runs(&self.store, &self.storage).await
     }
 
-    /// Checkpoints that are being published, and those that unfinished jobs start from.
+    /// Checkpoints that are being published, those that unfinished jobs start from, and those that
+    /// sweeps compare.
     async fn needed(&self) -> Result<BTreeSet<CheckpointId>, StoreError> {
         let mut keep = self.store.needed_parents().await?;
+        keep.extend(self.store.needed_by_sweeps().await?);
         keep.extend(self.store.checkpoints_in_progress().await?);
         Ok(keep)
     }

@@ -135,6 +135,57 @@ impl Submitter {
         }
     }
 
+    /// Fills, checks and plans specs that start from the same checkpoint, or from none; nothing is
+    /// stored.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; of everything that is wrong with the specs, the first `limit` that differ.
+    pub async fn check(
+        &self,
+        specs: Vec<SpecMessage>,
+        limit: usize,
+    ) -> Result<Vec<ResolvedJob>, SubmitError> {
+        let parent = match specs.first() {
+            Some(first) => self.parent(&first.request()).await?,
+            None => None,
+        };
+        let catalog = Arc::clone(&self.catalog);
+        on_storage(move || {
+            let mut found: Vec<Violation> = Vec::new();
+            let mut resolved = Vec::with_capacity(specs.len());
+            for spec in &specs {
+                match spec::resolve(&spec.request(), &catalog, parent.as_ref()) {
+                    Ok(job) => resolved.push(job),
+                    Err(SpecError::Invalid(more)) => {
+                        for violation in more {
+                            if found.len() < limit && !found.contains(&violation) {
+                                found.push(violation);
+                            }
+                        }
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if found.is_empty() {
+                Ok(resolved)
+            } else {
+                Err(SubmitError::Invalid(found))
+            }
+        })
+        .await
+    }
+
+    /// How many jobs this client may put into the queue now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn room(&self, client: &str) -> Result<u64, StoreError> {
+        let (capacity, quota) = (self.queue_capacity, self.client_quota);
+        self.store
+            .queue_room(client.to_owned(), capacity, quota)
+            .await
+    }
+
     /// The manifest of the checkpoint that the spec starts from. A checkpoint that is marked for
     /// deletion is refused: it may be gone before the job is stored.
     async fn parent(&self, request: &JobRequest) -> Result<Option<Manifest>, SubmitError> {
@@ -162,16 +213,25 @@ impl Submitter {
         parent: Option<Manifest>,
     ) -> Result<ResolvedJob, SubmitError> {
         let catalog = Arc::clone(&self.catalog);
-        let resolving =
-            blocking::on_storage(move || Ok(spec::resolve(&request, &catalog, parent.as_ref())?));
-        resolving.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "resolving a spec panicked");
-            Err(SubmitError::Internal)
-        })
+        on_storage(move || Ok(spec::resolve(&request, &catalog, parent.as_ref())?)).await
     }
 }
 
-fn check_request_id(request_id: &str) -> Result<(), SubmitError> {
+/// Runs `work` on a blocking thread; its panic is a bug.
+async fn on_storage<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SubmitError> + Send + 'static,
+) -> Result<T, SubmitError> {
+    blocking::on_storage(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "resolving a spec panicked");
+        Err(SubmitError::Internal)
+    })
+}
+
+/// Checks a key of idempotency.
+///
+/// # Errors
+/// [`SubmitError::Invalid`].
+pub(crate) fn check_request_id(request_id: &str) -> Result<(), SubmitError> {
     let printable = request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if printable && (1..=MAX_REQUEST_ID_BYTES).contains(&request_id.len()) {
         return Ok(());

@@ -5,12 +5,16 @@ mod attempt;
 mod attempt_record;
 pub mod cloud_event;
 mod job_spec;
+mod parameter;
 mod spec_fields;
+mod sweep;
 
 pub use attempt::{report_bytes, report_from};
 pub use attempt_record::{attempt_record_bytes, attempt_record_from};
 pub use job_spec::{LineageSpec, SpecMessage, activation, promotion_number, promotion_policy};
+pub use parameter::{FieldError, NumberKind, ParameterField};
 pub use spec_fields::{SpecFields, spec_fields};
+pub use sweep::{SweepMessage, sweep_state};
 
 use crate::job::{CurveRow, Event, JobState, NetworkSize, Publishing};
 use digits_checkpoint::{

@@ -7,10 +7,11 @@ use fastrand::Rng;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "digits.v1.InferenceService",
     "digits.v1.TrainingService",
     "digits.v1.CheckpointService",
+    "digits.v1.SweepService",
     "inference.GRPCInferenceService",
 ];
 const MAX: usize = 1 << 20;

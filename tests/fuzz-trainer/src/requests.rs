@@ -8,8 +8,13 @@ use digits_fuzz::{
 use prost_reflect::MethodDescriptor;
 use std::sync::LazyLock;
 
-static METHODS: LazyLock<Vec<MethodDescriptor>> =
-    LazyLock::new(|| methods(&["digits.v1.TrainingService", "digits.v1.CheckpointService"]));
+static METHODS: LazyLock<Vec<MethodDescriptor>> = LazyLock::new(|| {
+    methods(&[
+        "digits.v1.TrainingService",
+        "digits.v1.CheckpointService",
+        "digits.v1.SweepService",
+    ])
+});
 
 /// Every request message through its handler.
 pub fn trainer_requests(data: &[u8]) {

@@ -57,13 +57,22 @@ pub(super) fn invalid_field(field: &str, message: impl Into<String>) -> Status {
     violations.into_status()
 }
 
-/// For an error of the job database; `job` is the id in the request, or empty.
+/// For an error of the job database; `job` is the id of the job or sweep in the request, or empty.
 pub(super) fn store(error: StoreError, job: &str) -> Status {
     match error {
         StoreError::NoSuchJob => not_found(
             "job",
             job,
             format!("there is no job {job}: ListJobs lists them"),
+        ),
+        StoreError::NoSuchSweep => not_found(
+            "sweep",
+            job,
+            format!("there is no sweep {job}: ListSweeps lists them"),
+        ),
+        StoreError::TooManySweeps { running } => retry_status(
+            format!("{running} sweeps are running; retry when one has ended, or cancel one"),
+            QUEUE_RETRY,
         ),
         StoreError::QueueFull { waiting } => retry_status(
             format!("the queue is full: {waiting} jobs are waiting; retry later or cancel one"),

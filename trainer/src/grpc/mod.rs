@@ -11,6 +11,8 @@ mod page;
 mod permissions;
 mod report_messages;
 mod serving_events;
+mod sweep;
+mod sweep_messages;
 mod training;
 mod uninterrupted;
 mod watch;
@@ -20,11 +22,16 @@ pub use import_quota::ImportQuota;
 pub use job_message::job_json;
 pub(crate) use job_message::job_message;
 pub use permissions::ROLES;
+pub use sweep::Sweeps;
 pub use training::{Training, TrainingContext};
 pub use watch::WatchStream;
 
 /// Full names of the services, for health and reflection.
-pub const SERVICES: &[&str] = &["digits.v1.TrainingService", "digits.v1.CheckpointService"];
+pub const SERVICES: &[&str] = &[
+    "digits.v1.TrainingService",
+    "digits.v1.CheckpointService",
+    "digits.v1.SweepService",
+];
 
 /// Methods that request metrics name.
 pub const METHODS: &[&str] = &[
@@ -36,6 +43,10 @@ pub const METHODS: &[&str] = &[
     "GetHistory",
     "ListPresets",
     "ListDatasets",
+    "SubmitSweep",
+    "GetSweep",
+    "ListSweeps",
+    "CancelSweep",
     "ListCheckpoints",
     "GetCheckpoint",
     "Promote",

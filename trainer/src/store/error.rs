@@ -57,6 +57,15 @@ pub enum StoreError {
     /// No such job.
     #[error("there is no such job")]
     NoSuchJob,
+    /// No such sweep.
+    #[error("there is no such sweep")]
+    NoSuchSweep,
+    /// As many sweeps run as may run at a time.
+    #[error("{running} sweeps are running")]
+    TooManySweeps {
+        /// Sweeps that run.
+        running: u64,
+    },
     /// SQLite could not commit a transaction: nothing of it is stored.
     #[error("the job database does not commit: {0}")]
     NotCommitted(Arc<rusqlite::Error>),

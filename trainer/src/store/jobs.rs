@@ -16,7 +16,7 @@ use crate::{
 };
 use digits_checkpoint::id::CheckpointId;
 use rusqlite::{
-    Connection, OptionalExtension as _, Transaction, params, params_from_iter, types::Value,
+    Connection, OptionalExtension as _, Rows, Transaction, params, params_from_iter, types::Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,9 +86,7 @@ impl Store {
             if let Some(job) = find(transaction, &new.request_id, &new.requested.key())? {
                 return Ok(Submitted::Existing(Box::new(job)));
             }
-            let waiting: u64 = transaction
-                .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
-                .query_row(params![JobState::Queued.number()], |row| row.get(0))?;
+            let waiting = queued(transaction)?;
             if waiting >= capacity {
                 return Err(StoreError::QueueFull { waiting });
             }
@@ -97,6 +95,26 @@ impl Store {
             Ok(Submitted::New(Box::new(read(transaction, number)?)))
         });
         self.for_client(writing).await
+    }
+
+    /// How many jobs [`submit`](Self::submit) would take from this client now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_room(
+        &self,
+        client: String,
+        capacity: u64,
+        quota: Option<u64>,
+    ) -> Result<u64, StoreError> {
+        self.read(move |connection| {
+            let room = capacity.saturating_sub(queued(connection)?);
+            Ok(match quota {
+                None => room,
+                Some(quota) => room.min(quota.saturating_sub(queued_by(connection, &client)?)),
+            })
+        })
+        .await
     }
 
     /// A job.
@@ -165,13 +183,7 @@ impl Store {
                 "SELECT DISTINCT parent FROM jobs WHERE state IN (?1, ?2) AND parent <> ''",
             )?;
             let states = params![JobState::Queued.number(), JobState::Running.number()];
-            let mut rows = statement.query(states)?;
-            let mut parents = BTreeSet::new();
-            while let Some(row) = rows.next()? {
-                let id: String = row.get(0)?;
-                parents.insert(id.parse().map_err(corrupt)?);
-            }
-            Ok(parents)
+            checkpoint_ids(statement.query(states)?)
         })
         .await
     }
@@ -206,6 +218,16 @@ impl Store {
     }
 }
 
+/// Ids of checkpoints in the first column.
+pub(super) fn checkpoint_ids(mut rows: Rows<'_>) -> Result<BTreeSet<CheckpointId>, StoreError> {
+    let mut ids = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        ids.insert(id.parse().map_err(corrupt)?);
+    }
+    Ok(ids)
+}
+
 fn find(
     connection: &Connection,
     request_id: &str,
@@ -222,16 +244,25 @@ fn find(
     }
 }
 
+/// Jobs in the queue.
+fn queued(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1")?
+        .query_row(params![JobState::Queued.number()], |row| row.get(0))?)
+}
+
+/// Of these, jobs of a client.
+fn queued_by(connection: &Connection, client: &str) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1 AND submitted_by = ?2")?
+        .query_row(params![JobState::Queued.number(), client], |row| row.get(0))?)
+}
+
 fn check_quota(transaction: &Transaction<'_>, new: &NewJob) -> Result<(), StoreError> {
     let Some(quota) = new.quota else {
         return Ok(());
     };
-    let waiting: u64 = transaction
-        .prepare_cached("SELECT count(*) FROM jobs WHERE state = ?1 AND submitted_by = ?2")?
-        .query_row(
-            params![JobState::Queued.number(), new.submitted_by],
-            |row| row.get(0),
-        )?;
+    let waiting = queued_by(transaction, &new.submitted_by)?;
     match waiting >= quota {
         true => Err(QuotaExceeded::QueuedJobs(waiting).into()),
         false => Ok(()),

@@ -1,5 +1,5 @@
-//! The job database: jobs, their events and curves, and the checkpoints that they publish, in
-//! SQLite.
+//! The job database: jobs, their events and curves, the checkpoints that they publish, and sweeps,
+//! in SQLite.
 //!
 //! One thread owns the database; everybody else sends it closures through a bounded channel. The
 //! writes that wait there are carried out in one transaction (each closure in its own savepoint)
@@ -38,8 +38,11 @@ mod reserve;
 mod runs;
 mod schema;
 mod signals;
+mod sweep_record;
+mod sweeps;
 mod tracking;
 mod transaction;
+mod trials;
 mod waiting;
 
 pub use checkpoints::{CheckpointIntent, IntentState};
@@ -59,5 +62,8 @@ pub use publications::{Publication, Published};
 pub use recover::{Crash, Recovery, Survivors};
 pub use runs::{Run, TakenIn};
 pub use signals::Signals;
+pub use sweep_record::{Sweep, Trial};
+pub use sweeps::{NewSweep, SweepSubmitted};
 pub use tracking::{Position, Untracked, UntrackedJob};
+pub use trials::ActiveSweep;
 pub use waiting::Waiting;

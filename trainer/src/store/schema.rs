@@ -4,7 +4,7 @@ use super::error::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Migrations in order; their number is the `PRAGMA user_version`.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     FIRST,
     DURABLE_JOBS,
     PARENTS,
@@ -16,6 +16,7 @@ const MIGRATIONS: [&str; 11] = [
     JOURNAL,
     WEBHOOKS,
     TRACKERS,
+    SWEEPS,
 ];
 
 /// Version of the tables of this program.
@@ -192,6 +193,51 @@ CREATE TABLE tracked (
     event   INTEGER NOT NULL,
     mark    INTEGER NOT NULL,
     PRIMARY KEY (tracker, job)
+) STRICT, WITHOUT ROWID;
+";
+
+/// `sweeps` has groups of jobs, and `trials` their members: a job by its `request_id`, once it is
+/// submitted. `fields`, `rungs` and `choice` (a value for each field) are JSON; `rung` of a sweep is
+/// the newest that has begun. A trial is `ended` once its result is recorded: `checkpoint` with
+/// `validation` (a message of the wire, of which `correct` and `loss` are copies), or `error` where
+/// its job was not accepted or has no result, or neither where its job shows it.
+const SWEEPS: &str = "
+CREATE TABLE sweeps (
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    request_id       TEXT NOT NULL UNIQUE,
+    request_key      BLOB NOT NULL,
+    spec             BLOB NOT NULL,
+    name             TEXT NOT NULL,
+    model            TEXT NOT NULL,
+    fields           TEXT NOT NULL,
+    rungs            TEXT NOT NULL,
+    rung             INTEGER NOT NULL,
+    state            INTEGER NOT NULL,
+    created_us       INTEGER NOT NULL,
+    finished_us      INTEGER,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    parent           TEXT NOT NULL,
+    submitted_by     TEXT NOT NULL
+) STRICT;
+CREATE INDEX sweeps_by_state ON sweeps (state, number);
+CREATE TABLE trials (
+    sweep         INTEGER NOT NULL REFERENCES sweeps (number),
+    number        INTEGER NOT NULL,
+    rung          INTEGER NOT NULL,
+    configuration INTEGER NOT NULL,
+    choice        TEXT NOT NULL,
+    seed          INTEGER NOT NULL,
+    epochs        INTEGER NOT NULL,
+    request_id    TEXT NOT NULL,
+    spec          BLOB NOT NULL,
+    ended         INTEGER NOT NULL DEFAULT 0,
+    error         TEXT NOT NULL DEFAULT '',
+    checkpoint    TEXT NOT NULL DEFAULT '',
+    validation    BLOB,
+    correct       INTEGER,
+    loss          REAL,
+    PRIMARY KEY (sweep, number)
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -1,7 +1,7 @@
 //! The job database with a journal: another state folder gets everything from the storage, and a
 //! trainer that was replaced or whose storage fails accepts nothing.
 
-use crate::store_support::{SECOND, new_job, supervisor};
+use crate::store_support::{SECOND, new_job, new_sweep, supervisor};
 use digits_checkpoint::{
     Storage,
     journal::{Fence, Identity, Journal},
@@ -13,6 +13,7 @@ use digits_trainer::{
         ImportUse, Job, JobOutcome, JournalLimits, JournalSettings, JournalState, Machine, Store,
         StoreError, Submitted, Survivors, Takeover,
     },
+    sweep::TrialResult,
 };
 use futures::poll;
 use rusqlite::{Connection, types::Value};
@@ -144,6 +145,12 @@ async fn another_folder_gets_every_row_from_the_storage() {
         .add_import("client".to_owned(), used)
         .await
         .expect("counted");
+    store
+        .submit_sweep(new_sweep("s", 3))
+        .await
+        .expect("accepted");
+    let result = TrialResult::Without("such".to_owned());
+    store.end_trial(1, 2, result).await.expect("ended");
     store.close().await;
     let second = Node::held(dir.path(), "b").await;
     let found = second
@@ -164,7 +171,14 @@ async fn another_folder_gets_every_row_from_the_storage() {
             .find(|(table, _)| table == name)
             .map(|it| it.1.len())
     };
-    for (table, count) in [("jobs", 4), ("labels", 4), ("runs", 1), ("imports", 1)] {
+    for (table, count) in [
+        ("jobs", 4),
+        ("labels", 4),
+        ("runs", 1),
+        ("imports", 1),
+        ("sweeps", 1),
+        ("trials", 3),
+    ] {
         assert_eq!(rows(table), Some(count), "{table}");
     }
     // Numbers go on where they were, in both.

@@ -32,6 +32,8 @@ mod store;
 mod store_crashes;
 mod store_runs;
 mod store_support;
+mod store_sweeps;
 mod support;
+mod sweeps;
 mod traces;
 mod webhooks;

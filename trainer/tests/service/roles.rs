@@ -18,7 +18,7 @@ const TRAIN: &[&str] = &["train", "admin"];
 const PROMOTE: &[&str] = &["promote", "admin"];
 const READ: &[&str] = &["watch", "train", "promote", "admin"];
 
-const METHODS: [(&str, &[&str]); 17] = [
+const METHODS: [(&str, &[&str]); 21] = [
     ("/digits.v1.TrainingService/SubmitJob", TRAIN),
     ("/digits.v1.TrainingService/CancelJob", TRAIN),
     ("/digits.v1.TrainingService/GetJob", READ),
@@ -27,6 +27,10 @@ const METHODS: [(&str, &[&str]); 17] = [
     ("/digits.v1.TrainingService/GetHistory", READ),
     ("/digits.v1.TrainingService/ListPresets", READ),
     ("/digits.v1.TrainingService/ListDatasets", READ),
+    ("/digits.v1.SweepService/SubmitSweep", TRAIN),
+    ("/digits.v1.SweepService/CancelSweep", TRAIN),
+    ("/digits.v1.SweepService/GetSweep", READ),
+    ("/digits.v1.SweepService/ListSweeps", READ),
     ("/digits.v1.CheckpointService/ImportCheckpoint", TRAIN),
     ("/digits.v1.CheckpointService/Promote", PROMOTE),
     ("/digits.v1.CheckpointService/Rollback", PROMOTE),

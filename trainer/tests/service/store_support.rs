@@ -1,15 +1,16 @@
 //! A job database in a scratch folder, for the tests of it.
 
 use digits_dataset::mnist::MnistSource;
-use digits_proto::v1::WatchJobResponse;
+use digits_proto::v1::{SweepSpec, WatchJobResponse};
 use digits_telemetry::{liveness::Liveness, supervisor::Supervisor};
 use digits_testing::until;
 use digits_trainer::{
     datasets::Catalog,
     job::{CurveRow, JobId},
     spec::resolve,
-    store::{Job, NewJob, Store, StoreError, Submitted},
-    wire::SpecMessage,
+    store::{Job, NewJob, NewSweep, Store, StoreError, Submitted},
+    sweep::{NewTrial, Rung, SweepId},
+    wire::{SpecMessage, SweepMessage},
 };
 use prost::Message as _;
 use std::{path::Path, time::Duration};
@@ -97,6 +98,36 @@ pub fn new_job(request_id: &str) -> NewJob {
         r#"{"name": "name", "labels": {"a": "b"}, "data": {"dataset": "synthetic"}, "device": "cpu"}"#,
     );
     new_job_of(request_id, requested)
+}
+
+/// A sweep with this many trials, of one rung.
+pub fn new_sweep(request_id: &str, trials: u32) -> NewSweep {
+    let id = SweepId::generate();
+    let job = spec(r#"{"data": {"dataset": "synthetic"}, "device": "cpu"}"#);
+    let trials = (1..=trials).map(|number| NewTrial {
+        number,
+        configuration: number,
+        values: vec![number.to_string()],
+        seed: 17,
+        epochs: 1,
+        spec: job.of_trial(&id.to_string(), number),
+    });
+    let trials: Vec<NewTrial> = trials.collect();
+    NewSweep {
+        id,
+        request_id: request_id.to_owned(),
+        message: SweepMessage::from(SweepSpec::default()),
+        name: String::new(),
+        model: "digits".to_owned(),
+        fields: vec!["batch_size".to_owned()],
+        rungs: vec![Rung {
+            epochs: 0,
+            configurations: trials.len() as u32,
+        }],
+        trials,
+        parent: None,
+        submitted_by: String::new(),
+    }
 }
 
 pub fn new_job_of(request_id: &str, requested: SpecMessage) -> NewJob {

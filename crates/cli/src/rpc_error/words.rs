@@ -106,6 +106,23 @@ const FIELDS: &[(&str, &str)] = &[
     ("precision", "--precision"),
     ("calibrate", "--calibrate"),
     ("report", "--report"),
+    // SubmitSweep: below `spec.job` are the fields of a job.
+    ("job", "the job"),
+    ("parameters", "--grid"),
+    ("parameters.field", "--grid"),
+    ("parameters.values", "--grid"),
+    ("parameters.range", "--range"),
+    ("parameters.range.low", "--range"),
+    ("parameters.range.high", "--range"),
+    ("parameters.range.log", "--log-range"),
+    ("seeds", "--seeds"),
+    ("random", "--random"),
+    ("random.configurations", "--random"),
+    ("random.seed", "--random-seed"),
+    ("halving", "--halving"),
+    ("halving.factor", "--halving"),
+    ("halving.min_epochs", "--min-epochs"),
+    ("sweep_id", "SWEEP"),
     // Jobs
     ("job_id", "JOB"),
     ("states", "--state"),
@@ -161,6 +178,10 @@ const METHODS: &[(&str, &str)] = &[
     ("GetHistory", "`digits plot`"),
     ("ListPresets", "`digits presets`"),
     ("ListDatasets", "`digits dataset list`"),
+    ("SubmitSweep", "`digits sweep`"),
+    ("GetSweep", "`digits sweep show`"),
+    ("ListSweeps", "`digits sweep list`"),
+    ("CancelSweep", "`digits sweep cancel`"),
     ("ListCheckpoints", "`digits checkpoints`"),
     ("GetCheckpoint", "`digits checkpoints CHECKPOINT`"),
     ("Promote", "`digits promote`"),
@@ -277,7 +298,8 @@ const ACTIVATIONS: &[&str] = &[
 fn known(path: &str) -> Option<&'static str> {
     let find = |path: &str| FIELDS.iter().find(|(name, _)| *name == path);
     let inner = path
-        .strip_prefix("spec.")
+        .strip_prefix("spec.job.")
+        .or_else(|| path.strip_prefix("spec."))
         .or_else(|| path.strip_prefix("header."))
         .unwrap_or(path);
     find(path).or_else(|| find(inner)).map(|(_, name)| *name)
