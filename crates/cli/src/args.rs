@@ -5,6 +5,7 @@ mod dataset;
 mod lineage;
 mod serving;
 mod signing;
+mod sweep;
 mod token;
 mod train;
 mod values;
@@ -15,6 +16,7 @@ pub use serving::{
     At, Change, Checkpoints, Drop, Promote, Release, Rollback, Serving, SigningKeys,
 };
 pub use signing::{Key, KeyFile, Sign};
+pub use sweep::{Grid, ListSweeps, PromoteTrial, Range, SubmitSweep, Sweep, SweepCommand, SweepId};
 pub use token::{CreateToken, Token};
 pub use train::{Optimizer, Precision, Promotion, Publish, Schedule, Train};
 
@@ -120,6 +122,9 @@ pub enum Command {
     Train(Box<Train>),
     /// List jobs, or show one.
     Jobs(Jobs),
+    /// Train with many values of some settings, and compare the results.
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(Box<Sweep>),
     /// Watch a job to its end.
     Watch(Watch),
     /// Stop a job.

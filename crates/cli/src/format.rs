@@ -85,6 +85,21 @@ pub fn job_state(job: &v1::Job) -> String {
     }
 }
 
+/// The state of a sweep in a word, `stopping` while the jobs of a cancelled one end.
+#[must_use]
+pub fn sweep_state(sweep: &v1::Sweep) -> String {
+    match sweep.cancel_requested {
+        true => "stopping".to_owned(),
+        false => word(sweep.state().as_str_name(), "SWEEP_STATE_"),
+    }
+}
+
+/// The state of a trial in a word: `pending`.
+#[must_use]
+pub fn trial_state(trial: &v1::Trial) -> String {
+    word(trial.state().as_str_name(), "TRIAL_STATE_")
+}
+
 /// Why a checkpoint waits, and until when: `the storage is full; retrying until 14:03:05`.
 #[must_use]
 pub fn publishing(waiting: &v1::Publishing) -> String {

@@ -4,7 +4,7 @@
 use crate::did_you_mean::similar;
 use digits_cli::{Error, format, registry::Registry};
 use digits_client::TrainerClient;
-use digits_proto::v1::{Checkpoint, Job, ListCheckpointsRequest, ListJobsRequest};
+use digits_proto::v1::{Checkpoint, Job, ListCheckpointsRequest, ListJobsRequest, Sweep};
 use jiff::Timestamp;
 
 /// The newest job, or the newest checkpoint.
@@ -31,15 +31,29 @@ struct Kind {
     noun: &'static str,
     /// Command that lists all.
     list: &'static str,
+    /// Command that makes one.
+    make: &'static str,
+    /// What has the name that may be given.
+    named: &'static str,
 }
 
 const JOB: Kind = Kind {
     noun: "job",
     list: "digits jobs",
+    make: "digits train",
+    named: "the name of a job",
 };
 const CHECKPOINT: Kind = Kind {
     noun: "checkpoint",
     list: "digits checkpoints",
+    make: "digits train",
+    named: "the name of a job",
+};
+const SWEEP: Kind = Kind {
+    noun: "sweep",
+    list: "digits sweep list",
+    make: "digits sweep",
+    named: "its name",
 };
 
 /// The id of the job that `text` names. A whole id is not looked up.
@@ -55,6 +69,25 @@ pub async fn job_id(text: &str, trainer: &TrainerClient) -> Result<String, Error
     }
     let now = Timestamp::now();
     choose(text, JOB, jobs.iter().map(|job| of_job(job, now)).collect())
+}
+
+/// The id of the sweep that `text` names. A whole id is not looked up.
+pub async fn sweep_id(text: &str, trainer: &TrainerClient) -> Result<String, Error> {
+    if is_id(text) {
+        return Ok(text.to_owned());
+    }
+    let limit = if text == LATEST { 1 } else { usize::MAX };
+    let sweeps = trainer.sweeps(limit).await?;
+    if text == LATEST {
+        let newest = sweeps.into_iter().next().map(|sweep| sweep.sweep_id);
+        return newest.ok_or_else(|| nothing_yet(SWEEP));
+    }
+    let now = Timestamp::now();
+    choose(
+        text,
+        SWEEP,
+        sweeps.iter().map(|it| of_sweep(it, now)).collect(),
+    )
 }
 
 /// The id of the checkpoint that `text` names; `latest` is the newest of `model`, or of all models
@@ -115,8 +148,8 @@ fn is_id(text: &str) -> bool {
 }
 
 fn nothing_yet(kind: Kind) -> Error {
-    let noun = kind.noun;
-    Error::Negative(format!("there is no {noun} yet: `digits train` makes one"))
+    let Kind { noun, make, .. } = kind;
+    Error::Negative(format!("there is no {noun} yet: `{make}` makes one"))
 }
 
 fn of_job(job: &Job, now: Timestamp) -> Candidate {
@@ -126,6 +159,16 @@ fn of_job(job: &Job, now: Timestamp) -> Candidate {
         id: job.job_id.clone(),
         name: spec.map(|it| it.name.clone()).unwrap_or_default(),
         about: format!("{}, {age} old", format::state(job.state)),
+    }
+}
+
+fn of_sweep(sweep: &Sweep, now: Timestamp) -> Candidate {
+    let job = sweep.spec.as_ref().and_then(|spec| spec.job.as_ref());
+    let age = format::age(sweep.created_at.as_ref(), now);
+    Candidate {
+        id: sweep.sweep_id.clone(),
+        name: job.map(|it| it.name.clone()).unwrap_or_default(),
+        about: format!("{}, {age} old", format::sweep_state(sweep)),
     }
 }
 
@@ -192,7 +235,9 @@ fn choose(text: &str, kind: Kind, candidates: Vec<Candidate>) -> Result<String, 
     let (mut fitting, too_short): (Vec<&Candidate>, Vec<_>) =
         fitting.partition(|it| it.name == text || text.len() >= LEAST_START);
     fitting.dedup_by_key(|it| &it.id);
-    let Kind { noun, list } = kind;
+    let Kind {
+        noun, list, named, ..
+    } = kind;
     match fitting[..] {
         [] if !too_short.is_empty() => Err(Error::Usage(format!(
             "{text:?} is too short for the start of an id: give at least {LEAST_START} characters of the {noun}'s id; \
@@ -203,7 +248,7 @@ fn choose(text: &str, kind: Kind, candidates: Vec<Candidate>) -> Result<String, 
             Err(Error::Usage(match similar(text, names) {
                 Some(name) => format!("there is no {noun} {text:?}; did you mean {name:?}?"),
                 None => format!(
-                    "there is no {noun} {text:?}: give an id (a UUID), the start of one, the name of a job or latest; \
+                    "there is no {noun} {text:?}: give an id (a UUID), the start of one, {named} or latest; \
                      `{list}` lists them"
                 ),
             }))

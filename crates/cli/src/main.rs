@@ -67,6 +67,7 @@ fn main() -> ExitCode {
 async fn run(command: Command, context: &Context) -> Result<(), Error> {
     match command {
         Command::Train(args) => commands::train::run(*args, context).await,
+        Command::Sweep(args) => commands::sweep::run(*args, context).await,
         Command::Jobs(args) => commands::jobs::run(args, context).await,
         Command::Watch(args) => commands::watch::run(args, context).await,
         Command::Cancel(args) => commands::jobs::cancel(args, context).await,

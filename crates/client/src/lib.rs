@@ -28,6 +28,7 @@ mod credentials;
 mod error;
 mod inference;
 mod service;
+mod sweeps;
 mod trainer;
 mod watch;
 

@@ -20,6 +20,7 @@ pub mod shell;
 pub mod signing;
 mod spec;
 mod stored;
+pub mod sweep;
 mod tensorboard;
 pub mod token;
 pub mod train;

@@ -219,7 +219,8 @@ impl Changed {
             .collect()
     }
 
-    fn show(&self, context: &Context) -> Result<(), Error> {
+    /// Prints the record that was written.
+    pub fn show(&self, context: &Context) -> Result<(), Error> {
         let document = || {
             let mut document = json::display(&self.record);
             if let Some(replaced) = &self.replaced {

@@ -8,12 +8,15 @@ use crate::{
 };
 use digits_cli::{Error, format, registry::Registry};
 use digits_client::{RetryPolicy, TrainerClient};
-use digits_proto::{json, v1::job_spec};
+use digits_proto::{
+    json,
+    v1::{JobSpec, job_spec},
+};
 use serde_json::json;
 use std::time::Duration;
 
 /// Retries of the submission: about three seconds, for a trainer that is just starting.
-const SUBMISSION: RetryPolicy = RetryPolicy {
+pub const SUBMISSION: RetryPolicy = RetryPolicy {
     attempts: 5,
     first_pause: Duration::from_millis(200),
     longest_pause: Duration::from_secs(2),
@@ -23,19 +26,8 @@ const SUBMISSION: RetryPolicy = RetryPolicy {
 /// Runs the command.
 pub async fn run(mut args: Train, context: &Context) -> Result<(), Error> {
     let trainer = context.trainer()?;
-    if let Some(text) = &args.init_from {
-        let model = args.model.as_deref().unwrap_or_default();
-        let registry = Registry::Trainer(trainer.clone());
-        args.init_from = Some(lookup::checkpoint_id(text, model, &registry).await?);
-    }
-    let preset = match spec::needs_preset(&args) {
-        true => preset_optimizer(&trainer, &args.preset).await,
-        false => None,
-    };
-    let spec = spec::spec(&args, preset)?;
-    let request_id = args
-        .request_id
-        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let spec = job_spec(&mut args, &trainer).await?;
+    let request_id = request_id(&args);
     let trainer = trainer.with_retry(SUBMISSION);
     let job = trainer.submit(request_id, spec).await?;
     let line = || {
@@ -51,6 +43,26 @@ pub async fn run(mut args: Train, context: &Context) -> Result<(), Error> {
         return Ok(());
     }
     watch::follow(&job, 0, context).await
+}
+
+/// The job spec of a command line, with the id of the checkpoint that it starts from.
+pub async fn job_spec(args: &mut Train, trainer: &TrainerClient) -> Result<JobSpec, Error> {
+    if let Some(text) = &args.init_from {
+        let model = args.model.as_deref().unwrap_or_default();
+        let registry = Registry::Trainer(trainer.clone());
+        args.init_from = Some(lookup::checkpoint_id(text, model, &registry).await?);
+    }
+    let preset = match spec::needs_preset(args) {
+        true => preset_optimizer(trainer, &args.preset).await,
+        false => None,
+    };
+    spec::spec(args, preset)
+}
+
+/// The key of idempotency: the given one, or a random one.
+pub fn request_id(args: &Train) -> String {
+    let given = args.request_id.clone();
+    given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
 /// The optimizer of a preset; `None` where the trainer does not know the preset or cannot

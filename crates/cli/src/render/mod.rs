@@ -6,6 +6,7 @@
 mod bars;
 mod confusion;
 mod digit;
+mod dots;
 mod ids;
 mod style;
 mod table;
@@ -13,6 +14,7 @@ mod table;
 pub use bars::{Bar, bars};
 pub use confusion::{Confusion, confusion};
 pub use digit::{Picture, digit};
+pub use dots::{DotRow, dots};
 pub use style::{Color, Ink, Style};
 pub use table::{Column, Table};
 

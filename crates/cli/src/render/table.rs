@@ -46,16 +46,19 @@ impl Column {
 /// A table that grows row by row.
 #[derive(Clone, Debug)]
 pub struct Table {
-    columns: Vec<(&'static str, Column)>,
+    columns: Vec<(String, Column)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table of these columns.
     #[must_use]
-    pub fn new(columns: &[(&'static str, Column)]) -> Self {
+    pub fn new(columns: &[(&str, Column)]) -> Self {
+        let columns = columns.iter();
         Self {
-            columns: columns.to_vec(),
+            columns: columns
+                .map(|(title, kind)| ((*title).to_owned(), *kind))
+                .collect(),
             rows: Vec::new(),
         }
     }
@@ -85,7 +88,7 @@ impl Table {
         table
             .load_preset(presets::NOTHING)
             .set_truncation_indicator(style.choose("…", ".."))
-            .set_header(self.columns.iter().map(|(title, _)| *title));
+            .set_header(self.columns.iter().map(|(title, _)| title));
         let prose = self.columns.iter().any(|(_, it)| *it == Column::Prose);
         for cells in rows {
             let mut row = Row::from(cells);
@@ -122,7 +125,7 @@ impl Table {
 
     /// Width of the widest cell of each column, its title included.
     fn widest(&self, rows: &[Vec<String>]) -> Vec<usize> {
-        let widest = |(index, (title, _)): (usize, &(&str, Column))| {
+        let widest = |(index, (title, _)): (usize, &(String, Column))| {
             let cells = rows.iter().filter_map(|row| row.get(index));
             let widths = cells.map(|cell| visible_width(cell));
             widths.max().unwrap_or(0).max(title.len())

@@ -6,6 +6,8 @@ use tonic::Status;
 
 /// Id of the one job that the trainer knows.
 pub const JOB: &str = "0190a0b0-0000-7000-8000-000000000001";
+/// Id of the one sweep that the trainer knows.
+pub const SWEEP: &str = "0190a0b0-0000-7000-8000-0000000000a1";
 /// Id of the checkpoint that is served.
 pub const CHECKPOINT: &str = "0190a0b0-0000-7000-8000-0000000000c1";
 /// Id of a checkpoint that was imported.
@@ -22,6 +24,7 @@ pub type Stream<T> = futures::stream::BoxStream<'static, Result<T, Status>>;
 pub struct Trainer {
     pub watches: AtomicU64,
     pub submissions: AtomicU64,
+    pub sweep_reads: AtomicU64,
 }
 
 pub fn evaluation(images: u64, accuracy: f64, loss: f64) -> v1::Evaluation {

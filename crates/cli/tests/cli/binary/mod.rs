@@ -3,6 +3,7 @@
 mod checkpoints;
 mod inference;
 mod jobs;
+mod sweeps;
 
 use digits_testing::services::{self, Trainer};
 use serde_json::Value;
