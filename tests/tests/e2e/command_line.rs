@@ -99,6 +99,18 @@ const REFUSED: &[(&str, &str)] = &[
         "`digits checkpoints` lists them",
     ),
     ("watch nothing", "`digits jobs` lists them"),
+    ("sweep --grid epoch=1,2", "did you mean \"epochs\"?"),
+    ("sweep --grid dropout=0.1,2", "--dropout: must be"),
+    ("sweep --grid epochs=1,few", "--grid: \"few\" is not"),
+    (
+        "sweep --grid epochs=1 --promotion latest",
+        "--promotion: must be manual",
+    ),
+    ("sweep show nothing", "`digits sweep list` lists them"),
+    (
+        "sweep cancel 0190a0b0-0000-7000-8000-000000000001",
+        "`digits sweep list` lists them",
+    ),
     ("promote nothing", "`digits checkpoints` lists them"),
     ("serving A", "model: "),
     ("rollback", ""),
@@ -127,6 +139,7 @@ async fn messages_have_words_of_the_command_line() -> Result<()> {
             "_",
             "ListJobs",
             "ListCheckpoints",
+            "ListSweeps",
             "EVERY",
         ] {
             ensure!(!text.contains(name), "{line} names {name:?}: {text}");

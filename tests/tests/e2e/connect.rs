@@ -283,7 +283,7 @@ async fn the_openapi_documents_are_valid() -> Result<()> {
     let mut sandbox = Sandbox::new(digits_testing::patience())?;
     sandbox.start_trainer(&[]).await?;
     sandbox.start_inference(&[]).await?;
-    for (service, methods) in [(sandbox.trainer()?, 17), (sandbox.inference()?, 13)] {
+    for (service, methods) in [(sandbox.trainer()?, 21), (sandbox.inference()?, 13)] {
         let address = service.grpc().replace("http://", "");
         let document = http::get(&address, "/openapi.json")?;
         let file = sandbox.dir().join("openapi.json");

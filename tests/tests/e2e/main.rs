@@ -38,6 +38,7 @@ mod serving;
 mod signed;
 mod soak;
 mod support;
+mod sweeps;
 mod tensorboard;
 mod torture;
 mod trainer_page;
