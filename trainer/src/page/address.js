@@ -1,11 +1,11 @@
 // What the page shows, in its address, so that a link shows the same: the opened job, the drawn
-// ones, the list's filter and order, and how curves are drawn.
+// ones, the sweep, the list's filter and order, and how curves are drawn.
 
 /** Name in the address → [value if it is absent, from text, to text]. */
 const list = [[], (text) => text.split(',').filter(Boolean), (value) => value.join(',')];
 const word = ['', String, String];
 const PARTS = {
-  job: word, draw: list, state: word, search: word, sort: ['newest', String, String],
+  job: word, draw: list, sweep: word, state: word, search: word, sort: ['newest', String, String],
   log: [false, (text) => text === '1', (value) => (value ? '1' : '')],
   smooth: [0, (text) => Math.min(Math.max(Number(text) || 0, 0), 0.99), String],
   hide: list,

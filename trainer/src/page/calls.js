@@ -1,4 +1,4 @@
-// Calls the methods of the trainer's two services by name. The service describes their messages
+// Calls the methods of the trainer's services by name. The service describes their messages
 // (/page/messages.json).
 
 import { decode, encode } from './wire.js';
@@ -6,7 +6,7 @@ import { RpcError, UNKNOWN, stream, unary } from './grpc-web.js';
 
 const TIMEOUT = 10_000;
 const PACKAGE = 'digits.v1.';
-const CHECKPOINTS = ['ListCheckpoints', 'Promote', 'Rollback', 'Release', 'ListServing'];
+const SERVICES = { CheckpointService: ['ListCheckpoints', 'Promote', 'Rollback', 'Release', 'ListServing'], SweepService: ['ListSweeps', 'GetSweep', 'CancelSweep'] };
 
 let tables = {};
 let enums = {};
@@ -31,7 +31,8 @@ export async function loadMessages() {
 }
 
 const table = (name) => tables[PACKAGE + name];
-const path = (method) => `/${PACKAGE}${CHECKPOINTS.includes(method) ? 'CheckpointService' : 'TrainingService'}/${method}`;
+const service = (method) => Object.keys(SERVICES).find((name) => SERVICES[name].includes(method)) ?? 'TrainingService';
+const path = (method) => `/${PACKAGE}${service(method)}/${method}`;
 
 /** Calls a unary method. */
 export async function call(method, request = {}) {

@@ -1,5 +1,5 @@
-//! The page at `/` of the gRPC port: jobs with their live curves, a form for new ones, and the
-//! checkpoints that are served. It is an ordinary client, over gRPC-Web.
+//! The page at `/` of the gRPC port: jobs with their live curves, a form for new ones, sweeps, and
+//! the checkpoints that are served. It is an ordinary client, over gRPC-Web.
 
 mod form;
 mod messages;
@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 const INDEX: File = File::new("/", Kind::Html, include_bytes!("index.html"));
-const FILES: [File; 23] = files! {
+const FILES: [File; 25] = files! {
     Style "page.css"
     Svg "icon.svg"
     Script "address.js"
@@ -25,6 +25,7 @@ const FILES: [File; 23] = files! {
     Script "curves.js"
     Script "detail.js"
     Script "diff.js"
+    Script "dots.js"
     Script "field.js"
     Script "form.js"
     Script "jobs.js"
@@ -39,6 +40,7 @@ const FILES: [File; 23] = files! {
     Script "smooth.js"
     Script "spec.js"
     Script "submit.js"
+    Script "sweeps.js"
 };
 
 /// Routes of the page's files.

@@ -16,6 +16,7 @@ import { Serving } from './serving.js';
 import { at, confirmed, setText, title } from './show.js';
 import { toJson } from './spec.js';
 import { Submission } from './submit.js';
+import { Sweeps } from './sweeps.js';
 
 /** Milliseconds between two refreshes, and after a failed one. */
 const REFRESH = 1500, RETRY = 1000;
@@ -58,6 +59,7 @@ const slotOf = (id) => colours.slot(id);
 const curves = new Curves((more) => { plots.draw(); differences(); if (more) soon(); }, showError);
 const plots = new Plots(curves, address, { slotOf, changed: show, open, remove: (id) => draw(id, false) });
 const serving = new Serving(act);
+const sweeps = new Sweeps(address, serving, { act, open: reveal });
 const list = new List(jobs, address, show, { open, draw, cancel, clone: cloneById });
 let fields = [], form, detail;
 
@@ -105,6 +107,12 @@ function open(id, row) {
   });
 }
 
+/** Opens a job from elsewhere on the page, and scrolls to it. */
+function reveal(id) {
+  placement.wanted = id;
+  open(id);
+}
+
 function cancel(id, name = jobs.get(id).name) {
   act(`Cancel ${name}? Its checkpoints stay.`, () => call('CancelJob', { job_id: id }));
 }
@@ -132,6 +140,7 @@ async function refresh() {
   show();
   serving.setModels(jobs.all.map((job) => job.model).filter(Boolean));
   await serving.refresh();
+  await sweeps.refresh();
   const { job } = address.view;
   try {
     await detail.refresh(job);
@@ -181,7 +190,7 @@ async function start() {
   }
   notice('');
   detail = new Detail(fields, serving, { act, clone, cancel });
-  new Submission(form, (job) => { placement.wanted = job.job_id; open(job.job_id); });
+  new Submission(form, (job) => reveal(job.job_id));
   follow();
   refreshForever();
 }

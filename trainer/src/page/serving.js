@@ -57,8 +57,9 @@ export class Serving {
     at('records').replaceChildren(...lines);
   }
 
-  async promote(checkpoint) {
-    await call('Promote', { model: this.model, checkpoint_id: checkpoint, expected_sequence: this.sequence, role: PRIMARY, by: BY });
+  async promote(checkpoint, model = this.model) {
+    const { records } = model === this.model ? this : await call('ListServing', { model, page_size: 1 });
+    await call('Promote', { model, checkpoint_id: checkpoint, expected_sequence: records[0]?.sequence ?? 0, role: PRIMARY, by: BY });
     await this.refresh();
   }
 
