@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import load
+import pictures
 import servers
 from load import Load
 from servers import ECHO, OURS, PREDICT, PYTHON, STREAM, messages
@@ -55,6 +56,11 @@ class Images:
         self.each = [pixels[at : at + PIXELS] for at in range(0, len(pixels), PIXELS)]
         # The one with as much ink as most have.
         self.typical = sorted(self.each, key=lambda image: sum(map(bool, image)))[IMAGES // 2]
+
+    def picture(self, kind):
+        """A request with one picture."""
+        encoded = messages.EncodedPictures(encoded=[pictures.encode(self.typical, kind)])
+        return load.frame(messages.PredictRequest(pictures=encoded).SerializeToString())
 
     def body(self, which):
         if which.method == STREAM:
@@ -175,6 +181,26 @@ class Bench:
         self.aim(f"{SWAPS} hot loads: none failed, p99 at most 1.2x", failed == 0 and ratio <= 1.2, f"{failed:.0f}, {ratio:.2f}x")
 
 
+    def pictures(self):
+        """Pictures instead of pixels, from small to large, on the small network; the memory is the most until then."""
+        folder, images = self.net(SMALL)
+        predict = lambda server: servers.predictions(server, images.typical)
+        server = servers.ours(OURS, self.server_core, self.binary, folder / "storage", predict)
+        bodies = {kind: images.picture(kind) for kind in pictures.KINDS}
+        print(f"\npictures, {SMALL}")
+        print(f"  {'':<28}{'pictures/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms/picture':>16}{'MB at most':>12}")
+        try:
+            for kind, body in bodies.items():
+                for which in (ALONE, replace(ALONE, name="8 in flight", concurrency=8)):
+                    several = [load.run(self.load_core, server, which, body, self.seconds) for _ in range(self.rounds)]
+                    one, most = load.median(several), server.memory("VmHWM")
+                    times = "".join(f"{time / 1e3:>10.2f}" for time in (one.p50, one.p99))
+                    name = f"{kind}, {which.concurrency} in flight"
+                    print(f"  {name:<28}{one.images:>12.0f}{times}{one.cpu / 1e3:>16.2f}{most:>12.1f}")
+        finally:
+            server.close()
+
+
 def footprints(bench, takes):
     size = bench.binary.stat().st_size / 1e6
     print(f"\nwhat they take; the inference binary has {size:.1f} MB, S3 in it")
@@ -224,6 +250,7 @@ def main():
     found, takes = {}, {}
     for net in NETS:
         found[net], takes[net] = bench.measure(net)
+    bench.pictures()
     bench.swaps()
     check_aims(bench, found)
     footprints(bench, takes)
