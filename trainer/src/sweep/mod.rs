@@ -1,7 +1,7 @@
 //! Sweeps: groups of jobs that train one spec with many values of its fields, and are compared.
 //!
-//! [`request`] has what a client asks for, [`configurations`] and [`rungs`] make trials of it, which
-//! [`Sweeper`] checks and stores; [`ranking`] compares results. The task of [`controller`] submits the
+//! `request` has what a client asks for; `configurations` and `rungs` make trials of it, which
+//! [`Sweeper`] checks and stores; `ranking` compares results. The task of `controller` submits the
 //! trials as jobs and follows their ends. All state is in the job database: the task can end at any
 //! point, and the next one goes on.
 

@@ -324,7 +324,7 @@ class Sweep(_message.Message):
     ended_trials: _builtins.int
     """Trials that have ended, in any way."""
     total_trials: _builtins.int
-    """Trials of all rungs, also of those that have not begun."""
+    """Trials of all rungs. Once the sweep has ended, those of the rungs that have begun."""
     model: _builtins.str
     """Name of the model that the checkpoints belong to."""
     @_builtins.property
