@@ -99,6 +99,7 @@ impl Store {
             Ok(read(transaction, number)?.last_event)
         })?;
         self.signals().announce(job, sequence);
+        self.signals().announce_end();
         Ok(())
     }
 

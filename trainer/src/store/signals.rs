@@ -1,4 +1,4 @@
-//! Notifies the watchers of a job of new events. Carries only the newest sequence number; the
+//! Notifies the watchers of a job of new events, and one task of the ends of jobs. Carries only the newest sequence number; the
 //! events are read from the database, so that a slow watcher costs no memory.
 
 use crate::job::JobId;
@@ -6,12 +6,13 @@ use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-/// One channel per job that is watched.
+/// One channel per job that is watched, and one for the ends of all.
 #[derive(Default)]
 pub struct Signals {
     channels: Mutex<HashMap<JobId, watch::Sender<u64>>>,
+    ended: Notify,
 }
 
 impl Signals {
@@ -25,6 +26,16 @@ impl Signals {
             .entry(job)
             .or_insert_with(|| watch::channel(0).0)
             .subscribe()
+    }
+
+    /// Waits until a job has ended since the last call. For one task.
+    pub async fn job_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Notifies that task.
+    pub fn announce_end(&self) {
+        self.ended.notify_one();
     }
 
     /// Notifies the watchers that `job` has events up to `sequence`.

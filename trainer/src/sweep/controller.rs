@@ -19,14 +19,10 @@ use crate::{
 };
 use digits_telemetry::supervisor::{RepeatedDeaths, Supervisor, Task};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Interval at which running sweeps are looked at.
+/// Longest time between two looks at running sweeps; the end of a job shortens it.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Pause after a failure, such as of the storage.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -99,10 +95,12 @@ impl Controller {
                     // Without a running sweep there is nothing to look at.
                     None => self.wake.notified().await,
                     Some(PAUSE) => sleep(PAUSE).await,
-                    Some(pause) => {
-                        // Woken earlier or not: the next step reads everything.
-                        let _ = timeout(pause, self.wake.notified()).await;
-                    }
+                    // Whatever it was: the next step reads everything.
+                    Some(pause) => tokio::select! {
+                        () = sleep(pause) => {}
+                        () = self.wake.notified() => {}
+                        () = self.submitter.store.signals().job_ended() => {}
+                    },
                 }
             };
             if stop.run_until_cancelled(waiting).await.is_none() {
