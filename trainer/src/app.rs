@@ -150,7 +150,7 @@ impl App {
             journal::await_turn(&services.store, &readiness).await?;
             webhooks.enter(&services.store).await?;
             trackers.enter(&services.store).await?;
-            recover(&services, survivors).await
+            recover(&services, &execution, survivors).await
         };
         let Some(recovered) = shutdown.run_until_cancelled(recovery).await else {
             close(services).await;

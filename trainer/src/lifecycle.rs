@@ -156,7 +156,11 @@ fn start_remote_write(
 ///
 /// # Errors
 /// When database, storage or bundles cannot be read or written.
-pub(crate) async fn recover(services: &WorkerContext, survivors: Survivors) -> Result<(), Error> {
+pub(crate) async fn recover(
+    services: &WorkerContext,
+    execution: &Execution,
+    survivors: Survivors,
+) -> Result<(), Error> {
     finish_checkpoints(services)
         .await
         .map_err(Error::unavailable("cannot recover unfinished checkpoints"))?;
@@ -170,6 +174,11 @@ pub(crate) async fn recover(services: &WorkerContext, survivors: Survivors) -> R
     }
     for job in &recovery.abandoned {
         tracing::error!(%job, "job abandoned after {MAX_CRASHES} consecutive crashes of the process");
+    }
+    if let Execution::Processes(command) = execution {
+        let unfinished = services.store.unfinished_jobs().await;
+        let unfinished = unfinished.map_err(Error::unavailable("cannot read the jobs"))?;
+        command.sweep_locks(&unfinished.into_iter().collect());
     }
     sweep_bundles(&services.store, &services.bundles)
         .await

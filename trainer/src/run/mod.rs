@@ -49,7 +49,7 @@ pub async fn run(config: &RunConfig, stop: CancellationToken) -> anyhow::Result<
     if let Some(outage) = check_storage(&services).await? {
         return Err(Error::unavailable("--storage cannot be used")(outage).into());
     }
-    recover(&services, Survivors::Nothing).await?;
+    recover(&services, &Execution::Local, Survivors::Nothing).await?;
     mark_unfinished(&services.store, &services.storage).await;
     let workers = Workers::start(services.clone(), workers, Execution::Local)
         .await

@@ -8,10 +8,11 @@ use super::{
     error::LaunchError,
     launcher::{AtShutdown, Launcher, Start, WorkerExit, WorkerStatus},
 };
+use crate::job::JobId;
 use digits_checkpoint::runs::Attempt;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io,
@@ -40,6 +41,23 @@ pub struct WorkerCommand {
     pub locks: PathBuf,
     /// Time that workers have for their resume bundles while the trainer shuts down.
     pub shutdown_grace: Duration,
+}
+
+impl WorkerCommand {
+    /// Deletes the lock files of jobs other than `unfinished`, which a trainer leaves that dies
+    /// between the end of a job and that of its worker.
+    pub fn sweep_locks(&self, unfinished: &HashSet<JobId>) {
+        // Without the folder no worker was started yet.
+        for lock in fs::read_dir(&self.locks).into_iter().flatten().flatten() {
+            let name = lock.file_name();
+            let job = name.to_str().and_then(|name| name.rsplit_once('-'));
+            let job = job.and_then(|(job, _)| job.parse().ok());
+            if job.is_some_and(|job| !unfinished.contains(&job)) {
+                // On failure a small file stays.
+                let _ = fs::remove_file(lock.path());
+            }
+        }
+    }
 }
 
 /// Worker processes.
@@ -181,8 +199,12 @@ impl Launcher for Processes {
         if let Some(mut child) = child {
             reap(&mut child);
         }
-        // On failure a small file stays.
-        let _ = fs::remove_file(self.lock_file(attempt));
+        // Those of earlier attempts are there if a trainer died before it started the next worker. On
+        // failure a small file stays.
+        for number in 0..=attempt.number {
+            let job = attempt.job.clone();
+            let _ = fs::remove_file(self.lock_file(&Attempt { job, number }));
+        }
     }
 }
 
@@ -197,5 +219,50 @@ fn reap(child: &mut Child) {
             return;
         }
         thread::sleep(END_POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &std::path::Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("the folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|it| it.into_string().expect("a name")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn no_lock_file_of_a_job_that_is_over_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let command = WorkerCommand {
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+            locks: folder.path().to_owned(),
+            shutdown_grace: Duration::ZERO,
+        };
+        let [over, running] = [(); 2].map(|()| JobId::generate());
+        for name in [
+            format!("{over}-1"),
+            format!("{running}-0"),
+            format!("{running}-1"),
+        ] {
+            fs::write(folder.path().join(name), b"").expect("written");
+        }
+        fs::write(folder.path().join("other"), b"").expect("written");
+        command.sweep_locks(&HashSet::from([running]));
+        let left = [
+            format!("{running}-0"),
+            format!("{running}-1"),
+            "other".to_owned(),
+        ];
+        assert_eq!(names(folder.path()), left);
+        Processes::new(command).forget(&Attempt {
+            job: running.to_string(),
+            number: 1,
+        });
+        assert_eq!(names(folder.path()), ["other"]);
     }
 }
