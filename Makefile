@@ -284,9 +284,9 @@ $(MLFLOW_READY): tests/python/mlflow-requirements.txt
 	@touch $@
 
 .PHONY: test-mlflow
-test-mlflow: test-build $(MLFLOW_READY) ## Tests jobs in MLflow, with its server.
+test-mlflow: test-build $(MLFLOW_READY) debian-tools browser ## Tests jobs in MLflow, with its server.
 	$(phase) 'tests with MLflow' env DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_MLFLOW_PYTHON="$(MLFLOW_VENV)/bin/python" \
-		$(CARGO) test --locked -p digits-e2e --test e2e -- --ignored mlflow::
+		DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" $(CARGO) test --locked -p digits-e2e --test e2e -- --ignored mlflow::
 
 # Further versions of Python, as far as they are installed.
 PYTHONS := 3.10 3.11 3.12 3.13

@@ -27,6 +27,8 @@ def digests(uri):
 def run(client, found):
     info, data = found.info, found.data
     return {
+        "id": info.run_id,
+        "experiment": info.experiment_id,
         "name": info.run_name,
         "status": info.status,
         "params": data.params,

@@ -1,7 +1,7 @@
 //! Jobs in MLflow, read back by MLflow's own client. Its server is large, so these tests run by
 //! `make test-mlflow` alone.
 
-use crate::support::{command_line::json, http};
+use crate::support::{browser::Script, command_line::json, http};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::{CurveRow, Job, JobState, PromotionPolicy, PublishPolicy, PublishSpec};
@@ -14,6 +14,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+
+/// A value of a row.
+type Figure = fn(&CurveRow) -> f64;
 
 /// A running server of MLflow. Killed, with its workers, when dropped.
 struct Mlflow {
@@ -102,7 +105,7 @@ async fn check(sandbox: &Sandbox, run: &Value, job: &Job) -> Result<()> {
     assert_eq!(run["tags"]["digits.job_id"], job.job_id);
     assert_eq!(run["status"], "FINISHED");
     let rows = jobs::history(&mut sandbox.training().await?, &job.job_id).await?;
-    let curves: [(&str, fn(&CurveRow) -> f64); 4] = [
+    let curves: [(&str, Figure); 4] = [
         ("train/loss", |row| row.train_loss),
         ("validation/loss", |row| {
             row.validation.map_or(f64::NAN, |it| it.loss)
@@ -209,5 +212,12 @@ async fn mlflow_has_every_job_once_however_often_it_and_the_trainer_are_killed()
 
     json(&sandbox, 0, &["rollback"])?;
     mlflow.settled("2").await?;
+    let text = |run: &Value, key: &str| run[key].as_str().unwrap_or_default().to_owned();
+    let (experiment, run) = (text(&runs[2], "experiment"), text(&runs[2], "id"));
+    let arguments = [uri.as_str(), &experiment, &run, "digits"];
+    let test = "mlflow_has_every_job_once_however_often_it_and_the_trainer_are_killed";
+    if let Some(page) = Script::start("mlflow.mjs", &arguments, sandbox.dir(), test)? {
+        page.end()?;
+    }
     sandbox.stop().await
 }

@@ -11,6 +11,9 @@ use std::{
     process::Command,
 };
 
+/// A value of a row.
+type Figure = fn(&CurveRow) -> f64;
+
 /// The runs below a folder.
 fn runs(python: &PathBuf, folder: &Path) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/tensorboard_exam.py");
@@ -127,10 +130,11 @@ async fn the_trainer_writes_each_row_once_however_often_it_is_killed() -> Result
         Ok((run["status"] == 1).then_some(run))
     })
     .await?;
-    for (tag, figure) in [
-        ("loss/train", (|row| row.train_loss) as fn(&CurveRow) -> f64),
+    let curves: [(&str, Figure); 2] = [
+        ("loss/train", |row| row.train_loss),
         ("learning_rate", |row| row.learning_rate),
-    ] {
+    ];
+    for (tag, figure) in curves {
         let curve = run["scalars"][tag].as_array().context(tag)?;
         assert_eq!(curve.len(), rows.len(), "{tag}");
         for (point, row) in curve.iter().zip(&rows) {

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Jobs that are looked at in a round.
 const MAX_JOBS: usize = 64;
-/// Interval at which new events are looked for.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Interval at which new events are looked for, so that those of a running job come in batches.
+const INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -125,10 +125,10 @@ impl<T: Tracker> Follower<T> {
         self.complete = found.complete;
         let oldest = found.oldest_us.map_or(Duration::ZERO, age);
         self.metrics.waiting(found.waiting, oldest);
-        let mut postponed = None;
+        let (mut postponed, mut has_more) = (None, false);
         for job in &found.jobs {
             match self.step(job).await {
-                Ok(()) => {}
+                Ok(is_full) => has_more |= is_full,
                 Err(Failure::Unavailable(reason)) => return Err(reason),
                 Err(Failure::Postponed(reason)) => postponed = Some(reason),
                 Err(Failure::Lost(reason)) => {
@@ -147,13 +147,13 @@ impl<T: Tracker> Follower<T> {
         }
         match postponed {
             Some(reason) => Err(reason),
-            None if found.jobs.is_empty() => Ok(INTERVAL),
-            // A job may have further events.
-            None => Ok(INTERVAL / 5),
+            None if has_more || found.waiting > found.jobs.len() as u64 => Ok(Duration::ZERO),
+            None => Ok(INTERVAL),
         }
     }
 
-    async fn step(&mut self, untracked: &UntrackedJob) -> Result<(), Failure> {
+    /// Takes in a batch of a job; returns whether the job may have more.
+    async fn step(&mut self, untracked: &UntrackedJob) -> Result<bool, Failure> {
         let failed = |error: StoreError| Failure::Unavailable(unreadable(&error));
         let UntrackedJob { id, position, .. } = *untracked;
         let job = self.store.job(id).await.map_err(failed)?;
@@ -163,7 +163,7 @@ impl<T: Tracker> Follower<T> {
             .await
             .map_err(failed)?;
         let Some(last) = stored.last().map(|event| event.sequence) else {
-            return Ok(());
+            return Ok(false);
         };
         let events = stored.iter().filter_map(|event| {
             wire::event_from(&event.message)
@@ -182,7 +182,8 @@ impl<T: Tracker> Follower<T> {
         self.metrics.taken(events.len() as u64);
         let position = Position { event: last, mark };
         let recorded = self.record(untracked, position).await;
-        recorded.map_err(Failure::Unavailable)
+        recorded.map_err(Failure::Unavailable)?;
+        Ok(last < job.last_event)
     }
 
     async fn record(&self, job: &UntrackedJob, position: Position) -> Result<(), String> {

@@ -100,25 +100,26 @@ async fn a_job_is_a_run_with_its_curves_and_its_checkpoints() {
 
     let id = &job.checkpoint_ids[0];
     reached(&mlflow, |content| content.champions.get("digits").cloned()).await;
-    let content = mlflow.content();
-    assert_eq!(content.experiments, ["mine"]);
-    assert!(content.authorizations.iter().all(|it| it == "Bearer token"));
-    let version = &content.versions[0];
-    assert_eq!(
-        version["source"],
-        format!("mlflow-artifacts:/0/0/artifacts/checkpoints/{id}")
-    );
-    assert_eq!(version["run_id"], "0");
-    for file in ["model.safetensors", "exam.safetensors", "manifest.json"] {
-        let stored = folder
-            .path()
-            .join("storage/checkpoints")
-            .join(id)
-            .join(file);
-        let uploaded = &content.artifacts[&format!("0/0/artifacts/checkpoints/{id}/{file}")];
-        assert_eq!(&fs::read(stored).expect("a file"), uploaded, "{file}");
+    {
+        let content = mlflow.content();
+        assert_eq!(content.experiments, ["mine"]);
+        assert!(content.authorizations.iter().all(|it| it == "Bearer token"));
+        let version = &content.versions[0];
+        assert_eq!(
+            version["source"],
+            format!("mlflow-artifacts:/0/0/artifacts/checkpoints/{id}")
+        );
+        assert_eq!(version["run_id"], "0");
+        for file in ["model.safetensors", "exam.safetensors", "manifest.json"] {
+            let stored = folder
+                .path()
+                .join("storage/checkpoints")
+                .join(id)
+                .join(file);
+            let uploaded = &content.artifacts[&format!("0/0/artifacts/checkpoints/{id}/{file}")];
+            assert_eq!(&fs::read(stored).expect("a file"), uploaded, "{file}");
+        }
     }
-    drop(content);
     server.stop().await;
 }
 
@@ -279,13 +280,12 @@ async fn without_a_proxy_versions_name_the_storage() {
     let server = start(folder.path(), &mlflow).await;
     let job = run(&server, "a").await;
     reached(&mlflow, |content| content.champions.get("digits").cloned()).await;
-    let content = mlflow.content();
-    assert!(content.artifacts.is_empty());
-    let source = content.versions[0]["source"]
-        .as_str()
-        .expect("a source")
-        .to_owned();
-    drop(content);
+    let source = {
+        let content = mlflow.content();
+        assert!(content.artifacts.is_empty());
+        content.versions[0]["source"].as_str().map(str::to_owned)
+    };
+    let source = source.expect("a source");
     let id = &job.checkpoint_ids[0];
     assert!(
         source.starts_with("file://") && source.ends_with(&format!("/storage/checkpoints/{id}")),

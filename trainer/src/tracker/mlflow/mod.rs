@@ -131,12 +131,15 @@ impl Tracker for Mlflow {
             let models = registry::models(&self.client).await?.into_iter();
             self.known.models = Some(models.map(|model| (model, 0)).collect());
         }
+        let began = Instant::now();
         let models = self.known.models.iter().flat_map(BTreeMap::keys);
         let models: Vec<ModelName> = models.cloned().collect();
         for model in models {
             self.follow(&model).await?;
         }
-        self.known.due = Some(Instant::now() + SERVING_INTERVAL);
+        // Many models on a slow storage are looked at less often.
+        let pause = SERVING_INTERVAL.max(10 * began.elapsed());
+        self.known.due = Some(Instant::now() + pause);
         Ok(())
     }
 }
@@ -174,7 +177,10 @@ impl Mlflow {
             // It may be gone.
             self.known.experiment = None;
         }
-        Ok(created?)
+        created.map_err(|error| match error {
+            CallError::Refused { reason, .. } => Failure::Postponed(reason),
+            CallError::Unavailable(reason) => Failure::Unavailable(reason),
+        })
     }
 
     async fn experiment(&mut self) -> Result<String, Failure> {

@@ -42,7 +42,7 @@ impl Subject {
     pub(super) fn job(job: &Job, spec: &SpecFields) -> Self {
         let labels = spec.labels.iter();
         let mut tags: BTreeMap<String, String> = labels
-            .map(|(name, value)| (format!("label.{name}"), value.clone()))
+            .map(|(name, value)| (label_tag(name), value.clone()))
             .collect();
         for (name, value) in [
             ("digits.device", &job.device),
@@ -71,6 +71,15 @@ impl Subject {
                 .map(|id| ("digits.of_job".to_owned(), id.clone()))
                 .collect(),
         }
+    }
+}
+
+/// The tag of a label. MLflow takes names with slashes only if they are paths in their shortest form.
+fn label_tag(label: &str) -> String {
+    let mut parts = label.split('/');
+    match parts.any(|part| matches!(part, "" | "." | "..")) {
+        true => format!("label.{}", label.replace('/', ".")),
+        false => format!("label.{label}"),
     }
 }
 
@@ -198,9 +207,11 @@ pub(super) async fn experiment(client: &Client, name: &str) -> Result<String, Fa
     let found = client.get("experiments/get-by-name", &query).await;
     let answer = match found {
         Err(error) if error.is("RESOURCE_DOES_NOT_EXIST") => {
-            client
-                .post("experiments/create", &json!({ "name": name }))
-                .await?
+            // MLflow's page shows the runs of such an experiment as trainings.
+            let kind =
+                json!({ "key": "mlflow.experimentKind", "value": "custom_model_development" });
+            let experiment = json!({ "name": name, "tags": [kind] });
+            client.post("experiments/create", &experiment).await?
         }
         found => found?["experiment"].clone(),
     };
@@ -232,6 +243,18 @@ mod tests {
                 (&logged["timestamp"], &logged["step"]),
                 (&json!(1), &json!(7))
             );
+        }
+    }
+
+    #[test]
+    fn labels_are_tags_that_mlflow_takes() {
+        for (label, tag) in [
+            ("team", "label.team"),
+            ("example.com/app", "label.example.com/app"),
+            ("a//b", "label.a..b"),
+            ("a/../b", "label.a....b"),
+        ] {
+            assert_eq!(label_tag(label), tag);
         }
     }
 
