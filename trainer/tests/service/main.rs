@@ -36,4 +36,5 @@ mod store_sweeps;
 mod support;
 mod sweeps;
 mod traces;
+mod webhook_tls;
 mod webhooks;
