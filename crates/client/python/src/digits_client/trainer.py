@@ -128,6 +128,54 @@ class Trainer:
 
         return list(_pages(limit, page))
 
+    def promote(
+        self, checkpoint_id: str, *, expected_sequence: int | None = None, by: str = ""
+    ) -> checkpoint_pb2.ServingRecord:
+        """Serves a checkpoint and holds automatic promotions; returns the new record.
+
+        It fails with `Aborted` if the newest record is not `expected_sequence`, which is by default the newest one at the
+        time of the call. It is not retried: after a broken connection, `serving` has what became of it.
+        """
+        found = self._calls.retried(
+            self._checkpoints.GetCheckpoint, checkpoint_pb2.GetCheckpointRequest(checkpoint_id=checkpoint_id)
+        )
+        model = found.checkpoint.model
+        request = checkpoint_pb2.PromoteRequest(
+            model=model, checkpoint_id=checkpoint_id, expected_sequence=self._sequence(model, expected_sequence), by=by
+        )
+        return self._calls.once(self._checkpoints.Promote, request).record
+
+    def rollback(
+        self, model: str = "digits", *, to_sequence: int = 0, expected_sequence: int | None = None, by: str = ""
+    ) -> checkpoint_pb2.ServingRecord:
+        """Serves an earlier record's checkpoint again, by default the previous one; returns the new record.
+
+        It holds automatic promotions, and fails as `promote` does.
+        """
+        request = checkpoint_pb2.RollbackRequest(
+            model=model,
+            to_sequence=to_sequence,
+            expected_sequence=self._sequence(model, expected_sequence),
+            by=by,
+        )
+        return self._calls.once(self._checkpoints.Rollback, request).record
+
+    def serving(self, model: str = "digits", limit: int = 50) -> list[checkpoint_pb2.ServingRecord]:
+        """The newest serving records of a model, at most `limit`, the current one first."""
+
+        def page(size: int, token: str) -> tuple[Sequence[checkpoint_pb2.ServingRecord], str]:
+            request = checkpoint_pb2.ListServingRequest(page_size=size, page_token=token, model=model)
+            answer = self._calls.retried(self._checkpoints.ListServing, request)
+            return answer.records, answer.next_page_token
+
+        return list(_pages(limit, page))
+
+    def _sequence(self, model: str, expected: int | None) -> int:
+        if expected is not None:
+            return expected
+        newest = self.serving(model, 1)
+        return newest[0].sequence if newest else 0
+
     def events(
         self, job_id: str, after_sequence: int = 0, *, patience: float = 300.0
     ) -> Iterator[training_pb2.WatchJobResponse]:

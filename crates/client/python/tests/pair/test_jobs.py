@@ -2,7 +2,7 @@
 
 import pytest
 
-from digits_client import InvalidArgument, JobFailed, NotFound
+from digits_client import Aborted, InvalidArgument, JobFailed, NotFound
 
 SMALL = {
     "dataset": "synthetic",
@@ -56,6 +56,21 @@ def test_refusals_name_the_fields(trainer):
     assert 'did you mean "fast"' in str(raised.value)
     with pytest.raises(NotFound, match="there is no job"):
         trainer.job("0199b3a0-0000-7000-8000-000000000000")
+
+
+def test_a_checkpoint_is_promoted_and_rolled_back(trainer):
+    small = {**SMALL, "model": "python-promotions", "publish": {"policy": "PUBLISH_POLICY_FINAL"}}
+    first, second = (trainer.submit(epochs=1, **small).watch(show=False).checkpoint_ids[-1] for _ in range(2))
+    before = trainer.serving("python-promotions")[0].sequence
+    record = trainer.promote(second, by="a test")
+    assert record.sequence == before + 1 and record.by == "a test" and record.hold
+    assert record.routes[0].checkpoint_id == second
+    assert trainer.rollback("python-promotions", to_sequence=1).routes[0].checkpoint_id == first
+    with pytest.raises(Aborted):
+        trainer.promote(second, expected_sequence=before)
+    assert [each.sequence for each in trainer.serving("python-promotions", 2)] == [before + 2, before + 1]
+    with pytest.raises(NotFound):
+        trainer.promote("0199b3a0-0000-7000-8000-000000000000")
 
 
 def test_lists_are_read_to_their_end(trainer):
