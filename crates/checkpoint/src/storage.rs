@@ -5,11 +5,13 @@
 //! `digits-dataset` pushed data sets.
 
 mod bucket;
+mod create;
 mod error;
 mod guard;
 mod hard_links;
 mod open;
 mod panics;
+mod response;
 
 pub use error::StorageError;
 pub use guard::WriteGuard;
@@ -17,20 +19,12 @@ pub use guard::WriteGuard;
 use crate::signature::{Keys, Kind};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{
-    Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path,
-};
-use std::{fmt, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, path::Path};
+use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 use uuid::Uuid;
 
-/// Attempts at a write whose answer is ambiguous.
-const CREATE_ATTEMPTS: u32 = 5;
-/// Pause before the second attempt; grows with each.
-const CREATE_BACKOFF: Duration = Duration::from_millis(20);
 /// Largest text (manifest, record, tombstone) that is read.
 pub(crate) const TEXT_LIMIT: u64 = 1 << 20;
-/// Larger writes use the store with the longer timeout, and are compared piece by piece.
-const BULK_BYTES: usize = 16 << 20;
 /// Folder of the keys that [`Storage::probe`] creates, which need no permission.
 const PROBES: &str = "probe/";
 
@@ -180,118 +174,6 @@ impl Storage {
         }
     }
 
-    /// Creates `key` with `bytes`, and returns whose bytes it holds afterwards.
-    ///
-    /// "Already exists" is ambiguous (a retry inside the store's client can meet its own first
-    /// write; a conflict may mean that nothing was written), and so is a lost connection. So after
-    /// any other answer than success the key is read back: with our bytes the write succeeded,
-    /// without bytes it is retried, with other bytes another writer won. Bytes that must differ
-    /// from another writer's carry a nonce. `key` consists of letters, digits, `-`, `_`, inner `.`
-    /// and `/`.
-    ///
-    /// Not cancel-safe: when dropped or failed, the bytes may exist or still appear.
-    ///
-    /// # Errors
-    /// The store's error, after five attempts if a retry could help.
-    pub async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, StorageError> {
-        self.create_of(key, &[bytes]).await
-    }
-
-    /// [`create`](Self::create) with the bytes of all parts, one after another.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub async fn create_of(&self, key: &str, parts: &[Bytes]) -> Result<Created, StorageError> {
-        self.check_guard(key).await?;
-        let path = self.path(key);
-        let pieces = pieces(parts);
-        let store = if length(parts) > BULK_BYTES {
-            &self.bulk
-        } else {
-            &self.store
-        };
-        let mut attempt = 1;
-        loop {
-            let options = PutOptions::from(PutMode::Create);
-            let payload = pieces.iter().cloned().collect();
-            let answer = store.put_opts(&path, payload, options);
-            let error = match panics::caught(answer).await {
-                Ok(_) => return Ok(Created::Ours),
-                // With these errors certainly nothing was written.
-                Err(
-                    error @ (StoreError::PermissionDenied { .. }
-                    | StoreError::Unauthenticated { .. }
-                    | StoreError::NotImplemented { .. }
-                    | StoreError::NotSupported { .. }
-                    | StoreError::InvalidPath { .. }),
-                ) => return Err(StorageError::from_store("written", key, error)),
-                Err(error) => error,
-            };
-            match self.compare(key, &pieces).await {
-                Ok(Some(true)) => return Ok(Created::Ours),
-                Ok(Some(false)) => return Ok(Created::Theirs),
-                Ok(None) | Err(_) if attempt == CREATE_ATTEMPTS => {
-                    return Err(self.not_written(key, error).await);
-                }
-                Ok(None) | Err(_) => {}
-            }
-            tokio::time::sleep(CREATE_BACKOFF * attempt).await;
-            attempt += 1;
-        }
-    }
-
-    /// The error of a write that failed at every attempt.
-    async fn not_written(&self, key: &str, error: StoreError) -> StorageError {
-        if let Some(folder) = self.folder() {
-            if let Ok(true) = self.is_folder(key).await {
-                let path = folder.join(key);
-                return StorageError::NameTaken { path };
-            }
-            let path = Arc::clone(&folder);
-            let tried = tokio::task::spawn_blocking(move || hard_links::unsupported(&path));
-            if let Ok(Some(source)) = tried.await {
-                let path = folder.to_path_buf();
-                return StorageError::NoHardLinks { path, source };
-            }
-        }
-        StorageError::from_store("written", key, error)
-    }
-
-    /// Whether `key` holds exactly the pieces; `None` when it does not exist.
-    async fn compare(&self, key: &str, pieces: &[Bytes]) -> Result<Option<bool>, StorageError> {
-        let length = length(pieces);
-        if length > BULK_BYTES {
-            return self.compare_pieces(key, pieces).await;
-        }
-        match self.get(key, length as u64).await {
-            Ok(found) => Ok(found.map(|found| found.iter().eq(pieces.iter().flatten()))),
-            Err(StorageError::TooLarge { .. }) => Ok(Some(false)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// As [`compare`](Self::compare), without a second copy of all bytes.
-    async fn compare_pieces(
-        &self,
-        key: &str,
-        pieces: &[Bytes],
-    ) -> Result<Option<bool>, StorageError> {
-        match self.size(key).await? {
-            None => return Ok(None),
-            Some(size) if size != length(pieces) as u64 => return Ok(Some(false)),
-            Some(_) => {}
-        }
-        let mut start = 0;
-        for piece in pieces {
-            let end = start + piece.len() as u64;
-            if self.range(key, start..end).await? != *piece {
-                return Ok(Some(false));
-            }
-            start = end;
-        }
-        Ok(Some(true))
-    }
-
     /// The bytes of `key`; `None` when it does not exist. Cancel-safe.
     ///
     /// # Errors
@@ -318,6 +200,7 @@ impl Storage {
     ) -> Result<Option<Bytes>, StorageError> {
         let result = match panics::caught(store.get(&self.path(key))).await {
             Ok(result) => result,
+            Err(error) if response::lacks_bucket(&error) => return Err(self.no_bucket()),
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(StorageError::from_store("read", key, error)),
         };
@@ -349,6 +232,7 @@ impl Storage {
                 key: key.to_owned(),
                 reason: format!("it ends after {} of {wanted} bytes", bytes.len()),
             }),
+            Err(error) if response::lacks_bucket(&error) => Err(self.no_bucket()),
             Err(StoreError::NotFound { .. }) => Err(StorageError::Missing {
                 key: key.to_owned(),
             }),
@@ -402,14 +286,17 @@ impl Storage {
         };
         let metas = found
             .map(|meta| match meta {
+                Err(error) if response::lacks_bucket(&error) => Err(error),
                 // Deleted while the folder was being read.
                 Err(StoreError::NotFound { .. }) => Ok(None),
                 other => other.map(Some),
             })
             .try_collect();
-        let metas: Vec<_> = panics::caught(metas)
-            .await
-            .map_err(|error| StorageError::from_store("listed", folder, error))?;
+        let metas: Vec<_> = match panics::caught(metas).await {
+            Ok(metas) => metas,
+            Err(error) if response::lacks_bucket(&error) => return Err(self.no_bucket()),
+            Err(error) => return Err(StorageError::from_store("listed", folder, error)),
+        };
         let entries = metas.into_iter().flatten().filter_map(|meta| {
             let modified = meta.last_modified.timestamp_millis();
             Some(Entry {
@@ -429,6 +316,12 @@ impl Storage {
         }
     }
 
+    fn no_bucket(&self) -> StorageError {
+        StorageError::NoBucket {
+            url: self.url.to_string(),
+        }
+    }
+
     fn path(&self, key: &str) -> Path {
         // Our keys need no encoding: hexadecimal digits, model names, fixed names.
         self.prefix.parts().chain(Path::from(key).parts()).collect()
@@ -441,20 +334,6 @@ impl Storage {
             .collect();
         Some(parts.join("/"))
     }
-}
-
-/// The parts in pieces of at most [`BULK_BYTES`]: a client may copy a piece while it sends it.
-fn pieces(parts: &[Bytes]) -> Vec<Bytes> {
-    let cut = |part: &Bytes| {
-        let part = part.clone();
-        let starts = (0..part.len()).step_by(BULK_BYTES);
-        starts.map(move |start| part.slice(start..part.len().min(start + BULK_BYTES)))
-    };
-    parts.iter().flat_map(cut).collect()
-}
-
-fn length(parts: &[Bytes]) -> usize {
-    parts.iter().map(Bytes::len).sum()
 }
 
 impl fmt::Debug for Storage {

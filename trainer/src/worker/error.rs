@@ -257,7 +257,10 @@ pub(crate) fn is_permanent(error: &StorageError) -> bool {
             // The limit on the size of a file is the process's or the file system's own.
             Some(io::ErrorKind::PermissionDenied | io::ErrorKind::FileTooLarge)
         )
-        || matches!(error, StorageError::Denied { .. } | StorageError::Task(_))
+        || matches!(
+            error,
+            StorageError::Denied { .. } | StorageError::NoBucket { .. } | StorageError::Task(_)
+        )
 }
 
 /// The failure of the storage, in words that an operator can act on.

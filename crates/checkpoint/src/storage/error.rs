@@ -1,5 +1,6 @@
 //! Errors of the storage.
 
+use super::response;
 use crate::{id::CheckpointId, refusal::Refusal, signature::Untrusted};
 use object_store::Error as StoreError;
 use std::path::PathBuf;
@@ -37,9 +38,18 @@ pub enum StorageError {
         /// The key.
         key: String,
     },
+    /// The bucket does not exist.
+    #[error(
+        "storage {url}: there is no such bucket or container; create it, or correct its name in the address"
+    )]
+    NoBucket {
+        /// Address of the storage.
+        url: String,
+    },
     /// The credentials do not allow it.
     #[error(
-        "{key} is denied; on S3 a missing key reads like this too unless the role has s3:ListBucket: {source}"
+        "{key} is denied: check the credentials, and that they allow to list, read, create and delete; \
+         on S3 a missing key reads like this too unless the role has s3:ListBucket: {source}"
     )]
     Denied {
         /// The key.
@@ -198,11 +208,9 @@ impl StorageError {
 
     pub(crate) fn from_store(operation: &'static str, key: &str, source: StoreError) -> Self {
         let key = key.to_owned();
-        match source {
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                Self::Denied { key, source }
-            }
-            source => Self::Store {
+        match response::is_denied(&source) {
+            true => Self::Denied { key, source },
+            false => Self::Store {
                 operation,
                 key,
                 source,

@@ -104,6 +104,7 @@ impl PushedError {
             Self::Storage(
                 StorageError::Store { .. }
                     | StorageError::Denied { .. }
+                    | StorageError::NoBucket { .. }
                     | StorageError::Missing { .. }
                     | StorageError::Contended { .. }
                     | StorageError::Task(_)

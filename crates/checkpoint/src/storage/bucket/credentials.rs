@@ -3,36 +3,43 @@
 use super::variables::{TOKEN_FILES, Variables, untidy_token};
 use crate::storage::panics;
 use async_trait::async_trait;
-use object_store::{
-    CredentialProvider, Error,
-    aws::{AwsCredential, AwsCredentialProvider},
-};
-use std::sync::Arc;
+use object_store::{CredentialProvider, Error};
+use std::{fmt, sync::Arc};
 
 /// The credentials that the variables select.
 #[derive(Debug)]
-pub(super) struct NamedCredentials {
-    selected: AwsCredentialProvider,
+pub(super) struct NamedCredentials<C> {
+    selected: Arc<dyn CredentialProvider<Credential = C>>,
     /// The variables that name a token file, with its path.
     token_files: Vec<(&'static str, String)>,
-    /// Whether no variable names credentials.
-    from_metadata: bool,
+    /// What to do if no variable names credentials, and the machine gives none.
+    remedy: Option<&'static str>,
 }
 
-impl NamedCredentials {
-    pub(super) fn new(selected: &AwsCredentialProvider, variables: &Variables) -> Self {
-        let path = |name| variables.get(name).map(|path| (name, path.to_owned()));
+impl<C> NamedCredentials<C> {
+    /// With a remedy if no variable names credentials.
+    pub(super) fn new(
+        selected: &Arc<dyn CredentialProvider<Credential = C>>,
+        remedy: Option<&'static str>,
+    ) -> Self {
         Self {
             selected: Arc::clone(selected),
-            token_files: TOKEN_FILES.into_iter().filter_map(path).collect(),
-            from_metadata: !variables.has_credentials(),
+            token_files: Vec::new(),
+            remedy,
         }
     }
 
+    /// Looks into the token files of S3 after an error.
+    pub(super) fn with_token_files(mut self, variables: &Variables) -> Self {
+        let path = |name| variables.get(name).map(|path| (name, path.to_owned()));
+        self.token_files = TOKEN_FILES.into_iter().filter_map(path).collect();
+        self
+    }
+
     fn explain(&self, error: Error) -> Error {
-        if self.from_metadata {
+        if let Some(remedy) = self.remedy {
             return named(format!(
-                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, because the metadata service of this machine gave none ({error})"
+                "no credentials: {remedy}, because the metadata service of this machine gave none ({error})"
             ));
         }
         // It may have been replaced since the start.
@@ -49,16 +56,16 @@ impl NamedCredentials {
 
 fn named(text: String) -> Error {
     Error::Generic {
-        store: "S3",
+        store: "bucket",
         source: text.into(),
     }
 }
 
 #[async_trait]
-impl CredentialProvider for NamedCredentials {
-    type Credential = AwsCredential;
+impl<C: fmt::Debug + Send + Sync + 'static> CredentialProvider for NamedCredentials<C> {
+    type Credential = C;
 
-    async fn get_credential(&self) -> Result<Arc<AwsCredential>, Error> {
+    async fn get_credential(&self) -> Result<Arc<C>, Error> {
         let got = panics::caught(self.selected.get_credential()).await;
         got.map_err(|error| self.explain(error))
     }

@@ -13,12 +13,14 @@ use object_store::{
 use std::sync::Arc;
 use url::Url;
 
+const REMEDY: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
 /// Opens the storage at `url`, an `s3://` address.
 pub(in crate::storage) fn open(url: &Url) -> Result<Storage, StorageError> {
     open_with(url, &Variables::from_environment()?)
 }
 
-fn open_with(url: &Url, variables: &Variables) -> Result<Storage, StorageError> {
+pub(super) fn open_with(url: &Url, variables: &Variables) -> Result<Storage, StorageError> {
     install_crypto_provider();
     let (name, prefix) = parts(url)?;
     variables.check()?;
@@ -34,7 +36,9 @@ fn open_with(url: &Url, variables: &Variables) -> Result<Storage, StorageError> 
         let failed = |error| variables.culprit(name, &error);
         // Built twice, because the credentials that the variables select are known afterwards.
         let selected = builder.clone().build().map_err(failed)?;
-        let named = NamedCredentials::new(selected.credentials(), variables);
+        let remedy = (!variables.has_credentials()).then_some(REMEDY);
+        let named = NamedCredentials::new(selected.credentials(), remedy);
+        let named = named.with_token_files(variables);
         let named = builder.with_credentials(Arc::new(named)).build();
         named.map_err(failed)
     };
