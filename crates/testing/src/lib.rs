@@ -1,10 +1,11 @@
 //! Support for the tests of all crates: one patience, polling with a deadline, skipping of tests
-//! that cannot run here, a trace collector, an issuer of JWTs, and scripted services for the tests
-//! of clients.
+//! that cannot run here, buckets, a trace collector, an issuer of JWTs, and scripted services for
+//! the tests of clients.
 //!
 //! No test waits a fixed time or asserts how long something took. A test polls until the condition
 //! holds and fails after [`patience`], which a slow machine raises with `DIGITS_TEST_PATIENCE`.
 
+pub mod bucket;
 pub mod collector;
 pub mod jwt;
 mod polling;

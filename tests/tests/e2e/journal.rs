@@ -1,8 +1,7 @@
 //! The trainer's journal: its node is lost, and it comes up with another state folder.
 
 use crate::support::{
-    bucket::Bucket,
-    http,
+    http, moto,
     torture::{Evidence, Worker, undisturbed},
 };
 use anyhow::{Context as _, Result};
@@ -320,7 +319,7 @@ async fn a_journal_begins_with_the_jobs_of_a_database() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journal_works_on_a_bucket() -> Result<()> {
     let sandbox = Sandbox::new(patience())?;
-    let Some(bucket) = Bucket::start(sandbox.dir(), "the_journal_works_on_a_bucket").await? else {
+    let Some(bucket) = moto::bucket(sandbox.dir(), "the_journal_works_on_a_bucket").await? else {
         return Ok(());
     };
     let start = async |node: &'static str, flags: &[&str]| {

@@ -2,7 +2,6 @@
 //! injection.
 
 pub mod browser;
-pub mod bucket;
 pub mod cluster;
 pub mod command_line;
 pub mod damage;
@@ -11,6 +10,7 @@ pub mod http;
 pub mod manifests;
 pub mod metric_names;
 pub mod mnist;
+pub mod moto;
 pub mod prometheus;
 pub mod python_package;
 pub mod served;
