@@ -90,11 +90,11 @@ demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI
 # CI leaves this out, because it takes more than half an hour: optimized builds, and hundreds of
 # kills.
 .PHONY: release-check
-release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, buckets, 300 kills.
+release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
 	@$(CARGO) build --profile dist --locked -p digits-inference
 	@$(RELEASE_BIN)/digits-demo
-	@$(MAKE) test-buckets torture
+	@$(MAKE) torture
 
 # All downloads into DIGITS_CACHE.
 .PHONY: tools
@@ -293,7 +293,7 @@ test-mlflow: test-build $(MLFLOW_READY) debian-tools browser ## Tests jobs in ML
 	$(phase) 'tests with MLflow' env DIGITS_BIN_DIR="$(DEV_BIN)" DIGITS_MLFLOW_PYTHON="$(MLFLOW_VENV)/bin/python" \
 		DIGITS_SCREENSHOTS="$(EVIDENCE)/pages" $(CARGO) test --locked -p digits-e2e --test e2e -- --ignored mlflow::
 
-# Optional: neither CI nor `make test` needs these servers, which are 530 MB.
+# Servers of buckets, of which `make test` needs none: together they are 530 MB.
 $(DIGITS_AZURITE):
 	@command -v npm >/dev/null || { echo 'npm is missing: it brings Azurite, which the tests of buckets run (Debian: apt-get install npm)' >&2; exit 69; }
 	$(say) 'installing Azurite $(AZURITE_VERSION)'
