@@ -32,3 +32,4 @@ await shows('mlflow-model', ['champion', 'digits.checkpoint_id']);
 
 await browser.close();
 console.log('all is well');
+process.exit(0);
