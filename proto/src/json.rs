@@ -82,8 +82,8 @@ pub fn display_all<M: Message + Name>(messages: &[M]) -> Value {
     Value::Array(messages.iter().map(display).collect())
 }
 
-/// The fields of a message by path, with dots between the names: numbers, truth values and texts, and
-/// each list as one value. Fields without a value and empty texts are left out.
+/// The fields of a message by path, with dots between the names: numbers, truth values and texts,
+/// and each list as one value. Fields without a value and empty texts are left out.
 ///
 /// # Panics
 /// As [`display`].

@@ -23,8 +23,8 @@ pub struct Canceller {
 
 impl Canceller {
     /// Cancels a job: a queued one ends at once, a running one stops before its next step, one that
-    /// has ended stays as it is. Returns the job as it is then. With a journal on a storage that fails
-    /// it is waited for a while only; it goes on nevertheless.
+    /// has ended stays as it is. Returns the job as it is then. With a journal on a storage that
+    /// fails it is waited for a while only; it goes on nevertheless.
     ///
     /// # Errors
     /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].
@@ -41,7 +41,8 @@ impl Canceller {
         Ok(job)
     }
 
-    /// The database is marked first: a job that starts now sees the mark, a running one sees the stop.
+    /// The database is marked first: a job that starts now sees the mark, a running one sees the
+    /// stop.
     async fn cancel_and_stop(self, id: JobId) -> Result<Job, StoreError> {
         let job = self.store.cancel(id).await?;
         if let Some(running) = self.running.get(id) {

@@ -127,8 +127,8 @@ pub async fn model_file(storage: &Storage, manifest: &Manifest) -> Result<Bytes,
     verified(storage, manifest.id, keys::MODEL, &manifest.files.model).await
 }
 
-/// The files of a checkpoint by name, for copies: with size and digest checked against the manifest,
-/// which comes last. Their content is not decoded. Cancel-safe.
+/// The files of a checkpoint by name, for copies: with size and digest checked against the
+/// manifest, which comes last. Their content is not decoded. Cancel-safe.
 ///
 /// # Errors
 /// As [`load`].

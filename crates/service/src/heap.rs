@@ -1,8 +1,8 @@
 //! Gives memory back to the system after a burst of requests.
 //!
-//! glibc's allocator, which the trainer and the picture codecs in C use, keeps most of what was freed.
-//! Thresholds that make it return memory at once (`M_TRIM_THRESHOLD`) would cost page faults in every
-//! training step; a look every ten seconds costs nothing.
+//! glibc's allocator, which the trainer and the picture codecs in C use, keeps most of what was
+//! freed. Thresholds that make it return memory at once (`M_TRIM_THRESHOLD`) would cost page faults
+//! in every training step; a look every ten seconds costs nothing.
 
 use std::fs;
 use std::thread;

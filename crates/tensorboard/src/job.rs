@@ -14,8 +14,8 @@ use serde_json::Value;
 const SUCCESS: i32 = 1;
 const FAILURE: i32 = 2;
 
-/// The name of a job's run, which is that of its folder: the name of the job or of its preset, and the
-/// job's id.
+/// The name of a job's run, which is that of its folder: the name of the job or of its preset, and
+/// the job's id.
 #[must_use]
 pub fn run_name(job: &Job) -> String {
     let name = spec(job).map_or("", |spec| match &*spec.name {

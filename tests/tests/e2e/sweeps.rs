@@ -1,5 +1,6 @@
 //! Sweeps with both services as processes: the trainer is killed in the middle, no trial is lost or
-//! trained twice, the results are those of an undisturbed sweep, and the best one is served on demand.
+//! trained twice, the results are those of an undisturbed sweep, and the best one is served on
+//! demand.
 
 use crate::support::{command_line::digits, torture::Evidence};
 use anyhow::{Context as _, Result, ensure};

@@ -1,4 +1,5 @@
-// The sweeps: groups of jobs that differ in some fields, each with a chart and a table of its results.
+// The sweeps: groups of jobs that differ in some fields, each with a chart and a table of its
+// results.
 
 import { call, word } from './calls.js';
 import { DotChart } from './dots.js';

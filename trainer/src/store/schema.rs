@@ -179,8 +179,9 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_receiver ON deliveries (receiver, number);
 ";
 
-/// `trackers` has the experiment trackers with where each writes; it tracks the jobs after the number
-/// `since`. `tracked` has how many events of a job a tracker has taken in, and its own `mark` there.
+/// `trackers` has the experiment trackers with where each writes; it tracks the jobs after the
+/// number `since`. `tracked` has how many events of a job a tracker has taken in, and its own
+/// `mark` there.
 const TRACKERS: &str = "
 CREATE TABLE trackers (
     name   TEXT PRIMARY KEY,
@@ -197,8 +198,8 @@ CREATE TABLE tracked (
 ";
 
 /// `sweeps` has groups of jobs, and `trials` their members: a job by its `request_id`, once it is
-/// submitted. `fields`, `rungs` and `choice` (a value for each field) are JSON; `rung` of a sweep is
-/// the newest that has begun. A trial is `ended` once its result is recorded: `checkpoint` with
+/// submitted. `fields`, `rungs` and `choice` (a value for each field) are JSON; `rung` of a sweep
+/// is the newest that has begun. A trial is `ended` once its result is recorded: `checkpoint` with
 /// `validation` (a message of the wire, of which `correct` and `loss` are copies), or `error` where
 /// its job was not accepted or has no result, or neither where its job shows it.
 const SWEEPS: &str = "

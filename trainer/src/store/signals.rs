@@ -1,5 +1,6 @@
-//! Notifies the watchers of a job of new events, and one task of the ends of jobs. Carries only the newest sequence number; the
-//! events are read from the database, so that a slow watcher costs no memory.
+//! Notifies the watchers of a job of new events, and one task of the ends of jobs. Carries only the
+//! newest sequence number; the events are read from the database, so that a slow watcher costs no
+//! memory.
 
 use crate::job::JobId;
 use std::{

@@ -102,8 +102,8 @@ impl Store {
             .await
     }
 
-    /// At most `limit` sweeps without their trials, newest first, accepted before the sweep of number
-    /// `before`.
+    /// At most `limit` sweeps without their trials, newest first, accepted before the sweep of
+    /// number `before`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -140,8 +140,8 @@ impl Store {
         self.for_client(writing).await
     }
 
-    /// Checkpoints that running sweeps start from or compare, and the best ones of the newest sweeps
-    /// that are over: retention must not delete them.
+    /// Checkpoints that running sweeps start from or compare, and the best ones of the newest
+    /// sweeps that are over: retention must not delete them.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,5 +1,5 @@
-//! How far experiment trackers are in the events of jobs. The events are the outbox: a tracker takes
-//! them in from its position on, and nothing more is written while a job is trained.
+//! How far experiment trackers are in the events of jobs. The events are the outbox: a tracker
+//! takes them in from its position on, and nothing more is written while a job is trained.
 
 use super::{
     error::{StoreError, corrupt},
@@ -42,8 +42,8 @@ pub struct Untracked {
 }
 
 impl Store {
-    /// Has a tracker begin at `target`, with the jobs that are not over and all later ones; or go on,
-    /// if it was there before.
+    /// Has a tracker begin at `target`, with the jobs that are not over and all later ones; or go
+    /// on, if it was there before.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -75,8 +75,8 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` jobs that have started and have events that a tracker has not taken in. The jobs
-    /// up to the number `complete` are known to have none.
+    /// Up to `limit` jobs that have started and have events that a tracker has not taken in. The
+    /// jobs up to the number `complete` are known to have none.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -28,8 +28,8 @@ pub struct ActiveSweep {
     pub rungs: Vec<Rung>,
     /// The newest rung that has begun, from 1.
     pub rung: u32,
-    /// Trials without a recorded result, in the order of their numbers: all whose jobs are submitted,
-    /// and some that are pending.
+    /// Trials without a recorded result, in the order of their numbers: all whose jobs are
+    /// submitted, and some that are pending.
     pub open: Vec<Trial>,
 }
 

@@ -1,4 +1,5 @@
-//! Accepts sweeps: makes their trials, checks every one as a job is checked, and stores them together.
+//! Accepts sweeps: makes their trials, checks every one as a job is checked, and stores them
+//! together.
 
 use super::{
     configurations::{self, Configuration, check_count, configurations},
@@ -236,7 +237,8 @@ fn plan_rungs(
     Ok(rungs)
 }
 
-/// The trials of the first rung, which trains for `epochs`, or for those of each spec where that is 0.
+/// The trials of the first rung, which trains for `epochs`, or for those of each spec where that is
+/// 0.
 fn trials(
     request: &SweepRequest,
     configurations: &[Configuration],

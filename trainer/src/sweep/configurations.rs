@@ -40,7 +40,8 @@ pub(super) struct Configuration {
     pub(super) spec: SpecMessage,
 }
 
-/// The configurations of a sweep, each at most once, or everything that is wrong with its parameters.
+/// The configurations of a sweep, each at most once, or everything that is wrong with its
+/// parameters.
 pub(super) fn configurations(request: &SweepRequest) -> Result<Vec<Configuration>, Vec<Violation>> {
     let mut found = Vec::new();
     check_parameters(request, &mut found);
@@ -274,7 +275,8 @@ fn preset(job: &SpecMessage) -> SpecMessage {
     SpecMessage::from(&found.unwrap_or(&presets[0]).spec)
 }
 
-/// The job spec with a value for each parameter. What chooses an optimizer or schedule is set first.
+/// The job spec with a value for each parameter. What chooses an optimizer or schedule is set
+/// first.
 fn set_all(
     request: &SweepRequest,
     preset: &SpecMessage,

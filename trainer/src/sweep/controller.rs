@@ -109,8 +109,8 @@ impl Controller {
         }
     }
 
-    /// Does what comes next in every running sweep; returns how many there are. A failure of one does
-    /// not keep the others from going on.
+    /// Does what comes next in every running sweep; returns how many there are. A failure of one
+    /// does not keep the others from going on.
     async fn step(&self) -> Result<usize, StepError> {
         let active = self.submitter.store.active_sweeps(self.width).await?;
         let mut first_error = Ok(active.len());

@@ -1,5 +1,5 @@
-//! The result of a trial whose job has ended: its newest checkpoint, with the validation result in the
-//! manifest on the storage.
+//! The result of a trial whose job has ended: its newest checkpoint, with the validation result in
+//! the manifest on the storage.
 
 use super::trial::TrialResult;
 use crate::{job::JobState, store::Job};

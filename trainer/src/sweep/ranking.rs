@@ -1,5 +1,5 @@
-//! Compares validation results: more images classified correctly, then a lower loss, then the earlier
-//! one. Automatic promotion compares in the same way.
+//! Compares validation results: more images classified correctly, then a lower loss, then the
+//! earlier one. Automatic promotion compares in the same way.
 
 use digits_checkpoint::manifest::Evaluation;
 use std::{cmp::Ordering, collections::BTreeMap};
@@ -11,7 +11,8 @@ pub fn better(left: &Evaluation, right: &Evaluation) -> Ordering {
     more_correct.then(left.loss.total_cmp(&right.loss))
 }
 
-/// The numbers of the best `count` configurations, best first, by the means over the results of each.
+/// The numbers of the best `count` configurations, best first, by the means over the results of
+/// each.
 #[must_use]
 pub fn best_configurations(
     results: impl IntoIterator<Item = (u32, Evaluation)>,

@@ -1,7 +1,7 @@
 //! The rungs of successive halving: how many configurations are trained for how many epochs.
 //!
-//! Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
-//! 2016; with a factor other than 2 as in Li et al., "Hyperband", 2018.
+//! Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+//! Optimization", 2016; with a factor other than 2 as in Li et al., "Hyperband", 2018.
 
 use super::request::Halving;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ pub struct Rung {
     pub configurations: u32,
 }
 
-/// The rungs for this many configurations, of which the last one trains for `epochs`. Only one where
-/// there are fewer configurations than the factor, or too few epochs.
+/// The rungs for this many configurations, of which the last one trains for `epochs`. Only one
+/// where there are fewer configurations than the factor, or too few epochs.
 pub(super) fn rungs(halving: Halving, configurations: u32, epochs: u32) -> Vec<Rung> {
     let factor = halving.factor.max(2);
     let divisions =

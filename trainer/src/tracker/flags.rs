@@ -13,8 +13,8 @@ pub struct TrackerFlags {
     /// http://127.0.0.1:5000. Without it, no job is logged to MLflow.
     #[arg(long, env = "DIGITS_MLFLOW_TRACKING_URI", value_name = "URL")]
     pub mlflow_tracking_uri: Option<TrackingUri>,
-    /// Name of the experiment that the runs of --mlflow-tracking-uri are in; it is created if it is not
-    /// there. Default: digits.
+    /// Name of the experiment that the runs of --mlflow-tracking-uri are in; it is created if it is
+    /// not there. Default: digits.
     #[arg(
         long,
         env = "DIGITS_MLFLOW_EXPERIMENT",
@@ -22,8 +22,8 @@ pub struct TrackerFlags {
         requires = "mlflow_tracking_uri"
     )]
     pub mlflow_experiment: Option<String>,
-    /// File with what the server of --mlflow-tracking-uri asks for: a token, or user:password. It is
-    /// read before each call, so it can be replaced at any time.
+    /// File with what the server of --mlflow-tracking-uri asks for: a token, or user:password. It
+    /// is read before each call, so it can be replaced at any time.
     #[arg(
         long,
         env = "DIGITS_MLFLOW_CREDENTIALS_FILE",
@@ -31,8 +31,8 @@ pub struct TrackerFlags {
         requires = "mlflow_tracking_uri"
     )]
     pub mlflow_credentials_file: Option<PathBuf>,
-    /// File with the CA certificates (PEM) to trust for an https:// address in --mlflow-tracking-uri,
-    /// read at the start. Default: the public CAs.
+    /// File with the CA certificates (PEM) to trust for an https:// address in
+    /// --mlflow-tracking-uri, read at the start. Default: the public CAs.
     #[arg(
         long,
         env = "DIGITS_MLFLOW_CA_FILE",

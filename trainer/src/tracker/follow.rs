@@ -1,5 +1,5 @@
-//! Follows the events of all jobs for one experiment tracker: reads what it has not taken in, hands it
-//! over, and records how far it is.
+//! Follows the events of all jobs for one experiment tracker: reads what it has not taken in, hands
+//! it over, and records how far it is.
 
 use crate::{
     job::{Event, now_us},

@@ -1,9 +1,9 @@
 //! Writes jobs to experiment trackers.
 //!
 //! The events of a job, which the job database has anyway, are what is to be written: a supervised
-//! task for each tracker follows them and keeps its position in the database. Jobs do not wait for it,
-//! nothing piles up while a tracker is away, and what a crash interrupts is written again, which
-//! changes nothing at the tracker.
+//! task for each tracker follows them and keeps its position in the database. Jobs do not wait for
+//! it, nothing piles up while a tracker is away, and what a crash interrupts is written again,
+//! which changes nothing at the tracker.
 
 mod flags;
 mod follow;
@@ -65,8 +65,8 @@ impl Trackers {
         Ok(())
     }
 
-    /// Starts a task for each tracker, until `stop` is cancelled. They never fail liveness: jobs do not
-    /// depend on them.
+    /// Starts a task for each tracker, until `stop` is cancelled. They never fail liveness: jobs do
+    /// not depend on them.
     pub(crate) fn start(
         self,
         services: &WorkerContext,

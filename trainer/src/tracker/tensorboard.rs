@@ -85,8 +85,8 @@ impl TensorBoard {
     }
 }
 
-/// Writes after the first `length` bytes of a file, and cuts off what follows; with 0 the file is made,
-/// and its folder. Returns the new length, or nothing if the file is shorter.
+/// Writes after the first `length` bytes of a file, and cuts off what follows; with 0 the file is
+/// made, and its folder. Returns the new length, or nothing if the file is shorter.
 fn write_after(path: &Path, length: u64, bytes: &[u8]) -> io::Result<Option<u64>> {
     let opened = match length {
         0 => {

@@ -1,5 +1,5 @@
-//! Fields of a job spec by their names: finds and sets them, by reflection on the descriptors, so that
-//! a new field is known by itself.
+//! Fields of a job spec by their names: finds and sets them, by reflection on the descriptors, so
+//! that a new field is known by itself.
 
 use super::SpecMessage;
 use crate::similar::similar;
@@ -124,8 +124,8 @@ fn add_leaves(
 }
 
 impl ParameterField {
-    /// The field that `name`, its path or the last name of it, means in `spec`, whose unset optimizer
-    /// and schedule are those of `preset`.
+    /// The field that `name`, its path or the last name of it, means in `spec`, whose unset
+    /// optimizer and schedule are those of `preset`.
     ///
     /// # Errors
     /// [`FieldError`].
@@ -247,8 +247,8 @@ impl ParameterField {
 }
 
 impl SpecMessage {
-    /// The spec of one trial of a sweep: labelled with both, and named NAME/TRIAL where the sweep has
-    /// a name. It may be that of another trial.
+    /// The spec of one trial of a sweep: labelled with both, and named NAME/TRIAL where the sweep
+    /// has a name. It may be that of another trial.
     #[must_use]
     pub fn of_trial(&self, sweep: &str, trial: u32) -> Self {
         let mut spec = v1::JobSpec::from(self.clone());

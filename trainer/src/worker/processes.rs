@@ -199,8 +199,8 @@ impl Launcher for Processes {
         if let Some(mut child) = child {
             reap(&mut child);
         }
-        // Those of earlier attempts are there if a trainer died before it started the next worker. On
-        // failure a small file stays.
+        // Those of earlier attempts are there if a trainer died before it started the next worker.
+        // On failure a small file stays.
         for number in 0..=attempt.number {
             let job = attempt.job.clone();
             let _ = fs::remove_file(self.lock_file(&Attempt { job, number }));

@@ -182,8 +182,8 @@ impl TakeOver<'_> {
         }
     }
 
-    /// Begins with the newest snapshot of which all entries after it are there. Once more where none
-    /// is: a listing missed a newer one, or the last writer has just deleted them.
+    /// Begins with the newest snapshot of which all entries after it are there. Once more where
+    /// none is: a listing missed a newer one, or the last writer has just deleted them.
     async fn restore<R: Replica>(
         &self,
         last: u64,

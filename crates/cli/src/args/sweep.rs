@@ -44,8 +44,8 @@ pub enum SweepCommand {
 #[derive(Debug, Args)]
 pub struct SubmitSweep {
     /// Field with the values to try; may be given several times, for every combination. FIELD is a
-    /// flag of `digits train` without its dashes, or a field of a job spec. Widths of several layers
-    /// are joined by `-`: hidden=64,128-64.
+    /// flag of `digits train` without its dashes, or a field of a job spec. Widths of several
+    /// layers are joined by `-`: hidden=64,128-64.
     #[arg(long, help_heading = SWEEP, value_name = "FIELD=VALUE,VALUE", value_parser = grid)]
     pub grid: Vec<Grid>,
     /// Number of seeds that each configuration is trained with, starting at --seed.

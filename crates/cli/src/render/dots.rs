@@ -28,8 +28,8 @@ impl DotRow {
     }
 }
 
-/// Draws the rows in at most `width` columns below an axis from the least to the largest measurement:
-/// label, a dot for each measurement, their mean.
+/// Draws the rows in at most `width` columns below an axis from the least to the largest
+/// measurement: label, a dot for each measurement, their mean.
 #[must_use]
 pub fn dots(rows: &[DotRow], width: usize, style: &Style) -> Vec<String> {
     let values = || rows.iter().flat_map(|row| row.values.iter().copied());

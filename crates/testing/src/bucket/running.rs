@@ -96,8 +96,8 @@ impl Bucket {
     }
 
     /// Environment variables of a client with the identity that a cluster gives its pods: GKE by a
-    /// metadata service, AKS by a token in a file, for which `dir` is used. A bucket in this process
-    /// has both.
+    /// metadata service, AKS by a token in a file, for which `dir` is used. A bucket in this
+    /// process has both.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -1,5 +1,5 @@
-//! Answers to what the storage asks S3, Google (XML API) and Azure (Blob service): create if absent,
-//! read, list and delete; and to what asks for a token with the identity of a pod.
+//! Answers to what the storage asks S3, Google (XML API) and Azure (Blob service): create if
+//! absent, read, list and delete; and to what asks for a token with the identity of a pod.
 
 use std::{
     collections::{BTreeMap, HashMap},

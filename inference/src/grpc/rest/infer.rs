@@ -24,7 +24,8 @@ use std::collections::HashMap;
 
 /// Header with the length of the JSON in a body that has binary data after it.
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
-/// Longest description of what is wrong with the JSON: serde_json's holds a string of the body whole.
+/// Longest description of what is wrong with the JSON: serde_json's holds a string of the body
+/// whole.
 const MAX_ERROR_BYTES: usize = 1 << 10;
 /// Parameter of a tensor: its length in the binary data.
 const SIZE: &str = "binary_data_size";

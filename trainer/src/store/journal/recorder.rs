@@ -20,8 +20,8 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
-/// Time for which a request waits for the storage: a third of the lease within these bounds, so that
-/// one that hangs is repeated before the lease is over.
+/// Time for which a request waits for the storage: a third of the lease within these bounds, so
+/// that one that hangs is repeated before the lease is over.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two attempts to find out what became of changes.

@@ -69,7 +69,8 @@ impl<'a> DatabaseReplica<'a> {
         })
     }
 
-    /// Whether it has jobs, and no entry of a journal yet: at most it was to begin one, in this epoch.
+    /// Whether it has jobs, and no entry of a journal yet: at most it was to begin one, in this
+    /// epoch.
     pub(super) fn is_foreign(&self) -> Result<bool, StoreError> {
         let in_journal = self.position.is_some_and(|at| at.number > 0);
         Ok(!in_journal && has_jobs(self.connection)?)

@@ -79,7 +79,8 @@ impl Client {
                 .http_status_as_error(false)
                 // A redirected call would lose its body.
                 .max_redirects(0)
-                // An address is called as it is given; ureq would take a proxy from the environment.
+                // An address is called as it is given; ureq would take a proxy from the
+                // environment.
                 .proxy(None)
                 .user_agent(concat!("digits-trainer/", env!("CARGO_PKG_VERSION")))
                 .tls_config(tls.clone())

@@ -1,5 +1,6 @@
-//! Logs jobs to an MLflow server: each as a run with params and metrics, its checkpoints as artifacts
-//! and as versions of a registered model, of which the alias `champion` is the one that is served.
+//! Logs jobs to an MLflow server: each as a run with params and metrics, its checkpoints as
+//! artifacts and as versions of a registered model, of which the alias `champion` is the one that
+//! is served.
 //!
 //! What is on the server is looked up before it is created, so an event that comes again changes
 //! nothing: runs and versions are found by a tag, and MLflow stores equal metrics once.
@@ -277,8 +278,8 @@ impl Mlflow {
         Ok(())
     }
 
-    /// Returns whether the alias is where it belongs; it is not while the served checkpoint waits for
-    /// its registration.
+    /// Returns whether the alias is where it belongs; it is not while the served checkpoint waits
+    /// for its registration.
     async fn move_alias(
         &mut self,
         model: &ModelName,

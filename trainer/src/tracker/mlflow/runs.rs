@@ -74,7 +74,8 @@ impl Subject {
     }
 }
 
-/// The tag of a label. MLflow takes names with slashes only if they are paths in their shortest form.
+/// The tag of a label. MLflow takes names with slashes only if they are paths in their shortest
+/// form.
 fn label_tag(label: &str) -> String {
     let mut parts = label.split('/');
     match parts.any(|part| matches!(part, "" | "." | "..")) {

@@ -119,8 +119,8 @@ fn table(sweep: &Sweep) -> Table {
     table
 }
 
-/// A row of the chart for each configuration with a result, the best first: the results of its seeds
-/// in its newest rung.
+/// A row of the chart for each configuration with a result, the best first: the results of its
+/// seeds in its newest rung.
 fn rows(sweep: &Sweep) -> Vec<DotRow> {
     let mut newest: BTreeMap<u32, Vec<&Trial>> = BTreeMap::new();
     for trial in sweep

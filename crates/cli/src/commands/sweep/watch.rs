@@ -1,4 +1,5 @@
-//! Watches a sweep to its end: a line for each trial that ends, above a progress bar, then the results.
+//! Watches a sweep to its end: a line for each trial that ends, above a progress bar, then the
+//! results.
 
 use super::results;
 use crate::context::Context;
