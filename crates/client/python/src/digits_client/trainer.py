@@ -134,7 +134,7 @@ class Trainer:
         """Serves a checkpoint and holds automatic promotions; returns the new record.
 
         It fails with `Aborted` if the newest record is not `expected_sequence`, which is by default the newest one at the
-        time of the call. It is not retried: after a broken connection, `serving` has what became of it.
+        time of the call. It is not retried; after a broken connection, `serving` shows whether it was done.
         """
         found = self._calls.retried(
             self._checkpoints.GetCheckpoint, checkpoint_pb2.GetCheckpointRequest(checkpoint_id=checkpoint_id)
