@@ -279,7 +279,8 @@ test-trainer: $(LIBTORCH_READY) $(PYTHON_READY) ## Tests the trainer.
 test-pair: test-build python-package nextest $(PYTHON_READY) $(DIGITS_KUBECTL) $(BUF) $(CONNECT) debian-tools browser ## Runs the end-to-end tests.
 	$(phase) 'end-to-end tests' env DIGITS_BIN_DIR="$(DEV_BIN)" $(RUN_TESTS) -p digits-e2e
 
-# The server of MLflow, in an environment of its own, as it is larger than everything else that tests install.
+# The server of MLflow, in an environment of its own, as it is larger than everything else that
+# tests install.
 MLFLOW_VENV := $(DIGITS_CACHE)/mlflow
 MLFLOW_READY := $(MLFLOW_VENV)/.requirements
 $(MLFLOW_READY): tests/python/mlflow-requirements.txt

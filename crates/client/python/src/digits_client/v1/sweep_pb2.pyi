@@ -127,8 +127,8 @@ class SweepSpec(_message.Message):
 
     @_builtins.property
     def random(self) -> Global___RandomSearch:
-        """Random search: configurations are drawn. Not set: every combination of the values (grid search),
-        where the last parameter varies fastest.
+        """Random search: configurations are drawn. Not set: every combination of the values (grid
+        search), where the last parameter varies fastest.
         """
 
     @_builtins.property
@@ -164,10 +164,11 @@ class SweepParameter(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field by its path in JobSpec, such as "sgd.learning_rate" or "architecture.hidden", or by its
-    last name where that is enough, such as "learning_rate": of several fields with this name it is
-    the one that is nearest to the job spec, and belongs to the optimizer or schedule that the trial
-    has. "optimizer" and "schedule" take the name of one of their members, such as "adamw".
+    """The field by its path in JobSpec, such as "sgd.learning_rate" or "architecture.hidden", or by
+    its last name where that is enough, such as "learning_rate": of several fields with this name
+    it is the one that is nearest to the job spec, and belongs to the optimizer or schedule that
+    the trial has. "optimizer" and "schedule" take the name of one of their members, such as
+    "adamw".
 
     Fields that describe the job, its data or what becomes of its checkpoints are the same for all
     trials, and refused: preset, name, labels, model, init_from, data except mean and std, limits,
@@ -262,8 +263,8 @@ class SuccessiveHalving(_message.Message):
     """Successive halving (Jamieson and Talwalkar, 2016).
 
     In the first rung all configurations are trained for few epochs. In each further rung, the best
-    1/factor of them are trained for `factor` times as many epochs, until the last rung, which has the
-    epochs of the job spec. There are as many rungs as configurations and epochs allow. Each rung
+    1/factor of them are trained for `factor` times as many epochs, until the last rung, which has
+    the epochs of the job spec. There are as many rungs as configurations and epochs allow. Each rung
     trains from the beginning with the same seeds, so that its learning rate schedule is that of its
     own number of epochs; it waits for all trials of the rung before. Configurations are compared by
     the mean validation result of their seeds.
@@ -354,8 +355,8 @@ class Sweep(_message.Message):
     @_builtins.property
     def best(self) -> Global___Trial:
         """The best trial so far: the one with most validation images classified correctly, of those with
-        the lowest loss, of those the earliest; with several rungs, of the newest rung that has a result.
-        Not set before the first result.
+        the lowest loss, of those the earliest; with several rungs, of the newest rung that has a
+        result. Not set before the first result.
         """
 
     def __init__(

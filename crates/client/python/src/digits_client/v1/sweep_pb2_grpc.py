@@ -78,8 +78,8 @@ class SweepServiceServicer(object):
     def SubmitSweep(self, request, context):
         """Accepts a sweep. It is durable, and every trial is checked, before the response is sent.
 
-        Idempotent by `request_id`: a call with a known id and the same spec returns the existing sweep.
-        Status codes:
+        Idempotent by `request_id`: a call with a known id and the same spec returns the existing
+        sweep. Status codes:
         * INVALID_ARGUMENT: `request_id` or the spec is invalid. What is wrong with the job spec of a
         trial is reported as by SubmitJob, below `spec.job`.
         * ALREADY_EXISTS: `request_id` was used before with another spec.

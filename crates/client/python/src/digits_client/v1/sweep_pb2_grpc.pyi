@@ -44,8 +44,8 @@ class SweepServiceStub:
     SubmitSweep: _grpc.UnaryUnaryMultiCallable[_sweep_pb2.SubmitSweepRequest, _sweep_pb2.SubmitSweepResponse]
     """Accepts a sweep. It is durable, and every trial is checked, before the response is sent.
 
-    Idempotent by `request_id`: a call with a known id and the same spec returns the existing sweep.
-    Status codes:
+    Idempotent by `request_id`: a call with a known id and the same spec returns the existing
+    sweep. Status codes:
     * INVALID_ARGUMENT: `request_id` or the spec is invalid. What is wrong with the job spec of a
       trial is reported as by SubmitJob, below `spec.job`.
     * ALREADY_EXISTS: `request_id` was used before with another spec.
@@ -86,8 +86,8 @@ class SweepServiceAsyncStub(SweepServiceStub):
     SubmitSweep: _aio.UnaryUnaryMultiCallable[_sweep_pb2.SubmitSweepRequest, _sweep_pb2.SubmitSweepResponse]  # type: ignore[assignment]
     """Accepts a sweep. It is durable, and every trial is checked, before the response is sent.
 
-    Idempotent by `request_id`: a call with a known id and the same spec returns the existing sweep.
-    Status codes:
+    Idempotent by `request_id`: a call with a known id and the same spec returns the existing
+    sweep. Status codes:
     * INVALID_ARGUMENT: `request_id` or the spec is invalid. What is wrong with the job spec of a
       trial is reported as by SubmitJob, below `spec.job`.
     * ALREADY_EXISTS: `request_id` was used before with another spec.
@@ -131,8 +131,8 @@ class SweepServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sweep_pb2.SubmitSweepResponse, _abc.Awaitable[_sweep_pb2.SubmitSweepResponse]]:
         """Accepts a sweep. It is durable, and every trial is checked, before the response is sent.
 
-        Idempotent by `request_id`: a call with a known id and the same spec returns the existing sweep.
-        Status codes:
+        Idempotent by `request_id`: a call with a known id and the same spec returns the existing
+        sweep. Status codes:
         * INVALID_ARGUMENT: `request_id` or the spec is invalid. What is wrong with the job spec of a
           trial is reported as by SubmitJob, below `spec.job`.
         * ALREADY_EXISTS: `request_id` was used before with another spec.
