@@ -12,6 +12,7 @@
 """
 
 from digits_client.aio import AsyncClient
+from digits_client.aio_trainer import AsyncTrainer
 from digits_client.calls import Retry
 from digits_client.client import Client
 from digits_client.credentials import Credentials
@@ -31,20 +32,25 @@ from digits_client.errors import (
     PermissionDenied,
     ResourceExhausted,
     ServiceError,
+    SweepFailed,
     Unauthenticated,
     Unavailable,
     Unimplemented,
     Violation,
     WatchLost,
 )
-from digits_client.job import Job, Row
+from digits_client.job import AsyncJob, Job, Row
 from digits_client.predictions import Prediction, Predictions
+from digits_client.sweep import AsyncSweep, Sweep
 from digits_client.trainer import Trainer
 
 __all__ = [
     "Aborted",
     "AlreadyExists",
     "AsyncClient",
+    "AsyncJob",
+    "AsyncSweep",
+    "AsyncTrainer",
     "Client",
     "ConnectionFailed",
     "Credentials",
@@ -65,6 +71,8 @@ __all__ = [
     "Retry",
     "Row",
     "ServiceError",
+    "Sweep",
+    "SweepFailed",
     "Trainer",
     "Unauthenticated",
     "Unavailable",

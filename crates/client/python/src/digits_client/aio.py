@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import grpc
 
-from digits_client.calls import Attempts, Retry, broken, failure, unserved
+from digits_client.calls import AsyncCaller, Attempts, Retry, broken, unserved
 from digits_client.client import STREAM_WINDOW
 from digits_client.connection import Address
 from digits_client.errors import InvalidArgument, ServiceError, of_status
@@ -36,13 +36,8 @@ class AsyncClient:
         timeout: float = 30.0,
         retry: Retry = Retry(),
     ) -> None:
-        self._address = Address.parse("inference service", address, credentials)
-        self._timeout = timeout
-        self._retry = retry
-        self._metadata = self._address.credentials.metadata()
+        self._calls = AsyncCaller(Address.parse("inference service", address, credentials), timeout, retry)
         self._sizes: dict[str, Size] = {}
-        # Opened by the first call, because a channel belongs to the event loop that runs then.
-        self._channel: grpc.aio.Channel | None = None
 
     @overload
     async def predict(  # type: ignore[overload-overlap]
@@ -85,11 +80,11 @@ class AsyncClient:
         """Classifies images as they come; see `Client.predict_stream`."""
         requests = self._requests(images, batch_size, options)
         timeout = options.get("timeout")
-        attempts = Attempts(self._retry, timeout)
+        attempts = Attempts(self._calls.retry, timeout)
         # Sent, and not answered.
         pending: deque[inference_pb2.PredictStreamRequest] = deque()
         while True:
-            call: Any = self._stub().PredictStream(timeout=attempts.remaining(), metadata=self._metadata)
+            call: Any = self._stub().PredictStream(timeout=attempts.remaining(), metadata=self._calls.metadata)
             try:
                 for request in pending:
                     await call.write(request)
@@ -116,26 +111,23 @@ class AsyncClient:
             if error is not None:
                 await asyncio.sleep(attempts.pause_after(error))
                 continue
-            response = await self._retried(self._stub().Predict, pending.popleft().request, attempts.remaining())
+            response = await self._calls.retried(self._stub().Predict, pending.popleft().request, attempts.remaining())
             for prediction in of_response(response):
                 yield prediction
 
     async def model(self, name: str = "") -> inference_pb2.GetModelResponse:
         """What is served for a model, and what was refused."""
-        answer = await self._retried(self._stub().GetModel, inference_pb2.GetModelRequest(model=name))
+        answer = await self._calls.retried(self._stub().GetModel, inference_pb2.GetModelRequest(model=name))
         assert isinstance(answer, inference_pb2.GetModelResponse)
         return answer
 
     async def report_outcome(self, prediction: Prediction, true_label_index: int) -> None:
         """Reports the true label of an image that was classified. Sent once, because every report counts."""
-        attempts = Attempts(Retry(attempts=1), self._timeout)
-        await self._call(self._stub().ReportOutcome, outcome(prediction, true_label_index), attempts)
+        await self._calls.once(self._stub().ReportOutcome, outcome(prediction, true_label_index))
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        await self._calls.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,28 +136,10 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<AsyncClient of the {self._address}>"
+        return f"<AsyncClient of the {self._calls.address}>"
 
     def _stub(self) -> Any:
-        if self._channel is None:
-            address = self._address
-            if address.tls:
-                credentials = address.credentials.channel_credentials()
-                self._channel = grpc.aio.secure_channel(address.target, credentials, address.options())
-            else:
-                self._channel = grpc.aio.insecure_channel(address.target, address.options())
-        return inference_pb2_grpc.InferenceServiceStub(self._channel)
-
-    async def _retried(self, method: Any, request: Any, timeout: float | None = None) -> Any:
-        return await self._call(method, request, Attempts(self._retry, self._timeout if timeout is None else timeout))
-
-    async def _call(self, method: Any, request: Any, attempts: Attempts) -> Any:
-        while True:
-            try:
-                return await method(request, timeout=attempts.remaining(), metadata=self._metadata)
-            except grpc.aio.AioRpcError as error:
-                pause = attempts.pause_after(failure(self._address, error, attempts.timeout))
-            await asyncio.sleep(pause)
+        return inference_pb2_grpc.InferenceServiceStub(self._calls.channel)
 
     async def _ended(self, call: Any) -> ServiceError | None:
         """Why a stream ended.
@@ -175,17 +149,17 @@ class AsyncClient:
         """
         code, details, trailers = await call.code(), await call.details(), await call.trailing_metadata()
         if code is grpc.StatusCode.OK:
-            return broken(self._address, "the stream ended early")
+            return broken(self._calls.address, "the stream ended early")
         if code is grpc.StatusCode.INTERNAL and not trailers:
             return None
-        return of_status(str(self._address), code, details or "", trailers)
+        return of_status(str(self._calls.address), code, details or "", trailers)
 
     async def _predict(self, items: Iterable[Item], batch_size: int | None, options: PredictOptions) -> Predictions:
         timeout = options.get("timeout")
         predictions: list[Prediction] = []
         for request in fill(template(options), items, batch_size):
             try:
-                predictions += of_response(await self._retried(self._stub().Predict, request, timeout))
+                predictions += of_response(await self._calls.retried(self._stub().Predict, request, timeout))
             except InvalidArgument:
                 # Another model may be served by now, with another input size.
                 self._sizes.clear()
@@ -214,9 +188,9 @@ class AsyncClient:
         if not needs_size(image):
             return None
         if model not in self._sizes:
-            attempts = Attempts(self._retry, self._timeout)
+            attempts = Attempts(self._calls.retry, self._calls.timeout)
             while (size := input_size(await self.model(model))) is None:
-                await asyncio.sleep(attempts.pause_after(unserved(self._address)))
+                await asyncio.sleep(attempts.pause_after(unserved(self._calls.address)))
             self._sizes[model] = size
         return self._sizes[model]
 

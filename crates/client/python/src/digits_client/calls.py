@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import sys
 import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,14 +23,12 @@ from digits_client.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from digits_client.connection import Address
 
     Metadata = tuple[tuple[str, str], ...]
 
-Q = TypeVar("Q")
 A = TypeVar("A")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Retry:
     """Seconds after the first attempt."""
     longest_pause: float = 2.0
     """Longest pause in seconds."""
+
+
+ONCE = Retry(attempts=1)
+_PATIENT = Retry(sys.maxsize, longest_pause=5.0)
 
 
 class Attempts:
@@ -104,14 +109,68 @@ def unserved(address: Address) -> Unavailable:
     return Unavailable(str(address), grpc.StatusCode.UNAVAILABLE, "no checkpoint is served yet")
 
 
-class Caller:
-    """Makes the calls of a blocking client to one service."""
+@dataclass(frozen=True)
+class Call:
+    """A step of an operation: a call to be made."""
+
+    method: Callable[..., Any]
+    request: Any
+    retry: Retry | None = None
+    """The client's if it is None."""
+    timeout: float | None = None
+    """Likewise."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A step of an operation: some time without a call."""
+
+    seconds: float
+
+
+# What a client does, written once for blocking and asyncio clients: it yields calls, receives their
+# responses, and returns a result.
+Operation = Generator[Call | Pause, Any, R]
+
+
+def retried(method: Callable[..., A], request: Any) -> Operation[A]:
+    """A call that may arrive more than once."""
+    response: A = yield Call(method, request)
+    return response
+
+
+def once(method: Callable[..., A], request: Any) -> Operation[A]:
+    """A call that is made once."""
+    response: A = yield Call(method, request, ONCE)
+    return response
+
+
+def patiently(method: Callable[..., A], request: Any, patience: float) -> Operation[A]:
+    """A call that is repeated for `patience` seconds while the service is away."""
+    response: A = yield Call(method, request, _PATIENT, patience)
+    return response
+
+
+class _Connection:
+    """Where and how the calls of a client are made."""
 
     def __init__(self, address: Address, timeout: float, retry: Retry) -> None:
         self.address = address
         self.timeout = timeout
         self.retry = retry
         self.metadata: Metadata = address.credentials.metadata()
+
+    def attempts(self, call: Call) -> Attempts:
+        """The attempts of a call."""
+        timeout = self.timeout if call.timeout is None else call.timeout
+        return Attempts(self.retry if call.retry is None else call.retry, timeout)
+
+
+class Caller(_Connection):
+    """Makes the calls of a blocking client to one service."""
+
+    def __init__(self, address: Address, timeout: float, retry: Retry) -> None:
+        super().__init__(address, timeout, retry)
         options = address.options()
         if address.tls:
             self.channel = grpc.secure_channel(address.target, address.credentials.channel_credentials(), options)
@@ -120,19 +179,33 @@ class Caller:
 
     def once(self, method: Callable[..., A], request: Any, timeout: float | None = None) -> A:
         """Makes a call once."""
-        return self._call(method, request, Attempts(Retry(attempts=1), self._time(timeout)))
+        response: A = self._call(Call(method, request, ONCE, timeout))
+        return response
 
     def retried(self, method: Callable[..., A], request: Any, timeout: float | None = None) -> A:
         """Makes a call that may arrive more than once."""
-        return self._call(method, request, Attempts(self.retry, self._time(timeout)))
+        response: A = self._call(Call(method, request, timeout=timeout))
+        return response
 
-    def _time(self, timeout: float | None) -> float:
-        return self.timeout if timeout is None else timeout
-
-    def _call(self, method: Callable[..., A], request: Any, attempts: Attempts) -> A:
+    def run(self, operation: Operation[R]) -> R:
+        """Takes the steps of an operation; returns its result."""
+        response = None
         while True:
             try:
-                return method(request, timeout=attempts.remaining(), metadata=self.metadata)
+                step = operation.send(response)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+            else:
+                response = self._call(step)
+
+    def _call(self, call: Call) -> Any:
+        attempts = self.attempts(call)
+        while True:
+            try:
+                return call.method(call.request, timeout=attempts.remaining(), metadata=self.metadata)
             except grpc.RpcError as error:
                 pause = attempts.pause_after(failure(self.address, error, attempts.timeout))
             time.sleep(pause)
@@ -140,3 +213,61 @@ class Caller:
     def close(self) -> None:
         """Closes the connections."""
         self.channel.close()
+
+
+class AsyncCaller(_Connection):
+    """Makes the calls of an asyncio client to one service."""
+
+    def __init__(self, address: Address, timeout: float, retry: Retry) -> None:
+        super().__init__(address, timeout, retry)
+        # Opened by the first call, because a channel belongs to the event loop that runs then.
+        self._channel: grpc.aio.Channel | None = None
+
+    @property
+    def channel(self) -> Any:
+        """The channel; its stubs have the methods of blocking ones, to be awaited."""
+        if self._channel is None:
+            address, options = self.address, self.address.options()
+            if address.tls:
+                credentials = address.credentials.channel_credentials()
+                self._channel = grpc.aio.secure_channel(address.target, credentials, options)
+            else:
+                self._channel = grpc.aio.insecure_channel(address.target, options)
+        return self._channel
+
+    async def once(self, method: Any, request: Any, timeout: float | None = None) -> Any:
+        """Makes a call once."""
+        return await self._call(Call(method, request, ONCE, timeout))
+
+    async def retried(self, method: Any, request: Any, timeout: float | None = None) -> Any:
+        """Makes a call that may arrive more than once."""
+        return await self._call(Call(method, request, timeout=timeout))
+
+    async def run(self, operation: Operation[R]) -> R:
+        """Takes the steps of an operation; returns its result."""
+        response = None
+        while True:
+            try:
+                step = operation.send(response)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+            else:
+                response = await self._call(step)
+
+    async def _call(self, call: Call) -> Any:
+        attempts = self.attempts(call)
+        while True:
+            try:
+                return await call.method(call.request, timeout=attempts.remaining(), metadata=self.metadata)
+            except grpc.aio.AioRpcError as error:
+                pause = attempts.pause_after(failure(self.address, error, attempts.timeout))
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Closes the connections; a further call opens new ones."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None

@@ -12,7 +12,8 @@ from google.rpc import error_details_pb2, status_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from digits_client.job import Job
+    from digits_client.job import JobData
+    from digits_client.sweep import SweepData
 
 _DETAILS = "grpc-status-details-bin"
 
@@ -129,9 +130,17 @@ class WatchLost(DigitsError):
 class JobFailed(DigitsError):
     """A job that failed or was cancelled."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: JobData) -> None:
         super().__init__(f"job {job.id} {job.state}: {job.error}" if job.error else f"job {job.id} was {job.state}")
         self.job = job
+
+
+class SweepFailed(DigitsError):
+    """A sweep that was cancelled, or of which no trial succeeded."""
+
+    def __init__(self, sweep: SweepData) -> None:
+        super().__init__(f"sweep {sweep.id} {'was cancelled' if sweep.state == 'cancelled' else 'failed'}")
+        self.sweep = sweep
 
 
 _CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {

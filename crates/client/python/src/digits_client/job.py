@@ -1,17 +1,21 @@
-"""A training job: its state, its events and its curves."""
+"""Training jobs: their state, events and curves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timezone
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from digits_client import progress
 from digits_client.errors import JobFailed
+from digits_client.table import table
 from digits_client.v1 import training_pb2
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from digits_client.aio_trainer import AsyncTrainer
     from digits_client.trainer import Trainer
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -31,12 +35,12 @@ class Row(TypedDict):
     samples_per_second: float
 
 
-class Job:
-    """A job of a trainer. `message` has all of it as the trainer sent it last."""
+class JobData:
+    """A job as the trainer sent it last."""
 
-    def __init__(self, trainer: Trainer, message: training_pb2.Job) -> None:
-        self._trainer = trainer
+    def __init__(self, message: training_pb2.Job) -> None:
         self.message = message
+        """All of the job."""
 
     @property
     def id(self) -> str:
@@ -74,57 +78,6 @@ class Job:
         """Ids of the published checkpoints, oldest first."""
         return list(self.message.checkpoint_ids)
 
-    def refresh(self) -> Job:
-        """Reads the job again; returns it."""
-        self.message = self._trainer.job(self.id).message
-        return self
-
-    def cancel(self) -> Job:
-        """Stops the job; returns it as it is then. A running job ends before its next step."""
-        self.message = self._trainer.cancel(self.id).message
-        return self
-
-    def events(self, after_sequence: int = 0, *, patience: float = 300.0) -> Iterator[training_pb2.WatchJobResponse]:
-        """The events of the job, each once and in order, from the first to its end, as they occur.
-
-        A stream that breaks is resumed after the last event. `WatchLost` ends it when the trainer stays away for
-        `patience` seconds.
-        """
-        return self._trainer.events(self.id, after_sequence, patience=patience)
-
-    def watch(self, *, show: bool = True, patience: float = 300.0) -> Job:
-        """Waits for the end of the job with its progress in view; returns the job as it ended.
-
-        A bar is shown if tqdm is installed, in terminals and notebooks. Interrupting it does not stop the job.
-
-        Raises `JobFailed` if the job failed or was cancelled, and `WatchLost` if the trainer stays away.
-        """
-        display = progress.start(self.refresh().message) if show else None
-        try:
-            for event in self.events(patience=patience):
-                if display is not None and event.HasField("row"):
-                    display.row(event.row)
-            self.refresh()
-        finally:
-            if display is not None:
-                display.close(self.message.progress.step)
-        if self.state != "succeeded":
-            raise JobFailed(self)
-        return self
-
-    def rows(self, max_rows: int = 1_000) -> list[Row]:
-        """The curves of the job, oldest first, evenly sampled down to at most `max_rows` rows."""
-        return [_row(row) for row in self._trainer.history(self.id, max_rows)]
-
-    def history(self, max_rows: int = 1_000) -> Any:
-        """The curves as a DataFrame, where pandas is installed; else as `rows`."""
-        rows = self.rows(max_rows)
-        try:
-            import pandas
-        except ImportError:
-            return rows
-        return pandas.DataFrame(rows, columns=list(Row.__annotations__))
-
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<Job {self.id}{name}, {self._summary()}>"
@@ -153,6 +106,103 @@ class Job:
         if self.state == "running" and latest.HasField("latest"):
             return f"{self.state}, validation accuracy {latest.latest.validation.accuracy:.1%}"
         return self.state
+
+    def _succeeded(self) -> Self:
+        """The job; raises `JobFailed` if it failed or was cancelled."""
+        if self.state != "succeeded":
+            raise JobFailed(self)
+        return self
+
+
+class Job(JobData):
+    """A job of a trainer."""
+
+    def __init__(self, trainer: Trainer, message: training_pb2.Job) -> None:
+        super().__init__(message)
+        self._trainer = trainer
+
+    def refresh(self) -> Job:
+        """Reads the job again; returns it."""
+        self.message = self._trainer.job(self.id).message
+        return self
+
+    def cancel(self) -> Job:
+        """Stops the job; returns it as it is then. A running job ends before its next step."""
+        self.message = self._trainer.cancel(self.id).message
+        return self
+
+    def events(self, after_sequence: int = 0, *, patience: float = 300.0) -> Iterator[training_pb2.WatchJobResponse]:
+        """The events of the job, each once and in order, from the first to its end, as they occur.
+
+        A stream that breaks is resumed after the last event. `WatchLost` ends it when the trainer stays away for
+        `patience` seconds.
+        """
+        return self._trainer.events(self.id, after_sequence, patience=patience)
+
+    def watch(self, *, show: bool = True, patience: float = 300.0) -> Job:
+        """Waits for the end of the job with its progress in view; returns the job as it ended.
+
+        A bar is shown if tqdm is installed, in terminals and notebooks. Interrupting it does not stop the job.
+
+        Raises `JobFailed` if the job failed or was cancelled, and `WatchLost` if the trainer stays away.
+        """
+        if show:
+            self.refresh()
+        with progress.of(self, show=show) as display:
+            for event in self.events(patience=patience):
+                display(event)
+            self.refresh()
+        return self._succeeded()
+
+    def rows(self, max_rows: int = 1_000) -> list[Row]:
+        """The curves of the job, oldest first, evenly sampled down to at most `max_rows` rows."""
+        return [_row(row) for row in self._trainer.history(self.id, max_rows)]
+
+    def history(self, max_rows: int = 1_000) -> Any:
+        """The curves as a DataFrame, where pandas is installed; else as `rows`."""
+        return table(self.rows(max_rows), list(Row.__annotations__))
+
+
+class AsyncJob(JobData):
+    """A job of a trainer, for asyncio. Its methods are those of `Job`."""
+
+    def __init__(self, trainer: AsyncTrainer, message: training_pb2.Job) -> None:
+        super().__init__(message)
+        self._trainer = trainer
+
+    async def refresh(self) -> AsyncJob:
+        """Reads the job again; returns it."""
+        self.message = (await self._trainer.job(self.id)).message
+        return self
+
+    async def cancel(self) -> AsyncJob:
+        """Stops the job; returns it as it is then."""
+        self.message = (await self._trainer.cancel(self.id)).message
+        return self
+
+    def events(
+        self, after_sequence: int = 0, *, patience: float = 300.0
+    ) -> AsyncIterator[training_pb2.WatchJobResponse]:
+        """The events of the job as they occur; see `Job.events`."""
+        return self._trainer.events(self.id, after_sequence, patience=patience)
+
+    async def watch(self, *, show: bool = True, patience: float = 300.0) -> AsyncJob:
+        """Waits for the end of the job with its progress in view; see `Job.watch`."""
+        if show:
+            await self.refresh()
+        with progress.of(self, show=show) as display:
+            async for event in self.events(patience=patience):
+                display(event)
+            await self.refresh()
+        return self._succeeded()
+
+    async def rows(self, max_rows: int = 1_000) -> list[Row]:
+        """The curves of the job; see `Job.rows`."""
+        return [_row(row) for row in await self._trainer.history(self.id, max_rows)]
+
+    async def history(self, max_rows: int = 1_000) -> Any:
+        """The curves as a DataFrame, where pandas is installed; else as `rows`."""
+        return table(await self.rows(max_rows), list(Row.__annotations__))
 
 
 def _row(row: training_pb2.CurveRow) -> Row:

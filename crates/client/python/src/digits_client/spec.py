@@ -1,15 +1,19 @@
-"""Makes the spec of a job from keyword arguments."""
+"""Makes the specs of jobs and sweeps from Python's values."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from digits_client.v1 import training_pb2
+from digits_client.v1 import sweep_pb2, training_pb2
+
+# Values of a field of a sweep, or the range that a random search draws from, such as
+# {"low": 0.001, "high": 0.1, "log": True}.
+Parameter: TypeAlias = "Sequence[object] | Mapping[str, Any]"
 
 
 class SpecFields(TypedDict, total=False):
@@ -79,6 +83,37 @@ def job_spec(base: training_pb2.JobSpec | None, fields: SpecFields) -> training_
         spec.architecture.hidden.SetInParent()
         spec.architecture.hidden.widths[:] = hidden
     return spec
+
+
+def sweep_spec(
+    parameters: Mapping[str, Parameter],
+    job: training_pb2.JobSpec,
+    seeds: int,
+    random: int | Mapping[str, int] | None,
+    halving: bool | Mapping[str, int],
+) -> sweep_pb2.SweepSpec:
+    """A sweep of a job's spec over these fields."""
+    spec = sweep_pb2.SweepSpec(job=job, seeds=seeds)
+    for field, values in parameters.items():
+        if isinstance(values, Mapping):
+            spec.parameters.add(field=field, range=sweep_pb2.SweepRange(**values))
+        else:
+            spec.parameters.add(field=field, values=[_value_text(value) for value in values])
+    if random is not None:
+        drawn = {"configurations": random} if isinstance(random, int) else random
+        spec.random.CopyFrom(sweep_pb2.RandomSearch(**drawn))
+    if halving is not False:
+        spec.halving.CopyFrom(sweep_pb2.SuccessiveHalving(**({} if halving is True else halving)))
+    return spec
+
+
+def _value_text(value: object) -> str:
+    """A value as a sweep takes it: widths are joined by "-"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "-".join(str(width) for width in value) or "none"
+    return str(value)
 
 
 def _enum_name(field: FieldDescriptor, value: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from digits_client.v1 import inference_pb2, inference_pb2_grpc, training_pb2_grpc
+from digits_client.v1 import inference_pb2, inference_pb2_grpc, sweep_pb2_grpc, training_pb2_grpc
 
 Serve = Callable[[Any], str]
 
@@ -25,6 +25,8 @@ def serve() -> Iterator[Serve]:
         server = grpc.server(futures.ThreadPoolExecutor(8))
         if isinstance(servicer, inference_pb2_grpc.InferenceServiceServicer):
             inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server)
+        elif isinstance(servicer, sweep_pb2_grpc.SweepServiceServicer):
+            sweep_pb2_grpc.add_SweepServiceServicer_to_server(servicer, server)
         else:
             training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server)
         port = server.add_insecure_port("127.0.0.1:0")

@@ -55,10 +55,9 @@ class Trainer:
 job = Job(Trainer(), training_pb2.Job())
 rows = job.history()
 assert [row["step"] for row in rows] == [1, 2], rows
-display = progress.start(job.message)
-for row in Trainer().history("", 0):
-    display.row(row)
-display.close(2)
+with progress.of(job, show=True) as display:
+    for row in Trainer().history("", 0):
+        display(training_pb2.WatchJobResponse(row=row))
 """
 
 

@@ -1,10 +1,13 @@
 """Watches of jobs over streams that break."""
 
+import asyncio
+import threading
+
 import grpc
 import pytest
 from conftest import abort
 
-from digits_client import JobFailed, NotFound, Trainer, WatchLost, watch
+from digits_client import AsyncTrainer, JobFailed, NotFound, Trainer, WatchLost, watch
 from digits_client.v1 import training_pb2, training_pb2_grpc
 
 ID = "0199b3a0-0000-7000-8000-000000000000"
@@ -50,12 +53,26 @@ def quick(monkeypatch):
     monkeypatch.setattr(watch, "_FIRST_PAUSE", 0.001)
 
 
-def sequences(address, **options):
+def blocking_sequences(address, **options):
     with Trainer(address) as trainer:
         return [event.sequence for event in trainer.job(ID).events(**options)]
 
 
-def test_each_event_comes_once_over_streams_that_break(serve):
+def async_sequences(address, **options):
+    async def watch():
+        async with AsyncTrainer(address) as trainer:
+            return [event.sequence async for event in (await trainer.job(ID)).events(**options)]
+
+    return asyncio.run(watch())
+
+
+@pytest.fixture(params=[blocking_sequences, async_sequences], ids=["blocking", "asyncio"])
+def sequences(request):
+    """The sequence numbers of a watch's events."""
+    return request.param
+
+
+def test_each_event_comes_once_over_streams_that_break(serve, sequences):
     scripts = [(2, grpc.StatusCode.UNAVAILABLE), (0, "heartbeat"), (1, "gap"), (2, grpc.StatusCode.INTERNAL), (0, None)]
     service = Watched(8, scripts)
     assert sequences(serve(service)) == list(range(1, 9))
@@ -63,14 +80,14 @@ def test_each_event_comes_once_over_streams_that_break(serve):
     assert sequences(serve(Watched(8, [])), after_sequence=6) == [7, 8]
 
 
-def test_a_refused_watch_ends(serve):
+def test_a_refused_watch_ends(serve, sequences):
     service = Watched(8, [(3, grpc.StatusCode.NOT_FOUND)])
     with pytest.raises(NotFound):
         sequences(serve(service))
     assert service.after == [0]
 
 
-def test_a_watch_ends_when_the_trainer_stays_away(serve):
+def test_a_watch_ends_when_the_trainer_stays_away(serve, sequences):
     service = Watched(8, [(3, None)] + [(0, grpc.StatusCode.UNAVAILABLE)] * 100)
     with pytest.raises(WatchLost, match=f"lost while watching job {ID}: no") as raised:
         sequences(serve(service), patience=0.1)
@@ -91,3 +108,40 @@ def test_a_bar_follows_the_rows(serve, capsys):
     with Trainer(serve(Watched(5, []))) as trainer:
         assert trainer.job(ID).watch().state == "succeeded"
     assert "5.00/5.00" in capsys.readouterr().err
+
+
+def test_an_async_watch_shows_progress_and_raises_what_a_blocking_one_does(serve, capsys):
+    async def watch(address):
+        async with AsyncTrainer(address) as trainer:
+            return await (await trainer.job(ID)).watch()
+
+    assert asyncio.run(watch(serve(Watched(5, [])))).state == "succeeded"
+    assert "5.00/5.00" in capsys.readouterr().err
+    with pytest.raises(JobFailed, match=f"job {ID} failed: out of luck") as raised:
+        asyncio.run(watch(serve(Watched(3, [], training_pb2.JOB_STATE_FAILED))))
+    assert raised.value.job.ended
+
+
+def test_other_tasks_run_while_a_job_is_watched(serve):
+    """The service sends no event before another call has arrived."""
+
+    class Waiting(Watched):
+        def __init__(self):
+            super().__init__(3, [])
+            self.listed = threading.Event()
+
+        def WatchJob(self, request, context):
+            assert self.listed.wait(30)
+            yield from super().WatchJob(request, context)
+
+        def ListPresets(self, request, context):
+            self.listed.set()
+            return training_pb2.ListPresetsResponse()
+
+    async def both(address):
+        async with AsyncTrainer(address) as trainer:
+            job = await trainer.job(ID)
+            return await asyncio.gather(job.watch(show=False), trainer.presets())
+
+    watched, presets = asyncio.run(both(serve(Waiting())))
+    assert watched.state == "succeeded" and presets == []
