@@ -94,8 +94,8 @@ class Trainer:
     ) -> checkpoint_pb2.ServingRecord:
         """Serves a checkpoint and holds automatic promotions; returns the new record.
 
-        It fails with `Aborted` if the newest record is not `expected_sequence`, which is by default the newest one at the
-        time of the call. It is not retried; after a broken connection, `serving` shows whether it was done.
+        It fails with `Aborted` if the newest record is not `expected_sequence`, which is by default the newest one at
+        the time of the call. It is not retried; after a broken connection, `serving` shows whether it was done.
         """
         return self._calls.run(self._operations.promote(checkpoint_id, expected_sequence, by))
 

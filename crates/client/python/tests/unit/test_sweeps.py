@@ -6,7 +6,7 @@ import grpc
 import pytest
 from conftest import abort
 
-from digits_client import AsyncTrainer, NotFound, SweepFailed, Trainer, Unavailable, calls, sweep
+from digits_client import AsyncTrainer, DeadlineExceeded, NotFound, SweepFailed, Trainer, Unavailable, calls, sweep
 from digits_client.v1 import sweep_pb2, sweep_pb2_grpc
 
 ID = "0199b3a0-0000-7000-8000-000000000000"
@@ -24,7 +24,11 @@ class Swept(sweep_pb2_grpc.SweepServiceServicer):
         ended = min(self.read, self.trials)
         state = self.state if ended == self.trials else sweep_pb2.SWEEP_STATE_RUNNING
         found = sweep_pb2.Sweep(
-            sweep_id=ID, state=state, fields=["sgd.learning_rate", "hidden"], ended_trials=ended, total_trials=self.trials
+            sweep_id=ID,
+            state=state,
+            fields=["sgd.learning_rate", "hidden"],
+            ended_trials=ended,
+            total_trials=self.trials,
         )
         for number in range(1, self.trials + 1):
             trial = found.trials.add(number=number, rung=1, values=["0.03", "192-64"], seed=number)
@@ -102,8 +106,9 @@ def test_a_watch_ends_with_a_refusal_or_when_the_trainer_stays_away(serve):
         with pytest.raises(NotFound):
             started.watch(show=False)
         service.failures = [grpc.StatusCode.UNAVAILABLE] * 100_000
-        with pytest.raises(Unavailable):
-            started.watch(show=False, patience=0.1)
+        # The time can end during an attempt or between two.
+        with pytest.raises((Unavailable, DeadlineExceeded)):
+            started.watch(show=False, patience=0.5)
 
 
 @pytest.mark.parametrize(

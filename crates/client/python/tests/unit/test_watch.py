@@ -90,7 +90,7 @@ def test_a_refused_watch_ends(serve, sequences):
 def test_a_watch_ends_when_the_trainer_stays_away(serve, sequences):
     service = Watched(8, [(3, None)] + [(0, grpc.StatusCode.UNAVAILABLE)] * 100)
     with pytest.raises(WatchLost, match=f"lost while watching job {ID}: no") as raised:
-        sequences(serve(service), patience=0.1)
+        sequences(serve(service), patience=1)
     assert raised.value.after_sequence == 3
 
 
