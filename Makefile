@@ -391,10 +391,16 @@ check-deploy: build $(DEPLOY_VENV)/.requirements $(DIGITS_KUBECTL) $(GRAFANA_TYP
 	@tests/images.sh "$(TARGET)/release"
 
 .PHONY: torture
-torture: build $(PYTHON_READY) ## Attacks the inference service, and kills the trainer and its workers hundreds of times (KILLS=300; JOBS=200; AGAINST=another digits-inference).
-	@$(PYTHON) tests/attacks tests/formats/0.1/storage 10 $(AGAINST) "$(RELEASE_BIN)/digits-inference"
-	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" DIGITS_TORTURE_JOBS="$(or $(JOBS),200)" \
+torture: TABLE := $(abspath $(TARGET))/torture.md
+torture: build $(PYTHON_READY) ## Attacks, kills and breaks the services hundreds of times; prints one table (KILLS=300; JOBS=200; AGAINST=another digits-inference).
+	@echo '| trial | what was done | what was lost | p50, ms | p99, ms | most memory, MB | processor, s |' > $(TABLE)
+	@echo '| --- | --- | --- | --- | --- | --- | --- |' >> $(TABLE)
+	@$(PYTHON) tests/attacks tests/formats/0.1/storage 10 $(AGAINST) "$(RELEASE_BIN)/digits-inference" | tee -a $(TABLE)
+	@DIGITS_BIN_DIR="$(RELEASE_BIN)" DIGITS_TORTURE_TABLE="$(TABLE)" \
+		DIGITS_TORTURE_KILLS="$(or $(KILLS),300)" DIGITS_TORTURE_JOBS="$(or $(JOBS),200)" \
+		DIGITS_TORTURE_FAULTS=6 DIGITS_TORTURE_FLIPS=400 \
 		$(CARGO) test --locked -p digits-e2e --test e2e torture:: -- --nocapture
+	@cat $(TABLE)
 
 .PHONY: soak
 soak: build ## Runs all work at once and fails if memory, descriptors, threads or files grow (MINUTES=10).

@@ -1,9 +1,9 @@
-"""Attacks an inference service, with a polite client beside each attack, and prints one table.
+"""Attacks an inference service, with a polite client beside each attack, and prints a row for each.
 
     python3 tests/attacks STORAGE SECONDS BINARY...
 
 STORAGE is a folder that serves a model `digits`. Each attack has a server of its own, on loopback.
-With several binaries each line is repeated for each, such as an earlier version and this one.
+With several binaries each row is repeated for each, such as an earlier version and this one.
 """
 
 import json
@@ -18,35 +18,50 @@ import threading
 import time
 
 import attacks
+import messages
 import polite
 
 
 def main():
     storage, seconds, *binaries = sys.argv[1:]
-    print("| attack | binary | what was done | polite calls answered | p50 ms | p99 ms | most RSS MB | CPU s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in attacks.ALL:
         for binary in binaries:
-            print(row(name, pathlib.Path(binary), storage, float(seconds)), flush=True)
+            label = name if len(binaries) == 1 else f"{name} ({binary})"
+            print(f"| {label} | {row(name, binary, storage, float(seconds))}", flush=True)
 
 
 def row(name, binary, storage, seconds):
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(storage, f"{folder}/storage")
-        certificate = make_certificate(folder) if "TLS" in name else None
-        server, port = start(binary, folder, certificate)
+        secrets = Secrets(folder, attacks.ALL[name])
+        server, port = start(binary, folder, secrets.flags)
         try:
-            done, latencies, calls, peak, cpu = attack(name, server.pid, port, seconds, certificate)
+            done, latencies, calls, peak, cpu = attack(name, server.pid, port, seconds, secrets)
         finally:
             server.terminate()
             server.wait()
     def at(share):
         return f"{latencies[int(share * (len(latencies) - 1))]:.1f}" if latencies else "-"
-    answered = f"{len(latencies)} of {calls}"
-    return f"| {name} | {binary.name} | {done} | {answered} | {at(0.5)} | {at(0.99)} | {peak:.0f} | {cpu:.1f} |"
+    lost = f"{calls - len(latencies)} of {calls} polite calls"
+    return f"{done} | {lost} | {at(0.5)} | {at(0.99)} | {peak:.0f} | {cpu:.1f} |"
 
 
-def attack(name, pid, port, seconds, certificate):
+class Secrets:
+    """The certificate and the token of a server that has them, and its flags."""
+
+    def __init__(self, folder, kind):
+        self.flags, self.certificate, self.token = [], None, None
+        if kind.tls:
+            self.certificate = make_certificate(folder)
+            self.flags += ["--tls-certificate-file", self.certificate, "--tls-key-file", f"{folder}/tls.key"]
+        if kind.tokens:
+            self.token = messages.TOKEN
+            file = pathlib.Path(folder, "tokens")
+            file.write_text(f"polite {self.token}\n")
+            self.flags += ["--token-file", file]
+
+
+def attack(name, pid, port, seconds, secrets):
     """Runs the attacker as a process of its own, so that it does not slow the polite client."""
     attacker = subprocess.Popen(
         [sys.executable, __file__, "--attack", name, str(port), str(seconds)], stdout=subprocess.PIPE)
@@ -60,19 +75,17 @@ def attack(name, pid, port, seconds, certificate):
     watcher.start()
     # The attack has begun by then.
     time.sleep(1)
-    latencies, calls = polite.measure(port, seconds - 1, certificate)
+    latencies, calls = polite.measure(port, seconds - 1, secrets.certificate, secrets.token)
     done, _ = attacker.communicate()
     stop.set()
     watcher.join()
     return done.decode().strip(), latencies, calls, peak[0], processor(pid)
 
 
-def start(binary, folder, certificate):
+def start(binary, folder, flags):
     ready = pathlib.Path(folder, "ready.json")
     command = [binary, "--storage", f"{folder}/storage", "--listen", "127.0.0.1:0",
-               "--admin-listen", "127.0.0.1:0", "--ready-file", ready, "--shutdown-grace", "1s"]
-    if certificate:
-        command += ["--tls-certificate-file", certificate, "--tls-key-file", f"{folder}/tls.key"]
+               "--admin-listen", "127.0.0.1:0", "--ready-file", ready, "--shutdown-grace", "1s", *flags]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
     server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -122,6 +135,6 @@ if __name__ == "__main__":
         # For the attacker's own connections.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        print(attacks.ALL[name](int(port), float(seconds)))
+        print(attacks.ALL[name].run(int(port), float(seconds)))
     else:
         main()

@@ -1,11 +1,13 @@
 """A minimal HTTP/2 client (RFC 9113) that can leave a request or a response unfinished."""
 
+import select
 import socket
 import ssl
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+CANCEL = 8
 ACK = END_STREAM = 1
 END_HEADERS = 4
 INITIAL_WINDOW_SIZE = 4
@@ -21,6 +23,20 @@ def frame(kind, flags, stream, payload=b""):
 def literal(name, value):
     """A header field without indexing (RFC 7541, section 6.2.2); both texts are short."""
     return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def indexed(name, value):
+    """A header field that the receiver keeps in its dynamic table (section 6.2.1)."""
+    length = len(value) - 127
+    encoded = b"\x7f"
+    while length > 127:
+        encoded += bytes([length & 127 | 128])
+        length >>= 7
+    return b"\x40" + bytes([len(name)]) + name.encode() + encoded + bytes([length]) + value.encode()
+
+
+# The newest field of the dynamic table (section 6.1).
+NEWEST_FIELD = b"\xbe"
 
 
 def grpc_headers(path):
@@ -44,8 +60,7 @@ class Connection:
 
     def begin(self, path):
         """Sends the headers of a request; returns its stream."""
-        stream = self.next_stream
-        self.next_stream += 2
+        stream = self.new_stream()
         self.windows[stream] = self.initial_window
         self.socket.sendall(frame(HEADERS, END_HEADERS, stream, grpc_headers(path)))
         return stream
@@ -62,6 +77,16 @@ class Connection:
             self.windows[stream] -= room
             last = END_STREAM if end and not body else 0
             self.socket.sendall(frame(DATA, last, stream, part))
+
+    def new_stream(self):
+        stream = self.next_stream
+        self.next_stream += 2
+        return stream
+
+    def drain(self):
+        """Handles what the server has sent, without waiting."""
+        while select.select([self.socket], [], [], 0)[0]:
+            self.read()
 
     def read(self):
         """Handles what the server has sent, and waits until it has sent something."""

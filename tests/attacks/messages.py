@@ -1,11 +1,15 @@
 """Requests in their encoded form, so that they need no generated code."""
 
+import base64
+import json
 import struct
 import zlib
 
 PIXELS = 784
 PREDICT = "/digits.v1.InferenceService/Predict"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+# The token of the polite client, where the service asks for one.
+TOKEN = "polite-" + 32 * "5"
 
 
 def varint(number):
@@ -66,3 +70,10 @@ def flat_png(width, height):
 
 def grpc_frame(message):
     return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def unsigned_jwt():
+    """A JWT whose header says that it has no signature (RFC 7519, section 6)."""
+    parts = [{"alg": "none"}, {"iss": "https://issuer", "aud": "digits", "sub": "admin", "exp": 4_102_444_800}]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join(encoded) + "."

@@ -9,11 +9,12 @@ CALLS_PER_CONNECTION = 50
 TIMEOUT = 2
 
 
-def measure(port, seconds, certificate):
+def measure(port, seconds, certificate, token):
     """Calls for some seconds; the latencies of what was answered, in ms, and the number of calls."""
     import grpc
 
     request = messages.predict(1)
+    metadata = [("authorization", f"Bearer {token}")] if token else None
     latencies, calls, channel, method = [], 0, None, None
     begin = time.monotonic()
     while (due := begin + calls * INTERVAL) < begin + seconds:
@@ -26,7 +27,7 @@ def measure(port, seconds, certificate):
         calls += 1
         started = time.monotonic()
         try:
-            method(request, timeout=TIMEOUT)
+            method(request, timeout=TIMEOUT, metadata=metadata)
             latencies.append(1_000 * (time.monotonic() - started))
         except grpc.RpcError:
             pass

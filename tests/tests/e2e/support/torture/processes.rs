@@ -1,6 +1,6 @@
 //! Kills workers, the trainer and both, while jobs train in worker processes.
 
-use super::{Summary, Torture, Worker, lock_files};
+use super::{EXPECTED, Summary, Torture, Worker, lock_files};
 use anyhow::{Result, ensure};
 use digits_testing::until;
 use rustix::process::Signal;
@@ -22,7 +22,7 @@ impl Torture {
         while self.victims.iter().filter(|v| v.has_ended()).count() + self.unfinished < jobs {
             self.round_in_processes(&flags).await?;
         }
-        self.end(&flags).await?;
+        self.end(&flags, EXPECTED).await?;
         let left = lock_files(&self.state())?.len();
         ensure!(left == 0, "{left} lock files of workers are left");
         Ok(self.summary)
