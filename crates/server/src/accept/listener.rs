@@ -99,7 +99,9 @@ impl Listener {
                     self.readiness.set_saturation(self.registry.report());
                     continue;
                 }
-                accepted = &mut accepting => accepted,
+                // Else a new one waits in the system's queue until a displaced one has ended, which
+                // takes a moment.
+                accepted = &mut accepting, if self.registry.can_make_room() => accepted,
             };
             accepting.set(self.accept());
             self.start(connections, (stream, peer), closing, serve.clone());

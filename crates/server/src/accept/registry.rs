@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,10 @@ const KEPT_FROM_ONE: usize = 8;
 
 /// Connections over the limit, at most, while those end whose places they take.
 const MAX_DISPLACED: usize = 128;
+
+/// What a new connection has sent may not have been read for this long; until then it is no worse
+/// than one without a request.
+const FIRST_TURN: Duration = Duration::from_millis(20);
 
 /// The open connections of a port.
 pub(crate) struct Registry {
@@ -72,6 +77,11 @@ impl Registry {
             metrics,
             open: Mutex::default(),
         }
+    }
+
+    /// Whether a further connection may take the place of one that is not in use.
+    pub(super) fn can_make_room(&self) -> bool {
+        self.open().displaced < MAX_DISPLACED
     }
 
     /// Gives a place to a connection from `peer`; `None` when it must be closed.
@@ -143,7 +153,11 @@ impl Open {
         let order = |it: &Entry| {
             let connections = clients[&it.client].connections;
             let last_used = it.context.activity.last_used();
-            (it.context.standing(), Reverse(connections), last_used)
+            let standing = match it.context.standing() {
+                Standing::Silent if last_used.elapsed() < FIRST_TURN => Standing::Idle,
+                other => other,
+            };
+            (standing, Reverse(connections), last_used)
         };
         let least = self.connections.values_mut().filter(may_go);
         let least = least.min_by_key(|it| order(it)).ok_or(refusal)?;

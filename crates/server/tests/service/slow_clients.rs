@@ -103,6 +103,29 @@ async fn connections_that_are_not_in_use_make_room_for_others() {
 }
 
 #[tokio::test]
+async fn many_new_connections_wait_until_those_not_in_use_have_ended() {
+    let config = ServerConfig {
+        max_connections: 160,
+        ..config(PATIENT)
+    };
+    let server = Running::start("t_displaced", config).await;
+    // As many as one client may have. Each stays for a moment when its place is needed.
+    let mut idle = Vec::new();
+    for _ in 0..140 {
+        let mut client = Client::connect(&server).await;
+        client.acknowledged().await.expect("connected");
+        idle.push(client);
+    }
+    let mut new = Vec::new();
+    for _ in 0..140 {
+        new.push(Client::connect(&server).await);
+    }
+    for client in &mut new {
+        client.acknowledged().await.expect("not refused");
+    }
+}
+
+#[tokio::test]
 async fn half_a_request_takes_no_place_from_others() {
     let config = ServerConfig {
         max_in_flight: 1,
