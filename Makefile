@@ -87,12 +87,16 @@ check: fmt proto-lint check-python deny clippy doc guards ## Runs the checks tha
 demo-dev: test-build ## Runs the demo on the binaries of the tests' build, as CI does.
 	$(phase) 'demo' $(DEV_BIN)/digits-demo
 
+# Most bytes of the inference service's program, with the clients of all buckets in it.
+INFERENCE_BYTES := 16000000
 # CI leaves this out, because it takes more than half an hour: optimized builds, and hundreds of
 # kills.
 .PHONY: release-check
 release-check: build python-cli ## Runs the checks that CI leaves out: release and dist builds, their guards, the wheel, the demo, 300 kills.
 	@$(TORCH_ENV) tests/guards.sh "$(RELEASE_BIN)"
 	@$(CARGO) build --profile dist --locked -p digits-inference
+	@bytes=$$(stat --format=%s "$(TARGET)/dist/digits-inference"); [ "$$bytes" -le $(INFERENCE_BYTES) ] || \
+		{ echo "guard failed: digits-inference has $$bytes bytes, more than $(INFERENCE_BYTES)" >&2; exit 1; }
 	@$(RELEASE_BIN)/digits-demo
 	@$(MAKE) torture
 
