@@ -116,21 +116,16 @@ impl Database {
     /// that another program put there is left alone.
     fn repair(&mut self, loss: Loss) -> anyhow::Result<bool> {
         match loss {
-            Loss::LogRemoved => {
-                // Moves everything into the database itself.
-                let busy: bool =
-                    self.connection
-                        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-                anyhow::ensure!(!busy, "another program reads the database");
-                // Closed first: SQLite shares the index of the log between the connections of a
-                // process, and with them the file that is gone.
-                self.connection = Connection::open_in_memory()?;
-                self.connection = open::open(self.files.folder())?;
-            }
-            Loss::Removed => {
+            Loss::Removed | Loss::LogRemoved => {
+                // A new file also where only the log is gone: SQLite shares the index of the log
+                // between a process's connections to one file, and the connection that has
+                // everything stays open until another one has.
                 self.files.write_copy(&self.connection)?;
                 self.files.install_copy()?;
-                let connection = open::open(self.files.folder())?;
+                let connection = open::reopen(self.files.folder())?;
+                self.files.opened();
+                let again = self.files.loss();
+                anyhow::ensure!(again.is_none(), "its files changed meanwhile: {again:?}");
                 // Else its end would delete the log of the new connection, by name.
                 self.connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -144,7 +139,6 @@ impl Database {
                 return Ok(false);
             }
         }
-        self.files = Files::opened_in(self.files.folder());
         Ok(true)
     }
 
@@ -154,5 +148,71 @@ impl Database {
             state.loss = loss;
             is_new
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::files::DATABASE, *};
+    use std::fs;
+
+    const FILES: [&str; 3] = [DATABASE, "jobs.sqlite3-wal", "jobs.sqlite3-shm"];
+
+    /// A database with one entry.
+    fn database(folder: &Path) -> Database {
+        let database = Database::open(folder, watch::Sender::default()).expect("opened");
+        let entry = "CREATE TABLE entries (name TEXT); INSERT INTO entries VALUES ('kept')";
+        database.connection.execute_batch(entry).expect("written");
+        database
+    }
+
+    fn remove(folder: &Path, files: &[&str]) {
+        for file in files {
+            fs::remove_file(folder.join(file)).expect("removed");
+        }
+    }
+
+    fn entry(connection: &Connection) -> String {
+        let found = connection.query_row("SELECT name FROM entries", [], |row| row.get(0));
+        found.expect("an entry")
+    }
+
+    #[test]
+    fn a_database_that_goes_with_its_log_is_not_created_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut database = database(folder.path());
+        // Its file was there when it was looked for, and the log was not, a moment later.
+        remove(folder.path(), &FILES);
+        assert!(database.repair(Loss::LogRemoved).expect("repaired"));
+        assert_eq!(entry(&database.connection), "kept");
+        database.check().expect("nothing is missing");
+        drop(database);
+        let opened = open::open(folder.path()).expect("opened");
+        assert_eq!(entry(&opened), "kept");
+    }
+
+    #[test]
+    fn files_that_go_before_they_were_looked_at_are_missed() {
+        for (files, loss) in [
+            (&FILES[..1], Loss::Removed),
+            (&FILES[1..2], Loss::LogRemoved),
+            (&FILES[2..], Loss::LogRemoved),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut database = database(folder.path());
+            remove(folder.path(), files);
+            database.files = Files::opened_in(folder.path());
+            assert_eq!(database.files.loss(), Some(loss));
+            database.check().expect("repaired");
+            assert_eq!(entry(&database.connection), "kept");
+            assert_eq!(database.files.loss(), None);
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_not_created_by_a_repair() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(open::reopen(folder.path()).is_err());
+        assert!(!folder.path().join(DATABASE).exists());
     }
 }

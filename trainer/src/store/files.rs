@@ -16,6 +16,8 @@ pub(super) const DATABASE: &str = "jobs.sqlite3";
 const COPY: &str = "jobs.sqlite3.copy";
 /// Copy that is being written.
 const UNFINISHED: &str = "jobs.sqlite3.part";
+/// A database that is taken out of its place, because a copy replaces it.
+const AWAY: &str = "jobs.sqlite3.away";
 /// Suffixes of the write-ahead log and its index.
 const LOGS: [&str; 2] = ["-wal", "-shm"];
 
@@ -47,7 +49,7 @@ impl Files {
         let database = folder.join(DATABASE);
         Self {
             database: identity(&database),
-            logs: LOGS.map(|suffix| identity(&with_suffix(&database, suffix))),
+            logs: logs(&database),
             folder: folder.to_owned(),
         }
     }
@@ -71,16 +73,20 @@ impl Files {
     pub(super) fn loss(&self) -> Option<Loss> {
         let path = self.database();
         let database = identity(&path);
+        if database.is_none() {
+            return Some(Loss::Removed);
+        }
         if database != self.database {
-            return Some(database.map_or(Loss::Removed, |_| Loss::Replaced));
+            return Some(Loss::Replaced);
         }
         let mut loss = None;
         for (suffix, opened) in LOGS.iter().zip(self.logs) {
             let found = identity(&with_suffix(&path, suffix));
-            match found {
-                _ if opened.is_none() || found == opened => {}
-                Some(_) => return Some(Loss::Replaced),
-                None => loss = Some(Loss::LogRemoved),
+            match (found, opened) {
+                (Some(found), Some(opened)) if found == opened => {}
+                (Some(_), Some(_)) => return Some(Loss::Replaced),
+                // Removed now, or before its identity was read.
+                (None, _) | (_, None) => loss = Some(Loss::LogRemoved),
             }
         }
         loss
@@ -99,11 +105,34 @@ impl Files {
         Ok(())
     }
 
-    /// Puts the copy in the place of a database that was removed. A file that another program puts
-    /// there first stays.
-    pub(super) fn install_copy(&self) -> io::Result<()> {
+    /// Puts the copy in the place of the database, which is the one that was opened or is gone. A
+    /// file that another program puts there first stays.
+    pub(super) fn install_copy(&mut self) -> io::Result<()> {
+        self.take_away()?;
+        let installed = identity(&self.copy());
         install_copy(&self.folder)?;
+        self.database = installed;
+        self.logs = [None; 2];
         self.sync_folder()
+    }
+
+    /// The database that was installed was opened.
+    pub(super) fn opened(&mut self) {
+        self.logs = logs(&self.database());
+    }
+
+    /// Takes the database out of its place, if it is still the one that was opened.
+    fn take_away(&self) -> io::Result<()> {
+        let (database, away) = (self.database(), self.folder.join(AWAY));
+        match fs::rename(&database, &away) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed?,
+        }
+        if identity(&away) != self.database {
+            fs::rename(&away, &database)?;
+            return Err(io::Error::other("another program has replaced it"));
+        }
+        fs::remove_file(away)
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -141,6 +170,10 @@ pub(super) enum CopyError {
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+fn logs(database: &Path) -> [Option<Identity>; 2] {
+    LOGS.map(|suffix| identity(&with_suffix(database, suffix)))
 }
 
 fn identity(path: &Path) -> Option<Identity> {

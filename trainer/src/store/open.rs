@@ -6,7 +6,7 @@ use super::{
     files::{self, DATABASE},
     schema,
 };
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{fs, path::Path};
 
 /// Databases up to this size are checked as a whole, which takes half a second at most.
@@ -67,6 +67,17 @@ pub(super) fn open(folder: &Path) -> Result<Connection, StoreError> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(connection)
+}
+
+/// Opens the database in `folder`, which has one: where it was removed meanwhile, none is created.
+///
+/// # Errors
+/// When there is no database, or it cannot be opened.
+pub(super) fn reopen(folder: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE);
+    let connection = Connection::open_with_flags(folder.join(DATABASE), flags)?;
+    schema::prepare(&connection)?;
     Ok(connection)
 }
 

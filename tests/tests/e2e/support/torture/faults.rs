@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -123,7 +124,11 @@ impl Torture {
             }
             Fault::Database => {
                 for file in ["jobs.sqlite3", "jobs.sqlite3-wal", "jobs.sqlite3-shm"] {
-                    fs::remove_file(self.state().join(file))?;
+                    match fs::remove_file(self.state().join(file)) {
+                        // The trainer is writing the others again.
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        removed => removed?,
+                    }
                 }
                 Ok(Ends::Nothing)
             }
