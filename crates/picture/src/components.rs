@@ -29,6 +29,22 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
+    /// The box of some places, (column, row); empty without any.
+    pub(crate) fn around(places: impl Iterator<Item = (usize, usize)>) -> Self {
+        let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);
+        for (x, y) in places {
+            (left, right) = (left.min(x), right.max(x + 1));
+            (top, bottom) = (top.min(y), bottom.max(y + 1));
+        }
+        let (left, top) = (left.min(right), top.min(bottom));
+        Self {
+            left,
+            top,
+            width: right - left,
+            height: bottom - top,
+        }
+    }
+
     fn right(&self) -> usize {
         self.left + self.width
     }
@@ -119,20 +135,8 @@ pub(crate) struct Component {
 impl Component {
     /// The ink of some pixels, by their indices.
     pub(crate) fn of(ink: &Plane, pixels: Vec<usize>) -> Self {
-        let single = |pixel: &usize| BoundingBox {
-            left: pixel % ink.width,
-            top: pixel / ink.width,
-            width: 1,
-            height: 1,
-        };
-        let bounds = pixels.iter().map(single).reduce(|a, b| a.joined(&b));
         Self {
-            bounds: bounds.unwrap_or(BoundingBox {
-                left: 0,
-                top: 0,
-                width: 0,
-                height: 0,
-            }),
+            bounds: BoundingBox::around(places(&pixels, ink.width)),
             ink: pixels.iter().map(|&pixel| ink.values[pixel]).sum(),
             pixels,
             stride: ink.width,
@@ -148,9 +152,14 @@ impl Component {
 
     /// (column, row) of each pixel.
     pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
-        let places = self.pixels.iter();
-        places.map(|pixel| (pixel % self.stride, pixel / self.stride))
+        places(&self.pixels, self.stride)
     }
+}
+
+/// (column, row) of pixels of a plane with so many columns.
+fn places(pixels: &[usize], stride: usize) -> impl Iterator<Item = (usize, usize)> {
+    let pixels = pixels.iter();
+    pixels.map(move |pixel| (pixel % stride, pixel / stride))
 }
 
 /// A digit: components that are close to each other.
@@ -241,8 +250,10 @@ fn cut_out(ink: &Plane, group: &Group) -> Plane {
     for y in 0..height {
         for x in 0..width {
             let (column, row) = (left + x, top + y);
-            if kept[row * ink.width + column] || touches(&kept, ink, column, row) {
-                digit.values[y * width + x] = ink.at(column, row);
+            let value = ink.at(column, row);
+            let is_kept = || kept[row * ink.width + column] || touches(&kept, ink, column, row);
+            if value > 0.0 && is_kept() {
+                digit.values[y * width + x] = value;
             }
         }
     }
@@ -263,26 +274,39 @@ pub(crate) fn neighbours(plane: &Plane, column: usize, row: usize) -> impl Itera
 
 /// Connected components of pixels with ink; pixels are neighbours by edge or corner.
 pub(crate) fn components(ink: &Plane) -> Vec<Component> {
-    let mut seen = vec![false; ink.values.len()];
+    let Plane { width, height, .. } = *ink;
+    // What has ink and is in no component yet: 1, else 0.
+    let is_inked = ink.values.iter().map(|&value| value >= MIN_INK);
+    let mut open: Vec<u8> = is_inked.map(u8::from).collect();
     let mut found = Vec::new();
-    for start in 0..ink.values.len() {
-        if seen[start] || ink.values[start] < MIN_INK {
-            continue;
-        }
-        seen[start] = true;
+    let mut from = 0;
+    while let Some(start) = first_open(&open, from) {
+        open[start] = 0;
         let mut pixels = vec![start];
         let mut next = 0;
-        while next < pixels.len() {
-            let pixel = pixels[next];
+        while let Some(&pixel) = pixels.get(next) {
             next += 1;
-            for neighbour in neighbours(ink, pixel % ink.width, pixel / ink.width) {
-                if !seen[neighbour] && ink.values[neighbour] >= MIN_INK {
-                    seen[neighbour] = true;
-                    pixels.push(neighbour);
+            let (column, row) = (pixel % width, pixel / width);
+            let columns = column.saturating_sub(1)..(column + 2).min(width);
+            for row in row.saturating_sub(1)..(row + 2).min(height) {
+                let around = row * width + columns.start..row * width + columns.end;
+                for (neighbour, is_open) in around.clone().zip(&mut open[around]) {
+                    if std::mem::take(is_open) == 1 {
+                        pixels.push(neighbour);
+                    }
                 }
             }
         }
         found.push(Component::of(ink, pixels));
+        from = start + 1;
     }
     found
+}
+
+/// The first pixel from `from` on that is 1; most of a picture has no ink, which is passed quickly.
+fn first_open(open: &[u8], from: usize) -> Option<usize> {
+    let chunks = open[from..].chunks(64).enumerate();
+    let (chunk, pixels) = chunks.into_iter().find(|(_, pixels)| pixels.contains(&1))?;
+    let within = pixels.iter().position(|&is_open| is_open == 1)?;
+    Some(from + 64 * chunk + within)
 }

@@ -17,15 +17,16 @@ const LINE_SHARE: f32 = 0.95;
 const PAPER_SHARE: f32 = 0.6;
 /// Lines that make a frame, in which they may touch the digit.
 const FRAME: usize = 3;
-/// Of so many pixels, one counts for the level of the whole picture.
-const STRIDE: usize = 7;
+/// Pixels that are looked at for the level of the whole picture.
+const SAMPLE: usize = 4_096;
 
 /// The picture with the lines at its edges painted over with what is next to them.
 ///
 /// One line or two could be the bar of a digit that fills its picture, so nothing may touch them.
 #[must_use]
 pub fn without_lines(mut plane: Plane) -> Plane {
-    let sample: Vec<f32> = plane.values.iter().step_by(STRIDE).copied().collect();
+    let stride = (plane.values.len() / SAMPLE) | 1;
+    let sample: Vec<f32> = plane.values.iter().step_by(stride).copied().collect();
     let level = percentile(&sample, 0.5);
     let found = Side::ALL.map(|side| line(&plane, side, level));
     let is_frame = found.iter().flatten().count() >= FRAME;
@@ -99,16 +100,16 @@ struct Line {
 fn line(plane: &Plane, side: Side, level: f32) -> Option<Line> {
     let depth = plane.width + plane.height - side.length(plane);
     let most = ((depth as f32 * THICKEST) as usize).max(1);
-    let strip = side.rows(plane, (most + SOFT_ROWS + 2).min(depth));
     let median = |row: &[f32]| percentile(row, 0.5);
+    let of_line = median(&side.rows(plane, 1).values);
+    if (of_line - level).abs() < STEP {
+        return None;
+    }
+    let strip = side.rows(plane, (most + SOFT_ROWS + 2).min(depth));
     let share = |row: &[f32], level: f32| {
         let even = row.iter().filter(|&&value| (value - level).abs() <= EVEN);
         even.count() as f32 / row.len() as f32
     };
-    let of_line = median(strip.rows().next()?);
-    if (of_line - level).abs() < STEP {
-        return None;
-    }
     let is_line =
         |row: &&[f32]| (median(row) - of_line).abs() <= EVEN && share(row, of_line) >= LINE_SHARE;
     let rows = strip.rows().take_while(is_line).count();

@@ -64,6 +64,12 @@ impl Histogram {
         }
     }
 
+    /// Counts a value as often as it occurs.
+    pub fn add_equal(&mut self, value: f32, count: u32) {
+        let bin = ((value - self.first) / self.step).round() as usize;
+        self.lanes[0][bin.min(BINS - 1)] += count;
+    }
+
     /// How many values are in each bin.
     fn counts(&self) -> [u32; BINS] {
         let [mut counts, others @ ..] = self.lanes;

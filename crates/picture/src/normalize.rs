@@ -1,6 +1,7 @@
 //! [`Normalizer`]: the steps from a picture to the input of a network, in their order.
 
 use crate::{
+    channel,
     components::{self, BoundingBox, Digits},
     ink,
     number::Lattice,
@@ -57,8 +58,12 @@ impl Normalizer {
             Recipe::ScaleOnly => Normalized::Input(self.scale_only(&picture.luma())),
             Recipe::Mnist => match self.search(picture) {
                 Search::InForm(_, bytes) => Normalized::Input(bytes),
-                Search::Ink(None) => Normalized::Blank,
-                Search::Ink(Some(ink)) => self.grouped(&ink, (picture.width, picture.height)),
+                Search::Blank => Normalized::Blank,
+                Search::Ink(ink, digits) => {
+                    let size = (ink.width, ink.height);
+                    let digits = digits.unwrap_or_else(|| components::digits(&ink));
+                    self.grouped(digits, size, (picture.width, picture.height))
+                }
             },
         }
     }
@@ -76,11 +81,11 @@ impl Normalizer {
                 let digit = components::inked(&plane);
                 return Normalized::Written(Lattice::of_digit(digit, bytes));
             }
-            Search::Ink(None) => return Normalized::Blank,
-            Search::Ink(Some(ink)) => ink,
+            Search::Blank => return Normalized::Blank,
+            Search::Ink(ink, _) => ink,
         };
         match Lattice::of(&ink, (self.width, self.height), most) {
-            None => self.grouped(&ink, original),
+            None => self.grouped(components::digits(&ink), (ink.width, ink.height), original),
             Some(lattice) if lattice.lines.is_empty() => Normalized::Blank,
             Some(mut lattice) => {
                 for segment in lattice.lines.iter_mut().flat_map(|line| &mut line.segments) {
@@ -100,7 +105,10 @@ impl Normalizer {
             Recipe::Mnist if self.is_in_form(&plane) => Normalized::Input(pixels.to_vec()),
             Recipe::Mnist => match ink::find(vec![plane]) {
                 None => Normalized::Blank,
-                Some(ink) => self.grouped(&ink, (self.width, self.height)),
+                Some(ink) => {
+                    let size = (self.width, self.height);
+                    self.grouped(components::digits(&ink), size, size)
+                }
             },
         }
     }
@@ -111,35 +119,46 @@ impl Normalizer {
 
     /// Looks for ink at the first side, and at the full one if a digit is too small there.
     fn search(&self, picture: &Picture) -> Search {
-        let first = picture.planes(FIRST_SIDE);
+        let channels = channel::sufficient(picture);
+        let first = picture.planes(channels.clone(), FIRST_SIDE);
         let is_reduced = picture.is_longer_than(FIRST_SIDE);
         if let [grey] = &first[..]
+            && picture.is_grey()
             && !is_reduced
             && self.is_in_form(grey)
         {
             return Search::InForm(grey.clone(), grey.to_bytes());
         }
         let ink = ink::find(first);
-        let is_enough = |ink: &Plane| smallest(&components::digits(ink)) >= ENOUGH;
-        if is_reduced && !ink.as_ref().is_some_and(is_enough) {
-            return Search::Ink(ink::find(picture.planes(WORKING_SIDE)));
+        if !is_reduced {
+            return ink.map_or(Search::Blank, |ink| Search::Ink(ink, None));
         }
-        Search::Ink(ink)
+        if let Some(ink) = ink {
+            let digits = components::digits(&ink);
+            if smallest(&digits) >= ENOUGH {
+                return Search::Ink(ink, Some(digits));
+            }
+        }
+        let ink = ink::find(picture.planes(channels, WORKING_SIDE));
+        ink.map_or(Search::Blank, |ink| Search::Ink(ink, None))
     }
 
     fn is_in_form(&self, grey: &Plane) -> bool {
         (grey.width, grey.height) == (self.width, self.height) && place::is_in_form(grey)
     }
 
-    /// Ink that is close together is one digit.
-    fn grouped(&self, ink: &Plane, original: (usize, usize)) -> Normalized {
-        match components::digits(ink) {
+    /// The digits of ink of a size, from a picture of another.
+    fn grouped(
+        &self,
+        digits: Digits,
+        size: (usize, usize),
+        original: (usize, usize),
+    ) -> Normalized {
+        match digits {
             Digits::None => Normalized::Blank,
             Digits::One(digit) => Normalized::Input(place::place(&digit, self.width, self.height)),
             Digits::Several(boxes) => {
-                let back = boxes
-                    .iter()
-                    .map(|found| found.rescaled((ink.width, ink.height), original));
+                let back = boxes.iter().map(|found| found.rescaled(size, original));
                 Normalized::Several(back.collect())
             }
         }
@@ -150,8 +169,10 @@ impl Normalizer {
 enum Search {
     /// It has the form of the training set already: its plane and bytes.
     InForm(Plane, Vec<u8>),
-    /// Ink, if there is any.
-    Ink(Option<Plane>),
+    /// No ink.
+    Blank,
+    /// Ink, and the digits in it if they were looked for.
+    Ink(Plane, Option<Digits>),
 }
 
 /// Longest side of the smallest digit; 0 if there is none.

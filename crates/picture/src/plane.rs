@@ -74,8 +74,12 @@ impl Plane {
     /// The mean of each square of two pixels, repeated until no side is longer than `side`.
     #[must_use]
     pub fn halved_to(&self, side: usize) -> Self {
-        let mut plane = self.clone();
-        while plane.width.max(plane.height) > side {
+        let is_longer = |plane: &Self| plane.width.max(plane.height) > side;
+        if !is_longer(self) {
+            return self.clone();
+        }
+        let mut plane = self.halved();
+        while is_longer(&plane) {
             plane = plane.halved();
         }
         plane

@@ -2,9 +2,10 @@
 
 use crate::{
     plane::{Plane, reduced_size},
-    reduce::Reducer,
+    reduce::{self, Reducer},
 };
 use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
+use std::ops::Range;
 
 /// A picture, upright, eight bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,68 +126,83 @@ impl Picture {
         }
     }
 
-    /// One plane of a grey picture, else red, green and blue; reduced to a longest side of `side`.
+    /// Planes of some of its channels, reduced to a longest side of `side`.
     #[must_use]
-    pub fn planes(&self, side: usize) -> Vec<Plane> {
-        let (width, height) = reduced_size(self.stored.0, self.stored.1, side);
-        let mut planes = vec![Plane::filled(width, height, 0.0); self.channels];
-        let mut rows = 0..height;
-        let mut put = |row: &[f32]| {
-            let start = rows.next().unwrap_or(0) * width;
-            for (channel, plane) in planes.iter_mut().enumerate() {
-                let values = &mut plane.values[start..][..width];
-                match self.channels {
-                    1 => spread::<1>(row, channel, values),
-                    _ => spread::<3>(row, channel, values),
-                }
-            }
+    pub fn planes(&self, channels: Range<usize>, side: usize) -> Vec<Plane> {
+        let plane = |channel| match self.channels {
+            1 => self.plane::<1>(channel, side),
+            _ => self.plane::<3>(channel, side),
         };
-        let bytes = self.bytes.chunks_exact(self.stored.0 * self.channels);
+        channels.map(plane).collect()
+    }
+
+    fn plane<const CHANNELS: usize>(&self, channel: usize, side: usize) -> Plane {
+        let (width, height) = reduced_size(self.stored.0, self.stored.1, side);
+        let pixels = self.bytes.as_chunks::<CHANNELS>().0;
+        let mut values = Vec::with_capacity(width * height);
         if (width, height) == self.stored {
-            let mut row = vec![0.0; width * self.channels];
-            for bytes in bytes {
-                let values = row.iter_mut().zip(bytes);
-                values.for_each(|(value, &byte)| *value = f32::from(byte));
-                put(&row);
-            }
+            let pixels = pixels.iter();
+            values.extend(pixels.map(|pixel| f32::from(pixel[channel]) / 255.0));
         } else if (2 * width, 2 * height) == self.stored {
-            let mut row = vec![0.0; width * self.channels];
-            for rows in self.bytes.chunks_exact(2 * self.stored.0 * self.channels) {
-                match self.channels {
-                    1 => halve::<1>(rows, &mut row),
-                    _ => halve::<3>(rows, &mut row),
-                }
-                put(&row);
+            for rows in pixels.chunks_exact(2 * self.stored.0) {
+                let (upper, lower) = rows.split_at(self.stored.0);
+                let pairs = upper
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .zip(lower.as_chunks::<2>().0);
+                values.extend(pairs.map(|([a, b], [c, d])| {
+                    let square = [a, b, c, d].map(|pixel| u16::from(pixel[channel]));
+                    f32::from(square.into_iter().sum::<u16>()) / 4.0 / 255.0
+                }));
             }
         } else {
-            let mut reducer = Reducer::new(self.stored, (width, height), self.channels);
-            bytes.for_each(|row| reducer.push(row, &mut put));
+            let mut reducer = Reducer::new(self.stored, (width, height), 1);
+            let mut bytes = vec![0; self.stored.0];
+            for row in pixels.chunks_exact(self.stored.0) {
+                let pixels = bytes.iter_mut().zip(row);
+                pixels.for_each(|(byte, pixel)| *byte = pixel[channel]);
+                reducer.push(&bytes, |row| {
+                    values.extend(row.iter().map(|value| value / 255.0))
+                });
+            }
         }
-        planes
-    }
-}
-
-/// The means of squares of two pixels in two rows, as the [`Reducer`] has them.
-fn halve<const CHANNELS: usize>(rows: &[u8], means: &mut [f32]) {
-    let (upper, lower) = rows.split_at(rows.len() / 2);
-    let upper = upper.chunks_exact(2 * CHANNELS);
-    let lower = lower.chunks_exact(2 * CHANNELS);
-    let means = means.as_chunks_mut::<CHANNELS>().0;
-    for ((mean, above), below) in means.iter_mut().zip(upper).zip(lower) {
-        for (channel, mean) in mean.iter_mut().enumerate() {
-            let next = CHANNELS + channel;
-            let square = [above[channel], above[next], below[channel], below[next]];
-            let sum: u16 = square.into_iter().map(u16::from).sum();
-            *mean = f32::from(sum) / 4.0;
+        Plane {
+            width,
+            height,
+            values,
         }
     }
-}
 
-/// One channel of a row, from 0 to 1.
-fn spread<const CHANNELS: usize>(row: &[f32], channel: usize, values: &mut [f32]) {
-    let pixels = row.as_chunks::<CHANNELS>().0;
-    let pixels = values.iter_mut().zip(pixels);
-    pixels.for_each(|(value, pixel)| *value = pixel[channel] / 255.0);
+    /// Red, green and blue at a longest side of `side` at most: means of squares of pixels, of which
+    /// every other one in both directions is looked at. None of a grey picture.
+    #[must_use]
+    pub(crate) fn overview(&self, side: usize) -> Option<[Plane; 3]> {
+        if self.is_grey() {
+            return None;
+        }
+        let square = self.stored.0.max(self.stored.1).div_ceil(side).max(1);
+        let size = [self.stored.0, self.stored.1].map(|length| length.div_ceil(square));
+        let mut planes = [(); 3].map(|()| Plane::filled(size[0], size[1], 0.0));
+        for (y, rows) in self.bytes.chunks(square * self.stored.0 * 3).enumerate() {
+            let mut sums = vec![0; self.stored.0 * 3];
+            let rows = rows.chunks_exact(self.stored.0 * 3).step_by(2);
+            let height = rows.len();
+            rows.for_each(|row| reduce::add(&mut sums, row));
+            for (x, sums) in sums.as_chunks::<3>().0.chunks(square).enumerate() {
+                let sums = sums.iter().step_by(2);
+                let scale = 1.0 / (height * sums.len() * 255) as f32;
+                let sums = sums.fold([0_u32; 3], |[red, green, blue], sums| {
+                    let [more_red, more_green, more_blue] = sums.map(u32::from);
+                    [red + more_red, green + more_green, blue + more_blue]
+                });
+                for (plane, sum) in planes.iter_mut().zip(sums) {
+                    plane.values[y * size[0] + x] = sum as f32 * scale;
+                }
+            }
+        }
+        Some(planes)
+    }
 }
 
 fn luma([red, green, blue]: [u8; 3]) -> f32 {
@@ -198,14 +214,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_overview_has_means_of_squares() {
+        let stored = (7, 5);
+        let bytes = (0..7 * 5 * 3).map(|at| (at * 7_919 % 253) as u8);
+        let picture = Picture::new(stored, stored, 3, bytes.collect());
+        let overview = picture.overview(3).expect("it is in colour");
+        for (plane, whole) in overview.iter().zip(picture.planes(0..3, usize::MAX)) {
+            assert_eq!((plane.width, plane.height), (3, 2));
+            for (at, value) in plane.values.iter().enumerate() {
+                let (x, y) = (3 * (at % 3), 3 * (at / 3));
+                let places = [(0, 0), (2, 0), (0, 2), (2, 2)].map(|(a, b)| (x + a, y + b));
+                let inside = places.iter().filter(|(x, y)| *x < 7 && *y < 5);
+                let square: Vec<f32> = inside.map(|&(x, y)| whole.at(x, y)).collect();
+                let mean = square.iter().sum::<f32>() / square.len() as f32;
+                assert!((value - mean).abs() < 1e-5, "{value} at {at}, not {mean}");
+            }
+        }
+    }
+
+    #[test]
     fn half_the_size_is_as_any_other_reduction() {
         for channels in [1, 3] {
             let stored = (40, 24);
             let length = stored.0 * stored.1 * channels;
             let bytes = (0..length).map(|at| (at * 7_919 % 253) as u8);
             let picture = Picture::new(stored, stored, channels, bytes.collect());
-            let whole = picture.planes(usize::MAX);
-            let halves = picture.planes(20);
+            let whole = picture.planes(0..channels, usize::MAX);
+            let halves = picture.planes(0..channels, 20);
             assert_eq!((whole.len(), halves.len()), (channels, channels));
             for (whole, half) in whole.iter().zip(&halves) {
                 let expected = whole.resized(20, 12);

@@ -92,7 +92,8 @@ impl Reducer {
     }
 }
 
-fn add(sums: &mut [u16], row: &[u8]) {
+/// Adds a row to sums of at most [`MAX_WHOLE_ROWS`].
+pub(crate) fn add(sums: &mut [u16], row: &[u8]) {
     for (sum, &value) in sums.iter_mut().zip(row) {
         *sum += u16::from(value);
     }

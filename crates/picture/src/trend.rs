@@ -26,7 +26,7 @@ const VALUE_SUMS: usize = 3;
 pub struct Surface([f64; TERMS]);
 
 impl Surface {
-    /// Fits the surface to the background.
+    /// Fits the surface to the background; a picture that was halved has the same surface.
     ///
     /// Iteratively reweighted least squares with Cauchy's weights. The first fit is to the border,
     /// which seldom has ink.
