@@ -1,20 +1,23 @@
 //! Finds printed lines in ink: boxes around a digit, cells of a grid, rules.
 //!
-//! A line is thin, straight along an axis and long for the picture. It is no part of the digit if it
-//! belongs to a frame, or does not touch the digit and is longer: from edge to edge, or with another
-//! one at a right angle. A picture of lines alone keeps them, as that is how a 1 looks.
+//! A line is thin, straight along an axis up to a tilt and long for the picture. It is no part of the
+//! digit if it belongs to a frame, or does not touch the digit and is longer: from edge to edge, or
+//! with another one at a right angle. A line from edge to edge that the digit touches is none of its
+//! strokes if the digit is narrow and stays away from the edges. A picture of lines alone keeps them,
+//! as that is how a 1 looks.
 
 use crate::{
     components::{self, BoundingBox, Component},
     plane::Plane,
+    tilt::{self, LENGTH, Tilt},
 };
 use std::ops::Range;
 
 /// Thickness of a line at most, in shares of the longest side, and in pixels at least.
 const THICKNESS: f32 = 0.04;
 const MIN_THICKNESS: usize = 2;
-/// Length of a line at least, in shares of the picture's side.
-const LENGTH: f32 = 0.6;
+/// Length in the picture of further lines in the component of one of [`LENGTH`], at least.
+const SHORT_LENGTH: f32 = 0.25;
 /// Share of its length on which a line has ink.
 const COVERAGE: f32 = 0.9;
 /// Share of its ink that a component of lines may have elsewhere.
@@ -24,6 +27,10 @@ const LONGER: f32 = 1.25;
 const LONGER_THROUGHOUT: f32 = 1.08;
 /// Share of the picture's side that lines from edge to edge reach.
 const THROUGHOUT: f32 = 0.97;
+/// Width of a digit at most that touches a line from edge to edge, and its distance from the edges at
+/// least, in shares of the picture's side.
+const NARROW: f32 = 0.7;
+const CLEAR: f32 = 0.04;
 /// Height of a digit at least, in shares of the picture's.
 const DIGIT: f32 = 0.15;
 /// Lines that make a frame.
@@ -45,7 +52,11 @@ pub fn lines(ink: &Plane) -> Vec<usize> {
         .filter(|part| !part.is_pure && !part.lines.is_empty())
     {
         let digit = part.digit_behind_lines(ink);
-        if digit.is_some_and(|digit| part.lines.sides() >= FRAME || part.lines.are_rules(&digit)) {
+        let is_printed = |digit| {
+            let lines = &part.lines;
+            lines.sides() >= FRAME || lines.are_rules(&digit) || lines.are_behind(&digit)
+        };
+        if digit.is_some_and(is_printed) {
             pixels.extend(&part.line_pixels);
         }
     }
@@ -107,7 +118,10 @@ struct Part {
 
 impl Part {
     fn of(component: Component, ink: &Plane) -> Self {
-        let lines = Lines::of(&component, ink);
+        let thickness = (THICKNESS * ink.width.max(ink.height) as f32) as usize;
+        let thickness = thickness.max(MIN_THICKNESS);
+        let tilt = Tilt::of_lines(&component, (ink.width, ink.height), thickness);
+        let lines = Lines::of(&component, ink, thickness, tilt);
         let line_pixels = lines.pixels(&component, ink);
         let in_lines: f32 = line_pixels.iter().map(|&pixel| ink.values[pixel]).sum();
         Self {
@@ -133,10 +147,11 @@ impl Part {
     }
 }
 
-/// The lines of a component.
+/// The lines of a component, at places without its tilt.
 struct Lines {
     thickness: usize,
     size: (usize, usize),
+    tilt: Tilt,
     bounds: BoundingBox,
     /// Rows of the horizontal ones.
     across: Vec<Range<usize>>,
@@ -145,31 +160,55 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(component: &Component, ink: &Plane) -> Self {
-        let thickness = (THICKNESS * ink.width.max(ink.height) as f32) as usize;
-        let thickness = thickness.max(MIN_THICKNESS);
-        let bounds = component.bounds;
+    fn of(component: &Component, ink: &Plane, thickness: usize, tilt: Tilt) -> Self {
+        let size = (ink.width, ink.height);
+        let places: Vec<(usize, usize)> = component.places().map(|it| tilt.upright(it)).collect();
+        let bounds = BoundingBox::around(places.iter().copied());
         let is_long = |length: usize, side: usize| length as f32 >= LENGTH * side as f32;
-        let points = || {
-            let pixels = component.pixels.iter();
-            pixels.map(|pixel| (pixel % ink.width, pixel / ink.width))
-        };
         let mut lines = Self {
             thickness,
-            size: (ink.width, ink.height),
+            size,
+            tilt,
             bounds,
             across: Vec::new(),
             down: Vec::new(),
         };
+        let mut longest = 0.0;
+        let mut found = |bands: Vec<(Range<usize>, usize)>, first: usize, side: usize| {
+            let band = |(band, length): (Range<usize>, usize)| {
+                longest = (length as f32 / side as f32).max(longest);
+                band.start + first..band.end + first
+            };
+            bands.into_iter().map(band).collect()
+        };
+        let long_enough = |length: usize, side: usize| {
+            Some(length).filter(|&length| length as f32 >= SHORT_LENGTH * side as f32)
+        };
         if is_long(bounds.width, ink.width) {
-            let points = points().map(|(x, y)| (x - bounds.left, y - bounds.top));
-            let bands = bands(points, (bounds.width, bounds.height), thickness);
-            lines.across = shifted(bands, bounds.top);
+            let points = places.iter();
+            let points = points.map(|(x, y)| (x - bounds.left, y - bounds.top));
+            let columns = bounds.left..bounds.left + bounds.width;
+            let visible = |row: usize| {
+                let length = tilt.visible_across(columns.clone(), bounds.top + row);
+                long_enough(length, ink.width)
+            };
+            let bands = bands(points, (bounds.width, bounds.height), thickness, visible);
+            lines.across = found(bands, bounds.top, ink.width);
         }
         if is_long(bounds.height, ink.height) {
-            let points = points().map(|(x, y)| (y - bounds.top, x - bounds.left));
-            let bands = bands(points, (bounds.height, bounds.width), thickness);
-            lines.down = shifted(bands, bounds.left);
+            let points = places.iter();
+            let points = points.map(|(x, y)| (y - bounds.top, x - bounds.left));
+            let rows = bounds.top..bounds.top + bounds.height;
+            let visible = |column: usize| {
+                let length = tilt.visible_down(rows.clone(), bounds.left + column);
+                long_enough(length, ink.height)
+            };
+            let bands = bands(points, (bounds.height, bounds.width), thickness, visible);
+            lines.down = found(bands, bounds.left, ink.height);
+        }
+        if longest < LENGTH {
+            lines.across.clear();
+            lines.down.clear();
         }
         lines
     }
@@ -194,7 +233,8 @@ impl Lines {
         let (mut across, mut down) = (Vec::new(), Vec::new());
         for &pixel in &component.pixels {
             let (x, y) = (pixel % ink.width, pixel / ink.width);
-            match (within(&self.across, y), within(&self.down, x)) {
+            let (along, down_at) = self.tilt.upright((x, y));
+            match (within(&self.across, down_at), within(&self.down, along)) {
                 (true, true) => pixels.push(pixel),
                 (true, false) => across.push((run(pixel, ink.width, y, ink.height), pixel)),
                 (false, true) => down.push((run(pixel, 1, x, ink.width), pixel)),
@@ -253,6 +293,26 @@ impl Lines {
             + ends(&self.down, bounds.left, bounds.left + bounds.width)
     }
 
+    /// Whether one goes from edge to edge, and the digit that touches it is narrower and away from
+    /// the edges.
+    fn are_behind(&self, digit: &BoundingBox) -> bool {
+        let (width, height) = self.size;
+        let is_clear = |first: usize, length: usize, side: usize| {
+            let margin = CLEAR * side as f32;
+            first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
+        };
+        let is_through = |bands: &[Range<usize>], length: usize, side: usize, digit: usize| {
+            !bands.is_empty()
+                && length as f32 >= THROUGHOUT * side as f32
+                && digit as f32 <= NARROW * side as f32
+        };
+        self.thickness >= tilt::MIN_THICKNESS
+            && is_clear(digit.left, digit.width, width)
+            && is_clear(digit.top, digit.height, height)
+            && (is_through(&self.across, self.bounds.width, width, digit.width)
+                || is_through(&self.down, self.bounds.height, height, digit.height))
+    }
+
     /// Whether they are parallel, from edge to edge, and the digit is narrower: ruled paper.
     fn are_rules(&self, digit: &BoundingBox) -> bool {
         let rules = |bands: &[Range<usize>], length: usize, side: usize, digit: usize| {
@@ -265,26 +325,22 @@ impl Lines {
     }
 }
 
-fn shifted(bands: Vec<Range<usize>>, by: usize) -> Vec<Range<usize>> {
-    let bands = bands.into_iter();
-    bands.map(|band| band.start + by..band.end + by).collect()
-}
-
-/// Bands as thick as a line in which nearly all places along it have ink; `points` are (along,
-/// across), `size` likewise.
+/// Bands as thick as a line in which nearly all places along it have ink that are in the picture,
+/// each with how many these are; `points` are (along, across), `size` likewise, and `visible` tells
+/// how many places of a line are in the picture, if these are enough.
 fn bands(
     points: impl Iterator<Item = (usize, usize)>,
     size: (usize, usize),
     thickness: usize,
-) -> Vec<Range<usize>> {
+    visible: impl Fn(usize) -> Option<usize>,
+) -> Vec<(Range<usize>, usize)> {
     let (along, across) = size;
     let mut inked = vec![false; along * across];
     points.for_each(|(at, line)| inked[line * along + at] = true);
     // Of each place along the lines, how many of the rows in the window have ink.
     let mut depth = vec![0_usize; along];
     let mut covered = 0;
-    let mut bands: Vec<Range<usize>> = Vec::new();
-    let needed = (COVERAGE * along as f32).ceil() as usize;
+    let mut bands: Vec<(Range<usize>, usize)> = Vec::new();
     for line in 0..across {
         for at in (0..along).filter(|at| inked[line * along + at]) {
             covered += usize::from(depth[at] == 0);
@@ -296,15 +352,20 @@ fn bands(
                 covered -= usize::from(depth[at] == 0);
             }
         }
-        if covered >= needed {
+        if let Some(length) = visible(line.saturating_sub(thickness / 2))
+            && covered >= (COVERAGE * length as f32).ceil() as usize
+        {
             let band = (line + 1).saturating_sub(thickness)..line + 1;
             match bands.last_mut() {
-                Some(last) if band.start <= last.end => last.end = band.end,
-                _ => bands.push(band),
+                Some((last, longest)) if band.start <= last.end => {
+                    last.end = band.end;
+                    *longest = length.max(*longest);
+                }
+                _ => bands.push((band, length)),
             }
         }
     }
     // A band that is much thicker than a line is no line.
-    bands.retain(|band| band.len() <= 3 * thickness);
+    bands.retain(|(band, _)| band.len() <= 3 * thickness);
     bands
 }

@@ -4,7 +4,7 @@
 //! decoders (`jpeg` with `segments`, `png`, `whole`; `formats` names what is not supported) deliver
 //! rows, of which `builder` and `reduce` make a [`Picture`] of reduced size. [`Normalizer`] looks for
 //! ink at a small size first, and places it as in the training set. Each step is a pure function in a
-//! module of its own: `channel` (which colours show all ink), `edge` and `frame` (printed
+//! module of its own: `channel` (which colours show all ink), `edge`, `frame` and `tilt` (printed
 //! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is the
 //! digit), [`number`] (which ink may be digits of a number), [`place`] (size and position), over
 //! [`plane`] (resampling), [`levels`] (statistics), `trend` (uneven light) and `window` (extremes).
@@ -30,6 +30,7 @@ pub mod polarity;
 mod raster;
 mod reduce;
 mod segments;
+mod tilt;
 mod trend;
 mod whole;
 mod window;

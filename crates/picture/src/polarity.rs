@@ -1,8 +1,9 @@
 //! Decides which side of a picture is paper: the dark one or the light one.
 //!
-//! Mostly the border tells. Where a digit fills its picture, as after segmentation, ink is at the
-//! border too; then the whole picture decides: ink hangs together, and paper is in pieces between
-//! the ink and the edges of the picture. There is no room to look for uneven light either.
+//! Mostly the border tells. Where there are printed lines, as at the edges of a cell, the clean margin
+//! inside them does. Where a digit fills its picture, as after segmentation, ink is at the border and
+//! everywhere inside; then the whole picture decides: ink hangs together, and paper is in pieces
+//! between the ink and the edges of the picture. There is no room to look for uneven light either.
 
 use crate::{
     components,
@@ -10,14 +11,29 @@ use crate::{
     plane::Plane,
     trend::Surface,
 };
+use std::ops::Range;
 
 /// Peak departure from the background, in shares of the range, under which a picture is blank.
 const BLANK_DEPARTURE: f32 = 0.06;
+/// A run of so many pixels of which none departs further is paper, whose departures are not counted
+/// one by one.
+const RUN: usize = 16;
+const PAPER_DEPARTURE: f32 = 0.05;
 /// Longest side at which the whole picture is looked at.
 const SIDE: usize = 128;
 /// Share of the border from which on ink touches it, and from which on the border stops to tell.
 const TOUCHED_BORDER: f32 = 0.02;
 const MIXED_BORDER: f32 = 0.1;
+/// Distances of margins from the border, in shares of the sides, and share of a margin that is of one
+/// side if it is clean.
+const MARGINS: [f32; 5] = [0.06, 0.09, 0.12, 0.15, 0.18];
+const CLEAN: f32 = 0.98;
+/// What a picture with a clean margin has at least: the share of paper, of ink inside the margin, of
+/// the middle of a side along which there is a line, and the length of a side.
+const MOSTLY: f32 = 0.7;
+const INSIDE: f32 = 0.02;
+const ALONG: f32 = 0.9;
+const MIN_SIDE: usize = 40;
 /// Weight of the border against that of hanging together.
 const BORDER_WEIGHT: f32 = 0.7;
 /// Share of the variance that two levels explain in a picture of even light.
@@ -40,15 +56,17 @@ pub struct Paper {
 /// The channel with a light background; `None` if all is background.
 #[must_use]
 pub fn dark_on_light(plane: Plane) -> Option<Paper> {
-    let light = Surface::of(&plane);
+    let small = plane.halved_to(SIDE);
+    let light = Surface::of(&small);
     let (darker, lighter) = peaks(&plane, &light);
     if darker.max(lighter) < BLANK_DEPARTURE {
         return None;
     }
-    let sides = Sides::of(&plane, &light);
+    let sides = Sides::of(small, &light);
     let background = border_median(&plane);
     let invert = if sides.other_at_border() >= MIXED_BORDER {
-        sides.ink_is_light()
+        let paper_is_light = sides.clean_margin();
+        paper_is_light.map_or_else(|| sides.ink_is_light(), |is_light| !is_light)
     } else if background >= 0.62 && darker >= BLANK_DEPARTURE {
         false
     } else if background <= 0.38 && lighter >= BLANK_DEPARTURE {
@@ -64,12 +82,23 @@ pub fn dark_on_light(plane: Plane) -> Option<Paper> {
     })
 }
 
-/// How far the picture is below its light, and above it.
+/// How far the picture is below its light, and above it, as far as that may be ink.
 fn peaks(plane: &Plane, light: &Surface) -> (f32, f32) {
     let mut departures = Histogram::new(-1.0, 1.0);
     light.rows(plane.width, plane.height, |y, light| {
         let row = &plane.values[y * plane.width..][..plane.width];
-        departures.add(row.iter().zip(light).map(|(value, light)| value - light));
+        for (values, light) in row.chunks(RUN).zip(light.chunks(RUN)) {
+            let of = || values.iter().zip(light).map(|(value, light)| value - light);
+            let furthest = of().fold(
+                0.0,
+                |most: f32, it| if it.abs() > most { it.abs() } else { most },
+            );
+            if furthest < PAPER_DEPARTURE {
+                departures.add_equal(0.0, values.len() as u32);
+            } else {
+                departures.add(of());
+            }
+        }
     });
     (
         -departures.percentile(PEAK_SHARE),
@@ -100,8 +129,7 @@ struct Sides {
 impl Sides {
     /// Divides by the values, or by their departures from the light of the background where these
     /// fall into two sides more clearly.
-    fn of(plane: &Plane, light: &Surface) -> Self {
-        let values = plane.halved_to(SIDE);
+    fn of(values: Plane, light: &Surface) -> Self {
         let mut departures = values.clone();
         light.rows(values.width, values.height, |y, light| {
             let row = &mut departures.values[y * values.width..][..values.width];
@@ -126,14 +154,67 @@ impl Sides {
 
     /// Share of the border that is light.
     fn border(&self) -> f32 {
+        self.ring(0, 0)
+    }
+
+    /// Share that is light of the pixels so many columns and rows from the edges.
+    fn ring(&self, columns: usize, rows: usize) -> f32 {
         let Plane { width, height, .. } = self.values;
-        let at_edge = |index: &usize| {
-            let (x, y) = (index % width, index / width);
-            x == 0 || y == 0 || x + 1 == width || y + 1 == height
+        let (mut light, mut all) = (0, 0);
+        for y in rows..height.saturating_sub(rows) {
+            let is_end = y == rows || y + rows + 1 == height;
+            let inside = columns..width.saturating_sub(columns);
+            let last = inside.end.saturating_sub(1);
+            let step = if is_end {
+                1
+            } else {
+                last.saturating_sub(columns).max(1)
+            };
+            for x in inside.step_by(step) {
+                light += usize::from(self.light[y * width + x]);
+                all += 1;
+            }
+        }
+        light as f32 / all.max(1) as f32
+    }
+
+    /// Whether the paper is light, if a margin between a line along a side and ink inside is clean.
+    fn clean_margin(&self) -> Option<bool> {
+        let Plane { width, height, .. } = self.values;
+        let light = share(self.light.iter().copied());
+        if width.min(height) < MIN_SIDE || light.max(1.0 - light) < MOSTLY {
+            return None;
+        }
+        let is_light = light > 0.5;
+        let is_clean = |inset: &f32| {
+            let [columns, rows] = [width, height].map(|side| (inset * side as f32) as usize);
+            let ring = self.ring(columns, rows);
+            let rows_inside = (rows..height - rows).map(|y| &self.light[y * width..][..width]);
+            let inside = rows_inside.flat_map(|row| &row[columns..width - columns]);
+            (if is_light { ring } else { 1.0 - ring }) >= CLEAN
+                && share(inside.map(|&light| light != is_light)) >= INSIDE
+                && self.has_line_outside((columns, rows), is_light)
         };
-        let border: Vec<usize> = (0..self.light.len()).filter(at_edge).collect();
-        let light = border.iter().filter(|&&index| self.light[index]).count();
-        light as f32 / border.len() as f32
+        MARGINS.iter().any(is_clean).then_some(is_light)
+    }
+
+    /// Whether something that is not paper runs along the middle of a side within so many columns and
+    /// rows from it: a line, not the paper in the corners around a thick 0.
+    fn has_line_outside(&self, (columns, rows): (usize, usize), paper_is_light: bool) -> bool {
+        let Plane { width, height, .. } = self.values;
+        let is_ink = |x: usize, y: usize| self.light[y * width + x] != paper_is_light;
+        let across = |rows: Range<usize>| {
+            let places = width / 4..width - width / 4;
+            share(places.map(|x| rows.clone().any(|y| is_ink(x, y)))) >= ALONG
+        };
+        let down = |columns: Range<usize>| {
+            let places = height / 4..height - height / 4;
+            share(places.map(|y| columns.clone().any(|x| is_ink(x, y)))) >= ALONG
+        };
+        across(0..rows)
+            || across(height - rows..height)
+            || down(0..columns)
+            || down(width - columns..width)
     }
 
     /// Share of the border that is of the side that has less of it.
@@ -175,6 +256,14 @@ impl Sides {
         let level = percentile(&paper, 0.5);
         Some(if invert { 1.0 - level } else { level })
     }
+}
+
+/// Share of the places at which something holds.
+fn share(places: impl Iterator<Item = bool>) -> f32 {
+    let (held, all) = places.fold((0_usize, 0_usize), |(held, all), holds| {
+        (held + usize::from(holds), all + 1)
+    });
+    held as f32 / all.max(1) as f32
 }
 
 struct Divided {

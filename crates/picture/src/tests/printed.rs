@@ -84,8 +84,42 @@ fn printed(digit: &Plane, print: Print, colours: [[f32; 3]; 3]) -> Picture {
     })
 }
 
+/// The outline of a box, its sides `half` from the middle, turned by `degrees`.
+fn tilted(x: u32, y: u32, half: f32, degrees: f32) -> bool {
+    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let [x, y] = [x, y].map(|at| at as f32 + 0.5 - SIDE as f32 / 2.0);
+    let (along, down) = (cosine * x + sine * y, cosine * y - sine * x);
+    let furthest = along.abs().max(down.abs());
+    (furthest - half).abs() < 1.5
+}
+
+/// Boxes, and cells whose lines run out of the picture.
+const TILTED: [(&str, Print); 9] = [
+    ("a box at 3°", |x, y| tilted(x, y, 105.0, 3.0)),
+    ("a box at -4°", |x, y| tilted(x, y, 110.0, -4.0)),
+    ("a box at 6°", |x, y| tilted(x, y, 115.0, 6.0)),
+    ("a box at -8°", |x, y| tilted(x, y, 115.0, -8.0)),
+    ("a cell at -2°", |x, y| tilted(x, y, 136.0, -2.0)),
+    ("a cell at 4°", |x, y| tilted(x, y, 132.0, 4.0)),
+    ("a cell at -6°", |x, y| tilted(x, y, 128.0, -6.0)),
+    ("a cell at 8°", |x, y| tilted(x, y, 128.0, 8.0)),
+    ("a rule at 5°", |x, y| {
+        let line = 245.0 - 0.087 * x as f32;
+        (y as f32 - line).abs() < 1.5
+    }),
+];
+
 #[test]
 fn printed_lines_around_a_digit_change_nothing() {
+    change_nothing(&PRINTED);
+}
+
+#[test]
+fn tilted_lines_around_a_digit_change_nothing() {
+    change_nothing(&TILTED);
+}
+
+fn change_nothing(prints: &[(&str, Print)]) {
     let mut wrong = Vec::new();
     let inks = [
         ("black", [WHITE, [0.0; 3], [0.0; 3]]),
@@ -100,7 +134,7 @@ fn printed_lines_around_a_digit_change_nothing() {
         // Two of the colours for each digit, as each picture takes its time.
         for (ink, colours) in [inks[label % 4], inks[(label + 1) % 4]] {
             let alone = input(&MNIST.picture(&printed(&digit, |_, _| false, colours)));
-            for (name, print) in PRINTED {
+            for &(name, print) in prints {
                 let found = MNIST.picture(&printed(&digit, print, colours));
                 let differs = match &found {
                     Normalized::Input(bytes) => difference(bytes, &alone),
@@ -141,6 +175,32 @@ fn a_frame_that_the_digit_touches_is_removed() {
     }
 }
 
+/// A rule that goes through the picture, on which the digit stands or which it crosses.
+#[test]
+fn a_rule_that_the_digit_touches_is_removed() {
+    let rules: [(&str, Print); 4] = [
+        ("below", |_, y| (206..209).contains(&y)),
+        ("through it", |_, y| (180..183).contains(&y)),
+        ("beside it", |x, _| (185..188).contains(&x)),
+        ("below, tilted", |x, y| {
+            let line = 200.0 + 0.07 * x as f32;
+            (y as f32 - line).abs() < 1.5
+        }),
+    ];
+    let colours = [WHITE, [0.0; 3], [0.0; 3]];
+    let seven = |print: Print| {
+        canvas(&[Seven::PLAIN], |x, y, ink| {
+            let print = f32::from(u8::from(print(x, y)));
+            mix(ink.max(print), colours[0], colours[1])
+        })
+    };
+    let alone = input(&MNIST.picture(&seven(|_, _| false)));
+    for (name, print) in rules {
+        let differs = difference(&input(&MNIST.picture(&seven(print))), &alone);
+        assert!(differs < 12.0, "{name}: differs by {differs} grey levels");
+    }
+}
+
 /// Straight strokes that fill the picture are strokes.
 #[test]
 fn strokes_are_never_taken_for_printed_lines() {
@@ -172,6 +232,14 @@ fn strokes_are_never_taken_for_printed_lines() {
     stroke("a square 0", (16, 20), |x, y| {
         let inside = |by: u32| (40 + by..240 - by).contains(&x) && (15 + by..265 - by).contains(&y);
         inside(0) && !inside(8)
+    });
+    stroke("a slanted 1 from edge to edge", (3, 20), |x, y| {
+        (x as f32 - 120.0 - 0.1 * y as f32).abs() < 4.0
+    });
+    // Cut out between its left and its right edge.
+    stroke("a 7 whose bar goes from edge to edge", (20, 14), |x, y| {
+        let stem = (x as f32 - 276.0 + 0.9 * (y as f32 - 40.0)).abs() < 5.0;
+        (40..48).contains(&y) || ((40..236).contains(&y) && stem)
     });
     stroke("a 4 of straight lines", (20, 20), |x, y| {
         ((190..198).contains(&x) && (4..276).contains(&y))
