@@ -6,6 +6,7 @@
 
 mod junk;
 mod net;
+mod printed;
 mod scenes;
 mod steps;
 
@@ -14,6 +15,7 @@ use digits_dataset::{Dataset, mnist};
 use fastrand::Rng;
 use junk::Junk;
 use net::{Net, head, row};
+use printed::{Answers, Print};
 use scenes::Kind;
 use steps::ExecutionPath;
 
@@ -43,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     )?;
     let nets = net::open_all(nets)?;
     steps_table(&data, &nets);
+    printed_table(&data, &nets);
     crops_table(&data, &nets);
     junk_table(&data, &nets);
     Ok(())
@@ -85,6 +88,30 @@ fn steps_table(data: &Dataset, nets: &[Net]) {
                 .collect();
             row(name, nets.iter().map(|net| net.error(&inputs)));
         }
+    }
+}
+
+/// Answers where lines are printed beside the digit.
+fn printed_table(data: &Dataset, nets: &[Net]) {
+    println!(
+        "\nDigits beside printed lines, and wrong labels of 90 % probability or more, in percent\n"
+    );
+    let names = nets
+        .iter()
+        .flat_map(|net| [net.name.clone(), "sure, wrong".to_owned()]);
+    print!("{:<32}", "");
+    names.for_each(|name| print!("{name:>12}"));
+    println!();
+    for (name, print) in Print::all() {
+        let mut rng = Rng::with_seed(13);
+        let inputs: Vec<_> = digits(data)
+            .map(|(label, digit)| {
+                let picture = printed::picture(print, digit, &mut rng);
+                (label, steps::input(ExecutionPath::Service, &picture))
+            })
+            .collect();
+        let answers = nets.iter().map(|net| Answers::of(net, &inputs));
+        row(&name, answers.flat_map(|it| [it.right, it.surely_wrong]));
     }
 }
 

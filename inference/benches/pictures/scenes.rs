@@ -6,7 +6,7 @@
 
 use digits_picture::{Limits, Picture, decode, plane::Plane};
 use fastrand::Rng;
-use image::{DynamicImage, GrayImage, ImageFormat};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use std::io::Cursor;
 
 /// Side of a digit's image.
@@ -27,11 +27,19 @@ pub enum Kind {
     Photograph,
     /// The same on paper with lines.
     Ruled,
+    /// The same with a blue, red or yellow pen in warm light, in colour.
+    Coloured,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Canvas, Self::ThinPen, Self::Photograph, Self::Ruled];
+    pub const ALL: [Self; 5] = [
+        Self::Canvas,
+        Self::ThinPen,
+        Self::Photograph,
+        Self::Ruled,
+        Self::Coloured,
+    ];
 
     /// Name in the table.
     pub fn name(self) -> &'static str {
@@ -40,6 +48,7 @@ impl Kind {
             Self::ThinPen => "2 px pen",
             Self::Photograph => "shaded photo",
             Self::Ruled => "ruled paper",
+            Self::Coloured => "coloured pen",
         }
     }
 }
@@ -48,7 +57,7 @@ impl Kind {
 pub fn picture(kind: Kind, digit: &[u8], rng: &mut Rng) -> Picture {
     match kind {
         Kind::Canvas | Kind::ThinPen => of_ink(kind, &enlarged(digit, CANVAS, rng), CANVAS, rng),
-        Kind::Photograph | Kind::Ruled => {
+        Kind::Photograph | Kind::Ruled | Kind::Coloured => {
             of_ink(kind, &enlarged(digit, PHOTOGRAPH, rng), PHOTOGRAPH, rng)
         }
     }
@@ -63,8 +72,7 @@ pub fn of_ink(kind: Kind, ink: &Plane, side: usize, rng: &mut Rng) -> Picture {
     match kind {
         Kind::Canvas => canvas(ink, rng),
         Kind::ThinPen => canvas(&thin(ink), rng),
-        Kind::Photograph => photograph(ink, side, false, rng),
-        Kind::Ruled => photograph(ink, side, true, rng),
+        Kind::Photograph | Kind::Ruled | Kind::Coloured => photograph(kind, ink, side, rng),
     }
 }
 
@@ -98,7 +106,7 @@ pub fn cropped(digit: &[u8], margin: f32, [paper, pen]: [f32; 2]) -> Picture {
 }
 
 /// The part of an image that has ink.
-fn cut_out(digit: &[u8]) -> Plane {
+pub fn cut_out(digit: &[u8]) -> Plane {
     let digit = Plane::from_bytes(SIDE, SIDE, digit);
     let inked: Vec<usize> = (0..SIDE * SIDE)
         .filter(|&at| digit.values[at] > 0.0)
@@ -196,8 +204,13 @@ fn is_peeled(set: &[bool], width: usize, at: usize, first: bool) -> bool {
     (2..=6).contains(&neighbours) && begins == 1 && open
 }
 
+/// Shares of white light that a lamp has, in red, green and blue.
+const WARM: [f32; 3] = [1.0, 0.95, 0.82];
+/// Shares of red, green and blue that pens take, of what a black one takes.
+const PENS: [[f32; 3]; 3] = [[1.0, 0.85, 0.35], [0.25, 0.95, 0.85], [0.05, 0.2, 1.0]];
+
 /// Ink that takes a part of the light of paper that is lit unevenly.
-fn photograph(ink: &Plane, side: usize, ruled: bool, rng: &mut Rng) -> Picture {
+fn photograph(kind: Kind, ink: &Plane, side: usize, rng: &mut Rng) -> Picture {
     let ink = somewhere(ink, side, rng);
     let paper = 0.75 + 0.2 * rng.f32();
     let absorbed = 0.55 + 0.35 * rng.f32();
@@ -205,21 +218,31 @@ fn photograph(ink: &Plane, side: usize, ruled: bool, rng: &mut Rng) -> Picture {
     let fall = 0.3 + 0.35 * rng.f32();
     let noise = 0.005 + 0.015 * rng.f32();
     let lines = Lines::draw(rng);
-    let mut light = Plane::filled(side, side, 0.0);
-    for y in 0..side {
-        for x in 0..side {
-            let (u, v) = (x as f32 / side as f32 - 0.5, y as f32 / side as f32 - 0.5);
-            let shade = 1.0 - fall * (u * cosine + v * sine + 0.5) - 0.3 * (u * u + v * v);
-            let line = if ruled { lines.at(y) } else { 0.0 };
-            let at = y * side + x;
-            light.values[at] = paper * shade * (1.0 - absorbed * ink.values[at]) * (1.0 - line);
+    let ruled = kind == Kind::Ruled;
+    let channel = |tint: f32, pen: f32, rng: &mut Rng| {
+        let (paper, absorbed) = (paper * tint, absorbed * pen);
+        let mut light = Plane::filled(side, side, 0.0);
+        for y in 0..side {
+            for x in 0..side {
+                let (u, v) = (x as f32 / side as f32 - 0.5, y as f32 / side as f32 - 0.5);
+                let shade = 1.0 - fall * (u * cosine + v * sine + 0.5) - 0.3 * (u * u + v * v);
+                let line = if ruled { lines.at(y) } else { 0.0 };
+                let at = y * side + x;
+                light.values[at] = paper * shade * (1.0 - absorbed * ink.values[at]) * (1.0 - line);
+            }
         }
+        let mut light = blurred(&light);
+        for value in &mut light.values {
+            *value += noise * normal(rng);
+        }
+        light
+    };
+    if kind == Kind::Coloured {
+        let pen = PENS[rng.usize(..PENS.len())];
+        let planes = [0, 1, 2].map(|at| channel(WARM[at], pen[at], rng));
+        return through_colour(&planes);
     }
-    let mut light = blurred(&light);
-    for value in &mut light.values {
-        *value += noise * normal(rng);
-    }
-    through(&light, ImageFormat::Jpeg)
+    through(&channel(1.0, 1.0, rng), ImageFormat::Jpeg)
 }
 
 /// Lines of ruled paper, fainter than a pen.
@@ -276,8 +299,22 @@ fn normal(rng: &mut Rng) -> f32 {
 pub fn through(light: &Plane, format: ImageFormat) -> Picture {
     let (width, height) = (light.width as u32, light.height as u32);
     let grey = GrayImage::from_raw(width, height, light.to_bytes()).expect("a byte a pixel");
+    through_file(&DynamicImage::ImageLuma8(grey), format)
+}
+
+/// The same of red, green and blue, as JPEG.
+fn through_colour(planes: &[Plane; 3]) -> Picture {
+    let (width, height) = (planes[0].width as u32, planes[0].height as u32);
+    let [red, green, blue] = planes.each_ref().map(Plane::to_bytes);
+    let pixels = red.into_iter().zip(green).zip(blue);
+    let pixels = pixels.flat_map(|((red, green), blue)| [red, green, blue]);
+    let image = RgbImage::from_raw(width, height, pixels.collect()).expect("three bytes a pixel");
+    through_file(&DynamicImage::ImageRgb8(image), ImageFormat::Jpeg)
+}
+
+fn through_file(image: &DynamicImage, format: ImageFormat) -> Picture {
     let mut file = Cursor::new(Vec::new());
-    DynamicImage::ImageLuma8(grey)
+    image
         .write_to(&mut file, format)
         .expect("writing to memory does not fail");
     decode(file.get_ref(), Limits::default()).expect("a written picture can be decoded")
