@@ -9,6 +9,7 @@
 //! Not covered: corrupt bytes (see `refusals`) and differing clocks.
 
 mod actions;
+mod actors;
 mod journal;
 mod model;
 mod programs;

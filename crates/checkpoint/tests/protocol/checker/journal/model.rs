@@ -1,7 +1,8 @@
 //! The model of a journal: a storage and the actors.
 
 use crate::checker::{
-    replay::{Node, Replay},
+    actors::{Actors, Crash},
+    replay::Replay,
     types::{Answer, Coverage, Event, JournalFolder, JournalKey, Key, Op, ValueId, WaitFor},
 };
 use stateright::{Model, Property};
@@ -44,11 +45,7 @@ pub struct JournalModel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JournalState {
     store: BTreeMap<Key, ValueId>,
-    /// Each actor's program state, and the number of its crashes.
-    actors: Vec<(Node, u8)>,
-    /// Writes of crashed actors that may still take effect.
-    pending_writes: BTreeSet<(Key, ValueId)>,
-    crashes: u8,
+    actors: Actors,
     stale: u8,
     /// Changes that were answered to be stored, with their epochs.
     stored: BTreeSet<(u8, u8)>,
@@ -60,16 +57,18 @@ pub struct JournalState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalAction {
     /// An actor's next operation takes place; a listing may miss what is new.
-    Step { actor: usize, stale: bool },
-    /// An actor crashes, with its write pending or not.
-    Crash { actor: usize, write_pending: bool },
+    Step {
+        actor: usize,
+        stale: bool,
+    },
+    Crash(Crash),
     /// The pending write of a crashed actor takes effect.
     LateWrite(Key, ValueId),
 }
 
 impl JournalModel {
     fn next(&self, state: &JournalState, actor: usize) -> Option<Op> {
-        self.replay.next(state.actors[actor].0)
+        state.actors.next(&self.replay, actor)
     }
 
     fn is_seal(&self, value: ValueId) -> bool {
@@ -185,8 +184,7 @@ impl JournalModel {
     fn step(&self, state: &mut JournalState, actor: usize, stale: bool) {
         let op = self.next(state, actor).expect("a next operation");
         let answer = self.carry_out(state, op, stale);
-        let at = &mut state.actors[actor].0;
-        *at = self.replay.after(*at, answer);
+        state.actors.answer(&self.replay, actor, answer);
     }
 
     /// Events take place together with the operation before them.
@@ -202,7 +200,7 @@ impl JournalModel {
     fn is_quiet(&self, state: &JournalState) -> bool {
         let waits = |op| op == Some(Op::Wait(WaitFor::Quiet));
         let over = |actor| self.next(state, actor).is_none() || waits(self.next(state, actor));
-        state.pending_writes.is_empty() && (0..state.actors.len()).all(over)
+        state.actors.pending_writes.is_empty() && (0..state.actors.len()).all(over)
     }
 }
 
@@ -211,12 +209,9 @@ impl Model for JournalModel {
     type Action = JournalAction;
 
     fn init_states(&self) -> Vec<JournalState> {
-        let actors = (0..self.replay.actors()).map(|actor| (self.replay.begin(actor, 0), 0));
         vec![JournalState {
             store: BTreeMap::new(),
-            actors: actors.collect(),
-            pending_writes: BTreeSet::new(),
-            crashes: self.crashes,
+            actors: Actors::begin(&self.replay, self.crashes),
             stale: self.stale,
             stored: BTreeSet::new(),
             opened: BTreeMap::new(),
@@ -228,7 +223,7 @@ impl Model for JournalModel {
         if state.violation.is_some() {
             return;
         }
-        let late = state.pending_writes.iter();
+        let late = state.actors.pending_writes.iter();
         actions.extend(late.map(|(key, value)| JournalAction::LateWrite(*key, *value)));
         for actor in 0..state.actors.len() {
             let step = |stale| JournalAction::Step { actor, stale };
@@ -242,16 +237,8 @@ impl Model for JournalModel {
             if matches!(op, Op::ListJournal(_)) && state.stale > 0 {
                 actions.push(step(true));
             }
-            if state.crashes > 0 && self.can_crash.contains(&actor) {
-                let crash = |write_pending| JournalAction::Crash {
-                    actor,
-                    write_pending,
-                };
-                actions.push(crash(false));
-                if matches!(op, Op::Put(..)) {
-                    actions.push(crash(true));
-                }
-            }
+            let crashes = state.actors.crashes(actor, op, &self.can_crash);
+            actions.extend(crashes.into_iter().map(JournalAction::Crash));
         }
     }
 
@@ -259,20 +246,9 @@ impl Model for JournalModel {
         let mut state = before.clone();
         match action {
             JournalAction::Step { actor, stale } => self.step(&mut state, actor, stale),
-            JournalAction::Crash {
-                actor,
-                write_pending,
-            } => {
-                if let (true, Some(Op::Put(key, value))) = (write_pending, self.next(before, actor))
-                {
-                    state.pending_writes.insert((key, value));
-                }
-                state.crashes -= 1;
-                let life = state.actors[actor].1 + 1;
-                state.actors[actor] = (self.replay.begin(actor, life), life);
-            }
+            JournalAction::Crash(crash) => state.actors.crash(&self.replay, crash),
             JournalAction::LateWrite(key, value) => {
-                state.pending_writes.remove(&(key, value));
+                state.actors.pending_writes.remove(&(key, value));
                 self.create(&mut state, key, value);
             }
         }

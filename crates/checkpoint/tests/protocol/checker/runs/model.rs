@@ -2,7 +2,8 @@
 
 use super::programs::{STEPS, nonce};
 use crate::checker::{
-    replay::{Node, Replay},
+    actors::{Actors, Crash},
+    replay::Replay,
     types::{
         Answer, Coverage, Database, Event, Key, Op, Reported, RunKey, Transaction, ValueId, WaitFor,
     },
@@ -37,11 +38,7 @@ pub struct RunModel {
 pub struct RunState {
     store: BTreeMap<Key, ValueId>,
     database: Database,
-    /// Each actor's program state, and the number of its crashes.
-    actors: Vec<(Node, u8)>,
-    /// Writes of crashed actors that may still take effect.
-    pending_writes: BTreeSet<(Key, ValueId)>,
-    crashes: u8,
+    actors: Actors,
     stale: u8,
     violation: Option<&'static str>,
 }
@@ -57,18 +54,14 @@ pub enum RunAction {
         actor: usize,
         option: u8,
     },
-    /// An actor crashes, with its write pending or not.
-    Crash {
-        actor: usize,
-        write_pending: bool,
-    },
+    Crash(Crash),
     /// The pending write of a crashed actor takes effect.
     LateWrite(Key, ValueId),
 }
 
 impl RunModel {
     fn next(&self, state: &RunState, actor: usize) -> Option<Op> {
-        self.replay.next(state.actors[actor].0)
+        state.actors.next(&self.replay, actor)
     }
 
     fn is_there(state: &RunState, key: RunKey) -> bool {
@@ -83,7 +76,11 @@ impl RunModel {
             }
             _ => false,
         };
-        let pending = state.pending_writes.iter().any(|(key, _)| of_attempt(key));
+        let pending = state
+            .actors
+            .pending_writes
+            .iter()
+            .any(|(key, _)| of_attempt(key));
         let mut workers = (1..).zip(&self.workers);
         pending
             || workers.any(|(actor, of)| {
@@ -113,7 +110,7 @@ impl RunModel {
         let Op::Get(key) = op else { return false };
         state.stale > 0
             && state.store.contains_key(&key)
-            && self.replay.missed(state.actors[actor].0, key)
+            && self.replay.missed(state.actors.at(actor), key)
     }
 
     fn land(&self, state: &mut RunState, key: Key, value: ValueId) -> bool {
@@ -210,21 +207,16 @@ impl RunModel {
         }
     }
 
-    fn answer(&self, state: &mut RunState, actor: usize, answer: Answer) {
-        let at = &mut state.actors[actor].0;
-        *at = self.replay.after(*at, answer);
-    }
-
     fn step(&self, state: &mut RunState, actor: usize, stale: bool) {
         let op = self.next(state, actor).expect("a next operation");
         let answer = self.carry_out(state, op, stale);
-        self.answer(state, actor, answer);
+        state.actors.answer(&self.replay, actor, answer);
     }
 
     /// Partial-order reduction: whether no other actor can observe `op` or change its answer, so
     /// that it runs at once.
     fn is_independent(&self, state: &RunState, actor: usize, op: Op) -> bool {
-        let may_crash = state.crashes > 0 && self.can_crash.contains(&actor);
+        let may_crash = state.actors.may_crash(actor, &self.can_crash);
         match op {
             Op::Emit(_) | Op::Transact(Transaction::Read) => true,
             // What is there stays.
@@ -257,7 +249,7 @@ impl RunModel {
             Some(Op::Wait(wait)) => actor != TRAINER && !self.wait_is_over(state, wait),
             Some(_) => false,
         };
-        state.pending_writes.is_empty() && (0..state.actors.len()).all(is_over)
+        state.actors.pending_writes.is_empty() && (0..state.actors.len()).all(is_over)
     }
 }
 
@@ -266,13 +258,10 @@ impl Model for RunModel {
     type Action = RunAction;
 
     fn init_states(&self) -> Vec<RunState> {
-        let actors = (0..self.replay.actors()).map(|actor| (self.replay.begin(actor, 0), 0));
         let mut state = RunState {
             store: BTreeMap::new(),
             database: Database::default(),
-            actors: actors.collect(),
-            pending_writes: BTreeSet::new(),
-            crashes: self.crashes,
+            actors: Actors::begin(&self.replay, self.crashes),
             stale: self.stale,
             violation: None,
         };
@@ -284,7 +273,7 @@ impl Model for RunModel {
         if state.violation.is_some() {
             return;
         }
-        let late = state.pending_writes.iter();
+        let late = state.actors.pending_writes.iter();
         actions.extend(late.map(|(key, value)| RunAction::LateWrite(*key, *value)));
         for actor in 0..state.actors.len() {
             let Some(op) = self.next(state, actor) else {
@@ -301,16 +290,8 @@ impl Model for RunModel {
             if self.may_miss(state, actor, op) {
                 actions.push(step(true));
             }
-            if state.crashes > 0 && self.can_crash.contains(&actor) {
-                let crash = |write_pending| RunAction::Crash {
-                    actor,
-                    write_pending,
-                };
-                actions.push(crash(false));
-                if matches!(op, Op::Put(..)) {
-                    actions.push(crash(true));
-                }
-            }
+            let crashes = state.actors.crashes(actor, op, &self.can_crash);
+            actions.extend(crashes.into_iter().map(RunAction::Crash));
         }
     }
 
@@ -319,22 +300,12 @@ impl Model for RunModel {
         match action {
             RunAction::Step { actor, stale } => self.step(&mut state, actor, stale),
             RunAction::Choose { actor, option } => {
-                self.answer(&mut state, actor, Answer::Chosen(option));
+                let chosen = Answer::Chosen(option);
+                state.actors.answer(&self.replay, actor, chosen);
             }
-            RunAction::Crash {
-                actor,
-                write_pending,
-            } => {
-                if let (true, Some(Op::Put(key, value))) = (write_pending, self.next(before, actor))
-                {
-                    state.pending_writes.insert((key, value));
-                }
-                state.crashes -= 1;
-                let life = state.actors[actor].1 + 1;
-                state.actors[actor] = (self.replay.begin(actor, life), life);
-            }
+            RunAction::Crash(crash) => state.actors.crash(&self.replay, crash),
             RunAction::LateWrite(key, value) => {
-                state.pending_writes.remove(&(key, value));
+                state.actors.pending_writes.remove(&(key, value));
                 self.land(&mut state, key, value);
             }
         }
