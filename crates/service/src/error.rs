@@ -145,10 +145,17 @@ impl Error {
     }
 }
 
-/// `error: cause: cause`.
+/// `error: cause: cause`, without causes that the text before them has already.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+    let mut line = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line += ": ";
+            line += &cause;
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -164,5 +171,19 @@ mod tests {
         let error = Error::config(error);
         assert_eq!(error.line(), "--state cannot be used: disk is gone");
         assert_eq!(error.exit_code(), exit::USAGE);
+    }
+
+    #[test]
+    fn a_line_has_a_cause_that_an_error_shows_itself_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("a key cannot be read: {0}")]
+        struct Read(#[source] io::Error);
+
+        let cause = Read(io::Error::other("disk is gone"));
+        let error = Error::unavailable("--storage cannot be used")(cause);
+        assert_eq!(
+            error.line(),
+            "--storage cannot be used: a key cannot be read: disk is gone"
+        );
     }
 }

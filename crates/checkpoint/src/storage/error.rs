@@ -49,7 +49,7 @@ pub enum StorageError {
     /// The credentials do not allow it.
     #[error(
         "{key} is denied: check the credentials, and that they allow to list, read, create and delete; \
-         on S3 a missing key reads like this too unless the role has s3:ListBucket: {source}"
+         without the right to list, a missing key reads like this too: {source}"
     )]
     Denied {
         /// The key.
