@@ -70,7 +70,7 @@ class _TrialStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrialState
     TRIAL_STATE_SUCCEEDED: _TrialState.ValueType  # 4
     """Its job has succeeded."""
     TRIAL_STATE_FAILED: _TrialState.ValueType  # 5
-    """Its job has failed or was not accepted; `error` has the reason. The sweep goes on."""
+    """Its job has failed or was not accepted; `error` has the reason. Other trials are not affected."""
     TRIAL_STATE_CANCELLED: _TrialState.ValueType  # 6
     """Its job was cancelled, or was not submitted before the sweep was cancelled."""
 
@@ -88,7 +88,7 @@ TRIAL_STATE_RUNNING: TrialState.ValueType  # 3
 TRIAL_STATE_SUCCEEDED: TrialState.ValueType  # 4
 """Its job has succeeded."""
 TRIAL_STATE_FAILED: TrialState.ValueType  # 5
-"""Its job has failed or was not accepted; `error` has the reason. The sweep goes on."""
+"""Its job has failed or was not accepted; `error` has the reason. Other trials are not affected."""
 TRIAL_STATE_CANCELLED: TrialState.ValueType  # 6
 """Its job was cancelled, or was not submitted before the sweep was cancelled."""
 Global___TrialState: _TypeAlias = TrialState  # noqa: Y015
