@@ -9,3 +9,4 @@ pub mod process;
 pub mod sandbox;
 pub mod specs;
 pub mod watcher;
+pub mod workers;

@@ -1,6 +1,9 @@
 //! A temporary folder with both services working in it.
 
-use crate::process::{Service, start_and_crash};
+use crate::{
+    process::{Service, start_and_crash},
+    workers::KillLeft,
+};
 use anyhow::{Context as _, Result, ensure};
 use digits_client::{InferenceClient, Options, TrainerClient};
 use digits_proto::v1::{
@@ -17,11 +20,14 @@ use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
 /// A temporary folder with storage, state and logs, and the services that use it.
+///
+/// The fields are dropped in this order.
 pub struct Sandbox {
-    dir: TempDir,
-    binaries: PathBuf,
     trainer: Option<Service>,
     inference: Option<Service>,
+    left: KillLeft,
+    dir: TempDir,
+    binaries: PathBuf,
     patience: Duration,
 }
 
@@ -30,10 +36,11 @@ impl Sandbox {
     pub fn new(patience: Duration) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("digits-").tempdir()?;
         Ok(Self {
-            dir,
-            binaries: binaries()?,
             trainer: None,
             inference: None,
+            left: KillLeft::of(dir.path()),
+            dir,
+            binaries: binaries()?,
             patience,
         })
     }
@@ -181,6 +188,7 @@ impl Sandbox {
             .flatten()
             .map(Service::leave_running)
             .collect();
+        std::mem::forget(self.left);
         (self.dir.keep(), pids)
     }
 }

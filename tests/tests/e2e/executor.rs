@@ -1,9 +1,14 @@
 //! Jobs in worker processes (`--executor process`): their results and what clients see are those of
 //! jobs on the trainer's threads, and workers outlive the trainer.
 
-use crate::support::torture::{Evidence, Worker, lock_files, same, undisturbed};
+use crate::support::torture::{Evidence, same, undisturbed};
 use anyhow::{Context as _, Result, ensure};
-use digits_e2e::{jobs, sandbox::Sandbox, specs};
+use digits_e2e::{
+    jobs,
+    sandbox::Sandbox,
+    specs,
+    workers::{Worker, lock_files},
+};
 use digits_proto::v1::{
     ArchitectureSpec, CancelJobRequest, HiddenLayers, Job, JobSpec, JobState, LimitsSpec,
     PublishPolicy, PublishSpec, Sgd, job_spec::Optimizer,
@@ -11,7 +16,10 @@ use digits_proto::v1::{
 };
 use digits_testing::{patience, until};
 use rustix::process::Signal;
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 use tonic::transport::Channel;
 
 type Training = TrainingServiceClient<Channel>;
@@ -254,4 +262,18 @@ async fn jobs_wait_while_no_worker_can_begin() -> Result<()> {
     cancel(&mut training, &id).await?;
     assert_nothing_left(&sandbox).await?;
     sandbox.stop().await
+}
+
+#[tokio::test]
+async fn a_test_that_fails_leaves_no_worker_behind() -> Result<()> {
+    let mut sandbox = Sandbox::new(patience())?;
+    sandbox.start_trainer(&PROCESSES).await?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, endless()).await?.job_id;
+    worker_of(&sandbox, &mut training, &id).await?;
+    let lock = lock_files(&state(&sandbox))?;
+    let lock = File::open(lock.first().context("a lock file")?)?;
+    ensure!(lock.try_lock().is_err(), "the worker holds its lock");
+    drop(sandbox);
+    until("its end", async || Ok(lock.try_lock().ok())).await
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{
     http, moto,
-    torture::{Evidence, Worker, undisturbed},
+    torture::{Evidence, undisturbed},
 };
 use anyhow::{Context as _, Result};
 use digits_e2e::{
@@ -10,6 +10,7 @@ use digits_e2e::{
     process::Service,
     sandbox::{Sandbox, channel},
     specs,
+    workers::Worker,
 };
 use digits_proto::v1::{
     CancelJobRequest, GetHistoryRequest, Job, JobSpec, JobState, PublishPolicy, PublishSpec,

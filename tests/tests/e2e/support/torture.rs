@@ -9,13 +9,11 @@ mod faults;
 mod processes;
 mod random;
 mod victim;
-mod workers;
 
 pub use evidence::{Evidence, same, timeless, undisturbed};
 pub use faults::Fault;
 pub use random::Random;
 pub use victim::{BundleFolders, Victim, listen};
-pub use workers::{Worker, lock_files};
 
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox};

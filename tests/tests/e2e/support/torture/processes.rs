@@ -1,7 +1,8 @@
 //! Kills workers, the trainer and both, while jobs train in worker processes.
 
-use super::{EXPECTED, Summary, Torture, Worker, lock_files};
+use super::{EXPECTED, Summary, Torture};
 use anyhow::{Result, ensure};
+use digits_e2e::workers::{Worker, lock_files};
 use digits_testing::until;
 use rustix::process::Signal;
 use std::time::Duration;

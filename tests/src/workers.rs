@@ -19,6 +19,9 @@ pub struct Worker {
 
 impl Worker {
     /// The workers that live and have written their process id.
+    ///
+    /// # Errors
+    /// When the folder has files of another kind, or cannot be read.
     pub fn alive(state: &Path) -> Result<Vec<Self>> {
         let mut found = Vec::new();
         for lock in lock_files(state)? {
@@ -62,7 +65,36 @@ impl Worker {
     }
 }
 
+/// Kills, when it is dropped, the workers of all state folders in a folder: a worker outlives its
+/// trainer, and a test that fails would leave it behind.
+#[derive(Debug)]
+pub struct KillLeft(PathBuf);
+
+impl KillLeft {
+    /// Of the state folders in `folder`.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for KillLeft {
+    fn drop(&mut self) {
+        let Ok(folders) = fs::read_dir(&self.0) else {
+            return;
+        };
+        for folder in folders.flatten() {
+            for worker in Worker::alive(&folder.path()).into_iter().flatten() {
+                worker.signal(Signal::KILL);
+            }
+        }
+    }
+}
+
 /// The lock files of all workers, also of dead ones that the trainer has not seen yet.
+///
+/// # Errors
+/// When the folder cannot be read.
 pub fn lock_files(state: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(state.join("workers")) else {
         // No worker was started yet.
