@@ -14,7 +14,7 @@ use crate::{
     train, work,
     worker::{
         Bundles, Execution, Outbox, Wake, WorkerCommand, WorkerContext, Workers,
-        finish_checkpoints, is_permanent, record_bundles, sweep_bundles,
+        finish_checkpoints, is_permanent, push_interrupted, record_bundles, sweep_bundles,
     },
 };
 use backon::{ExponentialBuilder, Retryable as _};
@@ -167,6 +167,9 @@ pub(crate) async fn recover(
     record_bundles(&services.store, &services.bundles)
         .await
         .map_err(Error::unavailable("cannot recover resume bundles"))?;
+    push_interrupted(services)
+        .await
+        .map_err(Error::unavailable("cannot read the curves of running jobs"))?;
     let recovery = services.store.recover(survivors).await;
     let recovery = recovery.map_err(Error::unavailable("cannot recover running jobs"))?;
     for job in &recovery.resumed {

@@ -3,7 +3,7 @@
 use crate::support::{http, metric_names, mnist, prometheus, prometheus::Prometheus};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
-use digits_proto::v1::CurveRow;
+use digits_proto::v1::{CurveRow, JobState};
 use digits_testing::{patience, until};
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
@@ -22,6 +22,20 @@ const JOB: &str = r#"{
 /// A value of a row.
 type Figure = fn(&CurveRow) -> f64;
 
+/// The pushed series of a job, and their values of a row.
+const SERIES: [(&str, Figure); 6] = [
+    ("train_loss", |row| row.train_loss),
+    ("validation_loss", |row| {
+        row.validation.map_or(f64::NAN, |it| it.loss)
+    }),
+    ("validation_accuracy_ratio", |row| {
+        row.validation.map_or(f64::NAN, |it| it.accuracy)
+    }),
+    ("learning_rate", |row| row.learning_rate),
+    ("samples_per_second", |row| row.samples_per_second),
+    ("step", |row| row.step as f64),
+];
+
 /// Value and time in milliseconds of every sample of a pushed series.
 fn samples(prometheus: &Prometheus, name: &str, job: &str) -> Result<Vec<(f64, i64)>> {
     let found = prometheus.query(&format!("{name}{{job_id=\"{job}\"}}[1h]"))?;
@@ -38,6 +52,37 @@ fn samples(prometheus: &Prometheus, name: &str, job: &str) -> Result<Vec<(f64, i
         .iter()
         .map(|pair| sample(pair).with_context(|| pair.to_string()))
         .collect()
+}
+
+/// Each series of a job has the points of its rows, once, each with the time of its row, and ends.
+async fn all_are_pushed(prometheus: &Prometheus, job: &str, rows: &[CurveRow]) -> Result<()> {
+    for (name, value) in SERIES {
+        let name = format!("digits_trainer_curve_{name}");
+        let found = until(&name, async || {
+            let found = samples(prometheus, &name, job)?;
+            Ok((found.len() >= rows.len()).then_some(found))
+        })
+        .await?;
+        let values: Vec<f64> = found.iter().map(|(value, _)| *value).collect();
+        assert_eq!(
+            values,
+            rows.iter().map(value).collect::<Vec<f64>>(),
+            "{name}"
+        );
+        for ((_, at_ms), row) in found.iter().zip(rows) {
+            let time = row.at.context("a time")?;
+            let time_ms = time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000;
+            // Points of the same millisecond get the following ones.
+            assert!((0..=50).contains(&(at_ms - time_ms)), "{at_ms} {time_ms}");
+        }
+        // A stale marker ends the series; it may come with a later push.
+        until("the end", async || {
+            let drawn = prometheus.query(&format!("{name}{{job_id=\"{job}\"}}"))?;
+            Ok(drawn.is_empty().then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,55 +105,56 @@ async fn every_point_of_a_short_job_is_in_prometheus() -> Result<()> {
     let rows = jobs::history(&mut training, &job).await?;
     assert!(points.is_none_or(|points| points == rows.len()));
 
-    let series: [(&str, Figure); 6] = [
-        ("train_loss", |row| row.train_loss),
-        ("validation_loss", |row| {
-            row.validation.map_or(f64::NAN, |it| it.loss)
-        }),
-        ("validation_accuracy_ratio", |row| {
-            row.validation.map_or(f64::NAN, |it| it.accuracy)
-        }),
-        ("learning_rate", |row| row.learning_rate),
-        ("samples_per_second", |row| row.samples_per_second),
-        ("step", |row| row.step as f64),
-    ];
-    for (name, value) in series {
-        let name = format!("digits_trainer_curve_{name}");
-        let found = until(&name, async || {
-            let found = samples(&prometheus, &name, &job)?;
-            Ok((found.len() >= rows.len()).then_some(found))
-        })
-        .await?;
-        let values: Vec<f64> = found.iter().map(|(value, _)| *value).collect();
-        assert_eq!(
-            values,
-            rows.iter().map(value).collect::<Vec<f64>>(),
-            "{name}"
-        );
-        for ((_, at_ms), row) in found.iter().zip(&rows) {
-            let time = row.at.context("a time")?;
-            let time_ms = time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000;
-            // Points of the same millisecond get the following ones.
-            assert!((0..=50).contains(&(at_ms - time_ms)), "{at_ms} {time_ms}");
-        }
-        // A stale marker ends the series; it may come with a later push.
-        until("the end", async || {
-            let drawn = prometheus.query(&format!("{name}{{job_id=\"{job}\"}}"))?;
-            Ok(drawn.is_empty().then_some(()))
-        })
-        .await?;
-    }
+    all_are_pushed(&prometheus, &job, &rows).await?;
     the_page_lists_the_pushed_metrics(&prometheus)?;
 
     let pushed = format!(
         "digits_trainer_remote_write_samples_pushed_total {}",
-        rows.len() * series.len()
+        rows.len() * SERIES.len()
     );
     until(&pushed, async || {
         let exposition = http::get(sandbox.trainer()?.admin(), "/metrics")?;
         Ok(exposition.contains(&pushed).then_some(()))
     })
     .await?;
+    assert!(!sandbox.trainer()?.log()?.contains("WARN"));
+    sandbox.stop().await
+}
+
+/// A worker process reaches the storage alone: its trainer pushes what it reports, also what it
+/// reported while no trainer ran, and what the last trainer took in and had not pushed.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_point_of_a_worker_is_in_prometheus_after_its_trainer_was_killed() -> Result<()> {
+    let name = "every_point_of_a_worker_is_in_prometheus_after_its_trainer_was_killed";
+    let Some(program) = prometheus::program("prometheus", name) else {
+        return Ok(());
+    };
+    let mut sandbox = Sandbox::new(patience())?;
+    let prometheus = Prometheus::start(&program, sandbox.dir()).await?;
+    let address = prometheus.remote_write();
+    let flags = ["--executor", "process", "--remote-write", &address];
+    sandbox.start_trainer(&flags).await?;
+    let mut training = sandbox.training().await?;
+    let id = jobs::submit(&mut training, specs::synthetic(60))
+        .await?
+        .job_id;
+    let mut seen = 0;
+    for _ in 0..3 {
+        let goal = seen + 10;
+        until("further rows", async || {
+            seen = jobs::history(&mut training, &id).await?.len();
+            Ok((seen >= goal).then_some(()))
+        })
+        .await?;
+        sandbox.take_trainer()?.crash()?;
+        sandbox.start_trainer(&flags).await?;
+        training = sandbox.training().await?;
+    }
+    let job = jobs::watch(&mut training, &id, |_| {}).await?;
+    assert_eq!((job.state(), job.attempts), (JobState::Succeeded, 1));
+    let rows = jobs::history(&mut training, &id).await?;
+    ensure!(rows.len() > seen, "nothing was trained after the last kill");
+    all_are_pushed(&prometheus, &id, &rows).await?;
     assert!(!sandbox.trainer()?.log()?.contains("WARN"));
     sandbox.stop().await
 }

@@ -20,12 +20,12 @@ pub use credentials::Receiver;
 pub(crate) use credentials::{read_file, root_certs};
 
 use crate::{
-    job::{CurveRow, JobId},
+    job::{CurveRow, JobId, now_us},
     metrics::PushMetrics,
 };
 use client::Client;
 use digits_telemetry::supervisor::{Supervisor, Task};
-use points::{Labels, Point};
+use points::{Labels, Point, Timestamps};
 use queue::Queue;
 use sender::Sender;
 use std::{
@@ -33,6 +33,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
+
+/// Time before the newest row for which rows are pushed again after a crash: longer than points wait
+/// for a receiver that answers.
+const PUSHED_AGAIN_US: i64 = 30_000_000;
+/// Age after which rows are not pushed again: well within the out-of-order window in
+/// `deploy/prometheus`, after which Prometheus refuses samples.
+const MAX_AGE_PUSHED_AGAIN_US: i64 = 15 * 60_000_000;
 
 /// Error of starting the push thread.
 #[derive(Debug, thiserror::Error)]
@@ -82,18 +89,57 @@ impl RemoteWrite {
         }))))
     }
 
-    /// Begins the series of a job; they end when the returned value is dropped. The name is a label
-    /// of the series.
+    /// Whether a receiver is configured.
     #[must_use]
-    pub fn curve(&self, job: JobId, name: &str) -> Curve {
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins the series of a job, or continues them after `earlier`, the newest rows that were
+    /// pushed before. They end when the returned value is dropped. The name is a label of the
+    /// series.
+    #[must_use]
+    pub fn curve(&self, job: JobId, name: &str, earlier: &[CurveRow]) -> Curve {
+        let mut times = Timestamps::default();
+        for row in earlier {
+            times.next(row.at_us);
+        }
+        if !earlier.is_empty() {
+            // The end of the series, which may have been pushed after them.
+            times.next(i64::MIN);
+        }
         Curve {
             labels: Arc::new(Labels {
                 job,
                 name: name.to_owned(),
             }),
-            last_ms: None,
+            times,
+            pushed: false,
             pushing: self.0.clone(),
         }
+    }
+
+    /// Pushes the newest of `rows` once more, at the same times: the process that recorded them may
+    /// have died before it pushed them. A receiver takes a sample that it has as one.
+    pub fn push_again(&self, job: JobId, name: &str, rows: &[CurveRow]) {
+        let (Some(pushing), Some(newest)) = (&self.0, rows.last()) else {
+            return;
+        };
+        let age_us = now_us().saturating_sub(newest.at_us);
+        if age_us > MAX_AGE_PUSHED_AGAIN_US {
+            return;
+        }
+        let since_us = newest.at_us.saturating_sub(PUSHED_AGAIN_US);
+        let mut times = Timestamps::default();
+        let points = rows.iter().map(|row| times.point(row));
+        let points: Vec<Point> = points
+            .skip_while(|point| point.at_ms < since_us.div_euclid(1_000))
+            .collect();
+        let labels = Arc::new(Labels {
+            job,
+            name: name.to_owned(),
+        });
+        pushing.queue.push(&labels, points.into_iter());
     }
 
     /// Stops the thread after it has pushed the remaining points, for a few seconds at most.
@@ -115,8 +161,9 @@ impl RemoteWrite {
 /// The pushed series of one job.
 pub struct Curve {
     labels: Arc<Labels>,
-    /// Timestamp of the newest point.
-    last_ms: Option<i64>,
+    times: Timestamps,
+    /// Whether there is a point.
+    pushed: bool,
     pushing: Option<Arc<Pushing>>,
 }
 
@@ -124,15 +171,8 @@ impl Curve {
     /// Takes new rows, oldest first; never waits for the receiver.
     pub fn rows(&mut self, rows: &[CurveRow]) {
         let Some(pushing) = &self.pushing else { return };
-        let points = rows.iter().map(|row| {
-            let mut point = Point::from(row);
-            // Timestamps of a series must increase: a point of the same millisecond, or one after
-            // the clock was set back, gets the next free millisecond.
-            let next = self.last_ms.map_or(i64::MIN, |last| last.saturating_add(1));
-            point.at_ms = point.at_ms.max(next);
-            self.last_ms = Some(point.at_ms);
-            point
-        });
+        self.pushed |= !rows.is_empty();
+        let points = rows.iter().map(|row| self.times.point(row));
         pushing.queue.push(&self.labels, points);
     }
 }
@@ -140,8 +180,8 @@ impl Curve {
 impl Drop for Curve {
     fn drop(&mut self) {
         // A job without points has no series.
-        if let (Some(pushing), Some(last)) = (&self.pushing, self.last_ms) {
-            let end = Point::end(last.saturating_add(1));
+        if let (Some(pushing), true) = (&self.pushing, self.pushed) {
+            let end = Point::end(self.times.next(i64::MIN));
             pushing.queue.push(&self.labels, std::iter::once(end));
         }
     }

@@ -64,6 +64,30 @@ impl From<&CurveRow> for Point {
     }
 }
 
+/// Timestamps of a series, which must increase: a point of the same millisecond, or one after the
+/// clock was set back, gets the next free millisecond. The same points always get the same ones.
+#[derive(Default)]
+pub(super) struct Timestamps {
+    last_ms: Option<i64>,
+}
+
+impl Timestamps {
+    /// The point of the next row.
+    pub(super) fn point(&mut self, row: &CurveRow) -> Point {
+        let mut point = Point::from(row);
+        point.at_ms = self.next(row.at_us);
+        point
+    }
+
+    /// The time in milliseconds of what follows, taken at `at_us`.
+    pub(super) fn next(&mut self, at_us: i64) -> i64 {
+        let free = self.last_ms.map_or(i64::MIN, |last| last.saturating_add(1));
+        let at_ms = at_us.div_euclid(1_000).max(free);
+        self.last_ms = Some(at_ms);
+        at_ms
+    }
+}
+
 /// Labels of a job's series.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Labels {

@@ -122,26 +122,20 @@ fn every_point_of_a_job_arrives_and_the_end_after_them() {
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let job = JobId::generate();
-    let mut curve = remote_write.curve(job, "a job");
+    let mut curve = remote_write.curve(job, "a job", &[]);
     let now = now_us();
     // All within the same millisecond.
     let rows: Vec<CurveRow> = (0..45).map(|step| row(now, step)).collect();
     curve.rows(&rows);
     drop(curve);
     remote_write.close();
-    let samples: Vec<(f64, i64)> = received
-        .try_iter()
-        .flat_map(|request| request.timeseries)
-        .filter(|series| series.labels[0].value == "digits_trainer_curve_step")
-        .flat_map(|series| series.samples)
-        .map(|sample| (sample.value, sample.timestamp))
-        .collect();
+    let samples = steps(&received);
     let (end, points) = samples.split_last().expect("samples");
-    let steps: Vec<f64> = points.iter().map(|(step, _)| *step).collect();
+    let steps: Vec<f64> = points.iter().map(|(_, step)| *step).collect();
     assert_eq!(steps, (0..45).map(f64::from).collect::<Vec<f64>>());
-    assert!(samples.is_sorted_by(|a, b| a.1 < b.1), "{samples:?}");
-    assert_eq!(end.0.to_bits(), STALE);
-    assert!(end.1 <= now_us() / 1_000, "nothing lies in the future");
+    assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "{samples:?}");
+    assert_eq!(end.1.to_bits(), STALE);
+    assert!(end.0 <= now_us() / 1_000, "nothing lies in the future");
     assert!(
         has(
             &handle,
@@ -156,6 +150,62 @@ fn every_point_of_a_job_arrives_and_the_end_after_them() {
     ));
 }
 
+/// Times and steps of what was pushed.
+fn steps(received: &mpsc::Receiver<WriteRequest>) -> Vec<(i64, f64)> {
+    let series = received.try_iter().flat_map(|request| request.timeseries);
+    series
+        .filter(|series| series.labels[0].value == "digits_trainer_curve_step")
+        .flat_map(|series| series.samples)
+        .map(|sample| (sample.timestamp, sample.value))
+        .collect()
+}
+
+#[test]
+fn a_process_that_follows_one_that_died_pushes_its_newest_points_at_the_same_times() {
+    let now = now_us();
+    let (long_ago, job) = (now - 60_000_000, JobId::generate());
+    // All but the first within the same millisecond.
+    let mut rows = vec![row(long_ago, 1)];
+    rows.extend((2..=20).map(|step| row(now, step)));
+    let push = |before: bool| {
+        let (address, received) = receiver(Vec::new());
+        let (metrics, _) = metrics();
+        let remote_write =
+            RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
+        let (recorded, new) = rows.split_at(if before { rows.len() } else { 12 });
+        if before {
+            remote_write.curve(job, "a job", &[]).rows(recorded);
+        } else {
+            remote_write.push_again(job, "a job", recorded);
+            remote_write.curve(job, "a job", recorded).rows(new);
+        }
+        remote_write.close();
+        steps(&received)
+    };
+    let (pushed, again) = (push(true), push(false));
+    assert_eq!(pushed.len(), 21, "{pushed:?}");
+    assert_eq!(again[..11], pushed[1..12]);
+    let (end, new) = again[11..].split_last().expect("an end");
+    assert!(end.1.is_nan());
+    assert_eq!(
+        new.iter().map(|it| it.1).collect::<Vec<f64>>(),
+        (13..=20).map(f64::from).collect::<Vec<f64>>()
+    );
+    // The first process may have pushed the end of the series after its newest point.
+    assert!(new[0].0 > again[10].0 + 1, "{again:?}");
+    assert!(again.is_sorted_by(|a, b| a.0 < b.0), "{again:?}");
+
+    let (address, received) = receiver(Vec::new());
+    let remote_write =
+        RemoteWrite::start(open(address), metrics().0, &supervisor()).expect("a thread");
+    remote_write.push_again(job, "a job", &[row(now - 3_600_000_000, 1)]);
+    remote_write.close();
+    assert!(
+        steps(&received).is_empty(),
+        "a receiver refuses what is old"
+    );
+}
+
 #[test]
 fn a_refusal_is_dropped_and_an_error_is_tried_again() {
     let (address, received) = receiver(vec![
@@ -165,13 +215,13 @@ fn a_refusal_is_dropped_and_an_error_is_tried_again() {
     ]);
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let mut refused = remote_write.curve(JobId::generate(), "a job");
+    let mut refused = remote_write.curve(JobId::generate(), "a job", &[]);
     refused.rows(&[row(now_us(), 1)]);
     wait_for(
         &handle,
         r#"digits_trainer_remote_write_samples_dropped_total{reason="refused"} 6"#,
     );
-    let mut curve = remote_write.curve(JobId::generate(), "a job");
+    let mut curve = remote_write.curve(JobId::generate(), "a job", &[]);
     curve.rows(&[row(now_us(), 1)]);
     wait_for(
         &handle,
@@ -196,8 +246,8 @@ fn a_request_holds_points_of_one_job() {
     let (metrics, _) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
     let mut curves = [
-        remote_write.curve(JobId::generate(), "a job"),
-        remote_write.curve(JobId::generate(), "a job"),
+        remote_write.curve(JobId::generate(), "a job", &[]),
+        remote_write.curve(JobId::generate(), "a job", &[]),
     ];
     for curve in &mut curves {
         curve.rows(&[row(now_us(), 1)]);
@@ -230,7 +280,7 @@ fn an_unreachable_receiver_loses_points_but_never_delays_the_training() {
     let (metrics, handle) = metrics();
     let address = format!("http://{nowhere}/").parse().expect("an address");
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let mut curve = remote_write.curve(JobId::generate(), "a job");
+    let mut curve = remote_write.curve(JobId::generate(), "a job", &[]);
     curve.rows(&[row(now_us(), 1)]);
     wait_for(&handle, "digits_trainer_remote_write_backlog_samples 6");
     drop(curve);
@@ -250,7 +300,7 @@ fn a_point_of_the_future_is_not_pushed() {
     let (address, received) = receiver(Vec::new());
     let (metrics, handle) = metrics();
     let remote_write = RemoteWrite::start(open(address), metrics, &supervisor()).expect("a thread");
-    let mut curve = remote_write.curve(JobId::generate(), "a job");
+    let mut curve = remote_write.curve(JobId::generate(), "a job", &[]);
     curve.rows(&[row(now_us() + 3_600_000_000, 1)]);
     wait_for(
         &handle,

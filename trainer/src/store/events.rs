@@ -134,6 +134,27 @@ impl Store {
         })
         .await
     }
+
+    /// The newest rows of a job's curves, at most `limit`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].
+    pub async fn newest_rows(&self, job: JobId, limit: u32) -> Result<Vec<CurveRow>, StoreError> {
+        self.read(move |connection| {
+            let number = number_of(connection, job)?;
+            let mut statement = connection.prepare_cached(
+                "SELECT row FROM rows WHERE job = ?1 ORDER BY step DESC LIMIT ?2",
+            )?;
+            let mut found = statement.query(params![number, limit])?;
+            let mut rows = Vec::new();
+            while let Some(row) = found.next()? {
+                rows.push(read_row(row.get_ref(0)?.as_blob().unwrap_or_default())?);
+            }
+            rows.reverse();
+            Ok(rows)
+        })
+        .await
+    }
 }
 
 /// Whether row `index` of `total` is one of at most `bound` evenly spread ones; the first and the

@@ -53,11 +53,25 @@ impl Store {
             let mut rows = statement.query(params![JobState::Succeeded.number()])?;
             let mut jobs = Vec::new();
             while let Some(row) = rows.next()? {
-                let id: String = row.get(0)?;
-                jobs.push(
-                    id.parse()
-                        .map_err(|_| StoreError::Corrupt(format!("job id {id}")))?,
-                );
+                jobs.push(parse_id(&row.get::<_, String>(0)?)?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    /// Ids and names of the jobs that the last process left running.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn interrupted_jobs(&self) -> Result<Vec<(JobId, String)>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id, name FROM jobs WHERE state = ?1")?;
+            let mut rows = statement.query(params![JobState::Running.number()])?;
+            let mut jobs = Vec::new();
+            while let Some(row) = rows.next()? {
+                jobs.push((parse_id(&row.get::<_, String>(0)?)?, row.get(1)?));
             }
             Ok(jobs)
         })
@@ -138,6 +152,11 @@ fn crash(transaction: &Transaction<'_>, number: i64, process: &str) -> Result<Cr
     }
     requeue(transaction, number)?;
     Ok(Crash::Resumed)
+}
+
+fn parse_id(id: &str) -> Result<JobId, StoreError> {
+    id.parse()
+        .map_err(|_| StoreError::Corrupt(format!("job id {id}")))
 }
 
 fn bundle_step(connection: &Connection, number: i64) -> Result<u64, StoreError> {

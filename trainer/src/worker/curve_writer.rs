@@ -30,9 +30,7 @@ impl CurveWriter {
     async fn write_all(self, mut rows: mpsc::Receiver<CurveRow>) -> Result<(), JobError> {
         let run = &*self.run;
         let mut curve = match &run.output {
-            Output::Trainer(trainer) => {
-                Some(trainer.context.remote_write.curve(run.job, &run.name))
-            }
+            Output::Trainer(trainer) => Some(trainer.context.curve(run.job, &run.name).await?),
             Output::Reports(_) => None,
         };
         let mut batch = Vec::new();

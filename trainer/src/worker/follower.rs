@@ -103,7 +103,9 @@ impl<'a> Follower<'a> {
             series: None,
             batch_size: plan.train.batch_size as u64,
             samples: SampleCounter::default(),
-            curve: context.remote_write.curve(job.id, &request.name),
+            curve: context
+                .runtime
+                .block_on(context.curve(job.id, &request.name))?,
         };
         if follower.followed > 0 && !job.device.is_empty() {
             follower.show_begin(job.device.clone());

@@ -54,7 +54,7 @@ fn a_replaced_token_file_is_read_again() {
     let (metrics, handle) = metrics();
     let remote_write =
         RemoteWrite::start(with_token(address, &file), metrics, &supervisor()).expect("a thread");
-    let mut curve = remote_write.curve(JobId::generate(), "");
+    let mut curve = remote_write.curve(JobId::generate(), "", &[]);
     curve.rows(&[row(now_us(), 1)]);
     assert!(!accepted.recv().expect("a push"));
     // As a mounted Secret is replaced: for a moment there may be nothing.
@@ -145,7 +145,7 @@ fn a_tls_receiver_is_verified_with_the_ca_file() {
             ..open(address.clone())
         };
         let remote_write = RemoteWrite::start(receiver, metrics, &supervisor()).expect("a thread");
-        let mut curve = remote_write.curve(JobId::generate(), "");
+        let mut curve = remote_write.curve(JobId::generate(), "", &[]);
         curve.rows(&[row(now_us(), 1)]);
         drop(curve);
         // Waits for at least one more attempt.
