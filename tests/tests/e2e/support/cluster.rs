@@ -195,7 +195,7 @@ impl Cluster {
     pub async fn create(&self, group: &str, kind: &str, name: &str, data: Value) -> Result<Value> {
         let (api, resource) = self.objects(group, kind);
         let mut object = DynamicObject::new(name, &resource);
-        object.metadata.namespace = (kind != "Node").then(|| self.namespace.clone());
+        object.metadata.namespace = (!is_of_cluster(kind)).then(|| self.namespace.clone());
         if let Some(labels) = data.pointer("/metadata/labels") {
             object.metadata.labels = serde_json::from_value(labels.clone())?;
         }
@@ -231,28 +231,44 @@ impl Cluster {
         Ok(())
     }
 
-    /// All Jobs, oldest first.
+    /// All Jobs, by name.
     ///
     /// # Errors
     /// When the API refuses it.
     pub async fn jobs(&self) -> Result<Vec<Value>> {
-        let (api, _) = self.objects("batch/v1", "Job");
-        let mut jobs = api.list(&ListParams::default()).await?.items;
-        jobs.sort_by_key(|job| job.metadata.name.clone());
-        let jobs = jobs.into_iter().map(serde_json::to_value);
-        jobs.collect::<Result<_, _>>().context("JSON")
+        self.all("batch/v1", "Job").await
+    }
+
+    /// All objects of a kind in its namespace, by name.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub async fn all(&self, group: &str, kind: &str) -> Result<Vec<Value>> {
+        let (api, _) = self.objects(group, kind);
+        let mut all = api.list(&ListParams::default()).await?.items;
+        all.sort_by_key(|object| object.metadata.name.clone());
+        let all = all.into_iter().map(serde_json::to_value);
+        all.collect::<Result<_, _>>().context("JSON")
     }
 
     fn objects(&self, group: &str, kind: &str) -> (Api<DynamicObject>, ApiResource) {
         let (group, version) = group.split_once('/').unwrap_or(("", group));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let client = self.client.clone();
-        let api = match kind {
-            "Node" | "Namespace" => Api::all_with(client, &resource),
-            _ => Api::namespaced_with(client, &self.namespace, &resource),
+        let api = match is_of_cluster(kind) {
+            true => Api::all_with(client, &resource),
+            false => Api::namespaced_with(client, &self.namespace, &resource),
         };
         (api, resource)
     }
+}
+
+/// Whether objects of a kind are in no namespace.
+fn is_of_cluster(kind: &str) -> bool {
+    matches!(
+        kind,
+        "Node" | "Namespace" | "ResourceFlavor" | "ClusterQueue" | "WorkloadPriorityClass"
+    )
 }
 
 fn kubeconfig(cluster: &Value, token: &str, namespace: &str) -> Value {

@@ -30,6 +30,10 @@ use std::{
 /// A call that takes longer has failed.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
+/// Versions of Kueue's API, newest first: Kueue has `v1beta2` since 0.15, where `v1beta1` is
+/// deprecated.
+const WORKLOAD_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
+
 /// A cluster, in one namespace; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Cluster {
@@ -240,22 +244,26 @@ impl Cluster {
 
     /// Why Kueue holds the Job with this uid; `None` where Kueue has not seen it.
     pub(super) async fn held(&self, uid: &str) -> Result<Option<String>, ClusterError> {
-        let kind = GroupVersionKind::gvk("kueue.x-k8s.io", "v1beta1", "Workload");
+        let mut found = self.workloads(WORKLOAD_VERSIONS[0], uid).await;
+        for version in &WORKLOAD_VERSIONS[1..] {
+            if found
+                .as_ref()
+                .is_err_and(|error| is_status(error, StatusCode::NOT_FOUND))
+            {
+                found = self.workloads(version, uid).await;
+            }
+        }
+        let found = found.map_err(ClusterError::of("its Workload cannot be read"))?;
+        Ok(found.first().and_then(why_held))
+    }
+
+    async fn workloads(&self, version: &str, uid: &str) -> kube::Result<Vec<DynamicObject>> {
+        let kind = GroupVersionKind::gvk("kueue.x-k8s.io", version, "Workload");
         let resource = ApiResource::from_gvk(&kind);
         let api =
             Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
         let of = ListParams::default().labels(&format!("kueue.x-k8s.io/job-uid={uid}"));
-        let found = limited(api.list(&of)).await;
-        let found = found.map_err(ClusterError::of("its Workload cannot be read"))?;
-        let Some(workload) = found.items.into_iter().next() else {
-            return Ok(None);
-        };
-        let conditions = workload.data.pointer("/status/conditions");
-        let mut conditions = conditions.and_then(Value::as_array).into_iter().flatten();
-        let reserved =
-            conditions.find(|it| it["type"] == "QuotaReserved" && it["status"] == "False");
-        let message = reserved.and_then(|it| it["message"].as_str());
-        Ok(message.map(str::to_owned))
+        Ok(limited(api.list(&of)).await?.items)
     }
 
     fn api<K>(&self) -> Api<K>
@@ -265,6 +273,16 @@ impl Cluster {
     {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+/// Why Kueue holds the Job of a Workload: it has no quota, or a check has not admitted it.
+fn why_held(workload: &DynamicObject) -> Option<String> {
+    let conditions = workload.data.pointer("/status/conditions")?.as_array()?;
+    let mut unmet = ["QuotaReserved", "Admitted"].iter().filter_map(|kind| {
+        let mut conditions = conditions.iter();
+        conditions.find(|it| it["type"] == *kind && it["status"] == "False")
+    });
+    Some(unmet.next()?["message"].as_str()?.to_owned())
 }
 
 /// Limits the time of a call: a worker is followed by a thread, which must not wait for it.
@@ -312,6 +330,24 @@ async fn watch<K>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_is_held_for_its_quota_first() {
+        let workload = |conditions: Value| {
+            let status = json!({"metadata": {}, "status": {"conditions": conditions}});
+            why_held(&serde_json::from_value(status).expect("a Workload"))
+        };
+        let no_quota = json!({"type": "QuotaReserved", "status": "False", "message": "no quota"});
+        let unchecked = json!({"type": "Admitted", "status": "False", "message": "unchecked"});
+        let quota = json!({"type": "QuotaReserved", "status": "True", "message": "reserved"});
+        let held = workload(json!([unchecked, no_quota]));
+        assert_eq!(held.as_deref(), Some("no quota"));
+        let held = workload(json!([quota, unchecked]));
+        assert_eq!(held.as_deref(), Some("unchecked"));
+        assert_eq!(workload(json!([quota])), None);
+        assert_eq!(workload(json!([])), None);
+    }
+
     use digits_checkpoint::journal::{Fence, Identity, Journal};
 
     /// A cluster that does not answer.

@@ -89,6 +89,11 @@ fn control(objects: &mut Objects, key: &Key, job: &Value) {
                 "message": "Job suspended",
             }]);
         });
+        for (pod_key, pod) in pods {
+            if !is_over(&pod) {
+                delete(objects, &pod_key, None);
+            }
+        }
         return;
     }
     // A pod that is gone has failed too, unless a rule said otherwise while it was there.

@@ -50,7 +50,7 @@ pub async fn account(client: &Client, namespace: &str, rules: Vec<Value>) -> Res
     Ok(token.await?.status.context("a token")?.token)
 }
 
-/// Kueue's objects, without Kueue.
+/// Kueue's objects, unless the cluster has Kueue.
 async fn workloads(client: &Client) -> Result<()> {
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));
@@ -66,16 +66,16 @@ async fn workloads(client: &Client) -> Result<()> {
             "names": {"kind": "Workload", "plural": "workloads", "singular": "workload"},
             "scope": "Namespaced",
             "versions": [{
-                "name": "v1beta1", "served": true, "storage": true,
+                "name": "v1beta2", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": schema},
             }],
         },
     });
-    // Another test may have created it.
+    // Kueue or another test may have created it.
     let _ = api
         .create(&PostParams::default(), &parse(definition)?)
         .await;
-    let kind = GroupVersionKind::gvk("kueue.x-k8s.io", "v1beta1", "Workload");
+    let kind = GroupVersionKind::gvk("kueue.x-k8s.io", "v1beta2", "Workload");
     let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));
     until("Kueue's kind", async || {
         Ok(api.list(&ListParams::default()).await.ok().map(|_| ()))
