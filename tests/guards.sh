@@ -23,7 +23,7 @@ check_absent() { # package, forbidden…
 check_absent digits-inference digits-trainer tch torch-sys digits-dataset
 check_absent digits-trainer digits-inference
 check_absent digits-server digits-service
-for package in digits-proto digits-checkpoint digits-client digits-dataset digits-environment digits-picture digits-server digits-service digits-telemetry digits-transcode; do
+for package in digits-proto digits-checkpoint digits-client digits-dataset digits-environment digits-figure digits-picture digits-server digits-service digits-telemetry digits-transcode; do
     check_absent "$package" digits-trainer digits-inference digits-cli tch torch-sys
 done
 check_absent digits-cli digits-trainer digits-inference tch torch-sys

@@ -3,9 +3,10 @@
 Usage: tensorboard_exam.py FOLDER
 
 Prints JSON: for each run its scalars as [step, value], its histograms as [step, numbers, numbers in the buckets], the
-sizes of its pictures, and its hyperparameters and status as the hparams dashboard has them.
+steps, sizes and digests of its pictures, and its hyperparameters and status as the hparams dashboard has them.
 """
 
+import hashlib
 import json
 import struct
 import sys
@@ -29,10 +30,11 @@ def hparams(events):
     return found
 
 
-def picture(encoded):
-    width, height = struct.unpack(">II", encoded[16:24])
+def picture(event):
+    encoded = event.encoded_image_string
     assert encoded[:8] == b"\x89PNG\r\n\x1a\n"
-    return [height, width]
+    assert struct.unpack(">II", encoded[16:24]) == (event.width, event.height)
+    return [event.step, event.height, event.width, hashlib.sha256(encoded).hexdigest()]
 
 
 def run(folder):
@@ -47,10 +49,7 @@ def run(folder):
             ]
             for tag in tags["histograms"]
         },
-        "images": {
-            tag: [[it.height, it.width] for it in events.Images(tag) if picture(it.encoded_image_string) == [it.height, it.width]]
-            for tag in tags["images"]
-        },
+        "images": {tag: [picture(it) for it in events.Images(tag)] for tag in tags["images"]},
         **hparams(events),
     }
 

@@ -3,15 +3,9 @@
 //!
 //! The samples are the first images of each label, so a set always gives the same sheet.
 
-use crate::{
-    plot::{
-        Size,
-        figure::{Anchor, Figure},
-        raster,
-    },
-    render::{self, Picture, Style},
-};
+use crate::render::{self, Style};
 use digits_dataset::{Images, LabelledImages};
+use digits_figure::{Anchor, Figure, Picture, Size, raster};
 
 /// Labels that the terminal shows.
 const TERMINAL_LABELS: usize = 40;

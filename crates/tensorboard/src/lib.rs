@@ -12,8 +12,8 @@ mod job;
 mod messages;
 mod record;
 
-pub use checkpoint::{checkpoint, moment};
-pub use event::{Moment, histogram, image, scalars, version};
+pub use checkpoint::checkpoint;
+pub use event::{Moment, histogram, scalars, version};
 pub use job::{curve, finished, run_name, seconds, started};
 pub use messages::Event;
 pub use record::append;

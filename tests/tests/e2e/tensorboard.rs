@@ -113,6 +113,7 @@ async fn the_trainer_writes_each_row_once_however_often_it_is_killed() -> Result
     spec.publish = Some(PublishSpec {
         policy: PublishPolicy::Final.into(),
     });
+    spec.report = Some(true);
     let id = jobs::submit(&mut sandbox.training().await?, spec)
         .await?
         .job_id;
@@ -145,6 +146,19 @@ async fn the_trainer_writes_each_row_once_however_often_it_is_killed() -> Result
     assert_eq!(run["hparams"]["epochs"], 1_000.0);
     let histograms = run["histograms"]["layers.1/weight"].as_array();
     assert_eq!(histograms.map(Vec::len), Some(1));
+    // Everything of the checkpoint is as the command line writes it.
+    let exported = sandbox.dir().join("exported").display().to_string();
+    json(&sandbox, 0, &["export", &id, "--tensorboard", &exported])?;
+    let exported = runs(&python, Path::new(&exported))?[format!("synthetic-{id}")].clone();
+    let pictures = run["images"]["report/hardest_test_images"].as_array();
+    assert_eq!(pictures.map(Vec::len), Some(1), "{}", run["images"]);
+    for part in ["images", "histograms"] {
+        assert_eq!(run[part], exported[part]);
+    }
+    assert_eq!(
+        run["scalars"]["report/error"],
+        exported["scalars"]["report/error"]
+    );
     sandbox.stop().await
 }
 

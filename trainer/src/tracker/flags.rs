@@ -40,8 +40,8 @@ pub struct TrackerFlags {
         requires = "mlflow_tracking_uri"
     )]
     pub mlflow_ca_file: Option<PathBuf>,
-    /// Folder that each job is written to as a run of TensorBoard: curves, hyperparameters, and
-    /// histograms of the weights of each checkpoint. Without it, none is written.
+    /// Folder that each job is written to as a run of TensorBoard: curves, hyperparameters,
+    /// and the weights and report card of each checkpoint. Without it, none is written.
     #[arg(long, env = "DIGITS_TENSORBOARD_DIR", value_name = "DIR")]
     pub tensorboard_dir: Option<PathBuf>,
 }

@@ -71,7 +71,9 @@ impl TensorBoard {
     async fn checkpoint(&self, records: &mut Vec<u8>, id: CheckpointId) -> Result<(), Failure> {
         match digits_checkpoint::load(&self.storage, id).await {
             Ok(loaded) => {
-                for event in events::checkpoint(&loaded) {
+                let made = spawn_blocking(move || events::checkpoint(&loaded)).await;
+                let made = made.map_err(|error| Failure::Postponed(error.to_string()))?;
+                for event in made {
                     append(records, &event);
                 }
             }

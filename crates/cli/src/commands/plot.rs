@@ -4,8 +4,9 @@ use crate::{args::Plot, context::Context, lookup};
 use digits_cli::{
     Error,
     error::write_file,
-    plot::{Curves, Size, png, svg, terminal},
+    plot::{Curves, png, svg, terminal},
 };
+use digits_figure::Size;
 use digits_proto::{json, v1::Job};
 use serde_json::json;
 use std::path::Path;

@@ -5,11 +5,11 @@ use digits_cli::{
     Error,
     error::write_file,
     format,
-    plot::{Captioned, picture_grid},
     registry::Registry,
-    render::{Bar, Confusion, Ink, Picture, Style, bars, confusion, digit, fields, visible_width},
+    render::{Bar, Confusion, Ink, Style, bars, confusion, digit, fields, visible_width},
 };
 use digits_client::{Error as ClientError, Service};
+use digits_figure::hardest::{caption, hardest_images, picture};
 use digits_proto::{
     json,
     v1::{Checkpoint, HardImage, ReportCard, StyleError},
@@ -40,7 +40,7 @@ pub async fn run(args: Report, context: &Context) -> Result<(), Error> {
         }));
     };
     if let Some(path) = &args.output {
-        write_file(path, &hardest_png(&report.hardest, checkpoint))?;
+        write_file(path, &hardest_images(&report.hardest, checkpoint).png)?;
     }
     context.show(
         || json::display(&answer),
@@ -188,37 +188,12 @@ fn matrix(report: &ReportCard) -> Confusion {
     matrix
 }
 
-/// The two lines below a hard image: index and true label, predicted label and its probability.
-fn caption(image: &HardImage, names: &[String]) -> [String; 2] {
-    let name = |index: u32| {
-        let known = names.get(index as usize);
-        known.cloned().unwrap_or_else(|| index.to_string())
-    };
-    [
-        format!("{}: {}", image.index, name(image.label_index)),
-        format!(
-            "predicted {} ({:.1} %)",
-            name(image.predicted_index),
-            image.probability * 100.0
-        ),
-    ]
-}
-
-fn picture_of<'a>(image: &'a HardImage, checkpoint: &Checkpoint) -> Picture<'a> {
-    let input = checkpoint.input.unwrap_or_default();
-    Picture {
-        pixels: &image.pixels,
-        height: input.height as usize,
-        width: input.width as usize,
-    }
-}
-
 /// The first rows of the images, as many in a row as fit; `-o` draws all of them.
 fn hardest(images: &[HardImage], checkpoint: &Checkpoint, style: &Style) -> Vec<String> {
     let cells: Vec<Vec<String>> = images
         .iter()
         .map(|image| {
-            let mut cell = digit(picture_of(image, checkpoint), style);
+            let mut cell = digit(picture(image, checkpoint), style);
             cell.extend(caption(image, &checkpoint.label_names));
             cell
         })
@@ -247,16 +222,4 @@ fn hardest(images: &[HardImage], checkpoint: &Checkpoint, style: &Style) -> Vec<
         ));
     }
     lines
-}
-
-/// All hard images as a PNG file.
-pub fn hardest_png(images: &[HardImage], checkpoint: &Checkpoint) -> Vec<u8> {
-    let all: Vec<Captioned<'_>> = images
-        .iter()
-        .map(|image| Captioned {
-            picture: picture_of(image, checkpoint),
-            caption: caption(image, &checkpoint.label_names),
-        })
-        .collect();
-    picture_grid(&all)
 }

@@ -1,7 +1,6 @@
-//! The data of a figure: the curves of a job, and the size of a picture.
+//! The data of a figure: the curves of a job.
 
 use digits_proto::v1::{CurveRow, Evaluation};
-use std::ops::RangeInclusive;
 
 /// A row of a job's curves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,37 +59,5 @@ impl Curves {
             all(|point| point.validation_loss),
             all(|point| point.accuracy.map(|share| share * 100.0)),
         ]
-    }
-}
-
-/// Size of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// From left to right.
-    pub width: u32,
-    /// From top to bottom.
-    pub height: u32,
-}
-
-impl Size {
-    /// Smallest side that still holds the axes and largest that is drawn.
-    pub const SIDES: RangeInclusive<u32> = 200..=10_000;
-
-    /// This size with both sides within [`Self::SIDES`].
-    pub(super) fn clamped(self) -> Self {
-        let clamp = |side: u32| side.clamp(*Self::SIDES.start(), *Self::SIDES.end());
-        Self {
-            width: clamp(self.width),
-            height: clamp(self.height),
-        }
-    }
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self {
-            width: 1600,
-            height: 1100,
-        }
     }
 }

@@ -1,30 +1,29 @@
 //! Draws the curves of a job: train loss red, validation loss blue, accuracy in a panel below.
 //!
-//! A figure is laid out once (`figure`) and written as SVG or drawn as PNG, so both look the same;
+//! A figure is laid out once (`layout`) and written as SVG or drawn as PNG, so both look the same;
 //! the terminal has a coarser drawing of its own.
 
 mod axis;
 mod curves;
-pub(crate) mod figure;
-mod picture_grid;
-pub(crate) mod raster;
+mod layout;
 mod svg;
 mod terminal;
 
-pub use curves::{Curves, Point, Size};
-pub use picture_grid::{Captioned, picture_grid};
+pub use curves::{Curves, Point};
 pub use terminal::terminal;
+
+use digits_figure::{Size, raster};
 
 /// The figure as an SVG document.
 #[must_use]
 pub fn svg(curves: &Curves, size: Size) -> String {
-    svg::write(&figure::lay_out(curves, size.clamped()))
+    svg::write(&layout::lay_out(curves, size.clamped()))
 }
 
 /// The figure as a PNG file.
 #[must_use]
 pub fn png(curves: &Curves, size: Size) -> Vec<u8> {
-    raster::draw(&figure::lay_out(curves, size.clamped()))
+    raster::draw(&layout::lay_out(curves, size.clamped()))
 }
 
 #[cfg(test)]
@@ -63,7 +62,7 @@ mod tests {
             points.split_once('"').expect("end").0.split(' ').count()
         };
         assert_eq!(
-            [figure::RED, figure::BLUE, figure::GREEN].map(curve),
+            [layout::RED, layout::BLUE, layout::GREEN].map(curve),
             [45, 45, 45]
         );
         for wanted in [

@@ -1,6 +1,6 @@
 //! Writes a figure as an SVG document.
 
-use super::figure::{Anchor, Figure, Shape, TEXT};
+use digits_figure::{Anchor, Figure, Shape, TEXT};
 
 /// The font of the PNG first, then those that readers have.
 const FONTS: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";

@@ -1,20 +1,10 @@
 //! Draws a grey picture in the terminal, two rows of pixels to a line.
 
 use super::{Color, Style};
+use digits_figure::Picture;
 
 /// From no ink to full ink.
 const RAMP: &[u8; 10] = b" .:-=+*#%@";
-
-/// A grey picture, row by row, 0 for background and 255 for full ink.
-#[derive(Clone, Copy, Debug)]
-pub struct Picture<'a> {
-    /// height × width bytes.
-    pub pixels: &'a [u8],
-    /// Pixels from top to bottom.
-    pub height: usize,
-    /// Pixels from left to right.
-    pub width: usize,
-}
 
 /// Draws a picture: in half blocks where the style has colours and Unicode, else in characters from
 /// blank to `@`. A picture that is wider than the style is reduced by a whole factor. Empty where

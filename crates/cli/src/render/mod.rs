@@ -13,7 +13,7 @@ mod table;
 
 pub use bars::{Bar, bars};
 pub use confusion::{Confusion, confusion};
-pub use digit::{Picture, digit};
+pub use digit::digit;
 pub use dots::{DotRow, dots};
 pub use style::{Color, Ink, Style};
 pub use table::{Column, Table};

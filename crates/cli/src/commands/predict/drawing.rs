@@ -1,7 +1,8 @@
 //! Draws a classified picture with the probabilities of its labels.
 
 use super::query::Query;
-use digits_cli::render::{Bar, Ink, Picture, Style, bars, digit, side_by_side};
+use digits_cli::render::{Bar, Ink, Style, bars, digit, side_by_side};
+use digits_figure::Picture;
 use digits_proto::v1::{Prediction, Verdict};
 
 /// Widest picture in the terminal, in pixels; MNIST's 28 fit.

@@ -1,22 +1,21 @@
 //! Draws a figure as a PNG file: anti-aliased shapes, and text in DejaVu Sans, a part of the
 //! program.
 
-use super::{
-    curves::Size,
-    figure::{Anchor, Figure, Shape, TEXT},
-};
-use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+use crate::shapes::{Anchor, Figure, Shape, Size, TEXT};
+use png::{BitDepth, ColorType, Encoder};
 use tiny_skia::{
     Color, FillRule, LineJoin, Paint, PathBuilder, Pixmap, Rect, Stroke, StrokeDash, Transform,
 };
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
 /// Draws the figure as a PNG file.
+#[must_use]
 pub fn draw(figure: &Figure) -> Vec<u8> {
     encode(figure.size, &rgb(figure))
 }
 
 /// Draws the figure: three bytes a pixel, row by row.
+#[must_use]
 pub fn rgb(figure: &Figure) -> Vec<u8> {
     let size = figure.size;
     let mut pixmap =
@@ -35,11 +34,16 @@ pub fn rgb(figure: &Figure) -> Vec<u8> {
 }
 
 /// A picture of three bytes a pixel as a PNG file.
+#[must_use]
 pub fn encode(size: Size, rgb: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    PngEncoder::new(&mut out)
-        .write_image(rgb, size.width, size.height, ExtendedColorType::Rgb8)
-        .expect("writing to memory does not fail");
+    let mut encoder = Encoder::new(&mut out, size.width, size.height);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    let written = encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(rgb));
+    written.expect("writing to memory does not fail");
     out
 }
 

@@ -1,11 +1,9 @@
 //! Draws small grey pictures with captions in a grid, as a PNG file.
 
-use super::{
-    curves::Size,
-    figure::{Anchor, Figure},
+use crate::{
     raster,
+    shapes::{Anchor, Figure, Size},
 };
-use crate::render::Picture;
 
 const COLUMNS: usize = 4;
 /// Pixels that a picture's longer side has at least.
@@ -16,6 +14,23 @@ const CAPTION: usize = 42;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 17.0;
 
+/// A grey picture, row by row, 0 for background and 255 for full ink.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// height × width bytes.
+    pub pixels: &'a [u8],
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+}
+
+impl Picture<'_> {
+    fn is_complete(&self) -> bool {
+        self.height.checked_mul(self.width) == Some(self.pixels.len())
+    }
+}
+
 /// A picture and two lines below it.
 #[derive(Clone, Debug)]
 pub struct Captioned<'a> {
@@ -23,6 +38,15 @@ pub struct Captioned<'a> {
     pub picture: Picture<'a>,
     /// The two lines of text.
     pub caption: [String; 2],
+}
+
+/// A drawn picture.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Its size.
+    pub size: Size,
+    /// A PNG file.
+    pub png: Vec<u8>,
 }
 
 /// Positions of the cells.
@@ -34,11 +58,13 @@ struct Grid {
     height: usize,
 }
 
-/// Draws the pictures, all of the first one's size, in rows of four.
+/// Draws the pictures, all of the first one's size, in rows of four. Where the first one has no
+/// pixels, as those of large images are left out, the fields are small.
 #[must_use]
-pub fn picture_grid(pictures: &[Captioned<'_>]) -> Vec<u8> {
+pub fn picture_grid(pictures: &[Captioned<'_>]) -> Drawing {
     let first = pictures.first().map(|one| one.picture);
-    let (height, width) = first.map_or((1, 1), |it| (it.height.max(1), it.width.max(1)));
+    let first = first.filter(|it| !it.pixels.is_empty() && it.is_complete());
+    let (height, width) = first.map_or((1, 1), |it| (it.height, it.width));
     let factor = (SIDE / height.max(width)).max(1);
     let grid = Grid {
         factor,
@@ -69,7 +95,8 @@ pub fn picture_grid(pictures: &[Captioned<'_>]) -> Vec<u8> {
     for (number, one) in pictures.iter().enumerate() {
         grid.paint(one.picture, grid.place(number, columns), &mut canvas, size);
     }
-    raster::encode(size, &canvas)
+    let png = raster::encode(size, &canvas);
+    Drawing { size, png }
 }
 
 impl Grid {
@@ -82,7 +109,7 @@ impl Grid {
     }
 
     fn paint(&self, picture: Picture<'_>, at: (usize, usize), canvas: &mut [u8], size: Size) {
-        if picture.pixels.len() != picture.height * picture.width {
+        if !picture.is_complete() {
             return;
         }
         for row in 0..picture.height * self.factor {
@@ -114,8 +141,11 @@ mod tests {
             caption: ["247: 4, predicted 6".to_owned(), "93 %".to_owned()],
         };
         let drawn = picture_grid(&vec![one; 5]);
-        let image = image::load_from_memory(&drawn).expect("a PNG").into_rgb8();
+        let image = image::load_from_memory(&drawn.png)
+            .expect("a PNG")
+            .into_rgb8();
         assert_eq!(image.dimensions(), (4 * 184 + 16, 2 * 226 + 16));
+        assert_eq!(image.dimensions(), (drawn.size.width, drawn.size.height));
         // The first pixel of the picture is six by six of the grid's.
         for (x, y, grey) in [(15, 15, 255), (16, 16, 200), (21, 21, 200), (22, 22, 0)] {
             assert_eq!(image.get_pixel(x, y).0, [grey; 3], "{x}, {y}");
@@ -129,5 +159,20 @@ mod tests {
         };
         assert!(ink(184) > 50, "{} dark pixels of text", ink(184));
         let _ = picture_grid(&[]);
+    }
+
+    #[test]
+    fn large_images_without_their_pixels_do_not_make_a_large_grid() {
+        let picture = Picture {
+            pixels: &[],
+            height: 4_096,
+            width: 4_096,
+        };
+        let one = Captioned {
+            picture,
+            caption: ["3: 1".to_owned(), "predicted 2 (80.0 %)".to_owned()],
+        };
+        let Size { width, height } = picture_grid(&vec![one; 16]).size;
+        assert_eq!((width, height), (4 * 184 + 16, 4 * 226 + 16));
     }
 }

@@ -1,9 +1,7 @@
 //! Lays out the figure: two panels over one axis of steps, as shapes in logical units.
 
-use super::{
-    axis::Axis,
-    curves::{Curves, Size},
-};
+use super::{axis::Axis, curves::Curves};
+use digits_figure::{Anchor, Figure, Place, Shape, Size, Stroke, TEXT};
 
 /// Color of the train loss.
 pub const RED: &str = "#d62728";
@@ -11,8 +9,6 @@ pub const RED: &str = "#d62728";
 pub const BLUE: &str = "#1f4fd8";
 /// Color of the accuracy.
 pub const GREEN: &str = "#2c8a2c";
-/// Color of all text.
-pub const TEXT: &str = "#222222";
 const FRAME: &str = "#888888";
 const GRID: &str = "#e4e4e4";
 /// Color of the line where an epoch starts.
@@ -23,66 +19,6 @@ const DOTS: usize = 60;
 const EPOCHS: usize = 40;
 /// Least width and height in logical units; one of them is met, and everything scales with it.
 const LOGICAL: (f64, f64) = (800.0, 550.0);
-
-type Place = (f64, f64);
-
-/// Shapes in logical units.
-#[derive(Clone, Debug)]
-pub struct Figure {
-    /// In pixels.
-    pub size: Size,
-    /// Pixels per logical unit.
-    pub scale: f64,
-    /// From back to front.
-    pub shapes: Vec<Shape>,
-}
-
-/// A shape of a figure.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
-    /// A filled rectangle.
-    Area {
-        at: Place,
-        extent: (f64, f64),
-        fill: &'static str,
-    },
-    /// Lines from point to point; `curve` marks data.
-    Line {
-        points: Vec<Place>,
-        stroke: Stroke,
-        curve: bool,
-    },
-    /// A filled circle.
-    Dot {
-        at: Place,
-        radius: f64,
-        color: &'static str,
-    },
-    /// Text with its baseline at `at`; `turned` by 90 degrees to the left for an upright axis.
-    Text {
-        at: Place,
-        size: f64,
-        anchor: Anchor,
-        turned: bool,
-        text: String,
-    },
-}
-
-/// Style of a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stroke {
-    pub color: &'static str,
-    pub width: f64,
-    pub dashed: bool,
-}
-
-/// The point of a text that lies at its x.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
-    Start,
-    Middle,
-    End,
-}
 
 /// Lays out the curves.
 pub fn lay_out(curves: &Curves, size: Size) -> Figure {
@@ -146,60 +82,6 @@ fn epoch_starts(curves: &Curves) -> Vec<f64> {
     match starts.len() {
         0..=EPOCHS => starts,
         _ => Vec::new(),
-    }
-}
-
-impl Figure {
-    pub fn area(&mut self, at: Place, extent: (f64, f64), fill: &'static str) {
-        self.shapes.push(Shape::Area { at, extent, fill });
-    }
-
-    pub fn text(&mut self, at: Place, size: f64, anchor: Anchor, text: &str) {
-        self.shapes.push(Shape::Text {
-            at,
-            size,
-            anchor,
-            turned: false,
-            text: text.to_owned(),
-        });
-    }
-
-    /// Text of an axis or a legend.
-    fn label(&mut self, at: Place, anchor: Anchor, text: &str) {
-        self.text(at, 12.0, anchor, text);
-    }
-
-    fn line(&mut self, points: &[Place], stroke: Stroke) {
-        self.shapes.push(Shape::Line {
-            points: points.to_vec(),
-            stroke,
-            curve: false,
-        });
-    }
-
-    /// The outline of a rectangle.
-    fn outline(&mut self, (x, y): Place, (width, height): (f64, f64), color: &'static str) {
-        let (right, bottom) = (x + width, y + height);
-        let corners = [(x, y), (right, y), (right, bottom), (x, bottom), (x, y)];
-        self.line(&corners, Stroke::thin(color));
-    }
-}
-
-impl Stroke {
-    const fn thin(color: &'static str) -> Self {
-        Self {
-            color,
-            width: 1.0,
-            dashed: false,
-        }
-    }
-
-    const fn dashed(color: &'static str) -> Self {
-        Self {
-            color,
-            width: 1.0,
-            dashed: true,
-        }
     }
 }
 
