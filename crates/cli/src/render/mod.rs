@@ -14,6 +14,7 @@ mod table;
 pub use bars::{Bar, bars};
 pub use confusion::{Confusion, confusion};
 pub use digit::digit;
+pub use digits_figure::Picture;
 pub use dots::{DotRow, dots};
 pub use style::{Color, Ink, Style};
 pub use table::{Column, Table};
