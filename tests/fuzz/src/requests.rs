@@ -8,8 +8,8 @@ use crate::{
 use arbitrary::Unstructured;
 use digits_proto::open_inference::{ModelInferRequest, model_infer_request::InferInputTensor};
 use prost_reflect::{MethodDescriptor, prost::Message as _};
-use std::sync::LazyLock;
-use ureq::Agent;
+use std::{io::ErrorKind, sync::LazyLock};
+use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithBody};
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 const DATATYPES: [&str; 8] = [
@@ -28,6 +28,24 @@ static AGENT: LazyLock<Agent> = LazyLock::new(|| {
     let config = Agent::config_builder().http_status_as_error(false);
     config.build().into()
 });
+
+/// Sends a body and reads the answer; again where a signal of libFuzzer's clock interrupted it.
+fn exchange(
+    request: impl Fn() -> RequestBuilder<WithBody>,
+    body: &[u8],
+) -> (Response<Body>, Vec<u8>) {
+    let once = || -> Result<_, ureq::Error> {
+        let mut answer = request().send(body)?;
+        let body = answer.body_mut().read_to_vec()?;
+        Ok((answer, body))
+    };
+    loop {
+        match once() {
+            Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer.expect("a whole answer"),
+        }
+    }
+}
 
 /// Every request message through its handler.
 pub fn inference_requests(data: &[u8]) {
@@ -91,12 +109,17 @@ pub fn rest_json(data: &[u8]) {
     };
     let service = Service::get();
     let url = format!("http://{}/v2/models/digits/infer", service.address);
-    let mut request = AGENT.post(url);
-    if binary > 0 {
-        let length = body.len().saturating_sub(usize::from(binary));
-        request = request.header("Inference-Header-Content-Length", length.to_string());
-    }
-    let answer = request.send(body).expect("an answer");
+    let request = || match binary {
+        0 => AGENT.post(&url),
+        _ => {
+            let length = body.len().saturating_sub(usize::from(binary));
+            let length = length.to_string();
+            AGENT
+                .post(&url)
+                .header("Inference-Header-Content-Length", length)
+        }
+    };
+    let (answer, _) = exchange(request, body);
     assert!(answer.status() != 500, "{answer:?}");
 }
 
@@ -115,10 +138,9 @@ pub fn connect(data: &[u8]) {
         "application/connect+proto",
     ];
     let kind = kinds[usize::from(form % 4)];
-    let request = AGENT.post(url).header("Content-Type", kind);
-    let mut answer = request.send(body).expect("an answer");
+    let request = || AGENT.post(&url).header("Content-Type", kind);
+    let (answer, body) = exchange(request, body);
     assert!(answer.status() != 500, "{answer:?}");
-    let body = answer.body_mut().read_to_vec().expect("a whole answer");
     let body = String::from_utf8_lossy(&body);
     for code in ["internal", "unknown"] {
         let error = format!("{{\"error\":{{\"code\":\"{code}\"");
@@ -135,14 +157,15 @@ pub fn grpc_web(data: &[u8]) {
     let method = &METHODS[usize::from(form / 2) % METHODS.len()];
     let url = format!("http://{}{}", service.address, generate::path(method));
     let kind = ["application/grpc-web+proto", "application/grpc-web-text"];
-    let request = AGENT
-        .post(url)
-        .header("Content-Type", kind[usize::from(form % 2)])
-        .header("X-Grpc-Web", "1");
-    let mut answer = request.send(body).expect("an answer");
+    let request = || {
+        AGENT
+            .post(&url)
+            .header("Content-Type", kind[usize::from(form % 2)])
+            .header("X-Grpc-Web", "1")
+    };
+    let (answer, body) = exchange(request, body);
     let header = answer.headers().get("grpc-status");
     let mut status = header.map(|status| status.as_bytes().to_vec());
-    let body = answer.body_mut().read_to_vec().expect("a whole answer");
     // Else in the trailers, the last frame.
     let name = b"grpc-status:";
     if let Some(at) = body.windows(name.len()).position(|part| part == name) {
