@@ -23,8 +23,8 @@ pub struct Canceller {
 
 impl Canceller {
     /// Cancels a job: a queued one ends at once, a running one stops before its next step, one that
-    /// has ended stays as it is. Returns the job as it is then. With a journal on a storage that
-    /// fails it is waited for a while only; it goes on nevertheless.
+    /// has ended stays as it is. Returns the resulting job. With a journal, the caller waits for the
+    /// storage for a limited time; the cancellation continues after that.
     ///
     /// # Errors
     /// [`StoreError::NoSuchJob`] and the rest of [`StoreError`].

@@ -1,5 +1,5 @@
-//! Sweeps in the job database: what a process that was killed at any point has left, the next one
-//! goes on from.
+//! Sweeps in the job database: after a kill at any point, the next process resumes them from what
+//! was stored.
 
 use crate::store_support::{Database, new_job, new_job_of, new_sweep};
 use digits_checkpoint::{id::CheckpointId, manifest::Evaluation};
