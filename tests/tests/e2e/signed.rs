@@ -9,9 +9,11 @@ use digits_testing::{patience, until};
 use std::{fs, path::Path, process::Command};
 
 /// The files of a new key: the private one, and the public one.
-struct KeyFiles {
-    private: String,
-    public: String,
+pub struct KeyFiles {
+    /// For `--signing-key`.
+    pub private: String,
+    /// For `--trusted-keys`.
+    pub public: String,
 }
 
 fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<u8>> {
@@ -23,7 +25,8 @@ fn digits(sandbox: &Sandbox, arguments: &[&str]) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-fn create_key(sandbox: &Sandbox) -> Result<KeyFiles> {
+/// Creates a key in the sandbox's folder.
+pub fn create_key(sandbox: &Sandbox) -> Result<KeyFiles> {
     let path = |name: &str| sandbox.dir().join(name).display().to_string();
     let (private, public) = (path("signing-key.pem"), path("trusted-keys.pem"));
     fs::write(&public, digits(sandbox, &["key", "create", &private])?)?;

@@ -3,7 +3,7 @@
 //! `DIGITS_TORTURE_FLIPS` sets the number of flips.
 
 use super::{number, seed, table};
-use crate::support::torture::Random;
+use crate::{signed::create_key, support::torture::Random};
 use anyhow::{Context as _, Result, ensure};
 use digits_e2e::{jobs, sandbox::Sandbox, specs};
 use digits_proto::v1::GetModelRequest;
@@ -11,7 +11,6 @@ use digits_testing::{patience, until};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 const FLIPS: usize = 8;
@@ -35,21 +34,17 @@ async fn no_flipped_bit_of_a_signed_checkpoint_is_served() -> Result<()> {
     let seed = seed()?;
     let mut random = Random::new(seed);
     let mut sandbox = Sandbox::new(patience())?;
-    let private = sandbox.dir().join("key.pem").display().to_string();
-    let public = sandbox.dir().join("trusted.pem").display().to_string();
-    let key = Command::new(sandbox.binary("digits"))
-        .args(["key", "create", &private])
-        .output()?;
-    ensure!(key.status.success(), "{key:?}");
-    fs::write(&public, key.stdout)?;
-    sandbox.start_trainer(&["--signing-key", &private]).await?;
+    let keys = create_key(&sandbox)?;
+    sandbox
+        .start_trainer(&["--signing-key", &keys.private])
+        .await?;
     let mut training = sandbox.training().await?;
     let job = jobs::run(&mut training, specs::synthetic(1)).await?;
     let checkpoint = job.checkpoint_ids.last().context("a checkpoint")?;
     ensure!(sandbox.take_trainer()?.stop().await?.success());
 
     let files = served_files(&sandbox.dir().join("storage"), checkpoint);
-    let flags = ["--trusted-keys", &public];
+    let flags = ["--trusted-keys", &keys.public];
     ensure!(is_served(&mut sandbox, &flags).await?, "it is right");
     for _ in 0..flips {
         let file = &files[random.below(4) as usize];
