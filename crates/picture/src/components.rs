@@ -150,6 +150,37 @@ impl Component {
         self.pixels.extend(other.pixels);
     }
 
+    /// Standard deviation of its places from the straight line that fits them best, in pixels.
+    pub(crate) fn spread(&self) -> f32 {
+        let count = self.pixels.len() as f64;
+        let sums = self.places().fold([0.0; 5], |sums: [f64; 5], (x, y)| {
+            let (x, y) = (x as f64, y as f64);
+            let terms = [x, y, x * x, y * y, x * y];
+            std::array::from_fn(|term| sums[term] + terms[term])
+        });
+        let [x, y, xx, yy, xy] = sums.map(|sum| sum / count);
+        let (xx, yy, xy) = (xx - x * x, yy - y * y, xy - x * y);
+        // The smaller eigenvalue of the covariance.
+        let root = ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
+        ((xx + yy) / 2.0 - root).max(0.0).sqrt() as f32
+    }
+
+    /// Mean width of its strokes, in pixels: twice its area by the length of its outline along the axes,
+    /// up to 1.4 times too small for slanted strokes.
+    pub(crate) fn width_of_strokes(&self) -> f32 {
+        let mut pixels = self.pixels.clone();
+        pixels.sort_unstable();
+        let right = pixels
+            .windows(2)
+            .filter(|pair| pair[1] == pair[0] + 1)
+            .count();
+        let below = pixels
+            .iter()
+            .filter(|pixel| pixels.binary_search(&(*pixel + self.stride)).is_ok());
+        let outline = 4 * pixels.len() - 2 * (right + below.count());
+        2.0 * pixels.len() as f32 / outline as f32
+    }
+
     /// (column, row) of each pixel.
     pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
         places(&self.pixels, self.stride)

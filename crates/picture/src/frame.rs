@@ -3,8 +3,9 @@
 //! A line is thin, straight along an axis up to a tilt and long for the picture. It is no part of the
 //! digit if it belongs to a frame, or does not touch the digit and is longer: from edge to edge, or
 //! with another one at a right angle. A line from edge to edge that the digit touches is none of its
-//! strokes if the digit is narrow and stays away from the edges. A picture of lines alone keeps them,
-//! as that is how a 1 looks.
+//! strokes if the digit is narrow and stays away from the edges; a shorter one if it is of a thinner
+//! pen. What cuts off a corner of the picture is a line at any angle and of any length. A picture of
+//! lines alone keeps them, as that is how a 1 looks.
 
 use crate::{
     components::{self, BoundingBox, Component},
@@ -25,6 +26,8 @@ const ELSEWHERE: f32 = 0.08;
 /// How much longer than the digit's box a line is, and one from edge to edge.
 const LONGER: f32 = 1.25;
 const LONGER_THROUGHOUT: f32 = 1.08;
+/// Thickness at most of lines of another pen, in shares of the width of the digit's strokes.
+const THINNER: f32 = 0.5;
 /// Share of the picture's side that lines from edge to edge reach.
 const THROUGHOUT: f32 = 0.97;
 /// Width of a digit at most that touches a line from edge to edge, and its distance from the edges at
@@ -47,16 +50,9 @@ pub fn lines(ink: &Plane) -> Vec<usize> {
     for part in printed(&parts, ink) {
         pixels.extend(&part.component.pixels);
     }
-    for part in parts
-        .iter()
-        .filter(|part| !part.is_pure && !part.lines.is_empty())
-    {
-        let digit = part.digit_behind_lines(ink);
-        let is_printed = |digit| {
-            let lines = &part.lines;
-            lines.sides() >= FRAME || lines.are_rules(&digit) || lines.are_behind(&digit)
-        };
-        if digit.is_some_and(is_printed) {
+    let mixed = |part: &&Part| !part.is_pure && !part.lines.is_empty();
+    for part in parts.iter().filter(mixed) {
+        if part.are_lines_printed(ink) {
             pixels.extend(&part.line_pixels);
         }
     }
@@ -80,9 +76,13 @@ fn printed<'a>(parts: &'a [Part], ink: &Plane) -> Vec<&'a Part> {
         let rest = parts.iter().filter(|part| !gone(part));
         bounds(rest.map(|part| &part.component.bounds), ink)
     };
-    if let Some(digit) = rest_without(&may_be) {
-        let is_printed =
-            |part: &&Part| may_be(part) && (is_frame(part) || part.lines.are_outside(&digit));
+    let is_gone = |part: &Part| part.cuts_corner || may_be(part);
+    if let Some(digit) = rest_without(&is_gone) {
+        let is_clear = is_clear(&digit, (ink.width, ink.height));
+        let is_printed = |part: &&Part| {
+            part.cuts_corner && is_clear
+                || may_be(part) && (is_frame(part) || part.lines.are_outside(&digit))
+        };
         return parts.iter().filter(is_printed).collect();
     }
     // Only frames, and what may be the strokes of a digit. The innermost frame may be a 0.
@@ -98,11 +98,14 @@ fn area(bounds: &BoundingBox) -> usize {
     bounds.width * bounds.height
 }
 
+fn is_high(bounds: &BoundingBox, ink: &Plane) -> bool {
+    bounds.height > (DIGIT * ink.height as f32) as usize
+}
+
 /// The box around what is high enough to be a digit.
 fn bounds<'a>(boxes: impl Iterator<Item = &'a BoundingBox>, ink: &Plane) -> Option<BoundingBox> {
-    let least = (DIGIT * ink.height as f32) as usize;
     boxes
-        .filter(|bounds| bounds.height > least)
+        .filter(|bounds| is_high(bounds, ink))
         .copied()
         .reduce(|one, other| one.joined(&other))
 }
@@ -114,6 +117,8 @@ struct Part {
     line_pixels: Vec<usize>,
     /// Whether it consists of lines.
     is_pure: bool,
+    /// Whether it is one line between two sides of the picture that meet.
+    cuts_corner: bool,
 }
 
 impl Part {
@@ -126,14 +131,31 @@ impl Part {
         let in_lines: f32 = line_pixels.iter().map(|&pixel| ink.values[pixel]).sum();
         Self {
             is_pure: !lines.is_empty() && in_lines >= (1.0 - ELSEWHERE) * component.ink,
+            cuts_corner: cuts_corner(&component, ink, thickness),
             component,
             lines,
             line_pixels,
         }
     }
 
-    /// The box around the largest piece of what is left without the lines.
-    fn digit_behind_lines(&self, ink: &Plane) -> Option<BoundingBox> {
+    /// Whether its lines are no strokes of the digit that touches them.
+    fn are_lines_printed(&self, ink: &Plane) -> bool {
+        let Some(digit) = self.digit_behind_lines(ink) else {
+            return false;
+        };
+        let (lines, bounds) = (&self.lines, &digit.bounds);
+        let are_of_another_pen = || {
+            let lines = Component::of(ink, self.line_pixels.clone());
+            lines.width_of_strokes() <= THINNER * digit.width_of_strokes()
+        };
+        lines.sides() >= FRAME
+            || lines.are_rules(bounds)
+            || lines.are_behind(bounds)
+            || lines.are_longer(bounds, LONGER) && are_of_another_pen()
+    }
+
+    /// The largest piece of what is left without the lines, if it is high enough to be a digit.
+    fn digit_behind_lines(&self, ink: &Plane) -> Option<Component> {
         let mut rest = Plane::filled(ink.width, ink.height, 0.0);
         for &pixel in &self.component.pixels {
             rest.values[pixel] = ink.values[pixel];
@@ -142,9 +164,28 @@ impl Part {
             rest.values[pixel] = 0.0;
         }
         let pieces = components::components(&rest);
-        let largest = pieces.iter().max_by(|a, b| a.ink.total_cmp(&b.ink))?;
-        bounds(std::iter::once(&largest.bounds), ink)
+        let largest = pieces.into_iter().max_by(|a, b| a.ink.total_cmp(&b.ink));
+        largest.filter(|largest| is_high(&largest.bounds, ink))
     }
+}
+
+/// Whether a component is a thin straight line, at any angle, from one side of the picture to another
+/// that meets it.
+fn cuts_corner(component: &Component, ink: &Plane, thickness: usize) -> bool {
+    let bounds = component.bounds;
+    let touches = |first: usize, length: usize, side: usize| first == 0 || first + length == side;
+    touches(bounds.left, bounds.width, ink.width)
+        && touches(bounds.top, bounds.height, ink.height)
+        && component.spread() <= thickness as f32 / 12.0_f32.sqrt()
+}
+
+/// Whether a box is away from all edges of a picture of a size.
+fn is_clear(digit: &BoundingBox, (width, height): (usize, usize)) -> bool {
+    let is_clear = |first: usize, length: usize, side: usize| {
+        let margin = CLEAR * side as f32;
+        first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
+    };
+    is_clear(digit.left, digit.width, width) && is_clear(digit.top, digit.height, height)
 }
 
 /// The lines of a component, at places without its tilt.
@@ -227,7 +268,10 @@ impl Lines {
             let inked = |pixel: &usize| ink.values[*pixel] > 0.0;
             let before = (1..=place.min(longest)).map(|by| pixel - by * step);
             let behind = (1..(length - place).min(longest)).map(|by| pixel + by * step);
-            before.take_while(inked).count() + 1 + behind.take_while(inked).count()
+            let before = before.take_while(inked).count();
+            let behind = behind.take_while(inked).count();
+            let is_cut = before == place || place + behind + 1 == length;
+            (before + 1 + behind, is_cut)
         };
         let mut pixels = Vec::new();
         let (mut across, mut down) = (Vec::new(), Vec::new());
@@ -243,10 +287,14 @@ impl Lines {
         }
         for mut runs in [across, down] {
             runs.sort_unstable();
-            // Strokes of the digit along a line or across it are thicker than the line.
-            let thickness = runs.get(runs.len() / 5).map_or(0, |&(run, _)| run);
+            // Strokes of the digit along a line or across it are thicker than the line, but not where
+            // the edge of the picture cuts it.
+            let is_whole = |&&((_, is_cut), _): &&((usize, bool), usize)| !is_cut;
+            let whole = runs.iter().filter(is_whole);
+            let thin = whole.clone().nth(whole.count() / 5);
+            let thickness = thin.map_or(self.thickness, |&((run, _), _)| run);
             let most = (thickness + thickness / 2 + 1).min(2 * self.thickness);
-            let thin = runs.iter().take_while(|&&(run, _)| run <= most);
+            let thin = runs.iter().take_while(|&&((run, _), _)| run <= most);
             pixels.extend(thin.map(|&(_, pixel)| pixel));
         }
         pixels
@@ -271,7 +319,12 @@ impl Lines {
         } else {
             LONGER
         };
-        let longer = |length: usize, digit: usize| length as f32 >= factor * digit as f32;
+        self.are_longer(digit, factor)
+    }
+
+    /// Whether each line is longer than the digit, so many times.
+    fn are_longer(&self, digit: &BoundingBox, times: f32) -> bool {
+        let longer = |length: usize, digit: usize| length as f32 >= times * digit as f32;
         (self.across.is_empty() || longer(self.bounds.width, digit.width))
             && (self.down.is_empty() || longer(self.bounds.height, digit.height))
     }
@@ -297,18 +350,13 @@ impl Lines {
     /// the edges.
     fn are_behind(&self, digit: &BoundingBox) -> bool {
         let (width, height) = self.size;
-        let is_clear = |first: usize, length: usize, side: usize| {
-            let margin = CLEAR * side as f32;
-            first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
-        };
         let is_through = |bands: &[Range<usize>], length: usize, side: usize, digit: usize| {
             !bands.is_empty()
                 && length as f32 >= THROUGHOUT * side as f32
                 && digit as f32 <= NARROW * side as f32
         };
         self.thickness >= tilt::MIN_THICKNESS
-            && is_clear(digit.left, digit.width, width)
-            && is_clear(digit.top, digit.height, height)
+            && is_clear(digit, self.size)
             && (is_through(&self.across, self.bounds.width, width, digit.width)
                 || is_through(&self.down, self.bounds.height, height, digit.height))
     }

@@ -34,6 +34,9 @@ const MOSTLY: f32 = 0.7;
 const INSIDE: f32 = 0.02;
 const ALONG: f32 = 0.9;
 const MIN_SIDE: usize = 40;
+/// Size of a corner, in shares of the sides, and share of paper in it at least.
+const CORNER: f32 = 0.09;
+const IN_CORNER: f32 = 0.3;
 /// Weight of the border against that of hanging together.
 const BORDER_WEIGHT: f32 = 0.7;
 /// Share of the variance that two levels explain in a picture of even light.
@@ -193,9 +196,23 @@ impl Sides {
             let inside = rows_inside.flat_map(|row| &row[columns..width - columns]);
             (if is_light { ring } else { 1.0 - ring }) >= CLEAN
                 && share(inside.map(|&light| light != is_light)) >= INSIDE
-                && self.has_line_outside((columns, rows), is_light)
+                && (self.has_paper_in_corners(is_light)
+                    || self.has_line_outside((columns, rows), is_light))
         };
         MARGINS.iter().any(is_clean).then_some(is_light)
+    }
+
+    /// Whether there is paper in the corners of the picture, all but one. Around a thick 0 there is none
+    /// of its ink.
+    fn has_paper_in_corners(&self, paper_is_light: bool) -> bool {
+        let Plane { width, height, .. } = self.values;
+        let [columns, rows] = [width, height].map(|side| (CORNER * side as f32) as usize);
+        let corners = [0, width - columns].map(|x| [0, height - rows].map(|y| (x, y)));
+        let has_paper = |&&(left, top): &&(usize, usize)| {
+            let rows = (top..top + rows).map(|y| &self.light[y * width + left..][..columns]);
+            share(rows.flatten().map(|&light| light == paper_is_light)) >= IN_CORNER
+        };
+        corners.as_flattened().iter().filter(has_paper).count() >= 3
     }
 
     /// Whether something that is not paper runs along the middle of a side within so many columns and

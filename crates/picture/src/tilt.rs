@@ -16,7 +16,7 @@ const STEP: usize = 4;
 /// Share of its length on which a line has ink there.
 const COVERAGE: f32 = 0.85;
 /// Weight of a row alone against two.
-const SINGLE: f32 = 0.1;
+const SINGLE: f32 = 0.5;
 /// How much better a tilt has to be than none.
 const BETTER: f32 = 1.05;
 

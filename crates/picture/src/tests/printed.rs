@@ -84,25 +84,38 @@ fn printed(digit: &Plane, print: Print, colours: [[f32; 3]; 3]) -> Picture {
     })
 }
 
-/// The outline of a box, its sides `half` from the middle, turned by `degrees`.
-fn tilted(x: u32, y: u32, half: f32, degrees: f32) -> bool {
+/// The outline of a box, its sides `half` from the middle and `thick`, turned by `degrees`.
+fn tilted(x: u32, y: u32, (half, thick): (f32, f32), degrees: f32) -> bool {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let [x, y] = [x, y].map(|at| at as f32 + 0.5 - SIDE as f32 / 2.0);
     let (along, down) = (cosine * x + sine * y, cosine * y - sine * x);
     let furthest = along.abs().max(down.abs());
-    (furthest - half).abs() < 1.5
+    (furthest - half).abs() < thick / 2.0
 }
 
 /// Boxes, and cells whose lines run out of the picture.
-const TILTED: [(&str, Print); 9] = [
-    ("a box at 3°", |x, y| tilted(x, y, 105.0, 3.0)),
-    ("a box at -4°", |x, y| tilted(x, y, 110.0, -4.0)),
-    ("a box at 6°", |x, y| tilted(x, y, 115.0, 6.0)),
-    ("a box at -8°", |x, y| tilted(x, y, 115.0, -8.0)),
-    ("a cell at -2°", |x, y| tilted(x, y, 136.0, -2.0)),
-    ("a cell at 4°", |x, y| tilted(x, y, 132.0, 4.0)),
-    ("a cell at -6°", |x, y| tilted(x, y, 128.0, -6.0)),
-    ("a cell at 8°", |x, y| tilted(x, y, 128.0, 8.0)),
+const TILTED: [(&str, Print); 14] = [
+    ("a box at 3°", |x, y| tilted(x, y, (105.0, 3.0), 3.0)),
+    ("a box at -4°", |x, y| tilted(x, y, (110.0, 3.0), -4.0)),
+    ("a box at 6°", |x, y| tilted(x, y, (115.0, 3.0), 6.0)),
+    ("a box at -8°", |x, y| tilted(x, y, (115.0, 3.0), -8.0)),
+    ("a thick box at 4°", |x, y| tilted(x, y, (100.0, 6.0), 4.0)),
+    ("a thick cell at 1°", |x, y| {
+        tilted(x, y, (137.0, 6.0), 1.0)
+    }),
+    ("a cell cut by its picture at 2°", |x, y| {
+        tilted(x, y, (139.0, 4.0), 2.0)
+    }),
+    ("a cell cut by its picture at -4°", |x, y| {
+        tilted(x, y, (138.0, 3.0), -4.0)
+    }),
+    ("a cell cut by its picture at 8°", |x, y| {
+        tilted(x, y, (140.0, 5.0), 8.0)
+    }),
+    ("a cell at -2°", |x, y| tilted(x, y, (136.0, 3.0), -2.0)),
+    ("a cell at 4°", |x, y| tilted(x, y, (132.0, 3.0), 4.0)),
+    ("a cell at -6°", |x, y| tilted(x, y, (128.0, 3.0), -6.0)),
+    ("a cell at 8°", |x, y| tilted(x, y, (128.0, 3.0), 8.0)),
     ("a rule at 5°", |x, y| {
         let line = 245.0 - 0.087 * x as f32;
         (y as f32 - line).abs() < 1.5
@@ -178,10 +191,13 @@ fn a_frame_that_the_digit_touches_is_removed() {
 /// A rule that goes through the picture, on which the digit stands or which it crosses.
 #[test]
 fn a_rule_that_the_digit_touches_is_removed() {
-    let rules: [(&str, Print); 4] = [
+    let rules: [(&str, Print); 5] = [
         ("below", |_, y| (206..209).contains(&y)),
         ("through it", |_, y| (180..183).contains(&y)),
         ("beside it", |x, _| (185..188).contains(&x)),
+        ("short and thin", |x, y| {
+            (60..245).contains(&x) && (206..209).contains(&y)
+        }),
         ("below, tilted", |x, y| {
             let line = 200.0 + 0.07 * x as f32;
             (y as f32 - line).abs() < 1.5
