@@ -4,8 +4,8 @@
 //! decoders (`jpeg` with `segments`, `png`, `whole`; `formats` names what is not supported) deliver
 //! rows, of which `builder` and `reduce` make a [`Picture`] of reduced size. [`Normalizer`] looks for
 //! ink at a small size first, and places it as in the training set. Each step is a pure function in a
-//! module of its own: `channel` (which colours show all ink), `edge`, `frame` and `tilt` (printed
-//! lines), [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is the
+//! module of its own: `channel` (which colours show all ink), `edge` and `frame` (printed lines),
+//! [`polarity`] (which side is paper), [`ink`] (segmentation), [`components`] (which ink is the
 //! digit), [`number`] (which ink may be digits of a number), [`place`] (size and position), over
 //! [`plane`] (resampling), [`levels`] (statistics), `trend` (uneven light) and `window` (extremes).
 //! Nothing here classifies.
@@ -30,7 +30,6 @@ pub mod polarity;
 mod raster;
 mod reduce;
 mod segments;
-mod tilt;
 mod trend;
 mod whole;
 mod window;

@@ -4,13 +4,13 @@ use crate::components::Component;
 use std::ops::Range;
 
 /// Length of a line at least, in shares of the picture's side.
-pub(crate) const LENGTH: f32 = 0.6;
+pub(super) const LENGTH: f32 = 0.6;
 /// Slopes that are tried to both sides: tangents of 1.5°, 3.5°, 5.5° and 7.5°. The band in which a line
 /// is looked for is thick enough for what is between them.
 const SLOPES: [f32; 4] = [0.0262, 0.0612, 0.0963, 0.1317];
 /// Thickness of lines, in pixels, from which on a tilt is looked for. In smaller pictures the strokes of
 /// digits are as thin and as straight.
-pub(crate) const MIN_THICKNESS: usize = 4;
+pub(super) const MIN_THICKNESS: usize = 4;
 /// Only every so many columns or rows count for the choice.
 const STEP: usize = 4;
 /// Share of its length on which a line has ink there.
@@ -22,7 +22,7 @@ const BETTER: f32 = 1.05;
 
 /// A rotation of a picture by a small angle.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tilt {
+pub(super) struct Tilt {
     slope: f32,
     /// Columns and rows of the picture.
     size: (usize, usize),
@@ -41,7 +41,7 @@ impl Tilt {
     }
 
     /// That of the longest lines of a component along both axes; none if it has no lines.
-    pub(crate) fn of_lines(component: &Component, size: (usize, usize), thickness: usize) -> Self {
+    pub(super) fn of_lines(component: &Component, size: (usize, usize), thickness: usize) -> Self {
         let none = Self::new(0.0, size);
         let bounds = component.bounds;
         let is_long = |length: usize, side: usize| length as f32 >= LENGTH * side as f32;
@@ -61,7 +61,7 @@ impl Tilt {
     }
 
     /// (column, row) of a pixel in the picture without the tilt.
-    pub(crate) fn upright(&self, (x, y): (usize, usize)) -> (usize, usize) {
+    pub(super) fn upright(&self, (x, y): (usize, usize)) -> (usize, usize) {
         if self.offset == 0 {
             return (x, y);
         }
@@ -77,12 +77,12 @@ impl Tilt {
     }
 
     /// How many of these columns of a row are in the picture, both without the tilt.
-    pub(crate) fn visible_across(&self, columns: Range<usize>, row: usize) -> usize {
+    pub(super) fn visible_across(&self, columns: Range<usize>, row: usize) -> usize {
         self.visible(columns, row, (self.slope, self.size))
     }
 
     /// How many of these rows of a column are in the picture, both without the tilt.
-    pub(crate) fn visible_down(&self, rows: Range<usize>, column: usize) -> usize {
+    pub(super) fn visible_down(&self, rows: Range<usize>, column: usize) -> usize {
         let (width, height) = self.size;
         self.visible(rows, column, (-self.slope, (height, width)))
     }
