@@ -15,7 +15,7 @@ const SHORT_LENGTH: f32 = 0.25;
 /// Share of its length on which a line has ink.
 const COVERAGE: f32 = 0.9;
 /// How much longer than the digit's box a line is, and one from edge to edge.
-pub(super) const LONGER: f32 = 1.25;
+const LONGER: f32 = 1.25;
 const LONGER_THROUGHOUT: f32 = 1.08;
 /// Share of the picture's side that lines from edge to edge reach.
 const THROUGHOUT: f32 = 0.97;
@@ -121,8 +121,8 @@ impl Lines {
         }
         for mut runs in [across, down] {
             runs.sort_unstable();
-            // Strokes of the digit along a line or across it are thicker than the line, but not where
-            // the edge of the picture cuts it.
+            // Strokes of the digit along a line or across it are thicker than the line, and the line is
+            // thinner where the edge of the picture cuts it.
             let is_whole = |&&((_, is_cut), _): &&((usize, bool), usize)| !is_cut;
             let whole = runs.iter().filter(is_whole);
             let thin = whole.clone().nth(whole.count() / 5);
@@ -132,6 +132,11 @@ impl Lines {
             pixels.extend(thin.map(|&(_, pixel)| pixel));
         }
         pixels
+    }
+
+    /// Whether the picture is so small that strokes of a digit are as thin and as straight.
+    pub(super) fn are_thin_as_strokes(&self) -> bool {
+        self.thickness < tilt::MIN_THICKNESS
     }
 
     /// Whether they go from edge to edge, or meet.
@@ -153,14 +158,26 @@ impl Lines {
         } else {
             LONGER
         };
-        self.are_longer(digit, factor)
-    }
-
-    /// Whether each line is longer than the digit, so many times.
-    pub(super) fn are_longer(&self, digit: &BoundingBox, times: f32) -> bool {
-        let longer = |length: usize, digit: usize| length as f32 >= times * digit as f32;
+        let longer = |length: usize, digit: usize| length as f32 >= factor * digit as f32;
         (self.across.is_empty() || longer(self.bounds.width, digit.width))
             && (self.down.is_empty() || longer(self.bounds.height, digit.height))
+    }
+
+    /// Whether each line goes beyond the digit at both ends, unlike the stem of a 9, and the digit is away
+    /// from the edges.
+    pub(super) fn stick_out_of(&self, digit: &Component) -> bool {
+        let lines = self.bounds;
+        let upright = digit.places().map(|place| self.tilt.upright(place));
+        let upright = BoundingBox::around(upright);
+        let beyond = |(first, length): (usize, usize), digit: (usize, usize)| {
+            first + self.thickness <= digit.0
+                && digit.0 + digit.1 + self.thickness <= first + length
+        };
+        let across = |bounds: &BoundingBox| (bounds.left, bounds.width);
+        let down = |bounds: &BoundingBox| (bounds.top, bounds.height);
+        is_clear(&digit.bounds, self.size)
+            && (self.across.is_empty() || beyond(across(&lines), across(&upright)))
+            && (self.down.is_empty() || beyond(down(&lines), down(&upright)))
     }
 
     /// Sides of the component's box along which it has a line; 0 if all lines are parallel.
@@ -189,8 +206,7 @@ impl Lines {
                 && length as f32 >= THROUGHOUT * side as f32
                 && digit as f32 <= NARROW * side as f32
         };
-        self.thickness >= tilt::MIN_THICKNESS
-            && is_clear(digit, self.size)
+        is_clear(digit, self.size)
             && (is_through(&self.across, self.bounds.width, width, digit.width)
                 || is_through(&self.down, self.bounds.height, height, digit.height))
     }

@@ -14,7 +14,7 @@ use crate::{
     components::{self, BoundingBox, Component},
     plane::Plane,
 };
-use lines::{LONGER, Lines};
+use lines::Lines;
 use tilt::Tilt;
 
 /// Thickness of a line at most, in shares of the longest side, and in pixels at least.
@@ -132,6 +132,9 @@ impl Part {
 
     /// Whether its lines are no strokes of the digit that touches them.
     fn are_lines_printed(&self, ink: &Plane) -> bool {
+        if self.lines.are_thin_as_strokes() {
+            return false;
+        }
         let Some(digit) = self.digit_behind_lines(ink) else {
             return false;
         };
@@ -143,7 +146,7 @@ impl Part {
         lines.sides() >= FRAME
             || lines.are_rules(bounds)
             || lines.are_behind(bounds)
-            || lines.are_longer(bounds, LONGER) && are_of_another_pen()
+            || lines.stick_out_of(&digit) && are_of_another_pen()
     }
 
     /// The largest piece of what is left without the lines, if it is high enough to be a digit.

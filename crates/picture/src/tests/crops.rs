@@ -79,7 +79,7 @@ fn misread(spreads: impl IntoIterator<Item = usize> + Clone) -> (Vec<String>, us
         for by in spreads.clone() {
             // Room for the thicker strokes.
             let crop = cropped(&thickened(&padded(&digit, by), by));
-            for size in [28, 120] {
+            for size in [20, 28, 120] {
                 let longest = crop.width.max(crop.height);
                 let scaled = |side: usize| (side * size / longest).max(1);
                 let crop = crop.resized(scaled(crop.width), scaled(crop.height));
