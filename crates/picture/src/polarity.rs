@@ -29,11 +29,13 @@ const MIXED_BORDER: f32 = 0.1;
 const MARGINS: [f32; 5] = [0.06, 0.09, 0.12, 0.15, 0.18];
 const CLEAN: f32 = 0.98;
 /// What a picture with a clean margin has at least: the share of paper, of ink inside the margin, of
-/// the middle of a side along which there is a line, and the length of a side.
+/// the middle of a side along which there is a line, and the length of a side, also where the line is
+/// all that tells.
 const MOSTLY: f32 = 0.7;
 const INSIDE: f32 = 0.02;
 const ALONG: f32 = 0.9;
-const MIN_SIDE: usize = 40;
+const MIN_SIDE: usize = 24;
+const MIN_SIDE_OF_LINES: usize = 40;
 /// Size of a corner, in shares of the sides, and share of paper in it at least.
 const CORNER: f32 = 0.09;
 const IN_CORNER: f32 = 0.3;
@@ -185,7 +187,8 @@ impl Sides {
     fn clean_margin(&self) -> Option<bool> {
         let Plane { width, height, .. } = self.values;
         let light = share(self.light.iter().copied());
-        if width.min(height) < MIN_SIDE || light.max(1.0 - light) < MOSTLY {
+        let side = width.min(height);
+        if side < MIN_SIDE || light.max(1.0 - light) < MOSTLY {
             return None;
         }
         let is_light = light > 0.5;
@@ -197,7 +200,8 @@ impl Sides {
             (if is_light { ring } else { 1.0 - ring }) >= CLEAN
                 && share(inside.map(|&light| light != is_light)) >= INSIDE
                 && (self.has_paper_in_corners(is_light)
-                    || self.has_line_outside((columns, rows), is_light))
+                    || side >= MIN_SIDE_OF_LINES
+                        && self.has_line_outside((columns, rows), is_light))
         };
         MARGINS.iter().any(is_clean).then_some(is_light)
     }
@@ -206,7 +210,7 @@ impl Sides {
     /// of its ink.
     fn has_paper_in_corners(&self, paper_is_light: bool) -> bool {
         let Plane { width, height, .. } = self.values;
-        let [columns, rows] = [width, height].map(|side| (CORNER * side as f32) as usize);
+        let [columns, rows] = [width, height].map(|side| (CORNER * side as f32).ceil() as usize);
         let corners = [0, width - columns].map(|x| [0, height - rows].map(|y| (x, y)));
         let has_paper = |&&(left, top): &&(usize, usize)| {
             let rows = (top..top + rows).map(|y| &self.light[y * width + left..][..columns]);

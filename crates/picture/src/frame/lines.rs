@@ -2,7 +2,7 @@
 
 use super::{
     is_clear,
-    tilt::{self, LENGTH, Tilt},
+    tilt::{LENGTH, Tilt},
 };
 use crate::{
     components::{BoundingBox, Component},
@@ -10,6 +10,8 @@ use crate::{
 };
 use std::ops::Range;
 
+/// Thickness of lines, in pixels, under which strokes of a digit are as thin and as straight.
+const STROKE: usize = 4;
 /// Length in the picture of further lines in the component of one of [`LENGTH`], at least.
 const SHORT_LENGTH: f32 = 0.25;
 /// Share of its length on which a line has ink.
@@ -136,7 +138,7 @@ impl Lines {
 
     /// Whether the picture is so small that strokes of a digit are as thin and as straight.
     pub(super) fn are_thin_as_strokes(&self) -> bool {
-        self.thickness < tilt::MIN_THICKNESS
+        self.thickness < STROKE
     }
 
     /// Whether they go from edge to edge, or meet.

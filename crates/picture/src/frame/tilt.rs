@@ -8,9 +8,8 @@ pub(super) const LENGTH: f32 = 0.6;
 /// Slopes that are tried to both sides: tangents of 1.5°, 3.5°, 5.5° and 7.5°. The band in which a line
 /// is looked for is thick enough for what is between them.
 const SLOPES: [f32; 4] = [0.0262, 0.0612, 0.0963, 0.1317];
-/// Thickness of lines, in pixels, from which on a tilt is looked for. In smaller pictures the strokes of
-/// digits are as thin and as straight.
-pub(super) const MIN_THICKNESS: usize = 4;
+/// Shortest side of pictures in which a tilt is looked for, in pixels. In smaller ones it hardly shows.
+const MIN_SIDE: usize = 48;
 /// Only every so many columns or rows count for the choice.
 const STEP: usize = 4;
 /// Share of its length on which a line has ink there.
@@ -46,7 +45,7 @@ impl Tilt {
         let bounds = component.bounds;
         let is_long = |length: usize, side: usize| length as f32 >= LENGTH * side as f32;
         let is_line = is_long(bounds.width, size.0) || is_long(bounds.height, size.1);
-        if thickness < MIN_THICKNESS || !is_line {
+        if size.0.min(size.1) < MIN_SIDE || !is_line {
             return none;
         }
         let upright = none.coverage(component, thickness);

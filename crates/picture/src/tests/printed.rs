@@ -2,6 +2,7 @@
 
 use super::{super::*, MNIST, Plane, Seven, canvas, difference, input, mix};
 use digits_dataset::synthetic;
+use image::{Rgba, RgbaImage};
 
 const WHITE: [f32; 3] = [255.0; 3];
 const SIDE: u32 = 280;
@@ -130,6 +131,46 @@ fn printed_lines_around_a_digit_change_nothing() {
 #[test]
 fn tilted_lines_around_a_digit_change_nothing() {
     change_nothing(&TILTED);
+}
+
+/// Also where the lines are so thin that they stay.
+#[test]
+fn tilted_cells_invert_no_picture() {
+    for side in [28, 32, 64, 100] {
+        for (label, digit) in digits() {
+            for (name, print) in TILTED {
+                let ink = |at: usize| {
+                    let (x, y) = (at % SIDE as usize, at / SIDE as usize);
+                    let is_digit = (65..215).contains(&x) && (65..215).contains(&y);
+                    let drawn = if is_digit {
+                        digit.at(x - 65, y - 65)
+                    } else {
+                        0.0
+                    };
+                    drawn.max(f32::from(u8::from(print(x as u32, y as u32))))
+                };
+                let values = (0..(SIDE * SIDE) as usize)
+                    .map(|at| 1.0 - ink(at))
+                    .collect();
+                let (width, height) = (SIDE as usize, SIDE as usize);
+                let canvas = Plane {
+                    width,
+                    height,
+                    values,
+                };
+                let small = canvas.resized(side, side).to_bytes();
+                let picture =
+                    Picture::from_rgba(&RgbaImage::from_fn(side as u32, side as u32, |x, y| {
+                        let level = small[y as usize * side + x as usize];
+                        Rgba([level, level, level, 255])
+                    }));
+                if let Normalized::Input(bytes) = MNIST.picture(&picture) {
+                    let mean = bytes.iter().map(|&byte| f32::from(byte)).sum::<f32>() / 784.0;
+                    assert!(mean < 90.0, "{label} with {name}, {side} px: mean {mean}");
+                }
+            }
+        }
+    }
 }
 
 fn change_nothing(prints: &[(&str, Print)]) {
