@@ -1,9 +1,6 @@
 //! The lines in a component of ink, and how they lie to a digit.
 
-use super::{
-    is_clear,
-    tilt::{LENGTH, Tilt},
-};
+use super::tilt::{LENGTH, Tilt};
 use crate::{
     components::{BoundingBox, Component},
     plane::Plane,
@@ -23,6 +20,8 @@ const LONGER_THROUGHOUT: f32 = 1.08;
 const THROUGHOUT: f32 = 0.97;
 /// Width of a digit at most that touches a line from edge to edge, in shares of the picture's side.
 const NARROW: f32 = 0.7;
+/// Distance from the edges at least of a digit that is clear of them, in shares of the picture's side.
+const CLEAR: f32 = 0.04;
 
 /// The lines of a component, at places without its tilt.
 pub(super) struct Lines {
@@ -268,4 +267,13 @@ fn bands(
     // A band that is much thicker than a line is no line.
     bands.retain(|(band, _)| band.len() <= 3 * thickness);
     bands
+}
+
+/// Whether a box is away from all edges of a picture of a size.
+pub(super) fn is_clear(digit: &BoundingBox, (width, height): (usize, usize)) -> bool {
+    let is_clear = |first: usize, length: usize, side: usize| {
+        let margin = CLEAR * side as f32;
+        first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
+    };
+    is_clear(digit.left, digit.width, width) && is_clear(digit.top, digit.height, height)
 }

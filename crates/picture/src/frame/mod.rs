@@ -14,7 +14,7 @@ use crate::{
     components::{self, BoundingBox, Component},
     plane::Plane,
 };
-use lines::Lines;
+use lines::{Lines, is_clear};
 use tilt::Tilt;
 
 /// Thickness of a line at most, in shares of the longest side, and in pixels at least.
@@ -24,8 +24,6 @@ const MIN_THICKNESS: usize = 2;
 const ELSEWHERE: f32 = 0.08;
 /// Thickness at most of lines of another pen, in shares of the width of the digit's strokes.
 const THINNER: f32 = 0.5;
-/// Distance from the edges at least of a digit that is clear of them, in shares of the picture's side.
-const CLEAR: f32 = 0.04;
 /// Height of a digit at least, in shares of the picture's.
 const DIGIT: f32 = 0.15;
 /// Lines that make a frame.
@@ -172,13 +170,4 @@ fn cuts_corner(component: &Component, ink: &Plane, thickness: usize) -> bool {
     touches(bounds.left, bounds.width, ink.width)
         && touches(bounds.top, bounds.height, ink.height)
         && component.spread() <= thickness as f32 / 12.0_f32.sqrt()
-}
-
-/// Whether a box is away from all edges of a picture of a size.
-fn is_clear(digit: &BoundingBox, (width, height): (usize, usize)) -> bool {
-    let is_clear = |first: usize, length: usize, side: usize| {
-        let margin = CLEAR * side as f32;
-        first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
-    };
-    is_clear(digit.left, digit.width, width) && is_clear(digit.top, digit.height, height)
 }
