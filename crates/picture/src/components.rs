@@ -165,8 +165,8 @@ impl Component {
         ((xx + yy) / 2.0 - root).max(0.0).sqrt() as f32
     }
 
-    /// Mean width of its strokes, in pixels: twice its area by the length of its outline along the axes,
-    /// up to 1.4 times too small for slanted strokes.
+    /// Mean width of its strokes, in pixels: twice its area by the length of its outline along the
+    /// axes, up to 1.4 times too small for slanted strokes.
     pub(crate) fn width_of_strokes(&self) -> f32 {
         let mut pixels = self.pixels.clone();
         pixels.sort_unstable();

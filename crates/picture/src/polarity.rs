@@ -1,9 +1,10 @@
 //! Decides which side of a picture is paper: the dark one or the light one.
 //!
-//! Mostly the border tells. Where there are printed lines, as at the edges of a cell, the clean margin
-//! inside them does. Where a digit fills its picture, as after segmentation, ink is at the border and
-//! everywhere inside; then the whole picture decides: ink hangs together, and paper is in pieces
-//! between the ink and the edges of the picture. There is no room to look for uneven light either.
+//! Mostly the border tells. Where there are printed lines, as at the edges of a cell, the clean
+//! margin inside them does. Where a digit fills its picture, as after segmentation, ink is at the
+//! border and everywhere inside; then the whole picture decides: ink hangs together, and paper is
+//! in pieces between the ink and the edges of the picture. There is no room to look for uneven
+//! light either.
 
 use crate::{
     components,
@@ -24,13 +25,13 @@ const SIDE: usize = 128;
 /// Share of the border from which on ink touches it, and from which on the border stops to tell.
 const TOUCHED_BORDER: f32 = 0.02;
 const MIXED_BORDER: f32 = 0.1;
-/// Distances of margins from the border, in shares of the sides, and share of a margin that is of one
-/// side if it is clean.
+/// Distances of margins from the border, in shares of the sides, and share of a margin that is of
+/// one side if it is clean.
 const MARGINS: [f32; 5] = [0.06, 0.09, 0.12, 0.15, 0.18];
 const CLEAN: f32 = 0.98;
-/// What a picture with a clean margin has at least: the share of paper, of ink inside the margin, of
-/// the middle of a side along which there is a line, and the length of a side, also where the line is
-/// all that tells.
+/// What a picture with a clean margin has at least: the share of paper, of ink inside the margin,
+/// of the middle of a side along which there is a line, and the length of a side, also where the
+/// line is all that tells.
 const MOSTLY: f32 = 0.7;
 const INSIDE: f32 = 0.02;
 const ALONG: f32 = 0.9;
@@ -206,8 +207,8 @@ impl Sides {
         MARGINS.iter().any(is_clean).then_some(is_light)
     }
 
-    /// Whether there is paper in the corners of the picture, all but one. Around a thick 0 there is none
-    /// of its ink.
+    /// Whether there is paper in the corners of the picture, all but one. Around a thick 0 there is
+    /// none of its ink.
     fn has_paper_in_corners(&self, paper_is_light: bool) -> bool {
         let Plane { width, height, .. } = self.values;
         let [columns, rows] = [width, height].map(|side| (CORNER * side as f32).ceil() as usize);
@@ -219,8 +220,8 @@ impl Sides {
         corners.as_flattened().iter().filter(has_paper).count() >= 3
     }
 
-    /// Whether something that is not paper runs along the middle of a side within so many columns and
-    /// rows from it: a line, not the paper in the corners around a thick 0.
+    /// Whether something that is not paper runs along the middle of a side within so many columns
+    /// and rows from it: a line, not the paper in the corners around a thick 0.
     fn has_line_outside(&self, (columns, rows): (usize, usize), paper_is_light: bool) -> bool {
         let Plane { width, height, .. } = self.values;
         let is_ink = |x: usize, y: usize| self.light[y * width + x] != paper_is_light;

@@ -20,7 +20,8 @@ const LONGER_THROUGHOUT: f32 = 1.08;
 const THROUGHOUT: f32 = 0.97;
 /// Width of a digit at most that touches a line from edge to edge, in shares of the picture's side.
 const NARROW: f32 = 0.7;
-/// Distance from the edges at least of a digit that is clear of them, in shares of the picture's side.
+/// Distance from the edges at least of a digit that is clear of them, in shares of the picture's
+/// side.
 const CLEAR: f32 = 0.04;
 
 /// The lines of a component, at places without its tilt.
@@ -122,8 +123,8 @@ impl Lines {
         }
         for mut runs in [across, down] {
             runs.sort_unstable();
-            // Strokes of the digit along a line or across it are thicker than the line, and the line is
-            // thinner where the edge of the picture cuts it.
+            // Strokes of the digit along a line or across it are thicker than the line, and the
+            // line is thinner where the edge of the picture cuts it.
             let is_whole = |&&((_, is_cut), _): &&((usize, bool), usize)| !is_cut;
             let whole = runs.iter().filter(is_whole);
             let thin = whole.clone().nth(whole.count() / 5);
@@ -164,8 +165,8 @@ impl Lines {
             && (self.down.is_empty() || longer(self.bounds.height, digit.height))
     }
 
-    /// Whether each line goes beyond the digit at both ends, unlike the stem of a 9, and the digit is away
-    /// from the edges.
+    /// Whether each line goes beyond the digit at both ends, unlike the stem of a 9, and the digit
+    /// is away from the edges.
     pub(super) fn stick_out_of(&self, digit: &Component) -> bool {
         let lines = self.bounds;
         let upright = digit.places().map(|place| self.tilt.upright(place));

@@ -1,11 +1,11 @@
 //! Finds printed lines in ink: boxes around a digit, cells of a grid, rules.
 //!
-//! A line is thin, straight along an axis up to a tilt and long for the picture. It is no part of the
-//! digit if it belongs to a frame, or does not touch the digit and is longer: from edge to edge, or
-//! with another one at a right angle. A line from edge to edge that the digit touches is none of its
-//! strokes if the digit is narrow and stays away from the edges; a shorter one if it is of a thinner
-//! pen. What cuts off a corner of the picture is a line at any angle and of any length. A picture of
-//! lines alone keeps them, as that is how a 1 looks.
+//! A line is thin, straight along an axis up to a tilt and long for the picture. It is no part of
+//! the digit if it belongs to a frame, or does not touch the digit and is longer: from edge to
+//! edge, or with another one at a right angle. A line from edge to edge that the digit touches is
+//! none of its strokes if the digit is narrow and stays away from the edges; a shorter one if it is
+//! of a thinner pen. What cuts off a corner of the picture is a line at any angle and of any
+//! length. A picture of lines alone keeps them, as that is how a 1 looks.
 
 mod lines;
 mod tilt;
@@ -162,8 +162,8 @@ impl Part {
     }
 }
 
-/// Whether a component is a thin straight line, at any angle, from one side of the picture to another
-/// that meets it.
+/// Whether a component is a thin straight line, at any angle, from one side of the picture to
+/// another that meets it.
 fn cuts_corner(component: &Component, ink: &Plane, thickness: usize) -> bool {
     let bounds = component.bounds;
     let touches = |first: usize, length: usize, side: usize| first == 0 || first + length == side;

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 /// Length of a line at least, in shares of the picture's side.
 pub(super) const LENGTH: f32 = 0.6;
-/// Slopes that are tried to both sides: tangents of 1.5°, 3.5°, 5.5° and 7.5°. The band in which a line
-/// is looked for is thick enough for what is between them.
+/// Slopes that are tried to both sides: tangents of 1.5°, 3.5°, 5.5° and 7.5°. The band in which a
+/// line is looked for is thick enough for what is between them.
 const SLOPES: [f32; 4] = [0.0262, 0.0612, 0.0963, 0.1317];
-/// Shortest side of pictures in which a tilt is looked for, in pixels. In smaller ones it hardly shows.
+/// Shortest side of pictures in which a tilt is looked for, in pixels. In smaller ones it hardly
+/// shows.
 const MIN_SIDE: usize = 48;
 /// Only every so many columns or rows count for the choice.
 const STEP: usize = 4;
@@ -114,7 +115,8 @@ impl Tilt {
         (end - first).max(0.0) as usize
     }
 
-    /// Share of the picture's sides along which the longest lines of a component have ink, both added.
+    /// Share of the picture's sides along which the longest lines of a component have ink, both
+    /// added.
     fn coverage(&self, component: &Component, thickness: usize) -> f32 {
         let band = (thickness / 2).max(1);
         let bins = |length: usize| (length + 2 * self.offset) / band + 2;
@@ -139,8 +141,8 @@ impl Tilt {
     }
 }
 
-/// The largest share of places that have ink in one of two neighbouring rows of places, and a little
-/// for that in one row, which is larger the better the tilt fits; 0 if it is not that of a line.
+/// The largest share of places that have ink in one of two neighbouring rows of places, plus half of
+/// that in one row, which is larger the better the tilt fits; 0 if it is not that of a line.
 fn longest(inked: &[bool], places: usize) -> f32 {
     let rows = || inked.chunks_exact(places);
     let singles = rows().map(|row| row.iter().filter(|is_inked| **is_inked).count());
