@@ -1,4 +1,5 @@
-//! Removes printed lines at the very edge of a picture: the frame of a form, cut out with the digit.
+//! Removes printed lines at the very edge of a picture: the frame of a form, cut out with the
+//! digit.
 //!
 //! They have to go before ink is looked for, because the border is where paper is looked for.
 
@@ -12,6 +13,8 @@ const EVEN: f32 = 0.15;
 const STEP: f32 = 0.2;
 /// Rows between line and paper that may have any level: soft edges.
 const SOFT_ROWS: usize = 2;
+/// Share of such a row that has its level. In a thin margin around a digit it is less.
+const SOFT_SHARE: f32 = 0.8;
 /// Share of a line, and of the row of paper next to it, that has its level.
 const LINE_SHARE: f32 = 0.95;
 const PAPER_SHARE: f32 = 0.6;
@@ -116,13 +119,16 @@ fn line(plane: &Plane, side: Side, level: f32) -> Option<Line> {
     if rows == 0 || rows > most {
         return None;
     }
-    let mut next = strip.rows().enumerate().skip(rows).take(SOFT_ROWS + 1);
+    let is_even = |(_, row): &(usize, &[f32])| share(row, median(row)) >= SOFT_SHARE;
+    let next = strip.rows().enumerate().skip(rows).take(SOFT_ROWS + 1);
     // A soft edge may be even too, but its level is between those of the line and the picture.
-    let (rows, paper) = next.find(|(_, row)| {
+    let is_paper = |(_, row): &(usize, &[f32])| {
         let of_row = median(row);
         let step = (of_row - of_line).abs();
         step >= STEP && (of_row - level).abs() < step / 2.0 && share(row, of_row) >= PAPER_SHARE
-    })?;
+    };
+    let mut next = next.skip_while(|row| !is_paper(row) && is_even(row));
+    let (rows, paper) = next.next().filter(is_paper)?;
     let of_paper = median(paper);
     let corner = most + SOFT_ROWS;
     let inside = paper.get(corner..paper.len().saturating_sub(corner))?;

@@ -1,10 +1,10 @@
 //! Decides which side of a picture is paper: the dark one or the light one.
 //!
 //! Mostly the border tells. Where there are printed lines, as at the edges of a cell, the clean
-//! margin inside them does. Where a digit fills its picture, as after segmentation, ink is at the
-//! border and everywhere inside; then the whole picture decides: ink hangs together, and paper is
-//! in pieces between the ink and the edges of the picture. There is no room to look for uneven
-//! light either.
+//! margin inside them does. Where a digit fills its picture but for a thin margin, as after
+//! segmentation, ink is at the border and everywhere inside; then the whole picture decides: ink
+//! hangs together, and paper is in pieces between the ink and the edges of the picture. There is no
+//! room to look for uneven light either.
 
 use crate::{
     components,
@@ -25,21 +25,26 @@ const SIDE: usize = 128;
 /// Share of the border from which on ink touches it, and from which on the border stops to tell.
 const TOUCHED_BORDER: f32 = 0.02;
 const MIXED_BORDER: f32 = 0.1;
-/// Distances of margins from the border, in shares of the sides, and share of a margin that is of
-/// one side if it is clean.
+/// Width of a margin at most beside ink that fills the picture, in shares of the shorter side.
+const THIN_MARGIN: f32 = 0.04;
+/// Distances of margins from the border, in shares of the sides.
 const MARGINS: [f32; 5] = [0.06, 0.09, 0.12, 0.15, 0.18];
+/// Share of a clean margin that is paper, at least.
 const CLEAN: f32 = 0.98;
-/// What a picture with a clean margin has at least: the share of paper, of ink inside the margin,
-/// of the middle of a side along which there is a line, and the length of a side, also where the
-/// line is all that tells.
+/// Share of a picture with a clean margin that is paper, at least.
 const MOSTLY: f32 = 0.7;
+/// Share of what is inside a clean margin that is ink, at least.
 const INSIDE: f32 = 0.02;
+/// Share of the middle of a side along which there is ink if a line runs along it, at least.
 const ALONG: f32 = 0.9;
-const MIN_SIDE: usize = 24;
+/// Shortest side of pictures in which a clean margin is looked for, in pixels.
+const MIN_SIDE: usize = 28;
+/// The same where the corners do not confirm it, but a line outside does.
 const MIN_SIDE_OF_LINES: usize = 40;
-/// Size of a corner, in shares of the sides, and share of paper in it at least.
+/// Size of a corner, in shares of the sides.
 const CORNER: f32 = 0.09;
-const IN_CORNER: f32 = 0.3;
+/// Share of a corner that is paper, at least.
+const IN_CORNER: f32 = 0.4;
 /// Weight of the border against that of hanging together.
 const BORDER_WEIGHT: f32 = 0.7;
 /// Share of the variance that two levels explain in a picture of even light.
@@ -71,12 +76,13 @@ pub fn dark_on_light(plane: Plane) -> Option<Paper> {
     let sides = Sides::of(small, &light);
     let background = border_median(&plane);
     let invert = if sides.other_at_border() >= MIXED_BORDER {
-        let paper_is_light = sides.clean_margin();
-        paper_is_light.map_or_else(|| sides.ink_is_light(), |is_light| !is_light)
+        sides.ink_is_light()
     } else if background >= 0.62 && darker >= BLANK_DEPARTURE {
         false
     } else if background <= 0.38 && lighter >= BLANK_DEPARTURE {
         true
+    } else if sides.has_thin_margin() {
+        sides.ink_is_light()
     } else {
         lighter > darker
     };
@@ -207,8 +213,8 @@ impl Sides {
         MARGINS.iter().any(is_clean).then_some(is_light)
     }
 
-    /// Whether there is paper in the corners of the picture, all but one. Around a thick 0 there is
-    /// none of its ink.
+    /// Whether at least three corners of the picture are paper. Around a thick 0, whose ink could
+    /// be taken for a clean margin, they are not.
     fn has_paper_in_corners(&self, paper_is_light: bool) -> bool {
         let Plane { width, height, .. } = self.values;
         let [columns, rows] = [width, height].map(|side| (CORNER * side as f32).ceil() as usize);
@@ -245,7 +251,22 @@ impl Sides {
         light.min(1.0 - light)
     }
 
+    /// Whether ink fills the picture all but a thin margin.
+    fn has_thin_margin(&self) -> bool {
+        let Plane { width, height, .. } = self.values;
+        let thin = (THIN_MARGIN * width.min(height) as f32).ceil() as usize;
+        let is_mixed = |distance: usize| {
+            let light = self.ring(distance, distance);
+            light.min(1.0 - light) >= MIXED_BORDER
+        };
+        (1..=thin).any(is_mixed)
+    }
+
+    /// Decides by the whole picture.
     fn ink_is_light(&self) -> bool {
+        if let Some(paper_is_light) = self.clean_margin() {
+            return !paper_is_light;
+        }
         let light = self.border();
         let score = |side: bool, border: f32| self.unity(side) - BORDER_WEIGHT * border;
         score(true, light) > score(false, 1.0 - light)
@@ -268,7 +289,7 @@ impl Sides {
 
     /// The level of the side that is paper, after an inversion, where one level is enough.
     fn level_of_paper(&self, invert: bool) -> Option<f32> {
-        let is_full = self.other_at_border() >= TOUCHED_BORDER;
+        let is_full = self.other_at_border() >= TOUCHED_BORDER || self.has_thin_margin();
         if !self.by_value || !(is_full || self.separation >= EVEN_LIGHT) {
             return None;
         }

@@ -66,6 +66,16 @@ fn canvas(sevens: &[Seven], colour: impl Fn(u32, u32, f32) -> [u8; 4]) -> Pictur
     }))
 }
 
+/// Ink in grey levels from `paper` to `pen`.
+fn picture(plane: &Plane, paper: f32, pen: f32) -> Picture {
+    let size = (plane.width as u32, plane.height as u32);
+    Picture::from_rgba(&RgbaImage::from_fn(size.0, size.1, |x, y| {
+        let ink = plane.at(x as usize, y as usize);
+        let level = (paper + (pen - paper) * ink) as u8;
+        Rgba([level, level, level, 255])
+    }))
+}
+
 fn mix(ink: f32, paper: [f32; 3], pen: [f32; 3]) -> [u8; 4] {
     let channel = |i: usize| {
         (paper[i] + (pen[i] - paper[i]) * ink)

@@ -115,7 +115,8 @@ fn printed_table(data: &Dataset, nets: &[Net]) {
     }
 }
 
-/// Labels that change, or are not given, when the margin around a digit is cut off.
+/// Labels that change, or are not given, when the margin around a digit is cut off, or all but a
+/// pixel of it.
 fn crops_table(data: &Dataset, nets: &[Net]) {
     println!("\nOther labels without a margin around the digit than with one, in percent\n");
     head("", nets);
@@ -125,10 +126,12 @@ fn crops_table(data: &Dataset, nets: &[Net]) {
         ("dark on grey", [0.7, 0.2]),
         ("light on grey", [0.35, 0.9]),
     ];
-    for (name, levels) in kinds {
+    let margins = [(0.0, ""), (0.05, ", 1 pixel")];
+    let rows = margins.map(|margin| kinds.map(|kind| (kind, margin)));
+    for ((name, levels), (margin, of_margin)) in rows.into_iter().flatten() {
         let pictures: Vec<_> = digits(data)
             .map(|(_, digit)| {
-                [0.5, 0.0].map(|margin| {
+                [0.5, margin].map(|margin| {
                     let picture = scenes::cropped(digit, margin, levels);
                     steps::input(ExecutionPath::Service, &picture)
                 })
@@ -141,7 +144,8 @@ fn crops_table(data: &Dataset, nets: &[Net]) {
                 .filter(|[with, without]| label(with) != label(without));
             100.0 * differ.count() as f64 / pictures.len() as f64
         };
-        row(name, nets.iter().map(changed));
+        let name = format!("{name}{of_margin}");
+        row(&name, nets.iter().map(changed));
     }
 }
 

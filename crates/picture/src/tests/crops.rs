@@ -1,16 +1,6 @@
 //! Tests that a digit cut out at its box is read as with a margin.
 
-use super::{super::*, MNIST, Plane, difference, input, printed::digits};
-use image::{Rgba, RgbaImage};
-
-fn picture(plane: &Plane, paper: f32, pen: f32) -> Picture {
-    let size = (plane.width as u32, plane.height as u32);
-    Picture::from_rgba(&RgbaImage::from_fn(size.0, size.1, |x, y| {
-        let ink = plane.at(x as usize, y as usize);
-        let level = (paper + (pen - paper) * ink) as u8;
-        Rgba([level, level, level, 255])
-    }))
-}
+use super::{super::*, MNIST, Plane, difference, input, picture, printed::digits};
 
 /// The smallest part of the plane that holds all ink.
 fn cropped(plane: &Plane) -> Plane {
@@ -64,38 +54,41 @@ fn a_tight_crop_is_read_as_with_a_margin() {
     assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
 }
 
-/// Strokes so thick that most of the picture is ink, and what is between them may look like strokes.
+/// Strokes so thick that most of the picture is ink, and what is between them may look like
+/// strokes.
 #[test]
 fn hardly_any_tight_crop_of_a_very_thick_digit_is_misread() {
     let (wrong, all) = misread([14]);
     assert!(wrong.len() * 40 <= all, "{} wrong: {wrong:#?}", wrong.len());
 }
 
-/// Crops that are read otherwise than with a margin, by how much their strokes are spread; and how
-/// many were tried.
+/// Crops with a thin margin or none that are read otherwise than with a wide one, by how much their
+/// strokes are spread; and how many were tried.
 fn misread(spreads: impl IntoIterator<Item = usize> + Clone) -> (Vec<String>, usize) {
     let (mut wrong, mut all) = (Vec::new(), 0);
     for (label, digit) in digits() {
         for by in spreads.clone() {
             // Room for the thicker strokes.
             let crop = cropped(&thickened(&padded(&digit, by), by));
-            for size in [20, 28, 120] {
+            for size in [20, 28, 48, 64, 120] {
                 let longest = crop.width.max(crop.height);
                 let scaled = |side: usize| (side * size / longest).max(1);
                 let crop = crop.resized(scaled(crop.width), scaled(crop.height));
                 let crop = crop.map(|ink| ink.clamp(0.0, 1.0));
                 for (paper, pen) in [(255.0, 0.0), (0.0, 255.0), (190.0, 60.0), (90.0, 230.0)] {
-                    let alone = MNIST.picture(&picture(&crop, paper, pen));
-                    let framed = picture(&padded(&crop, size / 4), paper, pen);
-                    let expected = input(&MNIST.picture(&framed));
-                    let differs = match &alone {
-                        Normalized::Input(bytes) => difference(bytes, &expected),
-                        _ => f32::INFINITY,
-                    };
-                    all += 1;
-                    if differs > SAME {
-                        let colours = format!("{pen} on {paper}");
-                        wrong.push(format!("{label} by {by}, {size} px, {colours}: {differs}"));
+                    let with =
+                        |margin: usize| MNIST.picture(&picture(&padded(&crop, margin), paper, pen));
+                    let expected = input(&with(size / 4));
+                    for margin in [0, 1, 2] {
+                        let differs = match with(margin) {
+                            Normalized::Input(bytes) => difference(&bytes, &expected),
+                            _ => f32::INFINITY,
+                        };
+                        all += 1;
+                        if differs > SAME {
+                            let picture = format!("{size} px, margin {margin}, {pen} on {paper}");
+                            wrong.push(format!("{label} by {by}, {picture}: {differs}"));
+                        }
                     }
                 }
             }
