@@ -45,11 +45,13 @@ impl BoundingBox {
         }
     }
 
-    fn right(&self) -> usize {
+    /// First column behind it.
+    pub(crate) fn right(&self) -> usize {
         self.left + self.width
     }
 
-    fn bottom(&self) -> usize {
+    /// First row below it.
+    pub(crate) fn bottom(&self) -> usize {
         self.top + self.height
     }
 
@@ -150,9 +152,10 @@ impl Component {
         self.pixels.extend(other.pixels);
     }
 
-    /// Standard deviation of its places from the straight line that fits them best, in pixels.
+    /// Standard deviation of its places from the straight line that fits them best, in pixels; 0 of
+    /// none.
     pub(crate) fn spread(&self) -> f32 {
-        let count = self.pixels.len() as f64;
+        let count = self.pixels.len().max(1) as f64;
         let sums = self.places().fold([0.0; 5], |sums: [f64; 5], (x, y)| {
             let (x, y) = (x as f64, y as f64);
             let terms = [x, y, x * x, y * y, x * y];
@@ -166,19 +169,19 @@ impl Component {
     }
 
     /// Mean width of its strokes, in pixels: twice its area by the length of its outline along the
-    /// axes, up to 1.4 times too small for slanted strokes.
+    /// axes, up to 1.4 times too small for slanted strokes. 0 of no pixels.
     pub(crate) fn width_of_strokes(&self) -> f32 {
         let mut pixels = self.pixels.clone();
         pixels.sort_unstable();
         let right = pixels
             .windows(2)
-            .filter(|pair| pair[1] == pair[0] + 1)
+            .filter(|pair| pair[1] == pair[0] + 1 && pair[1] % self.stride != 0)
             .count();
         let below = pixels
             .iter()
             .filter(|pixel| pixels.binary_search(&(*pixel + self.stride)).is_ok());
         let outline = 4 * pixels.len() - 2 * (right + below.count());
-        2.0 * pixels.len() as f32 / outline as f32
+        2.0 * pixels.len() as f32 / outline.max(1) as f32
     }
 
     /// (column, row) of each pixel.

@@ -5,6 +5,7 @@ mod formats;
 mod jpeg;
 mod numbers;
 mod printed;
+mod strokes;
 
 use super::{place::centre_of_mass, plane::Plane, *};
 use image::{Rgba, RgbaImage};

@@ -13,6 +13,9 @@ const STROKE: usize = 4;
 const SHORT_LENGTH: f32 = 0.25;
 /// Share of its length on which a line has ink.
 const COVERAGE: f32 = 0.9;
+/// Share of its length by which a line of a thinner pen sticks out of the digit at both ends, at
+/// least. The bar of a 4 does so at one end only.
+const BEYOND: f32 = 0.12;
 /// How much longer than the digit's box a line is, and one from edge to edge.
 const LONGER: f32 = 1.25;
 const LONGER_THROUGHOUT: f32 = 1.08;
@@ -20,9 +23,12 @@ const LONGER_THROUGHOUT: f32 = 1.08;
 const THROUGHOUT: f32 = 0.97;
 /// Width of a digit at most that touches a line from edge to edge, in shares of the picture's side.
 const NARROW: f32 = 0.7;
+/// The same between two rules or more.
+const INSIDE: f32 = 0.85;
 /// Distance from the edges at least of a digit that is clear of them, in shares of the picture's
-/// side.
+/// side, and in pixels.
 const CLEAR: f32 = 0.04;
+const MIN_CLEAR: f32 = 2.0;
 
 /// The lines of a component, at places without its tilt.
 pub(super) struct Lines {
@@ -41,53 +47,38 @@ impl Lines {
         let size = (ink.width, ink.height);
         let places: Vec<(usize, usize)> = component.places().map(|it| tilt.upright(it)).collect();
         let bounds = BoundingBox::around(places.iter().copied());
-        let is_long = |length: usize, side: usize| length as f32 >= LENGTH * side as f32;
-        let mut lines = Self {
+        let columns = bounds.left..bounds.right();
+        let rows = bounds.top..bounds.bottom();
+        let across = along_axis(
+            places.iter().copied(),
+            [columns.clone(), rows.clone()],
+            ink.width,
+            thickness,
+            |columns, row| tilt.visible_across(columns, row),
+        );
+        let down = along_axis(
+            places.iter().map(|&(x, y)| (y, x)),
+            [rows, columns],
+            ink.height,
+            thickness,
+            |rows, column| tilt.visible_down(rows, column),
+        );
+        let has_long = across
+            .iter()
+            .chain(&down)
+            .any(|&(_, length)| length >= LENGTH);
+        let kept = |bands: Vec<(Range<usize>, f32)>| {
+            let bands = bands.into_iter().filter(|_| has_long);
+            bands.map(|(band, _)| band).collect()
+        };
+        Self {
             thickness,
             size,
             tilt,
             bounds,
-            across: Vec::new(),
-            down: Vec::new(),
-        };
-        let mut longest = 0.0;
-        let mut found = |bands: Vec<(Range<usize>, usize)>, first: usize, side: usize| {
-            let band = |(band, length): (Range<usize>, usize)| {
-                longest = (length as f32 / side as f32).max(longest);
-                band.start + first..band.end + first
-            };
-            bands.into_iter().map(band).collect()
-        };
-        let long_enough = |length: usize, side: usize| {
-            Some(length).filter(|&length| length as f32 >= SHORT_LENGTH * side as f32)
-        };
-        if is_long(bounds.width, ink.width) {
-            let points = places.iter();
-            let points = points.map(|(x, y)| (x - bounds.left, y - bounds.top));
-            let columns = bounds.left..bounds.left + bounds.width;
-            let visible = |row: usize| {
-                let length = tilt.visible_across(columns.clone(), bounds.top + row);
-                long_enough(length, ink.width)
-            };
-            let bands = bands(points, (bounds.width, bounds.height), thickness, visible);
-            lines.across = found(bands, bounds.top, ink.width);
+            across: kept(across),
+            down: kept(down),
         }
-        if is_long(bounds.height, ink.height) {
-            let points = places.iter();
-            let points = points.map(|(x, y)| (y - bounds.top, x - bounds.left));
-            let rows = bounds.top..bounds.top + bounds.height;
-            let visible = |column: usize| {
-                let length = tilt.visible_down(rows.clone(), bounds.left + column);
-                long_enough(length, ink.height)
-            };
-            let bands = bands(points, (bounds.height, bounds.width), thickness, visible);
-            lines.down = found(bands, bounds.left, ink.height);
-        }
-        if longest < LENGTH {
-            lines.across.clear();
-            lines.down.clear();
-        }
-        lines
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -127,8 +118,8 @@ impl Lines {
             // line is thinner where the edge of the picture cuts it.
             let is_whole = |&&((_, is_cut), _): &&((usize, bool), usize)| !is_cut;
             let whole = runs.iter().filter(is_whole);
-            let thin = whole.clone().nth(whole.count() / 5);
-            let thickness = thin.map_or(self.thickness, |&((run, _), _)| run);
+            let fifth = whole.clone().nth(whole.count() / 5);
+            let thickness = fifth.map_or(self.thickness, |&((run, _), _)| run);
             let most = (thickness + thickness / 2 + 1).min(2 * self.thickness);
             let thin = runs.iter().take_while(|&&((run, _), _)| run <= most);
             pixels.extend(thin.map(|&(_, pixel)| pixel));
@@ -165,15 +156,20 @@ impl Lines {
             && (self.down.is_empty() || longer(self.bounds.height, digit.height))
     }
 
-    /// Whether each line goes beyond the digit at both ends, unlike the stem of a 9, and the digit
-    /// is away from the edges.
+    /// Whether they are upright and meet no other line, as 1s beside another digit.
+    pub(super) fn may_be_ones(&self) -> bool {
+        self.across.is_empty()
+    }
+
+    /// Whether each line goes well beyond the digit at both ends, unlike the stem of a 9 or the bar
+    /// of a 4, and the digit is away from the edges.
     pub(super) fn stick_out_of(&self, digit: &Component) -> bool {
         let lines = self.bounds;
         let upright = digit.places().map(|place| self.tilt.upright(place));
         let upright = BoundingBox::around(upright);
         let beyond = |(first, length): (usize, usize), digit: (usize, usize)| {
-            first + self.thickness <= digit.0
-                && digit.0 + digit.1 + self.thickness <= first + length
+            let beyond = self.thickness.max((BEYOND * length as f32) as usize);
+            first + beyond <= digit.0 && digit.0 + digit.1 + beyond <= first + length
         };
         let across = |bounds: &BoundingBox| (bounds.left, bounds.width);
         let down = |bounds: &BoundingBox| (bounds.top, bounds.height);
@@ -218,11 +214,39 @@ impl Lines {
         let rules = |bands: &[Range<usize>], length: usize, side: usize, digit: usize| {
             bands.len() >= 2
                 && length as f32 >= THROUGHOUT * side as f32
-                && digit as f32 <= 0.85 * side as f32
+                && digit as f32 <= INSIDE * side as f32
         };
         rules(&self.across, self.bounds.width, self.size.0, digit.width)
             || rules(&self.down, self.bounds.height, self.size.1, digit.height)
     }
+}
+
+/// The lines along one axis, each with its length in the picture in shares of the picture's side;
+/// none if the component is not long enough for a line. `places` are (along, across), `ranges`
+/// those of the component's box, and `visible` tells how many places of a line are in the picture.
+fn along_axis(
+    places: impl Iterator<Item = (usize, usize)>,
+    ranges: [Range<usize>; 2],
+    side: usize,
+    thickness: usize,
+    visible: impl Fn(Range<usize>, usize) -> usize,
+) -> Vec<(Range<usize>, f32)> {
+    let [along, across] = ranges;
+    let side = side as f32;
+    if (along.len() as f32) < LENGTH * side {
+        return Vec::new();
+    }
+    let points = places.map(|(at, line)| (at - along.start, line - across.start));
+    let visible = |line: usize| {
+        let length = visible(along.clone(), across.start + line);
+        Some(length).filter(|&length| length as f32 >= SHORT_LENGTH * side)
+    };
+    let bands = bands(points, (along.len(), across.len()), thickness, visible);
+    let in_picture = |(band, length): (Range<usize>, usize)| {
+        let band = band.start + across.start..band.end + across.start;
+        (band, length as f32 / side)
+    };
+    bands.into_iter().map(in_picture).collect()
 }
 
 /// Bands as thick as a line in which nearly all places along it have ink that are in the picture,
@@ -273,7 +297,7 @@ fn bands(
 /// Whether a box is away from all edges of a picture of a size.
 pub(super) fn is_clear(digit: &BoundingBox, (width, height): (usize, usize)) -> bool {
     let is_clear = |first: usize, length: usize, side: usize| {
-        let margin = CLEAR * side as f32;
+        let margin = (CLEAR * side as f32).max(MIN_CLEAR);
         first as f32 >= margin && (first + length) as f32 <= side as f32 - margin
     };
     is_clear(digit.left, digit.width, width) && is_clear(digit.top, digit.height, height)

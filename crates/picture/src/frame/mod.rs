@@ -1,11 +1,18 @@
 //! Finds printed lines in ink: boxes around a digit, cells of a grid, rules.
 //!
 //! A line is thin, straight along an axis up to a tilt and long for the picture. It is no part of
-//! the digit if it belongs to a frame, or does not touch the digit and is longer: from edge to
-//! edge, or with another one at a right angle. A line from edge to edge that the digit touches is
-//! none of its strokes if the digit is narrow and stays away from the edges; a shorter one if it is
-//! of a thinner pen. What cuts off a corner of the picture is a line at any angle and of any
-//! length. A picture of lines alone keeps them, as that is how a 1 looks.
+//! the digit if it
+//!
+//! * belongs to a frame;
+//! * does not touch the digit, is longer, and goes from edge to edge or meets another one at a
+//!   right angle (an upright one that meets none only if the digit is away from the edges: it may
+//!   be the 1 of a number that was cut out);
+//! * is touched by the digit and goes from edge to edge, or is of a thinner pen and sticks out at
+//!   both ends, and the digit is away from the edges;
+//! * cuts off a corner of the picture, at any angle and of any length, and the digit is away from
+//!   the edges.
+//!
+//! A picture of lines alone keeps them, as that is how a 1 looks.
 
 mod lines;
 mod tilt;
@@ -17,9 +24,14 @@ use crate::{
 use lines::{Lines, is_clear};
 use tilt::Tilt;
 
-/// Thickness of a line at most, in shares of the longest side, and in pixels at least.
+/// Thickness of a line at most: in shares of the longest side and of the shortest one, where a
+/// stroke is as long as a line in a long picture, but not in pixels.
 const THICKNESS: f32 = 0.04;
+const THICKNESS_ACROSS: f32 = 0.08;
 const MIN_THICKNESS: usize = 2;
+/// Shortest side of pictures in which lines that touch the digit are told from its strokes, in
+/// pixels.
+const MIN_SIDE: usize = 48;
 /// Share of its ink that a component of lines may have elsewhere.
 const ELSEWHERE: f32 = 0.08;
 /// Thickness at most of lines of another pen, in shares of the width of the digit's strokes.
@@ -71,7 +83,9 @@ fn printed<'a>(parts: &'a [Part], ink: &Plane) -> Vec<&'a Part> {
         let is_clear = is_clear(&digit, (ink.width, ink.height));
         let is_printed = |part: &&Part| {
             part.cuts_corner && is_clear
-                || may_be(part) && (is_frame(part) || part.lines.are_outside(&digit))
+                || may_be(part)
+                    && (is_clear || !part.lines.may_be_ones())
+                    && (is_frame(part) || part.lines.are_outside(&digit))
         };
         return parts.iter().filter(is_printed).collect();
     }
@@ -113,8 +127,10 @@ struct Part {
 
 impl Part {
     fn of(component: Component, ink: &Plane) -> Self {
-        let thickness = (THICKNESS * ink.width.max(ink.height) as f32) as usize;
-        let thickness = thickness.max(MIN_THICKNESS);
+        let longest = ink.width.max(ink.height) as f32;
+        let shortest = ink.width.min(ink.height) as f32;
+        let thickness = (THICKNESS * longest).min(THICKNESS_ACROSS * shortest);
+        let thickness = (thickness as usize).max(MIN_THICKNESS);
         let tilt = Tilt::of_lines(&component, (ink.width, ink.height), thickness);
         let lines = Lines::of(&component, ink, thickness, tilt);
         let line_pixels = lines.pixels(&component, ink);
@@ -130,7 +146,7 @@ impl Part {
 
     /// Whether its lines are no strokes of the digit that touches them.
     fn are_lines_printed(&self, ink: &Plane) -> bool {
-        if self.lines.are_thin_as_strokes() {
+        if ink.width.min(ink.height) < MIN_SIDE {
             return false;
         }
         let Some(digit) = self.digit_behind_lines(ink) else {
@@ -143,11 +159,11 @@ impl Part {
         };
         lines.sides() >= FRAME
             || lines.are_rules(bounds)
-            || lines.are_behind(bounds)
-            || lines.stick_out_of(&digit) && are_of_another_pen()
+            || !lines.are_thin_as_strokes()
+                && (lines.are_behind(bounds) || lines.stick_out_of(&digit) && are_of_another_pen())
     }
 
-    /// The largest piece of what is left without the lines, if it is high enough to be a digit.
+    /// What is left without the lines and without dust, if it is high enough to be a digit.
     fn digit_behind_lines(&self, ink: &Plane) -> Option<Component> {
         let mut rest = Plane::filled(ink.width, ink.height, 0.0);
         for &pixel in &self.component.pixels {
@@ -156,18 +172,35 @@ impl Part {
         for &pixel in &self.line_pixels {
             rest.values[pixel] = 0.0;
         }
-        let pieces = components::components(&rest);
-        let largest = pieces.into_iter().max_by(|a, b| a.ink.total_cmp(&b.ink));
-        largest.filter(|largest| is_high(&largest.bounds, ink))
+        let pieces = components::without_dust(&rest).into_iter();
+        let digit = pieces.reduce(|mut digit, piece| {
+            digit.join(piece);
+            digit
+        });
+        digit.filter(|digit| is_high(&digit.bounds, ink))
     }
 }
 
-/// Whether a component is a thin straight line, at any angle, from one side of the picture to
-/// another that meets it.
+/// Whether a component is a thin straight line, at any angle, that cuts off one corner of the
+/// picture, in which there is none of its ink.
 fn cuts_corner(component: &Component, ink: &Plane, thickness: usize) -> bool {
     let bounds = component.bounds;
-    let touches = |first: usize, length: usize, side: usize| first == 0 || first + length == side;
-    touches(bounds.left, bounds.width, ink.width)
-        && touches(bounds.top, bounds.height, ink.height)
+    // Of the two sides across an axis: whether it touches exactly one, and if so, the second one.
+    let touched = |first: usize, end: usize, side: usize| {
+        let touches = (first == 0, end == side);
+        (touches.0 != touches.1).then_some(touches.1)
+    };
+    let right = touched(bounds.left, bounds.right(), ink.width);
+    let bottom = touched(bounds.top, bounds.bottom(), ink.height);
+    let (Some(right), Some(bottom)) = (right, bottom) else {
+        return false;
+    };
+    let is_near = |at: usize, side: usize, at_end: bool| {
+        let distance = if at_end { side - 1 - at } else { at };
+        distance < 2
+    };
+    let is_in_corner =
+        |(x, y): (usize, usize)| is_near(x, ink.width, right) && is_near(y, ink.height, bottom);
+    !component.places().any(is_in_corner)
         && component.spread() <= thickness as f32 / 12.0_f32.sqrt()
 }
